@@ -1,0 +1,117 @@
+//! Time as a parameter, so that tests need no sleep.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// A moment: milliseconds since 1970 in UTC, the form it has in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// The moment `milliseconds` later (or earlier, when negative).
+    #[must_use]
+    pub fn plus(self, milliseconds: i64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+
+    /// Milliseconds from `earlier` to here; negative when `earlier` is later.
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// `2026-11-21T08:00:00.000000Z`, the form JupyterHub's API uses.
+    pub fn to_iso(self) -> String {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            Err(_) => "9999-12-31T23:59:59.000000Z".into(),
+        }
+    }
+
+    /// Reads an ISO 8601 time; one without an offset is taken as UTC.
+    pub fn from_iso(text: &str) -> Option<Self> {
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Some(Self(time.as_millisecond()));
+        }
+        let naive: jiff::civil::DateTime = text.parse().ok()?;
+        let zoned = naive.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Self(zoned.timestamp().as_millisecond()))
+    }
+}
+
+/// Where a part takes the time from.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone, Default)]
+enum Source {
+    #[default]
+    System,
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until [`Clock::advance`] moves it.
+    pub fn manual(start: Millis) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
+    }
+
+    pub fn now(&self) -> Millis {
+        match &self.0 {
+            Source::System => {
+                let since = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+            }
+            Source::Manual(at) => Millis(at.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Moves a manual clock; the machine's clock can't be moved.
+    pub fn advance(&self, milliseconds: i64) {
+        if let Source::Manual(at) = &self.0 {
+            at.fetch_add(milliseconds, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iso_times_round_trip() {
+        let moment = Millis(1_795_000_000_123);
+        assert_eq!(Millis::from_iso(&moment.to_iso()), Some(moment));
+        assert_eq!(moment.to_iso(), "2026-11-18T11:06:40.123000Z");
+    }
+
+    #[test]
+    fn a_time_without_offset_is_utc() {
+        assert_eq!(
+            Millis::from_iso("2026-11-18T11:06:40.123"),
+            Some(Millis(1_795_000_000_123))
+        );
+        assert_eq!(
+            Millis::from_iso("2026-11-18T12:06:40.123+01:00"),
+            Some(Millis(1_795_000_000_123))
+        );
+        assert_eq!(Millis::from_iso("yesterday"), None);
+    }
+
+    #[test]
+    fn a_manual_clock_moves_when_told() {
+        let clock = Clock::manual(Millis(5));
+        clock.advance(10);
+        assert_eq!(clock.now(), Millis(15));
+    }
+}

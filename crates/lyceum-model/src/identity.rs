@@ -1,0 +1,38 @@
+//! What a sign-in method says of a person; what she may do is decided elsewhere.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::UserName;
+
+/// The answer of an authenticator that has let someone in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub name: UserName,
+    /// The name to show, when the source has one.
+    #[serde(default)]
+    pub display_name: Option<String>,
+    /// Groups the source vouches for. `None`: the source knows nothing of groups, leave them alone.
+    #[serde(default)]
+    pub groups: Option<Vec<String>>,
+    /// Whether the source makes this person an administrator. `None`: it does not say.
+    #[serde(default)]
+    pub admin: Option<bool>,
+    /// POSIX ids, where the institution has them.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    #[serde(default)]
+    pub gid: Option<u32>,
+}
+
+impl Identity {
+    pub fn named(name: UserName) -> Self {
+        Self {
+            name,
+            display_name: None,
+            groups: None,
+            admin: None,
+            uid: None,
+            gid: None,
+        }
+    }
+}

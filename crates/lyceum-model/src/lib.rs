@@ -1,0 +1,17 @@
+//! The words of Lyceum: ids, names, scopes, what a server is made of.
+//!
+//! No IO happens here and everyone depends on it, so what stands here is small,
+//! checked at the edge ("parse once, then trust the type") and slow to change.
+//!
+//! Reading order: [`id`] and [`name`] (who and what), [`clock`] (when), [`digest`] and
+//! [`secret`] (proof), [`scope`] (may I), [`identity`] (what sign-in says of a person),
+//! [`server`] (what a notebook server is made of).
+
+pub mod clock;
+pub mod digest;
+pub mod id;
+pub mod identity;
+pub mod name;
+pub mod scope;
+pub mod secret;
+pub mod server;

@@ -1,0 +1,163 @@
+//! Names of people and servers, parsed at the edge.
+//!
+//! A name that passed here is safe in URLs, logs, scopes and cookies. It is *not* a file or pod
+//! name: names that reach storage are made once, collision-free, and kept in the row.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest user name: an e-mail address fits, a denial of service does not.
+pub const USER_NAME_MAX: usize = 128;
+/// Longest server name, as JupyterHub 6 has it.
+pub const SERVER_NAME_MAX: usize = 30;
+
+/// Why a name was refused, in words that can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("the name is empty")]
+    Empty,
+    #[error("the name is longer than {0} characters")]
+    TooLong(usize),
+    #[error("a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit")]
+    UserForm,
+    #[error(
+        "a server name has lower-case letters, digits and single hyphens and starts with a letter"
+    )]
+    ServerForm,
+}
+
+/// The name of a person, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct UserName(String);
+
+impl UserName {
+    /// Trims, lowers the case and checks. Names with look-alike letters of other alphabets are
+    /// refused, not folded: folding has made one person of two before.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > USER_NAME_MAX {
+            return Err(NameError::TooLong(USER_NAME_MAX));
+        }
+        let name = text.to_ascii_lowercase();
+        let starts_well = name
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._@+-".contains(&b);
+        if !starts_well || !name.bytes().all(fits) {
+            return Err(NameError::UserForm);
+        }
+        Ok(Self(name))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of one of a person's servers; the default server has the empty name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct ServerName(String);
+
+impl ServerName {
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        if text.len() > SERVER_NAME_MAX {
+            return Err(NameError::TooLong(SERVER_NAME_MAX));
+        }
+        let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if !starts_well || !text.bytes().all(fits) || text.ends_with('-') || text.contains("--") {
+            return Err(NameError::ServerForm);
+        }
+        Ok(Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_default(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+macro_rules! text_type {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl FromStr for $name {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::parse(text)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                Self::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+text_type!(UserName);
+text_type!(ServerName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_names() {
+        let check = |text: &str, expect: Result<&str, NameError>| {
+            assert_eq!(
+                UserName::parse(text).as_ref().map(UserName::as_str),
+                expect.as_ref().copied(),
+                "{text:?}"
+            );
+        };
+        check("Ada", Ok("ada"));
+        check(" ada.lovelace@example.edu ", Ok("ada.lovelace@example.edu"));
+        check("4711", Ok("4711"));
+        check("", Err(NameError::Empty));
+        check("-ada", Err(NameError::UserForm));
+        check("..", Err(NameError::UserForm));
+        check("a/b", Err(NameError::UserForm));
+        check("ad\u{430}", Err(NameError::UserForm));
+        check("a\0b", Err(NameError::UserForm));
+        check("a\nb", Err(NameError::UserForm));
+        check(&"a".repeat(129), Err(NameError::TooLong(128)));
+    }
+
+    #[test]
+    fn server_names() {
+        for good in ["", "a", "gpu-1", "a1"] {
+            assert!(ServerName::parse(good).is_ok(), "{good:?}");
+        }
+        for bad in [
+            "-",
+            "1a",
+            "a-",
+            "a--b",
+            "A",
+            "a/b",
+            "a.b",
+            "\u{1f600}",
+            &"a".repeat(31),
+        ] {
+            assert!(ServerName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

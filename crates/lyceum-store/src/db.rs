@@ -1,0 +1,241 @@
+//! One database behind two engines.
+//!
+//! `Db::read` and `Db::write` open a transaction; [`on!`](crate::on) runs one portable statement
+//! on whichever engine it is for. SQLite has a single writer (`BEGIN IMMEDIATE`, WAL,
+//! `synchronous=FULL`: acknowledged means durable) and a pool of readers.
+//!
+//! Not here: SQL of the domain (each part's `db/`), migrations ([`crate::migrate`]).
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use tokio::sync::broadcast;
+
+/// How many connections a replica holds at most.
+const POOL_SIZE: u32 = 8;
+/// How long a caller waits for a free connection before it gets an error.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Wake-ups that a slow listener may fall behind; it then looks at everything, which costs time only.
+const WAKE_QUEUE: usize = 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    Sqlite(PathBuf),
+    /// A `postgres://` URL. It may hold a password: never print it.
+    Postgres(String),
+}
+
+impl Location {
+    /// Reads `postgres://…`, `postgresql://…` or `sqlite:PATH`.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.into()));
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path))),
+            _ => bail!("a database is given as postgres://USER:PASSWORD@HOST/NAME or sqlite:PATH"),
+        }
+    }
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    pools: Pools,
+    wake: broadcast::Sender<String>,
+}
+
+enum Pools {
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// One transaction. Dropped without [`Tx::commit`], it is rolled back.
+pub struct Tx {
+    /// For [`on!`](crate::on).
+    pub conn: Conn,
+    /// Topics to wake listeners for once this is committed.
+    pub(crate) news: Vec<String>,
+    wake: broadcast::Sender<String>,
+}
+
+pub enum Conn {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Runs one portable statement on whichever engine the transaction is for:
+/// `on!(tx, |c| sqlx::query("DELETE FROM x WHERE id = $1").bind(id).execute(c).await.map(|done| done.rows_affected()))`.
+/// Both arms must give one type, hence the `map` behind `execute`.
+#[macro_export]
+macro_rules! on {
+    ($tx:expr, |$c:ident| $run:expr) => {
+        match &mut $tx.conn {
+            $crate::Conn::Sqlite(transaction) => {
+                let $c = &mut **transaction;
+                $run
+            }
+            $crate::Conn::Postgres(transaction) => {
+                let $c = &mut **transaction;
+                $run
+            }
+        }
+    };
+}
+
+impl Db {
+    /// Opens the database; it does not migrate (see [`crate::migrate::run`]).
+    pub async fn open(location: &Location) -> anyhow::Result<Self> {
+        let (wake, _) = broadcast::channel(WAKE_QUEUE);
+        let pools = match location {
+            Location::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(Duration::from_secs(15));
+                let write = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options.clone())
+                    .await
+                    .with_context(|| format!("opening the database {}", path.display()))?;
+                let read = SqlitePoolOptions::new()
+                    .max_connections(POOL_SIZE)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_lazy_with(options.read_only(true).create_if_missing(false));
+                Pools::Sqlite { read, write }
+            }
+            Location::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url)
+                    .map_err(|_| anyhow::anyhow!("the database URL can't be read; it has the form postgres://USER:PASSWORD@HOST/NAME"))?
+                    .application_name("lyceum");
+                let pool = PgPoolOptions::new()
+                    .max_connections(POOL_SIZE)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options)
+                    .await
+                    .context("connecting to PostgreSQL")?;
+                Pools::Postgres(pool)
+            }
+        };
+        Ok(Self(Arc::new(Inner { pools, wake })))
+    }
+
+    pub fn engine(&self) -> Engine {
+        match self.0.pools {
+            Pools::Sqlite { .. } => Engine::Sqlite,
+            Pools::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// A transaction that only reads, on one consistent state of the database.
+    pub async fn read(&self) -> sqlx::Result<Tx> {
+        let conn = match &self.0.pools {
+            Pools::Sqlite { read, .. } => Conn::Sqlite(read.begin().await?),
+            Pools::Postgres(pool) => Conn::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await?,
+            ),
+        };
+        Ok(self.tx(conn))
+    }
+
+    /// A transaction that writes. On SQLite there is one at a time: keep it short, never hold it
+    /// across a network call.
+    pub async fn write(&self) -> sqlx::Result<Tx> {
+        let conn = match &self.0.pools {
+            Pools::Sqlite { write, .. } => Conn::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+        };
+        Ok(self.tx(conn))
+    }
+
+    fn tx(&self, conn: Conn) -> Tx {
+        Tx {
+            conn,
+            news: Vec::new(),
+            wake: self.0.wake.clone(),
+        }
+    }
+
+    /// Wake-ups: the topics of events that were committed, here or (PostgreSQL) by any replica. A
+    /// listener that lags gets an error from the channel and should look at everything.
+    pub fn wake_ups(&self) -> broadcast::Receiver<String> {
+        self.0.wake.subscribe()
+    }
+
+    /// Passes a wake-up that came from another replica on to the listeners here.
+    #[expect(
+        dead_code,
+        reason = "used by the listener of PostgreSQL's notifications"
+    )]
+    pub(crate) fn wake(&self, topic: &str) {
+        // No listener is no fault.
+        let _ = self.0.wake.send(topic.to_owned());
+    }
+
+    /// Ends all connections after what runs has finished.
+    pub async fn close(&self) {
+        match &self.0.pools {
+            Pools::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    pub fn engine(&self) -> Engine {
+        match self.conn {
+            Conn::Sqlite(_) => Engine::Sqlite,
+            Conn::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Makes it durable, then wakes those who wait for its news.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        match self.conn {
+            Conn::Sqlite(transaction) => transaction.commit().await?,
+            Conn::Postgres(transaction) => transaction.commit().await?,
+        }
+        for topic in self.news {
+            let _ = self.wake.send(topic);
+        }
+        Ok(())
+    }
+
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        match self.conn {
+            Conn::Sqlite(transaction) => transaction.rollback().await,
+            Conn::Postgres(transaction) => transaction.rollback().await,
+        }
+    }
+}
+
+/// Whether a write failed because a row with that key is already there. Map it by what was
+/// attempted: SQLite does not name the constraint.
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation())
+}

@@ -1,0 +1,91 @@
+//! Brings a database to the newest shape; several replicas may call it at once.
+//!
+//! The files are in `migrations/` (its README says how to add one).
+
+use anyhow::{Context, bail};
+
+use crate::db::{Db, Engine};
+use crate::on;
+
+/// All steps, oldest first.
+pub const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        name: "store",
+        sql: include_str!("../../../migrations/0001_store.sql"),
+    },
+    Step {
+        version: 2,
+        name: "people",
+        sql: include_str!("../../../migrations/0002_people.sql"),
+    },
+    Step {
+        version: 3,
+        name: "servers",
+        sql: include_str!("../../../migrations/0003_servers.sql"),
+    },
+];
+
+pub struct Step {
+    pub version: i64,
+    pub name: &'static str,
+    pub sql: &'static str,
+}
+
+/// The version this program expects.
+pub fn newest() -> i64 {
+    STEPS.iter().map(|step| step.version).max().unwrap_or(0)
+}
+
+/// Applies what is missing, in one transaction. A database that a *newer* program has
+/// migrated is fine as long as it only expanded; one from the far future is refused.
+pub async fn run(db: &Db) -> anyhow::Result<u64> {
+    let mut tx = db.write().await?;
+    if tx.engine() == Engine::Postgres {
+        // Replicas that start together wait here for each other; released with the transaction.
+        on!(tx, |c| sqlx::query("SELECT pg_advisory_xact_lock(4953170)")
+            .execute(c)
+            .await
+            .map(|_| ()))?;
+    }
+    on!(tx, |c| {
+        sqlx::query(
+        "CREATE TABLE IF NOT EXISTS schema_steps (version BIGINT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
+    )
+    .execute(c)
+    .await
+    .map(|_| ())
+    })?;
+    let done: Vec<(i64, String)> = on!(tx, |c| sqlx::query_as(
+        "SELECT version, digest FROM schema_steps"
+    )
+    .fetch_all(c)
+    .await)?;
+    let mut applied = 0;
+    for step in STEPS {
+        let digest = blake3::hash(step.sql.as_bytes()).to_hex().to_string();
+        match done.iter().find(|(version, _)| *version == step.version) {
+            Some((_, known)) if *known == digest => continue,
+            Some(_) => bail!(
+                "migration {:04}_{} was changed after it had been applied to this database; use the program that made the database, or restore a backup",
+                step.version,
+                step.name
+            ),
+            None => {}
+        }
+        on!(tx, |c| sqlx::raw_sql(step.sql).execute(c).await.map(|_| ()))
+            .with_context(|| format!("migration {:04}_{}", step.version, step.name))?;
+        on!(tx, |c| sqlx::query(
+            "INSERT INTO schema_steps (version, name, digest) VALUES ($1, $2, $3)"
+        )
+        .bind(step.version)
+        .bind(step.name)
+        .bind(&digest)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
+        applied += 1;
+    }
+    tx.commit().await?;
+    Ok(applied)
+}
