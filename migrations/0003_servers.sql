@@ -6,6 +6,8 @@ CREATE TABLE servers (
     name TEXT NOT NULL,
     -- What the spawner calls it (process folder, pod): made once, unique for ever.
     key TEXT NOT NULL UNIQUE,
+    -- The server's OAuth client: made once too, since `a-b` + `` and `a` + `b` would meet.
+    client_id TEXT NOT NULL UNIQUE,
     display_name TEXT,
     -- stopped, queued, starting, ready, stopping, failed
     state TEXT NOT NULL,

@@ -1,1 +1,15 @@
-//! (to come)
+//! Courses as files: one YAML file per course in a folder, its id is the file's name.
+//!
+//! First cut: title, term, visibility and people, read strictly, reloaded when a file changes. A
+//! file that can't be read keeps its last good version in force and says what is wrong and where.
+//!
+//! Reading order: [`course`] (what a file may say), [`read`] (text → course and problems),
+//! [`shelf`] (the folder, followed).
+
+pub mod course;
+pub mod read;
+pub mod shelf;
+
+pub use course::{Course, CourseId, Member, Role, Visibility};
+pub use read::Problem;
+pub use shelf::Shelf;

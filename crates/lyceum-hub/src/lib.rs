@@ -1,1 +1,193 @@
-//! (to come)
+//! The hub: people, tokens, servers, and JupyterHub's API and OAuth provider over them.
+//!
+//! An ordinary JupyterHub without teaching: courses, exams and the exchange are not known here. What
+//! they add comes through [`launch`] (the planner and the course shelf, implemented in the binary).
+//!
+//! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
+//! [`identify`] (who calls), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
+//! and access for the data plane).
+
+pub mod access;
+pub mod api;
+pub mod config;
+pub mod db;
+pub mod identify;
+pub mod jobs;
+pub mod launch;
+pub mod launching;
+pub mod metrics;
+pub mod next;
+pub mod oauth;
+pub mod pages;
+pub mod proxy;
+pub mod servers;
+pub mod tokens;
+pub mod users;
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use lyceum_auth::SignIn;
+use lyceum_model::clock::{Clock, Millis};
+use lyceum_model::id::new_id;
+use lyceum_model::secret::Secret;
+use lyceum_spawn::Spawner;
+use lyceum_store::Db;
+use lyceum_web::page::Pages;
+use lyceum_web::routes::RouteInfo;
+use lyceum_web::xsrf::XsrfKey;
+use prometheus_client::registry::Registry;
+
+pub use config::Settings;
+
+/// The state of the hub; cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+/// What the composition root hands over.
+pub struct Parts {
+    pub db: Db,
+    pub clock: Clock,
+    pub spawner: Arc<dyn Spawner>,
+    pub planner: Arc<dyn launch::LaunchPlanner>,
+    pub shelf: Arc<dyn launch::CourseShelf>,
+    pub sign_in: SignIn,
+    pub pages: Pages,
+    pub settings: Settings,
+    pub xsrf: XsrfKey,
+    /// By which the proxy proves itself to the hub.
+    pub proxy_secret: Secret,
+}
+
+struct Inner {
+    db: Db,
+    clock: Clock,
+    spawner: Arc<dyn Spawner>,
+    planner: Arc<dyn launch::LaunchPlanner>,
+    shelf: Arc<dyn launch::CourseShelf>,
+    sign_in: ArcSwap<SignIn>,
+    pages: Pages,
+    settings: ArcSwap<Settings>,
+    xsrf: XsrfKey,
+    proxy_secret: Secret,
+    replica: String,
+    links: proxy::Links,
+    started_at: Millis,
+    metrics: metrics::Metrics,
+    registry: OnceLock<Registry>,
+}
+
+impl Hub {
+    pub fn new(parts: Parts) -> Self {
+        let started_at = parts.clock.now();
+        Self(Arc::new(Inner {
+            replica: new_id(started_at),
+            db: parts.db,
+            clock: parts.clock,
+            spawner: parts.spawner,
+            planner: parts.planner,
+            shelf: parts.shelf,
+            sign_in: ArcSwap::from_pointee(parts.sign_in),
+            pages: parts.pages,
+            settings: ArcSwap::from_pointee(parts.settings),
+            xsrf: parts.xsrf,
+            proxy_secret: parts.proxy_secret,
+            links: proxy::Links::default(),
+            started_at,
+            metrics: metrics::Metrics::default(),
+            registry: OnceLock::new(),
+        }))
+    }
+
+    /// Everything under `/hub/`, ready to be served, and the list of its routes.
+    pub fn router(&self) -> (Router, Vec<RouteInfo>) {
+        let (router, list) = pages::routes().merge(api::routes()).into_parts();
+        (identify::layers(self.clone(), router), list)
+    }
+
+    /// Puts new settings in force; what runs is not disturbed.
+    pub fn reload(&self, settings: Settings) {
+        self.0.settings.store(Arc::new(settings));
+    }
+
+    /// Puts other sign-in methods and lists in force.
+    pub fn replace_sign_in(&self, sign_in: SignIn) {
+        self.0.sign_in.store(Arc::new(sign_in));
+    }
+
+    /// The registry whose metrics `/hub/metrics` tells; set once by the composition root.
+    pub fn publish_metrics(&self, registry: Registry) {
+        // A second one would be a fault of the composition root; the first stays.
+        let _ = self.0.registry.set(registry);
+    }
+
+    pub fn metrics_text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        if let Some(registry) = self.0.registry.get() {
+            prometheus_client::encoding::text::encode(&mut text, registry)?;
+        }
+        Ok(text)
+    }
+
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    pub fn now(&self) -> Millis {
+        self.0.clock.now()
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub fn spawner(&self) -> &Arc<dyn Spawner> {
+        &self.0.spawner
+    }
+
+    pub fn planner(&self) -> &dyn launch::LaunchPlanner {
+        &*self.0.planner
+    }
+
+    pub fn shelf(&self) -> &dyn launch::CourseShelf {
+        &*self.0.shelf
+    }
+
+    pub fn sign_in(&self) -> Arc<SignIn> {
+        self.0.sign_in.load_full()
+    }
+
+    pub fn pages(&self) -> &Pages {
+        &self.0.pages
+    }
+
+    pub fn settings(&self) -> Arc<Settings> {
+        self.0.settings.load_full()
+    }
+
+    pub fn xsrf(&self) -> &XsrfKey {
+        &self.0.xsrf
+    }
+
+    pub fn proxy_secret(&self) -> &Secret {
+        &self.0.proxy_secret
+    }
+
+    /// The name under which this process holds leases.
+    pub fn replica(&self) -> &str {
+        &self.0.replica
+    }
+
+    pub fn links(&self) -> &proxy::Links {
+        &self.0.links
+    }
+
+    pub fn started_at(&self) -> Millis {
+        self.0.started_at
+    }
+
+    pub fn metrics(&self) -> &metrics::Metrics {
+        &self.0.metrics
+    }
+}

@@ -1,1 +1,15 @@
-//! (to come)
+//! The HTTP kit: what every part's handlers share. It knows no part of the domain.
+//!
+//! Reading order: [`request`] (who asks from where), [`caller`] (who it is), [`xsrf`] and [`cookie`],
+//! [`routes`] (registered with who may), [`error`] (what goes wrong), [`page`] (HTML).
+
+pub mod caller;
+pub mod cookie;
+pub mod error;
+pub mod page;
+pub mod request;
+pub mod routes;
+pub mod xsrf;
+
+pub use caller::{Caller, Credential};
+pub use error::{ApiError, ApiResult, Failure};

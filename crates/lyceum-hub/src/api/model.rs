@@ -1,0 +1,94 @@
+//! How nouns look in the API.
+
+use lyceum_model::clock::Millis;
+use serde_json::{Value, json};
+
+use crate::db::servers::Server;
+use crate::db::tokens::Token;
+use crate::db::users::User;
+use crate::identify;
+use crate::servers::{State, encode, prefix};
+
+fn iso(at: Option<i64>) -> Value {
+    at.map_or(Value::Null, |at| Value::String(Millis(at).to_iso()))
+}
+
+/// A user; `servers` holds what is active.
+pub fn user(user: &User, groups: &[String], servers: &[Server], origin: Option<&str>) -> Value {
+    let default = servers.iter().find(|s| s.name.is_default() && s.state.is_active());
+    let models: serde_json::Map<String, Value> = servers
+        .iter()
+        .filter(|s| s.state.is_active())
+        .map(|s| (s.name.to_string(), server(s, origin)))
+        .collect();
+    json!({
+        "kind": "user",
+        "name": user.name,
+        "admin": user.admin,
+        "roles": if user.admin { vec!["admin", "user"] } else { vec!["user"] },
+        "groups": groups,
+        "server": default.filter(|s| s.state == State::Ready).map(|s| prefix(&s.user_name, &s.name)),
+        "pending": default.and_then(|s| s.state.pending()),
+        "servers": models,
+        "created": iso(Some(user.created_at)),
+        "last_activity": iso(user.last_activity_at),
+        "user_info": {},
+    })
+}
+
+/// Only what tells who it is.
+pub fn identity(user: &User, groups: &[String]) -> Value {
+    json!({
+        "kind": "user",
+        "name": user.name,
+        "admin": user.admin,
+        "groups": groups,
+    })
+}
+
+pub fn server(server: &Server, origin: Option<&str>) -> Value {
+    let url = prefix(&server.user_name, &server.name);
+    let user = encode(server.user_name.as_str());
+    let progress = if server.name.is_default() {
+        format!("/hub/api/users/{user}/server/progress")
+    } else {
+        format!("/hub/api/users/{user}/servers/{}/progress", server.name)
+    };
+    let options: Value = serde_json::from_str(&server.user_options).unwrap_or(Value::Null);
+    json!({
+        "name": server.name,
+        "display_name": server.display_name.clone().unwrap_or_default(),
+        "full_name": format!("{}/{}", server.user_name, server.name),
+        "last_activity": iso(server.last_activity_at.or(server.requested_at)),
+        "started": iso(server.started_at.or(server.requested_at)),
+        "pending": server.state.pending(),
+        "ready": server.state == State::Ready,
+        "stopped": !server.state.is_active(),
+        "url": url,
+        "user_options": options,
+        "progress_url": progress,
+        "full_url": origin.map(|origin| format!("{origin}{url}")),
+        "full_progress_url": origin.map(|origin| format!("{origin}{progress}")),
+    })
+}
+
+/// A token; the secret itself only right after it was made.
+pub fn token(token: &Token, owner: &User, secret: Option<&str>) -> Value {
+    let mut model = json!({
+        "user": owner.name,
+        "id": token.id,
+        "kind": "api_token",
+        "roles": [],
+        "scopes": identify::token_scopes(owner, &token.scopes).to_list(),
+        "created": iso(Some(token.created_at)),
+        "last_activity": iso(token.last_used_at),
+        "expires_at": iso(token.expires_at),
+        "note": token.note,
+        "session_id": token.session_id,
+        "oauth_client": token.oauth_client.clone().unwrap_or_else(|| "JupyterHub".into()),
+    });
+    if let Some(secret) = secret {
+        model["token"] = secret.into();
+    }
+    model
+}

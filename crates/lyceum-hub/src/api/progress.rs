@@ -1,0 +1,180 @@
+//! What happens on the way up, as server-sent events.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use lyceum_model::name::ServerName;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_store::events;
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+use super::person;
+use crate::db::servers::Server;
+use crate::jobs::keeper;
+use crate::servers::{State as ServerState, prefix};
+use crate::{Hub, db};
+
+/// A blank line as often as this keeps proxies from closing a quiet stream.
+const KEEPALIVE: Duration = Duration::from_secs(8);
+/// Without news the rows are looked at this often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub async fn watch_default(hub: State<Hub>, caller: Caller, Path(user): Path<String>) -> ApiResult<Response> {
+    watch(hub, caller, user, String::new()).await
+}
+
+pub async fn watch_named(
+    hub: State<Hub>,
+    caller: Caller,
+    Path((user, server)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    watch(hub, caller, user, server).await
+}
+
+/// Scope: `read:servers!server=…`.
+async fn watch(State(hub): State<Hub>, caller: Caller, user: String, server: String) -> ApiResult<Response> {
+    let mut tx = hub.db().read().await?;
+    let Ok(owner) = person(&mut tx, &user).await else {
+        caller.require(ScopeName::ReadServers, Target::Everything)?;
+        return Err(ApiError::not_found());
+    };
+    let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
+    caller.require(ScopeName::ReadServers, Target::Server(&owner.name, &name))?;
+    let wake = hub.db().wake_ups();
+    let server = db::servers::find(&mut tx, &owner.id, &name).await?.ok_or_else(ApiError::not_found)?;
+    drop(tx);
+    if matches!(server.state, ServerState::Stopped | ServerState::Stopping) {
+        return Err(ApiError::bad_request(format!("The server {}/{} is not starting", server.user_name, server.name)));
+    }
+    let settled = matches!(server.state, ServerState::Ready | ServerState::Failed);
+    let watcher = Watcher {
+        topic: keeper::step_topic(&server.id),
+        // One that has settled is told in one event.
+        after: if settled { i64::MAX } else { 0 },
+        quiet_since: tokio::time::Instant::now(),
+        done: false,
+        hub,
+        server,
+        wake,
+    };
+    let events = stream::unfold(watcher, |mut watcher| async move {
+        let chunk = watcher.next().await?;
+        Some((Ok::<_, Infallible>(chunk), watcher))
+    });
+    Ok((
+        [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")],
+        Body::from_stream(events),
+    )
+        .into_response())
+}
+
+struct Watcher {
+    hub: Hub,
+    server: Server,
+    topic: String,
+    wake: broadcast::Receiver<String>,
+    after: i64,
+    quiet_since: tokio::time::Instant,
+    done: bool,
+}
+
+impl Watcher {
+    /// The next piece of the stream; `None` ends it.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.done {
+                return None;
+            }
+            match self.news().await {
+                Ok(text) if !text.is_empty() => {
+                    self.quiet_since = tokio::time::Instant::now();
+                    return Some(text.into());
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    // The stream ends; the browser connects again.
+                    tracing::warn!(error = format!("{error:#}"), "progress of a start could not be read");
+                    return None;
+                }
+            }
+            if self.quiet_since.elapsed() >= KEEPALIVE {
+                self.quiet_since = tokio::time::Instant::now();
+                return Some(Bytes::from_static(b"\n\n"));
+            }
+            let topics = [self.topic.as_str()];
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = events::woken(&mut self.wake, &topics) => {}
+            }
+        }
+    }
+
+    async fn news(&mut self) -> anyhow::Result<String> {
+        let mut tx = self.hub.db().read().await?;
+        let now = db::servers::get(&mut tx, &self.server.id).await?;
+        let steps = db::servers::steps(&mut tx, &self.server.id, self.server.generation, self.after).await?;
+        drop(tx);
+        let mut text = String::new();
+        let Some(now) = now else {
+            self.done = true;
+            return Ok(failed(&mut text, "The server was removed"));
+        };
+        for step in &steps {
+            self.after = step.seq;
+            if step.progress < 100 {
+                event(&mut text, &json!({ "progress": step.progress, "message": step.message, "at": step.at }));
+            }
+        }
+        if now.generation != self.server.generation {
+            self.done = true;
+            return Ok(failed(&mut text, "The server was started anew"));
+        }
+        match now.state {
+            ServerState::Ready => {
+                self.done = true;
+                // The route is in force before anybody is sent there.
+                crate::proxy::refresh(&self.hub).await?;
+                let url = prefix(&now.user_name, &now.name);
+                let message = format!("Server ready at {url}");
+                event(
+                    &mut text,
+                    &json!({
+                        "progress": 100,
+                        "ready": true,
+                        "message": message,
+                        "html_message": format!("Server ready at <a href=\"{url}\">{url}</a>"),
+                        "url": url,
+                    }),
+                );
+                Ok(text)
+            }
+            ServerState::Failed => {
+                self.done = true;
+                Ok(failed(&mut text, now.failure.as_deref().unwrap_or("no reason is known")))
+            }
+            ServerState::Stopped => {
+                self.done = true;
+                Ok(failed(&mut text, now.failure.as_deref().unwrap_or("the server was stopped")))
+            }
+            ServerState::Queued | ServerState::Starting | ServerState::Stopping => Ok(text),
+        }
+    }
+}
+
+fn event(text: &mut String, value: &Value) {
+    text.push_str("data: ");
+    text.push_str(&value.to_string());
+    text.push_str("\n\n");
+}
+
+fn failed(text: &mut String, reason: &str) -> String {
+    event(text, &json!({ "progress": 100, "failed": true, "message": format!("Spawn failed: {reason}") }));
+    std::mem::take(text)
+}

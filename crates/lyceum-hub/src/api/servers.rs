@@ -1,0 +1,122 @@
+//! Start and stop.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use lyceum_model::name::ServerName;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde_json::Value;
+
+use super::person;
+use crate::launching::{self, Started};
+use crate::servers::State as ServerState;
+use crate::{Hub, db};
+
+/// How long a caller is kept waiting before it gets "accepted, under way".
+const WAIT: Duration = Duration::from_secs(10);
+
+pub async fn start_default(hub: State<Hub>, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult<Response> {
+    start(hub, caller, user, String::new(), body).await
+}
+
+pub async fn start_named(
+    hub: State<Hub>,
+    caller: Caller,
+    Path((user, server)): Path<(String, String)>,
+    body: Bytes,
+) -> ApiResult<Response> {
+    start(hub, caller, user, server, body).await
+}
+
+pub async fn stop_default(hub: State<Hub>, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult<Response> {
+    stop(hub, caller, user, String::new(), body).await
+}
+
+pub async fn stop_named(
+    hub: State<Hub>,
+    caller: Caller,
+    Path((user, server)): Path<(String, String)>,
+    body: Bytes,
+) -> ApiResult<Response> {
+    stop(hub, caller, user, server, body).await
+}
+
+/// Scope: `servers` (`start:servers`).
+async fn start(State(hub): State<Hub>, caller: Caller, user: String, server: String, body: Bytes) -> ApiResult<Response> {
+    let mut tx = hub.db().read().await?;
+    let Ok(owner) = person(&mut tx, &user).await else {
+        caller.require(ScopeName::StartServers, Target::Everything)?;
+        return Err(ApiError::not_found());
+    };
+    drop(tx);
+    let name = ServerName::parse(&server).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    caller.require(ScopeName::StartServers, Target::Server(&owner.name, &name))?;
+    let options = match &body[..] {
+        b"" => Value::Object(Default::default()),
+        bytes => serde_json::from_slice(bytes)
+            .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?,
+    };
+    if !options.is_object() {
+        return Err(ApiError::bad_request("The options of a server are a JSON object"));
+    }
+    let server = match launching::start(&hub, &owner, &name, options).await? {
+        Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
+        Started::Queued(server) => server,
+    };
+    let server = launching::wait(&hub, &server.id, WAIT).await?;
+    match server.state {
+        ServerState::Ready => Ok(StatusCode::CREATED.into_response()),
+        ServerState::Failed | ServerState::Stopped => Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("The server did not start: {}", server.failure.as_deref().unwrap_or("it was stopped meanwhile")),
+        )),
+        _ => Ok(StatusCode::ACCEPTED.into_response()),
+    }
+}
+
+/// Scope: `delete:servers`.
+async fn stop(State(hub): State<Hub>, caller: Caller, user: String, server: String, body: Bytes) -> ApiResult<Response> {
+    let mut tx = hub.db().read().await?;
+    let Ok(owner) = person(&mut tx, &user).await else {
+        caller.require(ScopeName::DeleteServers, Target::Everything)?;
+        return Err(ApiError::not_found());
+    };
+    let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
+    caller.require(ScopeName::DeleteServers, Target::Server(&owner.name, &name))?;
+    let found = db::servers::find(&mut tx, &owner.id, &name).await?;
+    drop(tx);
+    let remove = match &body[..] {
+        b"" => false,
+        bytes => serde_json::from_slice::<Value>(bytes)
+            .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?
+            .get("remove")
+            .and_then(Value::as_bool)
+            .unwrap_or(false),
+    };
+    if remove && name.is_default() {
+        return Err(ApiError::bad_request("The default server can be stopped, not removed"));
+    }
+    let Some(server) = found else {
+        if name.is_default() {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        return Err(ApiError::not_found());
+    };
+    if server.state.is_active() {
+        launching::stop(&hub, &server).await?;
+        let server = launching::wait(&hub, &server.id, WAIT).await?;
+        if server.state.is_active() {
+            return Ok(StatusCode::ACCEPTED.into_response());
+        }
+    }
+    if remove {
+        let mut tx = hub.db().write().await?;
+        db::servers::delete(&mut tx, &server.id).await?;
+        tx.commit().await?;
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,174 @@
+//! API tokens of people.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use lyceum_model::name::UserName;
+use lyceum_model::scope::{NoGroups, Owner, Scope, ScopeName, ScopeSet, Target};
+use lyceum_proxy::Revoked;
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{model, person};
+use crate::tokens::{NewToken, issue};
+use crate::{Hub, db, identify};
+
+/// Scope: `read:tokens!user=…`.
+pub async fn list_tokens(State(hub): State<Hub>, caller: Caller, Path(user): Path<String>) -> ApiResult<Json<Value>> {
+    let mut tx = hub.db().read().await?;
+    let owner = tokens_owner(&mut tx, &caller, ScopeName::ReadTokens, &user).await?;
+    let tokens = db::tokens::of_user(&mut tx, &owner.id, hub.now().0).await?;
+    let (oauth, api): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.oauth_client.is_some());
+    let show = |list: Vec<&db::tokens::Token>| -> Vec<Value> {
+        list.into_iter().map(|token| model::token(token, &owner, None)).collect()
+    };
+    Ok(Json(json!({ "api_tokens": show(api), "oauth_tokens": show(oauth) })))
+}
+
+/// Scope: `read:tokens!user=…`.
+pub async fn get_token(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Path((user, id)): Path<(String, String)>,
+) -> ApiResult<Json<Value>> {
+    let mut tx = hub.db().read().await?;
+    let owner = tokens_owner(&mut tx, &caller, ScopeName::ReadTokens, &user).await?;
+    let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Json(model::token(&token, &owner, None)))
+}
+
+/// Scope: `tokens!user=…`.
+pub async fn delete_token(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Path((user, id)): Path<(String, String)>,
+) -> ApiResult<StatusCode> {
+    let mut tx = hub.db().write().await?;
+    let owner = tokens_owner(&mut tx, &caller, ScopeName::Tokens, &user).await?;
+    let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0).await?.ok_or_else(ApiError::not_found)?;
+    db::tokens::delete(&mut tx, &token).await?;
+    tx.commit().await?;
+    hub.links().revoke(Revoked::Subject(owner.name.to_string()));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Wish {
+    #[serde(default)]
+    note: Option<String>,
+    #[serde(default)]
+    expires_in: Option<i64>,
+    #[serde(default)]
+    scopes: Option<Vec<String>>,
+    #[serde(default)]
+    roles: Option<Vec<String>>,
+    #[serde(default)]
+    auth: Option<Auth>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Auth {
+    username: String,
+    password: String,
+}
+
+/// Scope: `tokens!user=…`; or, without credentials, a name and password in the body.
+pub async fn create_token(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> ApiResult<Response> {
+    let wish: Wish = match &body[..] {
+        b"" => Wish::default(),
+        bytes => serde_json::from_slice(bytes)
+            .map_err(|error| ApiError::bad_request(format!("The body can't be read: {error}")))?,
+    };
+    // A server that does not know whether a name exists says the same in either case.
+    let nobody = || ApiError::forbidden("Missing or invalid credentials.");
+    let holder = match (&caller, &wish.auth) {
+        (Some(caller), _) => caller.name.clone(),
+        (None, Some(auth)) => {
+            let identity = crate::pages::login::check(&hub, &auth.username, &auth.password, &info).await.map_err(|_| nobody())?;
+            identity.name
+        }
+        (None, None) => return Err(nobody()),
+    };
+    let mut tx = hub.db().write().await?;
+    let holder = db::users::find(&mut tx, &holder).await?.ok_or_else(nobody)?;
+    let held = match &caller {
+        Some(caller) => caller.scopes.clone(),
+        None => identify::held_scopes(&holder),
+    };
+    let owner = match UserName::parse(&user).ok() {
+        Some(name) => db::users::find(&mut tx, &name).await?,
+        None => None,
+    };
+    let Some(owner) = owner else { return Err(nobody()) };
+    if !held.allows(ScopeName::Tokens, Target::User(&owner.name), &NoGroups).is_yes() {
+        return Err(nobody());
+    }
+    if wish.roles.as_ref().is_some_and(|roles| !roles.is_empty()) && wish.scopes.is_some() {
+        return Err(ApiError::bad_request("Name either roles or scopes for the token, not both"));
+    }
+    let scopes = wanted_scopes(&wish)?;
+    let asked: ScopeSet = scopes.iter().cloned().collect();
+    let owner_is = Owner::user(owner.name.clone());
+    let beyond = identify::held_scopes(&owner).missing(&asked.resolve(&owner_is).expand(), &NoGroups);
+    let beyond: Vec<String> =
+        beyond.iter().filter(|scope| scope.name != ScopeName::Inherit).map(ToString::to_string).collect();
+    if !beyond.is_empty() {
+        return Err(ApiError::bad_request(format!("{} does not hold these scopes: {}", owner.name, beyond.join(", "))));
+    }
+    let now = hub.now();
+    let expires_at = match wish.expires_in {
+        None | Some(0) => None,
+        Some(seconds) if seconds < 0 => return Err(ApiError::bad_request("expires_in: give seconds, more than 0")),
+        Some(seconds) => Some(now.plus(seconds.saturating_mul(1000)).0),
+    };
+    let note: String = wish.note.unwrap_or_default().chars().filter(|c| !c.is_control()).take(1024).collect();
+    let note = if note.is_empty() { "Requested via api".to_owned() } else { note };
+    let new = NewToken { note, scopes: scopes.iter().map(ToString::to_string).collect(), expires_at, ..NewToken::default() };
+    let (token, secret) = issue(&mut tx, &owner, new, now).await?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(model::token(&token, &owner, Some(&secret)))).into_response())
+}
+
+fn wanted_scopes(wish: &Wish) -> ApiResult<Vec<Scope>> {
+    if let Some(scopes) = &wish.scopes {
+        return scopes
+            .iter()
+            .map(|text| Scope::parse(text).map_err(|error| ApiError::bad_request(error.to_string())))
+            .collect();
+    }
+    for role in wish.roles.iter().flatten() {
+        if role != "token" {
+            let role: String = role.chars().take(60).collect();
+            return Err(ApiError::bad_request(format!("The role {role:?} can't be given to a token; name scopes instead")));
+        }
+    }
+    Ok(vec![Scope::all(ScopeName::Inherit)])
+}
+
+async fn tokens_owner(
+    tx: &mut lyceum_store::Tx,
+    caller: &Caller,
+    scope: ScopeName,
+    user: &str,
+) -> ApiResult<db::users::User> {
+    match person(tx, user).await {
+        Ok(owner) => {
+            caller.require(scope, Target::User(&owner.name))?;
+            Ok(owner)
+        }
+        Err(error) => {
+            caller.require(scope, Target::Everything)?;
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! People.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use lyceum_model::scope::{Filter, ScopeName, Target};
+use lyceum_web::request::header;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{model, person};
+use crate::db::users::Sort;
+use crate::{Hub, db};
+
+/// Who calls, and what she may do: the question every notebook server asks.
+pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
+    let mut tx = hub.db().read().await?;
+    let user = db::users::get(&mut tx, &caller.user_id).await?.ok_or_else(ApiError::not_found)?;
+    let full = caller.may(ScopeName::ReadUsers, Target::User(&user.name));
+    let mut model = if full {
+        let servers = db::servers::of_user(&mut tx, &user.id).await?;
+        model::user(&user, &caller.groups, &servers, hub.settings().public_origin.as_deref())
+    } else {
+        model::identity(&user, &caller.groups)
+    };
+    model["scopes"] = caller.scopes.to_list().into();
+    let (session_id, token_id) = match &caller.credential {
+        Credential::Session { id, .. } => (Some(id.as_str()), None),
+        Credential::Token { id, session_id, .. } => (session_id.as_deref(), Some(id.as_str())),
+    };
+    model["session_id"] = session_id.into();
+    model["token_id"] = token_id.into();
+    Ok(Json(model))
+}
+
+/// One person. Scope: `read:users!user=…`.
+pub async fn get_user(State(hub): State<Hub>, caller: Caller, Path(name): Path<String>) -> ApiResult<Json<Value>> {
+    let mut tx = hub.db().read().await?;
+    let Ok(user) = person(&mut tx, &name).await else {
+        caller.require(ScopeName::ReadUsers, Target::Everything)?;
+        return Err(ApiError::not_found());
+    };
+    caller.require(ScopeName::ReadUsers, Target::User(&user.name))?;
+    let groups = db::groups::names_of(&mut tx, &user.id).await?;
+    let servers = db::servers::of_user(&mut tx, &user.id).await?;
+    Ok(Json(model::user(&user, &groups, &servers, hub.settings().public_origin.as_deref())))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ListQuery {
+    offset: Option<String>,
+    limit: Option<String>,
+    #[serde(default)]
+    name_filter: String,
+    #[serde(default)]
+    sort: String,
+}
+
+/// A page of people. Scope: `list:users`, or `read:users` of some.
+pub async fn list_users(
+    State(hub): State<Hub>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<ListQuery>,
+) -> ApiResult<Response> {
+    let paged = header(&headers, "accept").is_some_and(|accept| accept.contains("application/jupyterhub-pagination+json"));
+    let limit = number("limit", query.limit.as_deref(), if paged { 50 } else { 200 })?.clamp(1, 200);
+    let offset = number("offset", query.offset.as_deref(), 0)?.max(0);
+    let sort = match query.sort.as_str() {
+        "" | "id" => Sort::Created,
+        "-id" => Sort::CreatedDown,
+        "name" => Sort::Name,
+        "-name" => Sort::NameDown,
+        "last_activity" => Sort::Activity,
+        "-last_activity" => Sort::ActivityDown,
+        other => return Err(ApiError::bad_request(format!("sort: {other:?} is not one of id, name, last_activity"))),
+    };
+    let origin = hub.settings().public_origin.clone();
+    let mut tx = hub.db().read().await?;
+    let (users, total) = if caller.may(ScopeName::ListUsers, Target::Everything) {
+        let total = db::users::count(&mut tx, &query.name_filter).await?;
+        (db::users::list(&mut tx, &query.name_filter, sort, offset, limit).await?, total)
+    } else {
+        // A filtered scope sees those it names, which are few.
+        let mut own = Vec::new();
+        for filter in caller.scopes.reach(ScopeName::ReadUsersName) {
+            if let Filter::User(name) = filter
+                && name.as_str().contains(&query.name_filter.to_lowercase())
+                && let Some(user) = db::users::find(&mut tx, &name).await?
+            {
+                own.push(user);
+            }
+        }
+        if own.is_empty() {
+            caller.require(ScopeName::ListUsers, Target::Everything)?;
+        }
+        let total = i64::try_from(own.len()).unwrap_or(i64::MAX);
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+        let take = usize::try_from(limit).unwrap_or(200);
+        (own.into_iter().skip(skip).take(take).collect(), total)
+    };
+    let mut items = Vec::with_capacity(users.len());
+    for user in &users {
+        let groups = db::groups::names_of(&mut tx, &user.id).await?;
+        let servers = db::servers::of_user(&mut tx, &user.id).await?;
+        items.push(model::user(user, &groups, &servers, origin.as_deref()));
+    }
+    if !paged {
+        return Ok(Json(Value::Array(items)).into_response());
+    }
+    let next = (offset + limit < total).then(|| {
+        let filter: String = url::form_urlencoded::byte_serialize(query.name_filter.as_bytes()).collect();
+        let url = format!(
+            "{}/hub/api/users?offset={}&limit={limit}&name_filter={filter}&sort={}",
+            origin.unwrap_or_default(),
+            offset + limit,
+            query.sort
+        );
+        json!({ "offset": offset + limit, "limit": limit, "url": url })
+    });
+    Ok(Json(json!({
+        "items": items,
+        "_pagination": { "offset": offset, "limit": limit, "total": total, "next": next },
+    }))
+    .into_response())
+}
+
+fn number(name: &str, text: Option<&str>, default: i64) -> ApiResult<i64> {
+    match text {
+        None | Some("") => Ok(default),
+        Some(text) => {
+            text.parse().map_err(|_| ApiError::bad_request(format!("{name}: {text:?} is not a whole number")))
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The hub's SQL: plain functions, transaction first, domain types out. One file per noun.
+
+pub mod groups;
+pub mod oauth;
+pub mod servers;
+pub mod sessions;
+pub mod tokens;
+pub mod users;

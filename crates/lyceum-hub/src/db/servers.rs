@@ -1,0 +1,389 @@
+//! Servers as rows. Every change of state is a compare-and-set: it says from which state it leads
+//! and answers whether it happened, so two replicas or two clicks can't both win.
+
+use lyceum_model::clock::Millis;
+use lyceum_model::name::{ServerName, UserName};
+use lyceum_store::{Tx, on};
+
+use crate::servers::State;
+
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Server {
+    pub id: String,
+    pub user_id: String,
+    #[sqlx(try_from = "String")]
+    pub user_name: UserName,
+    #[sqlx(try_from = "String")]
+    pub name: ServerName,
+    pub key: String,
+    pub client_id: String,
+    pub display_name: Option<String>,
+    #[sqlx(try_from = "String")]
+    pub state: State,
+    pub generation: i64,
+    pub spec: Option<String>,
+    pub user_options: String,
+    pub address: Option<String>,
+    pub failure: Option<String>,
+    pub created_at: i64,
+    pub requested_at: Option<i64>,
+    pub started_at: Option<i64>,
+    pub ready_at: Option<i64>,
+    pub stopped_at: Option<i64>,
+    pub last_activity_at: Option<i64>,
+    pub stop_requested_at: Option<i64>,
+    pub lease_owner: Option<String>,
+    pub lease_until: Option<i64>,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT s.id, s.user_id, u.name AS user_name, s.name, s.key, s.client_id, s.display_name, s.state, s.generation, \
+             s.spec, s.user_options, s.address, s.failure, s.created_at, s.requested_at, s.started_at, s.ready_at, \
+             s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until \
+             FROM servers s JOIN users u ON u.id = s.user_id ",
+            $rest
+        )
+    };
+}
+
+pub async fn find(tx: &mut Tx, user_id: &str, name: &ServerName) -> sqlx::Result<Option<Server>> {
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.user_id = $1 AND s.name = $2"))
+        .bind(user_id)
+        .bind(name.as_str())
+        .fetch_optional(c)
+        .await)
+}
+
+pub async fn get(tx: &mut Tx, id: &str) -> sqlx::Result<Option<Server>> {
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.id = $1")).bind(id).fetch_optional(c).await)
+}
+
+pub async fn by_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<Option<Server>> {
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.client_id = $1")).bind(client_id).fetch_optional(c).await)
+}
+
+pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.user_id = $1 ORDER BY s.name LIMIT 200"))
+        .bind(user_id)
+        .fetch_all(c)
+        .await)
+}
+
+pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "INSERT INTO servers (id, user_id, name, key, client_id, display_name, state, generation, user_options, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)"
+    )
+    .bind(&server.id)
+    .bind(&server.user_id)
+    .bind(server.name.as_str())
+    .bind(&server.key)
+    .bind(&server.client_id)
+    .bind(&server.display_name)
+    .bind(server.state.as_str())
+    .bind(&server.user_options)
+    .bind(server.created_at)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// A person wants it: stopped or failed → queued, as a new generation.
+pub async fn request_start(tx: &mut Tx, id: &str, spec: &str, options: &str, now: i64) -> sqlx::Result<Option<i64>> {
+    let row: Option<(i64,)> = on!(tx, |c| sqlx::query_as(
+        "UPDATE servers SET state = 'queued', generation = generation + 1, spec = $2, user_options = $3, address = NULL, \
+         failure = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
+         lease_owner = NULL, lease_until = NULL \
+         WHERE id = $1 AND state IN ('stopped', 'failed') RETURNING generation"
+    )
+    .bind(id)
+    .bind(spec)
+    .bind(options)
+    .bind(now)
+    .fetch_optional(c)
+    .await)?;
+    Ok(row.map(|(generation,)| generation))
+}
+
+/// A person wants it gone: marks the wish; whoever holds the lease sees to it.
+pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET stop_requested_at = COALESCE(stop_requested_at, $2), \
+         state = CASE WHEN state IN ('ready', 'queued') THEN 'stopping' ELSE state END \
+         WHERE id = $1 AND state IN ('queued', 'starting', 'ready', 'stopping')"
+    )
+    .bind(id)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+/// Rows that want work and that nobody holds.
+pub async fn due(tx: &mut Tx, now: i64, limit: i64) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE s.state IN ('queued', 'starting', 'stopping') AND (s.lease_until IS NULL OR s.lease_until < $1) \
+         ORDER BY CASE s.state WHEN 'stopping' THEN 0 WHEN 'starting' THEN 1 ELSE 2 END, s.requested_at, s.id LIMIT $2"
+    ))
+    .bind(now)
+    .bind(limit)
+    .fetch_all(c)
+    .await)
+}
+
+/// Takes a row's lease, if nobody has it.
+pub async fn claim(tx: &mut Tx, id: &str, owner: &str, now: i64, until: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET lease_owner = $2, lease_until = $4 \
+         WHERE id = $1 AND (lease_until IS NULL OR lease_until < $3) AND state IN ('queued', 'starting', 'ready', 'stopping')"
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(now)
+    .bind(until)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+/// Keeps all leases of a replica that lives.
+pub async fn renew_all(tx: &mut Tx, owner: &str, until: i64) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query("UPDATE servers SET lease_until = $2 WHERE lease_owner = $1")
+        .bind(owner)
+        .bind(until)
+        .execute(c)
+        .await
+        .map(|_| ()))
+}
+
+/// Servers that this replica is starting and that somebody has asked to stop.
+pub async fn unwanted(tx: &mut Tx, owner: &str) -> sqlx::Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(tx, |c| sqlx::query_as(
+        "SELECT id FROM servers WHERE state = 'starting' AND stop_requested_at IS NOT NULL AND lease_owner = $1"
+    )
+    .bind(owner)
+    .fetch_all(c)
+    .await)?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+pub async fn release(tx: &mut Tx, id: &str, owner: &str) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
+    )
+    .bind(id)
+    .bind(owner)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+/// For the only replica of an embedded database: nobody else can hold a lease.
+pub async fn release_all(tx: &mut Tx) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query("UPDATE servers SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL")
+        .execute(c)
+        .await
+        .map(|_| ()))
+}
+
+/// What the holder of the lease may write. `from` guards against a row that has moved on.
+pub async fn set_starting(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET state = 'starting', started_at = COALESCE(started_at, $3) \
+         WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'starting')"
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+pub async fn set_address(tx: &mut Tx, id: &str, owner: &str, address: &str) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query("UPDATE servers SET address = $3 WHERE id = $1 AND lease_owner = $2")
+        .bind(id)
+        .bind(owner)
+        .bind(address)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())))
+}
+
+pub async fn set_ready(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET state = 'ready', ready_at = $3, last_activity_at = $3, lease_owner = NULL, lease_until = NULL \
+         WHERE id = $1 AND lease_owner = $2 AND state = 'starting' AND stop_requested_at IS NULL"
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+/// A failure's reason goes with it, so that it survives a crash in the middle of the stop.
+pub async fn set_stopping(tx: &mut Tx, id: &str, owner: &str, failure: Option<&str>) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET state = 'stopping', failure = COALESCE($3, failure) WHERE id = $1 AND lease_owner = $2"
+    )
+        .bind(id)
+        .bind(owner)
+        .bind(failure)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())))
+}
+
+/// Nothing of it is left at the spawner. `failure` is kept for the owner to read.
+pub async fn set_ended(
+    tx: &mut Tx,
+    id: &str,
+    owner: &str,
+    state: State,
+    failure: Option<&str>,
+    now: i64,
+) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET state = $3, failure = $4, address = NULL, stopped_at = $5, stop_requested_at = NULL, \
+         lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(state.as_str())
+    .bind(failure)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+pub async fn in_state(tx: &mut Tx, state: State) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.state = $1")).bind(state.as_str()).fetch_all(c).await)
+}
+
+/// What the proxy must know: every server that answers.
+pub async fn routes(tx: &mut Tx) -> sqlx::Result<Vec<(String, String, String, String)>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT s.id, u.name, s.name, s.address FROM servers s JOIN users u ON u.id = s.user_id \
+         WHERE s.state = 'ready' AND s.address IS NOT NULL"
+    )
+    .fetch_all(c)
+    .await)
+}
+
+/// Keys of everything that may exist at the spawner.
+pub async fn active_keys(tx: &mut Tx) -> sqlx::Result<Vec<String>> {
+    let rows: Vec<(String,)> =
+        on!(tx, |c| sqlx::query_as("SELECT key FROM servers WHERE state NOT IN ('stopped', 'failed')")
+            .fetch_all(c)
+            .await)?;
+    Ok(rows.into_iter().map(|(key,)| key).collect())
+}
+
+/// How many servers are in each state.
+pub async fn counts(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64)>> {
+    on!(tx, |c| sqlx::query_as("SELECT state, COUNT(*) FROM servers GROUP BY state ORDER BY state").fetch_all(c).await)
+}
+
+/// Servers for the admin page: those that are not at rest first, then the last failures.
+pub async fn for_admin(tx: &mut Tx, limit: i64) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE s.state <> 'stopped' ORDER BY CASE s.state WHEN 'failed' THEN 1 ELSE 0 END, s.requested_at DESC LIMIT $1"
+    ))
+    .bind(limit)
+    .fetch_all(c)
+    .await)
+}
+
+/// Which of these people have a server that is not at rest.
+pub async fn busy_users(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64)>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT user_id, COUNT(*) FROM servers WHERE state NOT IN ('stopped', 'failed') GROUP BY user_id"
+    )
+    .fetch_all(c)
+    .await)
+}
+
+pub async fn touch(tx: &mut Tx, id: &str, at: Millis) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE servers SET last_activity_at = $2 WHERE id = $1 AND (last_activity_at IS NULL OR last_activity_at < $2)"
+    )
+    .bind(id)
+    .bind(at.0)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+pub async fn delete(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query("DELETE FROM servers WHERE id = $1 AND state IN ('stopped', 'failed')")
+        .bind(id)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())))
+}
+
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Step {
+    pub seq: i64,
+    pub at: i64,
+    pub progress: i64,
+    pub message: String,
+}
+
+/// Steps of one start are few; a spawner that talks without end is cut here.
+const STEPS_MAX: i64 = 200;
+
+pub async fn add_step(
+    tx: &mut Tx,
+    id: &str,
+    generation: i64,
+    at: i64,
+    progress: u8,
+    message: &str,
+) -> sqlx::Result<()> {
+    let message: String = message.chars().take(500).collect();
+    on!(tx, |c| sqlx::query(
+        "INSERT INTO server_steps (server_id, generation, seq, at, progress, message) \
+         SELECT $1, $2, COALESCE(MAX(seq), 0) + 1, $3, $4, $5 FROM server_steps WHERE server_id = $1 AND generation = $2 \
+         HAVING COALESCE(MAX(seq), 0) < $6"
+    )
+    .bind(id)
+    .bind(generation)
+    .bind(at)
+    .bind(i64::from(progress))
+    .bind(message)
+    .bind(STEPS_MAX)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+pub async fn steps(tx: &mut Tx, id: &str, generation: i64, after: i64) -> sqlx::Result<Vec<Step>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT seq, at, progress, message FROM server_steps WHERE server_id = $1 AND generation = $2 AND seq > $3 ORDER BY seq"
+    )
+    .bind(id)
+    .bind(generation)
+    .bind(after)
+    .fetch_all(c)
+    .await)
+}
+
+/// Earlier generations' steps are of no use once a new start is asked for.
+pub async fn forget_steps(tx: &mut Tx, id: &str, before_generation: i64) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query("DELETE FROM server_steps WHERE server_id = $1 AND generation < $2")
+        .bind(id)
+        .bind(before_generation)
+        .execute(c)
+        .await
+        .map(|_| ()))
+}
+
+fn changed(rows: sqlx::Result<u64>) -> sqlx::Result<bool> {
+    rows.map(|rows| rows > 0)
+}

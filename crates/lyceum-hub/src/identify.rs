@@ -1,0 +1,211 @@
+//! Who calls: from a token or a cookie to a [`Caller`], in one place for all routes.
+//!
+//! The XSRF rule is enforced here too, so no handler can forget it: a request that a cookie
+//! authenticates and that needs a token either carries a good one or is refused.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use lyceum_model::scope::{NoGroups, Owner, ScopeSet, admin_role, user_role};
+use lyceum_web::cookie;
+use lyceum_web::request::{self, RequestInfo};
+use lyceum_web::xsrf::{self, Binding};
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+
+use crate::db::users::User;
+use crate::{Hub, db, oauth, pages, tokens};
+
+/// Forms are small; uploads go elsewhere.
+const FORM_LIMIT: usize = 256 * 1024;
+/// A session's "last seen" is written at most this often.
+const SEEN_EVERY_MS: i64 = 60_000;
+
+/// Wraps the hub's routes: request info, caller, XSRF, dress of errors, security headers.
+pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
+    let secret = hub.proxy_secret().clone();
+    router
+        .layer(from_fn_with_state(hub.clone(), identify))
+        .layer(from_fn_with_state(hub.clone(), pages::dress))
+        .layer(from_fn_with_state(hub.clone(), measure))
+        .layer(from_fn(security_headers))
+        .layer(from_fn(move |request: Request, next: Next| request::describe(secret.clone(), request, next)))
+        .with_state(hub)
+}
+
+async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> Response {
+    match caller(&hub, &mut request).await {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            // An error page is dressed outside of here and shows who is signed in.
+            response.extensions_mut().insert(caller);
+            response
+        }
+        Ok(None) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
+    if let Some(token) = bearer(request.headers()) {
+        return by_token(hub, &token).await;
+    }
+    let Some(caller) = by_cookie(hub, request.headers()).await? else { return Ok(None) };
+    let Credential::Session { binding, .. } = &caller.credential else { return Ok(Some(caller)) };
+    let method = request.method().clone();
+    let is_api = request.uri().path().starts_with("/hub/api/") && !request.uri().path().starts_with("/hub/api/oauth2/");
+    if is_api && method == Method::POST && !has_type(request.headers(), "application/json") {
+        // A form on another site can be posted without asking; JSON can't. As in JupyterHub, such
+        // a request counts as nobody's.
+        return Ok(None);
+    }
+    if xsrf::needed(&method, request.headers()) {
+        let mut given = xsrf::given_outside_body(request.headers(), request.uri().query());
+        if given.is_none() && has_type(request.headers(), "application/x-www-form-urlencoded") {
+            given = from_form(request).await?;
+        }
+        let Some(given) = given else {
+            return Err(ApiError::forbidden(format!("'_xsrf' argument missing from {method}")));
+        };
+        if !hub.xsrf().accepts(Binding::Session(binding), &given) {
+            return Err(ApiError::forbidden("XSRF cookie does not match the page's: load the page again and repeat"));
+        }
+    }
+    Ok(Some(caller))
+}
+
+/// `Authorization: token X` or `Bearer X`; other schemes and `?token=` are no credentials here.
+pub fn bearer(headers: &HeaderMap) -> Option<String> {
+    let (scheme, token) = request::header(headers, "authorization")?.trim().split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
+    (known && !token.trim().is_empty() && token.len() < 1024).then(|| token.trim().to_owned())
+}
+
+async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
+    let now = hub.now();
+    let mut tx = hub.db().read().await?;
+    let Some(token) = db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? else { return Ok(None) };
+    let Some(user) = db::users::get(&mut tx, &token.user_id).await? else { return Ok(None) };
+    if user.blocked_at.is_some() {
+        return Ok(None);
+    }
+    let groups = db::groups::names_of(&mut tx, &user.id).await?;
+    drop(tx);
+    let scopes = token_scopes(&user, &token.scopes);
+    Ok(Some(Caller {
+        user_id: user.id,
+        name: user.name,
+        admin: user.admin,
+        credential: Credential::Token { id: token.id, session_id: token.session_id, server_id: token.server_id },
+        scopes,
+        groups,
+    }))
+}
+
+async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> {
+    let now = hub.now();
+    // A browser may hold several of one name (tossed by a sibling); only a real one counts.
+    for value in cookie::values(headers, cookie::LOGIN).take(4) {
+        if value.len() > 256 {
+            continue;
+        }
+        let mut tx = hub.db().read().await?;
+        let Some(session) = db::sessions::by_cookie(&mut tx, &tokens::hash_session(value), now.0).await? else {
+            continue;
+        };
+        let Some(user) = db::users::get(&mut tx, &session.user_id).await? else { continue };
+        if user.blocked_at.is_some() {
+            continue;
+        }
+        let groups = db::groups::names_of(&mut tx, &user.id).await?;
+        drop(tx);
+        if now.since(lyceum_model::clock::Millis(session.seen_at)) > SEEN_EVERY_MS {
+            let mut tx = hub.db().write().await?;
+            db::sessions::seen(&mut tx, &session.id, now.0).await?;
+            db::users::touch(&mut tx, &user.id, now).await?;
+            tx.commit().await?;
+        }
+        let scopes = held_scopes(&user);
+        return Ok(Some(Caller {
+            user_id: user.id,
+            name: user.name,
+            admin: user.admin,
+            credential: Credential::Session { id: session.id, binding: session.cookie_hash },
+            scopes,
+            groups,
+        }));
+    }
+    Ok(None)
+}
+
+/// What a person's roles grant, as written.
+fn role_scopes(user: &User) -> ScopeSet {
+    if user.admin { user_role().union(&admin_role()) } else { user_role() }
+}
+
+/// All that a person may do at this moment.
+pub fn held_scopes(user: &User) -> ScopeSet {
+    role_scopes(user).resolve(&Owner::user(user.name.clone())).expand()
+}
+
+/// What a token of this person with these stored scopes may do at this moment.
+pub fn token_scopes(user: &User, stored: &str) -> ScopeSet {
+    oauth::stored_scopes(stored).grant(&Owner::user(user.name.clone()), &role_scopes(user), &NoGroups)
+}
+
+/// Reads `_xsrf` out of a form and puts the body back.
+async fn from_form(request: &mut Request) -> ApiResult<Option<String>> {
+    let body = std::mem::replace(request.body_mut(), Body::empty());
+    let bytes = to_bytes(body, FORM_LIMIT).await.map_err(|_| {
+        ApiError::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, "The form is larger than 256 kB")
+    })?;
+    let given = url::form_urlencoded::parse(&bytes)
+        .find(|(key, _)| key == cookie::XSRF)
+        .map(|(_, value)| value.into_owned());
+    *request.body_mut() = Body::from(bytes);
+    Ok(given)
+}
+
+fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
+    request::header(headers, "content-type")
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+async fn security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action *; object-src 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.insert("x-jupyterhub-version", HeaderValue::from_static(crate::api::JUPYTERHUB_VERSION));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn measure(State(hub): State<Hub>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<axum::extract::MatchedPath>().map(|path| Arc::from(path.as_str()));
+    let method = request.method().clone();
+    let begun = std::time::Instant::now();
+    let response = next.run(request).await;
+    hub.metrics().request(path, &method, response.status(), begun.elapsed());
+    response
+}
+
+/// What an anonymous visitor's form token is bound to.
+pub fn anonymous(info: &RequestInfo) -> Binding<'_> {
+    Binding::Anonymous(info)
+}

@@ -1,0 +1,4 @@
+//! Background work of the hub.
+
+pub mod housekeeping;
+pub mod keeper;

@@ -1,0 +1,34 @@
+//! What must be cleared away now and then: expired sessions, tokens, codes, old events.
+
+use std::time::Duration;
+
+use lyceum_store::events;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Hub, db};
+
+const EVERY: Duration = Duration::from_secs(300);
+/// Events are kept this long for readers that were away.
+const KEEP_EVENTS_MS: i64 = 7 * 24 * 3_600_000;
+
+pub async fn run(hub: Hub, shutdown: CancellationToken) {
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        if let Err(error) = once(&hub).await {
+            tracing::warn!(error = format!("{error:#}"), "could not clear away what has expired");
+        }
+    }
+}
+
+async fn once(hub: &Hub) -> anyhow::Result<()> {
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    db::sessions::prune(&mut tx, now.0).await?;
+    events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! "What may Ada start?" The hub asks; courses and configuration answer (in the binary).
+
+use async_trait::async_trait;
+use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::server::ServerSpec;
+
+/// A wish for a server.
+#[derive(Debug, Clone)]
+pub struct LaunchRequest {
+    pub user: UserName,
+    pub admin: bool,
+    pub groups: Vec<String>,
+    pub server: ServerName,
+    /// The person's home, as stored with her row.
+    pub home: String,
+    /// What she chose, as JSON.
+    pub options: serde_json::Value,
+}
+
+/// Why a wish is not granted, in words for the person.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("{0}")]
+    NotAllowed(String),
+    #[error("{0}")]
+    BadOptions(String),
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+/// Turns a wish into a finished order for the spawner.
+#[async_trait]
+pub trait LaunchPlanner: Send + Sync + 'static {
+    async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal>;
+}
+
+/// A course as the home page shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct CourseCard {
+    pub id: String,
+    pub title: String,
+    pub term: Option<String>,
+    /// Words like `student`, `teacher`; all that apply.
+    pub roles: Vec<String>,
+}
+
+/// "Which courses does Ada see?"
+#[async_trait]
+pub trait CourseShelf: Send + Sync + 'static {
+    async fn courses_of(&self, user: &UserName, groups: &[String]) -> anyhow::Result<Vec<CourseCard>>;
+}

@@ -1,0 +1,87 @@
+//! The OAuth 2 provider's rules: redirect targets, PKCE (RFC 7636), what a client gets.
+//! The endpoints are in [`crate::api::oauth`].
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lyceum_model::scope::{Scope, ScopeSet};
+use subtle::ConstantTimeEq;
+
+use crate::db::servers::Server;
+use crate::servers;
+
+/// Codes live five minutes.
+pub const CODE_LIFE_MS: i64 = 300_000;
+/// Access tokens live fourteen days, or as long as the browser's session.
+pub const TOKEN_LIFE_S: i64 = 1_209_600;
+
+/// Purposes under which secrets are hashed.
+pub const CODE_PURPOSE: &str = "lyceum 2026 oauth code";
+
+/// The redirect URIs a server's client may name: its callback as path, or the same on this host.
+pub fn redirect_fits(server: &Server, own_origin: &str, given: &str) -> bool {
+    let path = format!("{}oauth_callback", servers::prefix(&server.user_name, &server.name));
+    given == path || (!own_origin.is_empty() && given == format!("{own_origin}{path}"))
+}
+
+/// Checks a verifier against the challenge that came with the authorization request.
+pub fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
+    match (challenge, verifier) {
+        (None, None) => true,
+        (None, Some(_)) => false,
+        (Some(_), None) => false,
+        (Some(challenge), Some(verifier)) => {
+            // RFC 7636 section 4.1: 43 to 128 characters.
+            if !(43..=128).contains(&verifier.len()) {
+                return false;
+            }
+            let digest = sha256(verifier.as_bytes());
+            URL_SAFE_NO_PAD.encode(digest).as_bytes().ct_eq(challenge.as_bytes()).into()
+        }
+    }
+}
+
+fn sha256(content: &[u8]) -> [u8; 32] {
+    use sha2::Digest;
+    sha2::Sha256::digest(content).into()
+}
+
+/// What a client's token may do: enter this server and know who came.
+pub fn client_scopes(server: &Server) -> Vec<String> {
+    vec![
+        format!("access:servers!server={}/{}", server.user_name, server.name),
+        "read:users:name!user".into(),
+        "read:users:groups!user".into(),
+    ]
+}
+
+/// The scopes that open one server, for `JUPYTERHUB_OAUTH_ACCESS_SCOPES`.
+pub fn access_scopes(server: &Server) -> Vec<String> {
+    vec![
+        format!("access:servers!server={}/{}", server.user_name, server.name),
+        format!("access:servers!user={}", server.user_name),
+    ]
+}
+
+/// A set from the JSON list a row holds. What no longer parses grants nothing.
+pub fn stored_scopes(text: &str) -> ScopeSet {
+    let list: Vec<String> = serde_json::from_str(text).unwrap_or_default();
+    list.iter().filter_map(|scope| Scope::parse(scope).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pkce_as_in_the_rfc() {
+        // RFC 7636 appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert!(verifier_fits(Some(challenge), Some(verifier)));
+        assert!(!verifier_fits(Some(challenge), Some(&verifier.replace('d', "e"))));
+        assert!(!verifier_fits(Some(challenge), None));
+        assert!(!verifier_fits(Some(challenge), Some("short")));
+        assert!(verifier_fits(None, None));
+        assert!(!verifier_fits(None, Some(verifier)));
+    }
+}

@@ -1,0 +1,204 @@
+//! What people look at. Plain HTML that works without script; forms post and redirect.
+
+pub mod admin;
+pub mod assets;
+pub mod home;
+pub mod login;
+pub mod logs;
+pub mod start;
+pub mod tokens;
+pub mod user_paths;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use lyceum_web::cookie::{self, Cookie};
+use lyceum_web::page::contexts::{ErrorPage, OAuthPage, Page, PageUser, Site};
+use lyceum_web::page::{Lang, pick_language};
+use lyceum_web::request::{RequestInfo, header as header_text};
+use lyceum_web::routes::Routes;
+use lyceum_web::xsrf::Binding;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure};
+use serde::Serialize;
+
+use crate::Hub;
+use crate::db::servers::Server;
+
+pub fn routes() -> Routes<Hub> {
+    let anon = "sends anonymous visitors to the log-in page";
+    Routes::default()
+        .public(Method::GET, "/", "sends everybody to the home page", home::go_home)
+        .public(Method::GET, "/hub", "sends everybody to the home page", home::go_home)
+        .public(Method::GET, "/hub/", "sends everybody to the home page", home::go_home)
+        .public(Method::GET, "/hub/login", "the log-in page", login::show)
+        .public(Method::POST, "/hub/login", "the log-in form", login::sign_in)
+        .public(Method::GET, "/hub/logout", "ends what there is", login::sign_out_link)
+        .public(Method::POST, "/hub/logout", "ends what there is", login::sign_out)
+        .public(Method::GET, "/hub/static/{*path}", "style sheet, script, icon", assets::get)
+        .public(Method::GET, "/favicon.ico", "the icon", assets::favicon)
+        .public(Method::GET, "/hub/home", anon, home::show)
+        .public(Method::GET, "/hub/spawn", anon, start::start_own)
+        .public(Method::GET, "/hub/spawn/{user}", anon, start::start_default)
+        .public(Method::GET, "/hub/spawn/{user}/{server}", anon, start::start_named)
+        .scoped(Method::POST, "/hub/servers/start", start::start_form)
+        .scoped(Method::POST, "/hub/servers/add", start::add_form)
+        .scoped(Method::POST, "/hub/servers/stop", start::stop_form)
+        .scoped(Method::POST, "/hub/servers/remove", start::remove_form)
+        .public(Method::GET, "/hub/spawn-pending/{user}", anon, start::pending_default)
+        .public(Method::GET, "/hub/spawn-pending/{user}/{server}", anon, start::pending_named)
+        .public(Method::GET, "/hub/logs/{user}", anon, logs::show_default)
+        .public(Method::GET, "/hub/logs/{user}/{server}", anon, logs::show_named)
+        .public(Method::GET, "/hub/token", anon, tokens::show)
+        .scoped(Method::POST, "/hub/token/new", tokens::create)
+        .scoped(Method::POST, "/hub/token/revoke", tokens::revoke)
+        .scoped(Method::POST, "/hub/token/end-session", tokens::end_session)
+        .public(Method::GET, "/hub/admin", anon, admin::show)
+        .public(Method::GET, "/hub/user-redirect/{*path}", anon, user_paths::user_redirect)
+        .public(Method::GET, "/hub/user/{*path}", anon, user_paths::not_running)
+        .scoped(Method::POST, "/hub/user/{*path}", user_paths::gone)
+        .scoped(Method::PUT, "/hub/user/{*path}", user_paths::gone)
+        .scoped(Method::PATCH, "/hub/user/{*path}", user_paths::gone)
+        .scoped(Method::DELETE, "/hub/user/{*path}", user_paths::gone)
+}
+
+/// For whatever has no route: paths outside `/hub/` lead below it, where they are explained.
+pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
+    let path = uri.path();
+    if path.starts_with("/hub/") || path == "/hub" {
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "There is no such page"));
+    }
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "There is nothing at this address"));
+    }
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Ok(redirect(&format!("/hub{path}{query}")))
+}
+
+/// 302 to a path of ours.
+pub fn redirect(to: &str) -> Response {
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/hub/home"));
+    (StatusCode::FOUND, [(header::LOCATION, to)]).into_response()
+}
+
+/// The log-in page that comes back here.
+pub fn login_url(next: &str) -> String {
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    format!("/hub/login?next={next}")
+}
+
+/// Whether cookies are for TLS only.
+pub fn secure(hub: &Hub, info: &RequestInfo) -> bool {
+    info.secure || hub.settings().public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
+}
+
+/// The form token as a cookie too, for scripts of other programs that look there.
+pub fn set_xsrf(hub: &Hub, response: &mut Response, binding: Binding<'_>, secure: bool) {
+    let max_age = matches!(binding, Binding::Anonymous(_)).then_some(3600);
+    let value = hub.xsrf().token(binding);
+    let cookie = Cookie { name: cookie::XSRF, value: &value, path: "/hub/", http_only: false, secure, max_age };
+    response.headers_mut().append(header::SET_COOKIE, cookie.header());
+}
+
+pub fn language(headers: &HeaderMap) -> Lang {
+    pick_language(header_text(headers, "accept-language"))
+}
+
+/// What every page shows around its own content.
+pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
+    let binding = match caller.map(|caller| &caller.credential) {
+        Some(Credential::Session { binding, .. }) => Binding::Session(binding),
+        _ => Binding::Anonymous(info),
+    };
+    Page {
+        base: "/hub/".into(),
+        user: caller.map(|caller| PageUser {
+            name: caller.name.to_string(),
+            display_name: caller.name.to_string(),
+            admin: caller.admin,
+        }),
+        xsrf: hub.xsrf().token(binding),
+        site: Site { name: hub.settings().site_name.clone() },
+        announcement: None,
+    }
+}
+
+pub fn html(
+    hub: &Hub,
+    headers: &HeaderMap,
+    status: StatusCode,
+    name: &str,
+    context: &impl Serialize,
+) -> ApiResult<Response> {
+    let text = hub.pages().render(name, language(headers), &hub.settings().theme, context)?;
+    Ok((status, [(header::CONTENT_SECURITY_POLICY, lyceum_web::page::CONTENT_SECURITY_POLICY)], Html(text)).into_response())
+}
+
+/// Whoever is not signed in goes to the log-in page and comes back.
+pub fn signed_in(caller: Option<Caller>, uri: &Uri) -> Result<Caller, Box<Response>> {
+    match caller {
+        Some(caller) if caller.is_session() => Ok(caller),
+        _ => {
+            let here = uri.path_and_query().map_or("/hub/home", |path| path.as_str());
+            Err(Box::new(redirect(&login_url(here))))
+        }
+    }
+}
+
+/// The consent page of the OAuth provider.
+pub fn oauth_confirm(
+    hub: &Hub,
+    caller: &Caller,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+    server: &Server,
+    uri: &Uri,
+) -> ApiResult<Response> {
+    let page = OAuthPage {
+        page: frame(hub, Some(caller), info),
+        action: uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        client_name: crate::servers::prefix(&server.user_name, &server.name),
+        scopes: crate::oauth::client_scopes(server),
+        cancel_url: "/hub/home".into(),
+    };
+    html(hub, headers, StatusCode::OK, "oauth.html", &page)
+}
+
+/// Layer: errors become pages for those who look with a browser, and stay JSON for programs.
+pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let path = request.uri().path().to_owned();
+    let info = request.extensions().get::<RequestInfo>().cloned();
+    let response = next.run(request).await;
+    let caller = response.extensions().get::<Caller>().cloned();
+    let (Some(failure), Some(info)) = (response.extensions().get::<Failure>().cloned(), info) else { return response };
+    if !wants_page(&headers, &path) {
+        return response;
+    }
+    let page = ErrorPage {
+        page: frame(&hub, caller.as_ref(), &info),
+        status: failure.status.as_u16(),
+        detail: Some(failure.message.clone()),
+        code: Some(info.id.clone()),
+        retry_url: None,
+    };
+    match html(&hub, &headers, failure.status, "error.html", &page) {
+        Ok(mut dressed) => {
+            if let Some(seconds) = response.headers().get(header::RETRY_AFTER) {
+                dressed.headers_mut().insert(header::RETRY_AFTER, seconds.clone());
+            }
+            dressed
+        }
+        Err(error) => {
+            tracing::error!(error = error.message, "the error page itself could not be made");
+            (failure.status, Body::from(failure.message)).into_response()
+        }
+    }
+}
+
+/// A browser that navigates, not a program and not a script.
+pub fn wants_page(headers: &HeaderMap, path: &str) -> bool {
+    let accepts = header_text(headers, "accept").unwrap_or_default();
+    accepts.contains("text/html") && (!path.starts_with("/hub/api/") || path.starts_with("/hub/api/oauth2/"))
+}

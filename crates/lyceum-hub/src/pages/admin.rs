@@ -1,0 +1,110 @@
+//! For administrators: what is wrong, what runs, who is there.
+
+use std::collections::HashMap;
+
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_web::page::contexts::{AdminPage, ConfigProblem, ConfigState, Counts, PersonRow, Table};
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde::Deserialize;
+
+use super::{frame, html, signed_in};
+use crate::db::users::Sort;
+use crate::{Hub, db};
+
+const PAGE: i64 = 50;
+
+#[derive(Debug, Default, Deserialize)]
+pub struct AdminQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    sort: String,
+    offset: Option<i64>,
+    limit: Option<i64>,
+}
+
+pub async fn show(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(query): Query<AdminQuery>,
+) -> ApiResult<Response> {
+    let caller = match signed_in(caller, &uri) {
+        Ok(caller) => caller,
+        Err(response) => return Ok(*response),
+    };
+    if !caller.may(ScopeName::AdminUi, Target::Everything) {
+        return Err(ApiError::forbidden("This page is for administrators"));
+    }
+    let offset = query.offset.unwrap_or(0).max(0);
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, 200);
+    let sort = match query.sort.as_str() {
+        "-name" => Sort::NameDown,
+        "created" => Sort::Created,
+        "-created" => Sort::CreatedDown,
+        "last_activity" => Sort::Activity,
+        "-last_activity" => Sort::ActivityDown,
+        _ => Sort::Name,
+    };
+    let filter: String = query.q.chars().take(128).collect();
+    let mut tx = hub.db().read().await?;
+    let users = db::users::list(&mut tx, &filter, sort, offset, limit).await?;
+    let total = db::users::count(&mut tx, &filter).await?;
+    let everybody = if filter.is_empty() { total } else { db::users::count(&mut tx, "").await? };
+    let counts: HashMap<String, i64> = db::servers::counts(&mut tx).await?.into_iter().collect();
+    let servers = db::servers::for_admin(&mut tx, PAGE).await?;
+    let busy: HashMap<String, i64> = db::servers::busy_users(&mut tx).await?.into_iter().collect();
+    drop(tx);
+    let count = |state: &str| number(counts.get(state).copied().unwrap_or(0));
+    let settings = hub.settings();
+    let config = &settings.config_state;
+    let context = AdminPage {
+        page: frame(&hub, Some(&caller), &info),
+        config: ConfigState {
+            generation: config.generation,
+            loaded_at: config.loaded_at,
+            source: config.source.clone(),
+            problem: config.problem.clone().map(|(at, text)| ConfigProblem { at, text }),
+        },
+        counts: Counts {
+            people: number(everybody),
+            ready: count("ready"),
+            starting: count("starting"),
+            waiting: count("queued"),
+            failed: count("failed"),
+        },
+        servers_total: counts.iter().filter(|(state, _)| *state != "stopped").map(|(_, n)| number(*n)).sum(),
+        servers: servers
+            .iter()
+            .map(|server| super::home::card(&server.user_name, &server.name, Some(server)))
+            .collect(),
+        people: Table {
+            rows: users
+                .into_iter()
+                .map(|user| PersonRow {
+                    running: number(busy.get(&user.id).copied().unwrap_or(0)),
+                    name: user.name.to_string(),
+                    admin: user.admin,
+                    created: user.created_at,
+                    last_activity: user.last_activity_at,
+                })
+                .collect(),
+            total: number(total),
+            offset: number(offset),
+            limit: number(limit),
+            query: filter,
+            sort: if query.sort.is_empty() { "name".into() } else { query.sort.chars().take(20).collect() },
+        },
+    };
+    html(&hub, &headers, StatusCode::OK, "admin.html", &context)
+}
+
+fn number(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
+}

@@ -1,0 +1,29 @@
+//! Style sheet, script, icon: served under their content's hash, so browsers keep them for ever.
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lyceum_web::page::{Asset, assets};
+use lyceum_web::{ApiError, ApiResult};
+
+use crate::Hub;
+
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+pub async fn get(State(hub): State<Hub>, Path(path): Path<String>) -> ApiResult<Response> {
+    if path == "theme.css" {
+        let css = hub.settings().theme.css().to_owned();
+        return Ok(([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, FOR_EVER)], css).into_response());
+    }
+    serve(assets(&path))
+}
+
+pub async fn favicon() -> ApiResult<Response> {
+    serve(assets("favicon.svg"))
+}
+
+fn serve(asset: Option<Asset>) -> ApiResult<Response> {
+    let asset = asset.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "There is no such file"))?;
+    let keep = asset.cache_control();
+    Ok(([(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, keep)], asset.bytes).into_response())
+}

@@ -1,0 +1,110 @@
+//! The home page: my servers, my courses, the next thing.
+
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use lyceum_model::name::{ServerName, UserName};
+use lyceum_web::page::contexts::{AddServer, CourseRow, HomePage, NextThing, ServerRow, ServerState as Shown};
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiResult, Caller};
+
+use super::{frame, html, redirect, set_xsrf, signed_in};
+use crate::db::servers::Server;
+use crate::servers::{State as ServerState, encode, prefix};
+use crate::{Hub, db};
+
+pub async fn go_home() -> Response {
+    redirect("/hub/home")
+}
+
+pub async fn show(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> ApiResult<Response> {
+    match signed_in(caller, &uri) {
+        Ok(caller) => page(&hub, &caller, &headers, &info, StatusCode::OK, None).await,
+        Err(response) => Ok(*response),
+    }
+}
+
+/// What was typed into the form for a new server, and what is wrong with it.
+pub struct AddRefused {
+    pub name: String,
+    pub error: String,
+}
+
+/// The page, with what went wrong with the last wish.
+pub async fn page(
+    hub: &Hub,
+    caller: &Caller,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+    status: StatusCode,
+    refused: Option<AddRefused>,
+) -> ApiResult<Response> {
+    let mut tx = hub.db().read().await?;
+    let rows = db::servers::of_user(&mut tx, &caller.user_id).await?;
+    drop(tx);
+    let default = ServerName::default();
+    let mut servers = vec![card(&caller.name, &default, rows.iter().find(|server| server.name.is_default()))];
+    let named = rows.iter().filter(|server| !server.name.is_default());
+    servers.extend(named.map(|server| card(&server.user_name, &server.name, Some(server))));
+    let limit = hub.settings().named_servers;
+    let courses = hub.shelf().courses_of(&caller.name, &caller.groups).await?;
+    let (name, error) = refused.map_or((String::new(), None), |refused| (refused.name, Some(refused.error)));
+    let context = HomePage {
+        page: frame(hub, Some(caller), info),
+        next: NextThing::of(&servers),
+        add: (limit > 0).then(|| AddServer {
+            name,
+            error,
+            limit: u64::try_from(limit).ok(),
+            full: servers.len() > limit,
+        }),
+        servers,
+        courses: courses
+            .into_iter()
+            .map(|course| CourseRow { title: course.title, term: course.term, roles: course.roles, url: None })
+            .collect(),
+    };
+    let mut response = html(hub, headers, status, "home.html", &context)?;
+    if let lyceum_web::Credential::Session { binding, .. } = &caller.credential {
+        set_xsrf(hub, &mut response, lyceum_web::xsrf::Binding::Session(binding), super::secure(hub, info));
+    }
+    Ok(response)
+}
+
+/// How one server is shown; without a row it is one that has never run.
+pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>) -> ServerRow {
+    let path = encode(user.as_str());
+    let tail = if name.is_default() { path } else { format!("{path}/{name}") };
+    let state = server.map_or(ServerState::Stopped, |server| server.state);
+    ServerRow {
+        user: user.to_string(),
+        server: name.to_string(),
+        title: server.and_then(|server| server.display_name.clone()),
+        state: match state {
+            ServerState::Stopped => Shown::Stopped,
+            ServerState::Queued => Shown::Waiting,
+            ServerState::Starting => Shown::Starting,
+            ServerState::Ready => Shown::Ready,
+            ServerState::Stopping => Shown::Stopping,
+            ServerState::Failed => Shown::Failed,
+        },
+        reason: server.and_then(|server| server.failure.clone()),
+        since: server.and_then(|server| match state {
+            ServerState::Ready => server.ready_at,
+            ServerState::Stopped | ServerState::Failed => server.stopped_at,
+            ServerState::Stopping => server.stop_requested_at,
+            ServerState::Queued | ServerState::Starting => server.requested_at,
+        }),
+        last_activity: server.and_then(|server| server.last_activity_at),
+        url: prefix(user, name),
+        progress_url: format!("/hub/spawn-pending/{tail}"),
+        log_url: server.filter(|server| server.generation > 0).map(|_| format!("/hub/logs/{tail}")),
+        removable: !name.is_default() && !state.is_active(),
+    }
+}

@@ -1,0 +1,235 @@
+//! Log in, log out.
+
+use axum::extract::{Extension, Form, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use lyceum_auth::Refused;
+use lyceum_model::id::{new_id, new_secret};
+use lyceum_model::identity::Identity;
+use lyceum_model::secret::Secret;
+use lyceum_proxy::Revoked;
+use lyceum_web::cookie::{self, Cookie};
+use lyceum_web::page::contexts::{LoginError, LoginPage};
+use lyceum_web::request::{RequestInfo, header as header_text};
+use lyceum_web::xsrf::Binding;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use serde::Deserialize;
+
+use super::{frame, html, redirect};
+use crate::next::local_target;
+use crate::{Hub, db, tokens, users};
+
+/// How long a browser stays signed in.
+const SESSION_DAYS: i64 = 14;
+/// When everybody signs in at once, how long to wait before the next try.
+const BUSY_SECONDS: u64 = 5;
+
+#[derive(Debug, Default, Deserialize)]
+pub struct NextQuery {
+    #[serde(default)]
+    pub next: String,
+}
+
+/// The form; those who are signed in already go on.
+pub async fn show(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Query(query): Query<NextQuery>,
+) -> ApiResult<Response> {
+    if let Some(caller) = &caller {
+        return Ok(redirect(&target(&hub, caller, &query.next, &info).await?));
+    }
+    form(&hub, &headers, &info, StatusCode::OK, &query.next, "", None, None)
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LoginForm {
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+    #[serde(default, rename = "_xsrf")]
+    xsrf: String,
+}
+
+/// Someone tries to come in.
+pub async fn sign_in(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Query(query): Query<NextQuery>,
+    Form(given): Form<LoginForm>,
+) -> ApiResult<Response> {
+    // With a session the middleware has checked; without one the form is bound to this browser, so
+    // that nobody can be signed in as somebody else by a foreign page.
+    let cross_site = header_text(&headers, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    if caller.is_none() && (cross_site || !hub.xsrf().accepts(Binding::Anonymous(&info), &given.xsrf)) {
+        let status = StatusCode::FORBIDDEN;
+        return form(&hub, &headers, &info, status, &given.next, &given.username, Some(LoginError::Expired), None);
+    }
+    let next = if given.next.is_empty() { query.next } else { given.next };
+    let identity = match check(&hub, &given.username, &given.password, &info).await {
+        Ok(identity) => identity,
+        Err(refused) => {
+            hub.metrics().sign_in("failure");
+            let (status, error, wait) = match refused {
+                Refused::Credentials => (StatusCode::FORBIDDEN, Some(LoginError::Refused), None),
+                Refused::NotAdmitted => (StatusCode::FORBIDDEN, Some(LoginError::Excluded), None),
+                Refused::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, None, Some(u64::from(retry_after))),
+                Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, None, Some(BUSY_SECONDS)),
+                Refused::Internal(error) => {
+                    tracing::error!(error = format!("{error:#}"), "sign-in is out of order");
+                    (StatusCode::SERVICE_UNAVAILABLE, Some(LoginError::Unavailable), None)
+                }
+            };
+            return form(&hub, &headers, &info, status, &next, &given.username, error, wait);
+        }
+    };
+    hub.metrics().sign_in("success");
+    let now = hub.now();
+    let (cookie_secret, access_secret) = (new_secret(), new_secret());
+    let mut tx = hub.db().write().await?;
+    let user = users::admit(&mut tx, &identity, now).await?;
+    // Whoever signs in gets a new session; the one before it ends, so none can be planted.
+    if let Some(Caller { credential: Credential::Session { id, .. }, user_id, name, .. }) = &caller {
+        db::sessions::end(&mut tx, id, user_id).await?;
+        hub.links().revoke(Revoked::Subject(name.to_string()));
+    }
+    let session = db::sessions::Session {
+        id: new_id(now),
+        cookie_hash: tokens::hash_session(&cookie_secret),
+        access_hash: tokens::hash_access(&access_secret),
+        user_id: user.id.clone(),
+        created_at: now.0,
+        seen_at: now.0,
+        expires_at: now.plus(SESSION_DAYS * 24 * 3_600_000).0,
+        address: Some(info.address.to_string()),
+        agent: Some(info.agent.clone()),
+    };
+    db::sessions::insert(&mut tx, &session).await?;
+    tx.commit().await?;
+    tracing::info!(user = %user.name, address = %info.address, "signed in");
+    let caller = Caller {
+        user_id: user.id.clone(),
+        name: user.name.clone(),
+        admin: user.admin,
+        credential: Credential::Session { id: session.id.clone(), binding: session.cookie_hash.clone() },
+        scopes: crate::identify::held_scopes(&user),
+        groups: Vec::new(),
+    };
+    let mut response = redirect(&target(&hub, &caller, &next, &info).await?);
+    let secure = super::secure(&hub, &info);
+    let age = Some(SESSION_DAYS * 24 * 3600);
+    for cookie in [
+        Cookie { name: cookie::LOGIN, value: &cookie_secret, path: "/hub/", http_only: true, secure, max_age: age },
+        Cookie { name: cookie::SESSION_ID, value: &session.id, path: "/", http_only: true, secure, max_age: age },
+        Cookie { name: cookie::ACCESS, value: &access_secret, path: "/", http_only: true, secure, max_age: age },
+    ] {
+        response.headers_mut().append(header::SET_COOKIE, cookie.header());
+    }
+    super::set_xsrf(&hub, &mut response, Binding::Session(&session.cookie_hash), secure);
+    Ok(response)
+}
+
+/// Asks the sign-in methods and the lists.
+pub async fn check(hub: &Hub, username: &str, password: &str, info: &RequestInfo) -> Result<Identity, Refused> {
+    let identity = hub.sign_in().sign_in(username, Secret::new(password), info.address).await?;
+    let blocked = async {
+        let mut tx = hub.db().read().await?;
+        db::users::find(&mut tx, &identity.name).await
+    };
+    match blocked.await {
+        Ok(Some(user)) if user.blocked_at.is_some() => Err(Refused::NotAdmitted),
+        Ok(_) => Ok(identity),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where to go once signed in: where she wanted to, else her server if it runs, else home.
+async fn target(hub: &Hub, caller: &Caller, next: &str, info: &RequestInfo) -> ApiResult<String> {
+    if let Some(next) = local_target(next, &info.host) {
+        return Ok(next);
+    }
+    let mut tx = hub.db().read().await?;
+    let server = db::servers::find(&mut tx, &caller.user_id, &Default::default()).await?;
+    Ok(match server {
+        Some(server) if server.state == crate::servers::State::Ready => {
+            crate::servers::prefix(&server.user_name, &server.name)
+        }
+        _ => "/hub/home".into(),
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one thing the form shows")]
+fn form(
+    hub: &Hub,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+    status: StatusCode,
+    next: &str,
+    username: &str,
+    error: Option<LoginError>,
+    wait_seconds: Option<u64>,
+) -> ApiResult<Response> {
+    let next = local_target(next, &info.host).unwrap_or_default();
+    let username: String = username.chars().filter(|c| !c.is_control()).take(128).collect();
+    let page = LoginPage {
+        page: frame(hub, None, info),
+        methods: Vec::new(),
+        password_form: true,
+        next,
+        username,
+        error,
+        wait_seconds,
+        hint: hub.settings().sign_in_hint.clone(),
+    };
+    let mut response = html(hub, headers, status, "login.html", &page)?;
+    if let Some(seconds) = wait_seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    super::set_xsrf(hub, &mut response, Binding::Anonymous(info), super::secure(hub, info));
+    Ok(response)
+}
+
+/// Ends the session, and with it the tokens of servers and the sockets that it opened.
+pub async fn sign_out(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+) -> ApiResult<Response> {
+    if let Some(Caller { credential: Credential::Session { id, .. }, user_id, name, .. }) = &caller {
+        let mut tx = hub.db().write().await?;
+        db::sessions::end(&mut tx, id, user_id).await?;
+        tx.commit().await?;
+        hub.links().revoke(Revoked::Subject(name.to_string()));
+        tracing::info!(user = %name, "signed out");
+    }
+    let mut response = redirect("/hub/login");
+    let secure = super::secure(&hub, &info);
+    for (name, path) in
+        [(cookie::LOGIN, "/hub/"), (cookie::SESSION_ID, "/"), (cookie::ACCESS, "/"), (cookie::XSRF, "/hub/")]
+    {
+        response.headers_mut().append(header::SET_COOKIE, Cookie::expire(name, path, secure));
+    }
+    Ok(response)
+}
+
+/// `GET /hub/logout`: JupyterLab's own menu leads here by a link. A link can be planted anywhere, so it
+/// only ends the session when the browser says that the click came from this site.
+pub async fn sign_out_link(
+    hub: State<Hub>,
+    caller: Option<Caller>,
+    info: Extension<RequestInfo>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let site = header_text(&headers, "sec-fetch-site");
+    if caller.is_some() && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Err(ApiError::forbidden("Log out with the button on the home page"));
+    }
+    sign_out(hub, caller, info).await
+}

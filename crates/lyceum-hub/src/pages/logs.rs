@@ -1,0 +1,71 @@
+//! The last lines a server wrote, for its owner.
+
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use lyceum_model::name::ServerName;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::server::ServerKey;
+use lyceum_web::page::contexts::LogsPage;
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiError, ApiResult, Caller};
+
+use super::{frame, html, signed_in};
+use crate::api::person;
+use crate::{Hub, db};
+
+const LINES: usize = 200;
+
+pub async fn show_default(
+    hub: State<Hub>,
+    caller: Option<Caller>,
+    info: Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Path(user): Path<String>,
+) -> ApiResult<Response> {
+    show(hub, caller, info, headers, uri, user, String::new()).await
+}
+
+pub async fn show_named(
+    hub: State<Hub>,
+    caller: Option<Caller>,
+    info: Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Path((user, server)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    show(hub, caller, info, headers, uri, user, server).await
+}
+
+async fn show(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    user: String,
+    server: String,
+) -> ApiResult<Response> {
+    let caller = match signed_in(caller, &uri) {
+        Ok(caller) => caller,
+        Err(response) => return Ok(*response),
+    };
+    let mut tx = hub.db().read().await?;
+    let owner = person(&mut tx, &user).await?;
+    let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
+    if !caller.may(ScopeName::Servers, Target::Server(&owner.name, &name)) {
+        return Err(ApiError::not_found());
+    }
+    let row = db::servers::find(&mut tx, &owner.id, &name).await?.ok_or_else(ApiError::not_found)?;
+    drop(tx);
+    let key = ServerKey::parse(&row.key).ok_or_else(ApiError::not_found)?;
+    let lines = hub.spawner().log_tail(&key, LINES).await.map_err(anyhow::Error::from)?;
+    let page = LogsPage {
+        page: frame(&hub, Some(&caller), &info),
+        server: super::home::card(&owner.name, &name, Some(&row)),
+        truncated: lines.len() >= LINES,
+        lines,
+    };
+    html(&hub, &headers, StatusCode::OK, "logs.html", &page)
+}

@@ -1,0 +1,347 @@
+//! Start, watch it come up, stop.
+
+use axum::extract::{Extension, Form, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::server::ServerKey;
+use lyceum_web::page::contexts::{Failure, ProgressPage, Step, StoppingPage};
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde::Deserialize;
+
+use super::login::NextQuery;
+use super::{frame, home, html, redirect, signed_in};
+use crate::api::person;
+use crate::db::servers::Server;
+use crate::db::users::User;
+use crate::launching::{self, WishError};
+use crate::next::local_target;
+use crate::servers::{State as ServerState, encode, prefix};
+use crate::{Hub, db};
+
+/// Log lines under a failure.
+const FAILURE_LINES: usize = 40;
+/// How long a form that stops a server waits to show it done.
+const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// All that these handlers need of a request.
+struct Visit {
+    hub: Hub,
+    caller: Caller,
+    info: RequestInfo,
+    headers: HeaderMap,
+    next: Option<String>,
+}
+
+/// `GET /hub/spawn`: my default server. Starts it: JupyterHub's links lead here.
+pub async fn start_own(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(query): Query<NextQuery>,
+) -> ApiResult<Response> {
+    let caller = match signed_in(caller, &uri) {
+        Ok(caller) => caller,
+        Err(response) => return Ok(*response),
+    };
+    let user = caller.name.to_string();
+    start_by_link(hub, caller, info, headers, query, user, String::new()).await
+}
+
+pub async fn start_default(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(query): Query<NextQuery>,
+    Path(user): Path<String>,
+) -> ApiResult<Response> {
+    match signed_in(caller, &uri) {
+        Ok(caller) => start_by_link(hub, caller, info, headers, query, user, String::new()).await,
+        Err(response) => Ok(*response),
+    }
+}
+
+pub async fn start_named(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(query): Query<NextQuery>,
+    Path((user, server)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    match signed_in(caller, &uri) {
+        Ok(caller) => start_by_link(hub, caller, info, headers, query, user, server).await,
+        Err(response) => Ok(*response),
+    }
+}
+
+/// A link that starts something can be planted on any page. The worst it does is to start the
+/// visitor's own server, and only when the browser says it came from here or from her own hand.
+async fn start_by_link(
+    hub: Hub,
+    caller: Caller,
+    info: RequestInfo,
+    headers: HeaderMap,
+    query: NextQuery,
+    user: String,
+    server: String,
+) -> ApiResult<Response> {
+    let site = lyceum_web::request::header(&headers, "sec-fetch-site");
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return Ok(redirect("/hub/home"));
+    }
+    let next = local_target(&query.next, &info.host);
+    start(Visit { hub, caller, info, headers, next }, user, server).await
+}
+
+/// What the forms about servers post.
+#[derive(Debug, Default, Deserialize)]
+pub struct ServerForm {
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    server: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /hub/servers/start`.
+pub async fn start_form(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Form(form): Form<ServerForm>,
+) -> ApiResult<Response> {
+    let next = local_target(&form.next, &info.host);
+    let user = if form.user.is_empty() { caller.name.to_string() } else { form.user };
+    start(Visit { hub, caller, info, headers, next }, user, form.server).await
+}
+
+/// `POST /hub/servers/add`: a new named server, which starts at once.
+pub async fn add_form(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Form(form): Form<ServerForm>,
+) -> ApiResult<Response> {
+    let user = caller.name.to_string();
+    let server = form.server.trim().to_owned();
+    if server.is_empty() {
+        let refused = home::AddRefused { name: server, error: "Give the new server a name".into() };
+        return home::page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, Some(refused)).await;
+    }
+    start(Visit { hub, caller, info, headers, next: None }, user, server).await
+}
+
+async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response> {
+    let Visit { hub, caller, info, headers, next } = visit;
+    let owner = owner(&hub, &user).await?;
+    let name = match ServerName::parse(&server) {
+        Ok(name) => name,
+        Err(error) => {
+            let refused = home::AddRefused { name: server, error: error.to_string() };
+            return home::page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, Some(refused)).await;
+        }
+    };
+    if !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
+        return Err(ApiError::not_found());
+    }
+    let pending = pending_url(&owner.name, &name, next.as_deref());
+    match launching::start(&hub, &owner, &name, serde_json::json!({})).await {
+        Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&pending)),
+        Err(error @ (WishError::TooMany(_) | WishError::NotAllowed(_) | WishError::BadOptions(_))) => {
+            let refused = home::AddRefused { name: server, error: error.to_string() };
+            home::page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, Some(refused)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /hub/servers/stop`; cancels a start as well.
+pub async fn stop_form(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    Form(form): Form<ServerForm>,
+) -> ApiResult<Response> {
+    let row = wanted(&hub, &caller, &form).await?;
+    launching::stop(&hub, &row).await?;
+    // Most stops are quick; the page that follows then shows it done.
+    launching::wait(&hub, &row.id, STOP_PATIENCE).await?;
+    Ok(redirect(&back(&form, &info)))
+}
+
+/// `POST /hub/servers/remove`: forgets a named server that does not run. Its files stay.
+pub async fn remove_form(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    Form(form): Form<ServerForm>,
+) -> ApiResult<Response> {
+    let row = wanted(&hub, &caller, &form).await?;
+    if row.name.is_default() {
+        return Err(ApiError::bad_request("The default server can be stopped, not removed"));
+    }
+    let mut tx = hub.db().write().await?;
+    let removed = db::servers::delete(&mut tx, &row.id).await?;
+    tx.commit().await?;
+    if !removed {
+        return Err(ApiError::bad_request("The server still runs; stop it first"));
+    }
+    if let Some(key) = ServerKey::parse(&row.key) {
+        hub.spawner().forget(&key).await.map_err(anyhow::Error::from)?;
+    }
+    Ok(redirect(&back(&form, &info)))
+}
+
+/// The server a form names, if its sender may end it.
+async fn wanted(hub: &Hub, caller: &Caller, form: &ServerForm) -> ApiResult<Server> {
+    let owner = owner(hub, if form.user.is_empty() { caller.name.as_str() } else { &form.user }).await?;
+    let name = ServerName::parse(&form.server).map_err(|_| ApiError::not_found())?;
+    if !caller.may(ScopeName::DeleteServers, Target::Server(&owner.name, &name)) {
+        return Err(ApiError::not_found());
+    }
+    let mut tx = hub.db().read().await?;
+    db::servers::find(&mut tx, &owner.id, &name).await?.ok_or_else(ApiError::not_found)
+}
+
+fn back(form: &ServerForm, info: &RequestInfo) -> String {
+    local_target(&form.next, &info.host).unwrap_or_else(|| "/hub/home".into())
+}
+
+pub async fn pending_default(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(query): Query<NextQuery>,
+    Path(user): Path<String>,
+) -> ApiResult<Response> {
+    match signed_in(caller, &uri) {
+        Ok(caller) => pending(hub, caller, info, headers, query, user, String::new()).await,
+        Err(response) => Ok(*response),
+    }
+}
+
+pub async fn pending_named(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+    Query(query): Query<NextQuery>,
+    Path((user, server)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    match signed_in(caller, &uri) {
+        Ok(caller) => pending(hub, caller, info, headers, query, user, server).await,
+        Err(response) => Ok(*response),
+    }
+}
+
+/// The progress page; it leads on to the server when that is ready.
+async fn pending(
+    hub: Hub,
+    caller: Caller,
+    info: RequestInfo,
+    headers: HeaderMap,
+    query: NextQuery,
+    user: String,
+    server: String,
+) -> ApiResult<Response> {
+    let owner = owner(&hub, &user).await?;
+    let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
+    if !caller.may(ScopeName::ReadServers, Target::Server(&owner.name, &name)) {
+        return Err(ApiError::not_found());
+    }
+    let mut tx = hub.db().read().await?;
+    let Some(row) = db::servers::find(&mut tx, &owner.id, &name).await? else { return Ok(redirect("/hub/home")) };
+    let steps = db::servers::steps(&mut tx, &row.id, row.generation, 0).await?;
+    drop(tx);
+    let own = prefix(&owner.name, &name);
+    let url = local_target(&query.next, &info.host).filter(|next| next.starts_with(&own)).unwrap_or(own);
+    match row.state {
+        ServerState::Ready => {
+            crate::proxy::refresh(&hub).await?;
+            return Ok(redirect(&url));
+        }
+        ServerState::Stopped => return Ok(redirect("/hub/home")),
+        ServerState::Queued | ServerState::Starting | ServerState::Stopping | ServerState::Failed => {}
+    }
+    let failed = row.state == ServerState::Failed;
+    let status = if failed { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    if row.state == ServerState::Stopping {
+        let page = StoppingPage {
+            page: frame(&hub, Some(&caller), &info),
+            server: home::card(&owner.name, &name, Some(&row)),
+        };
+        return html(&hub, &headers, StatusCode::OK, "stopping.html", &page);
+    }
+    let page = frame(&hub, Some(&caller), &info);
+    let started_at = row.requested_at.unwrap_or(row.created_at);
+    let context = ProgressPage {
+        server: home::card(&owner.name, &name, Some(&row)),
+        percent: steps.last().map_or(0, |step| u64::try_from(step.progress).unwrap_or(0)),
+        steps: steps
+            .into_iter()
+            .filter(|step| step.progress < 100)
+            .map(|step| Step { at: step.at, message: step.message })
+            .collect(),
+        started_at,
+        elapsed: hub.now().0.saturating_sub(started_at) / 1000,
+        place: None,
+        estimate: None,
+        // A script's request with cookies needs the form token.
+        events_url: format!("{}?_xsrf={}", events_url(&owner.name, &name), page.xsrf),
+        page,
+        url,
+        failure: failed.then(|| Failure {
+            reason: row.failure.clone().unwrap_or_else(|| "No reason is known.".into()),
+            remedy: None,
+            code: Some(info.id.clone()),
+        }),
+        log: if failed { log(&hub, &row).await } else { Vec::new() },
+    };
+    html(&hub, &headers, status, "progress.html", &context)
+}
+
+async fn log(hub: &Hub, row: &Server) -> Vec<String> {
+    match ServerKey::parse(&row.key) {
+        Some(key) => hub.spawner().log_tail(&key, FAILURE_LINES).await.unwrap_or_default(),
+        None => Vec::new(),
+    }
+}
+
+async fn owner(hub: &Hub, user: &str) -> ApiResult<User> {
+    let mut tx = hub.db().read().await?;
+    person(&mut tx, user).await
+}
+
+/// The progress page of a server, which leads on to `next`.
+pub fn pending_url(user: &UserName, server: &ServerName, next: Option<&str>) -> String {
+    let user = encode(user.as_str());
+    let tail = if server.is_default() { user } else { format!("{user}/{server}") };
+    let next = next
+        .map(|next| url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>())
+        .map(|next| format!("?next={next}"))
+        .unwrap_or_default();
+    format!("/hub/spawn-pending/{tail}{next}")
+}
+
+fn events_url(user: &UserName, server: &ServerName) -> String {
+    let user = encode(user.as_str());
+    if server.is_default() {
+        format!("/hub/api/users/{user}/server/progress")
+    } else {
+        format!("/hub/api/users/{user}/servers/{server}/progress")
+    }
+}

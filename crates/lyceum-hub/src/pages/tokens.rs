@@ -1,0 +1,151 @@
+//! My API tokens and my sessions.
+
+use axum::extract::{Extension, Form, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
+use lyceum_proxy::Revoked;
+use lyceum_web::page::contexts::{NewToken as ShownToken, SessionRow, TokenForm, TokenPage, TokenRow};
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use serde::Deserialize;
+
+use super::{frame, html, redirect, signed_in};
+use crate::tokens::{NewToken, issue};
+use crate::{Hub, db};
+
+pub async fn show(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> ApiResult<Response> {
+    match signed_in(caller, &uri) {
+        Ok(caller) => page(&hub, &caller, &headers, &info, StatusCode::OK, None, TokenForm::default()).await,
+        Err(response) => Ok(*response),
+    }
+}
+
+async fn page(
+    hub: &Hub,
+    caller: &Caller,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+    status: StatusCode,
+    new_token: Option<ShownToken>,
+    form: TokenForm,
+) -> ApiResult<Response> {
+    let now = hub.now().0;
+    let mut tx = hub.db().read().await?;
+    let tokens = db::tokens::of_user(&mut tx, &caller.user_id, now).await?;
+    let sessions = db::sessions::of_user(&mut tx, &caller.user_id, now).await?;
+    drop(tx);
+    let this = match &caller.credential {
+        Credential::Session { id, .. } => id.as_str(),
+        Credential::Token { .. } => "",
+    };
+    let context = TokenPage {
+        page: frame(hub, Some(caller), info),
+        tokens: tokens
+            .into_iter()
+            .map(|token| TokenRow {
+                scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
+                id: token.id,
+                note: token.note,
+                client: token.oauth_client,
+                created: token.created_at,
+                last_used: token.last_used_at,
+                expires: token.expires_at,
+            })
+            .collect(),
+        new_token,
+        form,
+        sessions: sessions
+            .into_iter()
+            .map(|session| SessionRow {
+                this: session.id == this,
+                id: session.id,
+                address: session.address.unwrap_or_default(),
+                agent: session.agent.unwrap_or_default(),
+                since: session.created_at,
+                last_seen: session.seen_at,
+            })
+            .collect(),
+    };
+    html(hub, headers, status, "token.html", &context)
+}
+
+#[derive(Debug, Deserialize)]
+pub struct NewForm {
+    #[serde(default)]
+    note: String,
+    #[serde(default)]
+    expires_in: String,
+}
+
+pub async fn create(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Form(given): Form<NewForm>,
+) -> ApiResult<Response> {
+    if !caller.is_session() {
+        return Err(ApiError::forbidden("This page is for browsers; use the API with a token"));
+    }
+    let note: String = given.note.chars().filter(|c| !c.is_control()).take(200).collect();
+    let now = hub.now();
+    let expires_at = match given.expires_in.trim() {
+        "" => None,
+        text => match text.parse::<i64>() {
+            Ok(seconds) if seconds > 0 => Some(now.plus(seconds.saturating_mul(1000)).0),
+            _ => {
+                let error = Some("The life of a token is a number of seconds, more than 0".into());
+                let form = TokenForm { note, error, max_lifetime: None };
+                return page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, None, form).await;
+            }
+        },
+    };
+    let mut tx = hub.db().write().await?;
+    let user = db::users::get(&mut tx, &caller.user_id).await?.ok_or_else(ApiError::not_found)?;
+    let new = NewToken {
+        note: if note.is_empty() { "Requested on the token page".into() } else { note.clone() },
+        scopes: vec!["inherit".into()],
+        expires_at,
+        ..NewToken::default()
+    };
+    let (_, secret) = issue(&mut tx, &user, new, now).await?;
+    tx.commit().await?;
+    let shown = ShownToken { token: secret, note, expires: expires_at };
+    page(&hub, &caller, &headers, &info, StatusCode::OK, Some(shown), TokenForm::default()).await
+}
+
+#[derive(Debug, Deserialize)]
+pub struct IdForm {
+    #[serde(default)]
+    id: String,
+}
+
+pub async fn revoke(State(hub): State<Hub>, caller: Caller, Form(form): Form<IdForm>) -> ApiResult<Response> {
+    if !caller.is_session() {
+        return Err(ApiError::forbidden("This page is for browsers; use the API with a token"));
+    }
+    let mut tx = hub.db().write().await?;
+    if let Some(token) = db::tokens::find(&mut tx, &caller.user_id, &form.id, hub.now().0).await? {
+        db::tokens::delete(&mut tx, &token).await?;
+    }
+    tx.commit().await?;
+    hub.links().revoke(Revoked::Subject(caller.name.to_string()));
+    Ok(redirect("/hub/token"))
+}
+
+pub async fn end_session(State(hub): State<Hub>, caller: Caller, Form(form): Form<IdForm>) -> ApiResult<Response> {
+    if !caller.is_session() {
+        return Err(ApiError::forbidden("This page is for browsers"));
+    }
+    let mut tx = hub.db().write().await?;
+    db::sessions::end(&mut tx, &form.id, &caller.user_id).await?;
+    tx.commit().await?;
+    hub.links().revoke(Revoked::Subject(caller.name.to_string()));
+    Ok(redirect("/hub/token"))
+}

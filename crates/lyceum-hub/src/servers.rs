@@ -1,0 +1,130 @@
+//! The life of a server as rules: which states there are and what leads from one to the next.
+//!
+//! The row is the truth. People's wishes change it by compare-and-set ([`crate::db::servers`]);
+//! the work behind a state is done by whichever replica holds the row's lease
+//! ([`crate::jobs::keeper`]).
+//!
+//! ```text
+//!  stopped ──start──▶ queued ──claimed──▶ starting ──answers──▶ ready
+//!     ▲  ▲              │ stop               │ stop │ fails        │ stop
+//!     │  └──────────────┘                    ▼      ▼              ▼
+//!     └───────────────────────────────── stopping  failed ◀─…   stopping
+//! ```
+
+use std::fmt;
+
+use lyceum_model::name::{ServerName, UserName};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Stopped,
+    /// Wanted, not yet taken up by a replica.
+    Queued,
+    Starting,
+    Ready,
+    Stopping,
+    /// The last start did not work out; `failure` says why.
+    Failed,
+}
+
+impl State {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Queued => "queued",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Something of it may exist at the spawner.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::Stopped | Self::Failed)
+    }
+
+    /// JupyterHub's word for "wait".
+    pub fn pending(self) -> Option<&'static str> {
+        match self {
+            Self::Queued | Self::Starting => Some("spawn"),
+            Self::Stopping => Some("stop"),
+            _ => None,
+        }
+    }
+
+    pub fn may_start(self) -> bool {
+        matches!(self, Self::Stopped | Self::Failed)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl TryFrom<String> for State {
+    type Error = UnknownState;
+
+    fn try_from(text: String) -> Result<Self, UnknownState> {
+        Ok(match text.as_str() {
+            "stopped" => Self::Stopped,
+            "queued" => Self::Queued,
+            "starting" => Self::Starting,
+            "ready" => Self::Ready,
+            "stopping" => Self::Stopping,
+            "failed" => Self::Failed,
+            _ => return Err(UnknownState(text)),
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the database holds a server in the unknown state `{0}`; a newer program may have written it")]
+pub struct UnknownState(String);
+
+/// `/user/ada/` or `/user/ada/gpu/`, percent-encoded, below the base path `/`.
+pub fn prefix(user: &UserName, server: &ServerName) -> String {
+    let user = encode(user.as_str());
+    if server.is_default() { format!("/user/{user}/") } else { format!("/user/{user}/{server}/") }
+}
+
+/// The OAuth client id a server gets when nobody else has it.
+pub fn client_id(user: &UserName, server: &ServerName) -> String {
+    let user = encode(user.as_str());
+    if server.is_default() { format!("jupyterhub-user-{user}") } else { format!("jupyterhub-user-{user}-{server}") }
+}
+
+/// Percent-encodes a name for a path, leaving what names may hold readable where URLs allow it.
+pub fn encode(name: &str) -> String {
+    const KEEP: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
+    percent_encoding::utf8_percent_encode(name, KEEP).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_and_clients() {
+        let check = |user: &str, server: &str, path: &str, client: &str| {
+            let user = UserName::parse(user).expect("a good name");
+            let server = ServerName::parse(server).expect("a good name");
+            assert_eq!(prefix(&user, &server), path);
+            assert_eq!(client_id(&user, &server), client);
+        };
+        check("ada", "", "/user/ada/", "jupyterhub-user-ada");
+        check("ada", "gpu", "/user/ada/gpu/", "jupyterhub-user-ada-gpu");
+        check("a+b@x.org", "", "/user/a%2Bb@x.org/", "jupyterhub-user-a%2Bb@x.org");
+    }
+
+    #[test]
+    fn states_round_trip() {
+        for state in [State::Stopped, State::Queued, State::Starting, State::Ready, State::Stopping, State::Failed] {
+            assert_eq!(State::try_from(state.to_string()).expect("known"), state);
+        }
+        assert!(State::try_from("odd".to_owned()).is_err());
+    }
+}

@@ -1,0 +1,59 @@
+//! API tokens: what they are kept as, who may ask for which.
+
+use lyceum_model::digest::hash_secret;
+use lyceum_model::id::{new_id, new_secret};
+use lyceum_store::Tx;
+
+use crate::db;
+use crate::db::users::User;
+
+const TOKEN_PURPOSE: &str = "lyceum 2026 api token";
+const SESSION_PURPOSE: &str = "lyceum 2026 session cookie";
+const ACCESS_PURPOSE: &str = "lyceum 2026 access cookie";
+
+pub fn hash(token: &str) -> String {
+    hash_secret(TOKEN_PURPOSE, token)
+}
+
+pub fn hash_session(cookie: &str) -> String {
+    hash_secret(SESSION_PURPOSE, cookie)
+}
+
+pub fn hash_access(cookie: &str) -> String {
+    hash_secret(ACCESS_PURPOSE, cookie)
+}
+
+/// A token to be made.
+#[derive(Debug, Default)]
+pub struct NewToken {
+    pub note: String,
+    pub scopes: Vec<String>,
+    pub expires_at: Option<i64>,
+    pub session_id: Option<String>,
+    pub oauth_client: Option<String>,
+}
+
+/// Makes a token for a person; the secret is told once and kept nowhere.
+pub async fn issue(
+    tx: &mut Tx,
+    user: &User,
+    token: NewToken,
+    now: lyceum_model::clock::Millis,
+) -> anyhow::Result<(db::tokens::Token, String)> {
+    let secret = new_secret();
+    let row = db::tokens::Token {
+        id: format!("a{}", new_id(now)),
+        hash: hash(&secret),
+        user_id: user.id.clone(),
+        note: token.note,
+        scopes: serde_json::to_string(&token.scopes)?,
+        created_at: now.0,
+        last_used_at: None,
+        expires_at: token.expires_at,
+        session_id: token.session_id,
+        oauth_client: token.oauth_client,
+        server_id: None,
+    };
+    db::tokens::insert(tx, &row).await?;
+    Ok((row, secret))
+}

@@ -1,0 +1,112 @@
+//! What goes wrong at the edge: a status and a sentence for the caller, the cause for the log.
+//!
+//! Handlers return [`ApiError`]; how it *looks* (hub JSON, HTML page) is a layer on the router
+//! ([`crate::dress`]), so handlers never know.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+pub type ApiResult<T> = Result<T, ApiError>;
+
+/// An answer that is not the good one.
+#[derive(Debug)]
+pub struct ApiError {
+    pub status: StatusCode,
+    /// For the caller. Never the inner cause of a 5xx.
+    pub message: String,
+    headers: HeaderMap,
+    cause: Option<anyhow::Error>,
+}
+
+/// Travels in the response's extensions, so that a layer can dress the error.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub status: StatusCode,
+    pub message: String,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), headers: HeaderMap::new(), cause: None }
+    }
+
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// The one text for what is not there and for what is not to be seen.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "No access to resources or resources not found")
+    }
+
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, message)
+    }
+
+    /// The caller should come back after some seconds.
+    pub fn later(status: StatusCode, message: impl Into<String>, seconds: u64) -> Self {
+        Self::new(status, message).with_header(axum::http::header::RETRY_AFTER, &seconds.to_string())
+    }
+
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+}
+
+impl From<anyhow::Error> for ApiError {
+    fn from(cause: anyhow::Error) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            message: "Something went wrong on our side; your files are safe".into(),
+            headers: HeaderMap::new(),
+            cause: Some(cause),
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        // A database that is away for a moment is no fault of the request: say "try again".
+        if matches!(
+            error,
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed
+        ) {
+            let mut answer = Self::later(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The database does not answer at the moment; nothing was changed. Try again in a few seconds",
+                5,
+            );
+            answer.cause = Some(error.into());
+            return answer;
+        }
+        Self::from(anyhow::Error::from(error))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            // Logged once, here; the request's span carries the id that the page shows.
+            tracing::error!(status = self.status.as_u16(), error = format!("{cause:#}"), "request failed");
+        }
+        let failure = Failure { status: self.status, message: self.message };
+        let mut response = json_body(&failure);
+        response.headers_mut().extend(self.headers);
+        response.extensions_mut().insert(failure);
+        response
+    }
+}
+
+/// `{"status":404,"message":"…"}`, the shape that JupyterHub's clients read.
+fn json_body(failure: &Failure) -> Response {
+    let body = serde_json::json!({ "status": failure.status.as_u16(), "message": failure.message });
+    (failure.status, [(axum::http::header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}

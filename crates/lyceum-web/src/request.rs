@@ -1,0 +1,71 @@
+//! What the hub knows of a request besides its path: from whom, under which id, by which scheme.
+//!
+//! Forwarded headers count only when they come from our own proxy, which proves itself with a
+//! secret; anybody else's are ignored.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
+use lyceum_model::secret::Secret;
+use subtle::ConstantTimeEq;
+use tracing::Instrument;
+
+/// Header by which the proxy proves that it is ours.
+pub const PROXY_HEADER: &str = "x-lyceum-proxy";
+
+/// In the request's extensions, put there by [`describe`].
+#[derive(Debug, Clone)]
+pub struct RequestInfo {
+    pub id: String,
+    pub address: IpAddr,
+    pub secure: bool,
+    /// `host[:port]` as the browser typed it.
+    pub host: String,
+    pub agent: String,
+}
+
+/// Middleware: fills in [`RequestInfo`], opens the span of the request, returns its id.
+pub async fn describe(proxy_secret: Secret, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let trusted = header(headers, PROXY_HEADER)
+        .is_some_and(|given| bool::from(given.as_bytes().ct_eq(proxy_secret.expose().as_bytes())));
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    let forwarded = |name: &str| trusted.then(|| header(headers, name)).flatten();
+    let info = RequestInfo {
+        id: forwarded("x-request-id").map_or_else(
+            || lyceum_model::id::new_id(lyceum_model::clock::Clock::system().now()),
+            str::to_owned,
+        ),
+        address: forwarded("x-forwarded-for")
+            .and_then(|list| list.split(',').next())
+            .and_then(|first| first.trim().parse().ok())
+            .unwrap_or(peer),
+        secure: forwarded("x-forwarded-proto") == Some("https"),
+        host: header(headers, "host").unwrap_or_default().to_owned(),
+        agent: header(headers, "user-agent").unwrap_or_default().chars().take(200).collect(),
+    };
+    let span = tracing::info_span!(
+        "request",
+        id = %info.id,
+        method = %request.method(),
+        // The path only: queries can carry codes and tokens.
+        path = %request.uri().path().chars().take(200).collect::<String>(),
+    );
+    let id = info.id.clone();
+    request.extensions_mut().insert(info);
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = id.parse() {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
