@@ -3,9 +3,12 @@
 //!
 //! A kit: it knows no part of the domain. Each part keeps its SQL in its own `db/` modules.
 //!
-//! Reading order: [`db`] (open, read, write), [`migrate`].
+//! Reading order: [`db`] (open, read, write), [`migrate`], [`events`] (the outbox) with [`listen`]
+//! (wake-ups between replicas).
 
 pub mod db;
+pub mod events;
+pub mod listen;
 pub mod migrate;
 
 pub use db::{Conn, Db, Engine, Tx};

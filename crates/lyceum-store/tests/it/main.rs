@@ -1,0 +1,4 @@
+//! The stories of the store, each on both engines.
+
+mod db;
+mod events;
