@@ -4,11 +4,13 @@
 //! A kit: it knows no part of the domain. Each part keeps its SQL in its own `db/` modules.
 //!
 //! Reading order: [`db`] (open, read, write), [`migrate`], [`events`] (the outbox) with [`listen`]
-//! (wake-ups between replicas).
+//! (wake-ups between replicas), [`jobs`] (the queue) with [`runner`] (what runs it).
 
 pub mod db;
 pub mod events;
+pub mod jobs;
 pub mod listen;
 pub mod migrate;
+pub mod runner;
 
 pub use db::{Conn, Db, Engine, Tx};

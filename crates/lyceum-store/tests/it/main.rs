@@ -2,3 +2,5 @@
 
 mod db;
 mod events;
+mod jobs;
+mod runner;
