@@ -206,6 +206,9 @@ impl Runner {
         }
         let asked_at = Instant::now();
         let mut tx = self.db.write().await?;
+        if stop.is_cancelled() {
+            return Ok(Duration::ZERO);
+        }
         let claimed = jobs::claim(
             &mut tx,
             &self.owner,

@@ -132,18 +132,22 @@ async fn the_end_waits_for_running_jobs() {
         let cancel = CancellationToken::new();
         let (started, mut starts) = mpsc::channel(1);
         let finish = Arc::new(Notify::new());
-        let replica = runner(test.db(), &Clock::system()).drain(LONG).on("slow", {
-            let finish = finish.clone();
-            move |context| {
-                let (started, finish) = (started.clone(), finish.clone());
-                async move {
-                    started.send(()).await?;
-                    context.stop.cancelled().await;
-                    finish.notified().await;
-                    Ok(())
+        // One slot, so that the second job can't slip in before the end is announced.
+        let replica = runner(test.db(), &Clock::system())
+            .concurrency(1)
+            .drain(LONG)
+            .on("slow", {
+                let finish = finish.clone();
+                move |context| {
+                    let (started, finish) = (started.clone(), finish.clone());
+                    async move {
+                        started.send(()).await?;
+                        context.stop.cancelled().await;
+                        finish.notified().await;
+                        Ok(())
+                    }
                 }
-            }
-        });
+            });
         let running = tokio::spawn(replica.run(cancel.clone()));
         enqueue(test.db(), "slow", "a").await;
         timeout(LONG, starts.recv()).await.unwrap().unwrap();
