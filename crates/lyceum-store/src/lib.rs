@@ -5,8 +5,10 @@
 //!
 //! Reading order: [`db`] (open, read, write), [`migrate`], [`events`] (the outbox) with [`listen`]
 //! (wake-ups between replicas), [`jobs`] (the queue) with [`runner`] (what runs it),
-//! [`blobs`] (content by digest), [`secret`] (sealed text) and [`settings`] (small values).
+//! [`blobs`] (content by digest), [`secret`] (sealed text) and [`settings`] (small values),
+//! [`backup`] (everything in one file, and back).
 
+pub mod backup;
 pub mod blobs;
 pub mod db;
 pub mod events;

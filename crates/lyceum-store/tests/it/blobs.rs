@@ -13,12 +13,12 @@ use lyceum_store::blobs::{BlobError, Blobs, Disk};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-pub struct TestBlobs {
-    pub blobs: Blobs,
-    pub folder: TempDir,
+pub(crate) struct TestBlobs {
+    pub(crate) blobs: Blobs,
+    pub(crate) folder: TempDir,
 }
 
-pub async fn disk() -> TestBlobs {
+pub(crate) async fn disk() -> TestBlobs {
     let folder = tempfile::tempdir().unwrap();
     let blobs = Blobs::Disk(Disk::open(folder.path()).await.unwrap());
     TestBlobs { blobs, folder }

@@ -1,5 +1,6 @@
 //! The stories of the store, each on both engines.
 
+mod backup;
 mod blobs;
 mod db;
 mod events;

@@ -48,7 +48,7 @@ fn moto() -> &'static Moto {
     })
 }
 
-pub async fn bucket() -> TestBlobs {
+pub(crate) async fn bucket() -> TestBlobs {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let address = &tokio::task::spawn_blocking(moto).await.unwrap().address;
     let bucket = format!("bucket-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
