@@ -113,7 +113,7 @@ async fn too_much_or_broken_content_leaves_nothing() {
             assert!(matches!(error, BlobError::Content(_)), "{error:?}");
         }
         assert_eq!(test.blobs.list(None, 10).await.unwrap(), []);
-        assert_eq!(files(test.folder.path()), [PathBuf::new(); 0]);
+        assert!(files(test.folder.path()).is_empty());
     }
 }
 

@@ -1,4 +1,8 @@
 //! The stories of the store, each on both engines.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, also where helpers stand outside of test functions"
+)]
 
 mod backup;
 mod blobs;
