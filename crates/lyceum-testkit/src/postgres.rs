@@ -29,6 +29,9 @@ end() {
     rmdir "$2" 2>/dev/null
 }
 server=
+# Who started us may be gone before it could be told `ready`: that must not end this shell.
+trap '' PIPE
+trap 'exit 1' HUP INT TERM
 trap 'end "$@"' EXIT
 "$1/initdb" -D "$2/data" -U lyceum --auth=trust --no-sync --encoding=UTF8 --locale=C >"$2/log" 2>&1 \
     || { echo "initdb: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
