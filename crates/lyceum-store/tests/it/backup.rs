@@ -212,7 +212,8 @@ async fn a_backup_is_one_state_while_others_write() {
                 let (db, blobs, stop) = (test.db().clone(), blobs.clone(), stop.clone());
                 tokio::spawn(async move {
                     let mut n = 0;
-                    while !stop.load(Ordering::SeqCst) {
+                    // Bounded, or a slow disk makes the restores below long.
+                    while n < 120 && !stop.load(Ordering::SeqCst) {
                         let content = format!("{writer}-{n}");
                         let digest = blobs.blobs.put_bytes(content.as_bytes()).await.unwrap();
                         let mut tx = db.write().await.unwrap();
