@@ -27,7 +27,7 @@ CREATE INDEX events_at ON events (at);
 CREATE TABLE jobs (
     id TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
-    -- Two waiting jobs of one kind with one key are one job.
+    -- Two open jobs of one kind with one key are one job.
     key TEXT NOT NULL,
     payload TEXT NOT NULL,
     run_at BIGINT NOT NULL,
@@ -35,10 +35,12 @@ CREATE TABLE jobs (
     max_attempts BIGINT NOT NULL,
     lease_owner TEXT,
     lease_until BIGINT,
+    -- Asked for again while it ran: it runs once more afterwards, at this time.
+    again_at BIGINT,
     last_error TEXT,
     created_at BIGINT NOT NULL,
     done_at BIGINT,
     failed_at BIGINT
 );
-CREATE INDEX jobs_due ON jobs (run_at);
-CREATE UNIQUE INDEX jobs_waiting ON jobs (kind, key) WHERE done_at IS NULL AND failed_at IS NULL;
+CREATE INDEX jobs_due ON jobs (run_at) WHERE done_at IS NULL AND failed_at IS NULL;
+CREATE UNIQUE INDEX jobs_open ON jobs (kind, key) WHERE done_at IS NULL AND failed_at IS NULL;

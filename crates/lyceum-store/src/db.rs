@@ -183,13 +183,17 @@ impl Db {
     }
 
     /// Passes a wake-up that came from another replica on to the listeners here.
-    #[expect(
-        dead_code,
-        reason = "used by the listener of PostgreSQL's notifications"
-    )]
     pub(crate) fn wake(&self, topic: &str) {
         // No listener is no fault.
         let _ = self.0.wake.send(topic.to_owned());
+    }
+
+    /// The pool, when the engine is PostgreSQL.
+    pub(crate) fn postgres(&self) -> Option<&PgPool> {
+        match &self.0.pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres(pool) => Some(pool),
+        }
     }
 
     /// Ends all connections after what runs has finished.

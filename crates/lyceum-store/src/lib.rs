@@ -3,9 +3,20 @@
 //!
 //! A kit: it knows no part of the domain. Each part keeps its SQL in its own `db/` modules.
 //!
-//! Reading order: [`db`] (open, read, write), [`migrate`].
+//! Reading order: [`db`] (open, read, write), [`migrate`], [`events`] (the outbox) with [`listen`]
+//! (wake-ups between replicas), [`jobs`] (the queue) with [`runner`] (what runs it),
+//! [`blobs`] (content by digest), [`secret`] (sealed text) and [`settings`] (small values),
+//! [`backup`] (everything in one file, and back).
 
+pub mod backup;
+pub mod blobs;
 pub mod db;
+pub mod events;
+pub mod jobs;
+pub mod listen;
 pub mod migrate;
+pub mod runner;
+pub mod secret;
+pub mod settings;
 
 pub use db::{Conn, Db, Engine, Tx};

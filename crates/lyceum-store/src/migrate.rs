@@ -4,7 +4,7 @@
 
 use anyhow::{Context, bail};
 
-use crate::db::{Db, Engine};
+use crate::db::{Db, Engine, Tx};
 use crate::on;
 
 /// All steps, oldest first.
@@ -32,6 +32,13 @@ pub struct Step {
     pub sql: &'static str,
 }
 
+impl Step {
+    /// Tells a changed file from the one that was applied.
+    pub fn digest(&self) -> String {
+        blake3::hash(self.sql.as_bytes()).to_hex().to_string()
+    }
+}
+
 /// The version this program expects.
 pub fn newest() -> i64 {
     STEPS.iter().map(|step| step.version).max().unwrap_or(0)
@@ -40,7 +47,18 @@ pub fn newest() -> i64 {
 /// Applies what is missing, in one transaction. A database that a *newer* program has
 /// migrated is fine as long as it only expanded; one from the far future is refused.
 pub async fn run(db: &Db) -> anyhow::Result<u64> {
+    run_steps(db, STEPS).await
+}
+
+/// As [`run`], with the first few steps only: how a test makes a database of an older program.
+pub async fn run_steps(db: &Db, steps: &[Step]) -> anyhow::Result<u64> {
     let mut tx = db.write().await?;
+    let applied = apply(&mut tx, steps).await?;
+    tx.commit().await?;
+    Ok(applied)
+}
+
+pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
     if tx.engine() == Engine::Postgres {
         // Replicas that start together wait here for each other; released with the transaction.
         on!(tx, |c| sqlx::query("SELECT pg_advisory_xact_lock(4953170)")
@@ -62,8 +80,8 @@ pub async fn run(db: &Db) -> anyhow::Result<u64> {
     .fetch_all(c)
     .await)?;
     let mut applied = 0;
-    for step in STEPS {
-        let digest = blake3::hash(step.sql.as_bytes()).to_hex().to_string();
+    for step in steps {
+        let digest = step.digest();
         match done.iter().find(|(version, _)| *version == step.version) {
             Some((_, known)) if *known == digest => continue,
             Some(_) => bail!(
@@ -86,6 +104,5 @@ pub async fn run(db: &Db) -> anyhow::Result<u64> {
         .map(|_| ()))?;
         applied += 1;
     }
-    tx.commit().await?;
     Ok(applied)
 }

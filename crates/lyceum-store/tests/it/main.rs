@@ -1,0 +1,15 @@
+//! The stories of the store, each on both engines.
+#![expect(
+    clippy::unwrap_used,
+    reason = "these are tests, also where helpers stand outside of test functions"
+)]
+
+mod backup;
+mod blobs;
+mod db;
+mod events;
+mod jobs;
+mod runner;
+#[cfg(feature = "s3")]
+mod s3;
+mod settings;

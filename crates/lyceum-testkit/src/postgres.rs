@@ -1,0 +1,166 @@
+//! A PostgreSQL server of our own: in a temporary folder, on a unix socket, gone with its maker.
+//!
+//! The distribution's binaries are started under a small shell that holds one end of a pipe. When
+//! the other end closes (dropped, panicked, killed) the shell stops the server and removes the
+//! folder, so nothing is left behind whichever way the test process ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, bail};
+
+/// A running server; it stops when this is dropped or the process ends.
+pub struct Postgres {
+    /// Holds the pipe the watching shell reads from.
+    shell: Child,
+    url: String,
+}
+
+/// `$1` is the folder of the binaries, `$2` our own folder.
+const SHELL: &str = r#"
+end() {
+    trap '' EXIT
+    [ -n "$server" ] && kill -QUIT "$server" 2>/dev/null && wait "$server"
+    rm -rf "$2/data" "$2"/.s.* "$2/log"
+    rmdir "$2" 2>/dev/null
+}
+server=
+# Who started us may be gone before it could be told `ready`: that must not end this shell.
+trap '' PIPE
+trap 'exit 1' HUP INT TERM
+trap 'end "$@"' EXIT
+"$1/initdb" -D "$2/data" -U lyceum --auth=trust --no-sync --encoding=UTF8 --locale=C >"$2/log" 2>&1 \
+    || { echo "initdb: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
+    -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB >>"$2/log" 2>&1 &
+server=$!
+tries=0
+until "$1/pg_isready" -q -h "$2" -d postgres; do
+    kill -0 "$server" 2>/dev/null || { echo "postgres: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
+    tries=$((tries + 1))
+    [ "$tries" -gt 600 ] && { echo "postgres did not answer within a minute"; exit 1; }
+    sleep 0.1
+done
+echo ready
+exec >/dev/null
+# The end of input is the end of the process that started us.
+cat >/dev/null
+"#;
+
+impl Postgres {
+    /// Starts a server; takes about two seconds.
+    pub fn start() -> anyhow::Result<Self> {
+        let binaries = find_binaries()?;
+        let folder = tempfile::Builder::new()
+            .prefix("lyceum-pg-")
+            .tempdir()
+            .context("making a folder for PostgreSQL")?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", SHELL, "sh"])
+            .arg(&binaries)
+            .arg(folder.path())
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C at a terminal is for the tests; the shell then sees the pipe end.
+            .process_group(0);
+        if rustix::process::geteuid().is_root() {
+            // PostgreSQL refuses to run as root.
+            let (uid, gid) = find_account()?;
+            chown(folder.path(), Some(uid), Some(gid))?;
+            command.uid(uid).gid(gid);
+        }
+        let mut shell = command.spawn().context("starting /bin/sh")?;
+        let output = shell.stdout.take().expect("stdout is piped");
+        let mut answer = String::new();
+        BufReader::new(output).read_line(&mut answer)?;
+        if answer.trim() != "ready" {
+            bail!("PostgreSQL did not start: {}", answer.trim());
+        }
+        // From here the shell removes the folder.
+        let folder = folder.keep();
+        let url = format!(
+            "postgres://lyceum@localhost/postgres?host={}",
+            folder.display()
+        );
+        Ok(Self { shell, url })
+    }
+
+    /// `postgres://…` of its maintenance database, with the right to create databases.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.shell.stdin.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// Debian keeps the server's binaries out of `PATH`, one folder per version; the newest is taken.
+fn find_binaries() -> anyhow::Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let newest = versions
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .map(|version| (version, format!("/usr/lib/postgresql/{version}/bin").into()))
+        .filter(|(_, folder): &(u32, PathBuf)| is_server(folder))
+        .max_by_key(|(version, _)| *version);
+    if let Some((_, folder)) = newest {
+        return Ok(folder);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .find(|folder| is_server(folder))
+        .context(
+            "PostgreSQL is needed for this test and was not found: install it (Debian: `apt-get install postgresql`), \
+             or set LYCEUM_TEST_POSTGRES to the postgres:// URL of a server where databases can be created",
+        )
+}
+
+fn is_server(folder: &Path) -> bool {
+    ["initdb", "postgres", "pg_isready"]
+        .iter()
+        .all(|name| folder.join(name).is_file())
+}
+
+/// User and group id of `postgres`, else of `nobody`.
+fn find_account() -> anyhow::Result<(u32, u32)> {
+    let accounts = fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
+    ["postgres", "nobody"]
+        .iter()
+        .find_map(|name| {
+            let line = accounts
+                .lines()
+                .find(|line| line.split(':').next() == Some(name))?;
+            let mut fields = line.split(':').skip(2);
+            Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        })
+        .context("PostgreSQL refuses to run as root, and there is neither an account `postgres` nor `nobody`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_server_leaves_nothing_behind() {
+        let server = Postgres::start().unwrap();
+        let (_, folder) = server.url().split_once("host=").unwrap();
+        let folder = PathBuf::from(folder);
+        assert!(folder.join("data/postmaster.pid").exists());
+        drop(server);
+        assert!(!folder.exists());
+    }
+}
