@@ -1,1 +1,57 @@
-//! (to come)
+//! Who: how people prove who they are, and whether they may come in at all.
+//!
+//! [`SignIn`] is the door that pages and the API call. Behind it, in this order: a name that can't
+//! be one is refused, [`throttle`] slows guessing down, [`chain`] asks the authenticators,
+//! [`admit`] looks at the allow and block lists. What someone may *do* is decided elsewhere
+//! (`lyceum_model::scope`, the hub's roles), and sessions and cookies are the hub's.
+//!
+//! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
+//! [`password`], [`throttle`], [`chain`], [`admit`], [`config`].
+//!
+//! # How to add an authenticator
+//! 1. One file `src/KIND.rs` with a type that implements [`Authenticator`].
+//! 2. `sign_in` answers [`Refused::Credentials`] for an unknown name and for a wrong password
+//!    alike, after the same amount of work.
+//! 3. Every call outward has a time-out; a source that does not answer is `Refused::Internal`
+//!    with the cause as context, without any password in it.
+//! 4. A variant in [`config::Method`], its struct with doc comments beside it.
+//! 5. A line where the binary builds the chain.
+//! 6. `tests/it/KIND.rs` against a small real server of the test kit.
+
+use async_trait::async_trait;
+use lyceum_model::identity::Identity;
+
+pub mod admit;
+pub mod attempt;
+pub mod chain;
+pub mod config;
+mod db;
+pub mod local;
+pub mod password;
+pub mod sign_in;
+pub mod throttle;
+
+pub use admit::{Admission, GroupsOf, NoGroupsKnown};
+pub use attempt::{Attempt, Refused};
+pub use chain::Chain;
+pub use local::LocalAccounts;
+pub use sign_in::SignIn;
+pub use throttle::Throttle;
+
+/// One way to prove who one is.
+#[async_trait]
+pub trait Authenticator: Send + Sync {
+    /// The word in the configuration: `local`.
+    fn kind(&self) -> &'static str;
+
+    /// What the log-in page calls it.
+    fn title(&self) -> &str;
+
+    /// Whether someone had to be named by an administrator to be known here. If so, being known
+    /// is enough to be let in; otherwise an allow list must name the person.
+    fn names_people(&self) -> bool {
+        false
+    }
+
+    async fn sign_in(&self, attempt: &Attempt) -> Result<Identity, Refused>;
+}

@@ -1,0 +1,96 @@
+//! Local accounts: a name and a password kept here. They exist only if someone made them.
+
+use async_trait::async_trait;
+use lyceum_model::clock::Clock;
+use lyceum_model::identity::Identity;
+use lyceum_model::name::UserName;
+use lyceum_model::secret::Secret;
+use lyceum_store::Db;
+
+use crate::attempt::{Attempt, Refused};
+use crate::config::LocalConfig;
+use crate::password::{Busy, Hasher, PasswordError, check_new};
+use crate::{Authenticator, db};
+
+/// The accounts in the store. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalAccounts {
+    db: Db,
+    clock: Clock,
+    hasher: Hasher,
+    title: String,
+}
+
+impl LocalAccounts {
+    pub fn new(db: Db, clock: Clock, hasher: Hasher, config: &LocalConfig) -> Self {
+        Self {
+            db,
+            clock,
+            hasher,
+            title: config.title.clone(),
+        }
+    }
+
+    /// Makes the account, or gives the one there is a new password.
+    pub async fn set_password(
+        &self,
+        name: &UserName,
+        password: Secret,
+    ) -> Result<(), PasswordError> {
+        check_new(&password)?;
+        let hash = match self.hasher.hash(password).await {
+            Ok(hash) => hash?,
+            Err(Busy) => return Err(PasswordError::Busy),
+        };
+        let store = async {
+            let mut tx = self.db.write().await?;
+            db::local_accounts::upsert(&mut tx, name, &hash, self.clock.now()).await?;
+            tx.commit().await
+        };
+        store.await.map_err(anyhow::Error::from)?;
+        Ok(())
+    }
+
+    pub async fn exists(&self, name: &UserName) -> anyhow::Result<bool> {
+        let mut tx = self.db.read().await?;
+        let hash = db::local_accounts::find_hash(&mut tx, name).await?;
+        Ok(hash.is_some())
+    }
+
+    /// Removes the account; whether there was one. What the person made stays.
+    pub async fn remove(&self, name: &UserName) -> anyhow::Result<bool> {
+        let mut tx = self.db.write().await?;
+        let removed = db::local_accounts::delete(&mut tx, name).await?;
+        tx.commit().await?;
+        Ok(removed)
+    }
+}
+
+#[async_trait]
+impl Authenticator for LocalAccounts {
+    fn kind(&self) -> &'static str {
+        "local"
+    }
+
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn names_people(&self) -> bool {
+        true
+    }
+
+    async fn sign_in(&self, attempt: &Attempt) -> Result<Identity, Refused> {
+        let mut tx = self.db.read().await?;
+        let stored = db::local_accounts::find_hash(&mut tx, &attempt.name).await?;
+        // No connection is held while the hash waits its turn.
+        drop(tx);
+        let verified = self.hasher.verify(attempt.password.clone(), stored).await;
+        match verified {
+            Ok(Ok(true)) => Ok(Identity::named(attempt.name.clone())),
+            Ok(Ok(false)) => Err(Refused::Credentials),
+            Ok(Err(problem)) => Err(Refused::Internal(problem)),
+            Err(Busy) => Err(Refused::Busy),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The stories of signing in, against a real database.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test; the lint knows only test functions themselves"
+)]
+
+mod db;
+mod local;
+mod sign_in;
+mod throttle;
