@@ -149,15 +149,20 @@ async fn ask(address: &str, prefix: &str) -> Result<StatusCode, String> {
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| format!("{prefix} is no path: {error}"))?;
-    // Driven here and dropped with the answer's head: the body is of no interest.
-    tokio::select! {
-        answer = sender.send_request(request) => match answer {
-            Ok(answer) => Ok(answer.status()),
-            Err(error) => Err(format!("the answer was not HTTP: {error}")),
-        },
-        end = connection => Err(match end {
-            Ok(()) => "the connection was closed without an answer".to_owned(),
-            Err(error) => format!("the answer was not HTTP: {error}"),
-        }),
+    // Driven here and dropped with the answer's head: the body is of no interest. The connection
+    // may well be through before its answer was looked at.
+    let answer = sender.send_request(request);
+    tokio::pin!(answer);
+    let answer = tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
+    };
+    match answer {
+        Ok(answer) => Ok(answer.status()),
+        Err(error) if error.is_incomplete_message() || error.is_canceled() => {
+            Err("the connection was closed without an answer".into())
+        }
+        Err(error) => Err(format!("the answer was not HTTP: {error}")),
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use lyceum_model::server::RunAs;
+use nix::sys::signal::SigSet;
 use rustix::fs::{Access, AtFlags, CWD, Mode};
 use rustix::process::{Gid, Signal, Uid};
 
@@ -55,7 +56,11 @@ fn read_order(keeper: &mut UnixStream) -> io::Result<Launch> {
 
 /// Everything but the command; the order of the steps matters.
 fn prepare(launch: &Launch) -> Result<PathBuf, SpawnError> {
-    drop(rustix::process::setsid());
+    let _ = rustix::process::setsid();
+    // The keeper blocks the signals that it reads.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|errno| SpawnError::System(format!("unblocking signals: {errno}")))?;
     die_with_keeper(launch.parent)?;
     if let Some(procs) = &launch.cgroup_procs {
         std::fs::write(procs, "0")

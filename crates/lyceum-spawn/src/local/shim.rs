@@ -41,6 +41,7 @@ pub fn run() -> ExitCode {
     if last == LAUNCH_ARGUMENT {
         return launch::run();
     }
+    close_inherited();
     let folder = Path::new(last);
     if !folder.is_absolute() || first.is_empty() {
         complain("this is started by Lyceum itself, with the run folder of a server");
@@ -55,13 +56,28 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Lets go of descriptors that came from the hub without being meant for us: a listening socket
+/// that lives on here would block its port. Called while we have none of our own.
+fn close_inherited() {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let open: Vec<i32> = names
+        .filter_map(|name| name.to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in open {
+        // One of them was the listing itself and is closed already.
+        let _ = nix::unistd::close(fd);
+    }
+}
+
 fn complain(words: &str) {
     drop(writeln!(io::stderr(), "{words}"));
 }
 
 fn keep(folder: RunFolder, own_arguments: &[OsString]) -> io::Result<()> {
     // Away from the terminal and the signals of the hub's group.
-    drop(rustix::process::setsid());
+    let _ = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     env::set_current_dir("/")?;
@@ -103,7 +119,7 @@ fn answer(answer: Answer) {
     let text = serde_json::to_vec(&answer).expect("text only");
     drop(say(&text));
     if let Ok(nothing) = File::options().write(true).open("/dev/null") {
-        drop(rustix::stdio::dup2_stdout(nothing));
+        let _ = rustix::stdio::dup2_stdout(nothing);
     }
 }
 
@@ -345,7 +361,7 @@ impl<'a> Keeper<'a> {
         if self.ended.is_none() && rustix::process::kill_process_group(self.child, signal).is_err()
         {
             // It has not made its session yet.
-            drop(rustix::process::kill_process(self.child, signal));
+            let _ = rustix::process::kill_process(self.child, signal);
         }
     }
 
@@ -401,8 +417,8 @@ impl<'a> Keeper<'a> {
     }
 }
 
-/// Signals become readable instead of interrupting. The standard library gives children an empty
-/// mask again.
+/// Signals become readable instead of interrupting. Children inherit that; the launcher takes it
+/// back.
 fn catch_signals() -> nix::Result<SignalFd> {
     let mut set = SigSet::empty();
     for signal in [

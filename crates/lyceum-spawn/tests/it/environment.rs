@@ -44,7 +44,37 @@ fn the_environment_is_what_clients_rely_on() {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    CPU_GUARANTEE=0.5
+    CPU_LIMIT=2.0
+    HOME=/homes/ada
+    JPY_API_TOKEN=token-that-must-not-leak
+    JUPYTERHUB_ACTIVITY_URL=http://127.0.0.1:8081/b/hub/api/users/ada%2Bx@uni.edu/activity
+    JUPYTERHUB_API_TOKEN=token-that-must-not-leak
+    JUPYTERHUB_API_URL=http://127.0.0.1:8081/b/hub/api
+    JUPYTERHUB_BASE_URL=/b/
+    JUPYTERHUB_CLIENT_ID=jupyterhub-user-ada%2Bx%40uni.edu-gpu
+    JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED=0
+    JUPYTERHUB_DEFAULT_URL=/lab
+    JUPYTERHUB_HOST=
+    JUPYTERHUB_OAUTH_ACCESS_SCOPES=["access:servers!server=ada/"]
+    JUPYTERHUB_OAUTH_CALLBACK_URL=/b/user/ada+x@uni.edu/gpu/oauth_callback
+    JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES=[]
+    JUPYTERHUB_OAUTH_SCOPES=["access:servers!server=ada/"]
+    JUPYTERHUB_PUBLIC_HUB_URL=
+    JUPYTERHUB_PUBLIC_URL=
+    JUPYTERHUB_SERVER_NAME=gpu
+    JUPYTERHUB_SERVICE_PREFIX=/b/user/ada+x@uni.edu/gpu/
+    JUPYTERHUB_SERVICE_URL=http://127.0.0.1:41234/b/user/ada+x@uni.edu/gpu/
+    JUPYTERHUB_USER=ada+x@uni.edu
+    LANG=de_DE.UTF-8
+    LOGNAME=ada+x@uni.edu
+    MEM_LIMIT=2147483648
+    PATH=/opt/jupyter/bin:/usr/bin:/bin
+    SHELL=/bin/bash
+    TZ=Europe/Vienna
+    USER=ada+x@uni.edu
+    "#);
 }
 
 #[test]

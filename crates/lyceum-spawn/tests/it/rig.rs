@@ -121,6 +121,27 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    /// A test that failed half-way leaves its servers to their keepers, which end them on SIGTERM.
+    fn drop(&mut self) {
+        let run = self.dir.path().join("run");
+        for entry in std::fs::read_dir(run).into_iter().flatten().flatten() {
+            let text = std::fs::read(entry.path().join("state")).unwrap_or_default();
+            let state: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+            let Some(pid) = state["keeper"].as_i64() else {
+                continue;
+            };
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            let folder = entry.path();
+            let folder = folder.to_str().expect("UTF-8");
+            if line.is_ok_and(|line| line.contains(folder)) {
+                let pid = rustix::process::Pid::from_raw(pid as i32).expect("a process id");
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
+    }
+}
+
 fn config(dir: &TempDir, cgroups: Cgroups) -> LocalConfig {
     let shim = vec![env!("CARGO_BIN_EXE_spawn-test-shim").to_owned()];
     let (run, homes) = (dir.path().join("run"), dir.path().join("homes"));
