@@ -6,7 +6,8 @@
 //! The hub keeps nothing in memory that matters: after a kill -9, the folders tell all.
 //!
 //! Drawers: `folder` (lock, state, exit), `wire` (what they say to each other), `home`, `limits`,
-//! `cgroup`, `log`, `ports`, `processes` (/proc), `explain` (why it ended).
+//! `cgroup`, `log`, `ports`, `processes` (/proc), `runs`
+//! (reading and ending runs), `keeper` (starting one), `explain` (why it ended).
 
 mod cgroup;
 mod explain;
@@ -18,6 +19,7 @@ mod limits;
 mod log;
 mod ports;
 mod processes;
+mod runs;
 pub mod shim;
 mod wire;
 
@@ -26,8 +28,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use lyceum_model::server::ServerKey;
-use rustix::io::Errno;
-use rustix::process::{PidfdFlags, Signal};
+use rustix::process::Signal;
 use tokio::time::sleep;
 
 pub use self::limits::{LimitsReport, Mechanism};
@@ -36,17 +37,14 @@ use crate::error::SpawnError;
 use crate::spawner::{Spawner, StartOrder, Started, Status, Usage};
 use crate::steps::Steps;
 use cgroup::Place;
-use folder::{Exit, RunFolder, State};
+use folder::RunFolder;
 use keeper::Begun;
 use ports::Ports;
+use runs::{FORGOTTEN, Found, KILL_LIMIT};
 use wire::{Launch, Order, RUN_VARIABLE};
 
 /// How long a keeper that is just opening or closing is waited for.
 const TURN_LIMIT: Duration = Duration::from_secs(15);
-/// How long killed processes may take to vanish.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// Where a folder goes just before it is deleted.
-const FORGOTTEN: &str = ".forgotten-";
 
 /// Whether control groups are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -97,17 +95,6 @@ pub struct LocalSpawner {
     root: bool,
 }
 
-/// What a run folder tells.
-enum Found {
-    /// The keeper lives and so does the server.
-    Running(State),
-    /// A keeper holds the lock, but has no server yet or none any more.
-    Turning(Option<(State, Exit)>),
-    /// It ended; unless `swept`, something of it may be left.
-    Ended(State, Exit),
-    Nothing,
-}
-
 impl LocalSpawner {
     /// Makes the folders where they are missing and looks what the system offers.
     pub fn new(config: LocalConfig) -> Result<Self, SpawnError> {
@@ -126,6 +113,7 @@ impl LocalSpawner {
             .map_err(|e| SpawnError::io("making the folder", &config.run_dir, &e))?;
         std::fs::create_dir_all(&config.homes)
             .map_err(|e| SpawnError::io("making the root of homes", &config.homes, &e))?;
+        runs::tidy(&config.run_dir);
         let place = match config.cgroups {
             Cgroups::Auto => Place::find(&tag(&config.run_dir)),
             Cgroups::Off => Err("switched off in the configuration".into()),
@@ -151,7 +139,7 @@ impl LocalSpawner {
 
     async fn look(&self, key: &ServerKey) -> Result<Found, SpawnError> {
         let folder = self.folder(key);
-        blocking(move || look(&folder)).await
+        blocking(move || runs::look(&folder)).await
     }
 
     /// Refuses early what would fail anyway.
@@ -229,7 +217,7 @@ impl LocalSpawner {
         let mut pause = Duration::from_millis(5);
         loop {
             let folder = self.folder(key);
-            if blocking(move || holder(&folder)).await?.is_none() {
+            if blocking(move || runs::holder(&folder)).await?.is_none() {
                 return Ok(true);
             }
             if Instant::now() >= deadline {
@@ -270,7 +258,7 @@ impl Spawner for LocalSpawner {
                 }
                 Found::Turning(_) => {}
                 Found::Ended(state, exit) => {
-                    if !exit.swept && !blocking(move || Ok(sweep(&state))).await? {
+                    if !exit.swept && !blocking(move || Ok(runs::sweep(&state))).await? {
                         return Err(self.still_running(key, KILL_LIMIT));
                     }
                     if let Some(started) = self.start_keeper(order, steps).await? {
@@ -315,7 +303,7 @@ impl Spawner for LocalSpawner {
                 Found::Ended(state, exit) => {
                     let folder = self.folder(key);
                     let sweep = move || {
-                        let exit = sweep_and_note(&folder, &state, exit);
+                        let exit = runs::sweep_and_note(&folder, &state, exit);
                         Ok(explain::status(&state, &exit))
                     };
                     return blocking(sweep).await;
@@ -327,13 +315,13 @@ impl Spawner for LocalSpawner {
 
     async fn stop(&self, key: &ServerKey) -> Result<(), SpawnError> {
         let folder = self.folder(key);
-        let asked = blocking(move || signal_keeper(&folder, Signal::TERM)).await?;
+        let asked = blocking(move || runs::signal_keeper(&folder, Signal::TERM)).await?;
         if asked {
             let limit = self.config.interrupt + self.config.term + KILL_LIMIT;
             if !self.wait_for_release(key, limit).await? {
                 // The kernel kills the server with its keeper; the rest is swept below.
                 let folder = self.folder(key);
-                blocking(move || signal_keeper(&folder, Signal::KILL)).await?;
+                blocking(move || runs::signal_keeper(&folder, Signal::KILL)).await?;
                 if !self.wait_for_release(key, KILL_LIMIT).await? {
                     return Err(self.still_running(key, limit + KILL_LIMIT));
                 }
@@ -343,7 +331,7 @@ impl Spawner for LocalSpawner {
             && !exit.swept
         {
             let folder = self.folder(key);
-            let swept = move || Ok(sweep_and_note(&folder, &state, exit).swept);
+            let swept = move || Ok(runs::sweep_and_note(&folder, &state, exit).swept);
             if !blocking(swept).await? {
                 return Err(self.still_running(key, KILL_LIMIT));
             }
@@ -362,14 +350,14 @@ impl Spawner for LocalSpawner {
 
     async fn list(&self) -> Result<Vec<ServerKey>, SpawnError> {
         let run_dir = self.config.run_dir.clone();
-        blocking(move || list(&run_dir)).await
+        blocking(move || runs::list(&run_dir)).await
     }
 
     async fn forget(&self, key: &ServerKey) -> Result<(), SpawnError> {
         let run_dir = self.config.run_dir.clone();
         let away = run_dir.join(format!("{FORGOTTEN}{}", random_name()?));
         let (folder, key) = (self.folder(key), key.to_string());
-        blocking(move || forget(&folder, &away, key)).await
+        blocking(move || runs::forget(&folder, &away, key)).await
     }
 
     async fn usage(&self, key: &ServerKey) -> Result<Option<Usage>, SpawnError> {
@@ -414,127 +402,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, SpawnError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(SpawnError::System("the work was cut off by the end".into())))
-}
-
-/// The order of the looks matters: a keeper takes the lock before it writes its state, and writes
-/// how it ended before it lets go. So a free lock seen *after* a state means that the keeper of
-/// that very run is gone, and what it had to say is there to be read.
-fn look(folder: &RunFolder) -> Result<Found, SpawnError> {
-    let reading = |error| SpawnError::io("reading the run folder", folder.path(), &error);
-    let state = folder.state().map_err(reading)?;
-    let holder = holder(folder)?.map(|pid| pid.as_raw_nonzero().get());
-    let Some(state) = state else {
-        return Ok(match holder {
-            Some(_) => Found::Turning(None),
-            None => Found::Nothing,
-        });
-    };
-    let exit = folder.exit_of(&state).map_err(reading)?;
-    Ok(match (holder, exit) {
-        // The state is of an earlier run, and the new keeper has not written its own yet.
-        (Some(pid), _) if pid != state.keeper => Found::Turning(None),
-        (Some(_), Some(exit)) => Found::Turning(Some((state, exit))),
-        (Some(_), None) => Found::Running(state),
-        (None, Some(exit)) => Found::Ended(state, exit),
-        (None, None) => {
-            let exit = keeper_lost(&state);
-            Found::Ended(state, exit)
-        }
-    })
-}
-
-fn holder(folder: &RunFolder) -> Result<Option<rustix::process::Pid>, SpawnError> {
-    let asking = |error| SpawnError::io("asking for the lock in", folder.path(), &error);
-    folder.holder().map_err(asking)
-}
-
-/// What a keeper would have written, had it not been killed.
-fn keeper_lost(state: &State) -> Exit {
-    Exit {
-        run: state.run.clone(),
-        code: None,
-        signal: Some(Signal::KILL.as_raw()),
-        ended_at: folder::now_ms(),
-        out_of_memory: false,
-        stopped: false,
-        keeper_lost: true,
-        swept: false,
-    }
-}
-
-fn sweep(state: &State) -> bool {
-    // Nothing survives a boot, and no number of before means anything.
-    state.boot != folder::boot_id()
-        || processes::sweep(&state.run, state.cgroup.as_deref(), KILL_LIMIT)
-}
-
-/// Sweeps and writes down that it is done, so that it is done once.
-fn sweep_and_note(folder: &RunFolder, state: &State, exit: Exit) -> Exit {
-    let exit = Exit {
-        swept: sweep(state),
-        ..exit
-    };
-    if exit.swept {
-        drop(folder.write_exit(&exit));
-    }
-    exit
-}
-
-/// Signals the keeper, if there is one.
-fn signal_keeper(folder: &RunFolder, signal: Signal) -> Result<bool, SpawnError> {
-    loop {
-        let Some(pid) = holder(folder)? else {
-            return Ok(false);
-        };
-        let failed =
-            |errno: Errno| SpawnError::io("signalling the keeper of", folder.path(), &errno.into());
-        let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => handle,
-            // Gone since; look again.
-            Err(Errno::SRCH) => continue,
-            Err(errno) => return Err(failed(errno)),
-        };
-        if holder(folder)? == Some(pid) {
-            return match rustix::process::pidfd_send_signal(&handle, signal) {
-                Ok(()) | Err(Errno::SRCH) => Ok(true),
-                Err(errno) => Err(failed(errno)),
-            };
-        }
-    }
-}
-
-fn list(run_dir: &Path) -> Result<Vec<ServerKey>, SpawnError> {
-    let reading = |error| SpawnError::io("reading the folder", run_dir, &error);
-    let mut keys = Vec::new();
-    for entry in std::fs::read_dir(run_dir).map_err(reading)? {
-        let entry = entry.map_err(reading)?;
-        let name = entry.file_name();
-        let Some(key) = name.to_str().and_then(ServerKey::parse) else {
-            continue;
-        };
-        if holder(&RunFolder::new(entry.path()))?.is_some() {
-            keys.push(key);
-        }
-    }
-    keys.sort();
-    Ok(keys)
-}
-
-fn forget(folder: &RunFolder, away: &Path, key: String) -> Result<(), SpawnError> {
-    if holder(folder)?.is_some() {
-        return Err(SpawnError::Busy { key });
-    }
-    match std::fs::rename(folder.path(), away) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(SpawnError::io("removing", folder.path(), &error)),
-    }
-    // A start may have come between looking and moving.
-    if holder(&RunFolder::new(away.into()))?.is_some() {
-        drop(std::fs::rename(away, folder.path()));
-        return Err(SpawnError::Busy { key });
-    }
-    std::fs::remove_dir_all(away).map_err(|error| SpawnError::io("removing", away, &error))
 }
 
 fn random_name() -> Result<String, SpawnError> {

@@ -166,7 +166,11 @@ pub(crate) fn create(order: &CgroupOrder, resources: &Resources) -> io::Result<(
         match fs::write(order.path.join(file), value) {
             // Without swap in the kernel there is no such file and nothing to limit.
             Err(error) if file == "memory.swap.max" && is_missing(&error) => {}
-            other => other?,
+            Err(error) => {
+                remove(&order.path);
+                return Err(error);
+            }
+            Ok(()) => {}
         }
     }
     Ok(())

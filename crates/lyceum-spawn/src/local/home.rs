@@ -43,8 +43,10 @@ pub(crate) fn check(home: &str) -> Result<Vec<&str>, SpawnError> {
 /// Opens the home, made where it is missing: private, and owned by the account.
 pub(crate) fn open(root: &Path, home: &str, run_as: Option<&RunAs>) -> Result<OwnedFd, SpawnError> {
     let parts = check(home)?;
-    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
-    let mut at = rustix::fs::openat(CWD, root, flags, Mode::empty())
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // Root may not be allowed to read private homes on a network file system; naming is enough.
+    let name_only = flags | OFlags::PATH;
+    let mut at = rustix::fs::openat(CWD, root, name_only, Mode::empty())
         .map_err(|errno| SpawnError::io("opening the root of homes", root, &errno.into()))?;
     let mut path = root.to_path_buf();
     let last = parts.len() - 1;
@@ -64,6 +66,8 @@ pub(crate) fn open(root: &Path, home: &str, run_as: Option<&RunAs>) -> Result<Ow
                 ));
             }
         };
+        // What was just made is opened for real, to give it away.
+        let flags = if made { flags } else { name_only };
         at = rustix::fs::openat(&at, part, flags | OFlags::NOFOLLOW, Mode::empty())
             .map_err(|errno| refused(home, &path, errno))?;
         if made {

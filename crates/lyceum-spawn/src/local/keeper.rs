@@ -29,6 +29,12 @@ pub(crate) async fn begin(
     folder: &RunFolder,
     order: &Order,
 ) -> Result<Begun, SpawnError> {
+    let text = serde_json::to_vec(order)
+        .map_err(|_| SpawnError::BadSpec("it holds a number that is none".into()))?;
+    if u64::try_from(text.len()).is_ok_and(|length| length >= MAX_MESSAGE) {
+        let words = "its command and environment are longer than 1 MiB";
+        return Err(SpawnError::BadSpec(words.into()));
+    }
     let errors = prepare(folder)?;
     let failed = |why: String| SpawnError::Keeper {
         program: shim[0].clone(),
@@ -48,7 +54,7 @@ pub(crate) async fn begin(
     let (Some(stdin), Some(stdout)) = pipes else {
         return Err(failed("it has no pipes".into()));
     };
-    let answer = match timeout(ANSWER_LIMIT, talk(stdin, stdout, order)).await {
+    let answer = match timeout(ANSWER_LIMIT, talk(stdin, stdout, &text)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(failed(last_words(folder, &error))),
         Err(_) => {
@@ -90,7 +96,7 @@ fn prepare(folder: &RunFolder) -> Result<File, SpawnError> {
 async fn talk(
     mut stdin: ChildStdin,
     stdout: ChildStdout,
-    order: &Order,
+    order: &[u8],
 ) -> io::Result<Option<Answer>> {
     let mut stdout = BufReader::new(stdout.take(MAX_MESSAGE));
     let mut line = String::new();
@@ -100,7 +106,7 @@ async fn talk(
         LOCKED => {}
         _ => return Err(io::Error::other("it ended at once")),
     }
-    stdin.write_all(&serde_json::to_vec(order)?).await?;
+    stdin.write_all(order).await?;
     stdin.shutdown().await?;
     drop(stdin);
     line.clear();

@@ -54,6 +54,17 @@ async fn bad_orders_are_refused_before_anything_starts() {
     bad_name.spec.env.insert("A=B".into(), "geheim".into());
     let error = refused(&rig, &bad_name).await;
     assert!(error.to_string().contains("A=B") && !error.to_string().contains("geheim"));
+    let mut huge = shell("true");
+    huge.spec.env.insert("HUGE".into(), "x".repeat(2 << 20));
+    let error = refused(&rig, &huge).await;
+    assert!(error.to_string().contains("1 MiB"), "{error}");
+    let mut long = shell("true");
+    long.spec.env.insert("LONG".into(), "x".repeat(500 << 10));
+    let error = refused(&rig, &long).await;
+    assert!(
+        matches!(error, SpawnError::CommandNotRunnable { .. }),
+        "{error}"
+    );
     let mut bad_value = shell("true");
     bad_value.spec.env.insert("KEY".into(), "ge\0heim".into());
     let words = refused(&rig, &bad_value).await.to_string();
