@@ -65,11 +65,6 @@ impl Place {
     }
 
     pub(crate) fn order(&self, name: &str) -> CgroupOrder {
-        // Another instance on the same run folder may have tidied up.
-        if !self.base.exists() {
-            drop(fs::create_dir(&self.base));
-            hand_down(&self.base);
-        }
         CgroupOrder {
             path: self.base.join(name),
             memory: self.has("memory"),
@@ -161,7 +156,7 @@ fn words(path: &Path) -> Vec<String> {
 
 /// Makes the group of a server with its limits. For the keeper.
 pub(crate) fn create(order: &CgroupOrder, resources: &Resources) -> io::Result<()> {
-    fs::create_dir(&order.path)?;
+    make(&order.path)?;
     for (file, value) in settings(order, resources) {
         match fs::write(order.path.join(file), value) {
             // Without swap in the kernel there is no such file and nothing to limit.
@@ -174,6 +169,22 @@ pub(crate) fn create(order: &CgroupOrder, resources: &Resources) -> io::Result<(
         }
     }
     Ok(())
+}
+
+/// Makes a group below the place, and the place too if the last server took it along.
+fn make(group: &Path) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        match fs::create_dir(group) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tries < 5 => {
+                let base = group.parent().ok_or(error)?;
+                drop(fs::create_dir(base));
+                hand_down(base);
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The files of a group to write; kernel documentation, "Control Group v2".
@@ -235,6 +246,10 @@ pub(crate) fn remove(group: &Path) {
         }
         std::thread::sleep(pause);
         pause *= 2;
+    }
+    // The last one takes the place along.
+    if let Some(base) = group.parent() {
+        drop(fs::remove_dir(base));
     }
 }
 

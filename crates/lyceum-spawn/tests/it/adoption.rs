@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use lyceum_spawn::{Spawner, Started, Status, Steps};
 
@@ -85,7 +86,7 @@ async fn futures_poll<F: Future + Unpin>(future: &mut F) -> bool {
         std::task::Poll::Ready(ready)
     });
     let ready = once.await;
-    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
     ready
 }
 
@@ -117,6 +118,65 @@ async fn half_an_order_starts_nothing() {
         assert_eq!(rig.spawner.poll(&order.key).await, Ok(Status::Gone));
         assert!(!folder.join("state").exists());
     }
+}
+
+#[tokio::test]
+async fn a_hub_killed_at_any_moment_of_a_start_leaves_one_server_or_none() {
+    const SCRIPT: &str = "echo $$ >> ../starts; exec sleep 600";
+    let (mut adopted, mut fresh) = (0, 0);
+    for millis in [0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 50, 100] {
+        let rig = Rig::new();
+        let mut hub = Command::new(env!("CARGO_BIN_EXE_spawn-test-shim"))
+            .args(["hub", rig.dir.path().to_str().expect("UTF-8"), SCRIPT])
+            .spawn()
+            .expect("a hub");
+        // The moment of the kill is the input here; every moment must be fine.
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        hub.kill().expect("killed");
+        hub.wait().expect("waited for");
+
+        let order = shell(SCRIPT);
+        let started = rig.start(&order).await;
+        *(if started.adopted {
+            &mut adopted
+        } else {
+            &mut fresh
+        }) += 1;
+        let child = rig.child_pid(&order);
+        let starts = rig.dir.path().join("homes/starts");
+        let pids = || -> Vec<i32> {
+            let text = std::fs::read_to_string(&starts).unwrap_or_default();
+            let pids = text.lines().map(|pid| pid.parse().expect("a number"));
+            pids.collect()
+        };
+        let deadline = Instant::now() + LIMIT;
+        while !pids().contains(&child) {
+            assert!(Instant::now() < deadline, "the server never came up");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let alive: Vec<i32> = pids().into_iter().filter(|pid| is_alive(*pid)).collect();
+        assert_eq!(alive, [child], "after {millis} ms");
+        rig.spawner.stop(&order.key).await.expect("it stops");
+        assert!(!is_alive(child));
+    }
+    assert!(
+        adopted > 0 && fresh > 0,
+        "both cases were met: {adopted}, {fresh}"
+    );
+}
+
+#[tokio::test]
+async fn a_stop_goes_on_when_the_hub_is_gone() {
+    let rig = Rig::new();
+    let order = shell("trap '' INT TERM; echo up; while :; do sleep 1; done");
+    rig.start(&order).await;
+    rig.wait_for_line(&order, "up").await;
+    let child = rig.child_pid(&order);
+    let second = rig.restarted();
+    let gone = tokio::time::timeout(Duration::from_millis(200), second.stop(&order.key)).await;
+    assert!(gone.is_err(), "it is too stubborn for that");
+    wait_until_dead(child).await;
+    rig.wait_for_end(&order).await;
 }
 
 async fn a_killed_keeper_takes_everything_along(rig: Rig) {

@@ -10,8 +10,8 @@ use crate::rig::{LIMIT, Rig, is_alive, python, shell};
 async fn a_polite_server_gets_its_interrupt() {
     let rig = Rig::new();
     let order = python(
-        "import signal, sys, time\n\
-         def bye(*a):\n    print('bye', flush=True); sys.exit(0)\n\
+        "import os, signal, sys, time\n\
+         def bye(*a):\n    os.write(1, b'bye\\n'); os._exit(0)\n\
          signal.signal(signal.SIGINT, bye)\n\
          print('up', flush=True)\n\
          while True: time.sleep(60)",

@@ -111,8 +111,16 @@ impl Rig {
         self.state(order)["keeper"].as_i64().expect("a number") as i32
     }
 
+    /// The server's own process; a keeper that was just adopted may still be making it.
     pub(crate) fn child_pid(&self, order: &StartOrder) -> i32 {
-        self.state(order)["child"].as_i64().expect("a number") as i32
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(pid) = self.state(order)["child"].as_i64() {
+                return pid as i32;
+            }
+            assert!(Instant::now() < deadline, "no process was made");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn state(&self, order: &StartOrder) -> serde_json::Value {
