@@ -5,7 +5,7 @@
 //! look alike to the hub.
 //!
 //! Reading order: [`spawner`] (the trait and its words), [`error`] (what can go wrong, in words
-//! for people), [`env`] (the environment of a server), [`probe`] (waiting until it answers),
+//! for people), [`mod@env`] (the environment of a server), [`probe`] (waiting until it answers),
 //! [`steps`] (news for the progress page), [`local`] (processes of this machine).
 //!
 //! To add a spawner: a file `noun.rs` with a type that implements [`Spawner`], its drawers in
