@@ -390,13 +390,19 @@ impl<'a> Keeper<'a> {
     /// Ends what the server left behind. Does not give up: the lock says that something lives.
     fn kill_the_rest(&mut self) -> io::Result<()> {
         let mut pause = Duration::from_millis(2);
-        while self.reap() {
+        while self.reap() || self.has_cgroup_members() {
             self.kill_descendants();
             self.wait_for_news(Some(pause))?;
             while let Ok(Some(_)) = self.signals.read_signal() {}
             pause = (pause * 2).min(Duration::from_secs(1));
         }
         Ok(())
+    }
+
+    /// Nobody should be there without being our descendant, but the cgroup knows best.
+    fn has_cgroup_members(&self) -> bool {
+        let group = self.order.cgroup.as_ref();
+        group.is_some_and(|group| cgroup::is_populated(&group.path))
     }
 
     fn write_exit(&self, swept: bool) {
