@@ -1,0 +1,421 @@
+//! Servers as processes of this machine.
+//!
+//! Three processes play together. The *hub* (this module) writes orders and reads run folders.
+//! The *keeper* ([`shim`]) is one small process for each server that outlives the hub and holds
+//! the lock of the run folder. The *launcher* (`launch`) turns itself into the server's command.
+//! The hub keeps nothing in memory that matters: after a kill -9, the folders tell all.
+//!
+//! Drawers: `folder` (lock, state, exit), `wire` (what they say to each other), `home`, `limits`,
+//! `cgroup`, `log`, `ports`, `processes` (/proc), `runs`
+//! (reading and ending runs), `keeper` (starting one), `explain` (why it ended).
+
+mod cgroup;
+mod explain;
+mod folder;
+mod home;
+mod keeper;
+mod launch;
+mod limits;
+mod log;
+mod ports;
+mod processes;
+mod runs;
+pub mod shim;
+mod wire;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use lyceum_model::server::ServerKey;
+use rustix::process::Signal;
+use tokio::time::sleep;
+
+pub use self::limits::{LimitsReport, Mechanism};
+use crate::env::{self, Env, Surroundings};
+use crate::error::SpawnError;
+use crate::spawner::{Spawner, StartOrder, Started, Status, Usage};
+use crate::steps::Steps;
+use cgroup::Place;
+use folder::RunFolder;
+use keeper::Begun;
+use ports::Ports;
+use runs::{FORGOTTEN, Found, KILL_LIMIT};
+use wire::{Launch, Order, RUN_VARIABLE};
+
+/// How long a keeper that is just opening or closing is waited for.
+const TURN_LIMIT: Duration = Duration::from_secs(15);
+
+/// Whether control groups are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cgroups {
+    /// Where the system lets us.
+    #[default]
+    Auto,
+    Off,
+}
+
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// Program and arguments of the keeper: `["/usr/bin/lyceum", "shim"]`.
+    pub shim: Vec<String>,
+    /// The folder of run folders; absolute, ours alone, on a local disk.
+    pub run_dir: PathBuf,
+    /// The root of homes; absolute.
+    pub homes: PathBuf,
+    pub shell: String,
+    /// What servers get of the hub's environment: see [`env::inherit`].
+    pub inherited: Env,
+    /// The pause after SIGINT, before SIGTERM.
+    pub interrupt: Duration,
+    /// The pause after SIGTERM, before SIGKILL.
+    pub term: Duration,
+    pub cgroups: Cgroups,
+}
+
+impl LocalConfig {
+    pub fn new(shim: Vec<String>, run_dir: PathBuf, homes: PathBuf) -> Self {
+        Self {
+            shim,
+            run_dir,
+            homes,
+            shell: "/bin/sh".into(),
+            inherited: Env::new(),
+            interrupt: Duration::from_secs(10),
+            term: Duration::from_secs(5),
+            cgroups: Cgroups::Auto,
+        }
+    }
+}
+
+pub struct LocalSpawner {
+    config: LocalConfig,
+    place: Result<Place, String>,
+    ports: Ports,
+    root: bool,
+}
+
+impl LocalSpawner {
+    /// Makes the folders where they are missing and looks what the system offers.
+    pub fn new(config: LocalConfig) -> Result<Self, SpawnError> {
+        if config.shim.is_empty() {
+            return Err(SpawnError::BadSpec("the keeper has no command".into()));
+        }
+        for path in [&config.run_dir, &config.homes] {
+            if !path.is_absolute() {
+                let words = format!("{} must be an absolute path", path.display());
+                return Err(SpawnError::BadSpec(words));
+            }
+        }
+        let run_dir = RunFolder::new(config.run_dir.clone());
+        run_dir
+            .create()
+            .map_err(|e| SpawnError::io("making the folder", &config.run_dir, &e))?;
+        std::fs::create_dir_all(&config.homes)
+            .map_err(|e| SpawnError::io("making the root of homes", &config.homes, &e))?;
+        runs::tidy(&config.run_dir);
+        let place = match config.cgroups {
+            Cgroups::Auto => Place::find(&tag(&config.run_dir)),
+            Cgroups::Off => Err("switched off in the configuration".into()),
+        };
+        let root = rustix::process::geteuid().is_root();
+        Ok(Self {
+            config,
+            place,
+            ports: Ports::default(),
+            root,
+        })
+    }
+
+    /// Which limits servers get here, and why not better ones.
+    pub fn capabilities(&self) -> LimitsReport {
+        let place = self.place.as_ref().map_err(String::as_str);
+        limits::report(place, self.root)
+    }
+
+    fn folder(&self, key: &ServerKey) -> RunFolder {
+        RunFolder::new(self.config.run_dir.join(key.as_str()))
+    }
+
+    async fn look(&self, key: &ServerKey) -> Result<Found, SpawnError> {
+        let folder = self.folder(key);
+        blocking(move || runs::look(&folder)).await
+    }
+
+    /// Refuses early what would fail anyway.
+    fn check(&self, order: &StartOrder) -> Result<(), SpawnError> {
+        let spec = &order.spec;
+        if spec.command.first().is_none_or(String::is_empty) {
+            return Err(SpawnError::BadSpec("it has no command".into()));
+        }
+        if spec.command.iter().any(|word| word.contains('\0')) {
+            let words = "its command holds a NUL character";
+            return Err(SpawnError::BadSpec(words.into()));
+        }
+        home::check(&spec.home)?;
+        let Some(run_as) = &spec.run_as else {
+            return Ok(());
+        };
+        let why = if !self.root {
+            "Lyceum was not started as root, so it cannot change accounts"
+        } else if run_as.uid == 0 || run_as.gid == 0 {
+            "servers of people must not run as root"
+        } else {
+            return Ok(());
+        };
+        Err(SpawnError::RunAs {
+            account: run_as.account.clone(),
+            why: why.into(),
+        })
+    }
+
+    fn write_order(&self, order: &StartOrder) -> Result<Order, SpawnError> {
+        let spec = &order.spec;
+        let run = random_name()?;
+        let address = format!("http://127.0.0.1:{}", self.ports.pick()?);
+        let home = self.config.homes.join(&spec.home);
+        let home = home.to_str().ok_or_else(|| SpawnError::BadHome {
+            home: spec.home.clone(),
+            why: "its path is not UTF-8".into(),
+        })?;
+        let around = Surroundings {
+            address: &address,
+            home,
+            shell: &self.config.shell,
+            inherited: &self.config.inherited,
+        };
+        let mut env = env::build(order, &around)?;
+        env.insert(RUN_VARIABLE.into(), run.clone());
+        let cgroup = self.place.as_ref().ok();
+        let cgroup = cgroup.map(|place| place.order(&format!("{}.{run}", order.key)));
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Ok(Order {
+            key: order.key.clone(),
+            run,
+            address,
+            interrupt_ms: millis(self.config.interrupt),
+            term_ms: millis(self.config.term),
+            launch: Launch {
+                parent: 0,
+                command: spec.command.clone(),
+                env,
+                homes: self.config.homes.clone(),
+                home: spec.home.clone(),
+                run_as: spec.run_as.clone(),
+                resources: spec.resources,
+                cgroup_procs: None,
+                memory_by_cgroup: cgroup.as_ref().is_some_and(|group| group.memory),
+                processes_by_cgroup: cgroup.as_ref().is_some_and(|group| group.pids),
+            },
+            cgroup,
+        })
+    }
+
+    /// Waits until the keeper let go of the lock. False if it did not in time.
+    async fn wait_for_release(&self, key: &ServerKey, limit: Duration) -> Result<bool, SpawnError> {
+        let deadline = Instant::now() + limit;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let folder = self.folder(key);
+            if blocking(move || runs::holder(&folder)).await?.is_none() {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    fn still_running(&self, key: &ServerKey, limit: Duration) -> SpawnError {
+        SpawnError::StillRunning {
+            key: key.to_string(),
+            seconds: limit.as_secs(),
+        }
+    }
+}
+
+#[async_trait]
+impl Spawner for LocalSpawner {
+    fn kind(&self) -> &'static str {
+        "local"
+    }
+
+    async fn start(&self, order: &StartOrder, steps: &Steps) -> Result<Started, SpawnError> {
+        self.check(order)?;
+        let key = &order.key;
+        let deadline = Instant::now() + TURN_LIMIT;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match self.look(key).await? {
+                Found::Running(state) => {
+                    steps.say(30, "The server runs already");
+                    return Ok(Started {
+                        address: state.address,
+                        adopted: true,
+                    });
+                }
+                Found::Turning(_) => {}
+                Found::Ended(state, exit) => {
+                    if !exit.swept && !blocking(move || Ok(runs::sweep(&state))).await? {
+                        return Err(self.still_running(key, KILL_LIMIT));
+                    }
+                    if let Some(started) = self.start_keeper(order, steps).await? {
+                        return Ok(started);
+                    }
+                }
+                Found::Nothing => {
+                    if let Some(started) = self.start_keeper(order, steps).await? {
+                        return Ok(started);
+                    }
+                }
+            }
+            if Instant::now() > deadline {
+                return Err(SpawnError::Busy {
+                    key: key.to_string(),
+                });
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
+    }
+
+    async fn poll(&self, key: &ServerKey) -> Result<Status, SpawnError> {
+        let deadline = Instant::now() + TURN_LIMIT;
+        loop {
+            match self.look(key).await? {
+                Found::Running(state) => {
+                    return Ok(Status::Running {
+                        address: state.address,
+                    });
+                }
+                Found::Turning(Some((state, exit))) => return Ok(explain::status(&state, &exit)),
+                Found::Turning(None) if Instant::now() > deadline => {
+                    return Err(SpawnError::Busy {
+                        key: key.to_string(),
+                    });
+                }
+                Found::Turning(None) => sleep(Duration::from_millis(20)).await,
+                Found::Ended(state, exit) if exit.swept => {
+                    return Ok(explain::status(&state, &exit));
+                }
+                Found::Ended(state, exit) => {
+                    let folder = self.folder(key);
+                    let sweep = move || {
+                        let exit = runs::sweep_and_note(&folder, &state, exit);
+                        Ok(explain::status(&state, &exit))
+                    };
+                    return blocking(sweep).await;
+                }
+                Found::Nothing => return Ok(Status::Gone),
+            }
+        }
+    }
+
+    async fn stop(&self, key: &ServerKey) -> Result<(), SpawnError> {
+        let folder = self.folder(key);
+        let asked = blocking(move || runs::signal_keeper(&folder, Signal::TERM)).await?;
+        if asked {
+            let limit = self.config.interrupt + self.config.term + KILL_LIMIT;
+            if !self.wait_for_release(key, limit).await? {
+                // The kernel kills the server with its keeper; the rest is swept below.
+                let folder = self.folder(key);
+                blocking(move || runs::signal_keeper(&folder, Signal::KILL)).await?;
+                if !self.wait_for_release(key, KILL_LIMIT).await? {
+                    return Err(self.still_running(key, limit + KILL_LIMIT));
+                }
+            }
+        }
+        if let Found::Ended(state, exit) = self.look(key).await?
+            && !exit.swept
+        {
+            let folder = self.folder(key);
+            let swept = move || Ok(runs::sweep_and_note(&folder, &state, exit).swept);
+            if !blocking(swept).await? {
+                return Err(self.still_running(key, KILL_LIMIT));
+            }
+        }
+        Ok(())
+    }
+
+    async fn log_tail(&self, key: &ServerKey, max_lines: usize) -> Result<Vec<String>, SpawnError> {
+        let path = self.folder(key).path().to_path_buf();
+        blocking(move || {
+            log::tail(&path, max_lines)
+                .map_err(|error| SpawnError::io("reading the log in", &path, &error))
+        })
+        .await
+    }
+
+    async fn list(&self) -> Result<Vec<ServerKey>, SpawnError> {
+        let run_dir = self.config.run_dir.clone();
+        blocking(move || runs::list(&run_dir)).await
+    }
+
+    async fn forget(&self, key: &ServerKey) -> Result<(), SpawnError> {
+        let run_dir = self.config.run_dir.clone();
+        let away = run_dir.join(format!("{FORGOTTEN}{}", random_name()?));
+        let (folder, key) = (self.folder(key), key.to_string());
+        blocking(move || runs::forget(&folder, &away, key)).await
+    }
+
+    async fn usage(&self, key: &ServerKey) -> Result<Option<Usage>, SpawnError> {
+        let Found::Running(state) = self.look(key).await? else {
+            return Ok(None);
+        };
+        let measure = move || {
+            let group = state.cgroup.as_deref().and_then(cgroup::usage);
+            Ok(group.unwrap_or_else(|| processes::usage(state.keeper)))
+        };
+        blocking(measure).await.map(Some)
+    }
+}
+
+impl LocalSpawner {
+    /// None: another start was quicker, look again.
+    async fn start_keeper(
+        &self,
+        order: &StartOrder,
+        steps: &Steps,
+    ) -> Result<Option<Started>, SpawnError> {
+        steps.say(10, "Preparing the start");
+        let folder = self.folder(&order.key);
+        let order = self.write_order(order)?;
+        let begun = keeper::begin(&self.config.shim, &folder, &order).await?;
+        match begun {
+            Begun::Started => {
+                steps.say(30, "The process was started");
+                Ok(Some(Started {
+                    address: order.address,
+                    adopted: false,
+                }))
+            }
+            Begun::Held => Ok(None),
+        }
+    }
+}
+
+/// File and process look-ups happen on threads made for waiting.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SpawnError> + Send + 'static,
+) -> Result<T, SpawnError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(SpawnError::System("the work was cut off by the end".into())))
+}
+
+fn random_name() -> Result<String, SpawnError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| SpawnError::System(format!("no random numbers: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Tells installations on one machine apart: FNV-1a of the run folder's path.
+fn tag(run_dir: &Path) -> String {
+    let bytes = run_dir.as_os_str().as_encoded_bytes();
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}

@@ -1,0 +1,192 @@
+//! The launcher: the same program once more, between the keeper and the server's command.
+//!
+//! It turns itself into what the server shall be (session, cgroup, limits, account, home) and then
+//! becomes the command by exec. A process of its own, because what the standard library offers
+//! between fork and exec is not safe Rust, and because each step can say what went wrong.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use lyceum_model::server::RunAs;
+use nix::sys::signal::SigSet;
+use rustix::fs::{Access, AtFlags, CWD, Mode};
+use rustix::process::{Gid, Signal, Uid};
+
+use crate::error::SpawnError;
+use crate::local::wire::{ABOUT_TO_EXEC, Launch, MAX_MESSAGE};
+use crate::local::{home, limits};
+
+/// Runs as the launcher. Returns only when there is nothing to run.
+pub(crate) fn run() -> ExitCode {
+    let Ok(mut keeper) = take_stdin() else {
+        return ExitCode::FAILURE;
+    };
+    let Ok(launch) = read_order(&mut keeper) else {
+        return ExitCode::FAILURE;
+    };
+    let error = match prepare(&launch) {
+        Ok(program) => {
+            // If the keeper is gone, the death signal is on its way.
+            drop(keeper.write_all(&[ABOUT_TO_EXEC]));
+            become_command(&launch, &program)
+        }
+        Err(error) => error,
+    };
+    drop(serde_json::to_writer(&mut keeper, &error));
+    ExitCode::FAILURE
+}
+
+/// Moves the socket away from stdin (it must not reach the command) and puts nothing there.
+fn take_stdin() -> io::Result<UnixStream> {
+    let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    Ok(UnixStream::from(socket))
+}
+
+fn read_order(keeper: &mut UnixStream) -> io::Result<Launch> {
+    let mut text = Vec::new();
+    keeper.take(MAX_MESSAGE).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+/// Everything but the command; the order of the steps matters.
+fn prepare(launch: &Launch) -> Result<PathBuf, SpawnError> {
+    let _ = rustix::process::setsid();
+    // The keeper blocks the signals that it reads.
+    SigSet::empty()
+        .thread_set_mask()
+        .map_err(|errno| SpawnError::System(format!("unblocking signals: {errno}")))?;
+    die_with_keeper(launch.parent)?;
+    if let Some(procs) = &launch.cgroup_procs {
+        std::fs::write(procs, "0")
+            .map_err(|error| SpawnError::io("entering the cgroup", procs, &error))?;
+    }
+    // Servers go before the hub when the machine runs out of memory; more is always allowed.
+    drop(std::fs::write("/proc/self/oom_score_adj", "300"));
+    let folder = home::open(&launch.homes, &launch.home, launch.run_as.as_ref())?;
+    limits::apply(launch)?;
+    let umask = launch.run_as.as_ref().and_then(|run_as| run_as.umask);
+    rustix::process::umask(Mode::from_raw_mode(umask.unwrap_or(0o022) & 0o777));
+    if let Some(run_as) = &launch.run_as {
+        switch_account(run_as)?;
+        // Changing the account clears the death signal.
+        die_with_keeper(launch.parent)?;
+    }
+    let path = launch.homes.join(&launch.home);
+    rustix::process::fchdir(&folder)
+        .map_err(|errno| SpawnError::io("entering the home folder", &path, &errno.into()))?;
+    check_writable(&path, launch)?;
+    find_command(launch)
+}
+
+/// Has the kernel kill us when the keeper goes, and looks whether it went before that.
+fn die_with_keeper(keeper: i32) -> Result<(), SpawnError> {
+    let words = |what: &str| SpawnError::System(format!("tying the server to its keeper: {what}"));
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|errno| words(&errno.to_string()))?;
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent == Some(keeper) {
+        Ok(())
+    } else {
+        Err(words("the keeper is gone"))
+    }
+}
+
+/// Gives up root for good. This process has one thread, so its ids are the thread's.
+fn switch_account(run_as: &RunAs) -> Result<(), SpawnError> {
+    let refused = |why: String| SpawnError::RunAs {
+        account: run_as.account.clone(),
+        why,
+    };
+    let gid = Gid::from_raw(run_as.gid);
+    let uid = Uid::from_raw(run_as.uid);
+    let mut groups: Vec<Gid> = run_as.groups.iter().copied().map(Gid::from_raw).collect();
+    if !groups.contains(&gid) {
+        groups.push(gid);
+    }
+    let steps = rustix::thread::set_thread_groups(&groups)
+        .and_then(|()| rustix::thread::set_thread_res_gid(gid, gid, gid))
+        .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid))
+        .and_then(|()| rustix::thread::set_no_new_privs(true));
+    steps.map_err(|errno| refused(errno.to_string()))?;
+    if rustix::thread::set_thread_uid(Uid::ROOT).is_ok() {
+        return Err(refused("the way back to root is still open".into()));
+    }
+    Ok(())
+}
+
+fn check_writable(path: &Path, launch: &Launch) -> Result<(), SpawnError> {
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    match rustix::fs::accessat(CWD, ".", wanted, AtFlags::empty()) {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            let own = || format!("uid {}", rustix::process::getuid().as_raw());
+            let run_as = launch.run_as.as_ref();
+            Err(SpawnError::HomeNotWritable {
+                path: path.display().to_string(),
+                account: run_as.map_or_else(own, |run_as| run_as.account.clone()),
+            })
+        }
+    }
+}
+
+/// Looks the command up on the server's own PATH, with the rights of its account.
+fn find_command(launch: &Launch) -> Result<PathBuf, SpawnError> {
+    let command = &launch.command[0];
+    let search = launch.env.get("PATH").cloned().unwrap_or_default();
+    let candidates: Vec<PathBuf> = if command.contains('/') {
+        vec![PathBuf::from(command)]
+    } else {
+        // Relative folders on the PATH would mean "whatever lies in the home".
+        let folders = env::split_paths(&search).filter(|folder| folder.is_absolute());
+        folders.map(|folder| folder.join(command)).collect()
+    };
+    let mut refused = None;
+    for candidate in candidates {
+        if !candidate.is_file() {
+            continue;
+        }
+        match rustix::fs::access(&candidate, Access::EXEC_OK) {
+            Ok(()) => return Ok(candidate),
+            Err(errno) => refused = Some((candidate, errno)),
+        }
+    }
+    let command = command.clone();
+    Err(match refused {
+        Some((candidate, errno)) => SpawnError::CommandNotRunnable {
+            command,
+            why: format!("{} may not be executed ({errno})", candidate.display()),
+        },
+        None => SpawnError::CommandNotFound {
+            command,
+            path: search,
+        },
+    })
+}
+
+/// Comes back only with an error.
+fn become_command(launch: &Launch, program: &Path) -> SpawnError {
+    let error = Command::new(program)
+        .arg0(&launch.command[0])
+        .args(&launch.command[1..])
+        .env_clear()
+        .envs(&launch.env)
+        .exec();
+    let why = match error.kind() {
+        // The file is there, so it is the interpreter that is not.
+        io::ErrorKind::NotFound => format!(
+            "the interpreter that the first line of {} names was not found",
+            program.display()
+        ),
+        _ => error.to_string(),
+    };
+    SpawnError::CommandNotRunnable {
+        command: launch.command[0].clone(),
+        why,
+    }
+}

@@ -1,0 +1,168 @@
+//! Waiting until a server answers, and saying plainly why it does not.
+//!
+//! Ready is: `GET <address><prefix>api` gets any status below 500. Redirects are not followed. Each
+//! try has its own connection and time-out, and between tries the spawner is asked whether the
+//! server still runs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use lyceum_model::server::ServerKey;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::spawner::{Spawner, Status};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// A Jupyter that still imports its extensions accepts and then takes its time.
+const TRY_LIMIT: Duration = Duration::from_secs(10);
+const LOG_LINES: usize = 20;
+
+/// Why a server is not ready. `words` are for the person, `log` for the fold-out below.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{words}")]
+pub struct NotReady {
+    pub cause: Cause,
+    pub words: String,
+    /// The last lines of the server's log, oldest first.
+    pub log: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It ended while we waited.
+    Exited,
+    /// Nothing answered in time.
+    Silent,
+    /// It answered, but only with server errors.
+    ServerErrors,
+    /// It cannot be told whether it runs.
+    Unknown,
+}
+
+/// What one try found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tried {
+    Ready,
+    ServerError(StatusCode),
+    Nothing(String),
+}
+
+/// Waits until the server answers, ends, or the time is up.
+pub async fn wait_until_answering(
+    address: &str,
+    prefix: &str,
+    limit: Duration,
+    spawner: &dyn Spawner,
+    key: &ServerKey,
+) -> Result<(), NotReady> {
+    let deadline = Instant::now() + limit;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit_of_try = TRY_LIMIT.min(left).max(FIRST_PAUSE);
+        let tried = attempt(address, prefix, limit_of_try).await;
+        // First whether it lives: on its port another program could answer by now.
+        let status = spawner.poll(key).await;
+        let problem = match (status, &tried) {
+            (Ok(Status::Running { .. }), Tried::Ready) => return Ok(()),
+            (Ok(Status::Running { .. }), _) if Instant::now() < deadline => None,
+            (Ok(Status::Running { .. }), tried) => Some(time_up(address, limit, tried)),
+            (Ok(Status::Exited { reason, .. }), _) => Some((
+                Cause::Exited,
+                format!("the server ended before it answered: {reason}"),
+            )),
+            (Ok(Status::Gone), _) => {
+                let words = "the server was taken away while it started";
+                Some((Cause::Exited, words.to_owned()))
+            }
+            (Err(error), _) if Instant::now() >= deadline => Some((
+                Cause::Unknown,
+                format!("whether the server runs is not known: {error}"),
+            )),
+            (Err(_), _) => None,
+        };
+        if let Some((cause, words)) = problem {
+            let log = spawner.log_tail(key, LOG_LINES).await.unwrap_or_default();
+            return Err(NotReady { cause, words, log });
+        }
+        sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn time_up(address: &str, limit: Duration, tried: &Tried) -> (Cause, String) {
+    let seconds = limit.as_secs_f64();
+    match tried {
+        Tried::ServerError(status) => (
+            Cause::ServerErrors,
+            format!(
+                "the server runs, but after {seconds:.0} s it still answers with HTTP {}; its log \
+                 says why",
+                status.as_u16()
+            ),
+        ),
+        Tried::Nothing(last) => (
+            Cause::Silent,
+            format!(
+                "the server runs, but did not answer at {address} within {seconds:.0} s (last try: \
+                 {last}); it may be slow to start, or listen on another port or address than \
+                 JUPYTERHUB_SERVICE_URL says"
+            ),
+        ),
+        Tried::Ready => (
+            Cause::Unknown,
+            format!("the server answered only when its {seconds:.0} s were over"),
+        ),
+    }
+}
+
+async fn attempt(address: &str, prefix: &str, limit: Duration) -> Tried {
+    match timeout(limit, ask(address, prefix)).await {
+        Ok(Ok(status)) if status.is_server_error() => Tried::ServerError(status),
+        Ok(Ok(_)) => Tried::Ready,
+        Ok(Err(words)) => Tried::Nothing(words),
+        Err(_) => Tried::Nothing(format!("no answer within {:.1} s", limit.as_secs_f64())),
+    }
+}
+
+async fn ask(address: &str, prefix: &str) -> Result<StatusCode, String> {
+    let authority = address
+        .strip_prefix("http://")
+        .ok_or_else(|| format!("{address} is not an http:// address"))?;
+    let stream = TcpStream::connect(authority)
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+            _ => format!("connecting failed: {error}"),
+        })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| format!("not HTTP: {error}"))?;
+    let request = Request::get(format!("{prefix}api"))
+        .header(header::HOST, authority)
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| format!("{prefix} is no path: {error}"))?;
+    // Driven here and dropped with the answer's head: the body is of no interest. The connection
+    // may well be through before its answer was looked at.
+    let answer = sender.send_request(request);
+    tokio::pin!(answer);
+    let answer = tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
+    };
+    match answer {
+        Ok(answer) => Ok(answer.status()),
+        Err(error) if error.is_incomplete_message() || error.is_canceled() => {
+            Err("the connection was closed without an answer".into())
+        }
+        Err(error) => Err(format!("the answer was not HTTP: {error}")),
+    }
+}

@@ -1,0 +1,157 @@
+//! Limits and accounts, as far as the machine has them; where it has not, the report must say so.
+
+use lyceum_model::server::RunAs;
+use lyceum_spawn::local::Mechanism;
+use lyceum_spawn::{SpawnError, Spawner, Status, Steps};
+
+use crate::rig::{Rig, python, shell};
+
+const HUNGRY: &str = "
+data = []
+try:
+    for n in range(64): data.append(bytearray(16 << 20))
+except MemoryError:
+    print('MemoryError'); raise SystemExit(7)
+print('took it all')
+";
+
+#[tokio::test]
+async fn memory_is_limited() {
+    let rig = Rig::new();
+    let mut order = python(HUNGRY);
+    order.spec.resources.memory_limit = Some(300 << 20);
+    rig.start(&order).await;
+    let status = rig.wait_for_end(&order).await;
+    match rig.spawner.capabilities().memory {
+        Mechanism::Cgroup => assert!(
+            matches!(&status, Status::Exited { reason, .. }
+                if reason.contains("ran out of memory (limit 300 MB)")),
+            "{status:?}"
+        ),
+        Mechanism::Rlimit => {
+            assert!(
+                matches!(status, Status::Exited { code: Some(7), .. }),
+                "{status:?}"
+            );
+            let notes = rig.spawner.capabilities().notes.join("\n");
+            assert!(notes.contains("each process"), "{notes}");
+        }
+        other => panic!("memory is always limited somehow: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn files_and_cores_are_limited() {
+    let rig = Rig::without_cgroups();
+    let mut order = shell("echo files $(ulimit -n) cores $(ulimit -c)");
+    order.spec.resources.open_files = Some(123);
+    rig.start(&order).await;
+    rig.wait_for_line(&order, "files 123 cores 0").await;
+    rig.wait_for_end(&order).await;
+    let report = rig.spawner.capabilities();
+    assert_eq!(report.clean_up, Mechanism::ProcessTree);
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("switched off")),
+        "{report:?}"
+    );
+}
+
+fn nobody() -> RunAs {
+    RunAs {
+        account: "nobody".into(),
+        uid: 65534,
+        gid: 65534,
+        groups: vec![65533],
+        umask: Some(0o027),
+    }
+}
+
+#[tokio::test]
+async fn accounts_are_changed_only_by_root_and_never_to_root() {
+    let rig = Rig::new();
+    let mut order = shell(
+        "id -u; id -g; id -G; umask; echo \"$USER $HOME\"; stat -c '%u %a' .; \
+         grep NoNewPrivs /proc/self/status; touch made; grep 'Max processes' /proc/self/limits",
+    );
+    order.spec.run_as = Some(nobody());
+    order.spec.resources.processes = Some(5000);
+    if !rustix::process::geteuid().is_root() {
+        let error = rig.spawner.start(&order, &Steps::silent()).await;
+        let words = error.expect_err("not root").to_string();
+        assert!(words.contains("not started as root"), "{words}");
+        assert!(!rig.spawner.capabilities().run_as);
+        return;
+    }
+    // The account must get through to its home, and must find the way to nothing else.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    std::fs::set_permissions(rig.dir.path(), mode).expect("set");
+    rig.start(&order).await;
+    let status = rig.wait_for_end(&order).await;
+    let lines = rig
+        .spawner
+        .log_tail(&order.key, 20)
+        .await
+        .expect("readable");
+    assert!(
+        matches!(status, Status::Exited { code: Some(0), .. }),
+        "{status:?} {lines:?}"
+    );
+    let home = rig.dir.path().join("homes/ada");
+    let home = format!("nobody {}", home.display());
+    assert_eq!(lines[..2], ["65534", "65534"]);
+    assert_eq!(lines[2], "65534 65533");
+    assert_eq!(lines[3..7], ["0027", &home, "65534 700", "NoNewPrivs:\t1"]);
+    if rig.spawner.capabilities().processes == Mechanism::Rlimit {
+        let words: Vec<&str> = lines[7].split_whitespace().collect();
+        assert_eq!(words[2..4], ["5000", "5000"], "{}", lines[7]);
+    }
+
+    if let Some(run_as) = &mut order.spec.run_as {
+        run_as.uid = 65533;
+    }
+    let error = rig.spawner.start(&order, &Steps::silent()).await;
+    let error = error.expect_err("the home is someone else's");
+    assert!(
+        error.to_string().contains("belongs to uid 65534"),
+        "{error}"
+    );
+    if let Some(run_as) = &mut order.spec.run_as {
+        run_as.uid = 0;
+    }
+    let error = rig.spawner.start(&order, &Steps::silent()).await;
+    assert!(matches!(error, Err(SpawnError::RunAs { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_account_that_may_not_write_its_home_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+
+    if !rustix::process::geteuid().is_root() {
+        let rig = Rig::new();
+        let home = rig.dir.path().join("homes/ada");
+        std::fs::create_dir(&home).expect("made");
+        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o500)).expect("set");
+        let error = rig.spawner.start(&shell("true"), &Steps::silent()).await;
+        assert!(
+            matches!(error, Err(SpawnError::HomeNotWritable { .. })),
+            "{error:?}"
+        );
+        return;
+    }
+    let rig = Rig::new();
+    let mut order = shell("true");
+    order.spec.run_as = Some(nobody());
+    let home = rig.dir.path().join("homes/ada");
+    std::fs::create_dir(&home).expect("made");
+    std::os::unix::fs::chown(&home, Some(65534), Some(65534)).expect("given");
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o500)).expect("set");
+    let error = rig.spawner.start(&order, &Steps::silent()).await;
+    let words = error.expect_err("not writable").to_string();
+    assert!(
+        words.contains("homes/ada cannot be written by nobody"),
+        "{words}"
+    );
+}

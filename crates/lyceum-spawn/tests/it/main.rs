@@ -1,0 +1,9 @@
+//! Real processes, small and bounded: the stories that every spawner must pass.
+
+mod adoption;
+mod ending;
+mod environment;
+mod failing;
+mod limiting;
+mod rig;
+mod starting;
