@@ -21,10 +21,10 @@ const STOP_LIMIT_MS = 60_000;
 const KEPT_LINES = 400;
 
 /** Starts Lyceum; resolves when it accepts requests. */
-export async function startLyceum() {
+export async function startLyceum({ jupyterEnv = JUPYTER_ENV } = {}) {
   if (process.env.LYCEUM_E2E_URL) return useRunning();
   const data = await mkdtemp(join(tmpdir(), 'lyceum-e2e-'));
-  const lyceum = new Lyceum(data);
+  const lyceum = new Lyceum(data, jupyterEnv);
   try {
     await lyceum.start();
   } catch (error) {
@@ -38,12 +38,13 @@ class Lyceum {
   #process;
   #lines = [];
 
-  constructor(data) {
+  constructor(data, jupyterEnv) {
     this.data = data;
+    this.jupyterEnv = jupyterEnv;
   }
 
   async start() {
-    const args = ['up', '--demo', '--json', '--data', this.data, '--listen', '127.0.0.1:0', '--jupyter-env', JUPYTER_ENV];
+    const args = ['up', '--demo', '--json', '--data', this.data, '--listen', '127.0.0.1:0', '--jupyter-env', this.jupyterEnv];
     this.#process = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     this.ended = new Promise((resolve) => {
       this.#process.once('error', (error) => resolve(`could not be started: ${error.message}`));
