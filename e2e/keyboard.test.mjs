@@ -19,14 +19,14 @@ test('log in and start a server with the keyboard', { timeout: 300_000 }, async 
   const page = await (await browser.newContext()).newPage();
 
   await step('log in', async () => {
-    await page.goto(lyceum.url);
-    await controls.nameField(page).waitFor();
+    await page.goto(new URL('hub/home', lyceum.url).href);
+    await page.waitForURL(/\/hub\/login/);
     await tabTo(page, controls.nameField(page));
     await page.keyboard.type(student.name);
     await tabTo(page, controls.passwordField(page));
     await page.keyboard.type(student.password);
     await page.keyboard.press('Enter');
-    await page.waitForURL((url) => !url.pathname.endsWith('/hub/login'));
+    await page.waitForURL(/\/hub\/home/);
   });
 
   await step('the first stop on a page leads past its header', async () => {

@@ -99,7 +99,7 @@ export class Client {
  * A request and the whole of its answer. Not `fetch`: that one adds the
  * `Sec-Fetch-*` headers of a browser, and a script is none.
  */
-function exchange(url, options, body) {
+export function exchange(url, options, body) {
   return new Promise((resolve, reject) => {
     const sent = request(url, options, (answer) => {
       const chunks = [];
