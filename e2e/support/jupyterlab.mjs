@@ -11,9 +11,12 @@ export async function waitForLab(page) {
 
 /** A new notebook with the Python kernel, ready to type in. */
 export async function createNotebook(page) {
+  const kernel = waitForKernel(page);
+  // Awaited below; a click that fails must be what is reported.
+  kernel.catch(() => {});
   await page.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
   await page.locator('.jp-NotebookPanel .jp-Notebook .cm-content').first().waitFor();
-  // Typed before the kernel is there, code would run all the same; idle makes the story's steps plain.
+  await kernel;
   await page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor({ timeout: 60_000 });
 }
 
@@ -28,4 +31,22 @@ export async function runCell(page, code) {
   const answer = answers.nth(before);
   await answer.waitFor({ timeout: 60_000 });
   return (await answer.innerText()).trim();
+}
+
+/**
+ * Until the next kernel has said over its WebSocket who it is. The page shows
+ * "idle" before that, and JupyterLab drops what is run in between.
+ */
+function waitForKernel(page) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error('no kernel introduced itself within 60 s')), 60_000);
+    page.on('websocket', (socket) => {
+      if (!/\/api\/kernels\/[^/]+\/channels/.test(socket.url())) return;
+      socket.on('framereceived', ({ payload }) => {
+        if (!Buffer.from(payload).includes('kernel_info_reply')) return;
+        clearTimeout(late);
+        resolve();
+      });
+    });
+  });
 }
