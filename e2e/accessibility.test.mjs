@@ -1,0 +1,152 @@
+// axe-core on every page, in both schemes, as wide as a phone and as a laptop: no violation.
+
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { startBrowser } from './support/browser.mjs';
+import { JUPYTER_ENV, startLyceum } from './support/lyceum.mjs';
+import { controls, logIn, stopServer, waitForServer } from './support/pages.mjs';
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const WIDTHS = [{ width: 360, height: 740 }, { width: 1280, height: 800 }];
+const SCHEMES = ['light', 'dark'];
+
+test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
+  const lyceum = await startLyceum();
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const student = lyceum.account('student');
+  const admin = lyceum.account('admin');
+  const at = (path) => new URL(path, lyceum.url).href;
+  // The rules are put in from outside, past the pages' content policy.
+  const strangers = await (await browser.newContext({ bypassCSP: true })).newPage();
+  const students = await (await browser.newContext({ bypassCSP: true })).newPage();
+  const admins = await (await browser.newContext({ bypassCSP: true })).newPage();
+
+  await t.test('log-in', async () => {
+    await strangers.goto(at('hub/login'));
+    await check(strangers, 'log-in');
+  });
+  await t.test('log-in, refused', async () => {
+    await strangers.goto(at('hub/login'));
+    await controls.nameField(strangers).fill(student.name);
+    await controls.passwordField(strangers).fill('not the password');
+    await controls.logIn(strangers).click();
+    await strangers.getByRole('alert').first().waitFor();
+    await check(strangers, 'log-in, refused');
+  });
+
+  await logIn(students, lyceum.url, student);
+  await t.test('home', () => check(students, 'home'));
+  await t.test('tokens', async () => {
+    await students.goto(at('hub/token'));
+    await check(students, 'tokens');
+  });
+  await t.test('not running', async () => {
+    const answer = await students.goto(at(`user/${student.name}/lab`));
+    assert.equal(answer.status(), 424);
+    await check(students, 'not running');
+  });
+  await t.test('not found', async () => {
+    const answer = await students.goto(at('hub/no/such/page'));
+    assert.equal(answer.status(), 404);
+    await check(students, 'not found');
+  });
+  await t.test('not allowed', async () => {
+    const answer = await students.goto(at('hub/admin'));
+    assert.equal(answer.status(), 403);
+    await check(students, 'not allowed');
+  });
+
+  await t.test('progress, kept from moving on', async () => {
+    // The page lives for seconds; its news are held back so that it stays.
+    await students.route('**/server/progress*', () => {});
+    await students.goto(at('hub/home'));
+    await controls.start(students).click();
+    await students.waitForURL(/\/hub\/spawn-pending\//);
+    await check(students, 'progress');
+    await students.unrouteAll({ behavior: 'ignoreErrors' });
+    await students.goto(at(`hub/spawn-pending/${student.name}`));
+    await waitForServer(students, student);
+  });
+  await t.test('home with a running server', async () => {
+    await students.goto(at('hub/home'));
+    await controls.stop(students).waitFor();
+    await check(students, 'home with a running server');
+  });
+
+  await logIn(admins, lyceum.url, admin);
+  await t.test('administration', async () => {
+    const answer = await admins.goto(at('hub/admin'));
+    assert.equal(answer.status(), 200);
+    await check(admins, 'administration');
+  });
+  await t.test('confirming that someone else’s server may know who you are', async () => {
+    // Asking for the student's server as its OAuth client would.
+    const query = new URLSearchParams({
+      client_id: `jupyterhub-user-${student.name}`,
+      redirect_uri: `/user/${student.name}/oauth_callback`,
+      response_type: 'code',
+      state: 'story',
+    });
+    const answer = await admins.goto(at(`hub/api/oauth2/authorize?${query}`));
+    assert.equal(answer.status(), 200);
+    await admins.locator('form').getByRole('button').first().waitFor();
+    await check(admins, 'confirmation');
+  });
+
+  await stopServer(students, lyceum.url);
+
+});
+
+test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, async (t) => {
+  const complaint = 'this environment ends at once, on purpose';
+  const broken = await makeBrokenEnv(complaint);
+  t.after(() => rm(broken, { recursive: true }));
+  const lyceum = await startLyceum({ jupyterEnv: broken });
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
+
+  await logIn(page, lyceum.url, lyceum.account('student'));
+  await controls.start(page).click();
+  await page.getByText(complaint).first().waitFor();
+  await check(page, 'failed start');
+});
+
+/** The Jupyter environment again, but its single-user server only complains. */
+async function makeBrokenEnv(complaint) {
+  const folder = await mkdtemp(join(tmpdir(), 'lyceum-broken-env-'));
+  for (const name of await readdir(JUPYTER_ENV)) {
+    if (name !== 'bin') await symlink(join(JUPYTER_ENV, name), join(folder, name));
+  }
+  await mkdir(join(folder, 'bin'));
+  for (const name of await readdir(join(JUPYTER_ENV, 'bin'))) {
+    if (name !== 'jupyterhub-singleuser') await symlink(join(JUPYTER_ENV, 'bin', name), join(folder, 'bin', name));
+  }
+  await writeFile(join(folder, 'bin/jupyterhub-singleuser'), `#!/bin/sh\necho '${complaint}' >&2\nexit 3\n`, { mode: 0o755 });
+  return folder;
+}
+
+/** Every scheme and width of one page, as it is now. */
+async function check(page, name) {
+  for (const colorScheme of SCHEMES) {
+    await page.emulateMedia({ colorScheme });
+    for (const viewport of WIDTHS) {
+      await page.setViewportSize(viewport);
+      await page.evaluate(AXE);
+      const violations = await page.evaluate(async () => {
+        const { violations } = await globalThis.axe.run(document, { resultTypes: ['violations'] });
+        return violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${rule.help}\n    ${node.html}\n    ${node.failureSummary}`));
+      });
+      assert.deepEqual(violations, [], `${name} (${page.url()}), ${colorScheme}, ${viewport.width} wide`);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(overflow <= 0, `${name}, ${viewport.width} wide: ${overflow} px must be scrolled sideways`);
+    }
+  }
+}

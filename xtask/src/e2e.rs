@@ -1,0 +1,50 @@
+//! `cargo xtask e2e`: the stories in `e2e/`, told to the program just built.
+
+use crate::setup::{self, Extent};
+use crate::tools::{call, cargo, command, jupyter_env, root, target};
+use anyhow::{Context, Result, bail};
+use std::fs;
+
+pub(crate) fn run(name: Option<&str>) -> Result<()> {
+    setup::run(Extent::Everything)?;
+    tell(name)
+}
+
+/// One story by its name, or all.
+pub(crate) fn tell(name: Option<&str>) -> Result<()> {
+    let stories = list_stories()?;
+    let chosen: Vec<&String> = stories
+        .iter()
+        .filter(|story| name.is_none_or(|name| name.trim_end_matches(".test.mjs") == *story))
+        .collect();
+    if chosen.is_empty() {
+        bail!("no story of that name; there are: {}", stories.join(", "));
+    }
+    call(cargo().args(["build", "--package", "lyceum"]))?;
+    // One after the other: each starts a browser and a JupyterLab.
+    let mut node = command("node");
+    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    for story in chosen {
+        node.arg(format!("e2e/{story}.test.mjs"));
+    }
+    if std::env::var_os("LYCEUM_BIN").is_none() {
+        node.env("LYCEUM_BIN", target().join("debug/lyceum"));
+    }
+    node.env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env());
+    call(&mut node)
+}
+
+fn list_stories() -> Result<Vec<String>> {
+    let mut stories = Vec::new();
+    for entry in fs::read_dir(root().join("e2e")).context("reading e2e/")? {
+        let name = entry?.file_name();
+        if let Some(story) = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(".test.mjs"))
+        {
+            stories.push(story.to_owned());
+        }
+    }
+    stories.sort();
+    Ok(stories)
+}

@@ -1,0 +1,234 @@
+//! `cargo xtask setup`: everything tests need, installed where it is missing.
+//! Run again it only looks: each step keeps in `.cache/setup/` what it was
+//! made from, and is done again when that text changed or its result is gone.
+
+use crate::postgres;
+use crate::tools::{cache, call, command, fetch, is_root, jupyter_env, read, root, succeeds};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+
+/// How much of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Everything,
+    WithoutBrowser,
+}
+
+/// The Jupyter that stories and tests meet: the versions `lyceum up` installs.
+const JUPYTER: &[&str] = &[
+    "jupyterlab==4.6.6",
+    "jupyterhub==6.1.1",
+    "nbgrader==0.9.6",
+    "ngshare-exchange==0.5.2",
+    "notebook==7.6.5",
+];
+/// Pins for what these depend on.
+const CONSTRAINTS: &str = "crates/lyceum/jupyter-constraints.txt";
+const OLDEST_NODE: u32 = 20;
+
+pub(crate) fn run(extent: Extent) -> Result<()> {
+    install_debian_packages(extent)?;
+    if extent == Extent::Everything {
+        install_node_packages()?;
+    }
+    install_jupyter()
+}
+
+/// Something a Debian package brings, and how to see that it is there.
+struct Need {
+    what: &'static str,
+    packages: &'static [&'static str],
+    there: fn() -> bool,
+    browser: bool,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        what: "PostgreSQL server",
+        packages: &["postgresql"],
+        there: || postgres::programs().is_some(),
+        browser: false,
+    },
+    Need {
+        what: "Python 3 with venv",
+        packages: &["python3", "python3-venv"],
+        there: || succeeds(command("python3").args(["-c", "import venv, ensurepip"])),
+        browser: false,
+    },
+    Need {
+        what: "Chromium",
+        packages: &["chromium"],
+        there: || Path::new("/usr/bin/chromium").exists(),
+        browser: true,
+    },
+    Need {
+        what: "a font for Chromium",
+        packages: &["fonts-dejavu-core"],
+        there: || Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").exists(),
+        browser: true,
+    },
+    Need {
+        what: "Node.js with npm",
+        packages: &["nodejs", "npm"],
+        there: || succeeds(command("npm").arg("--version")),
+        browser: true,
+    },
+];
+
+fn install_debian_packages(extent: Extent) -> Result<()> {
+    let missing: Vec<&Need> = NEEDS
+        .iter()
+        .filter(|need| extent == Extent::Everything || !need.browser)
+        .filter(|need| !(need.there)())
+        .collect();
+    let packages: Vec<&str> = missing
+        .iter()
+        .flat_map(|need| need.packages)
+        .copied()
+        .collect();
+    if missing.is_empty() {
+        println!("Debian packages: all there");
+    } else {
+        let names: Vec<&str> = missing.iter().map(|need| need.what).collect();
+        println!("Debian packages: missing {}", names.join(", "));
+        if !is_root()? {
+            bail!(
+                "only root can install them; as root run: apt-get update && apt-get install {}",
+                packages.join(" ")
+            );
+        }
+        let apt = || {
+            let mut apt = command("apt-get");
+            apt.env("DEBIAN_FRONTEND", "noninteractive")
+                .args(["-q", "-o", "Dpkg::Use-Pty=0"]);
+            apt
+        };
+        fetch(|| call(apt().arg("update")))?;
+        fetch(|| {
+            call(
+                apt()
+                    .args(["install", "--yes", "--no-install-recommends"])
+                    .args(&packages),
+            )
+        })?;
+        for need in missing {
+            if !(need.there)() {
+                bail!(
+                    "{} is still missing after installing {}",
+                    need.what,
+                    need.packages.join(" ")
+                );
+            }
+        }
+    }
+    if extent == Extent::Everything {
+        check_node()?;
+    }
+    Ok(())
+}
+
+fn check_node() -> Result<()> {
+    let version = read(command("node").arg("--version"))?;
+    let major = version
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < OLDEST_NODE) {
+        bail!(
+            "the stories need Node.js {OLDEST_NODE} or newer; `node --version` says {}",
+            version.trim()
+        );
+    }
+    Ok(())
+}
+
+/// Playwright's driver and axe, as locked; never a browser of Playwright's own.
+fn install_node_packages() -> Result<()> {
+    let folder = root().join("e2e");
+    let lock = fs::read_to_string(folder.join("package-lock.json"))
+        .context("reading e2e/package-lock.json")?;
+    step("node-packages", &lock, &folder.join("node_modules"), || {
+        let mut npm = command("npm");
+        npm.current_dir(&folder)
+            .env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1")
+            .args([
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--loglevel=error",
+            ]);
+        fetch(|| call(&mut npm))
+    })
+}
+
+fn install_jupyter() -> Result<()> {
+    let env = jupyter_env();
+    let constraints = root().join(CONSTRAINTS);
+    let pins = if constraints.exists() {
+        fs::read_to_string(&constraints)?
+    } else {
+        String::new()
+    };
+    let python = read(command("python3").arg("--version"))?;
+    let made_from = format!("{python}{}\n{}\n{pins}", env.display(), JUPYTER.join("\n"));
+    step(
+        "jupyter",
+        &made_from,
+        &env.join("bin/jupyterhub-singleuser"),
+        || {
+            if env.exists() {
+                fs::remove_dir_all(&env).with_context(|| format!("removing {}", env.display()))?;
+            }
+            call(command("python3").args(["-m", "venv"]).arg(&env))?;
+            let mut pip = command(env.join("bin/python"));
+            pip.args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-input",
+                "--progress-bar=off",
+            ])
+            .args(JUPYTER);
+            if constraints.exists() {
+                pip.arg("--constraint").arg(&constraints);
+            } else {
+                println!("no {CONSTRAINTS}: what Jupyter depends on comes as new as there is");
+            }
+            fetch(|| call(&mut pip))
+        },
+    )
+}
+
+/// Does a step unless its result is there and was made from the same text.
+fn step(
+    name: &str,
+    made_from: &str,
+    result: &Path,
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let marker = cache().join("setup").join(name);
+    if result.exists() && fs::read_to_string(&marker).is_ok_and(|text| text == made_from) {
+        println!("{name}: up to date");
+        return Ok(());
+    }
+    println!("{name}: installing");
+    // Gone first: a step that is interrupted is not taken for done.
+    if marker.exists() {
+        fs::remove_file(&marker)?;
+    }
+    make()?;
+    if !result.exists() {
+        bail!(
+            "{name}: installed without error, but {} is not there",
+            result.display()
+        );
+    }
+    fs::create_dir_all(cache().join("setup"))?;
+    fs::write(&marker, made_from).with_context(|| format!("writing {}", marker.display()))
+}

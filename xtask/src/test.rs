@@ -1,0 +1,66 @@
+//! `cargo xtask test`: what CI runs, in the order in which faults show soonest.
+//!
+//! Tests learn what is there from the environment: `LYCEUM_TEST_POSTGRES` is
+//! the address of a PostgreSQL server made for this run, `LYCEUM_TEST_JUPYTER_ENV`
+//! a virtual environment with JupyterLab and `jupyterhub-singleuser`.
+
+use crate::phases::Phases;
+use crate::postgres::Postgres;
+use crate::setup::Extent;
+use crate::tools::{call, cargo, jupyter_env};
+use crate::{deny, e2e, setup, tidy};
+use anyhow::Result;
+
+pub(crate) fn run(extent: Extent) -> Result<()> {
+    let mut phases = Phases::default();
+    let result = run_phases(&mut phases, extent);
+    phases.print_summary();
+    result
+}
+
+fn run_phases(phases: &mut Phases, extent: Extent) -> Result<()> {
+    phases.run("setup", || setup::run(extent))?;
+    phases.run("fmt", || call(cargo().args(["fmt", "--all", "--check"])))?;
+    phases.run("tidy", tidy::run)?;
+    phases.run("deny", deny::run)?;
+    phases.run("clippy", || {
+        call(cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    phases.run("doc", || {
+        call(
+            cargo()
+                .args([
+                    "doc",
+                    "--workspace",
+                    "--no-deps",
+                    "--document-private-items",
+                ])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    })?;
+    // Built first, so that the database is not kept waiting for the compiler.
+    phases.run("build tests", || {
+        call(cargo().args(["test", "--workspace", "--no-run"]))
+    })?;
+    let postgres = phases.run("postgres", Postgres::start)?;
+    phases.run("tests", || {
+        call(
+            cargo()
+                .args(["test", "--workspace"])
+                .env("LYCEUM_TEST_POSTGRES", postgres.url())
+                .env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env()),
+        )
+    })?;
+    drop(postgres);
+    if extent == Extent::Everything {
+        phases.run("stories", || e2e::tell(None))?;
+    }
+    Ok(())
+}
