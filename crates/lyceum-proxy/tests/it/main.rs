@@ -1,0 +1,11 @@
+//! The data plane over real sockets: every test has its own proxy and servers on free ports.
+
+mod access;
+mod defects;
+mod drain;
+mod forward;
+mod limits;
+mod pages;
+mod routes;
+mod support;
+mod websocket;
