@@ -44,9 +44,11 @@ impl FromStr for Target {
         if rest.contains('@') {
             return Err(wrong("it must not carry a user name"));
         }
-        let port = match authority.port() {
-            Some(port) => port.as_u16(),
-            None if rest.ends_with(':') => return Err(wrong("the port is empty")),
+        let after_host = &rest[authority.host().len()..];
+        let port = match after_host.strip_prefix(':') {
+            Some(port) => port
+                .parse::<u16>()
+                .map_err(|_| wrong("its port is not a number up to 65535"))?,
             None => 80,
         };
         Ok(Self {

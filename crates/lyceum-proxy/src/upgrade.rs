@@ -242,6 +242,8 @@ pub(crate) async fn carry(
             let silent = last.elapsed();
             let over = limits.websocket_idle.is_some_and(|idle| silent >= idle)
                 || (half_closed && silent >= limits.half_closed)
+                // A client that leaves behind bytes nobody takes cannot always be seen leaving.
+                || (blocked && silent >= limits.idle)
                 || (blocked && silent >= limits.half_closed && is_gone(&peer));
             if over {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

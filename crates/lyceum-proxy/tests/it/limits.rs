@@ -202,6 +202,8 @@ async fn a_client_that_leaves_a_frozen_server_mid_upload_is_noticed() {
         .send("PUT /open/ HTTP/1.1\r\nHost: lab\r\nContent-Length: 100000000\r\n\r\n")
         .await;
     client.send_until_stuck().await;
+    // A plain close would wait behind the bytes that nobody takes; only a reset can be noticed.
+    client.0.set_zero_linger().unwrap();
     drop(client);
     until("the connection to be given up", || {
         proxy.metrics().contains("lyceum_proxy_connections 0")
