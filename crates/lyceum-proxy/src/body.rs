@@ -152,7 +152,7 @@ impl Metered {
         self
     }
 
-    pub(crate) fn to_peer(mut self, peer: Weak<Peer>, reset_if_cut: bool) -> Self {
+    pub(crate) fn bound_for(mut self, peer: Weak<Peer>, reset_if_cut: bool) -> Self {
         self.peer = Some(peer);
         self.reset_if_cut = reset_if_cut;
         self

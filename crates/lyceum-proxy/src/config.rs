@@ -208,7 +208,7 @@ fn parse_span(text: &str) -> Result<Duration, String> {
 
 fn show_span(span: Duration) -> String {
     let millis = span.as_millis();
-    if millis % 1_000 == 0 {
+    if millis.is_multiple_of(1_000) {
         format!("{}s", millis / 1_000)
     } else {
         format!("{millis}ms")

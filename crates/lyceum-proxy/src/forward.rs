@@ -482,7 +482,7 @@ impl Ctx<'_> {
             stats,
             self.inner.config.limits.idle,
         )
-        .to_peer(self.conn.peer.clone(), reset_if_cut);
+        .bound_for(self.conn.peer.clone(), reset_if_cut);
         if let Some(lease) = lease {
             body = body.with_lease(lease);
         }

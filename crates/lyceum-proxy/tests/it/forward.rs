@@ -214,7 +214,7 @@ const PIECE: usize = 64 << 10;
 fn resident_mib() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096 >> 20
+    (pages * 4096) >> 20
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

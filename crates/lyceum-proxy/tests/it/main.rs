@@ -1,5 +1,10 @@
 //! The data plane over real sockets: every test has its own proxy and servers on free ports.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod access;
 mod defects;
 mod drain;
