@@ -1,0 +1,212 @@
+//! Bounds: each is reached, says so, and leaves the rest working.
+
+use std::time::Duration;
+
+use lyceum_proxy::{Config, Limits, RouteAccess};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{Server, TestProxy, dead_address, read_head, route, until};
+
+async fn with_limits(server: &Server, limits: Limits) -> TestProxy {
+    let config = Config {
+        limits,
+        ..Config::default()
+    };
+    let routes = vec![route("/open/", server.address, RouteAccess::Open)];
+    TestProxy::start(config, server.address, routes).await
+}
+
+/// Takes requests and never answers; `seen` holds a head when its connection has ended.
+async fn silent() -> Server {
+    Server::raw(|mut stream, seen| async move {
+        let head = read_head(&mut stream).await.unwrap_or_default();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        seen.lock().unwrap().push((head, rest));
+    })
+    .await
+}
+
+#[tokio::test]
+async fn large_headers_get_431() {
+    let server = Server::ok().await;
+    let proxy = with_limits(
+        &server,
+        Limits {
+            header_bytes: 4_096,
+            ..Limits::default()
+        },
+    )
+    .await;
+    let fits = format!("X-Large: {}\r\n", "x".repeat(3_000));
+    assert_eq!(proxy.get("/open/", &fits).await.status, 200);
+    let large = format!(
+        "X-Large: {}\r\nAccept: application/json\r\n",
+        "x".repeat(5_000)
+    );
+    let answer = proxy.get("/open/", &large).await;
+    assert_eq!(answer.status, 431);
+    assert!(answer.text().contains("cookies"), "{}", answer.text());
+    let path = format!("/open/{}", "x".repeat(5_000));
+    assert_eq!(proxy.get(&path, "").await.status, 431);
+    let mut client = proxy.connect().await;
+    client
+        .send("GET /open/ HTTP/1.1\r\nHost: lab\r\nX-Huge: ")
+        .await;
+    // Far beyond what is read; the answer may come while it is still being sent.
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut client.0, &vec![b'x'; 400_000]).await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 431"), "{head}");
+}
+
+#[tokio::test]
+async fn slow_headers_are_cut() {
+    let server = Server::ok().await;
+    let proxy = with_limits(
+        &server,
+        Limits {
+            header_read: Duration::from_millis(200),
+            ..Limits::default()
+        },
+    )
+    .await;
+    let mut client = proxy.connect().await;
+    client.send("GET /open/ HTTP/1.1\r\nHost: l").await;
+    let (answer, _) = client.to_end().await;
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_every_connection() {
+    let server = Server::ok().await;
+    let proxy = with_limits(
+        &server,
+        Limits {
+            connections_per_client: 3,
+            ..Limits::default()
+        },
+    )
+    .await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut client = proxy.connect().await;
+        client
+            .send("GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n")
+            .await;
+        assert_eq!(client.answer().await.status, 200);
+        open.push(client);
+    }
+    let mut fourth = proxy.connect().await;
+    let (answer, _) = fourth.to_end().await;
+    assert!(answer.starts_with(b"HTTP/1.1 503"));
+    open.clear();
+    until("room again", || {
+        proxy.metrics().contains("lyceum_proxy_connections 0")
+    })
+    .await;
+    assert_eq!(proxy.get("/open/", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_total_wait_for_room() {
+    let server = Server::ok().await;
+    let proxy = with_limits(
+        &server,
+        Limits {
+            connections: 1,
+            ..Limits::default()
+        },
+    )
+    .await;
+    let mut first = proxy.connect().await;
+    first.send("GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n").await;
+    assert_eq!(first.answer().await.status, 200);
+    let mut second = proxy.connect().await;
+    second
+        .send("GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n")
+        .await;
+    let waits = tokio::time::timeout(Duration::from_millis(200), read_head(&mut second.0));
+    assert!(waits.await.is_err(), "served beyond the limit");
+    drop(first);
+    assert_eq!(second.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_dead_server_is_503_and_a_silent_one_504() {
+    let server = silent().await;
+    let config = Config {
+        limits: Limits {
+            first_byte: Duration::from_millis(200),
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let routes = vec![
+        route("/open/", server.address, RouteAccess::Open),
+        route("/dead/", dead_address().await, RouteAccess::Open),
+    ];
+    let proxy = TestProxy::start(config, server.address, routes).await;
+    assert_eq!(proxy.get("/dead/x", "").await.status, 503);
+    assert_eq!(proxy.get("/open/x", "").await.status, 504);
+    let metrics = proxy.metrics();
+    assert!(
+        metrics.contains("upstream_errors_total{why=\"connect\"} 1"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("upstream_errors_total{why=\"first_byte\"} 1"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("requests_total{kind=\"Open\",class=\"5xx\"} 2"),
+        "{metrics}"
+    );
+    until("the silent server to be let go", || server.count() == 1).await;
+}
+
+#[tokio::test]
+async fn when_the_client_leaves_the_server_is_let_go() {
+    let server = silent().await;
+    let proxy = with_limits(&server, Limits::default()).await;
+    for request in [
+        "GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n",
+        // Its body is on the way, with more to come.
+        "POST /open/ HTTP/1.1\r\nHost: lab\r\nContent-Length: 100\r\n\r\nhalf",
+        // Something after the request hides the end of the connection from a reader.
+        "GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\nGET /open/2 HTTP/1.1\r\n",
+    ] {
+        let before = server.connections.load(std::sync::atomic::Ordering::SeqCst);
+        let ended = server.count();
+        let mut client = proxy.connect().await;
+        client.send(request).await;
+        until("the request to arrive", || {
+            server.connections.load(std::sync::atomic::Ordering::SeqCst) > before
+        })
+        .await;
+        drop(client);
+        until("the server to be let go", || server.count() > ended).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_frozen_server_mid_upload_is_noticed() {
+    let server = Server::raw(|stream, _| async move {
+        let _held = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let proxy = with_limits(&server, Limits::default()).await;
+    let mut client = proxy.connect().await;
+    client
+        .send("PUT /open/ HTTP/1.1\r\nHost: lab\r\nContent-Length: 100000000\r\n\r\n")
+        .await;
+    client.send_until_stuck().await;
+    // A plain close would wait behind the bytes that nobody takes; only a reset can be noticed.
+    client.0.set_zero_linger().unwrap();
+    drop(client);
+    until("the connection to be given up", || {
+        proxy.metrics().contains("lyceum_proxy_connections 0")
+    })
+    .await;
+}

@@ -1,0 +1,16 @@
+//! The data plane over real sockets: every test has its own proxy and servers on free ports.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod access;
+mod defects;
+mod drain;
+mod forward;
+mod limits;
+mod pages;
+mod routes;
+mod support;
+mod websocket;

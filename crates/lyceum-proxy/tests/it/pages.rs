@@ -1,0 +1,60 @@
+//! What a browser and a program see when something is wrong, and the health page.
+
+use lyceum_proxy::RouteAccess;
+
+use crate::support::{Server, TestProxy, dead_address, route};
+
+#[tokio::test]
+async fn people_get_a_page_and_programs_get_json() {
+    let server = Server::ok().await;
+    let routes = vec![route("/dead/", dead_address().await, RouteAccess::Open)];
+    let proxy = TestProxy::start(lyceum_proxy::Config::default(), server.address, routes).await;
+
+    let page = proxy.get("/dead/lab", "Accept: text/html\r\n").await;
+    assert_eq!(page.status, 503);
+    assert_eq!(
+        page.header("content-type").unwrap(),
+        "text/html; charset=utf-8"
+    );
+    assert_eq!(page.header("cache-control").unwrap(), "no-store");
+    assert!(
+        page.header("content-security-policy")
+            .unwrap()
+            .contains("default-src 'none'")
+    );
+    assert!(page.header("retry-after").is_some());
+    let id = page.header("x-request-id").unwrap();
+    let text = page.text();
+    for part in [
+        "<html lang=\"en\">",
+        "<title>",
+        "<main>",
+        "<h1>",
+        "files are safe",
+        "href=\"/hub/home\"",
+        id.as_str(),
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("127.0.0.1"), "the cause stays in the log");
+
+    for (path, accept) in [
+        ("/dead/lab", "application/json"),
+        ("/dead/api/status", "*/*"),
+    ] {
+        let answer = proxy.get(path, &format!("Accept: {accept}\r\n")).await;
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["status"], 503);
+        assert!(body["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn the_proxy_says_that_it_is_well() {
+    let proxy = TestProxy::open(dead_address().await).await;
+    let answer = proxy.get("/_chp_healthz", "").await;
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, r#"{"status":"OK"}"#)
+    );
+}
