@@ -14,7 +14,10 @@ pub struct CourseId(String);
 impl CourseId {
     pub fn parse(text: &str) -> Option<Self> {
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-        let starts = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let starts = text
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         (starts && text.len() <= 64 && text.bytes().all(fits)).then(|| Self(text.into()))
     }
 
@@ -83,7 +86,9 @@ pub enum Member {
 impl Member {
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
-            None => UserName::parse(text).map(Self::Person).map_err(|error| format!("{text:?}: {error}")),
+            None => UserName::parse(text)
+                .map(Self::Person)
+                .map_err(|error| format!("{text:?}: {error}")),
             Some(("group", name)) if !name.trim().is_empty() => Ok(Self::Group(name.trim().into())),
             Some(("group", _)) => Err("`group:` needs the name of a group behind it".into()),
             Some((kind, _)) => Err(format!(

@@ -71,8 +71,14 @@ mod tests {
         let text = "title: Signals\nterm: autumn 2026\npeople:\n  teachers: [ada, 'group:staff']\n  students: [ben]\n";
         let course = read_course(Path::new("signals.yaml"), text).expect("a good file");
         assert_eq!(course.title, "Signals");
-        assert_eq!(course.people.teachers, [Member::Person(name("ada")), Member::Group("staff".into())]);
-        assert_eq!(course.roles_of(&name("ben"), &["staff".into()]), [Role::Teacher, Role::Student]);
+        assert_eq!(
+            course.people.teachers,
+            [Member::Person(name("ada")), Member::Group("staff".into())]
+        );
+        assert_eq!(
+            course.roles_of(&name("ben"), &["staff".into()]),
+            [Role::Teacher, Role::Student]
+        );
         assert!(course.roles_of(&name("eve"), &[]).is_empty());
     }
 
@@ -84,7 +90,11 @@ mod tests {
             assert_eq!(problem.line, line, "{problem}");
         };
         check("title: A\ntitel: B\n", Some(2), "titel");
-        check("title: A\npeople:\n  students: ['file:x.csv']\n", Some(3), "`file:`");
+        check(
+            "title: A\npeople:\n  students: ['file:x.csv']\n",
+            Some(3),
+            "`file:`",
+        );
         check("title: A\nvisible: hidden\n", Some(2), "hidden");
         check("title: ''\n", None, "title");
         check("title: [", Some(1), "");

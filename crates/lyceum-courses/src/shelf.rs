@@ -54,7 +54,10 @@ pub struct Seen {
 impl Shelf {
     /// Reads the folder once. A folder that isn't there is an empty one.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
-        let shelf = Self { folder: folder.to_owned(), state: Arc::default() };
+        let shelf = Self {
+            folder: folder.to_owned(),
+            state: Arc::default(),
+        };
         shelf.look()?;
         Ok(shelf)
     }
@@ -71,7 +74,10 @@ impl Shelf {
                 // Gone between listing and looking.
                 Err(_) => continue,
             };
-            let stamp = Stamp { changed: meta.modified().ok(), size: meta.len() };
+            let stamp = Stamp {
+                changed: meta.modified().ok(),
+                size: meta.len(),
+            };
             let earlier = before.files.get(&id);
             let entry = match earlier {
                 Some(entry) if entry.stamp == stamp => entry.clone(),
@@ -81,10 +87,17 @@ impl Shelf {
                         Ok(course) => (Some(Arc::new(course)), None),
                         Err(problem) => {
                             tracing::warn!(%problem, "a course file has a mistake; its last good version stays in force");
-                            (earlier.and_then(|entry| entry.course.clone()), Some(problem))
+                            (
+                                earlier.and_then(|entry| entry.course.clone()),
+                                Some(problem),
+                            )
                         }
                     };
-                    Entry { stamp, course, problem }
+                    Entry {
+                        stamp,
+                        course,
+                        problem,
+                    }
                 }
             };
             problems.extend(entry.problem.clone());
@@ -102,14 +115,22 @@ impl Shelf {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => {
-                return Err(error).with_context(|| format!("reading the course folder {}", self.folder.display()));
+                return Err(error).with_context(|| {
+                    format!("reading the course folder {}", self.folder.display())
+                });
             }
         };
         let mut found = Vec::new();
         for entry in entries.take(FILES_MAX) {
-            let path = entry.with_context(|| format!("reading the course folder {}", self.folder.display()))?.path();
-            let is_yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
-            let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+            let path = entry
+                .with_context(|| format!("reading the course folder {}", self.folder.display()))?
+                .path();
+            let is_yaml = path
+                .extension()
+                .is_some_and(|end| end == "yaml" || end == "yml");
+            let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
+                continue;
+            };
             if !is_yaml || stem.starts_with('.') {
                 continue;
             }
@@ -138,7 +159,10 @@ impl Shelf {
             let shelf = self.clone();
             let looked = tokio::task::spawn_blocking(move || shelf.look()).await;
             if let Ok(Err(error)) = looked {
-                tracing::warn!(error = format!("{error:#}"), "could not look for changed courses");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "could not look for changed courses"
+                );
             }
         }
     }
@@ -148,10 +172,16 @@ impl Shelf {
         let state = self.state.load();
         let mut seen = Vec::new();
         for (id, entry) in &state.files {
-            let Some(course) = &entry.course else { continue };
+            let Some(course) = &entry.course else {
+                continue;
+            };
             let roles = course.roles_of(user, groups);
             if course.shows(&roles) {
-                seen.push(Seen { id: id.clone(), course: course.clone(), roles });
+                seen.push(Seen {
+                    id: id.clone(),
+                    course: course.clone(),
+                    roles,
+                });
             }
         }
         seen
@@ -163,11 +193,19 @@ impl Shelf {
 }
 
 fn read(path: &Path, size: u64) -> Result<Course, Problem> {
-    let problem = |message: String| Problem { file: path.to_owned(), line: None, column: None, message };
+    let problem = |message: String| Problem {
+        file: path.to_owned(),
+        line: None,
+        column: None,
+        message,
+    };
     if size > FILE_LIMIT {
-        return Err(problem("is larger than 1 MB; a course file is a page or two".into()));
+        return Err(problem(
+            "is larger than 1 MB; a course file is a page or two".into(),
+        ));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| problem(format!("can't be read: {error}")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| problem(format!("can't be read: {error}")))?;
     read_course(path, &text)
 }
 
@@ -177,7 +215,11 @@ mod tests {
 
     fn ids(shelf: &Shelf, user: &str) -> Vec<String> {
         let user = UserName::parse(user).expect("a good name");
-        shelf.seen_by(&user, &[]).into_iter().map(|seen| format!("{} {}", seen.id, seen.course.title)).collect()
+        shelf
+            .seen_by(&user, &[])
+            .into_iter()
+            .map(|seen| format!("{} {}", seen.id, seen.course.title))
+            .collect()
     }
 
     #[test]

@@ -38,24 +38,35 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
                 None => return Ok(Decision::SignIn),
             }
         }
-        Credential::Token(token) => match db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? {
-            Some(token) => (token.user_id, Some(token.scopes)),
-            None => return Ok(Decision::Deny),
-        },
+        Credential::Token(token) => {
+            match db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? {
+                Some(token) => (token.user_id, Some(token.scopes)),
+                None => return Ok(Decision::Deny),
+            }
+        }
     };
-    let Some(user) = db::users::get(&mut tx, &user_id).await? else { return Ok(Decision::SignIn) };
+    let Some(user) = db::users::get(&mut tx, &user_id).await? else {
+        return Ok(Decision::SignIn);
+    };
     if user.blocked_at.is_some() {
         return Ok(Decision::Deny);
     }
-    let Some(server) = db::servers::get(&mut tx, &ask.route_id).await? else { return Ok(Decision::Deny) };
+    let Some(server) = db::servers::get(&mut tx, &ask.route_id).await? else {
+        return Ok(Decision::Deny);
+    };
     drop(tx);
     let scopes = match granted {
         None => identify::held_scopes(&user),
         Some(granted) => identify::token_scopes(&user, &granted),
     };
     let target = Target::Server(&server.user_name, &server.name);
-    Ok(match scopes.allows(ScopeName::AccessServers, target, &NoGroups) {
-        Verdict::Yes => Decision::Allow { subject: user.name.to_string(), for_how_long: KEEP },
-        _ => Decision::Deny,
-    })
+    Ok(
+        match scopes.allows(ScopeName::AccessServers, target, &NoGroups) {
+            Verdict::Yes => Decision::Allow {
+                subject: user.name.to_string(),
+                for_how_long: KEEP,
+            },
+            _ => Decision::Deny,
+        },
+    )
 }

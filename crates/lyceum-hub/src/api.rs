@@ -27,35 +27,97 @@ pub fn routes() -> Routes<Hub> {
         .public(Method::GET, "/hub/api", version, root::version)
         .public(Method::GET, "/hub/api/", version, root::version)
         .scoped(Method::GET, "/hub/api/info", root::info)
-        .public(Method::GET, "/hub/health", "load balancers and probes ask it", root::health)
-        .public(Method::GET, "/hub/api/health", "load balancers and probes ask it", root::health)
+        .public(
+            Method::GET,
+            "/hub/health",
+            "load balancers and probes ask it",
+            root::health,
+        )
+        .public(
+            Method::GET,
+            "/hub/api/health",
+            "load balancers and probes ask it",
+            root::health,
+        )
         .scoped(Method::GET, "/hub/metrics", root::metrics)
         .scoped(Method::GET, "/hub/api/user", users::read_self)
         .scoped(Method::GET, "/hub/api/users", users::list_users)
         .scoped(Method::GET, "/hub/api/users/{user}", users::get_user)
-        .scoped(Method::POST, "/hub/api/users/{user}/activity", activity::update_activity)
-        .scoped(Method::GET, "/hub/api/users/{user}/tokens", tokens::list_tokens)
+        .scoped(
+            Method::POST,
+            "/hub/api/users/{user}/activity",
+            activity::update_activity,
+        )
+        .scoped(
+            Method::GET,
+            "/hub/api/users/{user}/tokens",
+            tokens::list_tokens,
+        )
         .public(
             Method::POST,
             "/hub/api/users/{user}/tokens",
             "takes a name and password in the body as well",
             tokens::create_token,
         )
-        .scoped(Method::GET, "/hub/api/users/{user}/tokens/{id}", tokens::get_token)
-        .scoped(Method::DELETE, "/hub/api/users/{user}/tokens/{id}", tokens::delete_token)
-        .scoped(Method::POST, "/hub/api/users/{user}/server", servers::start_default)
-        .scoped(Method::DELETE, "/hub/api/users/{user}/server", servers::stop_default)
-        .scoped(Method::GET, "/hub/api/users/{user}/server/progress", progress::watch_default)
-        .scoped(Method::POST, "/hub/api/users/{user}/servers/{server}", servers::start_named)
-        .scoped(Method::DELETE, "/hub/api/users/{user}/servers/{server}", servers::stop_named)
-        .scoped(Method::GET, "/hub/api/users/{user}/servers/{server}/progress", progress::watch_named)
-        .public(Method::GET, "/hub/api/oauth2/authorize", "sends anonymous visitors to the log-in page", oauth::authorize)
+        .scoped(
+            Method::GET,
+            "/hub/api/users/{user}/tokens/{id}",
+            tokens::get_token,
+        )
+        .scoped(
+            Method::DELETE,
+            "/hub/api/users/{user}/tokens/{id}",
+            tokens::delete_token,
+        )
+        .scoped(
+            Method::POST,
+            "/hub/api/users/{user}/server",
+            servers::start_default,
+        )
+        .scoped(
+            Method::DELETE,
+            "/hub/api/users/{user}/server",
+            servers::stop_default,
+        )
+        .scoped(
+            Method::GET,
+            "/hub/api/users/{user}/server/progress",
+            progress::watch_default,
+        )
+        .scoped(
+            Method::POST,
+            "/hub/api/users/{user}/servers/{server}",
+            servers::start_named,
+        )
+        .scoped(
+            Method::DELETE,
+            "/hub/api/users/{user}/servers/{server}",
+            servers::stop_named,
+        )
+        .scoped(
+            Method::GET,
+            "/hub/api/users/{user}/servers/{server}/progress",
+            progress::watch_named,
+        )
+        .public(
+            Method::GET,
+            "/hub/api/oauth2/authorize",
+            "sends anonymous visitors to the log-in page",
+            oauth::authorize,
+        )
         .scoped(Method::POST, "/hub/api/oauth2/authorize", oauth::confirm)
-        .public(Method::POST, "/hub/api/oauth2/token", "the client proves itself with its secret", oauth::token)
+        .public(
+            Method::POST,
+            "/hub/api/oauth2/token",
+            "the client proves itself with its secret",
+            oauth::token,
+        )
 }
 
 /// The person a path names. What may not be seen and what is not there look the same.
 pub(crate) async fn person(tx: &mut Tx, name: &str) -> ApiResult<User> {
     let name = UserName::parse(name).map_err(|_| ApiError::not_found())?;
-    db::users::find(tx, &name).await?.ok_or_else(ApiError::not_found)
+    db::users::find(tx, &name)
+        .await?
+        .ok_or_else(ApiError::not_found)
 }

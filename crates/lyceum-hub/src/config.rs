@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 /// Settings that can change while the hub runs.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -29,11 +29,14 @@ const SEEN_EVERY_MS: i64 = 60_000;
 pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
     let secret = hub.proxy_secret().clone();
     router
+        .fallback(pages::fallback)
         .layer(from_fn_with_state(hub.clone(), identify))
         .layer(from_fn_with_state(hub.clone(), pages::dress))
         .layer(from_fn_with_state(hub.clone(), measure))
         .layer(from_fn(security_headers))
-        .layer(from_fn(move |request: Request, next: Next| request::describe(secret.clone(), request, next)))
+        .layer(from_fn(move |request: Request, next: Next| {
+            request::describe(secret.clone(), request, next)
+        }))
         .with_state(hub)
 }
 
@@ -55,10 +58,15 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
     if let Some(token) = bearer(request.headers()) {
         return by_token(hub, &token).await;
     }
-    let Some(caller) = by_cookie(hub, request.headers()).await? else { return Ok(None) };
-    let Credential::Session { binding, .. } = &caller.credential else { return Ok(Some(caller)) };
+    let Some(caller) = by_cookie(hub, request.headers()).await? else {
+        return Ok(None);
+    };
+    let Credential::Session { binding, .. } = &caller.credential else {
+        return Ok(Some(caller));
+    };
     let method = request.method().clone();
-    let is_api = request.uri().path().starts_with("/hub/api/") && !request.uri().path().starts_with("/hub/api/oauth2/");
+    let is_api = request.uri().path().starts_with("/hub/api/")
+        && !request.uri().path().starts_with("/hub/api/oauth2/");
     if is_api && method == Method::POST && !has_type(request.headers(), "application/json") {
         // A form on another site can be posted without asking; JSON can't. As in JupyterHub, such
         // a request counts as nobody's.
@@ -70,10 +78,14 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
             given = from_form(request).await?;
         }
         let Some(given) = given else {
-            return Err(ApiError::forbidden(format!("'_xsrf' argument missing from {method}")));
+            return Err(ApiError::forbidden(format!(
+                "'_xsrf' argument missing from {method}"
+            )));
         };
         if !hub.xsrf().accepts(Binding::Session(binding), &given) {
-            return Err(ApiError::forbidden("XSRF cookie does not match the page's: load the page again and repeat"));
+            return Err(ApiError::forbidden(
+                "XSRF cookie does not match the page's: load the page again and repeat",
+            ));
         }
     }
     Ok(Some(caller))
@@ -81,7 +93,9 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
 
 /// `Authorization: token X` or `Bearer X`; other schemes and `?token=` are no credentials here.
 pub fn bearer(headers: &HeaderMap) -> Option<String> {
-    let (scheme, token) = request::header(headers, "authorization")?.trim().split_once(' ')?;
+    let (scheme, token) = request::header(headers, "authorization")?
+        .trim()
+        .split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
     (known && !token.trim().is_empty() && token.len() < 1024).then(|| token.trim().to_owned())
 }
@@ -89,8 +103,12 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
 async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
     let now = hub.now();
     let mut tx = hub.db().read().await?;
-    let Some(token) = db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? else { return Ok(None) };
-    let Some(user) = db::users::get(&mut tx, &token.user_id).await? else { return Ok(None) };
+    let Some(token) = db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? else {
+        return Ok(None);
+    };
+    let Some(user) = db::users::get(&mut tx, &token.user_id).await? else {
+        return Ok(None);
+    };
     if user.blocked_at.is_some() {
         return Ok(None);
     }
@@ -101,7 +119,11 @@ async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
         user_id: user.id,
         name: user.name,
         admin: user.admin,
-        credential: Credential::Token { id: token.id, session_id: token.session_id, server_id: token.server_id },
+        credential: Credential::Token {
+            id: token.id,
+            session_id: token.session_id,
+            server_id: token.server_id,
+        },
         scopes,
         groups,
     }))
@@ -115,10 +137,14 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
             continue;
         }
         let mut tx = hub.db().read().await?;
-        let Some(session) = db::sessions::by_cookie(&mut tx, &tokens::hash_session(value), now.0).await? else {
+        let Some(session) =
+            db::sessions::by_cookie(&mut tx, &tokens::hash_session(value), now.0).await?
+        else {
             continue;
         };
-        let Some(user) = db::users::get(&mut tx, &session.user_id).await? else { continue };
+        let Some(user) = db::users::get(&mut tx, &session.user_id).await? else {
+            continue;
+        };
         if user.blocked_at.is_some() {
             continue;
         }
@@ -135,7 +161,10 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
             user_id: user.id,
             name: user.name,
             admin: user.admin,
-            credential: Credential::Session { id: session.id, binding: session.cookie_hash },
+            credential: Credential::Session {
+                id: session.id,
+                binding: session.cookie_hash,
+            },
             scopes,
             groups,
         }));
@@ -145,24 +174,37 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
 
 /// What a person's roles grant, as written.
 fn role_scopes(user: &User) -> ScopeSet {
-    if user.admin { user_role().union(&admin_role()) } else { user_role() }
+    if user.admin {
+        user_role().union(&admin_role())
+    } else {
+        user_role()
+    }
 }
 
 /// All that a person may do at this moment.
 pub fn held_scopes(user: &User) -> ScopeSet {
-    role_scopes(user).resolve(&Owner::user(user.name.clone())).expand()
+    role_scopes(user)
+        .resolve(&Owner::user(user.name.clone()))
+        .expand()
 }
 
 /// What a token of this person with these stored scopes may do at this moment.
 pub fn token_scopes(user: &User, stored: &str) -> ScopeSet {
-    oauth::stored_scopes(stored).grant(&Owner::user(user.name.clone()), &role_scopes(user), &NoGroups)
+    oauth::stored_scopes(stored).grant(
+        &Owner::user(user.name.clone()),
+        &role_scopes(user),
+        &NoGroups,
+    )
 }
 
 /// Reads `_xsrf` out of a form and puts the body back.
 async fn from_form(request: &mut Request) -> ApiResult<Option<String>> {
     let body = std::mem::replace(request.body_mut(), Body::empty());
     let bytes = to_bytes(body, FORM_LIMIT).await.map_err(|_| {
-        ApiError::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, "The form is larger than 256 kB")
+        ApiError::new(
+            axum::http::StatusCode::PAYLOAD_TOO_LARGE,
+            "The form is larger than 256 kB",
+        )
     })?;
     let given = url::form_urlencoded::parse(&bytes)
         .find(|(key, _)| key == cookie::XSRF)
@@ -189,19 +231,30 @@ async fn security_headers(request: Request, next: Next) -> Response {
         (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
-    headers.insert("x-jupyterhub-version", HeaderValue::from_static(crate::api::JUPYTERHUB_VERSION));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        "x-jupyterhub-version",
+        HeaderValue::from_static(crate::api::JUPYTERHUB_VERSION),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
 async fn measure(State(hub): State<Hub>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<axum::extract::MatchedPath>().map(|path| Arc::from(path.as_str()));
+    let path = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map(|path| Arc::from(path.as_str()));
     let method = request.method().clone();
     let begun = std::time::Instant::now();
     let response = next.run(request).await;
-    hub.metrics().request(path, &method, response.status(), begun.elapsed());
+    hub.metrics()
+        .request(path, &method, response.status(), begun.elapsed());
     response
 }
 

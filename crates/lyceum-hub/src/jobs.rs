@@ -2,3 +2,25 @@
 
 pub mod housekeeping;
 pub mod keeper;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{Hub, proxy};
+
+/// A piece of background work; it ends at shutdown.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// All of them, for the composition root to spawn.
+pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
+    let (db, stop) = (hub.db().clone(), shutdown.clone());
+    vec![
+        Box::pin(async move { db.listen(stop).await }),
+        Box::pin(keeper::Keeper::new(hub.clone(), shutdown.clone()).run()),
+        Box::pin(proxy::follow(hub.clone(), shutdown.clone())),
+        Box::pin(proxy::activity(hub.clone(), shutdown.clone())),
+        Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
+    ]
+}

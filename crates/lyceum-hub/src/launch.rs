@@ -47,5 +47,9 @@ pub struct CourseCard {
 /// "Which courses does Ada see?"
 #[async_trait]
 pub trait CourseShelf: Send + Sync + 'static {
-    async fn courses_of(&self, user: &UserName, groups: &[String]) -> anyhow::Result<Vec<CourseCard>>;
+    async fn courses_of(
+        &self,
+        user: &UserName,
+        groups: &[String],
+    ) -> anyhow::Result<Vec<CourseCard>>;
 }

@@ -43,9 +43,10 @@ pub enum WishError {
 impl From<WishError> for ApiError {
     fn from(error: WishError) -> Self {
         match error {
-            WishError::Running | WishError::Stopping | WishError::TooMany(_) | WishError::BadOptions(_) => {
-                Self::bad_request(error.to_string())
-            }
+            WishError::Running
+            | WishError::Stopping
+            | WishError::TooMany(_)
+            | WishError::BadOptions(_) => Self::bad_request(error.to_string()),
             WishError::NoSuchServer => Self::not_found(),
             WishError::NotAllowed(_) => Self::forbidden(error.to_string()),
             WishError::Database(error) => error.into(),
@@ -70,7 +71,9 @@ pub async fn start(
 ) -> Result<Started, WishError> {
     let options_text = options.to_string();
     if options_text.len() > OPTIONS_LIMIT {
-        return Err(WishError::BadOptions("The options are larger than 64 kB".into()));
+        return Err(WishError::BadOptions(
+            "The options are larger than 64 kB".into(),
+        ));
     }
     let mut tx = hub.db().read().await?;
     let groups = db::groups::names_of(&mut tx, &owner.id).await?;
@@ -83,11 +86,15 @@ pub async fn start(
         home: owner.home.clone(),
         options,
     };
-    let spec = hub.planner().plan(&request).await.map_err(|refusal| match refusal {
-        Refusal::NotAllowed(why) => WishError::NotAllowed(why),
-        Refusal::BadOptions(why) => WishError::BadOptions(why),
-        Refusal::Internal(error) => WishError::Internal(error),
-    })?;
+    let spec = hub
+        .planner()
+        .plan(&request)
+        .await
+        .map_err(|refusal| match refusal {
+            Refusal::NotAllowed(why) => WishError::NotAllowed(why),
+            Refusal::BadOptions(why) => WishError::BadOptions(why),
+            Refusal::Internal(error) => WishError::Internal(error),
+        })?;
     let spec = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
     let now = hub.now();
     let mut tx = hub.db().write().await?;
@@ -98,26 +105,48 @@ pub async fn start(
         State::Stopping => return Err(WishError::Stopping),
         State::Stopped | State::Failed => {}
     }
-    let Some(generation) = db::servers::request_start(&mut tx, &server.id, &spec, &options_text, now.0).await? else {
+    let Some(generation) =
+        db::servers::request_start(&mut tx, &server.id, &spec, &options_text, now.0).await?
+    else {
         // Somebody else's click came first.
         return Ok(Started::Pending(server));
     };
     db::servers::forget_steps(&mut tx, &server.id, generation).await?;
-    db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, "Server requested").await?;
+    db::servers::add_step(
+        &mut tx,
+        &server.id,
+        generation,
+        now.0,
+        0,
+        "Server requested",
+    )
+    .await?;
     keeper::publish(&mut tx, &server, now).await?;
-    let server = db::servers::get(&mut tx, &server.id).await?.ok_or(WishError::NoSuchServer)?;
+    let server = db::servers::get(&mut tx, &server.id)
+        .await?
+        .ok_or(WishError::NoSuchServer)?;
     tx.commit().await?;
     Ok(Started::Queued(server))
 }
 
 /// The row, made when there is none yet.
-async fn ensure(hub: &Hub, tx: &mut Tx, owner: &User, name: &ServerName, now: Millis) -> Result<Server, WishError> {
+async fn ensure(
+    hub: &Hub,
+    tx: &mut Tx,
+    owner: &User,
+    name: &ServerName,
+    now: Millis,
+) -> Result<Server, WishError> {
     if let Some(server) = db::servers::find(tx, &owner.id, name).await? {
         return Ok(server);
     }
     if !name.is_default() {
         let limit = hub.settings().named_servers;
-        let named = db::servers::of_user(tx, &owner.id).await?.iter().filter(|s| !s.name.is_default()).count();
+        let named = db::servers::of_user(tx, &owner.id)
+            .await?
+            .iter()
+            .filter(|s| !s.name.is_default())
+            .count();
         if named >= limit {
             return Err(WishError::TooMany(limit));
         }
@@ -177,7 +206,9 @@ pub async fn wait(hub: &Hub, id: &str, limit: Duration) -> Result<Server, WishEr
     let deadline = tokio::time::Instant::now() + limit;
     loop {
         let mut tx = hub.db().read().await?;
-        let server = db::servers::get(&mut tx, id).await?.ok_or(WishError::NoSuchServer)?;
+        let server = db::servers::get(&mut tx, id)
+            .await?
+            .ok_or(WishError::NoSuchServer)?;
         drop(tx);
         if server.state.pending().is_none() || tokio::time::Instant::now() >= deadline {
             return Ok(server);

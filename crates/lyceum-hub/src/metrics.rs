@@ -49,11 +49,27 @@ impl Default for Metrics {
 impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         let hub = registry.sub_registry_with_prefix("jupyterhub");
-        hub.register("request_duration_seconds", "Time to answer, by route", self.requests.clone());
-        hub.register("server_spawn_duration_seconds", "Time from wish to ready", self.start_seconds.clone());
-        hub.register("running_servers", "Servers that answer", self.running.clone());
+        hub.register(
+            "request_duration_seconds",
+            "Time to answer, by route",
+            self.requests.clone(),
+        );
+        hub.register(
+            "server_spawn_duration_seconds",
+            "Time from wish to ready",
+            self.start_seconds.clone(),
+        );
+        hub.register(
+            "running_servers",
+            "Servers that answer",
+            self.running.clone(),
+        );
         let own = registry.sub_registry_with_prefix("lyceum");
-        own.register("server_starts", "Starts that came to an end", self.starts.clone());
+        own.register(
+            "server_starts",
+            "Starts that came to an end",
+            self.starts.clone(),
+        );
         own.register("sign_ins", "Attempts to sign in", self.sign_ins.clone());
     }
 
@@ -61,18 +77,29 @@ impl Metrics {
         self.sign_ins.get_or_create(&StatusLabel { status }).inc();
     }
 
-    pub fn request(&self, path: Option<Arc<str>>, method: &Method, status: StatusCode, took: Duration) {
+    pub fn request(
+        &self,
+        path: Option<Arc<str>>,
+        method: &Method,
+        status: StatusCode,
+        took: Duration,
+    ) {
         let labels = RequestLabels {
             method: match *method {
-                Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE | Method::HEAD => {
-                    method.to_string()
-                }
+                Method::GET
+                | Method::POST
+                | Method::PUT
+                | Method::PATCH
+                | Method::DELETE
+                | Method::HEAD => method.to_string(),
                 // Anything may be sent; labels are few.
                 _ => "other".into(),
             },
             handler: path.map_or_else(|| "none".into(), |path| path.to_string()),
             code: status.as_u16(),
         };
-        self.requests.get_or_create(&labels).observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 }

@@ -19,7 +19,11 @@ pub fn local_target(wish: &str, own_host: &str) -> Option<String> {
             if own_host.is_empty() || !host.eq_ignore_ascii_case(own_host) {
                 return None;
             }
-            if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+            if path.starts_with('/') {
+                path.to_owned()
+            } else {
+                format!("/{path}")
+            }
         }
         _ => wish.to_owned(),
     };
@@ -45,11 +49,18 @@ mod tests {
     #[test]
     fn only_this_site() {
         let check = |wish: &str, expect: Option<&str>| {
-            assert_eq!(local_target(wish, "hub.example.edu:8000").as_deref(), expect, "{wish:?}");
+            assert_eq!(
+                local_target(wish, "hub.example.edu:8000").as_deref(),
+                expect,
+                "{wish:?}"
+            );
         };
         check("/hub/home", Some("/hub/home"));
         check("/user/ada/lab?x=1#y", Some("/user/ada/lab?x=1#y"));
-        check("/hub/login?next=http://evil.example", Some("/hub/login?next=http://evil.example"));
+        check(
+            "/hub/login?next=http://evil.example",
+            Some("/hub/login?next=http://evil.example"),
+        );
         check("http://hub.example.edu:8000/hub/home", Some("/hub/home"));
         check("https://HUB.example.edu:8000", Some("/"));
         check("", None);

@@ -19,7 +19,10 @@ pub const CODE_PURPOSE: &str = "lyceum 2026 oauth code";
 
 /// The redirect URIs a server's client may name: its callback as path, or the same on this host.
 pub fn redirect_fits(server: &Server, own_origin: &str, given: &str) -> bool {
-    let path = format!("{}oauth_callback", servers::prefix(&server.user_name, &server.name));
+    let path = format!(
+        "{}oauth_callback",
+        servers::prefix(&server.user_name, &server.name)
+    );
     given == path || (!own_origin.is_empty() && given == format!("{own_origin}{path}"))
 }
 
@@ -35,7 +38,11 @@ pub fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
                 return false;
             }
             let digest = sha256(verifier.as_bytes());
-            URL_SAFE_NO_PAD.encode(digest).as_bytes().ct_eq(challenge.as_bytes()).into()
+            URL_SAFE_NO_PAD
+                .encode(digest)
+                .as_bytes()
+                .ct_eq(challenge.as_bytes())
+                .into()
         }
     }
 }
@@ -65,7 +72,9 @@ pub fn access_scopes(server: &Server) -> Vec<String> {
 /// A set from the JSON list a row holds. What no longer parses grants nothing.
 pub fn stored_scopes(text: &str) -> ScopeSet {
     let list: Vec<String> = serde_json::from_str(text).unwrap_or_default();
-    list.iter().filter_map(|scope| Scope::parse(scope).ok()).collect()
+    list.iter()
+        .filter_map(|scope| Scope::parse(scope).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -78,7 +87,10 @@ mod tests {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
         assert!(verifier_fits(Some(challenge), Some(verifier)));
-        assert!(!verifier_fits(Some(challenge), Some(&verifier.replace('d', "e"))));
+        assert!(!verifier_fits(
+            Some(challenge),
+            Some(&verifier.replace('d', "e"))
+        ));
         assert!(!verifier_fits(Some(challenge), None));
         assert!(!verifier_fits(Some(challenge), Some("short")));
         assert!(verifier_fits(None, None));

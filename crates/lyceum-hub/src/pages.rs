@@ -29,50 +29,142 @@ use crate::db::servers::Server;
 pub fn routes() -> Routes<Hub> {
     let anon = "sends anonymous visitors to the log-in page";
     Routes::default()
-        .public(Method::GET, "/", "sends everybody to the home page", home::go_home)
-        .public(Method::GET, "/hub", "sends everybody to the home page", home::go_home)
-        .public(Method::GET, "/hub/", "sends everybody to the home page", home::go_home)
+        .public(
+            Method::GET,
+            "/",
+            "sends everybody to the home page",
+            home::go_home,
+        )
+        .public(
+            Method::GET,
+            "/hub",
+            "sends everybody to the home page",
+            home::go_home,
+        )
+        .public(
+            Method::GET,
+            "/hub/",
+            "sends everybody to the home page",
+            home::go_home,
+        )
         .public(Method::GET, "/hub/login", "the log-in page", login::show)
-        .public(Method::POST, "/hub/login", "the log-in form", login::sign_in)
-        .public(Method::GET, "/hub/logout", "ends what there is", login::sign_out_link)
-        .public(Method::POST, "/hub/logout", "ends what there is", login::sign_out)
-        .public(Method::GET, "/hub/static/{*path}", "style sheet, script, icon", assets::get)
+        .public(
+            Method::POST,
+            "/hub/login",
+            "the log-in form",
+            login::sign_in,
+        )
+        .public(
+            Method::GET,
+            "/hub/logout",
+            "ends what there is",
+            login::sign_out_link,
+        )
+        .public(
+            Method::POST,
+            "/hub/logout",
+            "ends what there is",
+            login::sign_out,
+        )
+        .public(
+            Method::GET,
+            "/hub/static/{*path}",
+            "style sheet, script, icon",
+            assets::get,
+        )
         .public(Method::GET, "/favicon.ico", "the icon", assets::favicon)
         .public(Method::GET, "/hub/home", anon, home::show)
         .public(Method::GET, "/hub/spawn", anon, start::start_own)
         .public(Method::GET, "/hub/spawn/{user}", anon, start::start_default)
-        .public(Method::GET, "/hub/spawn/{user}/{server}", anon, start::start_named)
+        .public(
+            Method::GET,
+            "/hub/spawn/{user}/{server}",
+            anon,
+            start::start_named,
+        )
         .scoped(Method::POST, "/hub/servers/start", start::start_form)
         .scoped(Method::POST, "/hub/servers/add", start::add_form)
         .scoped(Method::POST, "/hub/servers/stop", start::stop_form)
         .scoped(Method::POST, "/hub/servers/remove", start::remove_form)
-        .public(Method::GET, "/hub/spawn-pending/{user}", anon, start::pending_default)
-        .public(Method::GET, "/hub/spawn-pending/{user}/{server}", anon, start::pending_named)
+        .public(
+            Method::GET,
+            "/hub/spawn-pending/{user}",
+            anon,
+            start::pending_default,
+        )
+        .public(
+            Method::GET,
+            "/hub/spawn-pending/{user}/{server}",
+            anon,
+            start::pending_named,
+        )
         .public(Method::GET, "/hub/logs/{user}", anon, logs::show_default)
-        .public(Method::GET, "/hub/logs/{user}/{server}", anon, logs::show_named)
+        .public(
+            Method::GET,
+            "/hub/logs/{user}/{server}",
+            anon,
+            logs::show_named,
+        )
         .public(Method::GET, "/hub/token", anon, tokens::show)
         .scoped(Method::POST, "/hub/token/new", tokens::create)
         .scoped(Method::POST, "/hub/token/revoke", tokens::revoke)
         .scoped(Method::POST, "/hub/token/end-session", tokens::end_session)
         .public(Method::GET, "/hub/admin", anon, admin::show)
-        .public(Method::GET, "/hub/user-redirect/{*path}", anon, user_paths::user_redirect)
-        .public(Method::GET, "/hub/user/{*path}", anon, user_paths::not_running)
+        .public(
+            Method::GET,
+            "/hub/user-redirect/{*path}",
+            anon,
+            user_paths::user_redirect,
+        )
+        .public(
+            Method::GET,
+            "/hub/user/{*path}",
+            anon,
+            user_paths::not_running,
+        )
         .scoped(Method::POST, "/hub/user/{*path}", user_paths::gone)
         .scoped(Method::PUT, "/hub/user/{*path}", user_paths::gone)
         .scoped(Method::PATCH, "/hub/user/{*path}", user_paths::gone)
         .scoped(Method::DELETE, "/hub/user/{*path}", user_paths::gone)
 }
 
+/// The hub's templates, ready for the builder; the binary adds those of other parts.
+pub fn templates() -> lyceum_web::page::PagesBuilder {
+    lyceum_web::page::Pages::builder().add(&[
+        ("admin.html", include_str!("../templates/admin.html")),
+        ("home.html", include_str!("../templates/home.html")),
+        ("login.html", include_str!("../templates/login.html")),
+        ("logs.html", include_str!("../templates/logs.html")),
+        (
+            "not_running.html",
+            include_str!("../templates/not_running.html"),
+        ),
+        ("oauth.html", include_str!("../templates/oauth.html")),
+        ("progress.html", include_str!("../templates/progress.html")),
+        ("stopping.html", include_str!("../templates/stopping.html")),
+        ("token.html", include_str!("../templates/token.html")),
+    ])
+}
+
 /// For whatever has no route: paths outside `/hub/` lead below it, where they are explained.
 pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
     let path = uri.path();
     if path.starts_with("/hub/") || path == "/hub" {
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "There is no such page"));
+        return Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "There is no such page",
+        ));
     }
     if !matches!(method, Method::GET | Method::HEAD) {
-        return Err(ApiError::new(StatusCode::NOT_FOUND, "There is nothing at this address"));
+        return Err(ApiError::new(
+            StatusCode::NOT_FOUND,
+            "There is nothing at this address",
+        ));
     }
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     Ok(redirect(&format!("/hub{path}{query}")))
 }
 
@@ -90,15 +182,29 @@ pub fn login_url(next: &str) -> String {
 
 /// Whether cookies are for TLS only.
 pub fn secure(hub: &Hub, info: &RequestInfo) -> bool {
-    info.secure || hub.settings().public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
+    info.secure
+        || hub
+            .settings()
+            .public_origin
+            .as_deref()
+            .is_some_and(|origin| origin.starts_with("https://"))
 }
 
 /// The form token as a cookie too, for scripts of other programs that look there.
 pub fn set_xsrf(hub: &Hub, response: &mut Response, binding: Binding<'_>, secure: bool) {
     let max_age = matches!(binding, Binding::Anonymous(_)).then_some(3600);
     let value = hub.xsrf().token(binding);
-    let cookie = Cookie { name: cookie::XSRF, value: &value, path: "/hub/", http_only: false, secure, max_age };
-    response.headers_mut().append(header::SET_COOKIE, cookie.header());
+    let cookie = Cookie {
+        name: cookie::XSRF,
+        value: &value,
+        path: "/hub/",
+        http_only: false,
+        secure,
+        max_age,
+    };
+    response
+        .headers_mut()
+        .append(header::SET_COOKIE, cookie.header());
 }
 
 pub fn language(headers: &HeaderMap) -> Lang {
@@ -119,7 +225,9 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
             admin: caller.admin,
         }),
         xsrf: hub.xsrf().token(binding),
-        site: Site { name: hub.settings().site_name.clone() },
+        site: Site {
+            name: hub.settings().site_name.clone(),
+        },
         announcement: None,
     }
 }
@@ -131,8 +239,18 @@ pub fn html(
     name: &str,
     context: &impl Serialize,
 ) -> ApiResult<Response> {
-    let text = hub.pages().render(name, language(headers), &hub.settings().theme, context)?;
-    Ok((status, [(header::CONTENT_SECURITY_POLICY, lyceum_web::page::CONTENT_SECURITY_POLICY)], Html(text)).into_response())
+    let text = hub
+        .pages()
+        .render(name, language(headers), &hub.settings().theme, context)?;
+    Ok((
+        status,
+        [(
+            header::CONTENT_SECURITY_POLICY,
+            lyceum_web::page::CONTENT_SECURITY_POLICY,
+        )],
+        Html(text),
+    )
+        .into_response())
 }
 
 /// Whoever is not signed in goes to the log-in page and comes back.
@@ -140,7 +258,9 @@ pub fn signed_in(caller: Option<Caller>, uri: &Uri) -> Result<Caller, Box<Respon
     match caller {
         Some(caller) if caller.is_session() => Ok(caller),
         _ => {
-            let here = uri.path_and_query().map_or("/hub/home", |path| path.as_str());
+            let here = uri
+                .path_and_query()
+                .map_or("/hub/home", |path| path.as_str());
             Err(Box::new(redirect(&login_url(here))))
         }
     }
@@ -157,7 +277,9 @@ pub fn oauth_confirm(
 ) -> ApiResult<Response> {
     let page = OAuthPage {
         page: frame(hub, Some(caller), info),
-        action: uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        action: uri
+            .path_and_query()
+            .map_or_else(String::new, ToString::to_string),
         client_name: crate::servers::prefix(&server.user_name, &server.name),
         scopes: crate::oauth::client_scopes(server),
         cancel_url: "/hub/home".into(),
@@ -172,7 +294,10 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
     let info = request.extensions().get::<RequestInfo>().cloned();
     let response = next.run(request).await;
     let caller = response.extensions().get::<Caller>().cloned();
-    let (Some(failure), Some(info)) = (response.extensions().get::<Failure>().cloned(), info) else { return response };
+    let (Some(failure), Some(info)) = (response.extensions().get::<Failure>().cloned(), info)
+    else {
+        return response;
+    };
     if !wants_page(&headers, &path) {
         return response;
     }
@@ -186,12 +311,17 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
     match html(&hub, &headers, failure.status, "error.html", &page) {
         Ok(mut dressed) => {
             if let Some(seconds) = response.headers().get(header::RETRY_AFTER) {
-                dressed.headers_mut().insert(header::RETRY_AFTER, seconds.clone());
+                dressed
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, seconds.clone());
             }
             dressed
         }
         Err(error) => {
-            tracing::error!(error = error.message, "the error page itself could not be made");
+            tracing::error!(
+                error = error.message,
+                "the error page itself could not be made"
+            );
             (failure.status, Body::from(failure.message)).into_response()
         }
     }
@@ -200,5 +330,6 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
 /// A browser that navigates, not a program and not a script.
 pub fn wants_page(headers: &HeaderMap, path: &str) -> bool {
     let accepts = header_text(headers, "accept").unwrap_or_default();
-    accepts.contains("text/html") && (!path.starts_with("/hub/api/") || path.starts_with("/hub/api/oauth2/"))
+    accepts.contains("text/html")
+        && (!path.starts_with("/hub/api/") || path.starts_with("/hub/api/oauth2/"))
 }

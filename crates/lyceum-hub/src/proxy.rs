@@ -42,7 +42,10 @@ impl Links {
     }
 
     pub fn proxy(&self) -> Option<Proxy> {
-        self.proxy.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.proxy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub fn owner(&self, route: &str) -> Option<Owner> {
@@ -69,7 +72,11 @@ pub async fn refresh(hub: &Hub) -> anyhow::Result<()> {
         let user = UserName::parse(&user).context("a user name in the database")?;
         let server = ServerName::parse(&server).context("a server name in the database")?;
         // Routes are matched on decoded segments; names need no decoding.
-        let prefix = if server.is_default() { format!("/user/{user}/") } else { format!("/user/{user}/{server}/") };
+        let prefix = if server.is_default() {
+            format!("/user/{user}/")
+        } else {
+            format!("/user/{user}/{server}/")
+        };
         let target: Target = match address.parse() {
             Ok(target) => target,
             Err(error) => {
@@ -77,11 +84,19 @@ pub async fn refresh(hub: &Hub) -> anyhow::Result<()> {
                 continue;
             }
         };
-        routes.push(Route { prefix, id: id.clone(), target, access: RouteAccess::Checked, owner: user.to_string() });
+        routes.push(Route {
+            prefix,
+            id: id.clone(),
+            target,
+            access: RouteAccess::Checked,
+            owner: user.to_string(),
+        });
         owners.insert(id, Owner { user, server });
     }
     hub.links().owners.store(Arc::new(owners));
-    hub.metrics().running.set(i64::try_from(routes.len()).unwrap_or(i64::MAX));
+    hub.metrics()
+        .running
+        .set(i64::try_from(routes.len()).unwrap_or(i64::MAX));
     if let Some(proxy) = hub.links().proxy() {
         proxy.set_routes(RouteTable::new(routes).context("the routes of ready servers")?);
     }
@@ -94,7 +109,10 @@ pub async fn follow(hub: Hub, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(REFRESH_EVERY);
     loop {
         if let Err(error) = refresh(&hub).await {
-            tracing::warn!(error = format!("{error:#}"), "could not renew the routes; the last ones stay");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "could not renew the routes; the last ones stay"
+            );
         }
         loop {
             tokio::select! {
@@ -117,7 +135,9 @@ pub async fn activity(hub: Hub, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = tick.tick() => {}
         }
-        let Some(proxy) = hub.links().proxy() else { continue };
+        let Some(proxy) = hub.links().proxy() else {
+            continue;
+        };
         let batch = proxy.take_activity();
         if batch.is_empty() {
             continue;

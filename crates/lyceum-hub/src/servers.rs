@@ -81,25 +81,39 @@ impl TryFrom<String> for State {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the database holds a server in the unknown state `{0}`; a newer program may have written it")]
+#[error(
+    "the database holds a server in the unknown state `{0}`; a newer program may have written it"
+)]
 pub struct UnknownState(String);
 
 /// `/user/ada/` or `/user/ada/gpu/`, percent-encoded, below the base path `/`.
 pub fn prefix(user: &UserName, server: &ServerName) -> String {
     let user = encode(user.as_str());
-    if server.is_default() { format!("/user/{user}/") } else { format!("/user/{user}/{server}/") }
+    if server.is_default() {
+        format!("/user/{user}/")
+    } else {
+        format!("/user/{user}/{server}/")
+    }
 }
 
 /// The OAuth client id a server gets when nobody else has it.
 pub fn client_id(user: &UserName, server: &ServerName) -> String {
     let user = encode(user.as_str());
-    if server.is_default() { format!("jupyterhub-user-{user}") } else { format!("jupyterhub-user-{user}-{server}") }
+    if server.is_default() {
+        format!("jupyterhub-user-{user}")
+    } else {
+        format!("jupyterhub-user-{user}-{server}")
+    }
 }
 
 /// Percent-encodes a name for a path, leaving what names may hold readable where URLs allow it.
 pub fn encode(name: &str) -> String {
-    const KEEP: &percent_encoding::AsciiSet =
-        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
+    const KEEP: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~')
+        .remove(b'@');
     percent_encoding::utf8_percent_encode(name, KEEP).to_string()
 }
 
@@ -117,12 +131,24 @@ mod tests {
         };
         check("ada", "", "/user/ada/", "jupyterhub-user-ada");
         check("ada", "gpu", "/user/ada/gpu/", "jupyterhub-user-ada-gpu");
-        check("a+b@x.org", "", "/user/a%2Bb@x.org/", "jupyterhub-user-a%2Bb@x.org");
+        check(
+            "a+b@x.org",
+            "",
+            "/user/a%2Bb@x.org/",
+            "jupyterhub-user-a%2Bb@x.org",
+        );
     }
 
     #[test]
     fn states_round_trip() {
-        for state in [State::Stopped, State::Queued, State::Starting, State::Ready, State::Stopping, State::Failed] {
+        for state in [
+            State::Stopped,
+            State::Queued,
+            State::Starting,
+            State::Ready,
+            State::Stopping,
+            State::Failed,
+        ] {
             assert_eq!(State::try_from(state.to_string()).expect("known"), state);
         }
         assert!(State::try_from("odd".to_owned()).is_err());

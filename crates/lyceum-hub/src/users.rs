@@ -53,7 +53,13 @@ fn home_name(name: &UserName, id: &str) -> String {
     let mut words: String = name
         .as_str()
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
     words.truncate(40);
     let words = words.trim_matches(['.', '-']);

@@ -1,9 +1,15 @@
 //! Only for tests: what stories of several crates start before they can be told.
 //!
 //! Reading order: [`postgres`] (a PostgreSQL server that ends with the test process), [`db`]
-//! (a fresh database per test, on either engine).
+//! (a fresh database per test, on either engine), [`fake`] (small real servers on loopback), [`hub`]
+//! (a whole hub with its proxy), [`client`] (a browser without a screen).
 
+pub mod client;
 pub mod db;
+pub mod fake;
+pub mod hub;
 pub mod postgres;
 
+pub use client::Client;
 pub use db::TestDb;
+pub use hub::TestHub;

@@ -44,10 +44,15 @@ pub async fn update_activity(
     caller.require(ScopeName::UsersActivity, Target::User(&owner.name))?;
     let now = hub.now();
     let read = |text: &str| -> ApiResult<Millis> {
-        let at = Millis::from_iso(text)
-            .ok_or_else(|| ApiError::bad_request(format!("{text:?} is not a time; it has the form 2026-11-21T08:00:00Z")))?;
+        let at = Millis::from_iso(text).ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "{text:?} is not a time; it has the form 2026-11-21T08:00:00Z"
+            ))
+        })?;
         if at.since(now) > AHEAD_MS {
-            return Err(ApiError::bad_request(format!("{text:?} is in the future; check the server's clock")));
+            return Err(ApiError::bad_request(format!(
+                "{text:?} is in the future; check the server's clock"
+            )));
         }
         Ok(at)
     };
@@ -60,7 +65,10 @@ pub async fn update_activity(
             None => None,
         };
         let server = server.ok_or_else(|| {
-            ApiError::bad_request(format!("No such server: {}", name.chars().take(60).collect::<String>()))
+            ApiError::bad_request(format!(
+                "No such server: {}",
+                name.chars().take(60).collect::<String>()
+            ))
         })?;
         touched.push((server.id, at));
     }

@@ -15,7 +15,9 @@ fn iso(at: Option<i64>) -> Value {
 
 /// A user; `servers` holds what is active.
 pub fn user(user: &User, groups: &[String], servers: &[Server], origin: Option<&str>) -> Value {
-    let default = servers.iter().find(|s| s.name.is_default() && s.state.is_active());
+    let default = servers
+        .iter()
+        .find(|s| s.name.is_default() && s.state.is_active());
     let models: serde_json::Map<String, Value> = servers
         .iter()
         .filter(|s| s.state.is_active())

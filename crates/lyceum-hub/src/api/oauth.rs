@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lyceum_model::id::new_secret;
 use lyceum_model::digest::hash_secret;
+use lyceum_model::id::new_secret;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
@@ -14,7 +14,9 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 
 use crate::db::servers::Server;
-use crate::oauth::{CODE_LIFE_MS, CODE_PURPOSE, TOKEN_LIFE_S, client_scopes, redirect_fits, verifier_fits};
+use crate::oauth::{
+    CODE_LIFE_MS, CODE_PURPOSE, TOKEN_LIFE_S, client_scopes, redirect_fits, verifier_fits,
+};
 use crate::pages::{self, redirect};
 use crate::tokens::{self, NewToken, issue};
 use crate::{Hub, db};
@@ -49,7 +51,9 @@ pub async fn authorize(
     uri: axum::http::Uri,
 ) -> ApiResult<Response> {
     let Some(caller) = caller else {
-        let here = uri.path_and_query().map_or("/hub/home", |path| path.as_str());
+        let here = uri
+            .path_and_query()
+            .map_or("/hub/home", |path| path.as_str());
         return Ok(redirect(&pages::login_url(here)));
     };
     let checked = match check(&hub, &caller, &info, &ask).await? {
@@ -83,37 +87,66 @@ async fn check(
     ask: &Ask,
 ) -> ApiResult<Result<Checked, Box<Response>>> {
     let Credential::Session { id: session_id, .. } = &caller.credential else {
-        return Err(ApiError::forbidden("Only a browser that is signed in can let a server know who it is"));
+        return Err(ApiError::forbidden(
+            "Only a browser that is signed in can let a server know who it is",
+        ));
     };
     let mut tx = hub.db().read().await?;
     let server = db::servers::by_client(&mut tx, &ask.client_id).await?;
     drop(tx);
     // Nothing is sent to an address that isn't known to be the client's.
     let Some(server) = server else {
-        return Err(ApiError::bad_request("This client is not known here; start the server again"));
+        return Err(ApiError::bad_request(
+            "This client is not known here; start the server again",
+        ));
     };
     let scheme = if info.secure { "https" } else { "http" };
-    let origin = hub.settings().public_origin.clone().unwrap_or_else(|| format!("{scheme}://{}", info.host));
+    let origin = hub
+        .settings()
+        .public_origin
+        .clone()
+        .unwrap_or_else(|| format!("{scheme}://{}", info.host));
     if !redirect_fits(&server, &origin, &ask.redirect_uri) {
-        return Err(ApiError::bad_request("The address to return to is not this server's"));
+        return Err(ApiError::bad_request(
+            "The address to return to is not this server's",
+        ));
     }
     if ask.response_type != "code" {
-        let to = with_query(&ask.redirect_uri, &[("error", "unsupported_response_type"), ("state", &ask.state)]);
+        let to = with_query(
+            &ask.redirect_uri,
+            &[
+                ("error", "unsupported_response_type"),
+                ("state", &ask.state),
+            ],
+        );
         return Ok(Err(Box::new(redirect(&to))));
     }
     if ask.code_challenge.is_some() && ask.code_challenge_method.as_deref() != Some("S256") {
-        let to = with_query(&ask.redirect_uri, &[("error", "invalid_request"), ("state", &ask.state)]);
+        let to = with_query(
+            &ask.redirect_uri,
+            &[("error", "invalid_request"), ("state", &ask.state)],
+        );
         return Ok(Err(Box::new(redirect(&to))));
     }
-    if !caller.may(ScopeName::AccessServers, Target::Server(&server.user_name, &server.name)) {
-        return Err(ApiError::forbidden(format!("You have no access to the server of {}", server.user_name)));
+    if !caller.may(
+        ScopeName::AccessServers,
+        Target::Server(&server.user_name, &server.name),
+    ) {
+        return Err(ApiError::forbidden(format!(
+            "You have no access to the server of {}",
+            server.user_name
+        )));
     }
-    Ok(Ok(Checked { server, session_id: session_id.clone() }))
+    Ok(Ok(Checked {
+        server,
+        session_id: session_id.clone(),
+    }))
 }
 
 async fn granted_before(hub: &Hub, caller: &Caller, server: &Server) -> ApiResult<bool> {
     let mut tx = hub.db().read().await?;
-    let earlier = db::tokens::granted(&mut tx, &caller.user_id, &server.client_id, hub.now().0).await?;
+    let earlier =
+        db::tokens::granted(&mut tx, &caller.user_id, &server.client_id, hub.now().0).await?;
     Ok(!earlier.is_empty())
 }
 
@@ -128,14 +161,18 @@ async fn grant(hub: &Hub, caller: &Caller, ask: &Ask, checked: Checked) -> ApiRe
             user_id: caller.user_id.clone(),
             session_id: checked.session_id,
             redirect_uri: ask.redirect_uri.clone(),
-            scopes: serde_json::to_string(&client_scopes(&checked.server)).map_err(anyhow::Error::from)?,
+            scopes: serde_json::to_string(&client_scopes(&checked.server))
+                .map_err(anyhow::Error::from)?,
             challenge: ask.code_challenge.clone(),
             expires_at: hub.now().plus(CODE_LIFE_MS).0,
         },
     )
     .await?;
     tx.commit().await?;
-    Ok(redirect(&with_query(&ask.redirect_uri, &[("code", &code), ("state", &ask.state)])))
+    Ok(redirect(&with_query(
+        &ask.redirect_uri,
+        &[("code", &code), ("state", &ask.state)],
+    )))
 }
 
 #[derive(Debug, Deserialize)]
@@ -162,8 +199,16 @@ pub async fn token(State(hub): State<Hub>, Form(ask): Form<TokenAsk>) -> ApiResu
         Some(id) => db::servers::get(&mut tx, id).await?,
         None => None,
     };
-    let server = server.filter(|server| server.client_id.as_bytes().ct_eq(ask.client_id.as_bytes()).into());
-    let Some(server) = server else { return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid_client")) };
+    let server = server.filter(|server| {
+        server
+            .client_id
+            .as_bytes()
+            .ct_eq(ask.client_id.as_bytes())
+            .into()
+    });
+    let Some(server) = server else {
+        return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid_client"));
+    };
     if ask.grant_type != "authorization_code" {
         return Ok(refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"));
     }
@@ -175,7 +220,9 @@ pub async fn token(State(hub): State<Hub>, Form(ask): Form<TokenAsk>) -> ApiResu
             && verifier_fits(code.challenge.as_deref(), ask.code_verifier.as_deref())
     });
     let user = match &good {
-        Some(code) => db::users::get(&mut tx, &code.user_id).await?.filter(|user| user.blocked_at.is_none()),
+        Some(code) => db::users::get(&mut tx, &code.user_id)
+            .await?
+            .filter(|user| user.blocked_at.is_none()),
         None => None,
     };
     let (Some(code), Some(user)) = (good, user) else {
@@ -185,7 +232,10 @@ pub async fn token(State(hub): State<Hub>, Form(ask): Form<TokenAsk>) -> ApiResu
     };
     let scopes: Vec<String> = serde_json::from_str(&code.scopes).map_err(anyhow::Error::from)?;
     let new = NewToken {
-        note: format!("OAuth for {}", crate::servers::prefix(&server.user_name, &server.name)),
+        note: format!(
+            "OAuth for {}",
+            crate::servers::prefix(&server.user_name, &server.name)
+        ),
         scopes,
         expires_at: Some(now.plus(TOKEN_LIFE_S * 1000).0),
         session_id: Some(code.session_id),
@@ -193,18 +243,32 @@ pub async fn token(State(hub): State<Hub>, Form(ask): Form<TokenAsk>) -> ApiResu
     };
     let (token, secret) = issue(&mut tx, &user, new, now).await?;
     tx.commit().await?;
-    let granted = crate::identify::token_scopes(&user, &token.scopes).to_list().join(" ");
+    let granted = crate::identify::token_scopes(&user, &token.scopes)
+        .to_list()
+        .join(" ");
     let answer = json!({
         "access_token": secret,
         "expires_in": TOKEN_LIFE_S,
         "token_type": "Bearer",
         "scope": granted,
     });
-    Ok(([(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")], Json(answer)).into_response())
+    Ok((
+        [
+            (header::CACHE_CONTROL, "no-store"),
+            (header::PRAGMA, "no-cache"),
+        ],
+        Json(answer),
+    )
+        .into_response())
 }
 
 fn refuse(status: StatusCode, error: &str) -> Response {
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "error": error }))).into_response()
+    (
+        status,
+        [(header::CACHE_CONTROL, "no-store")],
+        Json(json!({ "error": error })),
+    )
+        .into_response()
 }
 
 fn with_query(uri: &str, pairs: &[(&str, &str)]) -> String {

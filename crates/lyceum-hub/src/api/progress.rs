@@ -26,7 +26,11 @@ const KEEPALIVE: Duration = Duration::from_secs(8);
 /// Without news the rows are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-pub async fn watch_default(hub: State<Hub>, caller: Caller, Path(user): Path<String>) -> ApiResult<Response> {
+pub async fn watch_default(
+    hub: State<Hub>,
+    caller: Caller,
+    Path(user): Path<String>,
+) -> ApiResult<Response> {
     watch(hub, caller, user, String::new()).await
 }
 
@@ -39,7 +43,12 @@ pub async fn watch_named(
 }
 
 /// Scope: `read:servers!server=…`.
-async fn watch(State(hub): State<Hub>, caller: Caller, user: String, server: String) -> ApiResult<Response> {
+async fn watch(
+    State(hub): State<Hub>,
+    caller: Caller,
+    user: String,
+    server: String,
+) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let Ok(owner) = person(&mut tx, &user).await else {
         caller.require(ScopeName::ReadServers, Target::Everything)?;
@@ -48,10 +57,15 @@ async fn watch(State(hub): State<Hub>, caller: Caller, user: String, server: Str
     let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
     caller.require(ScopeName::ReadServers, Target::Server(&owner.name, &name))?;
     let wake = hub.db().wake_ups();
-    let server = db::servers::find(&mut tx, &owner.id, &name).await?.ok_or_else(ApiError::not_found)?;
+    let server = db::servers::find(&mut tx, &owner.id, &name)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     drop(tx);
     if matches!(server.state, ServerState::Stopped | ServerState::Stopping) {
-        return Err(ApiError::bad_request(format!("The server {}/{} is not starting", server.user_name, server.name)));
+        return Err(ApiError::bad_request(format!(
+            "The server {}/{} is not starting",
+            server.user_name, server.name
+        )));
     }
     let settled = matches!(server.state, ServerState::Ready | ServerState::Failed);
     let watcher = Watcher {
@@ -69,7 +83,10 @@ async fn watch(State(hub): State<Hub>, caller: Caller, user: String, server: Str
         Some((Ok::<_, Infallible>(chunk), watcher))
     });
     Ok((
-        [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")],
+        [
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-cache"),
+        ],
         Body::from_stream(events),
     )
         .into_response())
@@ -100,7 +117,10 @@ impl Watcher {
                 Ok(_) => {}
                 Err(error) => {
                     // The stream ends; the browser connects again.
-                    tracing::warn!(error = format!("{error:#}"), "progress of a start could not be read");
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "progress of a start could not be read"
+                    );
                     return None;
                 }
             }
@@ -119,7 +139,9 @@ impl Watcher {
     async fn news(&mut self) -> anyhow::Result<String> {
         let mut tx = self.hub.db().read().await?;
         let now = db::servers::get(&mut tx, &self.server.id).await?;
-        let steps = db::servers::steps(&mut tx, &self.server.id, self.server.generation, self.after).await?;
+        let steps =
+            db::servers::steps(&mut tx, &self.server.id, self.server.generation, self.after)
+                .await?;
         drop(tx);
         let mut text = String::new();
         let Some(now) = now else {
@@ -129,7 +151,10 @@ impl Watcher {
         for step in &steps {
             self.after = step.seq;
             if step.progress < 100 {
-                event(&mut text, &json!({ "progress": step.progress, "message": step.message, "at": step.at }));
+                event(
+                    &mut text,
+                    &json!({ "progress": step.progress, "message": step.message, "at": step.at }),
+                );
             }
         }
         if now.generation != self.server.generation {
@@ -157,11 +182,17 @@ impl Watcher {
             }
             ServerState::Failed => {
                 self.done = true;
-                Ok(failed(&mut text, now.failure.as_deref().unwrap_or("no reason is known")))
+                Ok(failed(
+                    &mut text,
+                    now.failure.as_deref().unwrap_or("no reason is known"),
+                ))
             }
             ServerState::Stopped => {
                 self.done = true;
-                Ok(failed(&mut text, now.failure.as_deref().unwrap_or("the server was stopped")))
+                Ok(failed(
+                    &mut text,
+                    now.failure.as_deref().unwrap_or("the server was stopped"),
+                ))
             }
             ServerState::Queued | ServerState::Starting | ServerState::Stopping => Ok(text),
         }
@@ -175,6 +206,9 @@ fn event(text: &mut String, value: &Value) {
 }
 
 fn failed(text: &mut String, reason: &str) -> String {
-    event(text, &json!({ "progress": 100, "failed": true, "message": format!("Spawn failed: {reason}") }));
+    event(
+        text,
+        &json!({ "progress": 100, "failed": true, "message": format!("Spawn failed: {reason}") }),
+    );
     std::mem::take(text)
 }

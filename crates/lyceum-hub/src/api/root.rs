@@ -45,7 +45,9 @@ pub async fn health(State(hub): State<Hub>) -> Response {
 /// Prometheus' text form. Scope: `read:metrics`.
 pub async fn metrics(State(hub): State<Hub>, caller: Caller) -> ApiResult<Response> {
     caller.require(ScopeName::ReadMetrics, Target::Everything)?;
-    let text = hub.metrics_text().map_err(|error| ApiError::from(anyhow::Error::from(error)))?;
+    let text = hub
+        .metrics_text()
+        .map_err(|error| ApiError::from(anyhow::Error::from(error)))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

@@ -19,7 +19,12 @@ use crate::{Hub, db};
 /// How long a caller is kept waiting before it gets "accepted, under way".
 const WAIT: Duration = Duration::from_secs(10);
 
-pub async fn start_default(hub: State<Hub>, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult<Response> {
+pub async fn start_default(
+    hub: State<Hub>,
+    caller: Caller,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> ApiResult<Response> {
     start(hub, caller, user, String::new(), body).await
 }
 
@@ -32,7 +37,12 @@ pub async fn start_named(
     start(hub, caller, user, server, body).await
 }
 
-pub async fn stop_default(hub: State<Hub>, caller: Caller, Path(user): Path<String>, body: Bytes) -> ApiResult<Response> {
+pub async fn stop_default(
+    hub: State<Hub>,
+    caller: Caller,
+    Path(user): Path<String>,
+    body: Bytes,
+) -> ApiResult<Response> {
     stop(hub, caller, user, String::new(), body).await
 }
 
@@ -46,14 +56,21 @@ pub async fn stop_named(
 }
 
 /// Scope: `servers` (`start:servers`).
-async fn start(State(hub): State<Hub>, caller: Caller, user: String, server: String, body: Bytes) -> ApiResult<Response> {
+async fn start(
+    State(hub): State<Hub>,
+    caller: Caller,
+    user: String,
+    server: String,
+    body: Bytes,
+) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let Ok(owner) = person(&mut tx, &user).await else {
         caller.require(ScopeName::StartServers, Target::Everything)?;
         return Err(ApiError::not_found());
     };
     drop(tx);
-    let name = ServerName::parse(&server).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let name =
+        ServerName::parse(&server).map_err(|error| ApiError::bad_request(error.to_string()))?;
     caller.require(ScopeName::StartServers, Target::Server(&owner.name, &name))?;
     let options = match &body[..] {
         b"" => Value::Object(Default::default()),
@@ -61,7 +78,9 @@ async fn start(State(hub): State<Hub>, caller: Caller, user: String, server: Str
             .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?,
     };
     if !options.is_object() {
-        return Err(ApiError::bad_request("The options of a server are a JSON object"));
+        return Err(ApiError::bad_request(
+            "The options of a server are a JSON object",
+        ));
     }
     let server = match launching::start(&hub, &owner, &name, options).await? {
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
@@ -72,14 +91,26 @@ async fn start(State(hub): State<Hub>, caller: Caller, user: String, server: Str
         ServerState::Ready => Ok(StatusCode::CREATED.into_response()),
         ServerState::Failed | ServerState::Stopped => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("The server did not start: {}", server.failure.as_deref().unwrap_or("it was stopped meanwhile")),
+            format!(
+                "The server did not start: {}",
+                server
+                    .failure
+                    .as_deref()
+                    .unwrap_or("it was stopped meanwhile")
+            ),
         )),
         _ => Ok(StatusCode::ACCEPTED.into_response()),
     }
 }
 
 /// Scope: `delete:servers`.
-async fn stop(State(hub): State<Hub>, caller: Caller, user: String, server: String, body: Bytes) -> ApiResult<Response> {
+async fn stop(
+    State(hub): State<Hub>,
+    caller: Caller,
+    user: String,
+    server: String,
+    body: Bytes,
+) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let Ok(owner) = person(&mut tx, &user).await else {
         caller.require(ScopeName::DeleteServers, Target::Everything)?;
@@ -98,7 +129,9 @@ async fn stop(State(hub): State<Hub>, caller: Caller, user: String, server: Stri
             .unwrap_or(false),
     };
     if remove && name.is_default() {
-        return Err(ApiError::bad_request("The default server can be stopped, not removed"));
+        return Err(ApiError::bad_request(
+            "The default server can be stopped, not removed",
+        ));
     }
     let Some(server) = found else {
         if name.is_default() {

@@ -18,15 +18,25 @@ use crate::tokens::{NewToken, issue};
 use crate::{Hub, db, identify};
 
 /// Scope: `read:tokens!user=…`.
-pub async fn list_tokens(State(hub): State<Hub>, caller: Caller, Path(user): Path<String>) -> ApiResult<Json<Value>> {
+pub async fn list_tokens(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Path(user): Path<String>,
+) -> ApiResult<Json<Value>> {
     let mut tx = hub.db().read().await?;
     let owner = tokens_owner(&mut tx, &caller, ScopeName::ReadTokens, &user).await?;
     let tokens = db::tokens::of_user(&mut tx, &owner.id, hub.now().0).await?;
-    let (oauth, api): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| token.oauth_client.is_some());
+    let (oauth, api): (Vec<_>, Vec<_>) = tokens
+        .iter()
+        .partition(|token| token.oauth_client.is_some());
     let show = |list: Vec<&db::tokens::Token>| -> Vec<Value> {
-        list.into_iter().map(|token| model::token(token, &owner, None)).collect()
+        list.into_iter()
+            .map(|token| model::token(token, &owner, None))
+            .collect()
     };
-    Ok(Json(json!({ "api_tokens": show(api), "oauth_tokens": show(oauth) })))
+    Ok(Json(
+        json!({ "api_tokens": show(api), "oauth_tokens": show(oauth) }),
+    ))
 }
 
 /// Scope: `read:tokens!user=…`.
@@ -37,7 +47,9 @@ pub async fn get_token(
 ) -> ApiResult<Json<Value>> {
     let mut tx = hub.db().read().await?;
     let owner = tokens_owner(&mut tx, &caller, ScopeName::ReadTokens, &user).await?;
-    let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0).await?.ok_or_else(ApiError::not_found)?;
+    let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     Ok(Json(model::token(&token, &owner, None)))
 }
 
@@ -49,7 +61,9 @@ pub async fn delete_token(
 ) -> ApiResult<StatusCode> {
     let mut tx = hub.db().write().await?;
     let owner = tokens_owner(&mut tx, &caller, ScopeName::Tokens, &user).await?;
-    let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0).await?.ok_or_else(ApiError::not_found)?;
+    let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     db::tokens::delete(&mut tx, &token).await?;
     tx.commit().await?;
     hub.links().revoke(Revoked::Subject(owner.name.to_string()));
@@ -94,13 +108,17 @@ pub async fn create_token(
     let holder = match (&caller, &wish.auth) {
         (Some(caller), _) => caller.name.clone(),
         (None, Some(auth)) => {
-            let identity = crate::pages::login::check(&hub, &auth.username, &auth.password, &info).await.map_err(|_| nobody())?;
+            let identity = crate::pages::login::check(&hub, &auth.username, &auth.password, &info)
+                .await
+                .map_err(|_| nobody())?;
             identity.name
         }
         (None, None) => return Err(nobody()),
     };
     let mut tx = hub.db().write().await?;
-    let holder = db::users::find(&mut tx, &holder).await?.ok_or_else(nobody)?;
+    let holder = db::users::find(&mut tx, &holder)
+        .await?
+        .ok_or_else(nobody)?;
     let held = match &caller {
         Some(caller) => caller.scopes.clone(),
         None => identify::held_scopes(&holder),
@@ -109,47 +127,89 @@ pub async fn create_token(
         Some(name) => db::users::find(&mut tx, &name).await?,
         None => None,
     };
-    let Some(owner) = owner else { return Err(nobody()) };
-    if !held.allows(ScopeName::Tokens, Target::User(&owner.name), &NoGroups).is_yes() {
+    let Some(owner) = owner else {
+        return Err(nobody());
+    };
+    if !held
+        .allows(ScopeName::Tokens, Target::User(&owner.name), &NoGroups)
+        .is_yes()
+    {
         return Err(nobody());
     }
     if wish.roles.as_ref().is_some_and(|roles| !roles.is_empty()) && wish.scopes.is_some() {
-        return Err(ApiError::bad_request("Name either roles or scopes for the token, not both"));
+        return Err(ApiError::bad_request(
+            "Name either roles or scopes for the token, not both",
+        ));
     }
     let scopes = wanted_scopes(&wish)?;
     let asked: ScopeSet = scopes.iter().cloned().collect();
     let owner_is = Owner::user(owner.name.clone());
-    let beyond = identify::held_scopes(&owner).missing(&asked.resolve(&owner_is).expand(), &NoGroups);
-    let beyond: Vec<String> =
-        beyond.iter().filter(|scope| scope.name != ScopeName::Inherit).map(ToString::to_string).collect();
+    let beyond =
+        identify::held_scopes(&owner).missing(&asked.resolve(&owner_is).expand(), &NoGroups);
+    let beyond: Vec<String> = beyond
+        .iter()
+        .filter(|scope| scope.name != ScopeName::Inherit)
+        .map(ToString::to_string)
+        .collect();
     if !beyond.is_empty() {
-        return Err(ApiError::bad_request(format!("{} does not hold these scopes: {}", owner.name, beyond.join(", "))));
+        return Err(ApiError::bad_request(format!(
+            "{} does not hold these scopes: {}",
+            owner.name,
+            beyond.join(", ")
+        )));
     }
     let now = hub.now();
     let expires_at = match wish.expires_in {
         None | Some(0) => None,
-        Some(seconds) if seconds < 0 => return Err(ApiError::bad_request("expires_in: give seconds, more than 0")),
+        Some(seconds) if seconds < 0 => {
+            return Err(ApiError::bad_request(
+                "expires_in: give seconds, more than 0",
+            ));
+        }
         Some(seconds) => Some(now.plus(seconds.saturating_mul(1000)).0),
     };
-    let note: String = wish.note.unwrap_or_default().chars().filter(|c| !c.is_control()).take(1024).collect();
-    let note = if note.is_empty() { "Requested via api".to_owned() } else { note };
-    let new = NewToken { note, scopes: scopes.iter().map(ToString::to_string).collect(), expires_at, ..NewToken::default() };
+    let note: String = wish
+        .note
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(1024)
+        .collect();
+    let note = if note.is_empty() {
+        "Requested via api".to_owned()
+    } else {
+        note
+    };
+    let new = NewToken {
+        note,
+        scopes: scopes.iter().map(ToString::to_string).collect(),
+        expires_at,
+        ..NewToken::default()
+    };
     let (token, secret) = issue(&mut tx, &owner, new, now).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(model::token(&token, &owner, Some(&secret)))).into_response())
+    Ok((
+        StatusCode::CREATED,
+        Json(model::token(&token, &owner, Some(&secret))),
+    )
+        .into_response())
 }
 
 fn wanted_scopes(wish: &Wish) -> ApiResult<Vec<Scope>> {
     if let Some(scopes) = &wish.scopes {
         return scopes
             .iter()
-            .map(|text| Scope::parse(text).map_err(|error| ApiError::bad_request(error.to_string())))
+            .map(|text| {
+                Scope::parse(text).map_err(|error| ApiError::bad_request(error.to_string()))
+            })
             .collect();
     }
     for role in wish.roles.iter().flatten() {
         if role != "token" {
             let role: String = role.chars().take(60).collect();
-            return Err(ApiError::bad_request(format!("The role {role:?} can't be given to a token; name scopes instead")));
+            return Err(ApiError::bad_request(format!(
+                "The role {role:?} can't be given to a token; name scopes instead"
+            )));
         }
     }
     Ok(vec![Scope::all(ScopeName::Inherit)])

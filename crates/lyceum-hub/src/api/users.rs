@@ -17,11 +17,18 @@ use crate::{Hub, db};
 /// Who calls, and what she may do: the question every notebook server asks.
 pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
     let mut tx = hub.db().read().await?;
-    let user = db::users::get(&mut tx, &caller.user_id).await?.ok_or_else(ApiError::not_found)?;
+    let user = db::users::get(&mut tx, &caller.user_id)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     let full = caller.may(ScopeName::ReadUsers, Target::User(&user.name));
     let mut model = if full {
         let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        model::user(&user, &caller.groups, &servers, hub.settings().public_origin.as_deref())
+        model::user(
+            &user,
+            &caller.groups,
+            &servers,
+            hub.settings().public_origin.as_deref(),
+        )
     } else {
         model::identity(&user, &caller.groups)
     };
@@ -36,7 +43,11 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
 }
 
 /// One person. Scope: `read:users!user=…`.
-pub async fn get_user(State(hub): State<Hub>, caller: Caller, Path(name): Path<String>) -> ApiResult<Json<Value>> {
+pub async fn get_user(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> ApiResult<Json<Value>> {
     let mut tx = hub.db().read().await?;
     let Ok(user) = person(&mut tx, &name).await else {
         caller.require(ScopeName::ReadUsers, Target::Everything)?;
@@ -45,7 +56,12 @@ pub async fn get_user(State(hub): State<Hub>, caller: Caller, Path(name): Path<S
     caller.require(ScopeName::ReadUsers, Target::User(&user.name))?;
     let groups = db::groups::names_of(&mut tx, &user.id).await?;
     let servers = db::servers::of_user(&mut tx, &user.id).await?;
-    Ok(Json(model::user(&user, &groups, &servers, hub.settings().public_origin.as_deref())))
+    Ok(Json(model::user(
+        &user,
+        &groups,
+        &servers,
+        hub.settings().public_origin.as_deref(),
+    )))
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,8 +81,14 @@ pub async fn list_users(
     headers: HeaderMap,
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Response> {
-    let paged = header(&headers, "accept").is_some_and(|accept| accept.contains("application/jupyterhub-pagination+json"));
-    let limit = number("limit", query.limit.as_deref(), if paged { 50 } else { 200 })?.clamp(1, 200);
+    let paged = header(&headers, "accept")
+        .is_some_and(|accept| accept.contains("application/jupyterhub-pagination+json"));
+    let limit = number(
+        "limit",
+        query.limit.as_deref(),
+        if paged { 50 } else { 200 },
+    )?
+    .clamp(1, 200);
     let offset = number("offset", query.offset.as_deref(), 0)?.max(0);
     let sort = match query.sort.as_str() {
         "" | "id" => Sort::Created,
@@ -75,13 +97,20 @@ pub async fn list_users(
         "-name" => Sort::NameDown,
         "last_activity" => Sort::Activity,
         "-last_activity" => Sort::ActivityDown,
-        other => return Err(ApiError::bad_request(format!("sort: {other:?} is not one of id, name, last_activity"))),
+        other => {
+            return Err(ApiError::bad_request(format!(
+                "sort: {other:?} is not one of id, name, last_activity"
+            )));
+        }
     };
     let origin = hub.settings().public_origin.clone();
     let mut tx = hub.db().read().await?;
     let (users, total) = if caller.may(ScopeName::ListUsers, Target::Everything) {
         let total = db::users::count(&mut tx, &query.name_filter).await?;
-        (db::users::list(&mut tx, &query.name_filter, sort, offset, limit).await?, total)
+        (
+            db::users::list(&mut tx, &query.name_filter, sort, offset, limit).await?,
+            total,
+        )
     } else {
         // A filtered scope sees those it names, which are few.
         let mut own = Vec::new();
@@ -111,7 +140,8 @@ pub async fn list_users(
         return Ok(Json(Value::Array(items)).into_response());
     }
     let next = (offset + limit < total).then(|| {
-        let filter: String = url::form_urlencoded::byte_serialize(query.name_filter.as_bytes()).collect();
+        let filter: String =
+            url::form_urlencoded::byte_serialize(query.name_filter.as_bytes()).collect();
         let url = format!(
             "{}/hub/api/users?offset={}&limit={limit}&name_filter={filter}&sort={}",
             origin.unwrap_or_default(),
@@ -130,8 +160,8 @@ pub async fn list_users(
 fn number(name: &str, text: Option<&str>, default: i64) -> ApiResult<i64> {
     match text {
         None | Some("") => Ok(default),
-        Some(text) => {
-            text.parse().map_err(|_| ApiError::bad_request(format!("{name}: {text:?} is not a whole number")))
-        }
+        Some(text) => text
+            .parse()
+            .map_err(|_| ApiError::bad_request(format!("{name}: {text:?} is not a whole number"))),
     }
 }

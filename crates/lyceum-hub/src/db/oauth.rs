@@ -15,7 +15,8 @@ pub struct Code {
 }
 
 pub async fn insert(tx: &mut Tx, code: &Code) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO oauth_codes (hash, client_id, user_id, session_id, redirect_uri, scopes, challenge, expires_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
     )
@@ -29,16 +30,19 @@ pub async fn insert(tx: &mut Tx, code: &Code) -> sqlx::Result<()> {
     .bind(code.expires_at)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 /// Takes a code out: whoever asks second, at the same moment too, gets nothing.
 pub async fn take(tx: &mut Tx, hash: &str) -> sqlx::Result<Option<Code>> {
-    on!(tx, |c| sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_as(
         "DELETE FROM oauth_codes WHERE hash = $1 \
          RETURNING hash, client_id, user_id, session_id, redirect_uri, scopes, challenge, expires_at"
     )
     .bind(hash)
     .fetch_optional(c)
-    .await)
+    .await
+    })
 }

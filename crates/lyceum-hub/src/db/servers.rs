@@ -49,30 +49,41 @@ macro_rules! select {
 }
 
 pub async fn find(tx: &mut Tx, user_id: &str, name: &ServerName) -> sqlx::Result<Option<Server>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE s.user_id = $1 AND s.name = $2"))
-        .bind(user_id)
-        .bind(name.as_str())
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE s.user_id = $1 AND s.name = $2"
+    ))
+    .bind(user_id)
+    .bind(name.as_str())
+    .fetch_optional(c)
+    .await)
+}
+
+pub async fn get(tx: &mut Tx, id: &str) -> sqlx::Result<Option<Server>> {
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.id = $1"))
+        .bind(id)
         .fetch_optional(c)
         .await)
 }
 
-pub async fn get(tx: &mut Tx, id: &str) -> sqlx::Result<Option<Server>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE s.id = $1")).bind(id).fetch_optional(c).await)
-}
-
 pub async fn by_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<Option<Server>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE s.client_id = $1")).bind(client_id).fetch_optional(c).await)
-}
-
-pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE s.user_id = $1 ORDER BY s.name LIMIT 200"))
-        .bind(user_id)
-        .fetch_all(c)
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.client_id = $1"))
+        .bind(client_id)
+        .fetch_optional(c)
         .await)
 }
 
+pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE s.user_id = $1 ORDER BY s.name LIMIT 200"
+    ))
+    .bind(user_id)
+    .fetch_all(c)
+    .await)
+}
+
 pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO servers (id, user_id, name, key, client_id, display_name, state, generation, user_options, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)"
     )
@@ -87,12 +98,20 @@ pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<()> {
     .bind(server.created_at)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 /// A person wants it: stopped or failed → queued, as a new generation.
-pub async fn request_start(tx: &mut Tx, id: &str, spec: &str, options: &str, now: i64) -> sqlx::Result<Option<i64>> {
-    let row: Option<(i64,)> = on!(tx, |c| sqlx::query_as(
+pub async fn request_start(
+    tx: &mut Tx,
+    id: &str,
+    spec: &str,
+    options: &str,
+    now: i64,
+) -> sqlx::Result<Option<i64>> {
+    let row: Option<(i64,)> = on!(tx, |c| {
+        sqlx::query_as(
         "UPDATE servers SET state = 'queued', generation = generation + 1, spec = $2, user_options = $3, address = NULL, \
          failure = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
          lease_owner = NULL, lease_until = NULL \
@@ -103,7 +122,8 @@ pub async fn request_start(tx: &mut Tx, id: &str, spec: &str, options: &str, now
     .bind(options)
     .bind(now)
     .fetch_optional(c)
-    .await)?;
+    .await
+    })?;
     Ok(row.map(|(generation,)| generation))
 }
 
@@ -123,19 +143,22 @@ pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool>
 
 /// Rows that want work and that nobody holds.
 pub async fn due(tx: &mut Tx, now: i64, limit: i64) -> sqlx::Result<Vec<Server>> {
-    on!(tx, |c| sqlx::query_as(select!(
+    on!(tx, |c| {
+        sqlx::query_as(select!(
         "WHERE s.state IN ('queued', 'starting', 'stopping') AND (s.lease_until IS NULL OR s.lease_until < $1) \
          ORDER BY CASE s.state WHEN 'stopping' THEN 0 WHEN 'starting' THEN 1 ELSE 2 END, s.requested_at, s.id LIMIT $2"
     ))
     .bind(now)
     .bind(limit)
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 /// Takes a row's lease, if nobody has it.
 pub async fn claim(tx: &mut Tx, id: &str, owner: &str, now: i64, until: i64) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
+    changed(on!(tx, |c| {
+        sqlx::query(
         "UPDATE servers SET lease_owner = $2, lease_until = $4 \
          WHERE id = $1 AND (lease_until IS NULL OR lease_until < $3) AND state IN ('queued', 'starting', 'ready', 'stopping')"
     )
@@ -145,47 +168,56 @@ pub async fn claim(tx: &mut Tx, id: &str, owner: &str, now: i64, until: i64) -> 
     .bind(until)
     .execute(c)
     .await
-    .map(|done| done.rows_affected())))
+    .map(|done| done.rows_affected())
+    }))
 }
 
 /// Keeps all leases of a replica that lives.
 pub async fn renew_all(tx: &mut Tx, owner: &str, until: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("UPDATE servers SET lease_until = $2 WHERE lease_owner = $1")
-        .bind(owner)
-        .bind(until)
-        .execute(c)
-        .await
-        .map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "UPDATE servers SET lease_until = $2 WHERE lease_owner = $1"
+    )
+    .bind(owner)
+    .bind(until)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 /// Servers that this replica is starting and that somebody has asked to stop.
 pub async fn unwanted(tx: &mut Tx, owner: &str) -> sqlx::Result<Vec<String>> {
-    let rows: Vec<(String,)> = on!(tx, |c| sqlx::query_as(
+    let rows: Vec<(String,)> = on!(tx, |c| {
+        sqlx::query_as(
         "SELECT id FROM servers WHERE state = 'starting' AND stop_requested_at IS NOT NULL AND lease_owner = $1"
     )
     .bind(owner)
     .fetch_all(c)
-    .await)?;
+    .await
+    })?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 pub async fn release(tx: &mut Tx, id: &str, owner: &str) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
+    changed(on!(tx, |c| {
+        sqlx::query(
         "UPDATE servers SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
     )
     .bind(id)
     .bind(owner)
     .execute(c)
     .await
-    .map(|done| done.rows_affected())))
+    .map(|done| done.rows_affected())
+    }))
 }
 
 /// For the only replica of an embedded database: nobody else can hold a lease.
 pub async fn release_all(tx: &mut Tx) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("UPDATE servers SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL")
-        .execute(c)
-        .await
-        .map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "UPDATE servers SET lease_owner = NULL, lease_until = NULL WHERE lease_owner IS NOT NULL"
+    )
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 /// What the holder of the lease may write. `from` guards against a row that has moved on.
@@ -203,17 +235,20 @@ pub async fn set_starting(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx:
 }
 
 pub async fn set_address(tx: &mut Tx, id: &str, owner: &str, address: &str) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query("UPDATE servers SET address = $3 WHERE id = $1 AND lease_owner = $2")
-        .bind(id)
-        .bind(owner)
-        .bind(address)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected())))
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET address = $3 WHERE id = $1 AND lease_owner = $2"
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(address)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
 }
 
 pub async fn set_ready(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
+    changed(on!(tx, |c| {
+        sqlx::query(
         "UPDATE servers SET state = 'ready', ready_at = $3, last_activity_at = $3, lease_owner = NULL, lease_until = NULL \
          WHERE id = $1 AND lease_owner = $2 AND state = 'starting' AND stop_requested_at IS NULL"
     )
@@ -222,12 +257,19 @@ pub async fn set_ready(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx::Re
     .bind(now)
     .execute(c)
     .await
-    .map(|done| done.rows_affected())))
+    .map(|done| done.rows_affected())
+    }))
 }
 
 /// A failure's reason goes with it, so that it survives a crash in the middle of the stop.
-pub async fn set_stopping(tx: &mut Tx, id: &str, owner: &str, failure: Option<&str>) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
+pub async fn set_stopping(
+    tx: &mut Tx,
+    id: &str,
+    owner: &str,
+    failure: Option<&str>,
+) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| {
+        sqlx::query(
         "UPDATE servers SET state = 'stopping', failure = COALESCE($3, failure) WHERE id = $1 AND lease_owner = $2"
     )
         .bind(id)
@@ -235,7 +277,8 @@ pub async fn set_stopping(tx: &mut Tx, id: &str, owner: &str, failure: Option<&s
         .bind(failure)
         .execute(c)
         .await
-        .map(|done| done.rows_affected())))
+        .map(|done| done.rows_affected())
+    }))
 }
 
 /// Nothing of it is left at the spawner. `failure` is kept for the owner to read.
@@ -247,7 +290,8 @@ pub async fn set_ended(
     failure: Option<&str>,
     now: i64,
 ) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
+    changed(on!(tx, |c| {
+        sqlx::query(
         "UPDATE servers SET state = $3, failure = $4, address = NULL, stopped_at = $5, stop_requested_at = NULL, \
          lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
     )
@@ -258,11 +302,15 @@ pub async fn set_ended(
     .bind(now)
     .execute(c)
     .await
-    .map(|done| done.rows_affected())))
+    .map(|done| done.rows_affected())
+    }))
 }
 
 pub async fn in_state(tx: &mut Tx, state: State) -> sqlx::Result<Vec<Server>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE s.state = $1")).bind(state.as_str()).fetch_all(c).await)
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.state = $1"))
+        .bind(state.as_str())
+        .fetch_all(c)
+        .await)
 }
 
 /// What the proxy must know: every server that answers.
@@ -277,54 +325,67 @@ pub async fn routes(tx: &mut Tx) -> sqlx::Result<Vec<(String, String, String, St
 
 /// Keys of everything that may exist at the spawner.
 pub async fn active_keys(tx: &mut Tx) -> sqlx::Result<Vec<String>> {
-    let rows: Vec<(String,)> =
-        on!(tx, |c| sqlx::query_as("SELECT key FROM servers WHERE state NOT IN ('stopped', 'failed')")
-            .fetch_all(c)
-            .await)?;
+    let rows: Vec<(String,)> = on!(tx, |c| sqlx::query_as(
+        "SELECT key FROM servers WHERE state NOT IN ('stopped', 'failed')"
+    )
+    .fetch_all(c)
+    .await)?;
     Ok(rows.into_iter().map(|(key,)| key).collect())
 }
 
 /// How many servers are in each state.
 pub async fn counts(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64)>> {
-    on!(tx, |c| sqlx::query_as("SELECT state, COUNT(*) FROM servers GROUP BY state ORDER BY state").fetch_all(c).await)
-}
-
-/// Servers for the admin page: those that are not at rest first, then the last failures.
-pub async fn for_admin(tx: &mut Tx, limit: i64) -> sqlx::Result<Vec<Server>> {
-    on!(tx, |c| sqlx::query_as(select!(
-        "WHERE s.state <> 'stopped' ORDER BY CASE s.state WHEN 'failed' THEN 1 ELSE 0 END, s.requested_at DESC LIMIT $1"
-    ))
-    .bind(limit)
-    .fetch_all(c)
-    .await)
-}
-
-/// Which of these people have a server that is not at rest.
-pub async fn busy_users(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64)>> {
     on!(tx, |c| sqlx::query_as(
-        "SELECT user_id, COUNT(*) FROM servers WHERE state NOT IN ('stopped', 'failed') GROUP BY user_id"
+        "SELECT state, COUNT(*) FROM servers GROUP BY state ORDER BY state"
     )
     .fetch_all(c)
     .await)
 }
 
+/// Servers for the admin page: those that are not at rest first, then the last failures.
+pub async fn for_admin(tx: &mut Tx, limit: i64) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| {
+        sqlx::query_as(select!(
+        "WHERE s.state <> 'stopped' ORDER BY CASE s.state WHEN 'failed' THEN 1 ELSE 0 END, s.requested_at DESC LIMIT $1"
+    ))
+    .bind(limit)
+    .fetch_all(c)
+    .await
+    })
+}
+
+/// Which of these people have a server that is not at rest.
+pub async fn busy_users(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64)>> {
+    on!(tx, |c| {
+        sqlx::query_as(
+        "SELECT user_id, COUNT(*) FROM servers WHERE state NOT IN ('stopped', 'failed') GROUP BY user_id"
+    )
+    .fetch_all(c)
+    .await
+    })
+}
+
 pub async fn touch(tx: &mut Tx, id: &str, at: Millis) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "UPDATE servers SET last_activity_at = $2 WHERE id = $1 AND (last_activity_at IS NULL OR last_activity_at < $2)"
     )
     .bind(id)
     .bind(at.0)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub async fn delete(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query("DELETE FROM servers WHERE id = $1 AND state IN ('stopped', 'failed')")
-        .bind(id)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected())))
+    changed(on!(tx, |c| sqlx::query(
+        "DELETE FROM servers WHERE id = $1 AND state IN ('stopped', 'failed')"
+    )
+    .bind(id)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -347,7 +408,8 @@ pub async fn add_step(
     message: &str,
 ) -> sqlx::Result<()> {
     let message: String = message.chars().take(500).collect();
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO server_steps (server_id, generation, seq, at, progress, message) \
          SELECT $1, $2, COALESCE(MAX(seq), 0) + 1, $3, $4, $5 FROM server_steps WHERE server_id = $1 AND generation = $2 \
          HAVING COALESCE(MAX(seq), 0) < $6"
@@ -360,28 +422,33 @@ pub async fn add_step(
     .bind(STEPS_MAX)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub async fn steps(tx: &mut Tx, id: &str, generation: i64, after: i64) -> sqlx::Result<Vec<Step>> {
-    on!(tx, |c| sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_as(
         "SELECT seq, at, progress, message FROM server_steps WHERE server_id = $1 AND generation = $2 AND seq > $3 ORDER BY seq"
     )
     .bind(id)
     .bind(generation)
     .bind(after)
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 /// Earlier generations' steps are of no use once a new start is asked for.
 pub async fn forget_steps(tx: &mut Tx, id: &str, before_generation: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("DELETE FROM server_steps WHERE server_id = $1 AND generation < $2")
-        .bind(id)
-        .bind(before_generation)
-        .execute(c)
-        .await
-        .map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM server_steps WHERE server_id = $1 AND generation < $2"
+    )
+    .bind(id)
+    .bind(before_generation)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 fn changed(rows: sqlx::Result<u64>) -> sqlx::Result<bool> {

@@ -25,7 +25,8 @@ macro_rules! select {
 }
 
 pub async fn insert(tx: &mut Tx, session: &Session) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO sessions (id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
     )
@@ -40,55 +41,78 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> sqlx::Result<()> {
     .bind(&session.agent)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub async fn by_cookie(tx: &mut Tx, cookie_hash: &str, now: i64) -> sqlx::Result<Option<Session>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE cookie_hash = $1 AND expires_at > $2"))
-        .bind(cookie_hash)
-        .bind(now)
-        .fetch_optional(c)
-        .await)
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE cookie_hash = $1 AND expires_at > $2"
+    ))
+    .bind(cookie_hash)
+    .bind(now)
+    .fetch_optional(c)
+    .await)
 }
 
 pub async fn by_access(tx: &mut Tx, access_hash: &str, now: i64) -> sqlx::Result<Option<Session>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE access_hash = $1 AND expires_at > $2"))
-        .bind(access_hash)
-        .bind(now)
-        .fetch_optional(c)
-        .await)
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE access_hash = $1 AND expires_at > $2"
+    ))
+    .bind(access_hash)
+    .bind(now)
+    .fetch_optional(c)
+    .await)
 }
 
 pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<Session>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC LIMIT 200"))
-        .bind(user_id)
-        .bind(now)
-        .fetch_all(c)
-        .await)
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC LIMIT 200"
+    ))
+    .bind(user_id)
+    .bind(now)
+    .fetch_all(c)
+    .await)
 }
 
 pub async fn seen(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("UPDATE sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2")
-        .bind(id)
-        .bind(now)
-        .execute(c)
-        .await
-        .map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "UPDATE sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2"
+    )
+    .bind(id)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 /// Ends a session of this person and everything that was made through it. Tells whether it was there.
 pub async fn end(tx: &mut Tx, id: &str, user_id: &str) -> sqlx::Result<bool> {
-    let gone = on!(tx, |c| sqlx::query("DELETE FROM sessions WHERE id = $1 AND user_id = $2")
-        .bind(id)
-        .bind(user_id)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let gone = on!(tx, |c| sqlx::query(
+        "DELETE FROM sessions WHERE id = $1 AND user_id = $2"
+    )
+    .bind(id)
+    .bind(user_id)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected()))?;
     if gone == 0 {
         return Ok(false);
     }
-    on!(tx, |c| sqlx::query("DELETE FROM tokens WHERE session_id = $1").bind(id).execute(c).await.map(|_| ()))?;
-    on!(tx, |c| sqlx::query("DELETE FROM oauth_codes WHERE session_id = $1").bind(id).execute(c).await.map(|_| ()))?;
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM tokens WHERE session_id = $1"
+    )
+    .bind(id)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM oauth_codes WHERE session_id = $1"
+    )
+    .bind(id)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
     Ok(true)
 }
 
@@ -102,6 +126,18 @@ pub async fn prune(tx: &mut Tx, now: i64) -> sqlx::Result<()> {
     .execute(c)
     .await
     .map(|_| ()))?;
-    on!(tx, |c| sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(now).execute(c).await.map(|_| ()))?;
-    on!(tx, |c| sqlx::query("DELETE FROM oauth_codes WHERE expires_at <= $1").bind(now).execute(c).await.map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM sessions WHERE expires_at <= $1"
+    )
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM oauth_codes WHERE expires_at <= $1"
+    )
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }

@@ -29,7 +29,8 @@ macro_rules! select {
 }
 
 pub async fn insert(tx: &mut Tx, token: &Token) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO tokens (id, hash, user_id, note, scopes, created_at, expires_at, session_id, oauth_client, server_id) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
     )
@@ -45,15 +46,18 @@ pub async fn insert(tx: &mut Tx, token: &Token) -> sqlx::Result<()> {
     .bind(&token.server_id)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub async fn by_hash(tx: &mut Tx, hash: &str, now: i64) -> sqlx::Result<Option<Token>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)"))
-        .bind(hash)
-        .bind(now)
-        .fetch_optional(c)
-        .await)
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)"
+    ))
+    .bind(hash)
+    .bind(now)
+    .fetch_optional(c)
+    .await)
 }
 
 pub async fn find(tx: &mut Tx, user_id: &str, id: &str, now: i64) -> sqlx::Result<Option<Token>> {
@@ -68,65 +72,86 @@ pub async fn find(tx: &mut Tx, user_id: &str, id: &str, now: i64) -> sqlx::Resul
 }
 
 pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<Token>> {
-    on!(tx, |c| sqlx::query_as(select!(
+    on!(tx, |c| {
+        sqlx::query_as(select!(
         "WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC LIMIT 1000"
     ))
     .bind(user_id)
     .bind(now)
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 /// Takes a token back. One from an OAuth client takes all of this person's tokens for that client
 /// with it, since a client that holds one gets the next without asking.
 pub async fn delete(tx: &mut Tx, token: &Token) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("DELETE FROM tokens WHERE id = $1").bind(&token.id).execute(c).await.map(|_| ()))?;
+    on!(tx, |c| sqlx::query("DELETE FROM tokens WHERE id = $1")
+        .bind(&token.id)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
     if let Some(client) = &token.oauth_client {
-        on!(tx, |c| sqlx::query("DELETE FROM tokens WHERE user_id = $1 AND oauth_client = $2")
-            .bind(&token.user_id)
-            .bind(client)
-            .execute(c)
-            .await
-            .map(|_| ()))?;
+        on!(tx, |c| sqlx::query(
+            "DELETE FROM tokens WHERE user_id = $1 AND oauth_client = $2"
+        )
+        .bind(&token.user_id)
+        .bind(client)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
     }
     Ok(())
 }
 
 /// A stopped server's own token, and what people's browsers held through it.
 pub async fn delete_of_server(tx: &mut Tx, server_id: &str, client_id: &str) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("DELETE FROM tokens WHERE server_id = $1 OR oauth_client = $2")
-        .bind(server_id)
-        .bind(client_id)
-        .execute(c)
-        .await
-        .map(|_| ()))?;
-    on!(tx, |c| sqlx::query("DELETE FROM oauth_codes WHERE client_id = $1")
-        .bind(client_id)
-        .execute(c)
-        .await
-        .map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM tokens WHERE server_id = $1 OR oauth_client = $2"
+    )
+    .bind(server_id)
+    .bind(client_id)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM oauth_codes WHERE client_id = $1"
+    )
+    .bind(client_id)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 pub async fn used(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "UPDATE tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)"
     )
     .bind(id)
     .bind(now)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 /// Whether this person has let this client in before, with at least these scopes, and that still holds.
-pub async fn granted(tx: &mut Tx, user_id: &str, client_id: &str, now: i64) -> sqlx::Result<Vec<String>> {
-    let rows: Vec<(String,)> = on!(tx, |c| sqlx::query_as(
+pub async fn granted(
+    tx: &mut Tx,
+    user_id: &str,
+    client_id: &str,
+    now: i64,
+) -> sqlx::Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(tx, |c| {
+        sqlx::query_as(
         "SELECT scopes FROM tokens WHERE user_id = $1 AND oauth_client = $2 AND (expires_at IS NULL OR expires_at > $3) LIMIT 100"
     )
     .bind(user_id)
     .bind(client_id)
     .bind(now)
     .fetch_all(c)
-    .await)?;
+    .await
+    })?;
     Ok(rows.into_iter().map(|(scopes,)| scopes).collect())
 }

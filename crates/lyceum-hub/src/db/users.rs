@@ -17,7 +17,8 @@ pub struct User {
     pub blocked_at: Option<i64>,
 }
 
-const COLUMNS: &str = "id, name, display_name, admin, home, created_at, last_activity_at, blocked_at";
+const COLUMNS: &str =
+    "id, name, display_name, admin, home, created_at, last_activity_at, blocked_at";
 
 macro_rules! select {
     ($rest:literal) => {
@@ -29,15 +30,22 @@ macro_rules! select {
 }
 
 pub async fn find(tx: &mut Tx, name: &UserName) -> sqlx::Result<Option<User>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE name = $1")).bind(name.as_str()).fetch_optional(c).await)
+    on!(tx, |c| sqlx::query_as(select!("WHERE name = $1"))
+        .bind(name.as_str())
+        .fetch_optional(c)
+        .await)
 }
 
 pub async fn get(tx: &mut Tx, id: &str) -> sqlx::Result<Option<User>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE id = $1")).bind(id).fetch_optional(c).await)
+    on!(tx, |c| sqlx::query_as(select!("WHERE id = $1"))
+        .bind(id)
+        .fetch_optional(c)
+        .await)
 }
 
 pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO users (id, name, display_name, admin, home, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
     )
     .bind(&user.id)
@@ -48,37 +56,44 @@ pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<()> {
     .bind(user.created_at)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub async fn set_admin(tx: &mut Tx, id: &str, admin: bool) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("UPDATE users SET admin = $2 WHERE id = $1")
-        .bind(id)
-        .bind(admin)
-        .execute(c)
-        .await
-        .map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "UPDATE users SET admin = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(admin)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 pub async fn set_display_name(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("UPDATE users SET display_name = $2 WHERE id = $1")
-        .bind(id)
-        .bind(name)
-        .execute(c)
-        .await
-        .map(|_| ()))
+    on!(tx, |c| sqlx::query(
+        "UPDATE users SET display_name = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(name)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 /// Moves the last activity forward, never back.
 pub async fn touch(tx: &mut Tx, id: &str, at: Millis) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "UPDATE users SET last_activity_at = $2 WHERE id = $1 AND (last_activity_at IS NULL OR last_activity_at < $2)"
     )
     .bind(id)
     .bind(at.0)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 /// How a list of people is ordered.
@@ -107,7 +122,13 @@ impl Sort {
 }
 
 /// One page of people whose name holds `filter`.
-pub async fn list(tx: &mut Tx, filter: &str, sort: Sort, offset: i64, limit: i64) -> sqlx::Result<Vec<User>> {
+pub async fn list(
+    tx: &mut Tx,
+    filter: &str,
+    sort: Sort,
+    offset: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<User>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM users WHERE name LIKE $1 ESCAPE '!' ORDER BY {} LIMIT $2 OFFSET $3",
         sort.sql()
@@ -121,24 +142,31 @@ pub async fn list(tx: &mut Tx, filter: &str, sort: Sort, offset: i64, limit: i64
 }
 
 pub async fn count(tx: &mut Tx, filter: &str) -> sqlx::Result<i64> {
-    let (count,): (i64,) = on!(tx, |c| sqlx::query_as("SELECT COUNT(*) FROM users WHERE name LIKE $1 ESCAPE '!'")
-        .bind(contains(filter))
-        .fetch_one(c)
-        .await)?;
+    let (count,): (i64,) = on!(tx, |c| sqlx::query_as(
+        "SELECT COUNT(*) FROM users WHERE name LIKE $1 ESCAPE '!'"
+    )
+    .bind(contains(filter))
+    .fetch_one(c)
+    .await)?;
     Ok(count)
 }
 
 /// Whether there is an administrator who may still come in.
 pub async fn any_admin(tx: &mut Tx) -> sqlx::Result<bool> {
-    let found: Option<(String,)> =
-        on!(tx, |c| sqlx::query_as("SELECT id FROM users WHERE admin AND blocked_at IS NULL LIMIT 1")
-            .fetch_optional(c)
-            .await)?;
+    let found: Option<(String,)> = on!(tx, |c| sqlx::query_as(
+        "SELECT id FROM users WHERE admin AND blocked_at IS NULL LIMIT 1"
+    )
+    .fetch_optional(c)
+    .await)?;
     Ok(found.is_some())
 }
 
 pub async fn admins(tx: &mut Tx) -> sqlx::Result<Vec<User>> {
-    on!(tx, |c| sqlx::query_as(select!("WHERE admin ORDER BY name LIMIT 1000")).fetch_all(c).await)
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE admin ORDER BY name LIMIT 1000"
+    ))
+    .fetch_all(c)
+    .await)
 }
 
 /// A LIKE pattern for "holds this text", with the wildcards of the text itself made harmless.

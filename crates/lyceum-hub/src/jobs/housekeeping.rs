@@ -19,7 +19,10 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
             _ = tick.tick() => {}
         }
         if let Err(error) = once(&hub).await {
-            tracing::warn!(error = format!("{error:#}"), "could not clear away what has expired");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "could not clear away what has expired"
+            );
         }
     }
 }

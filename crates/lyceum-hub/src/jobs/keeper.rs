@@ -63,13 +63,22 @@ enum End {
 impl Keeper {
     pub fn new(hub: Hub, shutdown: CancellationToken) -> Self {
         let slots = Arc::new(Semaphore::new(hub.settings().starting_at_once));
-        Self { hub, tasks: TaskTracker::new(), shutdown, slots, working: Arc::default() }
+        Self {
+            hub,
+            tasks: TaskTracker::new(),
+            shutdown,
+            slots,
+            working: Arc::default(),
+        }
     }
 
     /// Runs until shutdown; then hands its rows back and returns.
     pub async fn run(self) {
         if let Err(error) = self.take_over().await {
-            tracing::error!(error = format!("{error:#}"), "looking for servers that still run");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "looking for servers that still run"
+            );
         }
         let mut wake = self.hub.db().wake_ups();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -94,7 +103,10 @@ impl Keeper {
                 },
             };
             if let Err(error) = outcome {
-                tracing::warn!(error = format!("{error:#}"), "the keeper could not look after servers; it tries again");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "the keeper could not look after servers; it tries again"
+                );
             }
         }
         self.tasks.close();
@@ -112,7 +124,10 @@ impl Keeper {
         // Listed before the rows are read, so a server that starts meanwhile is never an orphan.
         let running = self.hub.spawner().list().await?;
         let mut tx = self.hub.db().read().await?;
-        let known: HashSet<String> = db::servers::active_keys(&mut tx).await?.into_iter().collect();
+        let known: HashSet<String> = db::servers::active_keys(&mut tx)
+            .await?
+            .into_iter()
+            .collect();
         drop(tx);
         for key in running {
             if known.contains(key.as_str()) {
@@ -157,13 +172,20 @@ impl Keeper {
             };
             let mut tx = self.hub.db().write().await?;
             let until = now.plus(LEASE_MS).0;
-            let mine = db::servers::claim(&mut tx, &server.id, self.hub.replica(), now.0, until).await?;
+            let mine =
+                db::servers::claim(&mut tx, &server.id, self.hub.replica(), now.0, until).await?;
             let server = db::servers::get(&mut tx, &server.id).await?;
             tx.commit().await?;
-            let (true, Some(server)) = (mine, server) else { continue };
+            let (true, Some(server)) = (mine, server) else {
+                continue;
+            };
             let stop = CancellationToken::new();
             self.working().insert(server.id.clone(), stop.clone());
-            let (hub, working, shutdown) = (self.hub.clone(), self.working.clone(), self.shutdown.clone());
+            let (hub, working, shutdown) = (
+                self.hub.clone(),
+                self.working.clone(),
+                self.shutdown.clone(),
+            );
             self.tasks.spawn(async move {
                 let _slot = slot;
                 let id = server.id.clone();
@@ -199,7 +221,9 @@ impl Keeper {
         let ready = db::servers::in_state(&mut tx, State::Ready).await?;
         drop(tx);
         for server in ready {
-            let Some(key) = ServerKey::parse(&server.key) else { continue };
+            let Some(key) = ServerKey::parse(&server.key) else {
+                continue;
+            };
             let reason = match self.hub.spawner().poll(&key).await {
                 Ok(Status::Running { address }) => {
                     if server.address.as_deref() != Some(&address) {
@@ -224,7 +248,15 @@ impl Keeper {
     async fn moved(&self, server: &Server, address: &str) -> anyhow::Result<()> {
         let now = self.hub.now();
         let mut tx = self.hub.db().write().await?;
-        if db::servers::claim(&mut tx, &server.id, self.hub.replica(), now.0, now.plus(LEASE_MS).0).await? {
+        if db::servers::claim(
+            &mut tx,
+            &server.id,
+            self.hub.replica(),
+            now.0,
+            now.plus(LEASE_MS).0,
+        )
+        .await?
+        {
             db::servers::set_address(&mut tx, &server.id, self.hub.replica(), address).await?;
             db::servers::release(&mut tx, &server.id, self.hub.replica()).await?;
             publish(&mut tx, server, now).await?;
@@ -237,11 +269,29 @@ impl Keeper {
         let now = self.hub.now();
         let mut tx = self.hub.db().write().await?;
         let current = db::servers::get(&mut tx, &server.id).await?;
-        let same = current.is_some_and(|row| row.state == State::Ready && row.generation == server.generation);
-        if same && db::servers::claim(&mut tx, &server.id, self.hub.replica(), now.0, now.plus(LEASE_MS).0).await? {
+        let same = current
+            .is_some_and(|row| row.state == State::Ready && row.generation == server.generation);
+        if same
+            && db::servers::claim(
+                &mut tx,
+                &server.id,
+                self.hub.replica(),
+                now.0,
+                now.plus(LEASE_MS).0,
+            )
+            .await?
+        {
             tracing::info!(server = %server.key, reason, "a server ended by itself");
             db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
-            db::servers::set_ended(&mut tx, &server.id, self.hub.replica(), State::Stopped, Some(reason), now.0).await?;
+            db::servers::set_ended(
+                &mut tx,
+                &server.id,
+                self.hub.replica(),
+                State::Stopped,
+                Some(reason),
+                now.0,
+            )
+            .await?;
             publish(&mut tx, server, now).await?;
         }
         tx.commit().await?;
@@ -277,17 +327,15 @@ async fn tend(
         State::Queued | State::Starting if server.stop_requested_at.is_some() => {
             stop_server(hub, server, State::Stopped, None).await
         }
-        State::Queued | State::Starting => {
-            match start_server(hub, server, stop, shutdown).await? {
-                Outcome::Ready => Ok(End::Done),
-                Outcome::Unwanted => stop_server(hub, server, State::Stopped, None).await,
-                Outcome::Failed(reason) => {
-                    tracing::warn!(server = %server.key, reason, "a server did not start");
-                    stop_server(hub, server, State::Failed, Some(&reason)).await
-                }
-                Outcome::NotOurs | Outcome::HandedOver => Ok(End::Released),
+        State::Queued | State::Starting => match start_server(hub, server, stop, shutdown).await? {
+            Outcome::Ready => Ok(End::Done),
+            Outcome::Unwanted => stop_server(hub, server, State::Stopped, None).await,
+            Outcome::Failed(reason) => {
+                tracing::warn!(server = %server.key, reason, "a server did not start");
+                stop_server(hub, server, State::Failed, Some(&reason)).await
             }
-        }
+            Outcome::NotOurs | Outcome::HandedOver => Ok(End::Released),
+        },
         State::Ready | State::Stopped | State::Failed => Ok(End::Released),
     }
 }
@@ -323,18 +371,31 @@ async fn start_server(
     }
     let key = ServerKey::parse(&server.key).context("the key in the row is not one")?;
     let Some(spec) = server.spec.as_deref() else {
-        return Ok(Outcome::Failed("Nothing is known of what to start; start it again".into()));
+        return Ok(Outcome::Failed(
+            "Nothing is known of what to start; start it again".into(),
+        ));
     };
-    let spec: ServerSpec = serde_json::from_str(spec).context("reading the server's stored specification")?;
+    let spec: ServerSpec =
+        serde_json::from_str(spec).context("reading the server's stored specification")?;
     let address = match hub.spawner().poll(&key).await? {
         // A process of an earlier life of the hub; it holds the token that was made for it.
         Status::Running { address } => {
-            step(hub, server, 50, "The server was being started already; going on with it").await?;
+            step(
+                hub,
+                server,
+                50,
+                "The server was being started already; going on with it",
+            )
+            .await?;
             address
         }
         Status::Exited { .. } | Status::Gone => {
             let token = mint_token(hub, server).await?;
-            let order = StartOrder { key: key.clone(), spec, hub: hub_env(hub, server, token) };
+            let order = StartOrder {
+                key: key.clone(),
+                spec,
+                hub: hub_env(hub, server, token),
+            };
             match launch(hub, server, &order).await? {
                 Ok(address) => address,
                 Err(reason) => return Ok(Outcome::Failed(reason)),
@@ -344,7 +405,13 @@ async fn start_server(
     let mut tx = hub.db().write().await?;
     db::servers::set_address(&mut tx, &server.id, hub.replica(), &address).await?;
     tx.commit().await?;
-    step(hub, server, 60, "The server's process runs; waiting for it to answer").await?;
+    step(
+        hub,
+        server,
+        60,
+        "The server's process runs; waiting for it to answer",
+    )
+    .await?;
     let prefix = crate::servers::prefix(&server.user_name, &server.name);
     let limit = hub.settings().start_timeout;
     let waited = tokio::select! {
@@ -359,15 +426,31 @@ async fn start_server(
     let mut tx = hub.db().write().await?;
     let ready = db::servers::set_ready(&mut tx, &server.id, hub.replica(), now.0).await?;
     if ready {
-        db::servers::add_step(&mut tx, &server.id, server.generation, now.0, 100, "The server is ready").await?;
+        db::servers::add_step(
+            &mut tx,
+            &server.id,
+            server.generation,
+            now.0,
+            100,
+            "The server is ready",
+        )
+        .await?;
         publish(&mut tx, server, now).await?;
     }
     tx.commit().await?;
-    Ok(if ready { Outcome::Ready } else { Outcome::Unwanted })
+    Ok(if ready {
+        Outcome::Ready
+    } else {
+        Outcome::Unwanted
+    })
 }
 
 /// Asks the spawner and writes its steps down. The inner error is a reason for the person.
-async fn launch(hub: &Hub, server: &Server, order: &StartOrder) -> anyhow::Result<Result<String, String>> {
+async fn launch(
+    hub: &Hub,
+    server: &Server,
+    order: &StartOrder,
+) -> anyhow::Result<Result<String, String>> {
     step(hub, server, 10, "Preparing the server").await?;
     let (steps, mut said) = Steps::channel(64);
     let started = async {
@@ -388,12 +471,20 @@ async fn launch(hub: &Hub, server: &Server, order: &StartOrder) -> anyhow::Resul
     Ok(match started {
         Ok(Ok(started)) => Ok(started.address),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("The server's process did not come up within {} seconds", LAUNCH_LIMIT.as_secs())),
+        Err(_) => Err(format!(
+            "The server's process did not come up within {} seconds",
+            LAUNCH_LIMIT.as_secs()
+        )),
     })
 }
 
 /// Ends what there is of it, takes its tokens back, and says why.
-async fn stop_server(hub: &Hub, server: &Server, end: State, reason: Option<&str>) -> anyhow::Result<End> {
+async fn stop_server(
+    hub: &Hub,
+    server: &Server,
+    end: State,
+    reason: Option<&str>,
+) -> anyhow::Result<End> {
     let key = ServerKey::parse(&server.key).context("the key in the row is not one")?;
     let mut tx = hub.db().write().await?;
     if !db::servers::set_stopping(&mut tx, &server.id, hub.replica(), reason).await? {
@@ -406,7 +497,12 @@ async fn stop_server(hub: &Hub, server: &Server, end: State, reason: Option<&str
         .context("the server did not stop in time")?
         .context("stopping the server")?;
     let log = match reason {
-        Some(_) => hub.spawner().log_tail(&key, FAILURE_LINES).await.unwrap_or_default().join("\n"),
+        Some(_) => hub
+            .spawner()
+            .log_tail(&key, FAILURE_LINES)
+            .await
+            .unwrap_or_default()
+            .join("\n"),
         None => String::new(),
     };
     // A start that failed before a crash of the hub left its reason in the row.
@@ -442,7 +538,10 @@ async fn mint_token(hub: &Hub, server: &Server) -> anyhow::Result<String> {
             id: format!("a{}", new_id(now)),
             hash: tokens::hash(&secret),
             user_id: server.user_id.clone(),
-            note: format!("Server at {}", crate::servers::prefix(&server.user_name, &server.name)),
+            note: format!(
+                "Server at {}",
+                crate::servers::prefix(&server.user_name, &server.name)
+            ),
             scopes: serde_json::to_string(&scopes)?,
             created_at: now.0,
             last_used_at: None,
@@ -466,8 +565,16 @@ fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
         base_url: "/".into(),
         api_url: hub.settings().api_url.clone(),
         host: String::new(),
-        public_url: if origin.is_empty() { String::new() } else { format!("{origin}{prefix}") },
-        public_hub_url: if origin.is_empty() { String::new() } else { format!("{origin}/hub/") },
+        public_url: if origin.is_empty() {
+            String::new()
+        } else {
+            format!("{origin}{prefix}")
+        },
+        public_hub_url: if origin.is_empty() {
+            String::new()
+        } else {
+            format!("{origin}/hub/")
+        },
         prefix,
         client_id: server.client_id.clone(),
         api_token: lyceum_model::secret::Secret::new(token),
@@ -478,7 +585,15 @@ fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
 
 async fn step(hub: &Hub, server: &Server, progress: u8, message: &str) -> anyhow::Result<()> {
     let mut tx = hub.db().write().await?;
-    db::servers::add_step(&mut tx, &server.id, server.generation, hub.now().0, progress, message).await?;
+    db::servers::add_step(
+        &mut tx,
+        &server.id,
+        server.generation,
+        hub.now().0,
+        progress,
+        message,
+    )
+    .await?;
     events::announce(&mut tx, &step_topic(&server.id)).await?;
     tx.commit().await?;
     Ok(())
@@ -490,7 +605,11 @@ pub fn step_topic(server_id: &str) -> String {
 }
 
 /// Tells everybody that a server's row has changed.
-pub async fn publish(tx: &mut lyceum_store::Tx, server: &Server, now: Millis) -> anyhow::Result<()> {
+pub async fn publish(
+    tx: &mut lyceum_store::Tx,
+    server: &Server,
+    now: Millis,
+) -> anyhow::Result<()> {
     let body = serde_json::json!({ "user": server.user_name, "server": server.name });
     events::publish(tx, TOPIC, &server.id, &body, now).await?;
     events::announce(tx, &step_topic(&server.id)).await?;

@@ -56,10 +56,17 @@ pub async fn show(
     let mut tx = hub.db().read().await?;
     let users = db::users::list(&mut tx, &filter, sort, offset, limit).await?;
     let total = db::users::count(&mut tx, &filter).await?;
-    let everybody = if filter.is_empty() { total } else { db::users::count(&mut tx, "").await? };
+    let everybody = if filter.is_empty() {
+        total
+    } else {
+        db::users::count(&mut tx, "").await?
+    };
     let counts: HashMap<String, i64> = db::servers::counts(&mut tx).await?.into_iter().collect();
     let servers = db::servers::for_admin(&mut tx, PAGE).await?;
-    let busy: HashMap<String, i64> = db::servers::busy_users(&mut tx).await?.into_iter().collect();
+    let busy: HashMap<String, i64> = db::servers::busy_users(&mut tx)
+        .await?
+        .into_iter()
+        .collect();
     drop(tx);
     let count = |state: &str| number(counts.get(state).copied().unwrap_or(0));
     let settings = hub.settings();
@@ -70,7 +77,10 @@ pub async fn show(
             generation: config.generation,
             loaded_at: config.loaded_at,
             source: config.source.clone(),
-            problem: config.problem.clone().map(|(at, text)| ConfigProblem { at, text }),
+            problem: config
+                .problem
+                .clone()
+                .map(|(at, text)| ConfigProblem { at, text }),
         },
         counts: Counts {
             people: number(everybody),
@@ -79,7 +89,11 @@ pub async fn show(
             waiting: count("queued"),
             failed: count("failed"),
         },
-        servers_total: counts.iter().filter(|(state, _)| *state != "stopped").map(|(_, n)| number(*n)).sum(),
+        servers_total: counts
+            .iter()
+            .filter(|(state, _)| *state != "stopped")
+            .map(|(_, n)| number(*n))
+            .sum(),
         servers: servers
             .iter()
             .map(|server| super::home::card(&server.user_name, &server.name, Some(server)))
@@ -99,7 +113,11 @@ pub async fn show(
             offset: number(offset),
             limit: number(limit),
             query: filter,
-            sort: if query.sort.is_empty() { "name".into() } else { query.sort.chars().take(20).collect() },
+            sort: if query.sort.is_empty() {
+                "name".into()
+            } else {
+                query.sort.chars().take(20).collect()
+            },
         },
     };
     html(&hub, &headers, StatusCode::OK, "admin.html", &context)

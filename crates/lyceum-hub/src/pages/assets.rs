@@ -13,7 +13,14 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 pub async fn get(State(hub): State<Hub>, Path(path): Path<String>) -> ApiResult<Response> {
     if path == "theme.css" {
         let css = hub.settings().theme.css().to_owned();
-        return Ok(([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, FOR_EVER)], css).into_response());
+        return Ok((
+            [
+                (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+                (header::CACHE_CONTROL, FOR_EVER),
+            ],
+            css,
+        )
+            .into_response());
     }
     serve(assets(&path))
 }
@@ -23,7 +30,15 @@ pub async fn favicon() -> ApiResult<Response> {
 }
 
 fn serve(asset: Option<Asset>) -> ApiResult<Response> {
-    let asset = asset.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "There is no such file"))?;
+    let asset =
+        asset.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "There is no such file"))?;
     let keep = asset.cache_control();
-    Ok(([(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, keep)], asset.bytes).into_response())
+    Ok((
+        [
+            (header::CONTENT_TYPE, asset.content_type),
+            (header::CACHE_CONTROL, keep),
+        ],
+        asset.bytes,
+    )
+        .into_response())
 }

@@ -4,7 +4,9 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use lyceum_model::name::{ServerName, UserName};
-use lyceum_web::page::contexts::{AddServer, CourseRow, HomePage, NextThing, ServerRow, ServerState as Shown};
+use lyceum_web::page::contexts::{
+    AddServer, CourseRow, HomePage, NextThing, ServerRow, ServerState as Shown,
+};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiResult, Caller};
 
@@ -49,12 +51,18 @@ pub async fn page(
     let rows = db::servers::of_user(&mut tx, &caller.user_id).await?;
     drop(tx);
     let default = ServerName::default();
-    let mut servers = vec![card(&caller.name, &default, rows.iter().find(|server| server.name.is_default()))];
+    let mut servers = vec![card(
+        &caller.name,
+        &default,
+        rows.iter().find(|server| server.name.is_default()),
+    )];
     let named = rows.iter().filter(|server| !server.name.is_default());
     servers.extend(named.map(|server| card(&server.user_name, &server.name, Some(server))));
     let limit = hub.settings().named_servers;
     let courses = hub.shelf().courses_of(&caller.name, &caller.groups).await?;
-    let (name, error) = refused.map_or((String::new(), None), |refused| (refused.name, Some(refused.error)));
+    let (name, error) = refused.map_or((String::new(), None), |refused| {
+        (refused.name, Some(refused.error))
+    });
     let context = HomePage {
         page: frame(hub, Some(caller), info),
         next: NextThing::of(&servers),
@@ -67,12 +75,22 @@ pub async fn page(
         servers,
         courses: courses
             .into_iter()
-            .map(|course| CourseRow { title: course.title, term: course.term, roles: course.roles, url: None })
+            .map(|course| CourseRow {
+                title: course.title,
+                term: course.term,
+                roles: course.roles,
+                url: None,
+            })
             .collect(),
     };
     let mut response = html(hub, headers, status, "home.html", &context)?;
     if let lyceum_web::Credential::Session { binding, .. } = &caller.credential {
-        set_xsrf(hub, &mut response, lyceum_web::xsrf::Binding::Session(binding), super::secure(hub, info));
+        set_xsrf(
+            hub,
+            &mut response,
+            lyceum_web::xsrf::Binding::Session(binding),
+            super::secure(hub, info),
+        );
     }
     Ok(response)
 }
@@ -80,7 +98,11 @@ pub async fn page(
 /// How one server is shown; without a row it is one that has never run.
 pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>) -> ServerRow {
     let path = encode(user.as_str());
-    let tail = if name.is_default() { path } else { format!("{path}/{name}") };
+    let tail = if name.is_default() {
+        path
+    } else {
+        format!("{path}/{name}")
+    };
     let state = server.map_or(ServerState::Stopped, |server| server.state);
     ServerRow {
         user: user.to_string(),
@@ -104,7 +126,9 @@ pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>) -> Serv
         last_activity: server.and_then(|server| server.last_activity_at),
         url: prefix(user, name),
         progress_url: format!("/hub/spawn-pending/{tail}"),
-        log_url: server.filter(|server| server.generation > 0).map(|_| format!("/hub/logs/{tail}")),
+        log_url: server
+            .filter(|server| server.generation > 0)
+            .map(|_| format!("/hub/logs/{tail}")),
         removable: !name.is_default() && !state.is_active(),
     }
 }

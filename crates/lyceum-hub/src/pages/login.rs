@@ -41,7 +41,16 @@ pub async fn show(
     if let Some(caller) = &caller {
         return Ok(redirect(&target(&hub, caller, &query.next, &info).await?));
     }
-    form(&hub, &headers, &info, StatusCode::OK, &query.next, "", None, None)
+    form(
+        &hub,
+        &headers,
+        &info,
+        StatusCode::OK,
+        &query.next,
+        "",
+        None,
+        None,
+    )
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,12 +76,28 @@ pub async fn sign_in(
 ) -> ApiResult<Response> {
     // With a session the middleware has checked; without one the form is bound to this browser, so
     // that nobody can be signed in as somebody else by a foreign page.
-    let cross_site = header_text(&headers, "sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
-    if caller.is_none() && (cross_site || !hub.xsrf().accepts(Binding::Anonymous(&info), &given.xsrf)) {
+    let cross_site = header_text(&headers, "sec-fetch-site")
+        .is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    if caller.is_none()
+        && (cross_site || !hub.xsrf().accepts(Binding::Anonymous(&info), &given.xsrf))
+    {
         let status = StatusCode::FORBIDDEN;
-        return form(&hub, &headers, &info, status, &given.next, &given.username, Some(LoginError::Expired), None);
+        return form(
+            &hub,
+            &headers,
+            &info,
+            status,
+            &given.next,
+            &given.username,
+            Some(LoginError::Expired),
+            None,
+        );
     }
-    let next = if given.next.is_empty() { query.next } else { given.next };
+    let next = if given.next.is_empty() {
+        query.next
+    } else {
+        given.next
+    };
     let identity = match check(&hub, &given.username, &given.password, &info).await {
         Ok(identity) => identity,
         Err(refused) => {
@@ -80,14 +105,31 @@ pub async fn sign_in(
             let (status, error, wait) = match refused {
                 Refused::Credentials => (StatusCode::FORBIDDEN, Some(LoginError::Refused), None),
                 Refused::NotAdmitted => (StatusCode::FORBIDDEN, Some(LoginError::Excluded), None),
-                Refused::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, None, Some(u64::from(retry_after))),
+                Refused::TooMany { retry_after } => (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    None,
+                    Some(u64::from(retry_after)),
+                ),
                 Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, None, Some(BUSY_SECONDS)),
                 Refused::Internal(error) => {
                     tracing::error!(error = format!("{error:#}"), "sign-in is out of order");
-                    (StatusCode::SERVICE_UNAVAILABLE, Some(LoginError::Unavailable), None)
+                    (
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        Some(LoginError::Unavailable),
+                        None,
+                    )
                 }
             };
-            return form(&hub, &headers, &info, status, &next, &given.username, error, wait);
+            return form(
+                &hub,
+                &headers,
+                &info,
+                status,
+                &next,
+                &given.username,
+                error,
+                wait,
+            );
         }
     };
     hub.metrics().sign_in("success");
@@ -96,7 +138,13 @@ pub async fn sign_in(
     let mut tx = hub.db().write().await?;
     let user = users::admit(&mut tx, &identity, now).await?;
     // Whoever signs in gets a new session; the one before it ends, so none can be planted.
-    if let Some(Caller { credential: Credential::Session { id, .. }, user_id, name, .. }) = &caller {
+    if let Some(Caller {
+        credential: Credential::Session { id, .. },
+        user_id,
+        name,
+        ..
+    }) = &caller
+    {
         db::sessions::end(&mut tx, id, user_id).await?;
         hub.links().revoke(Revoked::Subject(name.to_string()));
     }
@@ -118,7 +166,10 @@ pub async fn sign_in(
         user_id: user.id.clone(),
         name: user.name.clone(),
         admin: user.admin,
-        credential: Credential::Session { id: session.id.clone(), binding: session.cookie_hash.clone() },
+        credential: Credential::Session {
+            id: session.id.clone(),
+            binding: session.cookie_hash.clone(),
+        },
         scopes: crate::identify::held_scopes(&user),
         groups: Vec::new(),
     };
@@ -126,19 +177,55 @@ pub async fn sign_in(
     let secure = super::secure(&hub, &info);
     let age = Some(SESSION_DAYS * 24 * 3600);
     for cookie in [
-        Cookie { name: cookie::LOGIN, value: &cookie_secret, path: "/hub/", http_only: true, secure, max_age: age },
-        Cookie { name: cookie::SESSION_ID, value: &session.id, path: "/", http_only: true, secure, max_age: age },
-        Cookie { name: cookie::ACCESS, value: &access_secret, path: "/", http_only: true, secure, max_age: age },
+        Cookie {
+            name: cookie::LOGIN,
+            value: &cookie_secret,
+            path: "/hub/",
+            http_only: true,
+            secure,
+            max_age: age,
+        },
+        Cookie {
+            name: cookie::SESSION_ID,
+            value: &session.id,
+            path: "/",
+            http_only: true,
+            secure,
+            max_age: age,
+        },
+        Cookie {
+            name: cookie::ACCESS,
+            value: &access_secret,
+            path: "/",
+            http_only: true,
+            secure,
+            max_age: age,
+        },
     ] {
-        response.headers_mut().append(header::SET_COOKIE, cookie.header());
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, cookie.header());
     }
-    super::set_xsrf(&hub, &mut response, Binding::Session(&session.cookie_hash), secure);
+    super::set_xsrf(
+        &hub,
+        &mut response,
+        Binding::Session(&session.cookie_hash),
+        secure,
+    );
     Ok(response)
 }
 
 /// Asks the sign-in methods and the lists.
-pub async fn check(hub: &Hub, username: &str, password: &str, info: &RequestInfo) -> Result<Identity, Refused> {
-    let identity = hub.sign_in().sign_in(username, Secret::new(password), info.address).await?;
+pub async fn check(
+    hub: &Hub,
+    username: &str,
+    password: &str,
+    info: &RequestInfo,
+) -> Result<Identity, Refused> {
+    let identity = hub
+        .sign_in()
+        .sign_in(username, Secret::new(password), info.address)
+        .await?;
     let blocked = async {
         let mut tx = hub.db().read().await?;
         db::users::find(&mut tx, &identity.name).await
@@ -165,7 +252,10 @@ async fn target(hub: &Hub, caller: &Caller, next: &str, info: &RequestInfo) -> A
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one thing the form shows")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing the form shows"
+)]
 fn form(
     hub: &Hub,
     headers: &HeaderMap,
@@ -177,7 +267,11 @@ fn form(
     wait_seconds: Option<u64>,
 ) -> ApiResult<Response> {
     let next = local_target(next, &info.host).unwrap_or_default();
-    let username: String = username.chars().filter(|c| !c.is_control()).take(128).collect();
+    let username: String = username
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(128)
+        .collect();
     let page = LoginPage {
         page: frame(hub, None, info),
         methods: Vec::new(),
@@ -190,9 +284,16 @@ fn form(
     };
     let mut response = html(hub, headers, status, "login.html", &page)?;
     if let Some(seconds) = wait_seconds {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
-    super::set_xsrf(hub, &mut response, Binding::Anonymous(info), super::secure(hub, info));
+    super::set_xsrf(
+        hub,
+        &mut response,
+        Binding::Anonymous(info),
+        super::secure(hub, info),
+    );
     Ok(response)
 }
 
@@ -202,7 +303,13 @@ pub async fn sign_out(
     caller: Option<Caller>,
     Extension(info): Extension<RequestInfo>,
 ) -> ApiResult<Response> {
-    if let Some(Caller { credential: Credential::Session { id, .. }, user_id, name, .. }) = &caller {
+    if let Some(Caller {
+        credential: Credential::Session { id, .. },
+        user_id,
+        name,
+        ..
+    }) = &caller
+    {
         let mut tx = hub.db().write().await?;
         db::sessions::end(&mut tx, id, user_id).await?;
         tx.commit().await?;
@@ -211,10 +318,15 @@ pub async fn sign_out(
     }
     let mut response = redirect("/hub/login");
     let secure = super::secure(&hub, &info);
-    for (name, path) in
-        [(cookie::LOGIN, "/hub/"), (cookie::SESSION_ID, "/"), (cookie::ACCESS, "/"), (cookie::XSRF, "/hub/")]
-    {
-        response.headers_mut().append(header::SET_COOKIE, Cookie::expire(name, path, secure));
+    for (name, path) in [
+        (cookie::LOGIN, "/hub/"),
+        (cookie::SESSION_ID, "/"),
+        (cookie::ACCESS, "/"),
+        (cookie::XSRF, "/hub/"),
+    ] {
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, Cookie::expire(name, path, secure));
     }
     Ok(response)
 }
@@ -229,7 +341,9 @@ pub async fn sign_out_link(
 ) -> ApiResult<Response> {
     let site = header_text(&headers, "sec-fetch-site");
     if caller.is_some() && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return Err(ApiError::forbidden("Log out with the button on the home page"));
+        return Err(ApiError::forbidden(
+            "Log out with the button on the home page",
+        ));
     }
     sign_out(hub, caller, info).await
 }

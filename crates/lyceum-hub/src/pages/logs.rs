@@ -57,10 +57,16 @@ async fn show(
     if !caller.may(ScopeName::Servers, Target::Server(&owner.name, &name)) {
         return Err(ApiError::not_found());
     }
-    let row = db::servers::find(&mut tx, &owner.id, &name).await?.ok_or_else(ApiError::not_found)?;
+    let row = db::servers::find(&mut tx, &owner.id, &name)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     drop(tx);
     let key = ServerKey::parse(&row.key).ok_or_else(ApiError::not_found)?;
-    let lines = hub.spawner().log_tail(&key, LINES).await.map_err(anyhow::Error::from)?;
+    let lines = hub
+        .spawner()
+        .log_tail(&key, LINES)
+        .await
+        .map_err(anyhow::Error::from)?;
     let page = LogsPage {
         page: frame(&hub, Some(&caller), &info),
         server: super::home::card(&owner.name, &name, Some(&row)),

@@ -98,7 +98,18 @@ async fn start_by_link(
         return Ok(redirect("/hub/home"));
     }
     let next = local_target(&query.next, &info.host);
-    start(Visit { hub, caller, info, headers, next }, user, server).await
+    start(
+        Visit {
+            hub,
+            caller,
+            info,
+            headers,
+            next,
+        },
+        user,
+        server,
+    )
+    .await
 }
 
 /// What the forms about servers post.
@@ -121,8 +132,23 @@ pub async fn start_form(
     Form(form): Form<ServerForm>,
 ) -> ApiResult<Response> {
     let next = local_target(&form.next, &info.host);
-    let user = if form.user.is_empty() { caller.name.to_string() } else { form.user };
-    start(Visit { hub, caller, info, headers, next }, user, form.server).await
+    let user = if form.user.is_empty() {
+        caller.name.to_string()
+    } else {
+        form.user
+    };
+    start(
+        Visit {
+            hub,
+            caller,
+            info,
+            headers,
+            next,
+        },
+        user,
+        form.server,
+    )
+    .await
 }
 
 /// `POST /hub/servers/add`: a new named server, which starts at once.
@@ -136,20 +162,59 @@ pub async fn add_form(
     let user = caller.name.to_string();
     let server = form.server.trim().to_owned();
     if server.is_empty() {
-        let refused = home::AddRefused { name: server, error: "Give the new server a name".into() };
-        return home::page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, Some(refused)).await;
+        let refused = home::AddRefused {
+            name: server,
+            error: "Give the new server a name".into(),
+        };
+        return home::page(
+            &hub,
+            &caller,
+            &headers,
+            &info,
+            StatusCode::BAD_REQUEST,
+            Some(refused),
+        )
+        .await;
     }
-    start(Visit { hub, caller, info, headers, next: None }, user, server).await
+    start(
+        Visit {
+            hub,
+            caller,
+            info,
+            headers,
+            next: None,
+        },
+        user,
+        server,
+    )
+    .await
 }
 
 async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response> {
-    let Visit { hub, caller, info, headers, next } = visit;
+    let Visit {
+        hub,
+        caller,
+        info,
+        headers,
+        next,
+    } = visit;
     let owner = owner(&hub, &user).await?;
     let name = match ServerName::parse(&server) {
         Ok(name) => name,
         Err(error) => {
-            let refused = home::AddRefused { name: server, error: error.to_string() };
-            return home::page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, Some(refused)).await;
+            let refused = home::AddRefused {
+                name: server,
+                error: error.to_string(),
+            };
+            return home::page(
+                &hub,
+                &caller,
+                &headers,
+                &info,
+                StatusCode::BAD_REQUEST,
+                Some(refused),
+            )
+            .await;
         }
     };
     if !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
@@ -158,9 +223,22 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
     let pending = pending_url(&owner.name, &name, next.as_deref());
     match launching::start(&hub, &owner, &name, serde_json::json!({})).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&pending)),
-        Err(error @ (WishError::TooMany(_) | WishError::NotAllowed(_) | WishError::BadOptions(_))) => {
-            let refused = home::AddRefused { name: server, error: error.to_string() };
-            home::page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, Some(refused)).await
+        Err(
+            error @ (WishError::TooMany(_) | WishError::NotAllowed(_) | WishError::BadOptions(_)),
+        ) => {
+            let refused = home::AddRefused {
+                name: server,
+                error: error.to_string(),
+            };
+            home::page(
+                &hub,
+                &caller,
+                &headers,
+                &info,
+                StatusCode::BAD_REQUEST,
+                Some(refused),
+            )
+            .await
         }
         Err(error) => Err(error.into()),
     }
@@ -189,29 +267,46 @@ pub async fn remove_form(
 ) -> ApiResult<Response> {
     let row = wanted(&hub, &caller, &form).await?;
     if row.name.is_default() {
-        return Err(ApiError::bad_request("The default server can be stopped, not removed"));
+        return Err(ApiError::bad_request(
+            "The default server can be stopped, not removed",
+        ));
     }
     let mut tx = hub.db().write().await?;
     let removed = db::servers::delete(&mut tx, &row.id).await?;
     tx.commit().await?;
     if !removed {
-        return Err(ApiError::bad_request("The server still runs; stop it first"));
+        return Err(ApiError::bad_request(
+            "The server still runs; stop it first",
+        ));
     }
     if let Some(key) = ServerKey::parse(&row.key) {
-        hub.spawner().forget(&key).await.map_err(anyhow::Error::from)?;
+        hub.spawner()
+            .forget(&key)
+            .await
+            .map_err(anyhow::Error::from)?;
     }
     Ok(redirect(&back(&form, &info)))
 }
 
 /// The server a form names, if its sender may end it.
 async fn wanted(hub: &Hub, caller: &Caller, form: &ServerForm) -> ApiResult<Server> {
-    let owner = owner(hub, if form.user.is_empty() { caller.name.as_str() } else { &form.user }).await?;
+    let owner = owner(
+        hub,
+        if form.user.is_empty() {
+            caller.name.as_str()
+        } else {
+            &form.user
+        },
+    )
+    .await?;
     let name = ServerName::parse(&form.server).map_err(|_| ApiError::not_found())?;
     if !caller.may(ScopeName::DeleteServers, Target::Server(&owner.name, &name)) {
         return Err(ApiError::not_found());
     }
     let mut tx = hub.db().read().await?;
-    db::servers::find(&mut tx, &owner.id, &name).await?.ok_or_else(ApiError::not_found)
+    db::servers::find(&mut tx, &owner.id, &name)
+        .await?
+        .ok_or_else(ApiError::not_found)
 }
 
 fn back(form: &ServerForm, info: &RequestInfo) -> String {
@@ -264,21 +359,32 @@ async fn pending(
         return Err(ApiError::not_found());
     }
     let mut tx = hub.db().read().await?;
-    let Some(row) = db::servers::find(&mut tx, &owner.id, &name).await? else { return Ok(redirect("/hub/home")) };
+    let Some(row) = db::servers::find(&mut tx, &owner.id, &name).await? else {
+        return Ok(redirect("/hub/home"));
+    };
     let steps = db::servers::steps(&mut tx, &row.id, row.generation, 0).await?;
     drop(tx);
     let own = prefix(&owner.name, &name);
-    let url = local_target(&query.next, &info.host).filter(|next| next.starts_with(&own)).unwrap_or(own);
+    let url = local_target(&query.next, &info.host)
+        .filter(|next| next.starts_with(&own))
+        .unwrap_or(own);
     match row.state {
         ServerState::Ready => {
             crate::proxy::refresh(&hub).await?;
             return Ok(redirect(&url));
         }
         ServerState::Stopped => return Ok(redirect("/hub/home")),
-        ServerState::Queued | ServerState::Starting | ServerState::Stopping | ServerState::Failed => {}
+        ServerState::Queued
+        | ServerState::Starting
+        | ServerState::Stopping
+        | ServerState::Failed => {}
     }
     let failed = row.state == ServerState::Failed;
-    let status = if failed { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+    let status = if failed {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        StatusCode::OK
+    };
     if row.state == ServerState::Stopping {
         let page = StoppingPage {
             page: frame(&hub, Some(&caller), &info),
@@ -290,11 +396,16 @@ async fn pending(
     let started_at = row.requested_at.unwrap_or(row.created_at);
     let context = ProgressPage {
         server: home::card(&owner.name, &name, Some(&row)),
-        percent: steps.last().map_or(0, |step| u64::try_from(step.progress).unwrap_or(0)),
+        percent: steps
+            .last()
+            .map_or(0, |step| u64::try_from(step.progress).unwrap_or(0)),
         steps: steps
             .into_iter()
             .filter(|step| step.progress < 100)
-            .map(|step| Step { at: step.at, message: step.message })
+            .map(|step| Step {
+                at: step.at,
+                message: step.message,
+            })
             .collect(),
         started_at,
         elapsed: hub.now().0.saturating_sub(started_at) / 1000,
@@ -305,18 +416,29 @@ async fn pending(
         page,
         url,
         failure: failed.then(|| Failure {
-            reason: row.failure.clone().unwrap_or_else(|| "No reason is known.".into()),
+            reason: row
+                .failure
+                .clone()
+                .unwrap_or_else(|| "No reason is known.".into()),
             remedy: None,
             code: Some(info.id.clone()),
         }),
-        log: if failed { log(&hub, &row).await } else { Vec::new() },
+        log: if failed {
+            log(&hub, &row).await
+        } else {
+            Vec::new()
+        },
     };
     html(&hub, &headers, status, "progress.html", &context)
 }
 
 async fn log(hub: &Hub, row: &Server) -> Vec<String> {
     match ServerKey::parse(&row.key) {
-        Some(key) => hub.spawner().log_tail(&key, FAILURE_LINES).await.unwrap_or_default(),
+        Some(key) => hub
+            .spawner()
+            .log_tail(&key, FAILURE_LINES)
+            .await
+            .unwrap_or_default(),
         None => Vec::new(),
     }
 }
@@ -329,7 +451,11 @@ async fn owner(hub: &Hub, user: &str) -> ApiResult<User> {
 /// The progress page of a server, which leads on to `next`.
 pub fn pending_url(user: &UserName, server: &ServerName, next: Option<&str>) -> String {
     let user = encode(user.as_str());
-    let tail = if server.is_default() { user } else { format!("{user}/{server}") };
+    let tail = if server.is_default() {
+        user
+    } else {
+        format!("{user}/{server}")
+    };
     let next = next
         .map(|next| url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>())
         .map(|next| format!("?next={next}"))

@@ -4,7 +4,9 @@ use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use lyceum_proxy::Revoked;
-use lyceum_web::page::contexts::{NewToken as ShownToken, SessionRow, TokenForm, TokenPage, TokenRow};
+use lyceum_web::page::contexts::{
+    NewToken as ShownToken, SessionRow, TokenForm, TokenPage, TokenRow,
+};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
@@ -21,7 +23,18 @@ pub async fn show(
     uri: Uri,
 ) -> ApiResult<Response> {
     match signed_in(caller, &uri) {
-        Ok(caller) => page(&hub, &caller, &headers, &info, StatusCode::OK, None, TokenForm::default()).await,
+        Ok(caller) => {
+            page(
+                &hub,
+                &caller,
+                &headers,
+                &info,
+                StatusCode::OK,
+                None,
+                TokenForm::default(),
+            )
+            .await
+        }
         Err(response) => Ok(*response),
     }
 }
@@ -91,9 +104,16 @@ pub async fn create(
     Form(given): Form<NewForm>,
 ) -> ApiResult<Response> {
     if !caller.is_session() {
-        return Err(ApiError::forbidden("This page is for browsers; use the API with a token"));
+        return Err(ApiError::forbidden(
+            "This page is for browsers; use the API with a token",
+        ));
     }
-    let note: String = given.note.chars().filter(|c| !c.is_control()).take(200).collect();
+    let note: String = given
+        .note
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(200)
+        .collect();
     let now = hub.now();
     let expires_at = match given.expires_in.trim() {
         "" => None,
@@ -101,23 +121,55 @@ pub async fn create(
             Ok(seconds) if seconds > 0 => Some(now.plus(seconds.saturating_mul(1000)).0),
             _ => {
                 let error = Some("The life of a token is a number of seconds, more than 0".into());
-                let form = TokenForm { note, error, max_lifetime: None };
-                return page(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST, None, form).await;
+                let form = TokenForm {
+                    note,
+                    error,
+                    max_lifetime: None,
+                };
+                return page(
+                    &hub,
+                    &caller,
+                    &headers,
+                    &info,
+                    StatusCode::BAD_REQUEST,
+                    None,
+                    form,
+                )
+                .await;
             }
         },
     };
     let mut tx = hub.db().write().await?;
-    let user = db::users::get(&mut tx, &caller.user_id).await?.ok_or_else(ApiError::not_found)?;
+    let user = db::users::get(&mut tx, &caller.user_id)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     let new = NewToken {
-        note: if note.is_empty() { "Requested on the token page".into() } else { note.clone() },
+        note: if note.is_empty() {
+            "Requested on the token page".into()
+        } else {
+            note.clone()
+        },
         scopes: vec!["inherit".into()],
         expires_at,
         ..NewToken::default()
     };
     let (_, secret) = issue(&mut tx, &user, new, now).await?;
     tx.commit().await?;
-    let shown = ShownToken { token: secret, note, expires: expires_at };
-    page(&hub, &caller, &headers, &info, StatusCode::OK, Some(shown), TokenForm::default()).await
+    let shown = ShownToken {
+        token: secret,
+        note,
+        expires: expires_at,
+    };
+    page(
+        &hub,
+        &caller,
+        &headers,
+        &info,
+        StatusCode::OK,
+        Some(shown),
+        TokenForm::default(),
+    )
+    .await
 }
 
 #[derive(Debug, Deserialize)]
@@ -126,26 +178,38 @@ pub struct IdForm {
     id: String,
 }
 
-pub async fn revoke(State(hub): State<Hub>, caller: Caller, Form(form): Form<IdForm>) -> ApiResult<Response> {
+pub async fn revoke(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Form(form): Form<IdForm>,
+) -> ApiResult<Response> {
     if !caller.is_session() {
-        return Err(ApiError::forbidden("This page is for browsers; use the API with a token"));
+        return Err(ApiError::forbidden(
+            "This page is for browsers; use the API with a token",
+        ));
     }
     let mut tx = hub.db().write().await?;
     if let Some(token) = db::tokens::find(&mut tx, &caller.user_id, &form.id, hub.now().0).await? {
         db::tokens::delete(&mut tx, &token).await?;
     }
     tx.commit().await?;
-    hub.links().revoke(Revoked::Subject(caller.name.to_string()));
+    hub.links()
+        .revoke(Revoked::Subject(caller.name.to_string()));
     Ok(redirect("/hub/token"))
 }
 
-pub async fn end_session(State(hub): State<Hub>, caller: Caller, Form(form): Form<IdForm>) -> ApiResult<Response> {
+pub async fn end_session(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Form(form): Form<IdForm>,
+) -> ApiResult<Response> {
     if !caller.is_session() {
         return Err(ApiError::forbidden("This page is for browsers"));
     }
     let mut tx = hub.db().write().await?;
     db::sessions::end(&mut tx, &form.id, &caller.user_id).await?;
     tx.commit().await?;
-    hub.links().revoke(Revoked::Subject(caller.name.to_string()));
+    hub.links()
+        .revoke(Revoked::Subject(caller.name.to_string()));
     Ok(redirect("/hub/token"))
 }

@@ -27,14 +27,23 @@ pub struct RedirectsQuery {
 }
 
 /// `GET /hub/user-redirect/P`: the same page in the visitor's own server.
-pub async fn user_redirect(caller: Option<Caller>, uri: Uri, Path(path): Path<String>) -> ApiResult<Response> {
+pub async fn user_redirect(
+    caller: Option<Caller>,
+    uri: Uri,
+    Path(path): Path<String>,
+) -> ApiResult<Response> {
     let caller = match super::signed_in(caller, &uri) {
         Ok(caller) => caller,
         Err(response) => return Ok(*response),
     };
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let query = uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
     let user = encode(caller.name.as_str());
-    let next: String = url::form_urlencoded::byte_serialize(format!("/user/{user}/{path}{query}").as_bytes()).collect();
+    let next: String =
+        url::form_urlencoded::byte_serialize(format!("/user/{user}/{path}{query}").as_bytes())
+            .collect();
     Ok(redirect(&format!("/hub/spawn/{user}?next={next}")))
 }
 
@@ -47,7 +56,9 @@ pub async fn not_running(
     Path(path): Path<String>,
     Query(query): Query<RedirectsQuery>,
 ) -> ApiResult<Response> {
-    let here = uri.path_and_query().map_or("/hub/home", |path| path.as_str());
+    let here = uri
+        .path_and_query()
+        .map_or("/hub/home", |path| path.as_str());
     let Some(caller) = caller else {
         if is_program(&headers, &path) {
             return Err(ApiError::forbidden("Missing or invalid credentials."));
@@ -71,26 +82,40 @@ pub async fn not_running(
             Ok(redirect(&with_rounds(&wanted, rounds + 1)))
         }
         _ if is_program(&headers, &path) => Ok(gone_answer(&owner, &name)),
-        ServerState::Queued | ServerState::Starting | ServerState::Stopping | ServerState::Failed => {
-            Ok(redirect(&pending_url(&owner, &name, Some(&wanted))))
-        }
+        ServerState::Queued
+        | ServerState::Starting
+        | ServerState::Stopping
+        | ServerState::Failed => Ok(redirect(&pending_url(&owner, &name, Some(&wanted)))),
         ServerState::Stopped => {
             let next: String = url::form_urlencoded::byte_serialize(here.as_bytes()).collect();
             let tail = prefix(&owner, &name);
-            let start_url = format!("/hub/spawn/{}?next={next}", tail.trim_start_matches("/user/").trim_end_matches('/'));
+            let start_url = format!(
+                "/hub/spawn/{}?next={next}",
+                tail.trim_start_matches("/user/").trim_end_matches('/')
+            );
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner, &name));
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
                 server: home::card(&owner, &name, row.as_ref()),
                 start_url: may_start.then_some(start_url),
             };
-            html(&hub, &headers, StatusCode::FAILED_DEPENDENCY, "not_running.html", &page)
+            html(
+                &hub,
+                &headers,
+                StatusCode::FAILED_DEPENDENCY,
+                "not_running.html",
+                &page,
+            )
         }
     }
 }
 
 /// A write to a server that is not there: nothing is lost, the client keeps it and says so.
-pub async fn gone(State(hub): State<Hub>, caller: Caller, Path(path): Path<String>) -> ApiResult<Response> {
+pub async fn gone(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Path(path): Path<String>,
+) -> ApiResult<Response> {
     let (owner, name, _) = find(&hub, &caller, &path).await?;
     Ok(gone_answer(&owner, &name))
 }
@@ -98,21 +123,41 @@ pub async fn gone(State(hub): State<Hub>, caller: Caller, Path(path): Path<Strin
 fn gone_answer(owner: &UserName, name: &ServerName) -> Response {
     let own = prefix(owner, name);
     let tail = own.trim_start_matches("/user/").trim_end_matches('/');
-    let message = format!("The server is no longer running at {own}. Restart the server at /hub/spawn/{tail}");
-    let failure = Failure { status: StatusCode::FAILED_DEPENDENCY, message: message.clone() };
-    let mut response =
-        (StatusCode::FAILED_DEPENDENCY, Json(json!({ "status": 424, "message": message }))).into_response();
+    let message = format!(
+        "The server is no longer running at {own}. Restart the server at /hub/spawn/{tail}"
+    );
+    let failure = Failure {
+        status: StatusCode::FAILED_DEPENDENCY,
+        message: message.clone(),
+    };
+    let mut response = (
+        StatusCode::FAILED_DEPENDENCY,
+        Json(json!({ "status": 424, "message": message })),
+    )
+        .into_response();
     response.extensions_mut().insert(failure);
     response
 }
 
 /// Whose server a path is about: a named one when there is one of that name, else the default.
-async fn find(hub: &Hub, caller: &Caller, path: &str) -> ApiResult<(UserName, ServerName, Option<Server>)> {
+async fn find(
+    hub: &Hub,
+    caller: &Caller,
+    path: &str,
+) -> ApiResult<(UserName, ServerName, Option<Server>)> {
     let mut segments = path.split('/');
-    let owner = segments.next().and_then(|text| UserName::parse(text).ok()).ok_or_else(ApiError::not_found)?;
-    let second = segments.next().and_then(|text| ServerName::parse(text).ok()).filter(|name| !name.is_default());
+    let owner = segments
+        .next()
+        .and_then(|text| UserName::parse(text).ok())
+        .ok_or_else(ApiError::not_found)?;
+    let second = segments
+        .next()
+        .and_then(|text| ServerName::parse(text).ok())
+        .filter(|name| !name.is_default());
     let mut tx = hub.db().read().await?;
-    let user = db::users::find(&mut tx, &owner).await?.ok_or_else(ApiError::not_found)?;
+    let user = db::users::find(&mut tx, &owner)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
     if let Some(name) = second
         && let Some(row) = db::servers::find(&mut tx, &user.id, &name).await?
         && caller.may(ScopeName::AccessServers, Target::Server(&owner, &name))
@@ -128,14 +173,19 @@ async fn find(hub: &Hub, caller: &Caller, path: &str) -> ApiResult<(UserName, Se
 }
 
 fn is_program(headers: &HeaderMap, path: &str) -> bool {
-    path.split('/').skip(1).take(2).any(|segment| segment == "api")
+    path.split('/')
+        .skip(1)
+        .take(2)
+        .any(|segment| segment == "api")
         || header(headers, "accept").is_some_and(|accept| accept.contains("application/json"))
 }
 
 fn with_rounds(path: &str, rounds: u32) -> String {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let kept: Vec<&str> =
-        query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("redirects=")).collect();
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("redirects="))
+        .collect();
     let mut query = kept.join("&");
     if !query.is_empty() {
         query.push('&');
@@ -150,6 +200,9 @@ mod tests {
     #[test]
     fn rounds_are_counted() {
         assert_eq!(with_rounds("/user/ada/lab", 1), "/user/ada/lab?redirects=1");
-        assert_eq!(with_rounds("/user/ada/lab?x=1&redirects=1", 2), "/user/ada/lab?x=1&redirects=2");
+        assert_eq!(
+            with_rounds("/user/ada/lab?x=1&redirects=1", 2),
+            "/user/ada/lab?x=1&redirects=2"
+        );
     }
 }

@@ -32,10 +32,14 @@ impl NotebookServer {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let router = Router::new().fallback(answer).with_state((Arc::new(hub), manner));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state((Arc::new(hub), manner));
         let ended = stop.clone();
         tokio::spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(ended.cancelled_owned()).await;
+            let served = axum::serve(listener, router)
+                .with_graceful_shutdown(ended.cancelled_owned())
+                .await;
             served.expect("a fake server serves");
         });
         Ok(Self { address, stop })
@@ -61,7 +65,12 @@ async fn answer(State((hub, manner)): State<(Arc<HubEnv>, Manner)>, request: Req
             let headers: Vec<(String, String)> = request
                 .headers()
                 .iter()
-                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .map(|(name, value)| {
+                    (
+                        name.to_string(),
+                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                    )
+                })
                 .collect();
             axum::Json(headers).into_response()
         }

@@ -66,7 +66,10 @@ impl FakeSpawner {
     }
 
     fn address(&self, key: &ServerKey) -> Option<String> {
-        self.lock().running.get(key).map(|running| format!("http://{}", running.server.address))
+        self.lock()
+            .running
+            .get(key)
+            .map(|running| format!("http://{}", running.server.address))
     }
 }
 
@@ -78,7 +81,10 @@ impl Spawner for FakeSpawner {
 
     async fn start(&self, order: &StartOrder, steps: &Steps) -> Result<Started, SpawnError> {
         if let Some(address) = self.address(&order.key) {
-            return Ok(Started { address, adopted: true });
+            return Ok(Started {
+                address,
+                adopted: true,
+            });
         }
         let behaviour = {
             let mut inner = self.lock();
@@ -89,7 +95,10 @@ impl Spawner for FakeSpawner {
         steps.say(50, "Making a fake server");
         let manner = match behaviour {
             Behaviour::NotFound => {
-                return Err(SpawnError::CommandNotFound { command: "no-such-program".into(), path: "/bin".into() });
+                return Err(SpawnError::CommandNotFound {
+                    command: "no-such-program".into(),
+                    path: "/bin".into(),
+                });
             }
             Behaviour::NeverReady => Manner::Fails,
             Behaviour::Good | Behaviour::ExitsAtOnce => Manner::Answers,
@@ -99,11 +108,18 @@ impl Spawner for FakeSpawner {
             .map_err(|error| SpawnError::System(error.to_string()))?;
         let address = format!("http://{}", server.address);
         if behaviour == Behaviour::ExitsAtOnce {
-            self.lock().exited.insert(order.key.clone(), "exited with code 3".into());
+            self.lock()
+                .exited
+                .insert(order.key.clone(), "exited with code 3".into());
         } else {
-            self.lock().running.insert(order.key.clone(), Running { server });
+            self.lock()
+                .running
+                .insert(order.key.clone(), Running { server });
         }
-        Ok(Started { address, adopted: false })
+        Ok(Started {
+            address,
+            adopted: false,
+        })
     }
 
     async fn poll(&self, key: &ServerKey) -> Result<Status, SpawnError> {
@@ -111,7 +127,11 @@ impl Spawner for FakeSpawner {
             return Ok(Status::Running { address });
         }
         Ok(match self.lock().exited.get(key) {
-            Some(reason) => Status::Exited { code: Some(3), signal: None, reason: reason.clone() },
+            Some(reason) => Status::Exited {
+                code: Some(3),
+                signal: None,
+                reason: reason.clone(),
+            },
             None => Status::Gone,
         })
     }

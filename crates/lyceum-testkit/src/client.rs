@@ -1,0 +1,242 @@
+//! A browser without a screen: it keeps cookies by path, follows nothing by itself, and fills in
+//! the form token that the last page held.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("no JSON: {} {}", self.status, self.text()))
+    }
+
+    /// Where a redirect leads.
+    pub fn location(&self) -> &str {
+        self.headers
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// Fails with the whole answer when the status is another.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(
+            self.status.as_u16(),
+            status,
+            "{:?}\n{}",
+            self.headers,
+            self.text()
+        );
+        self
+    }
+}
+
+struct Stored {
+    name: String,
+    value: String,
+    path: String,
+}
+
+/// One browser, or one program with a token.
+pub struct Client {
+    pool: Pool<HttpConnector, Full<Bytes>>,
+    address: SocketAddr,
+    cookies: Mutex<Vec<Stored>>,
+    token: Option<String>,
+    headers: HeaderMap,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            pool: Pool::builder(TokioExecutor::new()).build_http(),
+            address,
+            cookies: Mutex::default(),
+            token: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Sends `Authorization: token …` with everything.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("a header value");
+        self.headers.insert(HeaderName::from_static(name), value);
+        self
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], Bytes::new()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], Bytes::new()).await
+    }
+
+    pub async fn post_json(&self, path: &str, body: &serde_json::Value) -> Answer {
+        let body = Bytes::from(body.to_string());
+        self.send(
+            Method::POST,
+            path,
+            &[("content-type", "application/json")],
+            body,
+        )
+        .await
+    }
+
+    /// Posts a form as the page it stands on would, with the token of this browser.
+    pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let xsrf = self.cookie("_xsrf").unwrap_or_default();
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .append_pair("_xsrf", &xsrf)
+            .finish();
+        self.send(
+            Method::POST,
+            path,
+            &[("content-type", "application/x-www-form-urlencoded")],
+            body.into(),
+        )
+        .await
+    }
+
+    /// Opens the log-in page and fills the form in.
+    pub async fn log_in(&self, name: &str, password: &str) -> Answer {
+        self.get("/hub/login").await.expect(200);
+        self.post_form("/hub/login", &[("username", name), ("password", password)])
+            .await
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
+        let all = request.headers_mut().expect("a good request");
+        all.insert(
+            HOST,
+            HeaderValue::from_str(&self.address.to_string()).expect("an address"),
+        );
+        all.extend(self.headers.clone());
+        if let Some(token) = &self.token {
+            let value = HeaderValue::from_str(&format!("token {token}")).expect("a token");
+            all.insert("authorization", value);
+        }
+        let cookies = self.cookies_for(path);
+        if !cookies.is_empty() {
+            all.insert(COOKIE, HeaderValue::from_str(&cookies).expect("cookies"));
+        }
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+            all.insert(name, HeaderValue::from_str(value).expect("a header value"));
+        }
+        if !all.contains_key(CONTENT_TYPE) && !body.is_empty() {
+            all.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/octet-stream"),
+            );
+        }
+        let request = request.body(Full::new(body)).expect("a good request");
+        let response = self.pool.request(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        self.keep(&parts.headers);
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        cookies
+            .iter()
+            .find(|cookie| cookie.name == name)
+            .map(|cookie| cookie.value.clone())
+    }
+
+    /// Plants a cookie, as a naughty page would.
+    pub fn plant(&self, name: &str, value: &str, path: &str) {
+        let mut cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        cookies.insert(
+            0,
+            Stored {
+                name: name.into(),
+                value: value.into(),
+                path: path.into(),
+            },
+        );
+    }
+
+    fn cookies_for(&self, path: &str) -> String {
+        let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = cookies
+            .iter()
+            .filter(|cookie| path.starts_with(&cookie.path));
+        fitting
+            .map(|cookie| format!("{}={}", cookie.name, cookie.value))
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+
+    fn keep(&self, headers: &HeaderMap) {
+        let mut cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+        {
+            let mut parts = line.split(';').map(str::trim);
+            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+                continue;
+            };
+            let rest: Vec<&str> = parts.collect();
+            let path = rest
+                .iter()
+                .find_map(|part| part.strip_prefix("Path="))
+                .unwrap_or("/")
+                .to_owned();
+            cookies.retain(|cookie| !(cookie.name == name && cookie.path == path));
+            if !rest.contains(&"Max-Age=0") {
+                cookies.push(Stored {
+                    name: name.into(),
+                    value: value.into(),
+                    path,
+                });
+            }
+        }
+    }
+}

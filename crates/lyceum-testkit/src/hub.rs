@@ -1,0 +1,243 @@
+//! A whole hub with its proxy on loopback, servers faked, on either database.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lyceum_auth::config::{LocalConfig, People};
+use lyceum_auth::password::Hasher;
+use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
+use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
+use lyceum_hub::{Hub, Parts, Settings, users};
+use lyceum_model::clock::Clock;
+use lyceum_model::name::UserName;
+use lyceum_model::secret::Secret;
+use lyceum_model::server::ServerSpec;
+use lyceum_proxy::Proxy;
+use lyceum_store::Db;
+use lyceum_web::routes::RouteInfo;
+use lyceum_web::xsrf::XsrfKey;
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+use crate::db::TestDb;
+use crate::fake::FakeSpawner;
+
+/// Everybody's password in tests.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A running hub; it ends when dropped.
+pub struct TestHub {
+    pub hub: Hub,
+    pub proxy: Proxy,
+    pub spawner: FakeSpawner,
+    pub clock: Clock,
+    pub routes: Vec<RouteInfo>,
+    address: SocketAddr,
+    accounts: LocalAccounts,
+    shutdown: CancellationToken,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl TestHub {
+    /// A fresh hub on this database.
+    pub async fn start(db: &TestDb) -> Self {
+        Self::start_with(db.db().clone(), FakeSpawner::default()).await
+    }
+
+    /// Another life, or another replica, on the same database and spawner.
+    pub async fn start_with(db: Db, spawner: FakeSpawner) -> Self {
+        let clock = Clock::system();
+        let hub_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let proxy_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let hub_address = hub_listener.local_addr().expect("an address");
+        let address = proxy_listener.local_addr().expect("an address");
+        let accounts = LocalAccounts::new(
+            db.clone(),
+            clock.clone(),
+            Hasher::new(2, 64),
+            &LocalConfig::default(),
+        );
+        let sign_in = SignIn::new(
+            Throttle::new(db.clone(), clock.clone()),
+            Chain::new(vec![Arc::new(accounts.clone())]),
+            Admission::new(People::default()),
+            Arc::new(NoGroupsKnown),
+        );
+        let proxy_secret = Secret::new("the secret of tests");
+        let hub = Hub::new(Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            spawner: Arc::new(spawner.clone()),
+            planner: Arc::new(PlainPlanner),
+            shelf: Arc::new(OneCourse),
+            sign_in,
+            pages: lyceum_hub::pages::templates()
+                .build()
+                .expect("the templates are good"),
+            settings: Settings {
+                public_origin: None,
+                api_url: format!("http://{hub_address}/hub/api"),
+                start_timeout: Duration::from_secs(20),
+                starting_at_once: 16,
+                named_servers: 3,
+                site_name: "Lyceum".into(),
+                theme: lyceum_web::page::Theme::default(),
+                sign_in_hint: None,
+                config_state: Default::default(),
+            },
+            xsrf: XsrfKey::new([7; 32]),
+            proxy_secret: proxy_secret.clone(),
+        });
+        let config = lyceum_proxy::Config {
+            proxy_secret: proxy_secret.expose().to_owned().into(),
+            ..lyceum_proxy::Config::default()
+        };
+        let proxy = Proxy::new(config, hub_address.into(), Arc::new(hub.clone()));
+        hub.links().attach(proxy.clone());
+        let shutdown = CancellationToken::new();
+        let (router, routes) = hub.router();
+        let mut tasks = Vec::new();
+        let stop = shutdown.clone();
+        tasks.push(tokio::spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(hub_listener, service)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await
+                .expect("served");
+        }));
+        let (serving, stop) = (proxy.clone(), shutdown.clone());
+        tasks.push(tokio::spawn(async move {
+            serving.run(proxy_listener, stop.cancelled_owned()).await
+        }));
+        for job in lyceum_hub::jobs::all(&hub, &shutdown) {
+            tasks.push(tokio::spawn(job));
+        }
+        Self {
+            hub,
+            proxy,
+            spawner,
+            clock,
+            routes,
+            address,
+            accounts,
+            shutdown,
+            tasks,
+        }
+    }
+
+    /// Makes a person with the password of tests.
+    pub async fn with_user(self, name: &str) -> Self {
+        self.add(name, false).await;
+        self
+    }
+
+    pub async fn with_admin(self, name: &str) -> Self {
+        self.add(name, true).await;
+        self
+    }
+
+    async fn add(&self, name: &str, admin: bool) {
+        let name = UserName::parse(name).expect("a good name");
+        self.accounts
+            .set_password(&name, Secret::new(PASSWORD))
+            .await
+            .expect("a password is set");
+        let mut tx = self.hub.db().write().await.expect("a transaction");
+        let user = users::ensure(&mut tx, &name, self.hub.now())
+            .await
+            .expect("a user");
+        lyceum_hub::db::users::set_admin(&mut tx, &user.id, admin)
+            .await
+            .expect("written");
+        tx.commit().await.expect("written");
+    }
+
+    /// A new browser in front of the proxy.
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// A browser that is signed in.
+    pub async fn signed_in(&self, name: &str) -> Client {
+        let client = self.client();
+        client.log_in(name, PASSWORD).await.expect(302);
+        client
+    }
+
+    /// An API token of this person that may do all she may.
+    pub async fn token(&self, name: &str) -> String {
+        let name = UserName::parse(name).expect("a good name");
+        let mut tx = self.hub.db().write().await.expect("a transaction");
+        let user = lyceum_hub::db::users::find(&mut tx, &name)
+            .await
+            .expect("read")
+            .expect("the user is there");
+        let new = lyceum_hub::tokens::NewToken {
+            scopes: vec!["inherit".into()],
+            ..Default::default()
+        };
+        let (_, secret) = lyceum_hub::tokens::issue(&mut tx, &user, new, self.hub.now())
+            .await
+            .expect("a token");
+        tx.commit().await.expect("written");
+        secret
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it in good order; fails when something goes on.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        for task in self.tasks.drain(..) {
+            let ended = tokio::time::timeout(Duration::from_secs(30), task).await;
+            ended
+                .expect("every task ends at shutdown")
+                .expect("no task panics");
+        }
+    }
+}
+
+impl Drop for TestHub {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        // As a kill would: whatever is under way is cut off.
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+struct PlainPlanner;
+
+#[async_trait]
+impl LaunchPlanner for PlainPlanner {
+    async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal> {
+        Ok(ServerSpec {
+            command: vec!["fake".into()],
+            home: request.home.clone(),
+            ..ServerSpec::default()
+        })
+    }
+}
+
+struct OneCourse;
+
+#[async_trait]
+impl CourseShelf for OneCourse {
+    async fn courses_of(&self, _: &UserName, _: &[String]) -> anyhow::Result<Vec<CourseCard>> {
+        Ok(vec![CourseCard {
+            id: "signals".into(),
+            title: "Signals and Systems".into(),
+            term: Some("autumn 2026".into()),
+            roles: vec!["student".into()],
+        }])
+    }
+}
