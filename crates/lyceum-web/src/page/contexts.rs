@@ -1,0 +1,461 @@
+//! What each page shows, as structs that handlers fill in; one per template.
+//!
+//! Times are milliseconds since 1970. Fields that end in `url` are finished local URLs with the
+//! base path. Forms name the field `_xsrf`, and post to fixed paths below [`Page::base`]:
+//!
+//! | path | fields | from |
+//! |---|---|---|
+//! | `login` | `username`, `password`, `next` | login |
+//! | `logout` | - | every page |
+//! | `servers/start`, `servers/stop` (also cancels a start), `servers/remove` | `user`, `server`, `next` | home, progress, logs, admin |
+//! | `servers/add` | `server` | home |
+//! | `token/new` | `note`, `expires_in` (seconds, or empty for never) | token |
+//! | `token/revoke`, `token/end-session` | `id` | token |
+//! | [`OAuthPage::action`] | `scopes`, repeated | oauth |
+//!
+//! `next` is the local path to go back to.
+
+use serde::Serialize;
+
+/// What the frame around every page needs.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Page {
+    /// `/hub/`, with the base path before it.
+    pub base: String,
+    /// Who is logged in.
+    pub user: Option<PageUser>,
+    /// The token for the forms of this page.
+    pub xsrf: String,
+    pub site: Site,
+    /// A line of the operator's above everything.
+    pub announcement: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PageUser {
+    pub name: String,
+    /// What to call them; the name again when nothing else is known.
+    pub display_name: String,
+    pub admin: bool,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Site {
+    pub name: String,
+}
+
+/// `login.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LoginPage {
+    pub page: Page,
+    /// Ways in besides the form, each a link.
+    pub methods: Vec<LoginMethod>,
+    /// Whether user name and password are asked for.
+    pub password_form: bool,
+    /// What was typed before.
+    pub username: String,
+    pub next: String,
+    pub error: Option<LoginError>,
+    /// Seconds until the next try is allowed.
+    pub wait_seconds: Option<u64>,
+    /// A first-time hint of the operator's.
+    pub hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LoginMethod {
+    /// "Log in with {name}".
+    pub name: String,
+    pub url: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoginError {
+    /// Wrong name or password; never says which.
+    Refused,
+    /// The person is who they say, but not allowed in here.
+    Excluded,
+    /// The form was too old or its token wrong.
+    Expired,
+    /// The directory that knows the passwords doesn't answer.
+    Unavailable,
+}
+
+/// `home.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct HomePage {
+    pub page: Page,
+    /// The one thing to do now; [`NextThing::of`] the servers.
+    pub next: Option<NextThing>,
+    /// The default server first, also when it never ran.
+    pub servers: Vec<ServerRow>,
+    /// The form for a named server, for those who may have one.
+    pub add: Option<AddServer>,
+    pub courses: Vec<CourseRow>,
+}
+
+/// The primary action of the home page.
+#[derive(Debug, Clone, Serialize)]
+pub struct NextThing {
+    pub kind: NextKind,
+    pub server: ServerRow,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NextKind {
+    /// A server is ready.
+    Open,
+    /// A server is on its way.
+    Watch,
+    /// The default server failed.
+    Retry,
+    /// The default server can start.
+    Start,
+}
+
+impl NextThing {
+    /// The ready server used last; else one on its way; else the first one that can start.
+    pub fn of(servers: &[ServerRow]) -> Option<Self> {
+        let ready = servers
+            .iter()
+            .filter(|server| server.state == ServerState::Ready)
+            .max_by_key(|server| server.last_activity);
+        let coming = || {
+            servers
+                .iter()
+                .find(|s| matches!(s.state, ServerState::Waiting | ServerState::Starting))
+        };
+        let startable = || {
+            servers
+                .iter()
+                .find(|s| matches!(s.state, ServerState::Stopped | ServerState::Failed))
+        };
+        let server = ready.or_else(coming).or_else(startable)?;
+        let kind = match server.state {
+            ServerState::Ready => NextKind::Open,
+            ServerState::Waiting | ServerState::Starting => NextKind::Watch,
+            ServerState::Failed => NextKind::Retry,
+            ServerState::Stopped | ServerState::Stopping => NextKind::Start,
+        };
+        Some(Self {
+            kind,
+            server: server.clone(),
+        })
+    }
+}
+
+/// One server in a list.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServerRow {
+    pub user: String,
+    /// Empty for the default server.
+    pub server: String,
+    /// What its owner calls it, if they said.
+    pub title: Option<String>,
+    pub state: ServerState,
+    /// Why it failed, or what it waits for, in plain words.
+    pub reason: Option<String>,
+    /// When it came into this state.
+    pub since: Option<i64>,
+    pub last_activity: Option<i64>,
+    /// Where it answers when ready.
+    pub url: String,
+    /// The page that shows its start.
+    pub progress_url: String,
+    /// Its last output; none when there never was any.
+    pub log_url: Option<String>,
+    /// Whether the entry can be removed (a named server that doesn't run).
+    pub removable: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServerState {
+    #[default]
+    Stopped,
+    Waiting,
+    Starting,
+    Ready,
+    Stopping,
+    Failed,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AddServer {
+    /// What was typed before.
+    pub name: String,
+    /// Why that was refused.
+    pub error: Option<String>,
+    /// How many named servers a person can have; none is unlimited.
+    pub limit: Option<u64>,
+    /// Whether the limit is reached.
+    pub full: bool,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CourseRow {
+    pub title: String,
+    pub term: Option<String>,
+    /// `student`, `teacher`, `grader`, `assistant`; others are shown as they are.
+    pub roles: Vec<String>,
+    pub url: Option<String>,
+}
+
+/// `progress.html`: a start that is under way, or has just failed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ProgressPage {
+    pub page: Page,
+    pub server: ServerRow,
+    /// 0 to 100.
+    pub percent: u64,
+    pub steps: Vec<Step>,
+    /// When the start was asked for.
+    pub started_at: i64,
+    /// Seconds since, by the server's clock.
+    pub elapsed: i64,
+    /// Place in the queue, from 1.
+    pub place: Option<u64>,
+    /// About how many seconds are left, if that can be said honestly.
+    pub estimate: Option<i64>,
+    /// The event stream. A browser's `EventSource` is a request of mode `cors`, so with cookies
+    /// it needs `?_xsrf=`. Each connection starts with all steps from the first; the page leaves
+    /// out what it has. Events are as in JupyterHub, plus the moment `at`.
+    pub events_url: String,
+    /// Where to go when ready, with the `next` of the request in it.
+    pub url: String,
+    /// Set when the start failed; then there is no stream.
+    pub failure: Option<Failure>,
+    /// The last output, shown with a failure.
+    pub log: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Step {
+    pub at: i64,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Failure {
+    /// What happened, in plain words.
+    pub reason: String,
+    /// What the person can do about it, if anything is known.
+    pub remedy: Option<String>,
+    /// The id the log has too.
+    pub code: Option<String>,
+}
+
+/// `not_running.html`: somebody went to a server that doesn't run (424).
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct NotRunningPage {
+    pub page: Page,
+    pub server: ServerRow,
+    /// `…/hub/spawn/ada?next=…`; none for who may look but not start.
+    pub start_url: Option<String>,
+}
+
+/// `stopping.html`: the server is on its way down; the page looks again by itself.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StoppingPage {
+    pub page: Page,
+    pub server: ServerRow,
+}
+
+/// `error.html`. Words for the status come from the messages.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ErrorPage {
+    pub page: Page,
+    pub status: u16,
+    /// What exactly happened, when more can be said than the status says.
+    pub detail: Option<String>,
+    /// The request id, to give to support.
+    pub code: Option<String>,
+    /// A better place to go than home.
+    pub retry_url: Option<String>,
+}
+
+/// `message.html`: something to say, and one way on.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MessagePage {
+    pub page: Page,
+    pub title: String,
+    pub paragraphs: Vec<String>,
+    pub link: Option<Link>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Link {
+    pub text: String,
+    pub url: String,
+}
+
+/// `token.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TokenPage {
+    pub page: Page,
+    pub tokens: Vec<TokenRow>,
+    /// The token just made; it can't be shown again.
+    pub new_token: Option<NewToken>,
+    pub form: TokenForm,
+    pub sessions: Vec<SessionRow>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TokenRow {
+    pub id: String,
+    pub note: String,
+    /// The program it was given to, when it came by OAuth.
+    pub client: Option<String>,
+    pub scopes: Vec<String>,
+    pub created: i64,
+    pub last_used: Option<i64>,
+    pub expires: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct NewToken {
+    pub token: String,
+    pub note: String,
+    pub expires: Option<i64>,
+}
+
+/// What was typed before, and what was wrong with it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TokenForm {
+    pub note: String,
+    pub error: Option<String>,
+    /// The longest life of a token in seconds, where the site limits it.
+    pub max_lifetime: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SessionRow {
+    pub id: String,
+    pub address: String,
+    /// The browser, in the words of its `User-Agent`.
+    pub agent: String,
+    pub since: i64,
+    pub last_seen: i64,
+    /// The session of this very request.
+    pub this: bool,
+}
+
+/// `oauth.html`: may this program act for me?
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct OAuthPage {
+    pub page: Page,
+    /// The URL of the request, with its query.
+    pub action: String,
+    pub client_name: String,
+    pub scopes: Vec<String>,
+    pub cancel_url: String,
+}
+
+/// `admin.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AdminPage {
+    pub page: Page,
+    pub config: ConfigState,
+    pub counts: Counts,
+    /// The servers that are not stopped, the newest first, at most a page full.
+    pub servers: Vec<ServerRow>,
+    /// How many there are in all.
+    pub servers_total: u64,
+    pub people: Table<PersonRow>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ConfigState {
+    /// Counts the configurations since the start.
+    pub generation: u64,
+    pub loaded_at: i64,
+    /// Path of the file; none when everything is default.
+    pub source: Option<String>,
+    /// Set when the last edit was bad and the one before is in force.
+    pub problem: Option<ConfigProblem>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ConfigProblem {
+    pub at: i64,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Counts {
+    pub people: u64,
+    pub ready: u64,
+    pub starting: u64,
+    pub waiting: u64,
+    pub failed: u64,
+}
+
+/// A page of a long list; search and sort are in the URL as `q`, `sort`, `offset`, `limit`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Table<Row> {
+    pub rows: Vec<Row>,
+    /// How many match.
+    pub total: u64,
+    pub offset: u64,
+    pub limit: u64,
+    pub query: String,
+    /// `name`, `created`, `last_activity`; with `-` before it the other way round.
+    pub sort: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PersonRow {
+    pub name: String,
+    pub admin: bool,
+    pub created: i64,
+    pub last_activity: Option<i64>,
+    /// Servers that run.
+    pub running: u64,
+}
+
+/// `logs.html`: the last output of a server.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LogsPage {
+    pub page: Page,
+    pub server: ServerRow,
+    pub lines: Vec<String>,
+    /// Whether older lines were left out.
+    pub truncated: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_thing() {
+        let server = |state: ServerState, last_activity: i64| ServerRow {
+            state,
+            last_activity: Some(last_activity),
+            ..ServerRow::default()
+        };
+        let check = |servers: &[ServerRow], expect: Option<(NextKind, i64)>| {
+            let next = NextThing::of(servers);
+            let found = next.map(|next| (next.kind, next.server.last_activity.unwrap_or(0)));
+            assert_eq!(found, expect);
+        };
+        use ServerState::{Failed, Ready, Starting, Stopped, Stopping};
+        check(&[], None);
+        check(&[server(Stopping, 1)], None);
+        check(
+            &[server(Stopped, 1), server(Stopped, 2)],
+            Some((NextKind::Start, 1)),
+        );
+        check(&[server(Failed, 1)], Some((NextKind::Retry, 1)));
+        check(
+            &[server(Stopped, 1), server(Starting, 2)],
+            Some((NextKind::Watch, 2)),
+        );
+        check(
+            &[server(Ready, 1), server(Ready, 3), server(Starting, 4)],
+            Some((NextKind::Open, 3)),
+        );
+    }
+}

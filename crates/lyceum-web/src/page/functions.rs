@@ -1,0 +1,276 @@
+//! What templates can call: `t`, `has_text`, `time`, `duration`, `static_url`; and the filters
+//! `number`, `scope_words`.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use minijinja::value::{Kwargs, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, escape_formatter};
+
+use super::assets::asset_path;
+use super::messages::{Lang, Messages, fill};
+
+/// Gives an environment its functions, bound to one language.
+pub(super) fn register(
+    environment: &mut Environment<'static>,
+    lang: Lang,
+    messages: &Arc<Messages>,
+) {
+    let words = Words {
+        lang,
+        messages: Arc::clone(messages),
+    };
+    environment.set_formatter(write_value);
+    environment.add_global("lang", lang.as_str());
+    environment.add_function("static_url", static_url);
+    environment.add_filter("number", move |number: i64| lang.number(number));
+
+    let own = words.clone();
+    environment.add_function("t", move |key: &str, values: Kwargs| own.text(key, &values));
+    let own = words.clone();
+    environment.add_function("has_text", move |key: &str| {
+        own.messages.find(lang, key).is_some()
+    });
+    let own = words.clone();
+    environment.add_function("time", move |at: i64, style: Option<&str>| {
+        Value::from_safe_string(own.time(at, style.unwrap_or("full")))
+    });
+    let own = words.clone();
+    environment.add_function("duration", move |seconds: i64| own.duration(seconds));
+    environment.add_filter("scope_words", move |scope: &str| words.scope(scope));
+}
+
+/// Escapes what HTML needs escaped and no more: the engine's own way also turns `/` into an
+/// entity, and programs that look for a link in a page would miss it.
+fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    match value.as_str() {
+        Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
+            for part in text.split_inclusive(['&', '<', '>', '"', '\'']) {
+                let (plain, special) = match part.char_indices().next_back() {
+                    Some((at, '&')) => (&part[..at], "&amp;"),
+                    Some((at, '<')) => (&part[..at], "&lt;"),
+                    Some((at, '>')) => (&part[..at], "&gt;"),
+                    Some((at, '"')) => (&part[..at], "&quot;"),
+                    Some((at, '\'')) => (&part[..at], "&#39;"),
+                    _ => (part, ""),
+                };
+                out.write_str(plain)?;
+                out.write_str(special)?;
+            }
+            Ok(())
+        }
+        _ => escape_formatter(out, state, value),
+    }
+}
+
+#[derive(Clone)]
+struct Words {
+    lang: Lang,
+    messages: Arc<Messages>,
+}
+
+impl Words {
+    /// `t("key", n=3)`. A key without text shows itself: a wrong word is better than no page.
+    fn text(&self, key: &str, values: &Kwargs) -> Result<String, Error> {
+        let mut filled = Vec::new();
+        let mut n = None;
+        for name in values.args() {
+            let value: Value = values.get(name)?;
+            let text = match i64::try_from(value.clone()) {
+                Ok(number) if value.is_number() => {
+                    if name == "n" {
+                        n = Some(number);
+                    }
+                    self.lang.number(number)
+                }
+                _ => value.to_string(),
+            };
+            filled.push((name.to_owned(), text));
+        }
+        values.assert_all_used()?;
+        let text = self.messages.find_for(self.lang, key, n).unwrap_or(key);
+        Ok(fill(text, &filled))
+    }
+
+    fn plain(&self, key: &str, values: &[(&str, String)]) -> String {
+        let values: Vec<_> = values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        let text = self.messages.find(self.lang, key).unwrap_or_default();
+        fill(text, &values)
+    }
+
+    /// One word of a list in the message file.
+    fn nth(&self, key: &str, at: i8) -> String {
+        let list = self.messages.find(self.lang, key).unwrap_or_default();
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        list.split(' ').nth(at).unwrap_or_default().to_owned()
+    }
+
+    /// A `<time>` element: UTC as written here, the reader's own zone once the script ran.
+    /// `full` has day and clock, `clock` hours to seconds.
+    fn time(&self, at: i64, style: &str) -> String {
+        let Ok(stamp) = Timestamp::from_millisecond(at) else {
+            return self.plain("time.unknown", &[]);
+        };
+        let moment = stamp.to_zoned(TimeZone::UTC).datetime();
+        let clock = moment.strftime("%H:%M").to_string();
+        let words = if style == "clock" {
+            moment.strftime("%H:%M:%S").to_string()
+        } else {
+            let weekday = moment.date().weekday().to_monday_zero_offset();
+            self.plain(
+                "time.full",
+                &[
+                    ("weekday", self.nth("time.weekdays", weekday)),
+                    ("day", moment.day().to_string()),
+                    ("month", self.nth("time.months", moment.month() - 1)),
+                    ("year", moment.year().to_string()),
+                    ("clock", clock),
+                ],
+            )
+        };
+        let style = if style == "clock" { "clock" } else { "full" };
+        format!(
+            "<time datetime=\"{iso}\" title=\"{exact} UTC\" data-style=\"{style}\">{words}</time>",
+            iso = moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            exact = moment.strftime("%Y-%m-%d %H:%M:%S"),
+        )
+    }
+
+    /// `40 s`, `2 min 5 s`, `3 h 20 min`, `12 d`: units are the same in all our languages.
+    fn duration(&self, seconds: i64) -> String {
+        let seconds = seconds.max(0);
+        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+        match seconds {
+            0..60 => format!("{seconds} s"),
+            60..3600 => format!("{minutes} min {} s", seconds % 60),
+            3600..172_800 => format!("{hours} h {} min", minutes % 60),
+            _ => format!("{} d", self.lang.number(days)),
+        }
+    }
+
+    /// What a scope lets a program do, in words; a scope without words shows itself.
+    fn scope(&self, scope: &str) -> String {
+        let (name, filter) = match scope.split_once('!') {
+            Some((name, filter)) => (name, Some(filter)),
+            None => (scope, None),
+        };
+        let Some(words) = self.messages.find(self.lang, &format!("scope.{name}")) else {
+            return scope.to_owned();
+        };
+        let Some(filter) = filter else {
+            return words.to_owned();
+        };
+        let (kind, whom) = filter.split_once('=').unwrap_or((filter, ""));
+        let key = match (kind, whom) {
+            ("user", "") => "scope-of.self",
+            ("user", _) => "scope-of.user",
+            ("group", _) => "scope-of.group",
+            ("server", _) => "scope-of.server",
+            ("service", _) => "scope-of.service",
+            _ => return scope.to_owned(),
+        };
+        let of = self.plain(key, &[("name", whom.trim_end_matches('/').to_owned())]);
+        format!("{words} ({of})")
+    }
+}
+
+/// `static_url("lyceum.css")`: below the hub's base, with the hash of the content.
+fn static_url(state: &State, name: &str) -> Result<String, Error> {
+    let base = state
+        .lookup("page")
+        .and_then(|page| page.get_attr("base").ok())
+        .and_then(|base| base.as_str().map(str::to_owned))
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::UndefinedError,
+                "static_url needs page.base in the context",
+            )
+        })?;
+    let path = asset_path(name).ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidOperation,
+            format!("there is no asset {name}"),
+        )
+    })?;
+    Ok(format!("{base}{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(lang: Lang) -> Words {
+        Words {
+            lang,
+            messages: Arc::new(Messages::own().expect("our own files are good")),
+        }
+    }
+
+    #[test]
+    fn text_is_escaped_and_links_stay_readable() {
+        let mut environment = Environment::new();
+        environment.set_formatter(write_value);
+        environment
+            .add_template("x.html", "{{ text }} {{ text|safe }} {{ 1 }}")
+            .expect("a good template");
+        let text = "/a?b&c=é<\"'>";
+        let html = environment
+            .get_template("x.html")
+            .and_then(|template| template.render(minijinja::context! { text }))
+            .expect("rendered");
+        assert_eq!(html, format!("/a?b&amp;c=é&lt;&quot;&#39;&gt; {text} 1"));
+    }
+
+    #[test]
+    fn times_in_words() {
+        let at = 1_795_000_000_123;
+        assert_eq!(
+            words(Lang::En).time(at, "full"),
+            "<time datetime=\"2026-11-18T11:06:40Z\" title=\"2026-11-18 11:06:40 UTC\" \
+             data-style=\"full\">Wed 18 Nov 2026, 11:06 UTC</time>"
+        );
+        assert!(
+            words(Lang::De)
+                .time(at, "full")
+                .ends_with(">Mi. 18. Nov. 2026, 11:06 Uhr UTC</time>")
+        );
+        assert!(
+            words(Lang::De)
+                .time(at, "clock")
+                .ends_with(">11:06:40</time>")
+        );
+        assert_eq!(words(Lang::En).time(i64::MAX, "full"), "unknown");
+    }
+
+    #[test]
+    fn durations_in_words() {
+        let check = |seconds: i64, expect: &str| {
+            assert_eq!(words(Lang::En).duration(seconds), expect);
+        };
+        check(-5, "0 s");
+        check(59, "59 s");
+        check(125, "2 min 5 s");
+        check(12_000, "3 h 20 min");
+        check(12 * 86_400, "12 d");
+    }
+
+    #[test]
+    fn scopes_in_words() {
+        let check = |scope: &str, expect: &str| {
+            assert_eq!(words(Lang::En).scope(scope), expect);
+        };
+        check("access:servers!user=ada", "Open notebook servers (of ada)");
+        check(
+            "access:servers!server=ada/gpu",
+            "Open notebook servers (the server ada/gpu)",
+        );
+        check("read:users:name!user", "Read user names (your own)");
+        check("made:up", "made:up");
+        check("made:up!user=x", "made:up!user=x");
+        check("users!odd=x", "users!odd=x");
+    }
+}

@@ -1,0 +1,621 @@
+//! What pages could have to show: a rich and a bare sample of each, and the special cases.
+
+use lyceum_web::page::contexts::*;
+use minijinja::value::{Serde, Value};
+
+/// Sat 21 Nov 2026, 08:00 UTC.
+const NOW: i64 = 1_795_248_000_000;
+const HOUR: i64 = 3_600_000;
+/// Somebody who tries their luck.
+const EVIL: &str = "\"><script>alert(1)</script>";
+
+fn page() -> Page {
+    Page {
+        base: "/hub/".into(),
+        user: Some(PageUser {
+            name: "ada".into(),
+            display_name: "Ada Lovelace".into(),
+            admin: true,
+        }),
+        xsrf: "2|c0ffee|0123456789".into(),
+        site: Site {
+            name: "Jupyter at Example".into(),
+        },
+        announcement: None,
+    }
+}
+
+fn bare() -> Page {
+    Page {
+        base: "/hub/".into(),
+        site: Site {
+            name: "Lyceum".into(),
+        },
+        ..Page::default()
+    }
+}
+
+fn server(name: &str, state: ServerState) -> ServerRow {
+    let path = format!("ada/{name}");
+    ServerRow {
+        user: "ada".into(),
+        server: name.into(),
+        state,
+        since: Some(NOW - HOUR),
+        last_activity: Some(NOW - 26 * HOUR),
+        url: format!("/user/{path}"),
+        progress_url: format!("/hub/spawn-pending/{path}"),
+        log_url: Some(format!("/hub/logs/{path}")),
+        ..ServerRow::default()
+    }
+}
+
+fn all_servers() -> Vec<ServerRow> {
+    vec![
+        server("", ServerState::Ready),
+        server("gpu-1", ServerState::Starting),
+        ServerRow {
+            reason: Some("12 others are before you.".into()),
+            ..server("big", ServerState::Waiting)
+        },
+        server("old", ServerState::Stopping),
+        ServerRow {
+            title: Some(format!("Thesis {EVIL}")),
+            reason: Some("The command jupyterhub-singleuser was not found.".into()),
+            removable: true,
+            ..server("thesis", ServerState::Failed)
+        },
+        ServerRow {
+            removable: true,
+            last_activity: None,
+            log_url: None,
+            ..server("fresh", ServerState::Stopped)
+        },
+    ]
+}
+
+fn log() -> Vec<String> {
+    let mut lines = vec![
+        "[I 2026-11-21 08:00:01.123 ServerApp] jupyterlab | extension was successfully linked."
+            .into(),
+        format!("[W 2026-11-21 08:00:02.500 ServerApp] {EVIL}"),
+    ];
+    for at in 0..30 {
+        lines.push(format!("[I 2026-11-21 08:00:{at:02} ServerApp] line {at}"));
+    }
+    lines
+}
+
+fn steps() -> Vec<Step> {
+    [
+        "Server requested",
+        "Home folder ready",
+        "Process started, waiting for its first answer",
+    ]
+    .iter()
+    .zip(0..)
+    .map(|(message, at)| Step {
+        at: NOW + at * 2500,
+        message: (*message).into(),
+    })
+    .collect()
+}
+
+fn home(servers: Vec<ServerRow>) -> HomePage {
+    HomePage {
+        page: page(),
+        next: NextThing::of(&servers),
+        servers,
+        ..HomePage::default()
+    }
+}
+
+fn person(name: &str, admin: bool, running: u64) -> PersonRow {
+    PersonRow {
+        name: name.into(),
+        admin,
+        created: NOW - 9000 * HOUR,
+        last_activity: (running > 0).then_some(NOW - HOUR),
+        running,
+    }
+}
+
+fn token(id: &str, note: &str, scopes: &[&str]) -> TokenRow {
+    TokenRow {
+        id: id.into(),
+        note: note.into(),
+        scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+        created: NOW - 200 * HOUR,
+        last_used: Some(NOW - HOUR),
+        expires: Some(NOW + 500 * HOUR),
+        ..TokenRow::default()
+    }
+}
+
+fn session(id: &str, address: &str, this: bool) -> SessionRow {
+    SessionRow {
+        id: id.into(),
+        address: address.into(),
+        agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                Chrome/150.0.0.0 Safari/537.36"
+            .into(),
+        since: NOW - 30 * HOUR,
+        last_seen: NOW,
+        this,
+    }
+}
+
+fn error(status: u16) -> Value {
+    of(ErrorPage {
+        page: page(),
+        status,
+        detail: None,
+        code: Some("01KBQ3ZV5T".into()),
+        retry_url: None,
+    })
+}
+
+fn of(ctx: impl serde::Serialize) -> Value {
+    Value::from(Serde(&ctx))
+}
+
+/// The sample of a template.
+pub(crate) fn find(name: &str, variant: &str) -> Value {
+    all()
+        .into_iter()
+        .find(|(own, its, _)| *own == name && *its == variant)
+        .map(|(_, _, ctx)| ctx)
+        .expect("a sample of that name")
+}
+
+/// Template, variant, context.
+pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
+    let mut all = Vec::new();
+    all.extend(login());
+    all.extend(homes());
+    all.extend(starts());
+    all.extend(tokens());
+    all.extend(admin());
+    all.extend(others());
+    all
+}
+
+fn login() -> Vec<(&'static str, &'static str, Value)> {
+    let form = |error| LoginPage {
+        page: bare(),
+        password_form: true,
+        username: "ada".into(),
+        next: format!("/user/ada/{EVIL}"),
+        error: Some(error),
+        ..LoginPage::default()
+    };
+    vec![
+        (
+            "login.html",
+            "full",
+            of(LoginPage {
+                page: Page {
+                    announcement: Some("Maintenance on Sunday from 6:00 to 8:00.".into()),
+                    ..bare()
+                },
+                methods: vec![LoginMethod {
+                    name: "University account".into(),
+                    url: "/hub/oauth_login".into(),
+                }],
+                hint: Some("The first password was printed where Lyceum was started.".into()),
+                ..form(LoginError::Refused)
+            }),
+        ),
+        ("login.html", "excluded", of(form(LoginError::Excluded))),
+        ("login.html", "expired", of(form(LoginError::Expired))),
+        (
+            "login.html",
+            "unavailable",
+            of(form(LoginError::Unavailable)),
+        ),
+        (
+            "login.html",
+            "throttled",
+            of(LoginPage {
+                wait_seconds: Some(30),
+                ..form(LoginError::Refused)
+            }),
+        ),
+        (
+            "login.html",
+            "plain",
+            of(LoginPage {
+                page: bare(),
+                password_form: true,
+                ..LoginPage::default()
+            }),
+        ),
+        (
+            "login.html",
+            "empty",
+            of(LoginPage {
+                page: bare(),
+                ..LoginPage::default()
+            }),
+        ),
+    ]
+}
+
+fn homes() -> Vec<(&'static str, &'static str, Value)> {
+    let course = |title: &str, roles: &[&str], url: Option<&str>| CourseRow {
+        title: title.into(),
+        term: url.map(|_| "Winter 2026/27".into()),
+        roles: roles.iter().map(|role| (*role).into()).collect(),
+        url: url.map(Into::into),
+    };
+    vec![
+        (
+            "home.html",
+            "full",
+            of(HomePage {
+                add: Some(AddServer {
+                    name: "Gpu 2".into(),
+                    error: Some("A server name has lower-case letters, digits and hyphens.".into()),
+                    limit: Some(5),
+                    full: false,
+                }),
+                courses: vec![
+                    course(
+                        "Signals and Systems",
+                        &["student"],
+                        Some("/hub/courses/signals"),
+                    ),
+                    course(EVIL, &["teacher", "grader", "beekeeper"], None),
+                ],
+                ..home(all_servers())
+            }),
+        ),
+        (
+            "home.html",
+            "fresh",
+            of(HomePage {
+                add: Some(AddServer {
+                    full: true,
+                    limit: Some(1),
+                    ..AddServer::default()
+                }),
+                ..home(vec![ServerRow {
+                    last_activity: None,
+                    log_url: None,
+                    ..server("", ServerState::Stopped)
+                }])
+            }),
+        ),
+        (
+            "home.html",
+            "starting",
+            of(home(vec![server("", ServerState::Starting)])),
+        ),
+        (
+            "home.html",
+            "failed",
+            of(home(vec![server("", ServerState::Failed)])),
+        ),
+        (
+            "home.html",
+            "empty",
+            of(HomePage {
+                page: bare(),
+                ..HomePage::default()
+            }),
+        ),
+    ]
+}
+
+fn starts() -> Vec<(&'static str, &'static str, Value)> {
+    let start = ProgressPage {
+        page: page(),
+        server: server("", ServerState::Starting),
+        percent: 60,
+        steps: steps(),
+        started_at: NOW,
+        elapsed: 7,
+        place: Some(3),
+        estimate: Some(95),
+        events_url: "/hub/api/users/ada/server/progress?_xsrf=x".into(),
+        url: "/user/ada/lab".into(),
+        failure: None,
+        log: vec![],
+    };
+    let failure = |remedy: Option<&str>, code: Option<&str>| Failure {
+        reason: "The server's program exited at once with code 1.".into(),
+        remedy: remedy.map(Into::into),
+        code: code.map(Into::into),
+    };
+    vec![
+        ("progress.html", "full", of(&start)),
+        (
+            "progress.html",
+            "failed",
+            of(ProgressPage {
+                failure: Some(failure(
+                    Some("Look at the output below."),
+                    Some("01KBQ3ZV5T"),
+                )),
+                log: log(),
+                ..start.clone()
+            }),
+        ),
+        (
+            "progress.html",
+            "failed-bare",
+            of(ProgressPage {
+                page: bare(),
+                failure: Some(failure(None, None)),
+                ..ProgressPage::default()
+            }),
+        ),
+        (
+            "progress.html",
+            "empty",
+            of(ProgressPage {
+                page: bare(),
+                ..ProgressPage::default()
+            }),
+        ),
+        (
+            "not_running.html",
+            "full",
+            of(NotRunningPage {
+                page: page(),
+                server: server("gpu-1", ServerState::Stopped),
+                start_url: Some(
+                    "/hub/spawn/ada/gpu-1?next=%2Fhub%2Fuser%2Fada%2Fgpu-1%2Flab".into(),
+                ),
+            }),
+        ),
+        (
+            "not_running.html",
+            "empty",
+            of(NotRunningPage {
+                page: bare(),
+                ..NotRunningPage::default()
+            }),
+        ),
+        (
+            "stopping.html",
+            "full",
+            of(StoppingPage {
+                page: page(),
+                server: server("", ServerState::Stopping),
+            }),
+        ),
+        (
+            "logs.html",
+            "full",
+            of(LogsPage {
+                page: page(),
+                server: server("gpu-1", ServerState::Failed),
+                lines: log(),
+                truncated: true,
+            }),
+        ),
+        (
+            "logs.html",
+            "empty",
+            of(LogsPage {
+                page: bare(),
+                ..LogsPage::default()
+            }),
+        ),
+    ]
+}
+
+fn tokens() -> Vec<(&'static str, &'static str, Value)> {
+    let many = [
+        "users",
+        "groups",
+        "servers",
+        "tokens",
+        "read:hub!odd=x",
+        "made:up",
+    ];
+    let full = TokenPage {
+        page: page(),
+        tokens: vec![
+            token(
+                "a1",
+                "Backup script",
+                &["access:servers!user=ada", "read:users:name!user=ada"],
+            ),
+            TokenRow {
+                client: Some("Server gpu-1".into()),
+                expires: None,
+                last_used: None,
+                ..token("a2", EVIL, &many)
+            },
+            token("a3", "Nothing", &[]),
+        ],
+        new_token: Some(NewToken {
+            token: "lyc_0123456789abcdef0123456789abcdef".into(),
+            note: "Script on my laptop".into(),
+            expires: Some(NOW + 720 * HOUR),
+        }),
+        form: TokenForm {
+            note: "x".into(),
+            error: Some("That note is too long.".into()),
+            max_lifetime: Some(2_592_000),
+        },
+        sessions: vec![
+            session("s1", "203.0.113.7", true),
+            session("s2", "2001:db8::17", false),
+        ],
+    };
+    vec![
+        ("token.html", "full", of(&full)),
+        (
+            "token.html",
+            "short",
+            of(TokenPage {
+                form: TokenForm {
+                    max_lifetime: Some(600),
+                    ..TokenForm::default()
+                },
+                new_token: None,
+                ..full
+            }),
+        ),
+        (
+            "token.html",
+            "empty",
+            of(TokenPage {
+                page: bare(),
+                ..TokenPage::default()
+            }),
+        ),
+        (
+            "oauth.html",
+            "full",
+            of(OAuthPage {
+                page: page(),
+                action: "/hub/api/oauth2/authorize?client_id=x&state=y".into(),
+                client_name: "Grade Robot".into(),
+                scopes: vec![
+                    "read:users:name!user=ada".into(),
+                    "access:servers!user=ada".into(),
+                ],
+                cancel_url: "/hub/home".into(),
+            }),
+        ),
+        (
+            "oauth.html",
+            "empty",
+            of(OAuthPage {
+                page: bare(),
+                ..OAuthPage::default()
+            }),
+        ),
+    ]
+}
+
+fn admin() -> Vec<(&'static str, &'static str, Value)> {
+    let people = Table {
+        rows: vec![
+            person("ada", true, 2),
+            person(
+                "ada.very-long-name.of-somebody@students.example.edu",
+                false,
+                0,
+            ),
+            person("adam", false, 1),
+        ],
+        total: 50_000,
+        offset: 100,
+        limit: 50,
+        query: format!("ada{EVIL}"),
+        sort: "-created".into(),
+    };
+    vec![
+        (
+            "admin.html",
+            "full",
+            of(AdminPage {
+                page: page(),
+                config: ConfigState {
+                    generation: 4,
+                    loaded_at: NOW - 40 * HOUR,
+                    source: Some("/etc/lyceum/lyceum.yaml".into()),
+                    problem: Some(ConfigProblem {
+                        at: NOW,
+                        text: "lyceum.yaml:12:3: unknown key \"spwan\"; did you mean \"spawn\"?"
+                            .into(),
+                    }),
+                },
+                counts: Counts {
+                    people: 50_000,
+                    ready: 312,
+                    starting: 1,
+                    waiting: 4,
+                    failed: 1,
+                },
+                servers: all_servers(),
+                servers_total: 318,
+                people: people.clone(),
+            }),
+        ),
+        (
+            "admin.html",
+            "nobody",
+            of(AdminPage {
+                page: page(),
+                people: Table {
+                    rows: vec![],
+                    total: 0,
+                    offset: 0,
+                    sort: "name".into(),
+                    ..people
+                },
+                ..AdminPage::default()
+            }),
+        ),
+        (
+            "admin.html",
+            "empty",
+            of(AdminPage {
+                page: bare(),
+                ..AdminPage::default()
+            }),
+        ),
+    ]
+}
+
+fn others() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("error.html", "400", error(400)),
+        ("error.html", "403", error(403)),
+        ("error.html", "404", error(404)),
+        ("error.html", "409", error(409)),
+        ("error.html", "413", error(413)),
+        ("error.html", "418", error(418)),
+        ("error.html", "429", error(429)),
+        ("error.html", "500", error(500)),
+        ("error.html", "503", error(503)),
+        (
+            "error.html",
+            "detail",
+            of(ErrorPage {
+                page: page(),
+                status: 503,
+                detail: Some(format!("The server ada/gpu-1 doesn't answer. {EVIL}")),
+                code: Some("01KBQ3ZV5T".into()),
+                retry_url: Some("/user/ada/gpu-1/lab".into()),
+            }),
+        ),
+        (
+            "error.html",
+            "empty",
+            of(ErrorPage {
+                page: bare(),
+                status: 404,
+                ..ErrorPage::default()
+            }),
+        ),
+        (
+            "message.html",
+            "full",
+            of(MessagePage {
+                page: page(),
+                title: "You are logged out".into(),
+                paragraphs: vec!["Servers that ran go on running.".into(), EVIL.into()],
+                link: Some(Link {
+                    text: "Log in again".into(),
+                    url: "/hub/login".into(),
+                }),
+            }),
+        ),
+        (
+            "message.html",
+            "empty",
+            of(MessagePage {
+                page: bare(),
+                title: "Done".into(),
+                ..MessagePage::default()
+            }),
+        ),
+    ]
+}
