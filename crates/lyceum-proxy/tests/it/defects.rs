@@ -129,7 +129,7 @@ async fn chunks_and_length_together_cannot_smuggle() {
             ))
             .await;
         assert_eq!(client.answer().await.status, 200);
-        assert_eq!(client.to_end().await.0, b"", "the connection is closed");
+        assert_eq!(client.read_rest().await.0, b"", "the connection is closed");
         let (head, body) = server.last();
         assert_eq!((server.count(), body.as_slice()), (1, &b"hello"[..]));
         assert_eq!(header(&head, "content-length"), None, "{head}");
@@ -163,7 +163,7 @@ async fn an_answer_cut_short_never_looks_complete() {
         client
             .send("GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n")
             .await;
-        let (all, _) = client.to_end().await;
+        let (all, _) = client.read_rest().await;
         let text = String::from_utf8(all).unwrap();
         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
         assert!(
@@ -179,7 +179,7 @@ async fn an_answer_cut_short_never_looks_complete() {
         client
             .send("GET /open/ HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")
             .await;
-        let text = String::from_utf8(client.to_end().await.0).unwrap();
+        let text = String::from_utf8(client.read_rest().await.0).unwrap();
         let cut = text.starts_with("HTTP/1.1 200") && !text.ends_with("0\r\n\r\n");
         assert!(cut || text.starts_with("HTTP/1.1 503"), "{text}");
     }
@@ -194,7 +194,7 @@ async fn an_old_client_is_told_of_a_cut_by_a_reset() {
     client
         .send("GET /open/ HTTP/1.0\r\nHost: lab\r\n\r\n")
         .await;
-    let (all, was_reset) = client.to_end().await;
+    let (all, was_reset) = client.read_rest().await;
     assert!(was_reset, "{}", String::from_utf8_lossy(&all));
 }
 

@@ -44,7 +44,7 @@ async fn a_request_under_way_is_finished() {
         .await;
     until("the request to arrive", || server.count() == 1).await;
     let running = proxy.begin_stop();
-    idle.to_end().await;
+    idle.read_rest().await;
     assert!(
         TcpStream::connect(proxy.address).await.is_err(),
         "still listening"
@@ -84,8 +84,8 @@ async fn what_does_not_finish_is_cut_at_the_deadline() {
     .await;
     let running = proxy.begin_stop();
     soon("the end", running).await.unwrap();
-    tunnel.to_end().await;
-    request.to_end().await;
+    tunnel.read_rest().await;
+    request.read_rest().await;
     assert!(proxy.metrics().contains("lyceum_proxy_connections 0"));
     assert!(proxy.metrics().contains("lyceum_proxy_websockets 0"));
     assert!(proxy.proxy.activity_now().is_empty());

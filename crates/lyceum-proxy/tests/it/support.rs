@@ -229,7 +229,7 @@ impl Client {
     }
 
     /// Everything until the connection ends, and whether it ended by a reset.
-    pub(crate) async fn to_end(&mut self) -> (Vec<u8>, bool) {
+    pub(crate) async fn read_rest(&mut self) -> (Vec<u8>, bool) {
         let mut bytes = Vec::new();
         let end = soon("the end", self.0.read_to_end(&mut bytes)).await;
         (bytes, end.is_err())
@@ -280,7 +280,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) connections: Arc<AtomicUsize>,
     /// Heads of requests and their bodies, as `echo` and `answer_with` saw them.
-    pub(crate) seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    pub(crate) seen: Seen,
     accepting: JoinHandle<()>,
 }
 

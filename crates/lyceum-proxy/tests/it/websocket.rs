@@ -127,7 +127,7 @@ async fn one_side_may_finish_first() {
     client.exactly(5).await;
     client.send("last words").await;
     client.0.shutdown().await.unwrap();
-    let (rest, was_reset) = client.to_end().await;
+    let (rest, was_reset) = client.read_rest().await;
     assert_eq!((rest.as_slice(), was_reset), (&b"last wordsbye"[..], false));
 }
 
