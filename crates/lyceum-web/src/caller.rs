@@ -23,7 +23,11 @@ pub struct Caller {
 pub enum Credential {
     /// A browser; `binding` is what XSRF tokens are bound to.
     Session { id: String, binding: String },
-    Token { id: String, session_id: Option<String>, server_id: Option<String> },
+    Token {
+        id: String,
+        session_id: Option<String>,
+        server_id: Option<String>,
+    },
 }
 
 impl Caller {

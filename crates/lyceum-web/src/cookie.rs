@@ -36,7 +36,10 @@ pub struct Cookie<'a> {
 
 impl Cookie<'_> {
     pub fn header(&self) -> HeaderValue {
-        let mut line = format!("{}={}; Path={}; SameSite=Lax", self.name, self.value, self.path);
+        let mut line = format!(
+            "{}={}; Path={}; SameSite=Lax",
+            self.name, self.value, self.path
+        );
         if let Some(seconds) = self.max_age {
             line.push_str(&format!("; Max-Age={seconds}"));
         }
@@ -51,7 +54,15 @@ impl Cookie<'_> {
 
     /// The header that takes a cookie away.
     pub fn expire(name: &str, path: &str, secure: bool) -> HeaderValue {
-        Cookie { name, value: "", path, http_only: true, secure, max_age: Some(0) }.header()
+        Cookie {
+            name,
+            value: "",
+            path,
+            http_only: true,
+            secure,
+            max_age: Some(0),
+        }
+        .header()
     }
 }
 
@@ -62,14 +73,33 @@ mod tests {
     #[test]
     fn every_cookie_of_a_name_is_seen() {
         let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, HeaderValue::from_static("_xsrf=one; a=b; _xsrf=\"two\""));
-        headers.append(header::COOKIE, HeaderValue::from_static("_xsrf=three; junk"));
-        assert_eq!(values(&headers, XSRF).collect::<Vec<_>>(), ["one", "two", "three"]);
+        headers.append(
+            header::COOKIE,
+            HeaderValue::from_static("_xsrf=one; a=b; _xsrf=\"two\""),
+        );
+        headers.append(
+            header::COOKIE,
+            HeaderValue::from_static("_xsrf=three; junk"),
+        );
+        assert_eq!(
+            values(&headers, XSRF).collect::<Vec<_>>(),
+            ["one", "two", "three"]
+        );
     }
 
     #[test]
     fn flags_are_written() {
-        let cookie = Cookie { name: "a", value: "b", path: "/hub/", http_only: true, secure: true, max_age: Some(5) };
-        assert_eq!(cookie.header(), "a=b; Path=/hub/; SameSite=Lax; Max-Age=5; HttpOnly; Secure");
+        let cookie = Cookie {
+            name: "a",
+            value: "b",
+            path: "/hub/",
+            http_only: true,
+            secure: true,
+            max_age: Some(5),
+        };
+        assert_eq!(
+            cookie.header(),
+            "a=b; Path=/hub/; SameSite=Lax; Max-Age=5; HttpOnly; Secure"
+        );
     }
 }

@@ -27,7 +27,12 @@ pub struct Failure {
 
 impl ApiError {
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), headers: HeaderMap::new(), cause: None }
+        Self {
+            status,
+            message: message.into(),
+            headers: HeaderMap::new(),
+            cause: None,
+        }
     }
 
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -40,7 +45,10 @@ impl ApiError {
 
     /// The one text for what is not there and for what is not to be seen.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "No access to resources or resources not found")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "No access to resources or resources not found",
+        )
     }
 
     pub fn conflict(message: impl Into<String>) -> Self {
@@ -49,7 +57,8 @@ impl ApiError {
 
     /// The caller should come back after some seconds.
     pub fn later(status: StatusCode, message: impl Into<String>, seconds: u64) -> Self {
-        Self::new(status, message).with_header(axum::http::header::RETRY_AFTER, &seconds.to_string())
+        Self::new(status, message)
+            .with_header(axum::http::header::RETRY_AFTER, &seconds.to_string())
     }
 
     #[must_use]
@@ -95,9 +104,16 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Some(cause) = &self.cause {
             // Logged once, here; the request's span carries the id that the page shows.
-            tracing::error!(status = self.status.as_u16(), error = format!("{cause:#}"), "request failed");
+            tracing::error!(
+                status = self.status.as_u16(),
+                error = format!("{cause:#}"),
+                "request failed"
+            );
         }
-        let failure = Failure { status: self.status, message: self.message };
+        let failure = Failure {
+            status: self.status,
+            message: self.message,
+        };
         let mut response = json_body(&failure);
         response.headers_mut().extend(self.headers);
         response.extensions_mut().insert(failure);
@@ -108,5 +124,10 @@ impl IntoResponse for ApiError {
 /// `{"status":404,"message":"…"}`, the shape that JupyterHub's clients read.
 fn json_body(failure: &Failure) -> Response {
     let body = serde_json::json!({ "status": failure.status.as_u16(), "message": failure.message });
-    (failure.status, [(axum::http::header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+    (
+        failure.status,
+        [(axum::http::header::CACHE_CONTROL, "no-store")],
+        axum::Json(body),
+    )
+        .into_response()
 }

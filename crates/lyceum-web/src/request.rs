@@ -48,7 +48,11 @@ pub async fn describe(proxy_secret: Secret, mut request: Request, next: Next) ->
             .unwrap_or(peer),
         secure: forwarded("x-forwarded-proto") == Some("https"),
         host: header(headers, "host").unwrap_or_default().to_owned(),
-        agent: header(headers, "user-agent").unwrap_or_default().chars().take(200).collect(),
+        agent: header(headers, "user-agent")
+            .unwrap_or_default()
+            .chars()
+            .take(200)
+            .collect(),
     };
     let span = tracing::info_span!(
         "request",

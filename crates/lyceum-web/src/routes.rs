@@ -29,7 +29,10 @@ pub struct Routes<S> {
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
     fn default() -> Self {
-        Self { router: Router::new(), list: Vec::new() }
+        Self {
+            router: Router::new(),
+            list: Vec::new(),
+        }
     }
 }
 
@@ -61,7 +64,11 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     {
         let filter = MethodFilter::try_from(method.clone()).expect("a method that axum routes");
         self.router = self.router.route(path, on(filter, handler));
-        self.list.push(RouteInfo { method, path: path.to_owned(), guard });
+        self.list.push(RouteInfo {
+            method,
+            path: path.to_owned(),
+            guard,
+        });
         self
     }
 

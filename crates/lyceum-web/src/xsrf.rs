@@ -47,7 +47,10 @@ impl XsrfKey {
     }
 
     pub fn accepts(&self, binding: Binding<'_>, given: &str) -> bool {
-        self.token(binding).as_bytes().ct_eq(given.as_bytes()).into()
+        self.token(binding)
+            .as_bytes()
+            .ct_eq(given.as_bytes())
+            .into()
     }
 }
 
@@ -56,7 +59,10 @@ pub fn needed(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return true;
     }
-    match (header(headers, "sec-fetch-mode"), header(headers, "sec-fetch-site")) {
+    match (
+        header(headers, "sec-fetch-mode"),
+        header(headers, "sec-fetch-site"),
+    ) {
         (None | Some("navigate" | "websocket"), _) => false,
         (Some("no-cors"), Some("same-origin")) => false,
         _ => true,
@@ -65,11 +71,14 @@ pub fn needed(method: &Method, headers: &HeaderMap) -> bool {
 
 /// The token as sent in a header or the query; one in a form is read by the caller.
 pub fn given_outside_body(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
-    header(headers, "x-xsrftoken").or_else(|| header(headers, "x-csrftoken")).map(str::to_owned).or_else(|| {
-        url::form_urlencoded::parse(query?.as_bytes())
-            .find(|(key, _)| key == "_xsrf")
-            .map(|(_, value)| value.into_owned())
-    })
+    header(headers, "x-xsrftoken")
+        .or_else(|| header(headers, "x-csrftoken"))
+        .map(str::to_owned)
+        .or_else(|| {
+            url::form_urlencoded::parse(query?.as_bytes())
+                .find(|(key, _)| key == "_xsrf")
+                .map(|(_, value)| value.into_owned())
+        })
 }
 
 #[cfg(test)]
@@ -96,7 +105,11 @@ mod tests {
             if let Some(site) = site {
                 headers.insert("sec-fetch-site", site.parse().expect("a header"));
             }
-            assert_eq!(needed(&method, &headers), expect, "{method} {mode:?} {site:?}");
+            assert_eq!(
+                needed(&method, &headers),
+                expect,
+                "{method} {mode:?} {site:?}"
+            );
         };
         check(Method::GET, None, None, false);
         check(Method::GET, Some("navigate"), Some("cross-site"), false);
