@@ -1,7 +1,7 @@
 //! Who may come in, once it is clear who it is: nobody who was not named.
 //!
 //! A local account was made for someone, so having one is being named. Whoever another source
-//! vouches for has to be on the allow list. The block list is for all; administrators are
+//! vouches for has to be on the allow list. Where there is an allow list, it alone names people. The block list is for all; administrators are
 //! always allowed, but can be blocked.
 
 use async_trait::async_trait;
@@ -52,6 +52,7 @@ impl Admission {
             allow,
             block,
         } = &self.people;
+        let allow = allow.as_deref().unwrap_or_default();
         [admins, allow, block]
             .into_iter()
             .flatten()
@@ -69,7 +70,11 @@ impl Admission {
             })
         };
         let admin = lists(&self.people.admins);
-        if lists(&self.people.block) || !(named || admin || lists(&self.people.allow)) {
+        let allowed = match &self.people.allow {
+            Some(allow) => lists(allow),
+            None => named,
+        };
+        if lists(&self.people.block) || !(admin || allowed) {
             return Admitted::No;
         }
         Admitted::Yes { admin }
@@ -89,7 +94,7 @@ mod tests {
         };
         let admission = Admission::new(People {
             admins: list("root group:it"),
-            allow: list("ada group:staff"),
+            allow: Some(list("ada group:staff")),
             block: list("mallory group:banned"),
         });
         let check = |name: &str, named: bool, told: &str, here: &str, expect: Admitted| {

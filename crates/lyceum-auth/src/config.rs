@@ -57,14 +57,16 @@ pub fn check_sign_in(methods: &[Method]) -> Result<(), String> {
     Ok(())
 }
 
-/// Who may come in. Whoever has a local account may, unless blocked: the account was made for her.
+/// Who may come in. Without an allow list, whoever has a local account may, unless blocked: the
+/// account was made for her.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct People {
     /// Administrators: they may do everything.
     pub admins: Vec<Who>,
-    /// Who else may come in, of those whom a source other than local accounts knows. Empty: nobody.
-    pub allow: Vec<Who>,
+    /// Nobody but these and administrators may come in. Left out: whoever has a local account; of those
+    /// whom another source knows, nobody.
+    pub allow: Option<Vec<Who>>,
     /// Who may not come in, whatever else is said.
     pub block: Vec<Who>,
 }

@@ -20,3 +20,5 @@ pub mod secret;
 pub mod settings;
 
 pub use db::{Conn, Db, Engine, Tx};
+/// What every statement can fail with; named here so that others need no driver.
+pub use sqlx::Error as DbError;

@@ -129,7 +129,7 @@ async fn who_comes_in() {
     for test in TestDb::both().await {
         let people = People {
             admins: list(&["ada"]),
-            allow: Vec::new(),
+            allow: None,
             block: list(&["mallory"]),
         };
         let door = Door::new(&test).await.open(Vec::new(), people);
@@ -155,7 +155,7 @@ async fn another_source_needs_the_allow_list() {
         assert!(ask(&door, "ada", "correct horse").await.is_ok());
 
         let people = People {
-            allow: list(&["group:staff"]),
+            allow: Some(list(&["group:staff"])),
             ..People::default()
         };
         let door = setup.open_with(campus(), people, Arc::new(ZoeIsStaff));

@@ -38,6 +38,33 @@ pub struct LimitsReport {
     pub notes: Vec<String>,
 }
 
+impl Mechanism {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Cgroup => "for the server as a whole (cgroup)",
+            Self::Rlimit => "for each process (rlimit)",
+            Self::ProcessTree => "by the tree of processes",
+            Self::None => "not limited",
+        }
+    }
+}
+
+impl std::fmt::Display for LimitsReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "memory {}, cores {}, processes {}",
+            self.memory.words(),
+            self.cpu.words(),
+            self.processes.words()
+        )?;
+        for note in &self.notes {
+            write!(f, "; {note}")?;
+        }
+        Ok(())
+    }
+}
+
 pub(crate) fn report(place: Result<&Place, &str>, root: bool) -> LimitsReport {
     let has = |controller: &str| place.is_ok_and(|place| place.has(controller));
     let choose = |controller: &str, otherwise: Mechanism| {

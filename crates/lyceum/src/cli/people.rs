@@ -1,0 +1,237 @@
+//! `lyceum user …` and `lyceum admin …`: accounts and administrators.
+
+use std::io::{IsTerminal, Read};
+
+use clap::Subcommand;
+use lyceum_hub::db;
+use lyceum_hub::users;
+use lyceum_model::clock::Millis;
+use lyceum_model::name::UserName;
+use lyceum_model::secret::Secret;
+
+use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
+use crate::compose::Ground;
+use crate::failure::Failure;
+
+/// The longest list printed at once.
+const LIST_MAX: i64 = 100_000;
+
+/// Make, list and change local accounts.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account, or give the one there is a new password.
+    #[command(
+        after_help = "The password is read from standard input; without one a new one is made and printed.\n\n\
+            Examples:\n  lyceum user add ada\n  lyceum user add ada < password.txt"
+    )]
+    Add {
+        /// The name she logs in with.
+        name: UserName,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the people there are.
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Say who administers this installation.
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Make a person an administrator.
+    Grant {
+        name: UserName,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Take that back.
+    Revoke {
+        name: UserName,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// List the administrators.
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl UserCommand {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Self::Add {
+                name,
+                data,
+                config,
+                json,
+            } => {
+                let given = read_password()?;
+                let made = given.is_none();
+                let password = given.unwrap_or_else(|| Secret::new(crate::demo::easy_password()));
+                let (shown, user) = (password.clone(), name.clone());
+                block_on(async move {
+                    let (ground, _, _) = ground(&data, &config).await?;
+                    add(&ground, &user, password).await
+                })?;
+                if json {
+                    let password = made.then(|| shown.expose().to_owned());
+                    print_json(&serde_json::json!({ "name": name, "password": password }))?;
+                } else if made {
+                    print(&format!("{name}  password {}\n", shown.expose()))?;
+                } else {
+                    print(&format!("{name} can log in with the password given\n"))?;
+                }
+                Ok(Outcome::Good)
+            }
+            Self::List { data, config, json } => {
+                let people = block_on(async move {
+                    let (ground, _, _) = ground(&data, &config).await?;
+                    let mut tx = ground.db.read().await.map_err(failed)?;
+                    db::users::list(&mut tx, "", db::users::Sort::Name, 0, LIST_MAX)
+                        .await
+                        .map_err(failed)
+                })?;
+                show(&people, json)
+            }
+        }
+    }
+}
+
+impl AdminCommand {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Self::Grant { name, data, config } => set_admin(name, &data, &config, true),
+            Self::Revoke { name, data, config } => set_admin(name, &data, &config, false),
+            Self::List { data, config, json } => {
+                let people = block_on(async move {
+                    let (ground, _, _) = ground(&data, &config).await?;
+                    let mut tx = ground.db.read().await.map_err(failed)?;
+                    db::users::admins(&mut tx).await.map_err(failed)
+                })?;
+                show(&people, json)
+            }
+        }
+    }
+}
+
+async fn add(ground: &Ground, name: &UserName, password: Secret) -> Result<(), Failure> {
+    ground
+        .accounts
+        .set_password(name, password)
+        .await
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let mut tx = ground.db.write().await.map_err(failed)?;
+    users::ensure(&mut tx, name, ground.clock.now())
+        .await
+        .map_err(failed)?;
+    tx.commit().await.map_err(failed)
+}
+
+fn set_admin(
+    name: UserName,
+    data: &DataArgs,
+    config: &ConfigArgs,
+    admin: bool,
+) -> Result<Outcome, Failure> {
+    let user = name.clone();
+    block_on(async move {
+        let (ground, _, _) = ground(data, config).await?;
+        let mut tx = ground.db.write().await.map_err(failed)?;
+        let Some(user) = db::users::find(&mut tx, &user).await.map_err(failed)? else {
+            return Err(Failure::new(format!("there is nobody called {user}"))
+                .hint("people are there once they have signed in, or after `lyceum user add`"));
+        };
+        db::users::set_admin(&mut tx, &user.id, admin)
+            .await
+            .map_err(failed)?;
+        tx.commit().await.map_err(failed)
+    })?;
+    print(&match admin {
+        true => format!("{name} is an administrator now\n"),
+        false => {
+            format!("{name} is no administrator any more (unless `people.admins` names her)\n")
+        }
+    })?;
+    Ok(Outcome::Good)
+}
+
+fn show(people: &[db::users::User], json: bool) -> Result<Outcome, Failure> {
+    if json {
+        let rows: Vec<serde_json::Value> = people
+            .iter()
+            .map(|user| {
+                serde_json::json!({
+                    "name": user.name,
+                    "admin": user.admin,
+                    "created": Millis(user.created_at).to_iso(),
+                    "last_activity": user.last_activity_at.map(|at| Millis(at).to_iso()),
+                })
+            })
+            .collect();
+        print_json(&rows)?;
+        return Ok(Outcome::Good);
+    }
+    let width = people
+        .iter()
+        .map(|user| user.name.as_str().len())
+        .max()
+        .unwrap_or(0);
+    let lines: String = people
+        .iter()
+        .map(|user| {
+            let seen = user.last_activity_at.map_or_else(
+                || "never seen".into(),
+                |at| format!("last seen {}", Millis(at).to_iso()),
+            );
+            format!(
+                "{:width$}  {:5}  {seen}\n",
+                user.name.as_str(),
+                if user.admin { "admin" } else { "" }
+            )
+        })
+        .collect();
+    print(&lines)?;
+    Ok(Outcome::Good)
+}
+
+/// One line of standard input, unless that is a terminal.
+fn read_password() -> Result<Option<Secret>, Failure> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    input
+        .lock()
+        .take(4096)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::io("the password can't be read from standard input", &error))?;
+    let line = text.lines().next().unwrap_or_default();
+    Ok((!line.is_empty()).then(|| Secret::new(line)))
+}
+
+fn failed(error: lyceum_store::DbError) -> Failure {
+    Failure::new(format!("the database: {error}"))
+}

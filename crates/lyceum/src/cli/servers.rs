@@ -1,0 +1,135 @@
+//! `lyceum server …`: notebook servers, looked at from the command line.
+
+use clap::Subcommand;
+use lyceum_hub::db;
+use lyceum_model::clock::Millis;
+use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::server::ServerKey;
+use lyceum_spawn::Spawner;
+
+use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
+use crate::compose::local_spawner;
+use crate::failure::Failure;
+
+/// The longest list printed at once.
+const LIST_MAX: i64 = 10_000;
+
+/// List notebook servers and read what they wrote.
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// List the servers that are not at rest, and the failures.
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the last lines that a server wrote.
+    #[command(
+        after_help = "Examples:\n  lyceum server logs ada\n  lyceum server logs ada gpu --lines 50"
+    )]
+    Logs {
+        /// Whose server.
+        user: UserName,
+        /// Its name; left out, the default server.
+        #[arg(default_value = "")]
+        server: ServerName,
+        #[arg(long, default_value_t = 100)]
+        lines: usize,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+impl ServerCommand {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Self::List { data, config, json } => {
+                let servers = block_on(async move {
+                    let (ground, _, _) = ground(&data, &config).await?;
+                    let mut tx = ground.db.read().await.map_err(failed)?;
+                    db::servers::for_admin(&mut tx, LIST_MAX)
+                        .await
+                        .map_err(failed)
+                })?;
+                list(&servers, json)?;
+            }
+            Self::Logs {
+                user,
+                server,
+                lines,
+                data,
+                config,
+            } => {
+                let lines = block_on(async move {
+                    let (ground, config, layout) = ground(&data, &config).await?;
+                    let mut tx = ground.db.read().await.map_err(failed)?;
+                    let owner = db::users::find(&mut tx, &user).await.map_err(failed)?;
+                    let row = match &owner {
+                        Some(owner) => db::servers::find(&mut tx, &owner.id, &server)
+                            .await
+                            .map_err(failed)?,
+                        None => None,
+                    };
+                    let Some(key) = row.and_then(|row| ServerKey::parse(&row.key)) else {
+                        return Err(Failure::new(format!(
+                            "{user} has no server {server:?}",
+                            server = server.as_str()
+                        ))
+                        .hint("`lyceum server list` shows which there are"));
+                    };
+                    local_spawner(&config, &layout)?
+                        .log_tail(&key, lines)
+                        .await
+                        .map_err(|error| Failure::new(error.to_string()))
+                })?;
+                let text: String = lines.into_iter().map(|line| line + "\n").collect();
+                print(&text)?;
+            }
+        }
+        Ok(Outcome::Good)
+    }
+}
+
+fn list(servers: &[db::servers::Server], json: bool) -> Result<(), Failure> {
+    if json {
+        let rows: Vec<serde_json::Value> = servers
+            .iter()
+            .map(|server| {
+                serde_json::json!({
+                    "user": server.user_name,
+                    "server": server.name,
+                    "state": server.state.as_str(),
+                    "failure": server.failure,
+                    "started": server.started_at.map(|at| Millis(at).to_iso()),
+                    "last_activity": server.last_activity_at.map(|at| Millis(at).to_iso()),
+                })
+            })
+            .collect();
+        return print_json(&rows);
+    }
+    let lines: String = servers
+        .iter()
+        .map(|server| {
+            let name = format!("{}/{}", server.user_name, server.name);
+            let since = server
+                .started_at
+                .map_or_else(String::new, |at| format!("since {}", Millis(at).to_iso()));
+            format!(
+                "{name:30}  {:8}  {since}  {}\n",
+                server.state.as_str(),
+                server.failure.as_deref().unwrap_or("")
+            )
+        })
+        .collect();
+    print(&lines)
+}
+
+fn failed(error: lyceum_store::DbError) -> Failure {
+    Failure::new(format!("the database: {error}"))
+}

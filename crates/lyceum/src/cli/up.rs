@@ -1,0 +1,84 @@
+//! `lyceum up`: reads the configuration, opens the data folder, takes the port, prepares the
+//! Jupyter environment, then hands over to [`crate::up::run`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use lyceum_model::clock::Clock;
+
+use super::{ConfigArgs, DataArgs, Outcome};
+use crate::data::DataFolder;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::reload::ConfigWatch;
+use crate::up::{Prepared, explain_bind};
+use crate::{config, jupyter, telemetry};
+
+/// Prepare what is missing and run everything in one process.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Prepare what is missing and run everything in one process.\n\n\
+        The first time this makes a private data folder and installs JupyterLab into it, which needs \
+        Python 3.11 or newer, the network and 2 GB. Interrupted, it goes on where it was. \
+        Afterwards it starts at once and needs no network.",
+    after_help = "Examples:\n  lyceum up\n  lyceum up --data /srv/lyceum --port 8080\n  lyceum up --jupyter-env ~/venvs/jupyter"
+)]
+pub struct Up {
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Take this existing virtual environment instead of making one.
+    #[arg(long, value_name = "FOLDER", env = "LYCEUM_JUPYTER_ENV")]
+    pub jupyter_env: Option<PathBuf>,
+    /// Address and port to listen on, instead of the configuration's.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
+    pub listen: Option<SocketAddr>,
+    /// Port to listen on, at the configuration's address.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Add a course, a teacher and two students to look around with.
+    #[arg(long)]
+    pub demo: bool,
+    /// Tell progress as JSON lines on standard output, for machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Up {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        let path = config::locate(self.config.config.as_deref());
+        // Looked at twice, so that problems are told as `config check` tells them.
+        super::config::load(path.as_deref())?;
+        let watch = ConfigWatch::open(path, Clock::system())
+            .map_err(|problems| Failure::new(problems.to_string()))?;
+        let configured = watch.current();
+        telemetry::start(&configured.log)?;
+        let listen = match (self.listen, self.port) {
+            (Some(listen), _) => listen,
+            (None, Some(port)) => SocketAddr::new(configured.listen.ip(), port),
+            (None, None) => configured.listen,
+        };
+        let folder = DataFolder::open(&self.data.data)?;
+        // Taken before minutes of preparation, so that a taken port is told at once.
+        let listener =
+            std::net::TcpListener::bind(listen).map_err(|error| explain_bind(listen, &error))?;
+        let progress = Progress::suited(self.json);
+        let jupyter = match &self.jupyter_env {
+            Some(path) => jupyter::existing(path, &folder.layout().jupyter()),
+            None => jupyter::prepare(&folder.layout().jupyter(), &progress),
+        };
+        progress.finish();
+        let prepared = Prepared {
+            watch,
+            folder,
+            environment: jupyter?,
+            listener,
+            demo: self.demo,
+            json: self.json,
+        };
+        super::block_on(crate::up::run(prepared))?;
+        Ok(Outcome::Good)
+    }
+}

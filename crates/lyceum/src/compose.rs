@@ -1,0 +1,413 @@
+//! The composition root: builds every part and joins them. Read this first.
+//!
+//! [`Ground`] is what each command stands on (database, blobs, keys, accounts); [`Machine`] is the
+//! running product: hub, proxy and background work, with one shutdown for all.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
+use lyceum_auth::password::Hasher;
+use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
+use lyceum_courses::Shelf;
+use lyceum_hub::{Hub, Parts, Settings};
+use lyceum_model::clock::Clock;
+use lyceum_model::secret::Secret;
+use lyceum_proxy::Proxy;
+use lyceum_spawn::env::inherit;
+use lyceum_spawn::local::{LocalConfig, LocalSpawner};
+use lyceum_store::blobs::{Blobs, Disk};
+use lyceum_store::db::Location;
+use lyceum_store::secret::Keys;
+use lyceum_store::{Db, migrate};
+use lyceum_web::page::{Theme, ThemeSettings};
+use lyceum_web::xsrf::XsrfKey;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::data::Layout;
+use crate::failure::Failure;
+use crate::jupyter::Environment;
+use crate::launch::{Accounts, Courses, Planner};
+use crate::reload::{ConfigState, ConfigWatch};
+
+/// How long requests and sockets may go on after Ctrl-C.
+const DRAIN: Duration = Duration::from_secs(3);
+/// Starts under way at once on one machine.
+const STARTING_AT_ONCE: usize = 16;
+
+/// What every command stands on.
+pub struct Ground {
+    pub db: Db,
+    pub blobs: Blobs,
+    pub keys: Keys,
+    pub clock: Clock,
+    pub accounts: LocalAccounts,
+}
+
+/// Database and blobs, without what needs the key.
+pub struct Store {
+    pub db: Db,
+    pub blobs: Blobs,
+}
+
+impl Store {
+    /// Opens the store of a configuration and brings it to the newest shape.
+    pub async fn open(config: &Config, data: &Layout) -> Result<Self, Failure> {
+        let location = location(config, data)?;
+        let db = Db::open(&location)
+            .await
+            .map_err(|error| database_failure(&error, &location))?;
+        migrate::run(&db)
+            .await
+            .map_err(|error| database_failure(&error, &location))?;
+        let folder = config.store.blobs.clone().unwrap_or_else(|| data.blobs());
+        let disk = Disk::open(&folder).await.map_err(|error| {
+            Failure::new(format!(
+                "the blob folder {} can't be used: {error:#}",
+                folder.display()
+            ))
+            .hint(
+                "check that it exists and may be written, or name another with `store: {blobs: …}`",
+            )
+        })?;
+        Ok(Self {
+            db,
+            blobs: Blobs::Disk(disk),
+        })
+    }
+}
+
+impl Ground {
+    pub async fn open(config: &Config, data: &Layout) -> Result<Self, Failure> {
+        let Store { db, blobs } = Store::open(config, data).await?;
+        let clock = Clock::system();
+        let keys = Keys::load_or_create(&data.master_key()).map_err(|error| {
+            Failure::new(format!("the key file can't be used: {error:#}"))
+                .hint("it must be readable by its owner alone; a lost key can be had from a backup")
+        })?;
+        let accounts = LocalAccounts::new(
+            db.clone(),
+            clock.clone(),
+            Hasher::default(),
+            &LocalAccountsConfig::default(),
+        );
+        Ok(Self {
+            db,
+            blobs,
+            keys,
+            clock,
+            accounts,
+        })
+    }
+}
+
+pub fn location(config: &Config, data: &Layout) -> Result<Location, Failure> {
+    match &config.store.database {
+        None => Ok(Location::Sqlite(data.database())),
+        Some(url) => Location::parse(url.expose()).map_err(|error| {
+            Failure::new(format!("`store.database`: {error}"))
+                .hint("lyceum config check tells where it comes from")
+        }),
+    }
+}
+
+fn database_failure(error: &anyhow::Error, location: &Location) -> Failure {
+    let (what, hint) = match location {
+        Location::Sqlite(path) => (
+            format!("the database {} can't be used: {error:#}", path.display()),
+            "check that the data folder may be written and the disk is not full; `lyceum restore` brings a backup back",
+        ),
+        // The URL holds a password: it is not repeated.
+        Location::Postgres(_) => (
+            format!("PostgreSQL can't be used: {error:#}"),
+            "check that the server runs and that user, password and database of `store.database` are right",
+        ),
+    };
+    Failure::new(what).hint(hint)
+}
+
+/// All that [`Machine::start`] needs beside the ground.
+pub struct Order {
+    pub watch: Arc<ConfigWatch>,
+    pub environment: Environment,
+    pub data: Layout,
+    pub public: TcpListener,
+    pub internal: TcpListener,
+    pub accounts: Accounts,
+    pub hint: Option<String>,
+}
+
+/// The running product.
+pub struct Machine {
+    pub hub: Hub,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Machine {
+    /// Joins the parts and sets them going.
+    pub fn start(ground: &Ground, order: Order) -> Result<Self, Failure> {
+        let internal = address(&order.internal)?;
+        let config = order.watch.current();
+        let shelf = Shelf::open(&order.data.courses())
+            .map_err(|error| Failure::new(format!("{error:#}")))?;
+        let spawner = local_spawner(&config, &order.data)?;
+        let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
+        let proxy_secret =
+            Secret::new(data_encoding::HEXLOWER.encode(&ground.keys.derive("lyceum proxy")));
+        let hub = Hub::new(Parts {
+            db: ground.db.clone(),
+            clock: ground.clock.clone(),
+            spawner: Arc::new(spawner),
+            planner: Arc::new(planner),
+            shelf: Arc::new(Courses(shelf.clone())),
+            sign_in: sign_in(ground, &config),
+            pages: lyceum_hub::pages::templates()
+                .build()
+                .map_err(|error| Failure::new(format!("the pages can't be made: {error:#}")))?,
+            settings: settings(
+                &config,
+                &order.watch.state(),
+                internal,
+                order.hint.as_deref(),
+            )?,
+            xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
+            proxy_secret: proxy_secret.clone(),
+        });
+        let proxy_config = lyceum_proxy::Config {
+            proxy_secret: proxy_secret.expose().to_owned().into(),
+            limits: lyceum_proxy::Limits {
+                drain: DRAIN,
+                ..lyceum_proxy::Limits::default()
+            },
+            ..lyceum_proxy::Config::default()
+        };
+        let proxy = Proxy::new(proxy_config, internal.into(), Arc::new(hub.clone()));
+        hub.links().attach(proxy.clone());
+        let state = ConfigMetrics::default();
+        let mut registry = Registry::default();
+        hub.metrics().register(&mut registry);
+        proxy.register_metrics(&mut registry);
+        state.register(&mut registry);
+        state.tell(&order.watch.state());
+        hub.publish_metrics(registry);
+
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (router, _) = hub.router();
+        let stop = shutdown.clone();
+        tasks.spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let served = axum::serve(order.internal, service)
+                .with_graceful_shutdown(stop.cancelled_owned())
+                .await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the hub stopped listening");
+            }
+        });
+        let (serving, stop) = (proxy, shutdown.clone());
+        tasks.spawn(async move { serving.run(order.public, stop.cancelled_owned()).await });
+        for job in lyceum_hub::jobs::all(&hub, &shutdown) {
+            tasks.spawn(job);
+        }
+        tasks.spawn(shelf.follow(shutdown.clone()));
+        let (watch, stop) = (order.watch.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            if let Err(error) = watch.run(stop.cancelled_owned()).await {
+                tracing::error!(%error, "the configuration is no longer looked at; a restart reads it");
+            }
+        });
+        tasks.spawn(apply_reloads(
+            Reload {
+                hub: hub.clone(),
+                watch: order.watch,
+                internal,
+                hint: order.hint,
+                state,
+            },
+            Sources {
+                db: ground.db.clone(),
+                clock: ground.clock.clone(),
+                accounts: ground.accounts.clone(),
+            },
+            shutdown.clone(),
+        ));
+        tasks.close();
+        Ok(Self {
+            hub,
+            shutdown,
+            tasks,
+        })
+    }
+
+    /// Stops taking requests, lets what is under way end, and returns. Notebook servers go on.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        if tokio::time::timeout(DRAIN * 4, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some work did not end in time; it is taken up at the next start");
+        }
+        self.hub.db().close().await;
+    }
+}
+
+/// The spawner of this machine; `doctor` asks it what limits servers get.
+pub fn local_spawner(config: &Config, data: &Layout) -> Result<LocalSpawner, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::io("the program's own file can't be found", &error))?;
+    let shim = vec![program.display().to_string(), "shim".into()];
+    let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
+    let mut local = LocalConfig::new(shim, data.run(), homes);
+    local.inherited = inherit(std::env::vars(), &[]);
+    LocalSpawner::new(local)
+        .map_err(|error| Failure::new(format!("servers can't be run here: {error}")))
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::io("the listening address can't be read", &error))
+}
+
+fn sign_in(ground: &Ground, config: &Config) -> SignIn {
+    build_sign_in(&ground.db, &ground.clock, &ground.accounts, config)
+}
+
+fn build_sign_in(db: &Db, clock: &Clock, accounts: &LocalAccounts, config: &Config) -> SignIn {
+    let users = |names: &std::collections::BTreeSet<lyceum_model::name::UserName>| -> Vec<Who> {
+        names.iter().cloned().map(Who::User).collect()
+    };
+    let people = People {
+        admins: users(&config.people.admins),
+        allow: config.people.allow.as_ref().map(users),
+        block: users(&config.people.block),
+    };
+    SignIn::new(
+        Throttle::new(db.clone(), clock.clone()),
+        Chain::new(vec![Arc::new(accounts.clone())]),
+        Admission::new(people),
+        Arc::new(NoGroupsKnown),
+    )
+}
+
+fn settings(
+    config: &Config,
+    state: &ConfigState,
+    internal: SocketAddr,
+    hint: Option<&str>,
+) -> Result<Settings, Failure> {
+    let theme = ThemeSettings {
+        accent: Some(config.theme.accent.clone()),
+        ..ThemeSettings::default()
+    };
+    let theme = Theme::new(&theme).map_err(|error| Failure::new(format!("`theme`: {error}")))?;
+    Ok(Settings {
+        public_origin: config
+            .public_url
+            .as_ref()
+            .map(|url| url.origin().ascii_serialization()),
+        api_url: format!("http://{internal}/hub/api"),
+        start_timeout: config.servers.start_timeout,
+        starting_at_once: STARTING_AT_ONCE,
+        named_servers: usize::try_from(config.servers.per_person.saturating_sub(1)).unwrap_or(0),
+        site_name: config.theme.name.clone(),
+        theme,
+        sign_in_hint: hint.map(str::to_owned),
+        config_state: lyceum_hub::config::ConfigState {
+            generation: state.generation,
+            loaded_at: state.loaded_at.0,
+            source: state.source.clone(),
+            problem: state.problem.clone().map(|text| (state.looked_at.0, text)),
+        },
+    })
+}
+
+#[derive(Clone, Default)]
+struct ConfigMetrics {
+    generation: Gauge,
+    bad: Gauge,
+}
+
+impl ConfigMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let own = registry.sub_registry_with_prefix("lyceum_config");
+        own.register(
+            "generation",
+            "Configurations that were in force since the start",
+            self.generation.clone(),
+        );
+        own.register(
+            "bad_edit",
+            "1 while the last edit of the configuration is not in force",
+            self.bad.clone(),
+        );
+    }
+
+    fn tell(&self, state: &ConfigState) {
+        self.generation
+            .set(i64::try_from(state.generation).unwrap_or(i64::MAX));
+        self.bad.set(i64::from(state.problem.is_some()));
+    }
+}
+
+struct Reload {
+    hub: Hub,
+    watch: Arc<ConfigWatch>,
+    internal: SocketAddr,
+    hint: Option<String>,
+    state: ConfigMetrics,
+}
+
+struct Sources {
+    db: Db,
+    clock: Clock,
+    accounts: LocalAccounts,
+}
+
+/// Brings each new configuration, and the news of a bad edit, to the parts.
+async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToken) {
+    let mut news = reload.watch.subscribe();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            changed = news.changed() => if changed.is_err() { return },
+        }
+        let (config, state) = (reload.watch.current(), reload.watch.state());
+        reload.state.tell(&state);
+        match settings(&config, &state, reload.internal, reload.hint.as_deref()) {
+            Ok(settings) => {
+                reload.hub.replace_sign_in(build_sign_in(
+                    &from.db,
+                    &from.clock,
+                    &from.accounts,
+                    &config,
+                ));
+                reload.hub.reload(settings);
+            }
+            Err(failure) => {
+                tracing::error!(%failure, "the new configuration can't be put in force")
+            }
+        }
+    }
+}
+
+/// Whether other accounts of the machine could reach a path: each folder above it lets them through.
+pub fn closed_to_others(path: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    path.ancestors()
+        .filter(|folder| folder.is_dir())
+        .find(|folder| {
+            folder
+                .metadata()
+                .is_ok_and(|meta| meta.permissions().mode() & 0o001 == 0)
+        })
+        .map(Path::to_owned)
+}

@@ -1,0 +1,165 @@
+//! One `lyceum.yaml`: read strictly, checked wholly, then trusted.
+//!
+//! Two phases: text becomes [`RawConfig`] (`raw.rs`, the manual), and [`RawConfig`] becomes
+//! [`Config`] (`check.rs`: addresses, names, secrets). All mistakes are told at once, each with
+//! file, line, column and the nearest known word.
+//!
+//! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
+//! are the types people write, `show.rs` is for `lyceum config show|schema|example`.
+//! Reading again while running is [`crate::reload`].
+//!
+//! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
+//! example > config.example.yaml`. A key that does nothing yet does not stand here.
+
+mod check;
+mod fit;
+mod problem;
+mod raw;
+mod secret_ref;
+mod show;
+mod tree;
+mod units;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use self::check::{Config, People, Servers, Spawner, Store};
+pub use self::problem::{Place, Problem, Problems};
+pub use self::raw::{
+    LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, RawTheme, SignInKind, SpawnerAccounts,
+    SpawnerKind,
+};
+pub use self::secret_ref::SecretRef;
+pub use self::show::{Shown, example, schema};
+use self::tree::{Node, path_text};
+pub use self::units::{Bytes, Span};
+
+/// The file that is read when none is named and it exists.
+pub const DEFAULT_FILE: &str = "lyceum.yaml";
+
+/// A configuration that passed, with what is needed to explain it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub raw: RawConfig,
+    /// The name of the file as given; `default` without one.
+    pub file: String,
+    tree: Option<Node>,
+}
+
+/// The file to read: the named one, else `lyceum.yaml` here if there is one.
+pub fn locate(named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(path) => Some(path.into()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+    }
+}
+
+/// Reads and checks a file; without one the defaults hold.
+pub fn load(path: Option<&Path>) -> Result<Loaded, Problems> {
+    let Some(path) = path else {
+        return parse("default", "", Path::new("."));
+    };
+    let file = path.display().to_string();
+    let problem = |message: String| {
+        Problems(vec![Problem {
+            file: file.clone(),
+            place: None,
+            message,
+        }])
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|from| from.take(tree::MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| problem(format!("can't be read: {error}")))?;
+    if bytes.len() as u64 > tree::MAX_BYTES {
+        return Err(problem(
+            "larger than 1 MiB, which no configuration is".into(),
+        ));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        problem(format!("not UTF-8 text (line {})", line + 1))
+    })?;
+    parse(&file, &text, path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Reads and checks a text; `folder` is what its relative paths start from.
+pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> {
+    let tree = Node::parse(text).map_err(|(place, message)| {
+        Problems(vec![Problem {
+            file: file.into(),
+            place,
+            message,
+        }])
+    })?;
+    let (raw, misfits) = fit::fit::<RawConfig>(tree.clone());
+    // After a misfit indexes may have moved and defaults stand in: the checks would mislead.
+    let mut found: Vec<(Option<Place>, String)> = misfits
+        .into_iter()
+        .map(|(place, message)| (Some(place), message))
+        .collect();
+    let misfit = !found.is_empty();
+    let config = check::check(&raw, folder, &mut |path, message| {
+        let place = tree.place_of(path);
+        if !(misfit && path.contains('[')) {
+            found.push((place, message));
+        }
+    });
+    if found.is_empty() {
+        let file = file.to_owned();
+        return Ok(Loaded {
+            config,
+            raw,
+            file,
+            tree: Some(tree),
+        });
+    }
+    found.sort_by_key(|(place, _)| *place);
+    Err(Problems(
+        found
+            .into_iter()
+            .map(|(place, message)| Problem {
+                file: file.into(),
+                place,
+                message,
+            })
+            .collect(),
+    ))
+}
+
+impl Node {
+    /// The place of the value at a written path such as `people.admins[2]`.
+    fn place_of(&self, path: &str) -> Option<Place> {
+        fn walk(node: &Node, steps: &mut Vec<tree::Step>, path: &str) -> Option<Place> {
+            if path_text(steps) == path {
+                return Some(node.place);
+            }
+            let children: Vec<(tree::Step, &Node)> = match &node.value {
+                tree::Value::Map(entries) => entries
+                    .iter()
+                    .map(|entry| (tree::Step::Key(entry.key.clone()), &entry.node))
+                    .collect(),
+                tree::Value::List(items) => items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, node)| (tree::Step::Index(index), node))
+                    .collect(),
+                _ => Vec::new(),
+            };
+            children.into_iter().find_map(|(step, child)| {
+                steps.push(step);
+                let place = path
+                    .starts_with(&path_text(steps))
+                    .then(|| walk(child, steps, path))
+                    .flatten();
+                steps.pop();
+                place
+            })
+        }
+        walk(self, &mut Vec::new(), path)
+    }
+}

@@ -1,0 +1,306 @@
+//! From what is written to what is meant: addresses parsed, names checked, secrets fetched.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lyceum_model::name::UserName;
+use lyceum_model::secret::Secret;
+use lyceum_model::server::Resources;
+use url::Url;
+
+use super::raw::{RawConfig, RawSignIn, SpawnerAccounts, SpawnerKind};
+use super::{RawLog, RawTheme};
+
+/// The checked configuration: whoever holds one need not check again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub public_url: Option<Url>,
+    pub listen: SocketAddr,
+    pub store: Store,
+    pub sign_in: Vec<RawSignIn>,
+    pub people: People,
+    pub servers: Servers,
+    pub spawner: Spawner,
+    pub log: RawLog,
+    pub theme: RawTheme,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// `None`: SQLite in the data folder.
+    pub database: Option<Secret>,
+    /// `None`: a folder in the data folder.
+    pub blobs: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    pub admins: BTreeSet<UserName>,
+    /// `None`: everyone with an account.
+    pub allow: Option<BTreeSet<UserName>>,
+    pub block: BTreeSet<UserName>,
+}
+
+impl People {
+    /// Whether the lists let this person in; blocking wins over everything.
+    pub fn admit(&self, name: &UserName) -> bool {
+        !self.block.contains(name)
+            && (self.admins.contains(name)
+                || self.allow.as_ref().is_none_or(|allow| allow.contains(name)))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spawner {
+    pub kind: SpawnerKind,
+    /// `None`: what suits the account that Lyceum runs under.
+    pub accounts: Option<SpawnerAccounts>,
+    /// Absolute. `None`: a folder in the data folder.
+    pub homes: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Servers {
+    /// `None`: `jupyterhub-singleuser` of the Jupyter environment.
+    pub command: Option<Vec<String>>,
+    pub opens: String,
+    pub start_timeout: Duration,
+    pub per_person: u32,
+    pub resources: Resources,
+    pub env: std::collections::BTreeMap<String, String>,
+}
+
+/// Checks, and says through `problem(path, message)` what is wrong; a wrong value is replaced by
+/// its default so that the rest can be checked too.
+pub(crate) fn check(
+    raw: &RawConfig,
+    folder: &Path,
+    problem: &mut dyn FnMut(&str, String),
+) -> Config {
+    let public_url = raw.public_url.as_deref().and_then(|text| {
+        check_public_url(text)
+            .map_err(|message| problem("public_url", message))
+            .ok()
+    });
+    let listen = raw.listen.0.parse().unwrap_or_else(|_| {
+        problem(
+            "listen",
+            format!(
+                "{:?} is not an address with a port, such as `127.0.0.1:8000` or `[::]:8000`",
+                raw.listen.0
+            ),
+        );
+        SocketAddr::from(([127, 0, 0, 1], 8000))
+    });
+    Config {
+        public_url,
+        listen,
+        store: check_store(raw, folder, problem),
+        sign_in: check_sign_in(raw, problem),
+        people: People {
+            admins: names("people.admins", &raw.people.admins, problem),
+            allow: (raw.people.allow.as_ref()).map(|list| names("people.allow", list, problem)),
+            block: names("people.block", &raw.people.block, problem),
+        },
+        servers: check_servers(raw, problem),
+        spawner: check_spawner(raw, folder, problem),
+        log: raw.log.clone(),
+        theme: check_theme(raw, problem),
+    }
+}
+
+fn check_public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| {
+        format!("{text:?} is not a web address such as `https://jupyter.example.edu` ({error})")
+    })?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(format!("{text:?} must start with `https://` or `http://`"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a web address here has no user and no password".into());
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{text:?} must end after the host and port"));
+    }
+    Ok(url)
+}
+
+fn check_store(raw: &RawConfig, folder: &Path, problem: &mut dyn FnMut(&str, String)) -> Store {
+    let database = raw.store.database.as_ref().and_then(|from| {
+        let secret = from
+            .resolve(folder)
+            .map_err(|message| problem("store.database", message))
+            .ok()?;
+        let known = ["postgres://", "postgresql://", "sqlite:"];
+        if !known
+            .iter()
+            .any(|scheme| secret.expose().starts_with(scheme))
+        {
+            problem(
+                "store.database",
+                format!("what `{from}` holds does not start with `postgres://`"),
+            );
+            return None;
+        }
+        Some(secret)
+    });
+    let blobs = raw.store.blobs.as_ref().and_then(|text| {
+        if text.trim().is_empty() || text.contains("://") {
+            problem("store.blobs", format!("{text:?} is not a folder"));
+            return None;
+        }
+        Some(folder.join(text))
+    });
+    Store { database, blobs }
+}
+
+fn check_spawner(raw: &RawConfig, folder: &Path, problem: &mut dyn FnMut(&str, String)) -> Spawner {
+    let homes = raw.spawner.homes.as_ref().and_then(|text| {
+        if text.trim().is_empty() {
+            problem("spawner.homes", "the name of the folder is empty".into());
+            return None;
+        }
+        std::path::absolute(folder.join(text)).ok()
+    });
+    Spawner {
+        kind: raw.spawner.kind,
+        accounts: raw.spawner.accounts,
+        homes,
+    }
+}
+
+fn check_sign_in(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Vec<RawSignIn> {
+    let list = &raw.sign_in.0;
+    if list.is_empty() {
+        problem("sign_in", "without a way to sign in nobody gets in; remove the key or add `{kind: local, title: …}`".into());
+    }
+    for (index, sign_in) in list.iter().enumerate() {
+        if sign_in.title.trim().is_empty() || sign_in.title.chars().count() > 80 {
+            problem(
+                &format!("sign_in[{index}].title"),
+                "the title is empty or longer than 80 characters".into(),
+            );
+        }
+        if list[..index]
+            .iter()
+            .any(|before| before.kind == sign_in.kind)
+        {
+            problem(
+                &format!("sign_in[{index}].kind"),
+                "this kind stands here a second time".into(),
+            );
+        }
+    }
+    list.clone()
+}
+
+fn names(path: &str, list: &[String], problem: &mut dyn FnMut(&str, String)) -> BTreeSet<UserName> {
+    let mut names = BTreeSet::new();
+    for (index, text) in list.iter().enumerate() {
+        match UserName::parse(text) {
+            Ok(name) => {
+                names.insert(name);
+            }
+            Err(error) => problem(&format!("{path}[{index}]"), format!("{text:?}: {error}")),
+        }
+    }
+    names
+}
+
+fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Servers {
+    let servers = &raw.servers;
+    let mut must = |good: bool, path: &str, message: &str| {
+        if !good {
+            problem(path, message.into());
+        }
+    };
+    let command = servers.command.as_deref();
+    must(
+        command.is_none_or(|words| words.first().is_some_and(|word| !word.is_empty())),
+        "servers.command",
+        "the command is empty",
+    );
+    must(
+        servers.opens.starts_with('/') && !servers.opens.starts_with("//"),
+        "servers.opens",
+        "a page of the server starts with one `/`, such as `/lab` or `/tree`",
+    );
+    let seconds = servers.start_timeout.0.as_secs();
+    must(
+        (1..=3600).contains(&seconds),
+        "servers.start_timeout",
+        "a start may take from `1s` to `1h`",
+    );
+    must(
+        (1..=1000).contains(&servers.per_person),
+        "servers.per_person",
+        "a number from 1 to 1000",
+    );
+    must(
+        servers
+            .memory
+            .limit
+            .is_none_or(|limit| limit.0 >= 128 << 20),
+        "servers.memory.limit",
+        "a notebook server does not start with less than `128Mi`",
+    );
+    must(
+        servers
+            .cpu
+            .limit
+            .is_none_or(|limit| limit.is_finite() && (0.01..=4096.0).contains(&limit)),
+        "servers.cpu.limit",
+        "a number of cores from 0.01 to 4096",
+    );
+    must(
+        servers.processes.is_none_or(|processes| processes >= 16),
+        "servers.processes",
+        "a notebook server needs at least 16 processes and threads",
+    );
+    for (name, value) in &servers.env {
+        let path = format!("servers.env.{name}");
+        must(
+            !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'),
+            &path,
+            "not usable as an environment variable",
+        );
+        must(
+            !name.starts_with("JUPYTERHUB_"),
+            &path,
+            "`JUPYTERHUB_…` variables are set by Lyceum itself",
+        );
+    }
+    Servers {
+        command: servers.command.clone(),
+        opens: servers.opens.clone(),
+        start_timeout: servers.start_timeout.0,
+        per_person: servers.per_person,
+        resources: Resources {
+            memory_limit: servers.memory.limit.map(|limit| limit.0),
+            cpu_limit: servers.cpu.limit,
+            processes: servers.processes,
+            ..Resources::default()
+        },
+        env: servers.env.clone(),
+    }
+}
+
+fn check_theme(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> RawTheme {
+    let theme = &raw.theme;
+    let hex = theme.accent.strip_prefix('#').unwrap_or_default();
+    if hex.len() != 6 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        problem(
+            "theme.accent",
+            format!("{:?} is not a colour such as `\"#1f6feb\"`", theme.accent),
+        );
+    }
+    if theme.name.trim().is_empty() || theme.name.chars().count() > 60 {
+        problem(
+            "theme.name",
+            "the name is empty or longer than 60 characters".into(),
+        );
+    }
+    theme.clone()
+}

@@ -1,0 +1,241 @@
+//! A tree becomes a struct, and every misfit keeps its place.
+//!
+//! [`fit`] is a serde deserializer over [`Node`]. At a misfit it notes the problem, takes the
+//! offending key or value out and tries again, so that one look shows all mistakes. This works
+//! because everything in a configuration has a default or sits in a list item that can go.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, Unexpected, Visitor,
+};
+
+use super::problem::{Place, suggest};
+use super::tree::{Entry, Node, Step, Value};
+
+/// After so many problems the rest is not looked for.
+const MAX_PROBLEMS: usize = 50;
+
+/// Makes a `T` of the tree as far as it fits, with what did not fit.
+pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> (T, Vec<(Place, String)>) {
+    let mut problems = Vec::new();
+    loop {
+        let misfit = match T::deserialize(&tree) {
+            Ok(value) => return (value, problems),
+            Err(misfit) => misfit,
+        };
+        let steps: Vec<Step> = misfit.steps.into_iter().rev().collect();
+        problems.push((misfit.place.unwrap_or(tree.place), misfit.message));
+        if problems.len() >= MAX_PROBLEMS || !tree.remove(&steps) {
+            return (T::default(), problems);
+        }
+    }
+}
+
+/// What does not fit; the steps from the root are gathered on the way up, innermost first.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    message: String,
+    place: Option<Place>,
+    steps: Vec<Step>,
+}
+
+impl Misfit {
+    fn new(message: String) -> Self {
+        Self {
+            message,
+            place: None,
+            steps: Vec::new(),
+        }
+    }
+
+    fn at(mut self, place: Place) -> Self {
+        self.place.get_or_insert(place);
+        self
+    }
+
+    fn under(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+fn found(unexpected: &Unexpected<'_>) -> String {
+    match unexpected {
+        Unexpected::Bool(value) => format!("`{value}`"),
+        Unexpected::Unsigned(value) => format!("the number {value}"),
+        Unexpected::Signed(value) => format!("the number {value}"),
+        Unexpected::Float(value) => format!("the number {value}"),
+        Unexpected::Str(text) => format!("the text {text:?}"),
+        Unexpected::Unit | Unexpected::Option => "nothing".into(),
+        Unexpected::Seq => "a list".into(),
+        Unexpected::Map => "keys and values".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Serde's words for what it wants, in words of people who write YAML.
+fn wanted(expected: &dyn Expected) -> String {
+    let words = expected.to_string();
+    match words.as_str() {
+        "a string" => "text (put it in quotes)".into(),
+        "a boolean" => "`true` or `false`".into(),
+        "a sequence" => "a list".into(),
+        "a map" => "keys and values".into(),
+        "u32" | "u64" | "u16" | "usize" => "a whole number".into(),
+        "f64" => "a number".into(),
+        other if other.starts_with("struct ") => "keys and values".into(),
+        _ => words,
+    }
+}
+
+impl de::Error for Misfit {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!(
+            "expected {}, found {}",
+            wanted(expected),
+            found(&unexpected)
+        ))
+    }
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(unexpected, expected)
+    }
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(format!(
+            "unknown key `{field}`; {}",
+            suggest(field, expected)
+        ))
+    }
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(format!(
+            "unknown value `{variant}`; {}",
+            suggest(variant, expected)
+        ))
+    }
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("the key `{field}` is missing here"))
+    }
+}
+
+impl<'de> Deserializer<'de> for &'de Node {
+    type Error = Misfit;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match &self.value {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Int(value) => visitor.visit_i64(*value),
+            Value::Float(value) => visitor.visit_f64(*value),
+            Value::Text(value) => visitor.visit_str(value),
+            Value::List(items) => visitor.visit_seq(Items { items, next: 0 }),
+            Value::Map(entries) => visitor.visit_map(Entries { entries, next: 0 }),
+        }
+        .map_err(|misfit| misfit.at(self.place))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.value {
+            Value::Null => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        known: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        match &self.value {
+            Value::Text(text) => {
+                let word: StrDeserializer<'_, Misfit> = text.as_str().into_deserializer();
+                visitor.visit_enum(word)
+            }
+            _ => Err(Misfit::new(format!("expected one of {}", known.join(", ")))),
+        }
+        .map_err(|misfit| misfit.at(self.place))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+        unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+struct Items<'de> {
+    items: &'de [Node],
+    next: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = Misfit;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
+        let Some(node) = self.items.get(self.next) else {
+            return Ok(None);
+        };
+        let index = self.next;
+        self.next += 1;
+        seed.deserialize(node)
+            .map(Some)
+            .map_err(|misfit| misfit.at(node.place).under(Step::Index(index)))
+    }
+}
+
+struct Entries<'de> {
+    entries: &'de [Entry],
+    next: usize,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Misfit;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Misfit> {
+        let Some(entry) = self.entries.get(self.next) else {
+            return Ok(None);
+        };
+        let key: StrDeserializer<'_, Misfit> = entry.key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some).map_err(|misfit| {
+            misfit
+                .at(entry.key_place)
+                .under(Step::Key(entry.key.clone()))
+        })
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Misfit> {
+        let entry = &self.entries[self.next];
+        self.next += 1;
+        seed.deserialize(&entry.node).map_err(|misfit| {
+            misfit
+                .at(entry.node.place)
+                .under(Step::Key(entry.key.clone()))
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! The configuration as it is written. The comments here are the manual: they become the JSON
+//! Schema and `config.example.yaml`. What a value must be beyond its type is in [`super::check`].
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::secret_ref::SecretRef;
+use super::units::{Bytes, Span};
+
+/// The configuration of Lyceum. Every key can be left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    /// The address people type, `https://jupyter.example.edu`. Leave out on a laptop.
+    pub public_url: Option<String>,
+    /// Address and port to listen on. Takes effect at the next start.
+    pub listen: Listen,
+    /// Where things are kept. Takes effect at the next start.
+    pub store: RawStore,
+    /// The ways to sign in, in the order of the log-in page.
+    pub sign_in: SignInList,
+    /// Who may do what.
+    pub people: RawPeople,
+    /// What people start.
+    pub servers: RawServers,
+    /// What servers run on.
+    pub spawner: RawSpawner,
+    /// What is written to standard error.
+    pub log: RawLog,
+    /// How the pages look.
+    pub theme: RawTheme,
+}
+
+/// `127.0.0.1:8000`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Listen(pub String);
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self("127.0.0.1:8000".into())
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawStore {
+    /// `env:DATABASE_URL` or `file:PATH`, holding a `postgres://…` address. Left out: SQLite in the data folder.
+    pub database: Option<SecretRef>,
+    /// A folder for the files people hand in. Left out: `blobs` in the data folder.
+    pub blobs: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SignInList(pub Vec<RawSignIn>);
+
+impl Default for SignInList {
+    fn default() -> Self {
+        Self(vec![RawSignIn {
+            kind: SignInKind::Local,
+            title: "Lyceum".into(),
+        }])
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawSignIn {
+    /// `local`: accounts kept here, with passwords.
+    pub kind: SignInKind,
+    /// What the log-in page calls it.
+    pub title: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInKind {
+    Local,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPeople {
+    /// Names of administrators.
+    pub admins: Vec<String>,
+    /// Nobody but these (and administrators) may sign in. Left out: everyone with an account.
+    pub allow: Option<Vec<String>>,
+    /// These may not sign in, whatever else is said.
+    pub block: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawServers {
+    /// The program and its arguments. Left out: `jupyterhub-singleuser` of the Jupyter environment.
+    pub command: Option<Vec<String>>,
+    /// The page a server opens with.
+    pub opens: String,
+    /// How long a start may take.
+    pub start_timeout: Span,
+    /// How many servers a person may have at a time.
+    pub per_person: u32,
+    /// Memory of one server.
+    pub memory: RawMemory,
+    /// Processor cores of one server.
+    pub cpu: RawCpu,
+    /// How many processes and threads one server may have.
+    pub processes: Option<u64>,
+    /// Environment variables of every server.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Default for RawServers {
+    fn default() -> Self {
+        Self {
+            command: None,
+            opens: "/lab".into(),
+            start_timeout: Span(std::time::Duration::from_secs(120)),
+            per_person: 3,
+            memory: RawMemory::default(),
+            cpu: RawCpu::default(),
+            processes: None,
+            env: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMemory {
+    /// At most this much: `2G`.
+    pub limit: Option<Bytes>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCpu {
+    /// At most so many cores; 0.5 is half a core.
+    pub limit: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSpawner {
+    /// `local`: processes on this machine.
+    pub kind: SpawnerKind,
+    /// As whom servers run. `system`: under the system account of the person's name, which needs
+    /// root. `shared`: all under Lyceum's own account. Left out: `system` for root, else `shared`.
+    pub accounts: Option<SpawnerAccounts>,
+    /// The folder of homes. Left out: `homes` in the data folder.
+    pub homes: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SpawnerAccounts {
+    System,
+    Shared,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SpawnerKind {
+    #[default]
+    Local,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLog {
+    /// `pretty` for people, `json` for machines.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: LogLevel,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    #[default]
+    Pretty,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTheme {
+    /// The one accent colour, `#rrggbb`.
+    pub accent: String,
+    /// The name in the head of every page.
+    pub name: String,
+}
+
+impl Default for RawTheme {
+    fn default() -> Self {
+        Self {
+            accent: "#1f6feb".into(),
+            name: "Lyceum".into(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The data folder: made private, locked against a second process, with a fixed layout.
+//!
+//! Invariant: whoever holds a [`DataFolder`] is the only Lyceum process on it on this machine.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::failure::Failure;
+
+pub const DEFAULT_FOLDER: &str = "lyceum-data";
+/// What a new Jupyter environment with pip's cache needs, with air.
+pub const ROOM_FOR_JUPYTER: u64 = 2_000_000_000;
+
+/// What lies where in the data folder.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// The folder with its lock, which goes with it.
+#[derive(Debug)]
+pub struct DataFolder {
+    layout: Layout,
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Makes the folder if need be, checks it and takes the lock.
+    pub fn open(root: &Path) -> Result<Self, Failure> {
+        let failed = |error: &std::io::Error| {
+            Failure::io(
+                format!("the data folder {} can't be used", root.display()),
+                error,
+            )
+        };
+        let mut private = fs::DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        private.create(root).map_err(|error| failed(&error))?;
+        let root = root.canonicalize().map_err(|error| failed(&error))?;
+        check_private(&root)?;
+        let lock = lock(&root)?;
+        for name in ["keys", "run", "homes", "jupyter", "blobs", "courses"] {
+            private
+                .create(root.join(name))
+                .map_err(|error| failed(&error))?;
+        }
+        Ok(Self {
+            layout: Layout { root },
+            _lock: lock,
+        })
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+impl Layout {
+    /// A folder that is there already, beside whoever holds its lock: for commands that only use the store.
+    pub fn existing(root: &Path) -> Result<Self, Failure> {
+        if !root.join("keys").is_dir() {
+            return Err(
+                Failure::new(format!("{} is not a data folder of Lyceum", root.display())).hint(
+                    "name the right one with --data or LYCEUM_DATA; `lyceum up` makes a new one",
+                ),
+            );
+        }
+        check_private(root)?;
+        let root = root.canonicalize().map_err(|error| {
+            Failure::io(
+                format!("the data folder {} can't be used", root.display()),
+                &error,
+            )
+        })?;
+        Ok(Self { root })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// The SQLite database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("lyceum.sqlite")
+    }
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+    /// The key under which secrets are sealed.
+    pub fn master_key(&self) -> PathBuf {
+        self.root.join("keys").join("master")
+    }
+    /// What describes running servers; of no use after a reboot.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+    pub fn homes(&self) -> PathBuf {
+        self.root.join("homes")
+    }
+    /// One file per course.
+    pub fn courses(&self) -> PathBuf {
+        self.root.join("courses")
+    }
+    pub fn jupyter(&self) -> PathBuf {
+        self.root.join("jupyter")
+    }
+}
+
+/// Nobody but the owner may look in: database, keys and homes are in there.
+pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
+    let meta = fs::metadata(root).map_err(|error| {
+        Failure::io(
+            format!("the data folder {} can't be read", root.display()),
+            &error,
+        )
+    })?;
+    if !meta.is_dir() {
+        return Err(Failure::new(format!("{} is not a folder", root.display()))
+            .hint("choose another data folder with --data"));
+    }
+    let mode = meta.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Failure::new(format!(
+            "the data folder {} is open to others (mode {mode:o})",
+            root.display()
+        ))
+        .hint(format!("chmod 700 {}", root.display())));
+    }
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Failure::new(format!(
+            "the data folder {} belongs to somebody else",
+            root.display()
+        ))
+        .hint("run as its owner, or choose another data folder with --data"));
+    }
+    Ok(())
+}
+
+fn lock(root: &Path) -> Result<File, Failure> {
+    let path = root.join("lock");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| Failure::io(format!("{} can't be written", path.display()), &error))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let holder = fs::read_to_string(&path).unwrap_or_default();
+        let who = match holder.trim().parse::<u32>() {
+            Ok(pid) => format!(" (process {pid})"),
+            Err(_) => String::new(),
+        };
+        return Err(Failure::new(format!(
+            "another Lyceum{who} is using the data folder {}",
+            root.display()
+        ))
+        .hint("stop that one, or give this one a folder of its own with --data"));
+    }
+    let noted = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    noted.map_err(|error| Failure::io(format!("{} can't be written", path.display()), &error))?;
+    Ok(file)
+}
+
+/// Bytes that this user can still write beneath `path`, or beneath its nearest parent that exists.
+pub fn free_space(path: &Path) -> Result<u64, Failure> {
+    let existing = path.ancestors().find(|path| path.exists());
+    let existing = existing.unwrap_or(Path::new("."));
+    let stat = rustix::fs::statvfs(existing).map_err(|error| {
+        Failure::io(
+            format!("free space of {}", existing.display()),
+            &error.into(),
+        )
+    })?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_private_and_has_one_user() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let root = temp.path().join("a/data");
+        let first = DataFolder::open(&root).expect("opened");
+        assert_eq!(
+            fs::metadata(&root).expect("made").permissions().mode() & 0o777,
+            0o700
+        );
+        let second = DataFolder::open(&root).expect_err("locked").to_string();
+        assert!(second.contains("another Lyceum (process "), "{second}");
+        drop(first);
+        DataFolder::open(&root).expect("free again");
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("changed");
+        let open = DataFolder::open(&root).expect_err("open to others");
+        assert!(open.hint.expect("a remedy").starts_with("chmod 700 "));
+    }
+}

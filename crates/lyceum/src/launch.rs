@@ -1,0 +1,133 @@
+//! "What may Ada start?": the hub's question, answered from configuration and courses.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lyceum_courses::Shelf;
+use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
+use lyceum_model::name::UserName;
+use lyceum_model::server::{RunAs, ServerSpec};
+
+use crate::jupyter::Environment;
+use crate::reload::ConfigWatch;
+
+/// Under which system account local processes run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accounts {
+    /// Lyceum's own: all there is unless Lyceum runs as root.
+    Shared,
+    /// The system account of the person's name.
+    System,
+}
+
+/// Plans from the configuration in force at the moment of the wish.
+pub struct Planner {
+    watch: Arc<ConfigWatch>,
+    environment: Environment,
+    accounts: Accounts,
+}
+
+impl Planner {
+    pub fn new(watch: Arc<ConfigWatch>, environment: Environment, accounts: Accounts) -> Self {
+        Self {
+            watch,
+            environment,
+            accounts,
+        }
+    }
+}
+
+#[async_trait]
+impl LaunchPlanner for Planner {
+    async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal> {
+        let config = self.watch.current();
+        if let Some(options) = request.options.as_object()
+            && let Some(key) = options.keys().next()
+        {
+            let key: String = key.chars().take(60).collect();
+            return Err(Refusal::BadOptions(format!(
+                "There is nothing to choose here, so the option {key:?} has no meaning"
+            )));
+        }
+        let run_as = match self.accounts {
+            Accounts::Shared => None,
+            Accounts::System => Some(system_account(&request.user)?),
+        };
+        let command = match &config.servers.command {
+            Some(command) => command.clone(),
+            None => {
+                let mut command = vec![self.environment.singleuser.display().to_string()];
+                if run_as.is_none() && rustix::process::geteuid().is_root() {
+                    command.push("--allow-root".into());
+                }
+                command
+            }
+        };
+        Ok(ServerSpec {
+            command,
+            env: config.servers.env.clone(),
+            path_first: vec![self.environment.bin.display().to_string()],
+            default_url: Some(config.servers.opens.clone()),
+            home: request.home.clone(),
+            run_as,
+            resources: config.servers.resources,
+            image: None,
+        })
+    }
+}
+
+fn system_account(user: &UserName) -> Result<RunAs, Refusal> {
+    let missing = || {
+        Refusal::NotAllowed(format!(
+            "There is no system account {user} on this machine; ask the administrator to make one"
+        ))
+    };
+    let found = nix::unistd::User::from_name(user.as_str())
+        .map_err(anyhow::Error::from)?
+        .ok_or_else(missing)?;
+    if found.uid.is_root() || found.gid.as_raw() == 0 {
+        return Err(Refusal::NotAllowed(
+            "Servers never run as the machine's administrator".into(),
+        ));
+    }
+    let name = std::ffi::CString::new(user.as_str()).map_err(anyhow::Error::from)?;
+    let groups = nix::unistd::getgrouplist(&name, found.gid).map_err(anyhow::Error::from)?;
+    Ok(RunAs {
+        account: found.name,
+        uid: found.uid.as_raw(),
+        gid: found.gid.as_raw(),
+        groups: groups
+            .into_iter()
+            .map(nix::unistd::Gid::as_raw)
+            .filter(|gid| *gid != 0)
+            .collect(),
+        umask: Some(0o077),
+    })
+}
+
+/// The courses as the home page shows them.
+pub struct Courses(pub Shelf);
+
+#[async_trait]
+impl CourseShelf for Courses {
+    async fn courses_of(
+        &self,
+        user: &UserName,
+        groups: &[String],
+    ) -> anyhow::Result<Vec<CourseCard>> {
+        let seen = self.0.seen_by(user, groups);
+        Ok(seen
+            .into_iter()
+            .map(|seen| CourseCard {
+                id: seen.id.to_string(),
+                title: seen.course.title.clone(),
+                term: seen.course.term.clone(),
+                roles: seen
+                    .roles
+                    .iter()
+                    .map(|role| role.as_str().to_owned())
+                    .collect(),
+            })
+            .collect())
+    }
+}

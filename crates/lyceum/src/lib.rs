@@ -1,0 +1,19 @@
+//! The composition root behind `main.rs`: the only crate that knows all others. Nobody imports
+//! it; it is a library only so that its parts are checked as one.
+//!
+//! Reading order: [`compose`] (how the parts are joined), [`cli`] (what can be said), [`config`] and
+//! [`reload`], [`data`] and [`jupyter`] (what `up` prepares), [`up`] and [`demo`] (what then runs),
+//! [`launch`] (what the hub asks us), [`telemetry`].
+
+pub mod cli;
+pub mod compose;
+pub mod config;
+pub mod data;
+pub mod demo;
+pub mod failure;
+pub mod jupyter;
+pub mod launch;
+pub mod progress;
+pub mod reload;
+pub mod telemetry;
+pub mod up;

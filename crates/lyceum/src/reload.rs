@@ -1,0 +1,274 @@
+//! The configuration while running: read again when its file changes or on SIGHUP.
+//!
+//! Files are looked at, not watched: ConfigMaps and network file systems defeat watching. A good
+//! edit is published whole; a bad one leaves the last good configuration in force and is told in
+//! [`ConfigState`].
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use lyceum_model::clock::{Clock, Millis};
+use tokio::sync::watch;
+
+use crate::config::{self, Config, Loaded, Problems};
+
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// What the log, the metric and the administrators' page tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigState {
+    /// When the configuration in force was read.
+    pub loaded_at: Millis,
+    /// When the file was last looked at with a result.
+    pub looked_at: Millis,
+    /// The file, as it was named; none when everything is default.
+    pub source: Option<String>,
+    /// Why the last edit is not in force.
+    pub problem: Option<String>,
+    /// Values that differ in the file but are fixed until the next start.
+    pub at_next_start: Vec<&'static str>,
+    /// Counts the configurations that were in force.
+    pub generation: u64,
+}
+
+/// What a look found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Look {
+    Unchanged,
+    Loaded,
+    Refused,
+}
+
+/// Device, inode, size and modification time of the file behind every link.
+type Stamp = (u64, u64, u64, i64, i64);
+
+pub struct ConfigWatch {
+    path: Option<PathBuf>,
+    clock: Clock,
+    current: ArcSwap<Config>,
+    state: ArcSwap<ConfigState>,
+    news: watch::Sender<u64>,
+    /// `None`: the file was not there.
+    stamp: Mutex<Option<Stamp>>,
+}
+
+impl ConfigWatch {
+    /// Reads the file for the first time; here a problem is an error.
+    pub fn open(path: Option<PathBuf>, clock: Clock) -> Result<Arc<Self>, Problems> {
+        let stamp = stamp(path.as_deref());
+        let loaded = config::load(path.as_deref())?;
+        let state = ConfigState {
+            loaded_at: clock.now(),
+            looked_at: clock.now(),
+            source: path.as_ref().map(|path| path.display().to_string()),
+            problem: None,
+            at_next_start: Vec::new(),
+            generation: 1,
+        };
+        Ok(Arc::new(Self {
+            path,
+            clock,
+            current: ArcSwap::from_pointee(loaded.config),
+            state: ArcSwap::from_pointee(state),
+            news: watch::Sender::new(1),
+            stamp: Mutex::new(stamp),
+        }))
+    }
+
+    pub fn current(&self) -> Arc<Config> {
+        self.current.load_full()
+    }
+
+    pub fn state(&self) -> Arc<ConfigState> {
+        self.state.load_full()
+    }
+
+    /// Tells of each new configuration, and of each edit that was refused.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Looks at the file and reads it if it changed. Blocks for a moment.
+    pub fn check_now(&self) -> Look {
+        let now = stamp(self.path.as_deref());
+        {
+            let mut before = self.stamp.lock().expect("no holder panics");
+            if *before == now {
+                return Look::Unchanged;
+            }
+            *before = now;
+        }
+        self.read_now()
+    }
+
+    /// Reads the file whether or not it changed: secrets in other files may have (SIGHUP).
+    pub fn read_now(&self) -> Look {
+        let state = self.state();
+        match config::load(self.path.as_deref()) {
+            Ok(Loaded { mut config, .. }) => {
+                let current = self.current();
+                let at_next_start = keep_fixed(&current, &mut config);
+                let generation = state.generation + 1;
+                tracing::info!(generation, ?at_next_start, "configuration read again");
+                self.current.store(Arc::new(config));
+                self.state.store(Arc::new(ConfigState {
+                    loaded_at: self.clock.now(),
+                    looked_at: self.clock.now(),
+                    source: state.source.clone(),
+                    problem: None,
+                    at_next_start,
+                    generation,
+                }));
+                self.news.send_replace(generation);
+                Look::Loaded
+            }
+            Err(problems) => {
+                tracing::error!(%problems, "the configuration was edited wrongly; the last good one stays in force");
+                self.state.store(Arc::new(ConfigState {
+                    problem: Some(problems.to_string()),
+                    looked_at: self.clock.now(),
+                    ..ConfigState::clone(&state)
+                }));
+                self.news.send_replace(state.generation);
+                Look::Refused
+            }
+        }
+    }
+
+    /// Looks every two seconds, and on SIGHUP, until `shutdown` ends.
+    pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
+        let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let always = tokio::select! {
+                () = &mut shutdown => return Ok(()),
+                _ = ticks.tick() => false,
+                Some(()) = hangups.recv() => true,
+            };
+            let watch = Arc::clone(&self);
+            let look = move || {
+                if always {
+                    watch.read_now()
+                } else {
+                    watch.check_now()
+                }
+            };
+            tokio::task::spawn_blocking(look)
+                .await
+                .map_err(std::io::Error::other)?;
+        }
+    }
+}
+
+/// What is bound or opened at the start stays as it is; the answer names what differs.
+fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
+    let mut kept = Vec::new();
+    if new.listen != current.listen {
+        new.listen = current.listen;
+        kept.push("listen");
+    }
+    if new.store != current.store {
+        new.store = current.store.clone();
+        kept.push("store");
+    }
+    if new.spawner != current.spawner {
+        new.spawner = current.spawner.clone();
+        kept.push("spawner");
+    }
+    if new.log != current.log {
+        new.log = current.log.clone();
+        kept.push("log");
+    }
+    kept
+}
+
+fn stamp(path: Option<&std::path::Path>) -> Option<Stamp> {
+    let meta = std::fs::metadata(path?).ok()?;
+    Some((
+        meta.dev(),
+        meta.ino(),
+        meta.size(),
+        meta.mtime(),
+        meta.mtime_nsec(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn good_edits_are_taken_and_bad_ones_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lyceum.yaml");
+        fs::write(&path, "theme: {name: One}\n").expect("written");
+        let clock = Clock::manual(Millis(1000));
+        let watch = ConfigWatch::open(Some(path.clone()), clock.clone()).expect("good");
+        let news = watch.subscribe();
+        assert_eq!(watch.check_now(), Look::Unchanged);
+
+        clock.advance(500);
+        fs::write(&path, "theme: {name: Second}\nlisten: 127.0.0.1:9\n").expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        assert_eq!(watch.current().theme.name, "Second");
+        assert_eq!(watch.current().listen.port(), 8000);
+        assert_eq!(watch.state().at_next_start, ["listen"]);
+        assert_eq!(
+            (watch.state().generation, watch.state().loaded_at),
+            (2, Millis(1500))
+        );
+        assert!(news.has_changed().expect("alive"));
+
+        fs::write(&path, "theme: {nmae: Third}\n").expect("written");
+        assert_eq!(watch.check_now(), Look::Refused);
+        assert_eq!(watch.check_now(), Look::Unchanged);
+        let state = watch.state();
+        assert!(
+            state
+                .problem
+                .as_deref()
+                .expect("told")
+                .contains("did you mean `name`")
+        );
+        assert_eq!(
+            (watch.current().theme.name.as_str(), state.generation),
+            ("Second", 2)
+        );
+
+        fs::remove_file(&path).expect("removed");
+        assert_eq!(watch.check_now(), Look::Refused);
+        assert_eq!(watch.current().theme.name, "Second");
+
+        fs::write(&path, "theme: {name: Fourth}\n").expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        assert_eq!(watch.state().problem, None);
+    }
+
+    #[test]
+    fn a_swapped_link_is_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["v1", "v2"] {
+            fs::create_dir(at(name)).expect("made");
+            fs::write(
+                at(name).join("lyceum.yaml"),
+                format!("theme: {{name: {name}}}\n"),
+            )
+            .expect("written");
+        }
+        std::os::unix::fs::symlink("v1", at("data")).expect("linked");
+        std::os::unix::fs::symlink("data/lyceum.yaml", at("lyceum.yaml")).expect("linked");
+        let watch = ConfigWatch::open(Some(at("lyceum.yaml")), Clock::system()).expect("good");
+        std::os::unix::fs::symlink("v2", at("new")).expect("linked");
+        fs::rename(at("new"), at("data")).expect("swapped");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        assert_eq!(watch.current().theme.name, "v2");
+    }
+}

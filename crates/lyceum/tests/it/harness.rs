@@ -1,0 +1,90 @@
+//! Runs `lyceum` with a clean environment in a folder of its own.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Generous: only a hang takes it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Site {
+    folder: tempfile::TempDir,
+}
+
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("bin")).expect("made");
+        Self { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("written");
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// A program on the site's `PATH`, which holds nothing else but what the system's shell needs.
+    pub fn program(&self, name: &str, script: &str) {
+        self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.path("bin").join(name), mode).expect("mode");
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lyceum"));
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", self.path("bin"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Said {
+        self.said(self.command(args).output().expect("runs"))
+    }
+
+    /// What was said, with the site's folder written as `SITE`.
+    pub fn said(&self, output: Output) -> Said {
+        let site = self.folder.path().canonicalize().expect("there");
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes)
+                .expect("text")
+                .replace(site.to_str().expect("text"), "SITE")
+        };
+        Said {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+}
+
+/// Waits for a file that a child makes.
+pub fn wait_for(file: &Path, child: &mut Child) {
+    let deadline = Instant::now() + PATIENCE;
+    while !file.exists() {
+        assert!(
+            child.try_wait().expect("asked").is_none(),
+            "ended before {}",
+            file.display()
+        );
+        assert!(Instant::now() < deadline, "{} never came", file.display());
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,5 @@
+//! The real program in temporary folders: configuration errors, data folder, preparation.
+
+mod config;
+mod harness;
+mod up;

@@ -1,0 +1,257 @@
+//! `lyceum up` as far as it prepares, and `lyceum doctor`. Python is a shell script here; the real
+//! installation is in the end-to-end tests.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+
+use crate::harness::{Site, wait_for};
+
+/// Plays `python3`, its venv and its pip. Each call is a line in `calls`; pip hangs while `hang`
+/// is there, and fails with the words of `pip-error` when that is there.
+const FAKE_PYTHON: &str = r#"
+site=SITE
+echo "$*" >> $site/calls
+case "$*" in
+  *version_info*) echo 3.11.9 ;;
+  *"import venv"*) ;;
+  "-m venv "*)
+    /bin/mkdir -p "$3/bin"
+    /bin/cp $0 "$3/bin/python" ;;
+  "-m pip --version") [ ! -e $site/broken ] || exit 1; echo pip 25 ;;
+  "-m pip install "*)
+    echo "Collecting jupyterlab==4.6.6"
+    if [ -e $site/hang ]; then echo $$ > $site/pip-pid.new; /bin/mv $site/pip-pid.new $site/pip-pid; exec /bin/sleep 600; fi
+    if [ -e $site/pip-error ]; then /bin/cat $site/pip-error >&2; exit 1; fi
+    echo "Installing collected packages: a, b"
+    here=${0%/*}
+    printf '#!/bin/sh\necho 6.1.1\n' > $here/jupyterhub-singleuser
+    /bin/chmod 755 $here/jupyterhub-singleuser ;;
+esac
+"#;
+
+fn site_with_python() -> Site {
+    let site = Site::new();
+    let folder = site.path("").canonicalize().expect("there");
+    let script = FAKE_PYTHON.replace("SITE", folder.to_str().expect("text"));
+    site.program("python3", &script);
+    site
+}
+
+const UP: [&str; 3] = ["up", "--port", "0"];
+
+#[test]
+fn without_python_it_says_what_to_install() {
+    let said = Site::new().run(&UP);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @"");
+}
+
+#[test]
+fn too_old_a_python_is_named() {
+    let site = Site::new();
+    site.program("python3", "echo 3.7.3");
+    let said = site.run(&UP);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @"");
+}
+
+#[test]
+fn a_python_without_ensurepip_is_named() {
+    let site = Site::new();
+    site.program(
+        "python3",
+        "case \"$*\" in *ensurepip*) echo \"ModuleNotFoundError: No module named 'ensurepip'\" >&2; exit 1;; esac; echo 3.12.1",
+    );
+    assert_snapshot!(site.run(&UP).err, @"");
+}
+
+#[test]
+fn the_second_start_asks_nobody() {
+    let site = site_with_python();
+    let first = site.run(&UP);
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    assert!(
+        first.err.contains("ready: jupyterhub-singleuser 6.1.1"),
+        "{}",
+        first.err
+    );
+    // No Python on PATH any more, no calls, and well below a second.
+    std::fs::remove_file(site.path("bin/python3")).expect("removed");
+    let calls = site.read("calls");
+    let started = Instant::now();
+    let second = site.run(&UP);
+    assert_eq!(second.code, Some(0), "{}", second.err);
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(site.read("calls"), calls);
+}
+
+#[test]
+fn an_interrupted_preparation_goes_on() {
+    let site = site_with_python();
+    site.write("hang", "");
+    let mut child = site
+        .command(&UP)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    wait_for(&site.path("pip-pid"), &mut child);
+    child.kill().expect("killed");
+    child.wait().expect("waited");
+    let pip: i32 = site.read("pip-pid").trim().parse().expect("an id");
+    let pip = rustix::process::Pid::from_raw(pip).expect("an id");
+    rustix::process::kill_process(pip, rustix::process::Signal::KILL).expect("the fake pip ends");
+
+    std::fs::remove_file(site.path("hang")).expect("removed");
+    let said = site.run(&UP);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.err
+            .contains("going on with an interrupted preparation"),
+        "{}",
+        said.err
+    );
+    let venvs = site.read("calls").matches("-m venv").count();
+    assert_eq!(venvs, 1, "the half-made environment was kept");
+}
+
+#[test]
+fn a_broken_half_made_environment_is_made_anew() {
+    let site = site_with_python();
+    site.write(
+        "pip-error",
+        "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
+    );
+    let said = site.run(&UP);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @"");
+    std::fs::remove_file(site.path("pip-error")).expect("removed");
+    site.write("broken", "");
+    let said = site.run(&UP);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.err.contains("removing a half-made environment"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn without_network_pips_last_error_is_told() {
+    let site = site_with_python();
+    site.write(
+        "pip-error",
+        "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError'\nERROR: Could not find a version that satisfies the requirement jupyterlab==4.6.6 (from versions: none)\nERROR: No matching distribution found for jupyterlab==4.6.6\n",
+    );
+    assert_snapshot!(site.run(&UP).err, @"");
+}
+
+#[test]
+fn an_existing_environment_is_taken_or_refused() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.path("mine")).expect("made");
+    let said = site.run(&["up", "--port", "0", "--jupyter-env", "mine"]);
+    assert_snapshot!(said.err, @"");
+    std::fs::create_dir_all(site.path("mine/bin")).expect("made");
+    site.program("../mine/bin/python", "");
+    site.program(
+        "../mine/bin/jupyterhub-singleuser",
+        "echo asked >> SITE/asked; echo 5.4.0"
+            .replace("SITE", site.path("").to_str().expect("text"))
+            .as_str(),
+    );
+    for _ in 0..2 {
+        let said = site.run(&["up", "--port", "0", "--jupyter-env", "mine"]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert!(
+            said.err.contains("jupyterhub-singleuser 5.4.0"),
+            "{}",
+            said.err
+        );
+    }
+    assert_eq!(
+        site.read("asked"),
+        "asked\n",
+        "the second start does not ask"
+    );
+}
+
+#[test]
+fn a_taken_port_and_a_bad_address() {
+    let site = site_with_python();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let said = site.run(&["up", "--port", &port]);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err.replace(&port, "PORT"), @"");
+    assert_snapshot!(site.run(&["up", "--listen", "192.0.2.1:0"]).err, @"");
+    assert_eq!(site.read("calls"), "", "told before anything is prepared");
+}
+
+#[test]
+fn a_data_folder_that_can_not_be_used() {
+    let site = site_with_python();
+    site.write("file", "");
+    assert_snapshot!(site.run(&["up", "--data", "file"]).err, @"");
+    std::fs::create_dir(site.path("open")).expect("made");
+    std::fs::set_permissions(site.path("open"), std::fs::Permissions::from_mode(0o755))
+        .expect("mode");
+    assert_snapshot!(site.run(&["up", "--data", "open"]).err, @"");
+}
+
+#[test]
+fn two_on_one_folder() {
+    let site = site_with_python();
+    site.write("hang", "");
+    let mut child = site
+        .command(&UP)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    wait_for(&site.path("pip-pid"), &mut child);
+    let said = site.run(&UP);
+    let first = child.id().to_string();
+    child.kill().expect("killed");
+    child.wait().expect("waited");
+    let pip: i32 = site.read("pip-pid").trim().parse().expect("an id");
+    let pip = rustix::process::Pid::from_raw(pip).expect("an id");
+    rustix::process::kill_process(pip, rustix::process::Signal::KILL).expect("the fake pip ends");
+    assert_snapshot!(said.err.replace(&first, "PID"), @"");
+}
+
+#[test]
+fn doctor_tells_machines_too() {
+    let site = site_with_python();
+    site.write("lyceum.yaml", "listen: 127.0.0.1:0\n");
+    let said = site.run(&["doctor", "--json"]);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(json["problems"], 0);
+    assert!(!site.path("lyceum-data").exists(), "doctor changes nothing");
+
+    std::fs::remove_file(site.path("bin/python3")).expect("removed");
+    let said = site.run(&["doctor", "--json"]);
+    assert_eq!(said.code, Some(3));
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let checks = json["checks"].as_array().expect("a list");
+    let bad: Vec<_> = checks
+        .iter()
+        .filter(|check| check["result"] == "problem")
+        .collect();
+    assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0]["name"], "python");
+}
+
+#[test]
+fn usage_mistakes_are_two() {
+    let said = Site::new().run(&["up", "--prot", "1"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("--port"), "{}", said.err);
+    assert_eq!(Site::new().run(&["--help"]).code, Some(0));
+}
