@@ -113,6 +113,10 @@ pub struct PagesBuilder {
 
 impl PagesBuilder {
     /// Adds the templates of a part.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it is not arithmetic, and reads well in a chain"
+    )]
     #[must_use]
     pub fn add(mut self, templates: Templates) -> Self {
         self.templates.extend_from_slice(templates);
