@@ -7,8 +7,8 @@ const NAME = /user ?name/i;
 const PASSWORD = /password/i;
 const LOG_IN = /^(log|sign) in$/i;
 const LOG_OUT = /^log ?out$/i;
-const START = /^start (my )?server$/i;
-const STOP = /^stop (my )?server$|^stop$/i;
+const START = /^start\b/i;
+const STOP = /^stop\b/i;
 const OPEN = /^(open|my server)/i;
 
 export const controls = {
