@@ -75,6 +75,7 @@ struct Inner {
     links: proxy::Links,
     started_at: Millis,
     metrics: metrics::Metrics,
+    token_uses: jobs::token_uses::TokenUses,
     registry: OnceLock<Registry>,
 }
 
@@ -96,6 +97,7 @@ impl Hub {
             links: proxy::Links::default(),
             started_at,
             metrics: metrics::Metrics::default(),
+            token_uses: jobs::token_uses::TokenUses::default(),
             registry: OnceLock::new(),
         }))
     }
@@ -189,5 +191,10 @@ impl Hub {
 
     pub fn metrics(&self) -> &metrics::Metrics {
         &self.0.metrics
+    }
+
+    /// Where it is noted that a token was used.
+    pub fn token_uses(&self) -> &jobs::token_uses::TokenUses {
+        &self.0.token_uses
     }
 }

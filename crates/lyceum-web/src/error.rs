@@ -81,8 +81,16 @@ impl From<anyhow::Error> for ApiError {
     }
 }
 
+/// PostgreSQL's code for text that it can't keep, such as one with a zero character.
+const UNKEEPABLE_TEXT: &str = "22021";
+
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Database(error) = &error
+            && error.code().as_deref() == Some(UNKEEPABLE_TEXT)
+        {
+            return Self::bad_request("The request holds a zero character; leave it out");
+        }
         // A database that is away for a moment is no fault of the request: say "try again".
         if matches!(
             error,

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::ServerName;
 use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::server::ServerKey;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::Value;
 
@@ -69,8 +70,14 @@ async fn start(
         return Err(ApiError::not_found());
     };
     drop(tx);
-    let name =
-        ServerName::parse(&server).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let name = match ServerName::parse(&server) {
+        Ok(name) => name,
+        Err(error) => {
+            // What is wrong with the name is said only to those who may know that its owner exists.
+            caller.require(ScopeName::StartServers, Target::User(&owner.name))?;
+            return Err(ApiError::bad_request(error.to_string()));
+        }
+    };
     caller.require(ScopeName::StartServers, Target::Server(&owner.name, &name))?;
     let options = match &body[..] {
         b"" => Value::Object(Default::default()),
@@ -148,8 +155,19 @@ async fn stop(
     }
     if remove {
         let mut tx = hub.db().write().await?;
-        db::servers::delete(&mut tx, &server.id).await?;
+        let removed = db::servers::delete(&mut tx, &server.id).await?;
         tx.commit().await?;
+        if !removed {
+            return Err(ApiError::bad_request(
+                "The server was started again in the meantime; stop it first",
+            ));
+        }
+        if let Some(key) = ServerKey::parse(&server.key) {
+            hub.spawner()
+                .forget(&key)
+                .await
+                .map_err(anyhow::Error::from)?;
+        }
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
