@@ -59,14 +59,13 @@ pub fn needed(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return true;
     }
-    match (
-        header(headers, "sec-fetch-mode"),
-        header(headers, "sec-fetch-site"),
-    ) {
-        (None | Some("navigate" | "websocket"), _) => false,
-        (Some("no-cors"), Some("same-origin")) => false,
-        _ => true,
-    }
+    !matches!(
+        (
+            header(headers, "sec-fetch-mode"),
+            header(headers, "sec-fetch-site")
+        ),
+        (None | Some("navigate" | "websocket"), _) | (Some("no-cors"), Some("same-origin"))
+    )
 }
 
 /// The token as sent in a header or the query; one in a form is read by the caller.

@@ -39,6 +39,9 @@ impl DataFolder {
         };
         let mut private = fs::DirBuilder::new();
         private.recursive(true).mode(0o700);
+        if root.exists() && !root.is_dir() {
+            return Err(not_a_folder(root));
+        }
         private.create(root).map_err(|error| failed(&error))?;
         let root = root.canonicalize().map_err(|error| failed(&error))?;
         check_private(&root)?;
@@ -109,6 +112,11 @@ impl Layout {
     }
 }
 
+fn not_a_folder(root: &Path) -> Failure {
+    Failure::new(format!("{} is not a folder", root.display()))
+        .hint("choose another data folder with --data")
+}
+
 /// Nobody but the owner may look in: database, keys and homes are in there.
 pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
     let meta = fs::metadata(root).map_err(|error| {
@@ -118,8 +126,7 @@ pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
         )
     })?;
     if !meta.is_dir() {
-        return Err(Failure::new(format!("{} is not a folder", root.display()))
-            .hint("choose another data folder with --data"));
+        return Err(not_a_folder(root));
     }
     let mode = meta.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {

@@ -8,43 +8,43 @@ use std::time::{Duration, Instant};
 /// Generous: only a hang takes it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Site {
+pub(crate) struct Site {
     folder: tempfile::TempDir,
 }
 
-pub struct Said {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("bin")).expect("made");
         Self { folder }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("written");
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
     /// A program on the site's `PATH`, which holds nothing else but what the system's shell needs.
-    pub fn program(&self, name: &str, script: &str) {
+    pub(crate) fn program(&self, name: &str, script: &str) {
         self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(self.path("bin").join(name), mode).expect("mode");
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lyceum"));
         command
             .args(args)
@@ -55,12 +55,12 @@ impl Site {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         self.said(self.command(args).output().expect("runs"))
     }
 
     /// What was said, with the site's folder written as `SITE`.
-    pub fn said(&self, output: Output) -> Said {
+    pub(crate) fn said(&self, output: Output) -> Said {
         let site = self.folder.path().canonicalize().expect("there");
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes)
@@ -76,7 +76,7 @@ impl Site {
 }
 
 /// Waits for a file that a child makes.
-pub fn wait_for(file: &Path, child: &mut Child) {
+pub(crate) fn wait_for(file: &Path, child: &mut Child) {
     let deadline = Instant::now() + PATIENCE;
     while !file.exists() {
         assert!(
