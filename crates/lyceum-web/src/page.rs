@@ -114,6 +114,10 @@ pub struct PagesBuilder {
 impl PagesBuilder {
     /// Adds the templates of a part.
     #[must_use]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "templates are added, not summed up"
+    )]
     pub fn add(mut self, templates: Templates) -> Self {
         self.templates.extend_from_slice(templates);
         self
