@@ -48,7 +48,11 @@ impl TestHub {
 
     /// Another life, or another replica, on the same database and spawner.
     pub async fn start_with(db: Db, spawner: FakeSpawner) -> Self {
-        let clock = Clock::system();
+        Self::start_at(db, spawner, Clock::system()).await
+    }
+
+    /// With a clock that the test moves.
+    pub async fn start_at(db: Db, spawner: FakeSpawner, clock: Clock) -> Self {
         let hub_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
@@ -139,6 +143,16 @@ impl TestHub {
 
     pub async fn with_admin(self, name: &str) -> Self {
         self.add(name, true).await;
+        self
+    }
+
+    /// Somebody who has a password and has never come.
+    pub async fn with_account(self, name: &str) -> Self {
+        let name = UserName::parse(name).expect("a good name");
+        self.accounts
+            .set_password(&name, Secret::new(PASSWORD))
+            .await
+            .expect("a password is set");
         self
     }
 
