@@ -288,6 +288,32 @@ async fn a_code_lives_five_minutes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_code_ends_with_its_session() {
+    let db = TestDb::sqlite().await;
+    let clock = Clock::manual(Millis(1_800_000_000_000));
+    let hub = TestHub::start_at(db.db().clone(), FakeSpawner::default(), clock.clone())
+        .await
+        .with_user("ada")
+        .await;
+    let env = start_server(&hub, "ada").await;
+    let ada = hub.signed_in("ada").await;
+    let elsewhere = hub.signed_in("ada").await;
+    let ended = code(&elsewhere, &env, true).await;
+    elsewhere.post_form("/hub/logout", &[]).await.expect(302);
+    change(&hub, &env, &ended, &[("code_verifier", VERIFIER)])
+        .await
+        .expect(400);
+    // A fortnight passes; the last code is younger than its session is old.
+    clock.advance(14 * 24 * 3_600_000 - 60_000);
+    let last = code(&ada, &env, true).await;
+    clock.advance(120_000);
+    change(&hub, &env, &last, &[("code_verifier", VERIFIER)])
+        .await
+        .expect(400);
+    ada.get("/hub/home").await.expect(302);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_sent_to_an_address_that_is_not_the_clients() {
     let db = TestDb::sqlite().await;
     let hub = TestHub::start(&db).await.with_user("ada").await;

@@ -35,7 +35,10 @@ async fn forms_say_what_is_wrong_with_a_name() {
         .await
         .expect(400)
         .text();
-    assert!(page.contains("You may have 3 named servers; remove one"), "{page}");
+    assert!(
+        page.contains("You may have 3 named servers; remove one"),
+        "{page}"
+    );
     assert!(hub.spawner.orders().len() <= 3);
 }
 
