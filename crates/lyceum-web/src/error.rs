@@ -14,7 +14,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// For the caller. Never the inner cause of a 5xx.
     pub message: String,
-    headers: HeaderMap,
+    /// Boxed, so that a `Result` stays small.
+    headers: Box<HeaderMap>,
     cause: Option<anyhow::Error>,
 }
 
@@ -30,7 +31,7 @@ impl ApiError {
         Self {
             status,
             message: message.into(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             cause: None,
         }
     }
@@ -75,7 +76,7 @@ impl From<anyhow::Error> for ApiError {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             message: "Something went wrong on our side; your files are safe".into(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             cause: Some(cause),
         }
     }
@@ -123,7 +124,7 @@ impl IntoResponse for ApiError {
             message: self.message,
         };
         let mut response = json_body(&failure);
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(*self.headers);
         response.extensions_mut().insert(failure);
         response
     }

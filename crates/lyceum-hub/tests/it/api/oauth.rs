@@ -13,6 +13,9 @@ use crate::kit::{form_token, header, post_plain, program, query_value, quoted, s
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+/// What is sent otherwise, and the status and error that come back.
+type Refusal<'a> = (Vec<(&'a str, &'a str)>, u16, &'a str);
+
 fn callback(env: &HubEnv) -> String {
     format!("{}oauth_callback", env.prefix)
 }
@@ -168,7 +171,7 @@ async fn what_is_wrong_with_a_code_is_said_as_the_rfc_has_it() {
     let eves_callback = callback(&eves);
     let secret = env.api_token.expose().to_owned();
     let nobodys = hub.token("ada").await;
-    let cases: Vec<(Vec<(&str, &str)>, u16, &str)> = vec![
+    let cases: Vec<Refusal<'_>> = vec![
         (vec![], 400, "invalid_grant"),
         (vec![("code_verifier", "")], 400, "invalid_grant"),
         (vec![("code_verifier", "short")], 400, "invalid_grant"),
