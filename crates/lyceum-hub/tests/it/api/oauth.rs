@@ -13,6 +13,9 @@ use crate::kit::{form_token, header, post_plain, program, query_value, quoted, s
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
+/// What is sent otherwise, and the status and error that come back.
+type Refusal<'a> = (Vec<(&'a str, &'a str)>, u16, &'a str);
+
 fn callback(env: &HubEnv) -> String {
     format!("{}oauth_callback", env.prefix)
 }
@@ -168,7 +171,7 @@ async fn what_is_wrong_with_a_code_is_said_as_the_rfc_has_it() {
     let eves_callback = callback(&eves);
     let secret = env.api_token.expose().to_owned();
     let nobodys = hub.token("ada").await;
-    let cases: Vec<(Vec<(&str, &str)>, u16, &str)> = vec![
+    let cases: Vec<Refusal<'_>> = vec![
         (vec![], 400, "invalid_grant"),
         (vec![("code_verifier", "")], 400, "invalid_grant"),
         (vec![("code_verifier", "short")], 400, "invalid_grant"),
@@ -285,6 +288,32 @@ async fn a_code_lives_five_minutes() {
     change(&hub, &env, &late, &[("code_verifier", VERIFIER)])
         .await
         .expect(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_ends_with_its_session() {
+    let db = TestDb::sqlite().await;
+    let clock = Clock::manual(Millis(1_800_000_000_000));
+    let hub = TestHub::start_at(db.db().clone(), FakeSpawner::default(), clock.clone())
+        .await
+        .with_user("ada")
+        .await;
+    let env = start_server(&hub, "ada").await;
+    let ada = hub.signed_in("ada").await;
+    let elsewhere = hub.signed_in("ada").await;
+    let ended = code(&elsewhere, &env, true).await;
+    elsewhere.post_form("/hub/logout", &[]).await.expect(302);
+    change(&hub, &env, &ended, &[("code_verifier", VERIFIER)])
+        .await
+        .expect(400);
+    // A fortnight passes; the last code is younger than its session is old.
+    clock.advance(14 * 24 * 3_600_000 - 60_000);
+    let last = code(&ada, &env, true).await;
+    clock.advance(120_000);
+    change(&hub, &env, &last, &[("code_verifier", VERIFIER)])
+        .await
+        .expect(400);
+    ada.get("/hub/home").await.expect(302);
 }
 
 #[tokio::test(flavor = "multi_thread")]
