@@ -1,6 +1,8 @@
 //! Stories about servers: how they start and stop, what the API and the progress stream say of it,
 //! and what happens when things break.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 mod api;
 mod crash;
 mod failures;

@@ -180,8 +180,9 @@ async fn named_servers() {
 
 /// Many wishes, few places: all come up, never more at a time than allowed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_queued_and_few_places() {
-    const QUEUED: usize = 1000;
+async fn hundreds_queued_and_few_places() {
+    // More than a sweep looks at.
+    const QUEUED: usize = 300;
     for db in TestDb::both().await {
         let hub = TestHub::start_tuned(db.db().clone(), Default::default(), |settings, _| {
             settings.starting_at_once = 4;
@@ -216,7 +217,7 @@ async fn a_thousand_queued_and_few_places() {
             .unwrap();
         drop(tx);
         assert!(queued.len() >= QUEUED - 4, "{}", queued.len());
-        for server in &queued[..QUEUED - 100] {
+        for server in &queued[..QUEUED - 50] {
             lyceum_hub::launching::stop(&hub.hub, server).await.unwrap();
         }
         hub.spawner.behave(Behaviour::Good);
@@ -226,7 +227,7 @@ async fn a_thousand_queued_and_few_places() {
         .await;
         assert!(begun.elapsed() < Duration::from_secs(60));
         at_peace(db.db(), &hub.spawner, &[&hub]).await;
-        assert!(hub.spawner.running().len() >= 96);
+        assert!(hub.spawner.running().len() >= 46);
         hub.stop().await;
     }
 }

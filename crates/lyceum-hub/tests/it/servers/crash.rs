@@ -233,7 +233,7 @@ async fn random_story(db: &TestDb, replicas: usize, seed: u64) {
         let hub = hubs.remove(0).with_user(user).await;
         hubs.push(hub);
     }
-    for round in 0..40 {
+    for _ in 0..40 {
         for _ in 0..=dice.roll(4) {
             let user = USERS[dice.roll(4) as usize];
             let hub = &hubs[dice.roll(replicas as u64) as usize];
@@ -263,7 +263,6 @@ async fn random_story(db: &TestDb, replicas: usize, seed: u64) {
             _ => {}
         }
         let all: Vec<&TestHub> = hubs.iter().collect();
-        tracing::debug!(round, "waiting for peace");
         at_peace(db.db(), &spawner, &all).await;
     }
     for hub in hubs {

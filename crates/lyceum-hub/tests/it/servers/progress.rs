@@ -99,7 +99,7 @@ async fn two_watch_a_start_and_one_comes_late() {
         // Ready already: one event.
         assert_eq!(
             events(&ada.get(STREAM).await.expect(200).text()),
-            [last.clone()]
+            std::slice::from_ref(last)
         );
 
         hub.spawner.end(Ending::HangsBefore);
@@ -148,7 +148,7 @@ async fn a_quiet_start_is_kept_alive_and_a_failed_one_told() {
         );
         assert_eq!(
             events(&ada.get(STREAM).await.expect(200).text()),
-            [last.clone()]
+            std::slice::from_ref(last)
         );
 
         let browser = hub.signed_in("ada").await;
