@@ -10,3 +10,4 @@ mod life;
 mod pages;
 mod routes;
 mod secrets;
+mod servers;
