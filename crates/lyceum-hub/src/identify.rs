@@ -33,6 +33,7 @@ pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
     let secret = hub.proxy_secret().clone();
     router
         .fallback(pages::fallback)
+        .layer(from_fn(crate::survive::survive))
         .layer(from_fn_with_state(hub.clone(), identify))
         .layer(from_fn_with_state(hub.clone(), pages::dress))
         .layer(from_fn_with_state(hub.clone(), measure))

@@ -349,6 +349,11 @@ async fn explain(response: Response) -> Response {
     {
         return response;
     }
+    // What can be parsed but doesn't fit is a bad request to JupyterHub's clients.
+    let status = match status {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        other => other,
+    };
     let caller = response.extensions().get::<Caller>().cloned();
     let allow = response.headers().get(header::ALLOW).cloned();
     let said = axum::body::to_bytes(response.into_body(), EXPLANATION_MAX).await;

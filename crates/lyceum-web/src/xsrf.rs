@@ -59,11 +59,10 @@ pub fn needed(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return true;
     }
+    let mode = header(headers, "sec-fetch-mode");
+    let site = header(headers, "sec-fetch-site");
     !matches!(
-        (
-            header(headers, "sec-fetch-mode"),
-            header(headers, "sec-fetch-site")
-        ),
+        (mode, site),
         (None | Some("navigate" | "websocket"), _) | (Some("no-cors"), Some("same-origin"))
     )
 }

@@ -19,6 +19,9 @@ use crate::reload::ConfigWatch;
 
 /// The setting that remembers the hub's own port: servers that run know it and are adopted.
 const PORT_SETTING: &str = "internal-port";
+/// Stands on the log-in page of a demo.
+const DEMO_HINT: &str =
+    "This is a demo. Names and passwords stand in the terminal where Lyceum was started.";
 
 /// What the command line has prepared.
 pub struct Prepared {
@@ -55,9 +58,8 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         .map_err(|error| Failure::io("the port can't be listened on", &error))?;
     let ground = Ground::open(&config, &data).await?;
     let internal = internal_listener(&ground).await?;
-    let mut people: Vec<Account> = demo::first_admin(&ground).await?.into_iter().collect();
     if demo {
-        people.extend(demo::prepare(&ground, &data.courses()).await?);
+        demo::write_course(&data.courses())?;
     }
     let address = public
         .local_addr()
@@ -76,9 +78,14 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
             public,
             internal,
             accounts,
-            hint: None,
+            hint: demo.then(|| DEMO_HINT.to_owned()),
         },
     )?;
+    // Hashing passwords takes a moment: the product answers already meanwhile.
+    let mut people: Vec<Account> = demo::first_admin(&ground).await?.into_iter().collect();
+    if demo {
+        people.extend(demo::people(&ground).await?);
+    }
     announce(
         &url,
         &people,

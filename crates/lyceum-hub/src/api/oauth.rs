@@ -229,6 +229,11 @@ pub async fn token(
             && code.expires_at > now.0
             && verifier_fits(code.challenge.as_deref(), ask.code_verifier.as_deref())
     });
+    // A code that was asked for just as the session ended opens nothing any more.
+    let good = match good {
+        Some(code) if !db::sessions::is_alive(&mut tx, &code.session_id, now.0).await? => None,
+        good => good,
+    };
     let user = match &good {
         Some(code) => db::users::get(&mut tx, &code.user_id)
             .await?

@@ -95,7 +95,11 @@ async fn start(
     };
     let server = launching::wait(&hub, &server.id, WAIT).await?;
     match server.state {
-        ServerState::Ready => Ok(StatusCode::CREATED.into_response()),
+        ServerState::Ready => {
+            // Who is told "ready" can go there at once.
+            crate::proxy::refresh(&hub).await?;
+            Ok(StatusCode::CREATED.into_response())
+        }
         ServerState::Failed | ServerState::Stopped => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!(
@@ -156,10 +160,11 @@ async fn stop(
     if remove {
         let mut tx = hub.db().write().await?;
         let removed = db::servers::delete(&mut tx, &server.id).await?;
+        let there = db::servers::get(&mut tx, &server.id).await?.is_some();
         tx.commit().await?;
-        if !removed {
+        if !removed && there {
             return Err(ApiError::bad_request(
-                "The server was started again in the meantime; stop it first",
+                "The server was started again meanwhile; stop it before it can be removed",
             ));
         }
         if let Some(key) = ServerKey::parse(&server.key) {

@@ -104,7 +104,9 @@ pub async fn create_token(
 ) -> ApiResult<Response> {
     let wish: Wish = match &body[..] {
         b"" => Wish::default(),
-        bytes => serde_json::from_slice(bytes)
+        // By way of a map: a list must not be taken for its fields in order.
+        bytes => serde_json::from_slice::<serde_json::Map<String, Value>>(bytes)
+            .and_then(|fields| serde_json::from_value(fields.into()))
             .map_err(|error| ApiError::bad_request(format!("The body can't be read: {error}")))?,
     };
     // A server that does not know whether a name exists says the same in either case.

@@ -23,6 +23,8 @@ use crate::{Hub, db};
 
 /// Log lines under a failure.
 const FAILURE_LINES: usize = 40;
+/// How much of a refused name is shown again.
+const SHOWN_OF_A_NAME: usize = 60;
 /// How long a form that stops a server waits to show it done.
 const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -215,7 +217,7 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
                 return Err(ApiError::not_found());
             }
             let refused = home::AddRefused {
-                name: server,
+                name: server.chars().take(SHOWN_OF_A_NAME).collect(),
                 error: error.to_string(),
             };
             return home::page(

@@ -145,6 +145,8 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.per_person     3                               default
     servers.processes      -                               default
     servers.start_timeout  2m                              default
+    spawner.accounts       -                               default
+    spawner.homes          -                               default
     spawner.kind           local                           default
     log.format             pretty                          default
     log.level              info                            default

@@ -1,5 +1,6 @@
 //! Runs `lyceum` with a clean environment in a folder of its own.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -57,6 +58,24 @@ impl Site {
 
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         self.said(self.command(args).output().expect("runs"))
+    }
+
+    /// Runs `up` until it is ready, then stops it as Ctrl-C does; or until it ends by itself.
+    pub(crate) fn up(&self, args: &[&str]) -> Said {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("runs");
+        let mut err = Vec::new();
+        let mut lines = BufReader::new(child.stderr.take().expect("piped"));
+        while lines.read_until(b'\n', &mut err).expect("read") > 0 {
+            if err.ends_with(b"Ctrl-C stops it.\n") {
+                let pid = rustix::process::Pid::from_child(&child);
+                rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("told");
+            }
+        }
+        let mut output = child.wait_with_output().expect("ends");
+        output.stderr = err;
+        self.said(output)
     }
 
     /// What was said, with the site's folder written as `SITE`.
