@@ -146,6 +146,12 @@ pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether a Lyceum runs on this folder.
+pub(crate) fn in_use(root: &Path) -> bool {
+    let file = File::open(root.join("lock"));
+    file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
 fn lock(root: &Path) -> Result<File, Failure> {
     let path = root.join("lock");
     let mut file = OpenOptions::new()

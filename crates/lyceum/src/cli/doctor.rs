@@ -133,6 +133,13 @@ fn check_port(doctor: &Doctor) -> Check {
         );
     };
     let listen = loaded.config.listen;
+    if data::in_use(&doctor.data.data) {
+        let words = format!(
+            "not looked at: a Lyceum runs on {}",
+            doctor.data.data.display()
+        );
+        return Check::of("port", Ok(words));
+    }
     let said = TcpListener::bind(listen)
         .map(|_| format!("{listen} is free"))
         .map_err(|error| crate::up::explain_bind(listen, &error));
