@@ -133,6 +133,10 @@ fn check_port(doctor: &Doctor) -> Check {
         );
     };
     let listen = loaded.config.listen;
+    if let Some(process) = data::running_on(&doctor.data.data) {
+        let said = format!("not looked at: Lyceum runs on this data folder (process {process})");
+        return Check::of("port", Ok(said));
+    }
     let said = TcpListener::bind(listen)
         .map(|_| format!("{listen} is free"))
         .map_err(|error| crate::up::explain_bind(listen, &error));
