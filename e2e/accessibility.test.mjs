@@ -100,7 +100,6 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
   });
 
   await stopServer(students, lyceum.url);
-
 });
 
 test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, async (t) => {
@@ -129,7 +128,7 @@ async function makeBrokenEnv(complaint) {
   for (const name of await readdir(join(JUPYTER_ENV, 'bin'))) {
     if (name !== 'jupyterhub-singleuser') await symlink(join(JUPYTER_ENV, 'bin', name), join(folder, 'bin', name));
   }
-  await writeFile(join(folder, 'bin/jupyterhub-singleuser'), `#!/bin/sh\necho '${complaint}' >&2\nexit 3\n`, { mode: 0o755 });
+  await writeFile(join(folder, 'bin/jupyterhub-singleuser'), `#!/bin/sh\n[ "$1" = --version ] && echo 6.1.1 && exit\necho '${complaint}' >&2\nexit 3\n`, { mode: 0o755 });
   return folder;
 }
 

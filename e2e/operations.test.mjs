@@ -209,5 +209,6 @@ test('a start that can not be says why in a line, and what to do', { timeout: 12
   await mkdir(open);
   await chmod(open, 0o755);
   await refused('the data folder is open to others', ['up', '--data', open, '--port', '0'], /open to others \(mode 755\)/, /chmod 700/);
-  await refused('the data folder is a file', ['up', '--data', program, '--port', '0'], /data folder .* can't be used: there, or on the way to it, is a file/, /--data/);
+  await refused('the data folder is a file', ['up', '--data', program, '--port', '0'], /is not a folder/, /--data/);
+  await refused('the data folder is below a file', ['up', '--data', join(program, 'data'), '--port', '0'], /on the way to it is a file/, /--data/);
 });

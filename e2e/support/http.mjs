@@ -38,12 +38,13 @@ export class Client {
 
   /** As a browser goes to an address: through the redirects to where they end. */
   async follow(path) {
-    let answer = await this.send('GET', path);
+    const headers = { accept: 'text/html,*/*;q=0.8' };
+    let answer = await this.send('GET', path, { headers });
     for (let turns = 0; [301, 302, 303, 307].includes(answer.status); turns += 1) {
       assert.ok(turns < 20, `${path} leads round and round, now to ${answer.headers.location}`);
       const next = new URL(answer.headers.location, answer.url);
       assert.equal(next.origin, new URL(this.base).origin, `${path} leads away`);
-      answer = await this.send('GET', next.href);
+      answer = await this.send('GET', next.href, { headers });
     }
     return answer;
   }

@@ -40,7 +40,10 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
         }
         Credential::Token(token) => {
             match db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? {
-                Some(token) => (token.user_id, Some(token.scopes)),
+                Some(token) => {
+                    hub.token_uses().note(&token.id, now);
+                    (token.user_id, Some(token.scopes))
+                }
                 None => return Ok(Decision::Deny),
             }
         }

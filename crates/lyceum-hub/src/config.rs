@@ -34,3 +34,50 @@ pub struct ConfigState {
     /// Set when the last edit was bad and the one before is in force: when, and what is wrong.
     pub problem: Option<(i64, String)>,
 }
+
+/// How patient the background work is. Operators have no reason to change these.
+#[derive(Debug, Clone)]
+pub struct Timings {
+    /// How long a lease lasts without renewal; a dead replica's work is taken up after this. Clocks
+    /// of replicas may differ by a fraction of it.
+    pub lease: Duration,
+    pub renew_every: Duration,
+    /// Without news the keeper looks this often; news only makes it quicker.
+    pub sweep_every: Duration,
+    /// How often ready servers are asked whether they still run.
+    pub watch_every: Duration,
+    /// How often the spawner is asked for servers that nobody knows.
+    pub orphans_every: Duration,
+    /// A process that is asked for must exist after this time.
+    pub launch_limit: Duration,
+    /// A stop that takes longer has gone wrong; it is tried again.
+    pub stop_limit: Duration,
+    /// The spawner answers a question within this time.
+    pub answer_limit: Duration,
+    /// The pause after work that failed; it doubles with each failure up to the longest.
+    pub first_pause: Duration,
+    pub longest_pause: Duration,
+    /// At shutdown, work under way may go on for so long; then it is handed over as it is.
+    pub grace: Duration,
+    /// How often the proxy's news of activity is written down.
+    pub activity_every: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            renew_every: Duration::from_secs(4),
+            sweep_every: Duration::from_secs(1),
+            watch_every: Duration::from_secs(5),
+            orphans_every: Duration::from_secs(60),
+            launch_limit: Duration::from_secs(60),
+            stop_limit: Duration::from_secs(60),
+            answer_limit: Duration::from_secs(10),
+            first_pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(60),
+            grace: Duration::from_secs(5),
+            activity_every: Duration::from_secs(15),
+        }
+    }
+}

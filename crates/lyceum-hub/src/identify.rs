@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::clock::Millis;
 use lyceum_model::scope::{NoGroups, Owner, ScopeSet, admin_role, user_role};
 use lyceum_web::cookie;
 use lyceum_web::request::{self, RequestInfo};
@@ -22,6 +23,8 @@ use crate::{Hub, db, oauth, pages, tokens};
 
 /// Forms are small; uploads go elsewhere.
 const FORM_LIMIT: usize = 256 * 1024;
+/// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
+const COOKIES_TRIED: usize = 16;
 /// A session's "last seen" is written at most this often.
 const SEEN_EVERY_MS: i64 = 60_000;
 
@@ -30,6 +33,7 @@ pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
     let secret = hub.proxy_secret().clone();
     router
         .fallback(pages::fallback)
+        .layer(from_fn(crate::survive::survive))
         .layer(from_fn_with_state(hub.clone(), identify))
         .layer(from_fn_with_state(hub.clone(), pages::dress))
         .layer(from_fn_with_state(hub.clone(), measure))
@@ -55,6 +59,11 @@ async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> R
 }
 
 async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
+    // Files that are the same for everybody. A page's own module script is fetched in mode `cors`
+    // without a token, so asking for one here would break every page.
+    if request.uri().path().starts_with("/hub/static/") {
+        return Ok(None);
+    }
     if let Some(token) = bearer(request.headers()) {
         return by_token(hub, &token).await;
     }
@@ -67,7 +76,11 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
     let method = request.method().clone();
     let is_api = request.uri().path().starts_with("/hub/api/")
         && !request.uri().path().starts_with("/hub/api/oauth2/");
-    if is_api && method == Method::POST && !has_type(request.headers(), "application/json") {
+    if is_api
+        && method == Method::POST
+        && request.headers().contains_key(header::CONTENT_TYPE)
+        && !has_type(request.headers(), "application/json")
+    {
         // A form on another site can be posted without asking; JSON can't. As in JupyterHub, such
         // a request counts as nobody's.
         return Ok(None);
@@ -97,7 +110,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
         .trim()
         .split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
-    (known && !token.trim().is_empty() && token.len() < 1024).then(|| token.trim().to_owned())
+    (known && !token.trim().is_empty()).then(|| token.trim().to_owned())
 }
 
 async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
@@ -114,6 +127,7 @@ async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
     }
     let groups = db::groups::names_of(&mut tx, &user.id).await?;
     drop(tx);
+    hub.token_uses().note(&token.id, now);
     let scopes = token_scopes(&user, &token.scopes);
     Ok(Some(Caller {
         user_id: user.id,
@@ -132,7 +146,7 @@ async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
 async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> {
     let now = hub.now();
     // A browser may hold several of one name (tossed by a sibling); only a real one counts.
-    for value in cookie::values(headers, cookie::LOGIN).take(4) {
+    for value in cookie::values(headers, cookie::LOGIN).take(COOKIES_TRIED) {
         if value.len() > 256 {
             continue;
         }
@@ -150,11 +164,11 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
         }
         let groups = db::groups::names_of(&mut tx, &user.id).await?;
         drop(tx);
-        if now.since(lyceum_model::clock::Millis(session.seen_at)) > SEEN_EVERY_MS {
-            let mut tx = hub.db().write().await?;
-            db::sessions::seen(&mut tx, &session.id, now.0).await?;
-            db::users::touch(&mut tx, &user.id, now).await?;
-            tx.commit().await?;
+        if now.since(Millis(session.seen_at)) > SEEN_EVERY_MS {
+            // Nobody is kept from her page because this can't be written down just now.
+            if let Err(error) = saw(hub, &session.id, &user.id, now).await {
+                tracing::warn!(error = %error, "could not write down that a session was seen");
+            }
         }
         let scopes = held_scopes(&user);
         return Ok(Some(Caller {
@@ -170,6 +184,13 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
         }));
     }
     Ok(None)
+}
+
+async fn saw(hub: &Hub, session: &str, user: &str, now: Millis) -> sqlx::Result<()> {
+    let mut tx = hub.db().write().await?;
+    db::sessions::seen(&mut tx, session, now.0).await?;
+    db::users::touch(&mut tx, user, now).await?;
+    tx.commit().await
 }
 
 /// What a person's roles grant, as written.

@@ -2,6 +2,7 @@
 
 pub mod housekeeping;
 pub mod keeper;
+pub mod token_uses;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,5 +23,6 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(proxy::follow(hub.clone(), shutdown.clone())),
         Box::pin(proxy::activity(hub.clone(), shutdown.clone())),
         Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
+        Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
     ]
 }

@@ -140,6 +140,13 @@ async fn ensure(
     if let Some(server) = db::servers::find(tx, &owner.id, name).await? {
         return Ok(server);
     }
+    // Two replicas may get the same wish at once: here they take turns.
+    if !db::servers::lock_owner(tx, &owner.id).await? {
+        return Err(WishError::NoSuchServer);
+    }
+    if let Some(server) = db::servers::find(tx, &owner.id, name).await? {
+        return Ok(server);
+    }
     if !name.is_default() {
         let limit = hub.settings().named_servers;
         let named = db::servers::of_user(tx, &owner.id)
@@ -154,11 +161,12 @@ async fn ensure(
     let id = new_id(now);
     // `a-b` and `a` + `b` give one client id; whoever comes second gets a mark.
     let plain = client_id(&owner.name, name);
+    let marked = format!("{plain}--{}", &id[id.len().saturating_sub(8)..]);
     let client_id = match db::servers::by_client(tx, &plain).await? {
         None => plain,
-        Some(_) => format!("{plain}--{}", &id[id.len().saturating_sub(8)..]),
+        Some(_) => marked.clone(),
     };
-    let server = Server {
+    let mut server = Server {
         key: ServerKey::make(&owner.name, name, &id).to_string(),
         id,
         user_id: owner.id.clone(),
@@ -182,7 +190,13 @@ async fn ensure(
         lease_owner: None,
         lease_until: None,
     };
-    db::servers::insert(tx, &server).await?;
+    if !db::servers::insert(tx, &server).await? {
+        // Somebody else's server took the client id this very moment.
+        server.client_id = marked;
+        if !db::servers::insert(tx, &server).await? {
+            return Err(anyhow::anyhow!("no free client id for {}", server.key).into());
+        }
+    }
     Ok(server)
 }
 

@@ -21,6 +21,7 @@ pub mod oauth;
 pub mod pages;
 pub mod proxy;
 pub mod servers;
+pub mod survive;
 pub mod tokens;
 pub mod users;
 
@@ -39,7 +40,7 @@ use lyceum_web::routes::RouteInfo;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::registry::Registry;
 
-pub use config::Settings;
+pub use config::{Settings, Timings};
 
 /// The state of the hub; cheap to clone.
 #[derive(Clone)]
@@ -69,12 +70,14 @@ struct Inner {
     sign_in: ArcSwap<SignIn>,
     pages: Pages,
     settings: ArcSwap<Settings>,
+    timings: ArcSwap<Timings>,
     xsrf: XsrfKey,
     proxy_secret: Secret,
     replica: String,
     links: proxy::Links,
     started_at: Millis,
     metrics: metrics::Metrics,
+    token_uses: jobs::token_uses::TokenUses,
     registry: OnceLock<Registry>,
 }
 
@@ -91,11 +94,13 @@ impl Hub {
             sign_in: ArcSwap::from_pointee(parts.sign_in),
             pages: parts.pages,
             settings: ArcSwap::from_pointee(parts.settings),
+            timings: ArcSwap::default(),
             xsrf: parts.xsrf,
             proxy_secret: parts.proxy_secret,
             links: proxy::Links::default(),
             started_at,
             metrics: metrics::Metrics::default(),
+            token_uses: jobs::token_uses::TokenUses::default(),
             registry: OnceLock::new(),
         }))
     }
@@ -109,6 +114,11 @@ impl Hub {
     /// Puts new settings in force; what runs is not disturbed.
     pub fn reload(&self, settings: Settings) {
         self.0.settings.store(Arc::new(settings));
+    }
+
+    /// Other times than the usual ones, for stories that can't wait; before the jobs start.
+    pub fn set_timings(&self, timings: Timings) {
+        self.0.timings.store(Arc::new(timings));
     }
 
     /// Puts other sign-in methods and lists in force.
@@ -166,6 +176,10 @@ impl Hub {
         self.0.settings.load_full()
     }
 
+    pub fn timings(&self) -> Arc<Timings> {
+        self.0.timings.load_full()
+    }
+
     pub fn xsrf(&self) -> &XsrfKey {
         &self.0.xsrf
     }
@@ -189,5 +203,10 @@ impl Hub {
 
     pub fn metrics(&self) -> &metrics::Metrics {
         &self.0.metrics
+    }
+
+    /// Where it is noted that a token was used.
+    pub fn token_uses(&self) -> &jobs::token_uses::TokenUses {
+        &self.0.token_uses
     }
 }

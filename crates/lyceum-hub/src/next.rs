@@ -39,7 +39,11 @@ pub fn local_target(wish: &str, own_host: &str) -> Option<String> {
     // What remains must mean the same thing to a URL parser.
     let base = url::Url::parse("http://site.invalid").expect("a fixed URL");
     let parsed = base.join(&path).ok()?;
-    (parsed.host_str() == Some("site.invalid") && parsed.username().is_empty()).then_some(path)
+    let ours = parsed.host_str() == Some("site.invalid") && parsed.username().is_empty();
+    // As the parser writes it: `..` is gone, so a prefix means what it says, and what a header
+    // can't hold is encoded. `/a/..//evil.example` becomes `//evil.example` here.
+    let local = &parsed[url::Position::BeforePath..];
+    (ours && !local.starts_with("//")).then(|| local.to_owned())
 }
 
 #[cfg(test)]
@@ -63,6 +67,13 @@ mod tests {
         );
         check("http://hub.example.edu:8000/hub/home", Some("/hub/home"));
         check("https://HUB.example.edu:8000", Some("/"));
+        check("/user/ada/../../hub/logout", Some("/hub/logout"));
+        check("/user/ada/%2e%2e/eve/", Some("/user/eve/"));
+        check("/user/ada/\u{fc}b 1", Some("/user/ada/%C3%BCb%201"));
+        check("/user/ada/%C3%BCb%2F1", Some("/user/ada/%C3%BCb%2F1"));
+        check("/a/..//evil.example", None);
+        check("/.//evil.example", None);
+        check("/%2e//evil.example", None);
         check("", None);
         check("hub/home", None);
         check("//evil.example", None);

@@ -26,6 +26,9 @@ use serde::Serialize;
 use crate::Hub;
 use crate::db::servers::Server;
 
+/// How much of a refusal by the framework is passed on.
+const EXPLANATION_MAX: usize = 4096;
+
 pub fn routes() -> Routes<Hub> {
     let anon = "sends anonymous visitors to the log-in page";
     Routes::default()
@@ -156,6 +159,13 @@ pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
         ));
     }
     if !matches!(method, Method::GET | Method::HEAD) {
+        // A notebook that saves to a server that is gone. The same for everybody and every name.
+        if let Some(rest) = path.strip_prefix("/user/")
+            && let Some(user) = rest.split('/').next()
+            && !user.is_empty()
+        {
+            return Ok(user_paths::gone_at(&format!("/user/{user}/")));
+        }
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
             "There is nothing at this address",
@@ -292,7 +302,7 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
     let headers = request.headers().clone();
     let path = request.uri().path().to_owned();
     let info = request.extensions().get::<RequestInfo>().cloned();
-    let response = next.run(request).await;
+    let response = explain(next.run(request).await).await;
     let caller = response.extensions().get::<Caller>().cloned();
     let (Some(failure), Some(info)) = (response.extensions().get::<Failure>().cloned(), info)
     else {
@@ -325,6 +335,47 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
             (failure.status, Body::from(failure.message)).into_response()
         }
     }
+}
+
+/// What the framework refuses (a form that can't be read, a method that isn't there) it says in bare
+/// text; here it gets the shape that all our errors have.
+async fn explain(response: Response) -> Response {
+    let status = response.status();
+    let kind = header_text(response.headers(), "content-type");
+    let bare = kind.is_none_or(|kind| kind.starts_with("text/plain"));
+    if !(status.is_client_error() || status.is_server_error())
+        || !bare
+        || response.extensions().get::<Failure>().is_some()
+    {
+        return response;
+    }
+    // What can be parsed but doesn't fit is a bad request to JupyterHub's clients.
+    let status = match status {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        other => other,
+    };
+    let caller = response.extensions().get::<Caller>().cloned();
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let said = axum::body::to_bytes(response.into_body(), EXPLANATION_MAX).await;
+    let said = said
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
+        .filter(|text| !text.is_empty());
+    let message = match (said, status) {
+        (Some(said), _) => said,
+        (None, StatusCode::METHOD_NOT_ALLOWED) => {
+            "This address can't be used with this method".to_owned()
+        }
+        (None, status) => status.canonical_reason().unwrap_or("Error").to_owned(),
+    };
+    let mut response = ApiError::new(status, message).into_response();
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    if let Some(caller) = caller {
+        response.extensions_mut().insert(caller);
+    }
+    response
 }
 
 /// A browser that navigates, not a program and not a script.

@@ -2,6 +2,8 @@
 //!
 //! Routes are derived from the rows of ready servers; a proxy gets a whole snapshot at each change.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use arc_swap::ArcSwap;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_proxy::{Proxy, Revoked, Route, RouteAccess, RouteTable, Target};
-use std::collections::HashMap;
+use lyceum_store::events;
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::keeper;
@@ -18,7 +20,10 @@ use crate::{Hub, db, servers};
 
 /// Without news the table is made anew this often.
 const REFRESH_EVERY: Duration = Duration::from_secs(10);
-const ACTIVITY_EVERY: Duration = Duration::from_secs(15);
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+const ACTIVITY_LIMIT: Duration = Duration::from_secs(20);
+/// Rows written in one transaction.
+const ACTIVITY_BATCH: usize = 500;
 
 /// The proxies this hub feeds. In one process there is one.
 #[derive(Default)]
@@ -28,6 +33,10 @@ pub struct Links {
     owners: ArcSwap<HashMap<String, Owner>>,
     /// Writers of the table take turns, so that an older snapshot never replaces a newer.
     turn: tokio::sync::Mutex<()>,
+    /// How many times the rows were begun to be read for a table; counted in turn.
+    begun: AtomicU64,
+    /// The number of the last one whose table is in force.
+    done: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -60,17 +69,37 @@ impl Links {
     }
 }
 
-/// Makes the table anew from the rows and puts it in force.
+/// Makes the table anew from the rows and puts it in force. Many callers at once share the work.
 pub async fn refresh(hub: &Hub) -> anyhow::Result<()> {
-    let _turn = hub.links().turn.lock().await;
+    let begun = &hub.links().begun;
+    let before = begun.load(Ordering::SeqCst);
+    let turn = hub.links().turn.lock().await;
+    // The one under way when we came may have read the rows too early for us; one that began
+    // later, and is over since it is our turn, has not.
+    if hub.links().done.load(Ordering::SeqCst) > before {
+        return Ok(());
+    }
+    let this = begun.fetch_add(1, Ordering::SeqCst) + 1;
+    renew(hub).await?;
+    hub.links().done.store(this, Ordering::SeqCst);
+    drop(turn);
+    Ok(())
+}
+
+async fn renew(hub: &Hub) -> anyhow::Result<()> {
     let mut tx = hub.db().read().await?;
     let rows = db::servers::routes(&mut tx).await?;
     drop(tx);
     let mut owners = HashMap::with_capacity(rows.len());
     let mut routes = Vec::with_capacity(rows.len());
     for (id, user, server, address) in rows {
-        let user = UserName::parse(&user).context("a user name in the database")?;
-        let server = ServerName::parse(&server).context("a server name in the database")?;
+        let (Ok(user), Ok(server)) = (UserName::parse(&user), ServerName::parse(&server)) else {
+            tracing::error!(
+                server = id,
+                "a damaged name in the database can't be routed to"
+            );
+            continue;
+        };
         // Routes are matched on decoded segments; names need no decoding.
         let prefix = if server.is_default() {
             format!("/user/{user}/")
@@ -106,57 +135,94 @@ pub async fn refresh(hub: &Hub) -> anyhow::Result<()> {
 /// Follows the rows until shutdown.
 pub async fn follow(hub: Hub, shutdown: CancellationToken) {
     let mut wake = hub.db().wake_ups();
-    let mut tick = tokio::time::interval(REFRESH_EVERY);
-    loop {
-        if let Err(error) = refresh(&hub).await {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "could not renew the routes; the last ones stay"
-            );
-        }
+    let rounds = async {
+        let mut failing = false;
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = tick.tick() => break,
-                news = wake.recv() => match news {
-                    Ok(topic) if topic != keeper::TOPIC => continue,
-                    _ => { wake = hub.db().wake_ups(); break }
-                },
+            match refresh(&hub).await {
+                Ok(()) => failing = false,
+                Err(error) if !failing => {
+                    failing = true;
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "could not renew the routes; the last ones stay until it works again"
+                    );
+                }
+                Err(_) => {}
             }
+            let pause = if failing { RETRY_EVERY } else { REFRESH_EVERY };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = events::woken(&mut wake, &[keeper::TOPIC]) => wake = hub.db().wake_ups(),
+            }
+        }
+    };
+    let _ = shutdown.run_until_cancelled(rounds).await;
+}
+
+/// Writes down, in batches, when servers were last used; the last batch at shutdown.
+pub async fn activity(hub: Hub, shutdown: CancellationToken) {
+    let mut unwritten: HashMap<String, i64> = HashMap::new();
+    let mut failing = false;
+    loop {
+        let pause = tokio::time::sleep(hub.timings().activity_every);
+        let last = shutdown.run_until_cancelled(pause).await.is_none();
+        if let Some(proxy) = hub.links().proxy() {
+            for activity in proxy.take_activity() {
+                let at = i64::try_from(activity.last_ms).unwrap_or(i64::MAX);
+                let known = unwritten.entry(activity.route_id).or_insert(at);
+                *known = at.max(*known);
+            }
+        }
+        let written = write_activity(&hub, &mut unwritten);
+        match tokio::time::timeout(ACTIVITY_LIMIT, written).await {
+            Ok(Ok(())) => failing = false,
+            outcome if !failing => {
+                failing = true;
+                let error = match outcome {
+                    Ok(Err(error)) => format!("{error:#}"),
+                    _ => "the database is too slow".into(),
+                };
+                tracing::warn!(
+                    error,
+                    "could not write activity down; kept for the next time"
+                );
+            }
+            _ => {}
+        }
+        if last {
+            return;
         }
     }
 }
 
-/// Writes down, in batches, when servers were last used.
-pub async fn activity(hub: Hub, shutdown: CancellationToken) {
-    let mut tick = tokio::time::interval(ACTIVITY_EVERY);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        let Some(proxy) = hub.links().proxy() else {
-            continue;
-        };
-        let batch = proxy.take_activity();
-        if batch.is_empty() {
-            continue;
-        }
-        let outcome = async {
-            let mut tx = hub.db().write().await?;
-            for activity in &batch {
-                let at = Millis(i64::try_from(activity.last_ms).unwrap_or(i64::MAX));
-                db::servers::touch(&mut tx, &activity.route_id, at).await?;
-                if let Some(server) = db::servers::get(&mut tx, &activity.route_id).await? {
-                    db::users::touch(&mut tx, &server.user_id, at).await?;
-                }
+/// What was written is taken out of the map.
+async fn write_activity(hub: &Hub, unwritten: &mut HashMap<String, i64>) -> anyhow::Result<()> {
+    while !unwritten.is_empty() {
+        // Rows are locked in one order everywhere, so that two replicas don't wait for each other.
+        let mut batch: Vec<(String, i64)> = unwritten
+            .iter()
+            .take(ACTIVITY_BATCH)
+            .map(|(id, at)| (id.clone(), *at))
+            .collect();
+        batch.sort_unstable();
+        let mut users: BTreeMap<String, i64> = BTreeMap::new();
+        let mut tx = hub.db().write().await?;
+        for (id, at) in &batch {
+            db::servers::touch(&mut tx, id, Millis(*at)).await?;
+            if let Some(server) = db::servers::get(&mut tx, id).await? {
+                let known = users.entry(server.user_id).or_insert(*at);
+                *known = (*at).max(*known);
             }
-            tx.commit().await
-        };
-        if let Err(error) = outcome.await {
-            tracing::warn!(error = %error, "could not write activity down; it comes again with the next batch");
+        }
+        for (id, at) in users {
+            db::users::touch(&mut tx, &id, Millis(at)).await?;
+        }
+        tx.commit().await?;
+        for (id, _) in batch {
+            unwritten.remove(&id);
         }
     }
+    Ok(())
 }
 
 /// The path of a server as the browser sees it.

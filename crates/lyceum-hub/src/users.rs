@@ -27,7 +27,8 @@ pub async fn ensure(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<U
         blocked_at: None,
     };
     db::users::insert(tx, &user).await?;
-    Ok(user)
+    // Two browsers may bring the same new person at the same moment: one row, whoever made it.
+    Ok(db::users::find(tx, name).await?.unwrap_or(user))
 }
 
 /// After a good sign-in: the row, brought up to date with what the source vouches for.

@@ -3,4 +3,4 @@
 pub mod notebook_server;
 pub mod spawner;
 
-pub use spawner::{Behaviour, FakeSpawner};
+pub use spawner::{Behaviour, Ending, FakeSpawner};

@@ -9,7 +9,7 @@ use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
 use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
-use lyceum_hub::{Hub, Parts, Settings, users};
+use lyceum_hub::{Hub, Parts, Settings, Timings, users};
 use lyceum_model::clock::Clock;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
@@ -48,7 +48,29 @@ impl TestHub {
 
     /// Another life, or another replica, on the same database and spawner.
     pub async fn start_with(db: Db, spawner: FakeSpawner) -> Self {
-        let clock = Clock::system();
+        Self::start_tuned(db, spawner, |_, _| {}).await
+    }
+
+    /// With a clock that the test moves.
+    pub async fn start_at(db: Db, spawner: FakeSpawner, clock: Clock) -> Self {
+        Self::begin(db, spawner, clock, |_, _| {}).await
+    }
+
+    /// As `start_with`, with other settings or more haste than usual.
+    pub async fn start_tuned(
+        db: Db,
+        spawner: FakeSpawner,
+        tune: impl FnOnce(&mut Settings, &mut Timings),
+    ) -> Self {
+        Self::begin(db, spawner, Clock::system(), tune).await
+    }
+
+    async fn begin(
+        db: Db,
+        spawner: FakeSpawner,
+        clock: Clock,
+        tune: impl FnOnce(&mut Settings, &mut Timings),
+    ) -> Self {
         let hub_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
@@ -70,6 +92,19 @@ impl TestHub {
             Arc::new(NoGroupsKnown),
         );
         let proxy_secret = Secret::new("the secret of tests");
+        let mut settings = Settings {
+            public_origin: None,
+            api_url: format!("http://{hub_address}/hub/api"),
+            start_timeout: Duration::from_secs(20),
+            starting_at_once: 16,
+            named_servers: 3,
+            site_name: "Lyceum".into(),
+            theme: lyceum_web::page::Theme::default(),
+            sign_in_hint: None,
+            config_state: Default::default(),
+        };
+        let mut timings = Timings::default();
+        tune(&mut settings, &mut timings);
         let hub = Hub::new(Parts {
             db: db.clone(),
             clock: clock.clone(),
@@ -80,20 +115,11 @@ impl TestHub {
             pages: lyceum_hub::pages::templates()
                 .build()
                 .expect("the templates are good"),
-            settings: Settings {
-                public_origin: None,
-                api_url: format!("http://{hub_address}/hub/api"),
-                start_timeout: Duration::from_secs(20),
-                starting_at_once: 16,
-                named_servers: 3,
-                site_name: "Lyceum".into(),
-                theme: lyceum_web::page::Theme::default(),
-                sign_in_hint: None,
-                config_state: Default::default(),
-            },
+            settings,
             xsrf: XsrfKey::new([7; 32]),
             proxy_secret: proxy_secret.clone(),
         });
+        hub.set_timings(timings);
         let config = lyceum_proxy::Config {
             proxy_secret: proxy_secret.expose().to_owned().into(),
             ..lyceum_proxy::Config::default()
@@ -139,6 +165,16 @@ impl TestHub {
 
     pub async fn with_admin(self, name: &str) -> Self {
         self.add(name, true).await;
+        self
+    }
+
+    /// Somebody who has a password and has never come.
+    pub async fn with_account(self, name: &str) -> Self {
+        let name = UserName::parse(name).expect("a good name");
+        self.accounts
+            .set_password(&name, Secret::new(PASSWORD))
+            .await
+            .expect("a password is set");
         self
     }
 
@@ -191,6 +227,17 @@ impl TestHub {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Cuts it off as `kill -9` would, and returns when nothing of it moves any more.
+    pub async fn kill(mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks.drain(..) {
+            // Cancelled is what we want, and one that panicked is as dead.
+            drop(task.await);
+        }
     }
 
     /// Ends it in good order; fails when something goes on.

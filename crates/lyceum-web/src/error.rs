@@ -14,7 +14,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// For the caller. Never the inner cause of a 5xx.
     pub message: String,
-    headers: HeaderMap,
+    /// Boxed, so that the common `Result` stays small.
+    headers: Box<HeaderMap>,
     cause: Option<anyhow::Error>,
 }
 
@@ -30,7 +31,7 @@ impl ApiError {
         Self {
             status,
             message: message.into(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             cause: None,
         }
     }
@@ -75,14 +76,22 @@ impl From<anyhow::Error> for ApiError {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             message: "Something went wrong on our side; your files are safe".into(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             cause: Some(cause),
         }
     }
 }
 
+/// PostgreSQL's code for text that it can't keep, such as one with a zero character.
+const UNKEEPABLE_TEXT: &str = "22021";
+
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        if let sqlx::Error::Database(error) = &error
+            && error.code().as_deref() == Some(UNKEEPABLE_TEXT)
+        {
+            return Self::bad_request("The request holds a zero character; leave it out");
+        }
         // A database that is away for a moment is no fault of the request: say "try again".
         if matches!(
             error,
@@ -115,7 +124,7 @@ impl IntoResponse for ApiError {
             message: self.message,
         };
         let mut response = json_body(&failure);
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(*self.headers);
         response.extensions_mut().insert(failure);
         response
     }

@@ -118,6 +118,10 @@ impl PagesBuilder {
         reason = "it is not arithmetic, and reads well in a chain"
     )]
     #[must_use]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "templates are added, not summed up"
+    )]
     pub fn add(mut self, templates: Templates) -> Self {
         self.templates.extend_from_slice(templates);
         self

@@ -42,9 +42,10 @@ pub async fn describe(proxy_secret: Secret, mut request: Request, next: Next) ->
             || lyceum_model::id::new_id(lyceum_model::clock::Clock::system().now()),
             str::to_owned,
         ),
+        // The last entry is what our proxy saw; those before it are what its peer said.
         address: forwarded("x-forwarded-for")
-            .and_then(|list| list.split(',').next())
-            .and_then(|first| first.trim().parse().ok())
+            .and_then(|list| list.rsplit(',').next())
+            .and_then(|last| last.trim().parse().ok())
             .unwrap_or(peer),
         secure: forwarded("x-forwarded-proto") == Some("https"),
         host: header(headers, "host").unwrap_or_default().to_owned(),

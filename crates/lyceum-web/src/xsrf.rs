@@ -59,14 +59,12 @@ pub fn needed(method: &Method, headers: &HeaderMap) -> bool {
     if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return true;
     }
-    match (
-        header(headers, "sec-fetch-mode"),
-        header(headers, "sec-fetch-site"),
-    ) {
-        (None | Some("navigate" | "websocket"), _) => false,
-        (Some("no-cors"), Some("same-origin")) => false,
-        _ => true,
-    }
+    let mode = header(headers, "sec-fetch-mode");
+    let site = header(headers, "sec-fetch-site");
+    !matches!(
+        (mode, site),
+        (None | Some("navigate" | "websocket"), _) | (Some("no-cors"), Some("same-origin"))
+    )
 }
 
 /// The token as sent in a header or the query; one in a form is read by the caller.

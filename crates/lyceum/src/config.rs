@@ -96,17 +96,22 @@ pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> 
             message,
         }])
     })?;
-    let (raw, misfits) = fit::fit::<RawConfig>(tree.clone());
-    // After a misfit indexes may have moved and defaults stand in: the checks would mislead.
-    let mut found: Vec<(Option<Place>, String)> = misfits
+    let fit::Fitted {
+        value: raw,
+        problems,
+        shortened,
+    } = fit::fit::<RawConfig>(tree.clone());
+    let mut found: Vec<(Option<Place>, String)> = problems
         .into_iter()
         .map(|(place, message)| (Some(place), message))
         .collect();
-    let misfit = !found.is_empty();
     let config = check::check(&raw, folder, &mut |path, message| {
-        let place = tree.place_of(path);
-        if !(misfit && path.contains('[')) {
-            found.push((place, message));
+        let in_list = |list: &String| {
+            path.strip_prefix(list.as_str())
+                .is_some_and(|rest| rest.starts_with('['))
+        };
+        if !shortened.iter().any(in_list) {
+            found.push((tree.place_of(path), message));
         }
     });
     if found.is_empty() {

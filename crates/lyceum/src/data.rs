@@ -40,7 +40,12 @@ impl DataFolder {
         let mut private = fs::DirBuilder::new();
         private.recursive(true).mode(0o700);
         private.create(root).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => not_a_folder(root),
+            ErrorKind::AlreadyExists => not_a_folder(root),
+            ErrorKind::NotADirectory => Failure::new(format!(
+                "the data folder {} can't be made: on the way to it is a file",
+                root.display()
+            ))
+            .hint("choose another data folder with --data"),
             _ => failed(&error),
         })?;
         let root = root.canonicalize().map_err(|error| failed(&error))?;
@@ -142,11 +147,8 @@ pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
 }
 
 fn not_a_folder(root: &Path) -> Failure {
-    Failure::new(format!(
-        "the data folder {} can't be used: there, or on the way to it, is a file",
-        root.display()
-    ))
-    .hint("choose another data folder with --data")
+    Failure::new(format!("{} is not a folder", root.display()))
+        .hint("choose another data folder with --data")
 }
 
 fn lock(root: &Path) -> Result<File, Failure> {

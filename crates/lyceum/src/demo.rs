@@ -36,8 +36,8 @@ people:
   students: [ada, ben]
 ";
 
-/// Makes what is missing and gives everybody's first password.
-pub async fn prepare(ground: &Ground, courses: &Path) -> Result<Vec<Account>, Failure> {
+/// Writes the demo's course where there is none.
+pub fn write_course(courses: &Path) -> Result<(), Failure> {
     let file = courses.join("signals-demo.yaml");
     if !file.exists() {
         let written = std::fs::create_dir_all(courses).and_then(|()| std::fs::write(&file, COURSE));
@@ -48,6 +48,11 @@ pub async fn prepare(ground: &Ground, courses: &Path) -> Result<Vec<Account>, Fa
             )
         })?;
     }
+    Ok(())
+}
+
+/// Makes the people who are missing and gives everybody's first password.
+pub async fn people(ground: &Ground) -> Result<Vec<Account>, Failure> {
     let mut accounts = Vec::new();
     for (name, role, display_name) in PEOPLE {
         accounts.push(

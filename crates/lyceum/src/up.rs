@@ -20,6 +20,9 @@ use crate::reload::ConfigWatch;
 
 /// The setting that remembers the hub's own port: servers that run know it and are adopted.
 const PORT_SETTING: &str = "internal-port";
+/// Stands on the log-in page of a demo.
+const DEMO_HINT: &str =
+    "This is a demo. Names and passwords stand in the terminal where Lyceum was started.";
 
 /// What the command line has prepared.
 pub struct Prepared {
@@ -61,9 +64,8 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::new(format!("running servers can't be looked up: {error}")))?;
     let internal = internal_listener(&ground, running.len()).await?;
-    let mut people: Vec<Account> = demo::first_admin(&ground).await?.into_iter().collect();
     if demo {
-        people.extend(demo::prepare(&ground, &data.courses()).await?);
+        demo::write_course(&data.courses())?;
     }
     let address = public
         .local_addr()
@@ -83,9 +85,14 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
             internal,
             spawner,
             accounts,
-            hint: None,
+            hint: demo.then(|| DEMO_HINT.to_owned()),
         },
     )?;
+    // Hashing passwords takes a moment: the product answers already meanwhile.
+    let mut people: Vec<Account> = demo::first_admin(&ground).await?.into_iter().collect();
+    if demo {
+        people.extend(demo::people(&ground).await?);
+    }
     announce(
         &url,
         &people,

@@ -143,7 +143,7 @@ impl Running {
         let log = fs::File::create(&log_path)?;
         let mut command = command(binary);
         command
-            .arg("up")
+            .args(["up", "--demo"])
             .arg("--data")
             .arg(data)
             .args(["--listen", &address.to_string(), "--json", "--jupyter-env"])

@@ -1,6 +1,8 @@
 //! How nouns look in the API.
 
 use lyceum_model::clock::Millis;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_web::Caller;
 use serde_json::{Value, json};
 
 use crate::db::servers::Server;
@@ -36,6 +38,24 @@ pub fn user(user: &User, groups: &[String], servers: &[Server], origin: Option<&
         "last_activity": iso(user.last_activity_at),
         "user_info": {},
     })
+}
+
+/// The fields of a user's model that the caller's scopes open; who it is is always among them.
+pub fn visible(mut model: Value, user: &User, caller: &Caller) -> Value {
+    let may = |scope| caller.may(scope, Target::User(&user.name));
+    let Some(fields) = model.as_object_mut() else {
+        return model;
+    };
+    let all = may(ScopeName::ReadUsers);
+    fields.retain(|field, _| match field.as_str() {
+        "kind" | "name" | "admin" => true,
+        "groups" => may(ScopeName::ReadUsersGroups),
+        "last_activity" => may(ScopeName::ReadUsersActivity),
+        "servers" => may(ScopeName::ReadServers),
+        "server" | "pending" => all || may(ScopeName::ReadServers),
+        _ => all,
+    });
+    model
 }
 
 /// Only what tells who it is.

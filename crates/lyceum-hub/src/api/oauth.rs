@@ -1,6 +1,7 @@
 //! The OAuth 2 provider (RFC 6749 with PKCE): how a notebook server learns who is in front of it.
 
 use axum::Json;
+use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -191,9 +192,16 @@ pub struct TokenAsk {
 }
 
 /// A client changes its code for a token (RFC 6749 section 4.1.3).
-pub async fn token(State(hub): State<Hub>, Form(ask): Form<TokenAsk>) -> ApiResult<Response> {
+pub async fn token(
+    State(hub): State<Hub>,
+    form: Result<Form<TokenAsk>, FormRejection>,
+) -> ApiResult<Response> {
+    let Ok(Form(ask)) = form else {
+        return Ok(refuse(StatusCode::BAD_REQUEST, "invalid_request"));
+    };
     let now = hub.now();
-    let mut tx = hub.db().write().await?;
+    // Strangers cost a look, never the one writer's turn.
+    let mut tx = hub.db().read().await?;
     let own = db::tokens::by_hash(&mut tx, &tokens::hash(&ask.client_secret), now.0).await?;
     let server = match own.as_ref().and_then(|token| token.server_id.as_deref()) {
         Some(id) => db::servers::get(&mut tx, id).await?,
@@ -212,6 +220,8 @@ pub async fn token(State(hub): State<Hub>, Form(ask): Form<TokenAsk>) -> ApiResu
     if ask.grant_type != "authorization_code" {
         return Ok(refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"));
     }
+    drop(tx);
+    let mut tx = hub.db().write().await?;
     let code = db::oauth::take(&mut tx, &hash_secret(CODE_PURPOSE, &ask.code)).await?;
     let good = code.filter(|code| {
         code.client_id == server.client_id
@@ -219,6 +229,11 @@ pub async fn token(State(hub): State<Hub>, Form(ask): Form<TokenAsk>) -> ApiResu
             && code.expires_at > now.0
             && verifier_fits(code.challenge.as_deref(), ask.code_verifier.as_deref())
     });
+    // A code that was asked for just as the session ended opens nothing any more.
+    let good = match good {
+        Some(code) if !db::sessions::is_alive(&mut tx, &code.session_id, now.0).await? => None,
+        good => good,
+    };
     let user = match &good {
         Some(code) => db::users::get(&mut tx, &code.user_id)
             .await?

@@ -61,7 +61,9 @@ async fn watch(
         .await?
         .ok_or_else(ApiError::not_found)?;
     drop(tx);
-    if matches!(server.state, ServerState::Stopped | ServerState::Stopping) {
+    // A start that failed is stopping for a moment; who connects just then waits for the reason.
+    let failing = server.state == ServerState::Stopping && server.failure.is_some();
+    if matches!(server.state, ServerState::Stopped | ServerState::Stopping) && !failing {
         return Err(ApiError::bad_request(format!(
             "The server {}/{} is not starting",
             server.user_name, server.name

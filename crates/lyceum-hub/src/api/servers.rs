@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::ServerName;
 use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::server::ServerKey;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::Value;
 
@@ -69,8 +70,14 @@ async fn start(
         return Err(ApiError::not_found());
     };
     drop(tx);
-    let name =
-        ServerName::parse(&server).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let name = match ServerName::parse(&server) {
+        Ok(name) => name,
+        Err(error) => {
+            // What is wrong with the name is said only to those who may know that its owner exists.
+            caller.require(ScopeName::StartServers, Target::User(&owner.name))?;
+            return Err(ApiError::bad_request(error.to_string()));
+        }
+    };
     caller.require(ScopeName::StartServers, Target::Server(&owner.name, &name))?;
     let options = match &body[..] {
         b"" => Value::Object(Default::default()),
@@ -88,7 +95,11 @@ async fn start(
     };
     let server = launching::wait(&hub, &server.id, WAIT).await?;
     match server.state {
-        ServerState::Ready => Ok(StatusCode::CREATED.into_response()),
+        ServerState::Ready => {
+            // Who is told "ready" can go there at once.
+            crate::proxy::refresh(&hub).await?;
+            Ok(StatusCode::CREATED.into_response())
+        }
         ServerState::Failed | ServerState::Stopped => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             format!(
@@ -148,8 +159,20 @@ async fn stop(
     }
     if remove {
         let mut tx = hub.db().write().await?;
-        db::servers::delete(&mut tx, &server.id).await?;
+        let removed = db::servers::delete(&mut tx, &server.id).await?;
+        let there = db::servers::get(&mut tx, &server.id).await?.is_some();
         tx.commit().await?;
+        if !removed && there {
+            return Err(ApiError::bad_request(
+                "The server was started again meanwhile; stop it before it can be removed",
+            ));
+        }
+        if let Some(key) = ServerKey::parse(&server.key) {
+            hub.spawner()
+                .forget(&key)
+                .await
+                .map_err(anyhow::Error::from)?;
+        }
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use lyceum_auth::Refused;
 use lyceum_model::name::UserName;
 use lyceum_model::scope::{NoGroups, Owner, Scope, ScopeName, ScopeSet, Target};
 use lyceum_proxy::Revoked;
@@ -16,6 +17,9 @@ use serde_json::{Value, json};
 use super::{model, person};
 use crate::tokens::{NewToken, issue};
 use crate::{Hub, db, identify};
+
+/// Scopes one token may name.
+const SCOPES_MOST: usize = 200;
 
 /// Scope: `read:tokens!user=…`.
 pub async fn list_tokens(
@@ -100,7 +104,9 @@ pub async fn create_token(
 ) -> ApiResult<Response> {
     let wish: Wish = match &body[..] {
         b"" => Wish::default(),
-        bytes => serde_json::from_slice(bytes)
+        // By way of a map: a list must not be taken for its fields in order.
+        bytes => serde_json::from_slice::<serde_json::Map<String, Value>>(bytes)
+            .and_then(|fields| serde_json::from_value(fields.into()))
             .map_err(|error| ApiError::bad_request(format!("The body can't be read: {error}")))?,
     };
     // A server that does not know whether a name exists says the same in either case.
@@ -110,7 +116,20 @@ pub async fn create_token(
         (None, Some(auth)) => {
             let identity = crate::pages::login::check(&hub, &auth.username, &auth.password, &info)
                 .await
-                .map_err(|_| nobody())?;
+                .map_err(|refused| match refused {
+                    Refused::TooMany { retry_after } => ApiError::later(
+                        StatusCode::TOO_MANY_REQUESTS,
+                        "There were too many tries; wait, then try again",
+                        retry_after.into(),
+                    ),
+                    Refused::Busy => ApiError::later(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "Too many people are signing in; try again in a few seconds",
+                        5,
+                    ),
+                    Refused::Internal(cause) => cause.into(),
+                    Refused::Credentials | Refused::NotAdmitted => nobody(),
+                })?;
             identity.name
         }
         (None, None) => return Err(nobody()),
@@ -143,20 +162,14 @@ pub async fn create_token(
     }
     let scopes = wanted_scopes(&wish)?;
     let asked: ScopeSet = scopes.iter().cloned().collect();
-    let owner_is = Owner::user(owner.name.clone());
-    let beyond =
-        identify::held_scopes(&owner).missing(&asked.resolve(&owner_is).expand(), &NoGroups);
-    let beyond: Vec<String> = beyond
-        .iter()
-        .filter(|scope| scope.name != ScopeName::Inherit)
-        .map(ToString::to_string)
-        .collect();
-    if !beyond.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "{} does not hold these scopes: {}",
-            owner.name,
-            beyond.join(", ")
-        )));
+    let owner_holds = identify::held_scopes(&owner);
+    let inherits = asked.iter().any(|scope| scope.name == ScopeName::Inherit);
+    let asked = asked.resolve(&Owner::user(owner.name.clone())).expand();
+    within(&owner_holds, &asked, owner.name.as_str())?;
+    // A token with few scopes must not be the way to one with more.
+    within(&held, &asked, "Whoever asks")?;
+    if inherits {
+        within(&held, &owner_holds, "Whoever asks")?;
     }
     let now = hub.now();
     let expires_at = match wish.expires_in {
@@ -195,8 +208,30 @@ pub async fn create_token(
         .into_response())
 }
 
+/// Refuses what goes beyond `held`, with its names.
+fn within(held: &ScopeSet, asked: &ScopeSet, who: &str) -> ApiResult<()> {
+    let beyond: Vec<String> = held
+        .missing(asked, &NoGroups)
+        .iter()
+        .filter(|scope| scope.name != ScopeName::Inherit)
+        .map(ToString::to_string)
+        .collect();
+    if beyond.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "{who} does not hold these scopes: {}",
+        beyond.join(", ")
+    )))
+}
+
 fn wanted_scopes(wish: &Wish) -> ApiResult<Vec<Scope>> {
     if let Some(scopes) = &wish.scopes {
+        if scopes.len() > SCOPES_MOST {
+            return Err(ApiError::bad_request(format!(
+                "scopes: a token has at most {SCOPES_MOST}"
+            )));
+        }
         return scopes
             .iter()
             .map(|text| {

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use lyceum_model::name::USER_NAME_MAX;
 use lyceum_model::scope::{Filter, ScopeName, Target};
 use lyceum_web::request::header;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
@@ -23,12 +24,9 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     let full = caller.may(ScopeName::ReadUsers, Target::User(&user.name));
     let mut model = if full {
         let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        model::user(
-            &user,
-            &caller.groups,
-            &servers,
-            hub.settings().public_origin.as_deref(),
-        )
+        let origin = hub.settings().public_origin.clone();
+        let model = model::user(&user, &caller.groups, &servers, origin.as_deref());
+        model::visible(model, &user, &caller)
     } else {
         model::identity(&user, &caller.groups)
     };
@@ -42,7 +40,7 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     Ok(Json(model))
 }
 
-/// One person. Scope: `read:users!user=…`.
+/// One person. Scope: `read:users:name!user=…`, and more for the rest.
 pub async fn get_user(
     State(hub): State<Hub>,
     caller: Caller,
@@ -50,18 +48,15 @@ pub async fn get_user(
 ) -> ApiResult<Json<Value>> {
     let mut tx = hub.db().read().await?;
     let Ok(user) = person(&mut tx, &name).await else {
-        caller.require(ScopeName::ReadUsers, Target::Everything)?;
+        caller.require(ScopeName::ReadUsersName, Target::Everything)?;
         return Err(ApiError::not_found());
     };
-    caller.require(ScopeName::ReadUsers, Target::User(&user.name))?;
+    caller.require(ScopeName::ReadUsersName, Target::User(&user.name))?;
     let groups = db::groups::names_of(&mut tx, &user.id).await?;
     let servers = db::servers::of_user(&mut tx, &user.id).await?;
-    Ok(Json(model::user(
-        &user,
-        &groups,
-        &servers,
-        hub.settings().public_origin.as_deref(),
-    )))
+    let origin = hub.settings().public_origin.clone();
+    let model = model::user(&user, &groups, &servers, origin.as_deref());
+    Ok(Json(model::visible(model, &user, &caller)))
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +98,11 @@ pub async fn list_users(
             )));
         }
     };
+    if query.name_filter.chars().count() > USER_NAME_MAX {
+        return Err(ApiError::bad_request(format!(
+            "name_filter: no name is longer than {USER_NAME_MAX} characters"
+        )));
+    }
     let origin = hub.settings().public_origin.clone();
     let mut tx = hub.db().read().await?;
     let (users, total) = if caller.may(ScopeName::ListUsers, Target::Everything) {
@@ -134,21 +134,22 @@ pub async fn list_users(
     for user in &users {
         let groups = db::groups::names_of(&mut tx, &user.id).await?;
         let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        items.push(model::user(user, &groups, &servers, origin.as_deref()));
+        let model = model::user(user, &groups, &servers, origin.as_deref());
+        items.push(model::visible(model, user, &caller));
     }
     if !paged {
         return Ok(Json(Value::Array(items)).into_response());
     }
-    let next = (offset + limit < total).then(|| {
+    let following = offset.saturating_add(limit);
+    let next = (following < total).then(|| {
         let filter: String =
             url::form_urlencoded::byte_serialize(query.name_filter.as_bytes()).collect();
         let url = format!(
-            "{}/hub/api/users?offset={}&limit={limit}&name_filter={filter}&sort={}",
+            "{}/hub/api/users?offset={following}&limit={limit}&name_filter={filter}&sort={}",
             origin.unwrap_or_default(),
-            offset + limit,
             query.sort
         );
-        json!({ "offset": offset + limit, "limit": limit, "url": url })
+        json!({ "offset": following, "limit": limit, "url": url })
     });
     Ok(Json(json!({
         "items": items,

@@ -81,11 +81,12 @@ pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
     .await)
 }
 
-pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<()> {
-    on!(tx, |c| {
+/// Says whether it was written; not when one of its names is taken.
+pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| {
         sqlx::query(
         "INSERT INTO servers (id, user_id, name, key, client_id, display_name, state, generation, user_options, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)"
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9) ON CONFLICT DO NOTHING"
     )
     .bind(&server.id)
     .bind(&server.user_id)
@@ -98,8 +99,19 @@ pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<()> {
     .bind(server.created_at)
     .execute(c)
     .await
-    .map(|_| ())
-    })
+    .map(|done| done.rows_affected())
+    }))
+}
+
+/// Until the end of the transaction nobody else adds a server for this person.
+pub async fn lock_owner(tx: &mut Tx, user_id: &str) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE users SET name = name WHERE id = $1"
+    )
+    .bind(user_id)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
 }
 
 /// A person wants it: stopped or failed → queued, as a new generation.
@@ -127,11 +139,13 @@ pub async fn request_start(
     Ok(row.map(|(generation,)| generation))
 }
 
-/// A person wants it gone: marks the wish; whoever holds the lease sees to it.
+/// A person wants it gone: marks the wish; whoever holds the lease sees to it. A pause after a
+/// failure ends with it.
 pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
     changed(on!(tx, |c| sqlx::query(
         "UPDATE servers SET stop_requested_at = COALESCE(stop_requested_at, $2), \
-         state = CASE WHEN state IN ('ready', 'queued') THEN 'stopping' ELSE state END \
+         state = CASE WHEN state IN ('ready', 'queued') THEN 'stopping' ELSE state END, \
+         lease_until = CASE WHEN lease_owner IS NULL THEN NULL ELSE lease_until END \
          WHERE id = $1 AND state IN ('queued', 'starting', 'ready', 'stopping')"
     )
     .bind(id)
@@ -172,16 +186,44 @@ pub async fn claim(tx: &mut Tx, id: &str, owner: &str, now: i64, until: i64) -> 
     }))
 }
 
-/// Keeps all leases of a replica that lives.
-pub async fn renew_all(tx: &mut Tx, owner: &str, until: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
-        "UPDATE servers SET lease_until = $2 WHERE lease_owner = $1"
+/// Keeps all leases of a replica that lives, and tells which they are.
+pub async fn renew_all(tx: &mut Tx, owner: &str, until: i64) -> sqlx::Result<Vec<String>> {
+    let rows: Vec<(String,)> = on!(tx, |c| sqlx::query_as(
+        "UPDATE servers SET lease_until = $2 WHERE lease_owner = $1 RETURNING id"
     )
+    .bind(owner)
+    .bind(until)
+    .fetch_all(c)
+    .await)?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Keeps one lease, if it is still this owner's.
+pub async fn renew(tx: &mut Tx, id: &str, owner: &str, until: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET lease_until = $3 WHERE id = $1 AND lease_owner = $2"
+    )
+    .bind(id)
     .bind(owner)
     .bind(until)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|done| done.rows_affected())))
+}
+
+/// Gives a lease back, but nobody may take it before `until`: the work failed and needs a pause.
+pub async fn postpone(tx: &mut Tx, id: &str, owner: &str, until: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| {
+        sqlx::query(
+        "UPDATE servers SET lease_owner = NULL, lease_until = $3 WHERE id = $1 AND lease_owner = $2"
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(until)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())
+    }))
 }
 
 /// Servers that this replica is starting and that somebody has asked to stop.
@@ -208,6 +250,17 @@ pub async fn release(tx: &mut Tx, id: &str, owner: &str) -> sqlx::Result<bool> {
     .await
     .map(|done| done.rows_affected())
     }))
+}
+
+/// A replica goes.
+pub async fn release_of(tx: &mut Tx, owner: &str) -> sqlx::Result<u64> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE servers SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1"
+    )
+    .bind(owner)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected()))
 }
 
 /// For the only replica of an embedded database: nobody else can hold a lease.
@@ -304,6 +357,57 @@ pub async fn set_ended(
     .await
     .map(|done| done.rows_affected())
     }))
+}
+
+/// A ready server was found ended. Ready rows have no lease; state and generation guard.
+pub async fn set_gone(tx: &mut Tx, server: &Server, reason: &str, now: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| {
+        sqlx::query(
+            "UPDATE servers SET state = 'stopped', failure = $3, address = NULL, stopped_at = $4 \
+         WHERE id = $1 AND generation = $2 AND state = 'ready'",
+        )
+        .bind(&server.id)
+        .bind(server.generation)
+        .bind(reason)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())
+    }))
+}
+
+/// A ready server answers elsewhere now.
+pub async fn set_moved(tx: &mut Tx, server: &Server, address: &str) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET address = $3 WHERE id = $1 AND generation = $2 AND state = 'ready'"
+    )
+    .bind(&server.id)
+    .bind(server.generation)
+    .bind(address)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+/// Something runs under the key of a server at rest: it has to be stopped.
+pub async fn set_stray(tx: &mut Tx, key: &str) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| {
+        sqlx::query(
+            "UPDATE servers SET state = 'stopping', lease_owner = NULL, lease_until = NULL \
+         WHERE key = $1 AND state IN ('stopped', 'failed')",
+        )
+        .bind(key)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())
+    }))
+}
+
+pub async fn by_key(tx: &mut Tx, key: &str) -> sqlx::Result<Option<Server>> {
+    on!(tx, |c| sqlx::query_as(select!("WHERE s.key = $1"))
+        .bind(key)
+        .fetch_optional(c)
+        .await)
 }
 
 pub async fn in_state(tx: &mut Tx, state: State) -> sqlx::Result<Vec<Server>> {

@@ -86,6 +86,18 @@ pub async fn seen(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
     .map(|_| ()))
 }
 
+/// Whether a session still goes on.
+pub async fn is_alive(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
+    let found: Option<(String,)> = on!(tx, |c| sqlx::query_as(
+        "SELECT id FROM sessions WHERE id = $1 AND expires_at > $2"
+    )
+    .bind(id)
+    .bind(now)
+    .fetch_optional(c)
+    .await)?;
+    Ok(found.is_some())
+}
+
 /// Ends a session of this person and everything that was made through it. Tells whether it was there.
 pub async fn end(tx: &mut Tx, id: &str, user_id: &str) -> sqlx::Result<bool> {
     let gone = on!(tx, |c| sqlx::query(
@@ -99,15 +111,17 @@ pub async fn end(tx: &mut Tx, id: &str, user_id: &str) -> sqlx::Result<bool> {
     if gone == 0 {
         return Ok(false);
     }
+    // Codes first: one that is being changed for a token at this moment is waited for here, and its
+    // token is seen below.
     on!(tx, |c| sqlx::query(
-        "DELETE FROM tokens WHERE session_id = $1"
+        "DELETE FROM oauth_codes WHERE session_id = $1"
     )
     .bind(id)
     .execute(c)
     .await
     .map(|_| ()))?;
     on!(tx, |c| sqlx::query(
-        "DELETE FROM oauth_codes WHERE session_id = $1"
+        "DELETE FROM tokens WHERE session_id = $1"
     )
     .bind(id)
     .execute(c)

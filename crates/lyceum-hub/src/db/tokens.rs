@@ -106,17 +106,18 @@ pub async fn delete(tx: &mut Tx, token: &Token) -> sqlx::Result<()> {
 
 /// A stopped server's own token, and what people's browsers held through it.
 pub async fn delete_of_server(tx: &mut Tx, server_id: &str, client_id: &str) -> sqlx::Result<()> {
+    // Codes first, as when a session ends: a token that is just being made is waited for.
     on!(tx, |c| sqlx::query(
-        "DELETE FROM tokens WHERE server_id = $1 OR oauth_client = $2"
+        "DELETE FROM oauth_codes WHERE client_id = $1"
     )
-    .bind(server_id)
     .bind(client_id)
     .execute(c)
     .await
     .map(|_| ()))?;
     on!(tx, |c| sqlx::query(
-        "DELETE FROM oauth_codes WHERE client_id = $1"
+        "DELETE FROM tokens WHERE server_id = $1 OR oauth_client = $2"
     )
+    .bind(server_id)
     .bind(client_id)
     .execute(c)
     .await

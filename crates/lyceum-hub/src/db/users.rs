@@ -43,10 +43,12 @@ pub async fn get(tx: &mut Tx, id: &str) -> sqlx::Result<Option<User>> {
         .await)
 }
 
+/// Leaves it alone when somebody of that name came first; find out with [`find`].
 pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<()> {
     on!(tx, |c| {
         sqlx::query(
-        "INSERT INTO users (id, name, display_name, admin, home, created_at) VALUES ($1, $2, $3, $4, $5, $6)"
+        "INSERT INTO users (id, name, display_name, admin, home, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (name) DO NOTHING"
     )
     .bind(&user.id)
     .bind(user.name.as_str())

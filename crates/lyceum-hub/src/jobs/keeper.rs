@@ -1,602 +1,456 @@
-//! Sees to it that servers become what their rows say: starts, stops, watches, adopts.
+//! Sees to it that servers become what their rows say.
 //!
 //! Each replica runs one keeper. A row is worked on by whoever holds its lease; a replica that dies
 //! loses the lease and another goes on where it was, since every step is safe to repeat:
 //! starting what runs adopts it, stopping what is gone is done.
 //!
-//! Invariant: only the holder of the lease calls the spawner's `start` and `stop` for a key.
+//! Here: taking rows up, keeping their leases, handing them back. How one server is started and
+//! stopped: [`tend`]; servers that end by themselves and ones nobody knows: [`watch`].
+//!
+//! Invariant: only the holder of the lease calls the spawner's `start` and `stop` for a key that
+//! has a row; it makes sure of the lease right before, and drops the work when it is lost.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+mod tend;
+mod watch;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use lyceum_model::clock::Millis;
-use lyceum_model::id::{new_id, new_secret};
-use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
-use lyceum_spawn::{StartOrder, Status, Steps};
-use lyceum_store::{Engine, events};
-use tokio::sync::Semaphore;
+use lyceum_store::{Engine, Tx, events};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::db;
 use crate::db::servers::Server;
 use crate::servers::State;
-use crate::{Hub, oauth, tokens};
+use crate::{Hub, db};
+use tend::{End, Work};
 
-/// How long a lease lasts without renewal. A dead replica's work is taken up after this.
-const LEASE_MS: i64 = 15_000;
-const RENEW_EVERY: Duration = Duration::from_secs(4);
-/// Without news the keeper looks this often; news only makes it quicker.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How often ready servers are asked whether they still run.
-const WATCH_EVERY: Duration = Duration::from_secs(5);
-/// Rows taken up at a sweep.
+/// Rows looked at in a sweep.
 const SWEEP_ROWS: i64 = 200;
-/// A process that is asked for must exist after this time.
-const LAUNCH_LIMIT: Duration = Duration::from_secs(60);
-/// A stop that takes longer has gone wrong; it is tried again.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// Log lines shown with a failure.
-const FAILURE_LINES: usize = 20;
+/// Stops never wait for starts: they make room. But they are not without number either.
+const STOPPING_AT_ONCE: usize = 64;
 
 /// The topic under which changes of servers are published.
 pub const TOPIC: &str = "servers";
 
 pub struct Keeper {
     hub: Hub,
-    tasks: TaskTracker,
     shutdown: CancellationToken,
-    slots: Arc<Semaphore>,
-    /// What this replica works on, with the switch that tells the work to stop the server.
-    working: Arc<Mutex<HashMap<String, CancellationToken>>>,
+    desk: Desk,
 }
 
-/// How a piece of work came to its end.
-enum End {
-    Done,
-    /// The hub shuts down, the row goes to whoever is next.
-    Released,
+/// What this replica works on, by the row's id.
+#[derive(Clone, Default)]
+struct Desk(Arc<Papers>);
+
+#[derive(Default)]
+struct Papers {
+    pieces: Mutex<HashMap<String, Piece>>,
+    /// How often work on a server has failed in a row.
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+#[derive(Clone)]
+struct Piece {
+    /// Somebody wants the server stopped.
+    stop: CancellationToken,
+    /// The lease is gone.
+    lost: CancellationToken,
+    stopping: bool,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Piece>> {
+        let pieces = &self.0.pieces;
+        pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failures(&self, id: &str) -> u32 {
+        self.counts().get(id).copied().unwrap_or(0)
+    }
+
+    fn failed(&self, id: &str) -> u32 {
+        let mut counts = self.counts();
+        let count = counts.entry(id.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    fn succeeded(&self, id: &str) {
+        self.counts().remove(id);
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+        let failures = &self.0.failures;
+        failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a piece off the desk, however its work ends.
+struct Seat {
+    desk: Desk,
+    id: String,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.lock().remove(&self.id);
+    }
+}
+
+/// Says that something fails when it begins to, and when it is over; not each time in between.
+struct Trouble {
+    what: &'static str,
+    there: bool,
+}
+
+impl Trouble {
+    fn with(what: &'static str) -> Self {
+        Self { what, there: false }
+    }
+
+    fn note(&mut self, outcome: anyhow::Result<()>) -> bool {
+        match outcome {
+            Ok(()) if self.there => {
+                self.there = false;
+                tracing::info!(what = self.what, "works again");
+                true
+            }
+            Ok(()) => true,
+            Err(error) => {
+                if !self.there {
+                    tracing::warn!(
+                        what = self.what,
+                        error = format!("{error:#}"),
+                        "failed; trying again until it works"
+                    );
+                }
+                self.there = true;
+                false
+            }
+        }
+    }
 }
 
 impl Keeper {
     pub fn new(hub: Hub, shutdown: CancellationToken) -> Self {
-        let slots = Arc::new(Semaphore::new(hub.settings().starting_at_once));
         Self {
             hub,
-            tasks: TaskTracker::new(),
             shutdown,
-            slots,
-            working: Arc::default(),
+            desk: Desk::default(),
         }
     }
 
-    /// Runs until shutdown; then hands its rows back and returns.
+    /// Runs until shutdown; then hands its rows back and returns. Dropped, it stops at once, and
+    /// the leases run out.
     pub async fn run(self) {
-        if let Err(error) = self.take_over().await {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "looking for servers that still run"
-            );
-        }
-        let mut wake = self.hub.db().wake_ups();
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
-        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut watch = tokio::time::interval(WATCH_EVERY);
-        watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut renew = tokio::time::interval(RENEW_EVERY);
-        renew.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let outcome = tokio::select! {
-                () = self.shutdown.cancelled() => break,
-                _ = renew.tick() => self.renew().await,
-                _ = watch.tick() => self.watch().await,
-                _ = sweep.tick() => self.sweep().await,
-                news = wake.recv() => match news {
-                    Ok(topic) if topic != TOPIC => continue,
-                    // A sweep looks at everything, so what piled up meanwhile is done with it.
-                    _ => {
-                        wake = self.hub.db().wake_ups();
-                        self.sweep().await
-                    }
-                },
-            };
-            if let Err(error) = outcome {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "the keeper could not look after servers; it tries again"
-                );
-            }
-        }
-        self.tasks.close();
-        self.tasks.wait().await;
+        let drained = CancellationToken::new();
+        let work = async {
+            self.work().await;
+            drained.cancel();
+        };
+        // Each on its own, so that a spawner or a database that hangs delays no renewal.
+        tokio::join!(
+            work,
+            self.keep_leases(&drained),
+            watch::ended(&self.hub, &self.shutdown),
+            watch::orphans(&self.hub, &self.shutdown),
+        );
     }
 
-    /// At the start: what did an earlier life of this hub leave behind?
-    async fn take_over(&self) -> anyhow::Result<()> {
-        if self.hub.db().engine() == Engine::Sqlite {
-            // The data folder is locked: no other replica can hold a lease on these rows.
-            let mut tx = self.hub.db().write().await?;
-            db::servers::release_all(&mut tx).await?;
-            tx.commit().await?;
-        }
-        // Listed before the rows are read, so a server that starts meanwhile is never an orphan.
-        let running = self.hub.spawner().list().await?;
-        let mut tx = self.hub.db().read().await?;
-        let known: HashSet<String> = db::servers::active_keys(&mut tx)
-            .await?
-            .into_iter()
-            .collect();
-        drop(tx);
-        for key in running {
-            if known.contains(key.as_str()) {
-                tracing::info!(server = %key, "still runs, adopted");
-                continue;
-            }
-            tracing::warn!(server = %key, "runs but belongs to nobody, stopping it");
-            let spawner = self.hub.spawner().clone();
-            self.tasks.spawn(async move {
-                if let Err(error) = spawner.stop(&key).await {
-                    tracing::warn!(server = %key, error = format!("{error:#}"), "could not stop an orphan");
+    async fn work(&self) {
+        let mut tasks = JoinSet::new();
+        let mut wake = self.hub.db().wake_ups();
+        let mut tick = interval(self.hub.timings().sweep_every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut trouble = Trouble::with("taking up work on servers");
+        let mut alone = self.hub.db().engine() == Engine::Sqlite;
+        loop {
+            let round = async {
+                if alone {
+                    // The data folder is locked: leases are those of an earlier life.
+                    let mut tx = self.hub.db().write().await?;
+                    db::servers::release_all(&mut tx).await?;
+                    tx.commit().await?;
+                    alone = false;
                 }
-            });
+                self.sweep(&mut tasks).await
+            };
+            match self.shutdown.run_until_cancelled(round).await {
+                None => break,
+                Some(outcome) => {
+                    trouble.note(outcome);
+                }
+            }
+            tokio::select! {
+                () = self.shutdown.cancelled() => break,
+                _ = tick.tick() => {}
+                Some(ended) = tasks.join_next() => {
+                    complain(ended);
+                    while let Some(ended) = tasks.try_join_next() {
+                        complain(ended);
+                    }
+                }
+                // A sweep looks at everything, so what piled up meanwhile is done with it.
+                () = events::woken(&mut wake, &[TOPIC]) => wake = self.hub.db().wake_ups(),
+            }
         }
-        self.watch().await
+        while let Some(ended) = tasks.join_next().await {
+            complain(ended);
+        }
+        let handed_over = timeout(self.hub.timings().answer_limit, self.hand_over()).await;
+        if !matches!(handed_over, Ok(Ok(()))) {
+            tracing::warn!("could not hand servers back at shutdown; their leases run out");
+        }
     }
 
     /// Takes up what wants work, and passes wishes to stop on to the work under way.
-    async fn sweep(&self) -> anyhow::Result<()> {
-        let now = self.hub.now();
+    async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
         let mut tx = self.hub.db().read().await?;
-        let due = db::servers::due(&mut tx, now.0, SWEEP_ROWS).await?;
+        let due = db::servers::due(&mut tx, self.hub.now().0, SWEEP_ROWS).await?;
         let unwanted = db::servers::unwanted(&mut tx, self.hub.replica()).await?;
         drop(tx);
         for id in unwanted {
-            if let Some(stop) = self.working().get(&id) {
-                stop.cancel();
+            if let Some(piece) = self.desk.lock().get(&id) {
+                piece.stop.cancel();
             }
         }
         for server in due {
-            if self.working().contains_key(&server.id) {
-                continue;
-            }
-            // Stops never wait for a place: they make room.
-            let slot = if server.state == State::Stopping {
-                None
-            } else {
-                match self.slots.clone().try_acquire_owned() {
-                    Ok(slot) => Some(slot),
-                    Err(_) => continue,
-                }
-            };
-            let mut tx = self.hub.db().write().await?;
-            let until = now.plus(LEASE_MS).0;
-            let mine =
-                db::servers::claim(&mut tx, &server.id, self.hub.replica(), now.0, until).await?;
-            let server = db::servers::get(&mut tx, &server.id).await?;
-            tx.commit().await?;
-            let (true, Some(server)) = (mine, server) else {
+            let Some((piece, seat)) = self.sit_down(&server) else {
                 continue;
             };
-            let stop = CancellationToken::new();
-            self.working().insert(server.id.clone(), stop.clone());
-            let (hub, working, shutdown) = (
-                self.hub.clone(),
-                self.working.clone(),
-                self.shutdown.clone(),
-            );
-            self.tasks.spawn(async move {
-                let _slot = slot;
-                let id = server.id.clone();
-                let end = tend(&hub, &server, &stop, &shutdown).await;
-                match end {
-                    Ok(End::Done) => {}
-                    Ok(End::Released) => release(&hub, &id).await,
-                    Err(error) => {
-                        tracing::error!(server = %server.key, error = format!("{error:#}"), "work on a server failed; it is taken up again");
-                        release(&hub, &id).await;
-                    }
-                }
-                working.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            });
+            let Some(server) = self.claim(&server.id).await? else {
+                continue;
+            };
+            let work = Work {
+                hub: self.hub.clone(),
+                server,
+                stop: piece.stop,
+                shutdown: self.shutdown.clone(),
+            };
+            tasks.spawn(see_to(work, piece.lost, seat));
         }
         Ok(())
+    }
+
+    /// A place for this piece of work, if there is one. Taken before the lease, so that a lease
+    /// without a place is known to be one that nobody works on.
+    fn sit_down(&self, server: &Server) -> Option<(Piece, Seat)> {
+        let stopping = server.state == State::Stopping;
+        let places = match stopping {
+            true => STOPPING_AT_ONCE,
+            false => self.hub.settings().starting_at_once.max(1),
+        };
+        let mut desk = self.desk.lock();
+        let alike = desk.values().filter(|piece| piece.stopping == stopping);
+        if desk.contains_key(&server.id) || alike.count() >= places {
+            return None;
+        }
+        let piece = Piece {
+            stop: CancellationToken::new(),
+            lost: CancellationToken::new(),
+            stopping,
+        };
+        desk.insert(server.id.clone(), piece.clone());
+        let seat = Seat {
+            desk: self.desk.clone(),
+            id: server.id.clone(),
+        };
+        Some((piece, seat))
+    }
+
+    async fn claim(&self, id: &str) -> anyhow::Result<Option<Server>> {
+        let now = self.hub.now();
+        let mut tx = self.hub.db().write().await?;
+        let mine = db::servers::claim(
+            &mut tx,
+            id,
+            self.hub.replica(),
+            now.0,
+            lease_until(&self.hub),
+        )
+        .await?;
+        let server = db::servers::get(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(server.filter(|_| mine))
+    }
+
+    /// Renews leases until the work is drained. When that fails for too long, the work is given up
+    /// before another replica may take it.
+    async fn keep_leases(&self, drained: &CancellationToken) {
+        let timings = self.hub.timings();
+        let mut trouble = Trouble::with("renewing leases of servers");
+        let mut renewed = Instant::now();
+        loop {
+            tokio::select! {
+                () = drained.cancelled() => return,
+                () = tokio::time::sleep(timings.renew_every) => {}
+            }
+            if self.desk.lock().is_empty() && !trouble.there {
+                renewed = Instant::now();
+                continue;
+            }
+            let asked = Instant::now();
+            let outcome = tokio::select! {
+                () = drained.cancelled() => return,
+                outcome = timeout(timings.lease / 3, self.renew()) => outcome,
+            };
+            if trouble.note(outcome.unwrap_or_else(|late| Err(late.into()))) {
+                renewed = asked;
+            } else if renewed.elapsed() >= timings.lease * 2 / 3 {
+                for piece in self.desk.lock().values() {
+                    piece.lost.cancel();
+                }
+            }
+        }
     }
 
     async fn renew(&self) -> anyhow::Result<()> {
-        if self.working().is_empty() {
-            return Ok(());
-        }
-        let until = self.hub.now().plus(LEASE_MS).0;
+        let before: Vec<(String, Piece)> = {
+            let desk = self.desk.lock();
+            let pieces = desk.iter();
+            pieces
+                .map(|(id, piece)| (id.clone(), piece.clone()))
+                .collect()
+        };
         let mut tx = self.hub.db().write().await?;
-        db::servers::renew_all(&mut tx, self.hub.replica(), until).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Servers that ended by themselves.
-    async fn watch(&self) -> anyhow::Result<()> {
-        let mut tx = self.hub.db().read().await?;
-        let ready = db::servers::in_state(&mut tx, State::Ready).await?;
-        drop(tx);
-        for server in ready {
-            let Some(key) = ServerKey::parse(&server.key) else {
+        let until = lease_until(&self.hub);
+        let held = db::servers::renew_all(&mut tx, self.hub.replica(), until).await?;
+        let idle: Vec<&String> = {
+            let desk = self.desk.lock();
+            held.iter().filter(|id| !desk.contains_key(*id)).collect()
+        };
+        // Its work has ended, but the database could not be told. The rows are locked here, so
+        // no work on them begins meanwhile.
+        for id in idle {
+            db::servers::release(&mut tx, id, self.hub.replica()).await?;
+        }
+        for (id, piece) in before {
+            // Not among ours any more: taken by another, or its work has just come to its end. A
+            // piece on the desk that has no lease yet is told by the row, which then is nobody's.
+            if held.contains(&id) {
                 continue;
-            };
-            let reason = match self.hub.spawner().poll(&key).await {
-                Ok(Status::Running { address }) => {
-                    if server.address.as_deref() != Some(&address) {
-                        self.moved(&server, &address).await?;
-                    }
-                    continue;
-                }
-                Ok(Status::Exited { reason, .. }) => format!("The server ended by itself: {reason}"),
-                Ok(Status::Gone) => {
-                    "The server is gone; it ended while nobody looked, perhaps because the machine restarted".into()
-                }
-                Err(error) => {
-                    tracing::warn!(server = %key, error = format!("{error:#}"), "could not ask after a server");
-                    continue;
-                }
-            };
-            self.ended(&server, &reason).await?;
-        }
-        Ok(())
-    }
-
-    async fn moved(&self, server: &Server, address: &str) -> anyhow::Result<()> {
-        let now = self.hub.now();
-        let mut tx = self.hub.db().write().await?;
-        if db::servers::claim(
-            &mut tx,
-            &server.id,
-            self.hub.replica(),
-            now.0,
-            now.plus(LEASE_MS).0,
-        )
-        .await?
-        {
-            db::servers::set_address(&mut tx, &server.id, self.hub.replica(), address).await?;
-            db::servers::release(&mut tx, &server.id, self.hub.replica()).await?;
-            publish(&mut tx, server, now).await?;
+            }
+            let row = db::servers::get(&mut tx, &id).await?;
+            let other = row.and_then(|row| row.lease_owner);
+            if other.is_some_and(|owner| owner != self.hub.replica()) {
+                piece.lost.cancel();
+            }
         }
         tx.commit().await?;
         Ok(())
     }
 
-    async fn ended(&self, server: &Server, reason: &str) -> anyhow::Result<()> {
-        let now = self.hub.now();
+    async fn hand_over(&self) -> anyhow::Result<()> {
         let mut tx = self.hub.db().write().await?;
-        let current = db::servers::get(&mut tx, &server.id).await?;
-        let same = current
-            .is_some_and(|row| row.state == State::Ready && row.generation == server.generation);
-        if same
-            && db::servers::claim(
-                &mut tx,
-                &server.id,
-                self.hub.replica(),
-                now.0,
-                now.plus(LEASE_MS).0,
-            )
-            .await?
-        {
-            tracing::info!(server = %server.key, reason, "a server ended by itself");
-            db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
-            db::servers::set_ended(
-                &mut tx,
-                &server.id,
-                self.hub.replica(),
-                State::Stopped,
-                Some(reason),
-                now.0,
-            )
-            .await?;
-            publish(&mut tx, server, now).await?;
-        }
+        db::servers::release_of(&mut tx, self.hub.replica()).await?;
+        events::announce(&mut tx, TOPIC).await?;
         tx.commit().await?;
         Ok(())
     }
+}
 
-    fn working(&self) -> std::sync::MutexGuard<'_, HashMap<String, CancellationToken>> {
-        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+fn complain(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = %error, "work on a server broke off; it is taken up again");
     }
 }
 
-async fn release(hub: &Hub, id: &str) {
-    let outcome = async {
-        let mut tx = hub.db().write().await?;
-        db::servers::release(&mut tx, id, hub.replica()).await?;
-        tx.commit().await
-    };
-    if let Err(error) = outcome.await {
-        // The lease runs out by itself.
-        tracing::warn!(error = %error, "could not hand a server back");
-    }
-}
-
-/// Brings one server to where it should be.
-async fn tend(
-    hub: &Hub,
-    server: &Server,
-    stop: &CancellationToken,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<End> {
-    match server.state {
-        State::Stopping => stop_server(hub, server, State::Stopped, None).await,
-        State::Queued | State::Starting if server.stop_requested_at.is_some() => {
-            stop_server(hub, server, State::Stopped, None).await
+/// One piece of work, from the lease to its return.
+async fn see_to(work: Work, lost: CancellationToken, seat: Seat) {
+    let (hub, id, key) = (&work.hub, &work.server.id, &work.server.key);
+    let end = tokio::select! {
+        biased;
+        () = lost.cancelled() => {
+            tracing::warn!(server = key, "lost the lease of a server; whoever has it goes on");
+            return;
         }
-        State::Queued | State::Starting => match start_server(hub, server, stop, shutdown).await? {
-            Outcome::Ready => Ok(End::Done),
-            Outcome::Unwanted => stop_server(hub, server, State::Stopped, None).await,
-            Outcome::Failed(reason) => {
-                tracing::warn!(server = %server.key, reason, "a server did not start");
-                stop_server(hub, server, State::Failed, Some(&reason)).await
-            }
-            Outcome::NotOurs | Outcome::HandedOver => Ok(End::Released),
-        },
-        State::Ready | State::Stopped | State::Failed => Ok(End::Released),
-    }
-}
-
-enum Outcome {
-    Ready,
-    /// Somebody asked for the stop meanwhile.
-    Unwanted,
-    Failed(String),
-    /// The row moved on under another hand.
-    NotOurs,
-    /// The hub shuts down; the process goes on and its next life adopts it.
-    HandedOver,
-}
-
-/// Only the wait for an answer can be broken off: a launch under way is seen to its end, so that
-/// nothing comes up behind a stop that found nothing.
-async fn start_server(
-    hub: &Hub,
-    server: &Server,
-    stop: &CancellationToken,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Outcome> {
-    let now = hub.now();
-    let mut tx = hub.db().write().await?;
-    let mine = db::servers::set_starting(&mut tx, &server.id, hub.replica(), now.0).await?;
-    if mine {
-        publish(&mut tx, server, now).await?;
-    }
-    tx.commit().await?;
-    if !mine {
-        return Ok(Outcome::NotOurs);
-    }
-    let key = ServerKey::parse(&server.key).context("the key in the row is not one")?;
-    let Some(spec) = server.spec.as_deref() else {
-        return Ok(Outcome::Failed(
-            "Nothing is known of what to start; start it again".into(),
-        ));
+        end = work.tend(seat.desk.failures(id)) => end,
+        () = overtime(&work.shutdown, hub.timings().grace) => Ok(End::Released),
     };
-    let spec: ServerSpec =
-        serde_json::from_str(spec).context("reading the server's stored specification")?;
-    let address = match hub.spawner().poll(&key).await? {
-        // A process of an earlier life of the hub; it holds the token that was made for it.
-        Status::Running { address } => {
-            step(
-                hub,
-                server,
-                50,
-                "The server was being started already; going on with it",
-            )
-            .await?;
-            address
-        }
-        Status::Exited { .. } | Status::Gone => {
-            let token = mint_token(hub, server).await?;
-            let order = StartOrder {
-                key: key.clone(),
-                spec,
-                hub: hub_env(hub, server, token),
-            };
-            match launch(hub, server, &order).await? {
-                Ok(address) => address,
-                Err(reason) => return Ok(Outcome::Failed(reason)),
-            }
+    let pause = match end {
+        Ok(End::Done) => return seat.desk.succeeded(id),
+        Ok(End::Released) => None,
+        Err(error) => {
+            let failures = seat.desk.failed(id);
+            let pause = pause_after(failures, hub);
+            tracing::error!(
+                server = key,
+                error = format!("{error:#}"),
+                failures,
+                pause_s = pause.as_secs_f64(),
+                "work on a server failed; it is tried again"
+            );
+            Some(pause)
         }
     };
-    let mut tx = hub.db().write().await?;
-    db::servers::set_address(&mut tx, &server.id, hub.replica(), &address).await?;
-    tx.commit().await?;
-    step(
-        hub,
-        server,
-        60,
-        "The server's process runs; waiting for it to answer",
-    )
-    .await?;
-    let prefix = crate::servers::prefix(&server.user_name, &server.name);
-    let limit = hub.settings().start_timeout;
-    let waited = tokio::select! {
-        waited = lyceum_spawn::probe::wait_until_answering(&address, &prefix, limit, &**hub.spawner(), &key) => waited,
-        () = stop.cancelled() => return Ok(Outcome::Unwanted),
-        () = shutdown.cancelled() => return Ok(Outcome::HandedOver),
-    };
-    if let Err(not_ready) = waited {
-        return Ok(Outcome::Failed(not_ready.to_string()));
-    }
-    let now = hub.now();
-    let mut tx = hub.db().write().await?;
-    let ready = db::servers::set_ready(&mut tx, &server.id, hub.replica(), now.0).await?;
-    if ready {
-        db::servers::add_step(
-            &mut tx,
-            &server.id,
-            server.generation,
-            now.0,
-            100,
-            "The server is ready",
-        )
-        .await?;
-        publish(&mut tx, server, now).await?;
-    }
-    tx.commit().await?;
-    Ok(if ready {
-        Outcome::Ready
-    } else {
-        Outcome::Unwanted
-    })
+    report(key, give_back(hub, id, pause).await);
 }
 
-/// Asks the spawner and writes its steps down. The inner error is a reason for the person.
-async fn launch(
-    hub: &Hub,
-    server: &Server,
-    order: &StartOrder,
-) -> anyhow::Result<Result<String, String>> {
-    step(hub, server, 10, "Preparing the server").await?;
-    let (steps, mut said) = Steps::channel(64);
-    let started = async {
-        let started = tokio::time::timeout(LAUNCH_LIMIT, hub.spawner().start(order, &steps)).await;
-        drop(steps);
-        started
-    };
-    let writing = async {
-        while let Some(said) = said.recv().await {
-            // Between 10 and 60: before and after come from here.
-            let progress = 10 + said.progress.min(100) / 2;
-            if let Err(error) = step(hub, server, progress, &said.message).await {
-                tracing::warn!(error = format!("{error:#}"), "could not write a step down");
-            }
+fn report(key: &str, outcome: anyhow::Result<()>) {
+    if let Err(error) = outcome {
+        // The next renewal sees that nobody works on it and gives it back.
+        tracing::warn!(
+            server = key,
+            error = format!("{error:#}"),
+            "could not hand a server back"
+        );
+    }
+}
+
+fn pause_after(failures: u32, hub: &Hub) -> Duration {
+    let timings = hub.timings();
+    let doubled = timings.first_pause * 2u32.saturating_pow(failures.saturating_sub(1).min(16));
+    doubled.min(timings.longest_pause)
+}
+
+async fn overtime(shutdown: &CancellationToken, grace: Duration) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+/// Gives the lease back, at once for whoever wants it, or to be taken after a pause.
+async fn give_back(hub: &Hub, id: &str, pause: Option<Duration>) -> anyhow::Result<()> {
+    let mut tx = hub.db().write().await?;
+    match pause {
+        None => {
+            db::servers::release(&mut tx, id, hub.replica()).await?;
+            events::announce(&mut tx, TOPIC).await?;
         }
-    };
-    let (started, ()) = tokio::join!(started, writing);
-    Ok(match started {
-        Ok(Ok(started)) => Ok(started.address),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!(
-            "The server's process did not come up within {} seconds",
-            LAUNCH_LIMIT.as_secs()
-        )),
-    })
-}
-
-/// Ends what there is of it, takes its tokens back, and says why.
-async fn stop_server(
-    hub: &Hub,
-    server: &Server,
-    end: State,
-    reason: Option<&str>,
-) -> anyhow::Result<End> {
-    let key = ServerKey::parse(&server.key).context("the key in the row is not one")?;
-    let mut tx = hub.db().write().await?;
-    if !db::servers::set_stopping(&mut tx, &server.id, hub.replica(), reason).await? {
-        return Ok(End::Done);
+        Some(pause) => {
+            let until = hub.now().plus(in_ms(pause)).0;
+            db::servers::postpone(&mut tx, id, hub.replica(), until).await?;
+        }
     }
-    publish(&mut tx, server, hub.now()).await?;
-    tx.commit().await?;
-    tokio::time::timeout(STOP_LIMIT, hub.spawner().stop(&key))
-        .await
-        .context("the server did not stop in time")?
-        .context("stopping the server")?;
-    let log = match reason {
-        Some(_) => hub
-            .spawner()
-            .log_tail(&key, FAILURE_LINES)
-            .await
-            .unwrap_or_default()
-            .join("\n"),
-        None => String::new(),
-    };
-    // A start that failed before a crash of the hub left its reason in the row.
-    let reason = reason.or(server.failure.as_deref());
-    let end = if reason.is_some() { State::Failed } else { end };
-    let now = hub.now();
-    let mut tx = hub.db().write().await?;
-    db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
-    if let Some(reason) = reason {
-        db::servers::add_step(&mut tx, &server.id, server.generation, now.0, 100, reason).await?;
-    }
-    db::servers::set_ended(&mut tx, &server.id, hub.replica(), end, reason, now.0).await?;
-    publish(&mut tx, server, now).await?;
-    tx.commit().await?;
-    if !log.is_empty() {
-        tracing::debug!(server = %key, log, "last lines of the failed server");
-    }
-    Ok(End::Done)
-}
-
-async fn mint_token(hub: &Hub, server: &Server) -> anyhow::Result<String> {
-    let now = hub.now();
-    let secret = new_secret();
-    let mut tx = hub.db().write().await?;
-    db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
-    let scopes = [
-        format!("users:activity!user={}", server.user_name),
-        format!("access:servers!server={}/{}", server.user_name, server.name),
-    ];
-    db::tokens::insert(
-        &mut tx,
-        &db::tokens::Token {
-            id: format!("a{}", new_id(now)),
-            hash: tokens::hash(&secret),
-            user_id: server.user_id.clone(),
-            note: format!(
-                "Server at {}",
-                crate::servers::prefix(&server.user_name, &server.name)
-            ),
-            scopes: serde_json::to_string(&scopes)?,
-            created_at: now.0,
-            last_used_at: None,
-            expires_at: None,
-            session_id: None,
-            oauth_client: None,
-            server_id: Some(server.id.clone()),
-        },
-    )
-    .await?;
-    tx.commit().await?;
-    Ok(secret)
-}
-
-fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
-    let prefix = crate::servers::prefix(&server.user_name, &server.name);
-    let origin = hub.settings().public_origin.clone().unwrap_or_default();
-    HubEnv {
-        user: server.user_name.clone(),
-        server: server.name.clone(),
-        base_url: "/".into(),
-        api_url: hub.settings().api_url.clone(),
-        host: String::new(),
-        public_url: if origin.is_empty() {
-            String::new()
-        } else {
-            format!("{origin}{prefix}")
-        },
-        public_hub_url: if origin.is_empty() {
-            String::new()
-        } else {
-            format!("{origin}/hub/")
-        },
-        prefix,
-        client_id: server.client_id.clone(),
-        api_token: lyceum_model::secret::Secret::new(token),
-        access_scopes: oauth::access_scopes(server),
-        client_allowed_scopes: Vec::new(),
-    }
-}
-
-async fn step(hub: &Hub, server: &Server, progress: u8, message: &str) -> anyhow::Result<()> {
-    let mut tx = hub.db().write().await?;
-    db::servers::add_step(
-        &mut tx,
-        &server.id,
-        server.generation,
-        hub.now().0,
-        progress,
-        message,
-    )
-    .await?;
-    events::announce(&mut tx, &step_topic(&server.id)).await?;
     tx.commit().await?;
     Ok(())
+}
+
+fn in_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn lease_until(hub: &Hub) -> i64 {
+    hub.now().plus(in_ms(hub.timings().lease)).0
+}
+
+/// An answer of the spawner, or an error when it takes too long.
+async fn answer<T, E>(hub: &Hub, question: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+where
+    E: Into<anyhow::Error>,
+{
+    let limit = hub.timings().answer_limit;
+    match timeout(limit, question).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(_) => anyhow::bail!(
+            "the spawner gave no answer within {} s",
+            limit.as_secs_f64()
+        ),
+    }
 }
 
 /// The topic that wakes those who watch one server.
@@ -605,11 +459,7 @@ pub fn step_topic(server_id: &str) -> String {
 }
 
 /// Tells everybody that a server's row has changed.
-pub async fn publish(
-    tx: &mut lyceum_store::Tx,
-    server: &Server,
-    now: Millis,
-) -> anyhow::Result<()> {
+pub async fn publish(tx: &mut Tx, server: &Server, now: Millis) -> anyhow::Result<()> {
     let body = serde_json::json!({ "user": server.user_name, "server": server.name });
     events::publish(tx, TOPIC, &server.id, &body, now).await?;
     events::announce(tx, &step_topic(&server.id)).await?;

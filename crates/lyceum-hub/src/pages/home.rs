@@ -63,14 +63,20 @@ pub async fn page(
     let (name, error) = refused.map_or((String::new(), None), |refused| {
         (refused.name, Some(refused.error))
     });
+    let full = servers.len() > limit;
+    let mut frame = frame(hub, Some(caller), info);
+    if name.is_empty() || full {
+        // It is not about the name in the form below, or there is no form: above all, then.
+        frame.announcement = error.clone();
+    }
     let context = HomePage {
-        page: frame(hub, Some(caller), info),
+        page: frame,
         next: NextThing::of(&servers),
         add: (limit > 0).then(|| AddServer {
             name,
             error,
             limit: u64::try_from(limit).ok(),
-            full: servers.len() > limit,
+            full,
         }),
         servers,
         courses: courses

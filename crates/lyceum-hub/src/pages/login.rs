@@ -76,8 +76,11 @@ pub async fn sign_in(
 ) -> ApiResult<Response> {
     // With a session the middleware has checked; without one the form is bound to this browser, so
     // that nobody can be signed in as somebody else by a foreign page.
-    let cross_site = header_text(&headers, "sec-fetch-site")
-        .is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    let cross_site = match header_text(&headers, "sec-fetch-site") {
+        Some(site) => !matches!(site, "same-origin" | "none"),
+        // Browsers tell it only to sites they trust (TLS, this machine), but the origin to all.
+        None => header_text(&headers, "origin").is_some_and(|from| !own_origin(&hub, &info, from)),
+    };
     if caller.is_none()
         && (cross_site || !hub.xsrf().accepts(Binding::Anonymous(&info), &given.xsrf))
     {
@@ -213,6 +216,15 @@ pub async fn sign_in(
         secure,
     );
     Ok(response)
+}
+
+/// Whether a page of this site sent the form.
+fn own_origin(hub: &Hub, info: &RequestInfo, origin: &str) -> bool {
+    let host = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
+    host.is_some_and(|host| host.eq_ignore_ascii_case(&info.host))
+        || hub.settings().public_origin.as_deref() == Some(origin)
 }
 
 /// Asks the sign-in methods and the lists.

@@ -23,6 +23,8 @@ use crate::{Hub, db};
 
 /// Log lines under a failure.
 const FAILURE_LINES: usize = 40;
+/// How much of a refused name is shown again.
+const SHOWN_OF_A_NAME: usize = 60;
 /// How long a form that stops a server waits to show it done.
 const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -94,10 +96,19 @@ async fn start_by_link(
     server: String,
 ) -> ApiResult<Response> {
     let site = lyceum_web::request::header(&headers, "sec-fetch-site");
-    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
-        return Ok(redirect("/hub/home"));
-    }
     let next = local_target(&query.next, &info.host);
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        // A link from a course page elsewhere: on to the server if it runs, else to the page that
+        // offers to start it.
+        let (user, name) = match (UserName::parse(&user), ServerName::parse(&server)) {
+            (Ok(user), Ok(name)) => (user, name),
+            _ => return Err(ApiError::not_found()),
+        };
+        let own = prefix(&user, &name);
+        let to = next.map(|next| without_hub(&next).to_owned());
+        let to = to.filter(|to| to.starts_with(&own)).unwrap_or(own);
+        return Ok(redirect(&format!("/hub{to}")));
+    }
     start(
         Visit {
             hub,
@@ -202,8 +213,11 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
     let name = match ServerName::parse(&server) {
         Ok(name) => name,
         Err(error) => {
+            if !caller.may(ScopeName::StartServers, Target::User(&owner.name)) {
+                return Err(ApiError::not_found());
+            }
             let refused = home::AddRefused {
-                name: server,
+                name: server.chars().take(SHOWN_OF_A_NAME).collect(),
                 error: error.to_string(),
             };
             return home::page(
@@ -366,6 +380,7 @@ async fn pending(
     drop(tx);
     let own = prefix(&owner.name, &name);
     let url = local_target(&query.next, &info.host)
+        .map(|next| without_hub(&next).to_owned())
         .filter(|next| next.starts_with(&own))
         .unwrap_or(own);
     match row.state {
@@ -446,6 +461,14 @@ async fn log(hub: &Hub, row: &Server) -> Vec<String> {
 async fn owner(hub: &Hub, user: &str) -> ApiResult<User> {
     let mut tx = hub.db().read().await?;
     person(&mut tx, user).await
+}
+
+/// `/hub/user/ada/lab` is how a page of a server is asked for while it has no route.
+fn without_hub(path: &str) -> &str {
+    match path.strip_prefix("/hub") {
+        Some(rest) if rest.starts_with("/user/") => rest,
+        _ => path,
+    }
 }
 
 /// The progress page of a server, which leads on to `next`.

@@ -8,7 +8,7 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::page::contexts::NotRunningPage;
 use lyceum_web::request::{RequestInfo, header};
-use lyceum_web::{ApiError, ApiResult, Caller, Failure};
+use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,23 +27,19 @@ pub struct RedirectsQuery {
 }
 
 /// `GET /hub/user-redirect/P`: the same page in the visitor's own server.
-pub async fn user_redirect(
-    caller: Option<Caller>,
-    uri: Uri,
-    Path(path): Path<String>,
-) -> ApiResult<Response> {
+pub async fn user_redirect(caller: Option<Caller>, uri: Uri) -> ApiResult<Response> {
     let caller = match super::signed_in(caller, &uri) {
         Ok(caller) => caller,
         Err(response) => return Ok(*response),
     };
-    let query = uri
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
+    // As it was written: decoding it here would make two folders of `a%2Fb`.
+    let here = uri
+        .path_and_query()
+        .map_or("/hub/user-redirect/", |path| path.as_str());
+    let path = here.strip_prefix("/hub/user-redirect/").unwrap_or_default();
     let user = encode(caller.name.as_str());
     let next: String =
-        url::form_urlencoded::byte_serialize(format!("/user/{user}/{path}{query}").as_bytes())
-            .collect();
+        url::form_urlencoded::byte_serialize(format!("/user/{user}/{path}").as_bytes()).collect();
     Ok(redirect(&format!("/hub/spawn/{user}?next={next}")))
 }
 
@@ -121,22 +117,20 @@ pub async fn gone(
 }
 
 fn gone_answer(owner: &UserName, name: &ServerName) -> Response {
-    let own = prefix(owner, name);
+    gone_at(&prefix(owner, name))
+}
+
+/// Always JSON: whoever writes is a program, whatever it says it accepts.
+pub fn gone_at(own: &str) -> Response {
     let tail = own.trim_start_matches("/user/").trim_end_matches('/');
     let message = format!(
         "The server is no longer running at {own}. Restart the server at /hub/spawn/{tail}"
     );
-    let failure = Failure {
-        status: StatusCode::FAILED_DEPENDENCY,
-        message: message.clone(),
-    };
-    let mut response = (
+    (
         StatusCode::FAILED_DEPENDENCY,
         Json(json!({ "status": 424, "message": message })),
     )
-        .into_response();
-    response.extensions_mut().insert(failure);
-    response
+        .into_response()
 }
 
 /// Whose server a path is about: a named one when there is one of that name, else the default.

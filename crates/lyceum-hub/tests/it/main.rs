@@ -1,3 +1,13 @@
 //! Stories about the hub, told through its proxy by a browser or a program.
+//!
+//! `api` and `pages` mirror the folders of `src`; what concerns every route stands beside them.
 
+mod api;
+mod errors;
+mod identify;
+mod kit;
 mod life;
+mod pages;
+mod routes;
+mod secrets;
+mod servers;

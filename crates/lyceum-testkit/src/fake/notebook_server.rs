@@ -8,7 +8,12 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
 use lyceum_model::server::HubEnv;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
 /// How it behaves.
@@ -52,6 +57,33 @@ impl Drop for NotebookServer {
     }
 }
 
+/// A WebSocket that says back what it hears, until either side ends it.
+fn echo(mut request: Request) -> Response {
+    let Some(key) = request.headers().get("sec-websocket-key").cloned() else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrade.await else {
+            return;
+        };
+        let io = TokioIo::new(upgraded);
+        let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            if message.is_close() || socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    });
+    let headers = [
+        ("connection", "upgrade".to_owned()),
+        ("upgrade", "websocket".to_owned()),
+        ("sec-websocket-accept", accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
 async fn answer(State((hub, manner)): State<(Arc<HubEnv>, Manner)>, request: Request) -> Response {
     if manner == Manner::Fails {
         return StatusCode::BAD_GATEWAY.into_response();
@@ -61,6 +93,7 @@ async fn answer(State((hub, manner)): State<(Arc<HubEnv>, Manner)>, request: Req
     };
     match rest {
         "api" => axum::Json(serde_json::json!({ "version": "fake" })).into_response(),
+        "echo" => echo(request),
         "headers" => {
             let headers: Vec<(String, String)> = request
                 .headers()

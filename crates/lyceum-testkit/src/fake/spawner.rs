@@ -1,7 +1,8 @@
 //! A spawner whose servers are [`NotebookServer`]s in this process.
 //!
 //! It outlives a hub: a test that drops one hub and makes another on the same fake sees what an
-//! adopted server looks like.
+//! adopted server looks like. It can be told to misbehave, and it notes when two callers work on
+//! one server at a time ([`FakeSpawner::overlaps`]), which no hub may do.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use lyceum_model::server::ServerKey;
 use lyceum_spawn::{SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage};
+use tokio::sync::Notify;
 
 use super::notebook_server::{Manner, NotebookServer};
 
@@ -23,35 +25,107 @@ pub enum Behaviour {
     ExitsAtOnce,
     /// It runs and answers nothing but errors.
     NeverReady,
+    /// The start hangs before there is a process, until the behaviour changes.
+    HangsBefore,
+    /// The process is there, but the start does not return until the behaviour changes.
+    HangsAfter,
+    /// Somebody else is at work on it.
+    Busy,
+}
+
+/// How stops go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ending {
+    #[default]
+    Good,
+    Fails,
+    /// The server goes on, the stop hangs until this changes.
+    HangsBefore,
+    /// The server has ended, but the stop does not return until this changes.
+    HangsAfter,
 }
 
 #[derive(Clone, Default)]
-pub struct FakeSpawner(Arc<Mutex<Inner>>);
+pub struct FakeSpawner(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    changed: Notify,
+}
 
 #[derive(Default)]
 struct Inner {
     behaviour: Behaviour,
-    running: HashMap<ServerKey, Running>,
+    ending: Ending,
+    mute: Option<ServerKey>,
+    running: HashMap<ServerKey, NotebookServer>,
     /// Orders as they came, for tests to look at.
     orders: Vec<StartOrder>,
+    stops: usize,
     exited: HashMap<ServerKey, String>,
+    at_work: Vec<ServerKey>,
+    overlaps: Vec<String>,
 }
 
-struct Running {
-    server: NotebookServer,
+/// A start or a stop under way.
+struct AtWork {
+    shared: Arc<Shared>,
+    key: ServerKey,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let mut inner = lock(&self.shared);
+        if let Some(at) = inner.at_work.iter().position(|key| *key == self.key) {
+            inner.at_work.swap_remove(at);
+        }
+    }
+}
+
+fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Inner> {
+    shared.inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl FakeSpawner {
     pub fn behave(&self, behaviour: Behaviour) {
         self.lock().behaviour = behaviour;
+        self.0.changed.notify_waiters();
     }
 
+    pub fn end(&self, ending: Ending) {
+        self.lock().ending = ending;
+        self.0.changed.notify_waiters();
+    }
+
+    /// Questions after this server get no answer.
+    pub fn mute(&self, key: Option<&ServerKey>) {
+        self.lock().mute = key.cloned();
+        self.0.changed.notify_waiters();
+    }
+
+    /// What was really started, adoptions not counted.
     pub fn orders(&self) -> Vec<StartOrder> {
         self.lock().orders.clone()
     }
 
+    /// How often a stop was asked for.
+    pub fn stops(&self) -> usize {
+        self.lock().stops
+    }
+
     pub fn running(&self) -> Vec<ServerKey> {
         self.lock().running.keys().cloned().collect()
+    }
+
+    /// Keys with a start or a stop under way.
+    pub fn at_work(&self) -> Vec<ServerKey> {
+        self.lock().at_work.clone()
+    }
+
+    /// Starts and stops of one server that were under way at the same time.
+    pub fn overlaps(&self) -> Vec<String> {
+        self.lock().overlaps.clone()
     }
 
     /// The server ends by itself.
@@ -62,14 +136,36 @@ impl FakeSpawner {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn address(&self, key: &ServerKey) -> Option<String> {
         self.lock()
             .running
             .get(key)
-            .map(|running| format!("http://{}", running.server.address))
+            .map(|server| format!("http://{}", server.address))
+    }
+
+    fn begin(&self, key: &ServerKey, what: &str) -> AtWork {
+        let mut inner = self.lock();
+        if inner.at_work.contains(key) {
+            inner.overlaps.push(format!("{what} of {key}"));
+        }
+        inner.at_work.push(key.clone());
+        AtWork {
+            shared: self.0.clone(),
+            key: key.clone(),
+        }
+    }
+
+    async fn while_so(&self, so: impl Fn(&Inner) -> bool) {
+        loop {
+            let changed = self.0.changed.notified();
+            if !so(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
     }
 }
 
@@ -80,12 +176,20 @@ impl Spawner for FakeSpawner {
     }
 
     async fn start(&self, order: &StartOrder, steps: &Steps) -> Result<Started, SpawnError> {
+        let _at_work = self.begin(&order.key, "start");
         if let Some(address) = self.address(&order.key) {
             return Ok(Started {
                 address,
                 adopted: true,
             });
         }
+        if self.lock().behaviour == Behaviour::Busy {
+            return Err(SpawnError::Busy {
+                key: order.key.to_string(),
+            });
+        }
+        self.while_so(|inner| inner.behaviour == Behaviour::HangsBefore)
+            .await;
         let behaviour = {
             let mut inner = self.lock();
             inner.orders.push(order.clone());
@@ -101,7 +205,7 @@ impl Spawner for FakeSpawner {
                 });
             }
             Behaviour::NeverReady => Manner::Fails,
-            Behaviour::Good | Behaviour::ExitsAtOnce => Manner::Answers,
+            _ => Manner::Answers,
         };
         let server = NotebookServer::start(order.hub.clone(), manner)
             .await
@@ -112,10 +216,10 @@ impl Spawner for FakeSpawner {
                 .exited
                 .insert(order.key.clone(), "exited with code 3".into());
         } else {
-            self.lock()
-                .running
-                .insert(order.key.clone(), Running { server });
+            self.lock().running.insert(order.key.clone(), server);
         }
+        self.while_so(|inner| inner.behaviour == Behaviour::HangsAfter)
+            .await;
         Ok(Started {
             address,
             adopted: false,
@@ -123,6 +227,8 @@ impl Spawner for FakeSpawner {
     }
 
     async fn poll(&self, key: &ServerKey) -> Result<Status, SpawnError> {
+        self.while_so(|inner| inner.mute.as_ref() == Some(key))
+            .await;
         if let Some(address) = self.address(key) {
             return Ok(Status::Running { address });
         }
@@ -137,7 +243,19 @@ impl Spawner for FakeSpawner {
     }
 
     async fn stop(&self, key: &ServerKey) -> Result<(), SpawnError> {
+        let _at_work = self.begin(key, "stop");
+        self.lock().stops += 1;
+        if self.lock().ending == Ending::Fails {
+            return Err(SpawnError::StillRunning {
+                key: key.to_string(),
+                seconds: 1,
+            });
+        }
+        self.while_so(|inner| inner.ending == Ending::HangsBefore)
+            .await;
         self.lock().running.remove(key);
+        self.while_so(|inner| inner.ending == Ending::HangsAfter)
+            .await;
         Ok(())
     }
 

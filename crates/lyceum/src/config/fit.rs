@@ -13,23 +13,45 @@ use serde::de::{
 };
 
 use super::problem::{Place, suggest};
-use super::tree::{Entry, Node, Step, Value};
+use super::tree::{Entry, Node, Step, Value, path_text};
 
 /// After so many problems the rest is not looked for.
 const MAX_PROBLEMS: usize = 50;
 
-/// Makes a `T` of the tree as far as it fits, with what did not fit.
-pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> (T, Vec<(Place, String)>) {
+/// What became of a tree.
+pub(crate) struct Fitted<T> {
+    pub(crate) value: T,
+    pub(crate) problems: Vec<(Place, String)>,
+    /// Lists that lost items: indexes into these no longer tell a place.
+    pub(crate) shortened: Vec<String>,
+}
+
+/// Makes a `T` of the tree as far as it fits.
+pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
     let mut problems = Vec::new();
+    let mut shortened = Vec::new();
     loop {
         let misfit = match T::deserialize(&tree) {
-            Ok(value) => return (value, problems),
+            Ok(value) => {
+                return Fitted {
+                    value,
+                    problems,
+                    shortened,
+                };
+            }
             Err(misfit) => misfit,
         };
         let steps: Vec<Step> = misfit.steps.into_iter().rev().collect();
+        if let Some((Step::Index(_), list)) = steps.split_last() {
+            shortened.push(path_text(list));
+        }
         problems.push((misfit.place.unwrap_or(tree.place), misfit.message));
         if problems.len() >= MAX_PROBLEMS || !tree.remove(&steps) {
-            return (T::default(), problems);
+            return Fitted {
+                value: T::default(),
+                problems,
+                shortened,
+            };
         }
     }
 }

@@ -89,7 +89,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, factor) = BYTE_UNITS
             .iter()
-            .filter(|(_, factor)| self.0 > 0 && self.0 % factor == 0)
+            .filter(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor))
             .max_by_key(|(_, factor)| *factor)
             .unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / factor)

@@ -35,38 +35,88 @@ servers:
 log: {level: inof}
 people:
   admins: [ada, 'Ada Lovelace', grace/x]
-"), @"");
+"), @r#"
+    lyceum.yaml:2:9: expected text (put it in quotes), found the number 8000
+    lyceum.yaml:3:1: unknown key `peple`; did you mean `people`?
+    lyceum.yaml:5:3: unknown key `memroy`; did you mean `memory`?
+    lyceum.yaml:6:19: "2" is not an amount of memory; write a number and a unit, such as `512M`, `2G` or `10Gi`
+    lyceum.yaml:7:18: "2 minutes" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
+    lyceum.yaml:8:15: expected a whole number, found the text "many"
+    lyceum.yaml:9:10: a page of the server starts with one `/`, such as `/lab` or `/tree`
+    lyceum.yaml:10:15: expected text (put it in quotes), found the number 755
+    lyceum.yaml:10:38: `JUPYTERHUB_…` variables are set by Lyceum itself
+    lyceum.yaml:11:14: unknown value `inof`; did you mean `info`?
+    lyceum.yaml:13:17: "Ada Lovelace": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
+    lyceum.yaml:13:33: "grace/x": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
+    lyceum.yaml: 12 problems
+    "#);
 }
 
 #[test]
 fn syntax_and_hostile_files() {
-    assert_snapshot!(check("listen: [1\nlog: {}\n"), @"");
-    assert_snapshot!(check("log: {level: info}\nlog: {level: warn}\n"), @"");
-    assert_snapshot!(check("a: &a [x]\nb: [*a, *a]\n"), @"");
-    assert_snapshot!(check("log: {}\n---\nlog: {}\n"), @"");
-    assert_snapshot!(check(&"[".repeat(5000)), @"");
-    assert_snapshot!(check(&"x: ".repeat(60)), @"");
-    assert_snapshot!(check("just words\n"), @"");
-    assert_snapshot!(check("log: !!python/object:os.system {}\n"), @"");
-    assert_snapshot!(check(&format!("# {}\n", "x".repeat(1 << 20))), @"");
-    assert_snapshot!(check(""), @"");
-    assert_snapshot!(check("# nothing but words\n"), @"");
+    assert_snapshot!(check("listen: [1\nlog: {}\n"), @r#"
+    lyceum.yaml:2:4: not valid YAML: illegal placement of ':' indicator
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check("log: {level: info}\nlog: {level: warn}\n"), @r#"
+    lyceum.yaml:2:1: `log` stands here a second time
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check("a: &a [x]\nb: [*a, *a]\n"), @r#"
+    lyceum.yaml:1:7: anchors, aliases and merge keys (`&`, `*`, `<<`) are not used here: write the value out
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check("log: {}\n---\nlog: {}\n"), @r#"
+    lyceum.yaml:2:1: more than one document: remove the `---` lines
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check(&"[".repeat(5000)), @r#"
+    lyceum.yaml:1:256: not valid YAML: recursion limit exceeded
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check(&"x: ".repeat(60)), @r#"
+    lyceum.yaml:1:5: not valid YAML: mapping values are not allowed in this context
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check("just words\n"), @r#"
+    lyceum.yaml:1:1: expected keys and values, found the text "just words"
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check("log: !!python/object:os.system {}\n"), @r#"
+    lyceum.yaml:1:32: not valid YAML: unsupported tag `!!python/object:os.system`
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check(&format!("# {}\n", "x".repeat(1 << 20))), @r#"
+    lyceum.yaml: larger than 1 MiB, which no configuration is
+    lyceum.yaml: 1 problem
+    "#);
+    assert_snapshot!(check(""), @"lyceum.yaml: no problems");
+    assert_snapshot!(check("# nothing but words\n"), @"lyceum.yaml: no problems");
 }
 
 #[test]
 fn a_file_that_is_not_there_or_not_text() {
     let site = Site::new();
     let said = site.run(&["config", "check", "gone.yaml"]);
-    assert_snapshot!(said.out, @"");
+    assert_snapshot!(said.out, @r#"
+    gone.yaml: can't be read: No such file or directory (os error 2)
+    gone.yaml: 1 problem
+    "#);
     std::fs::write(site.path("lyceum.yaml"), b"log: {}\n\xff\xfe").expect("written");
-    assert_snapshot!(site.run(&["config", "check"]).out, @"");
+    assert_snapshot!(site.run(&["config", "check"]).out, @r#"
+    lyceum.yaml: not UTF-8 text (line 2)
+    lyceum.yaml: 1 problem
+    "#);
 }
 
 #[test]
 fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     let plain = check("store: {database: 'postgres://lyceum:hunter2@db/x'}\n");
     assert!(!plain.contains("hunter2"), "{plain}");
-    assert_snapshot!(plain, @"");
+    assert_snapshot!(plain, @r#"
+    lyceum.yaml:1:19: a secret does not stand in this file; put it in a file or a variable and write `file:PATH` or `env:NAME`
+    lyceum.yaml: 1 problem
+    "#);
 
     let site = Site::new();
     site.write(
@@ -77,7 +127,32 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     let said = site.run(&["config", "show"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(!said.out.contains("hunter2"));
-    assert_snapshot!(said.out, @"");
+    assert_snapshot!(said.out, @r#"
+    public_url             -                               default
+    listen                 127.0.0.1:8000                  default
+    store.blobs            -                               default
+    store.database         ***                             lyceum.yaml:2, file:url
+    sign_in[0].kind        local                           default
+    sign_in[0].title       Lyceum                          default
+    people.admins          []                              default
+    people.allow           -                               default
+    people.block           []                              default
+    servers.command        -                               default
+    servers.cpu.limit      -                               default
+    servers.env            {}                              default
+    servers.memory.limit   -                               default
+    servers.opens          /lab                            default
+    servers.per_person     3                               default
+    servers.processes      -                               default
+    servers.start_timeout  2m                              default
+    spawner.accounts       -                               default
+    spawner.homes          -                               default
+    spawner.kind           local                           default
+    log.format             pretty                          default
+    log.level              info                            default
+    theme.accent           #1f6feb                         default
+    theme.name             Physics                         lyceum.yaml:3
+    "#);
     let json = site.run(&["config", "show", "--json"]).out;
     let rows: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let row = |key: &str| {
@@ -155,4 +230,8 @@ fn the_schema_knows_every_key_and_no_other() {
             "theme"
         ]
     );
+    let example = Site::new().run(&["config", "example"]).out;
+    for key in keys {
+        assert!(example.contains(&format!("\n# {key}:")), "{key}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Runs `lyceum` with a clean environment in a folder of its own.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,43 +9,43 @@ use std::time::{Duration, Instant};
 /// Generous: only a hang takes it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Site {
+pub(crate) struct Site {
     folder: tempfile::TempDir,
 }
 
-pub struct Said {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("bin")).expect("made");
         Self { folder }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("written");
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
     /// A program on the site's `PATH`, which holds nothing else but what the system's shell needs.
-    pub fn program(&self, name: &str, script: &str) {
+    pub(crate) fn program(&self, name: &str, script: &str) {
         self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(self.path("bin").join(name), mode).expect("mode");
     }
 
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lyceum"));
         command
             .args(args)
@@ -55,12 +56,30 @@ impl Site {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         self.said(self.command(args).output().expect("runs"))
     }
 
+    /// Runs `up` until it is ready, then stops it as Ctrl-C does; or until it ends by itself.
+    pub(crate) fn up(&self, args: &[&str]) -> Said {
+        let mut command = self.command(args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("runs");
+        let mut err = Vec::new();
+        let mut lines = BufReader::new(child.stderr.take().expect("piped"));
+        while lines.read_until(b'\n', &mut err).expect("read") > 0 {
+            if err.ends_with(b"Ctrl-C stops it.\n") {
+                let pid = rustix::process::Pid::from_child(&child);
+                rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("told");
+            }
+        }
+        let mut output = child.wait_with_output().expect("ends");
+        output.stderr = err;
+        self.said(output)
+    }
+
     /// What was said, with the site's folder written as `SITE`.
-    pub fn said(&self, output: Output) -> Said {
+    pub(crate) fn said(&self, output: Output) -> Said {
         let site = self.folder.path().canonicalize().expect("there");
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes)
@@ -76,7 +95,7 @@ impl Site {
 }
 
 /// Waits for a file that a child makes.
-pub fn wait_for(file: &Path, child: &mut Child) {
+pub(crate) fn wait_for(file: &Path, child: &mut Child) {
     let deadline = Instant::now() + PATIENCE;
     while !file.exists() {
         assert!(

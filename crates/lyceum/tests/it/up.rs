@@ -40,22 +40,30 @@ fn site_with_python() -> Site {
     site
 }
 
-const UP: [&str; 3] = ["up", "--port", "0"];
+const UP: [&str; 4] = ["up", "--demo", "--port", "0"];
 
 #[test]
 fn without_python_it_says_what_to_install() {
-    let said = Site::new().run(&UP);
+    let said = Site::new().up(&UP);
     assert_eq!(said.code, Some(1));
-    assert_snapshot!(said.err, @"");
+    assert_snapshot!(said.err, @r#"
+    lyceum: preparing the Jupyter environment (once; a few minutes)
+    lyceum: no Python found: there is no `python3` on PATH
+            apt-get install python3 python3-venv, or take an existing environment with --jupyter-env PATH
+    "#);
 }
 
 #[test]
 fn too_old_a_python_is_named() {
     let site = Site::new();
     site.program("python3", "echo 3.7.3");
-    let said = site.run(&UP);
+    let said = site.up(&UP);
     assert_eq!(said.code, Some(1));
-    assert_snapshot!(said.err, @"");
+    assert_snapshot!(said.err, @r#"
+    lyceum: preparing the Jupyter environment (once; a few minutes)
+    lyceum: Python 3.7.3 at SITE/bin/python3 is too old: 3.11 or newer is needed
+            install a newer python3, or take an existing environment with --jupyter-env PATH
+    "#);
 }
 
 #[test]
@@ -65,24 +73,24 @@ fn a_python_without_ensurepip_is_named() {
         "python3",
         "case \"$*\" in *ensurepip*) echo \"ModuleNotFoundError: No module named 'ensurepip'\" >&2; exit 1;; esac; echo 3.12.1",
     );
-    assert_snapshot!(site.run(&UP).err, @"");
+    assert_snapshot!(site.up(&UP).err, @r#"
+    lyceum: preparing the Jupyter environment (once; a few minutes)
+    lyceum: Python 3.12.1 at SITE/bin/python3 can't make virtual environments
+            apt-get install python3-venv, or take an existing environment with --jupyter-env PATH
+    "#);
 }
 
 #[test]
 fn the_second_start_asks_nobody() {
     let site = site_with_python();
-    let first = site.run(&UP);
+    let first = site.up(&UP);
     assert_eq!(first.code, Some(0), "{}", first.err);
-    assert!(
-        first.err.contains("ready: jupyterhub-singleuser 6.1.1"),
-        "{}",
-        first.err
-    );
+    assert!(first.err.contains("Lyceum is ready:"), "{}", first.err);
     // No Python on PATH any more, no calls, and well below a second.
     std::fs::remove_file(site.path("bin/python3")).expect("removed");
     let calls = site.read("calls");
     let started = Instant::now();
-    let second = site.run(&UP);
+    let second = site.up(&UP);
     assert_eq!(second.code, Some(0), "{}", second.err);
     assert!(
         started.elapsed() < Duration::from_secs(1),
@@ -109,7 +117,7 @@ fn an_interrupted_preparation_goes_on() {
     rustix::process::kill_process(pip, rustix::process::Signal::KILL).expect("the fake pip ends");
 
     std::fs::remove_file(site.path("hang")).expect("removed");
-    let said = site.run(&UP);
+    let said = site.up(&UP);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(
         said.err
@@ -128,12 +136,18 @@ fn a_broken_half_made_environment_is_made_anew() {
         "pip-error",
         "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
     );
-    let said = site.run(&UP);
+    let said = site.up(&UP);
     assert_eq!(said.code, Some(1));
-    assert_snapshot!(said.err, @"");
+    assert_snapshot!(said.err, @r#"
+    lyceum: preparing the Jupyter environment (once; a few minutes)
+    lyceum: making a virtual environment with Python 3.11.9
+    lyceum: installing JupyterLab, nbgrader and what they need
+    lyceum: the disk is full
+            free about 2 GB and start again, or choose another data folder with --data
+    "#);
     std::fs::remove_file(site.path("pip-error")).expect("removed");
     site.write("broken", "");
-    let said = site.run(&UP);
+    let said = site.up(&UP);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(
         said.err.contains("removing a half-made environment"),
@@ -149,15 +163,24 @@ fn without_network_pips_last_error_is_told() {
         "pip-error",
         "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError'\nERROR: Could not find a version that satisfies the requirement jupyterlab==4.6.6 (from versions: none)\nERROR: No matching distribution found for jupyterlab==4.6.6\n",
     );
-    assert_snapshot!(site.run(&UP).err, @"");
+    assert_snapshot!(site.up(&UP).err, @r#"
+    lyceum: preparing the Jupyter environment (once; a few minutes)
+    lyceum: making a virtual environment with Python 3.11.9
+    lyceum: installing JupyterLab, nbgrader and what they need
+    lyceum: the package index could not be reached: ERROR: No matching distribution found for jupyterlab==4.6.6
+            start again with network to go on (PIP_INDEX_URL and PIP_PROXY are honoured), or take an existing environment with --jupyter-env PATH
+    "#);
 }
 
 #[test]
 fn an_existing_environment_is_taken_or_refused() {
     let site = Site::new();
     std::fs::create_dir_all(site.path("mine")).expect("made");
-    let said = site.run(&["up", "--port", "0", "--jupyter-env", "mine"]);
-    assert_snapshot!(said.err, @"");
+    let said = site.up(&["up", "--demo", "--port", "0", "--jupyter-env", "mine"]);
+    assert_snapshot!(said.err, @r#"
+    lyceum: SITE/mine has no bin/jupyterhub-singleuser
+            --jupyter-env takes the folder of a virtual environment with jupyterlab and jupyterhub; leave it out and Lyceum makes one
+    "#);
     std::fs::create_dir_all(site.path("mine/bin")).expect("made");
     site.program("../mine/bin/python", "");
     site.program(
@@ -167,13 +190,9 @@ fn an_existing_environment_is_taken_or_refused() {
             .as_str(),
     );
     for _ in 0..2 {
-        let said = site.run(&["up", "--port", "0", "--jupyter-env", "mine"]);
+        let said = site.up(&["up", "--demo", "--port", "0", "--jupyter-env", "mine"]);
         assert_eq!(said.code, Some(0), "{}", said.err);
-        assert!(
-            said.err.contains("jupyterhub-singleuser 5.4.0"),
-            "{}",
-            said.err
-        );
+        assert!(said.err.contains("Lyceum is ready:"), "{}", said.err);
     }
     assert_eq!(
         site.read("asked"),
@@ -189,8 +208,14 @@ fn a_taken_port_and_a_bad_address() {
     let port = taken.local_addr().expect("bound").port().to_string();
     let said = site.run(&["up", "--port", &port]);
     assert_eq!(said.code, Some(1));
-    assert_snapshot!(said.err.replace(&port, "PORT"), @"");
-    assert_snapshot!(site.run(&["up", "--listen", "192.0.2.1:0"]).err, @"");
+    assert_snapshot!(said.err.replace(&port, "PORT"), @r#"
+    lyceum: port PORT is taken by another program
+            choose another with --port, or set `listen` in lyceum.yaml
+    "#);
+    assert_snapshot!(site.run(&["up", "--listen", "192.0.2.1:0"]).err, @r#"
+    lyceum: this machine has no address 192.0.2.1
+            use 127.0.0.1, 0.0.0.0 or an address of this machine
+    "#);
     assert_eq!(site.read("calls"), "", "told before anything is prepared");
 }
 
@@ -198,11 +223,17 @@ fn a_taken_port_and_a_bad_address() {
 fn a_data_folder_that_can_not_be_used() {
     let site = site_with_python();
     site.write("file", "");
-    assert_snapshot!(site.run(&["up", "--data", "file"]).err, @"");
+    assert_snapshot!(site.run(&["up", "--data", "file"]).err, @r#"
+    lyceum: file is not a folder
+            choose another data folder with --data
+    "#);
     std::fs::create_dir(site.path("open")).expect("made");
     std::fs::set_permissions(site.path("open"), std::fs::Permissions::from_mode(0o755))
         .expect("mode");
-    assert_snapshot!(site.run(&["up", "--data", "open"]).err, @"");
+    assert_snapshot!(site.run(&["up", "--data", "open"]).err, @r#"
+    lyceum: the data folder SITE/open is open to others (mode 755)
+            chmod 700 SITE/open
+    "#);
 }
 
 #[test]
@@ -215,14 +246,17 @@ fn two_on_one_folder() {
         .spawn()
         .expect("runs");
     wait_for(&site.path("pip-pid"), &mut child);
-    let said = site.run(&UP);
+    let said = site.up(&UP);
     let first = child.id().to_string();
     child.kill().expect("killed");
     child.wait().expect("waited");
     let pip: i32 = site.read("pip-pid").trim().parse().expect("an id");
     let pip = rustix::process::Pid::from_raw(pip).expect("an id");
     rustix::process::kill_process(pip, rustix::process::Signal::KILL).expect("the fake pip ends");
-    assert_snapshot!(said.err.replace(&first, "PID"), @"");
+    assert_snapshot!(said.err.replace(&first, "PID"), @r#"
+    lyceum: another Lyceum (process PID) is using the data folder SITE/lyceum-data
+            stop that one, or give this one a folder of its own with --data
+    "#);
 }
 
 #[test]

@@ -1,0 +1,380 @@
+//! One server, brought to where its row says: started or stopped.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use lyceum_model::clock::Millis;
+use lyceum_model::id::{new_id, new_secret};
+use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
+use lyceum_spawn::{SpawnError, StartOrder, Status, Steps};
+use lyceum_store::{Tx, events};
+use tokio_util::sync::CancellationToken;
+
+use super::{answer, lease_until, publish, step_topic};
+use crate::db::servers::Server;
+use crate::metrics::StatusLabel;
+use crate::servers::State;
+use crate::{Hub, db, oauth, tokens};
+
+/// A start that breaks off more often than this, not by the server's fault, is given up.
+const TRIES: u32 = 5;
+/// Log lines told with a failure.
+const FAILURE_LINES: usize = 20;
+
+/// All that the work on one server needs.
+pub(super) struct Work {
+    pub hub: Hub,
+    pub server: Server,
+    /// Somebody wants it stopped.
+    pub stop: CancellationToken,
+    pub shutdown: CancellationToken,
+}
+
+/// How a piece of work came to its end.
+pub(super) enum End {
+    Done,
+    /// The row goes to whoever is next.
+    Released,
+}
+
+enum Outcome {
+    Ready,
+    /// Somebody asked for the stop meanwhile.
+    Unwanted,
+    Failed(String),
+    /// The row moved on under another hand.
+    NotOurs,
+    /// The hub shuts down; the process goes on and its next life adopts it.
+    HandedOver,
+}
+
+impl Work {
+    /// `failures`: how often it has broken off before.
+    pub(super) async fn tend(&self, failures: u32) -> anyhow::Result<End> {
+        let Some(key) = ServerKey::parse(&self.server.key) else {
+            let reason = "The server's key in the database is damaged; tell the administrators";
+            self.say_ended(State::Failed, Some(reason)).await?;
+            return Ok(End::Done);
+        };
+        match self.server.state {
+            State::Stopping => self.stop(&key, None).await,
+            State::Queued | State::Starting if self.server.stop_requested_at.is_some() => {
+                self.stop(&key, None).await
+            }
+            State::Queued | State::Starting => {
+                let outcome = match self.start(&key).await {
+                    Err(error) if failures >= TRIES => {
+                        tracing::error!(server = %key, error = format!("{error:#}"), "gave a start up");
+                        Outcome::Failed(
+                            "Something in the hub keeps this server from starting; the log of the hub says what".into(),
+                        )
+                    }
+                    outcome => outcome?,
+                };
+                match outcome {
+                    Outcome::Ready => Ok(End::Done),
+                    Outcome::Unwanted => self.stop(&key, None).await,
+                    Outcome::Failed(reason) => self.stop(&key, Some(&reason)).await,
+                    Outcome::NotOurs | Outcome::HandedOver => Ok(End::Released),
+                }
+            }
+            State::Ready | State::Stopped | State::Failed => Ok(End::Released),
+        }
+    }
+
+    /// Only the wait for an answer can be broken off: a launch under way is seen to its end, so that
+    /// nothing comes up behind a stop that found nothing.
+    async fn start(&self, key: &ServerKey) -> anyhow::Result<Outcome> {
+        let (hub, server) = (&self.hub, &self.server);
+        let now = hub.now();
+        let mut tx = hub.db().write().await?;
+        let mine = db::servers::set_starting(&mut tx, &server.id, hub.replica(), now.0).await?;
+        if mine {
+            publish(&mut tx, server, now).await?;
+        }
+        tx.commit().await?;
+        if !mine {
+            return Ok(Outcome::NotOurs);
+        }
+        let spec: Option<ServerSpec> = server
+            .spec
+            .as_deref()
+            .and_then(|spec| serde_json::from_str(spec).ok());
+        let Some(spec) = spec else {
+            let reason = "What to start could not be read back; start it again";
+            return Ok(Outcome::Failed(reason.into()));
+        };
+        let address = match answer(hub, hub.spawner().poll(key)).await? {
+            // A process of an earlier life of the hub; it holds the token that was made for it.
+            Status::Running { address } => {
+                let message = "The server was being started already; going on with it";
+                self.step(50, message).await?;
+                address
+            }
+            Status::Exited { .. } | Status::Gone => {
+                let Some(token) = self.mint_token().await? else {
+                    return Ok(Outcome::NotOurs);
+                };
+                let order = StartOrder {
+                    key: key.clone(),
+                    spec,
+                    hub: hub_env(hub, server, token),
+                };
+                match self.launch(&order).await? {
+                    Ok(address) => address,
+                    Err(reason) => return Ok(Outcome::Failed(reason)),
+                }
+            }
+        };
+        let mut tx = hub.db().write().await?;
+        let mine = db::servers::set_address(&mut tx, &server.id, hub.replica(), &address).await?;
+        tx.commit().await?;
+        if !mine {
+            return Ok(Outcome::NotOurs);
+        }
+        self.step(60, "The server's process runs; waiting for it to answer")
+            .await?;
+        self.await_answer(key, &address).await
+    }
+
+    async fn await_answer(&self, key: &ServerKey, address: &str) -> anyhow::Result<Outcome> {
+        let (hub, server) = (&self.hub, &self.server);
+        let prefix = crate::servers::prefix(&server.user_name, &server.name);
+        let limit = hub.settings().start_timeout;
+        let waiting = lyceum_spawn::probe::wait_until_answering(
+            address,
+            &prefix,
+            limit,
+            &**hub.spawner(),
+            key,
+        );
+        // It keeps its limit by itself unless the spawner hangs.
+        let waiting = tokio::time::timeout(limit + hub.timings().answer_limit, waiting);
+        let waited = tokio::select! {
+            waited = waiting => waited,
+            () = self.stop.cancelled() => return Ok(Outcome::Unwanted),
+            () = self.shutdown.cancelled() => return Ok(Outcome::HandedOver),
+        };
+        match waited {
+            Ok(Ok(())) => {}
+            Ok(Err(not_ready)) => return Ok(Outcome::Failed(not_ready.to_string())),
+            Err(_) => {
+                return Ok(Outcome::Failed(format!(
+                    "Whether the server runs could not be told within {} s",
+                    limit.as_secs_f64()
+                )));
+            }
+        }
+        let now = hub.now();
+        let mut tx = hub.db().write().await?;
+        let ready = db::servers::set_ready(&mut tx, &server.id, hub.replica(), now.0).await?;
+        if ready {
+            self.add_step(&mut tx, now, 100, "The server is ready")
+                .await?;
+            publish(&mut tx, server, now).await?;
+        }
+        tx.commit().await?;
+        if !ready {
+            return Ok(Outcome::Unwanted);
+        }
+        let took = self.seconds_since(server.requested_at, now);
+        hub.metrics().start_seconds.observe(took);
+        self.count("success");
+        tracing::info!(user = %server.user_name, server = %server.name, key = %key, took_s = took, "server started");
+        Ok(Outcome::Ready)
+    }
+
+    /// Asks the spawner and writes its steps down. The inner error is a reason for the person.
+    async fn launch(&self, order: &StartOrder) -> anyhow::Result<Result<String, String>> {
+        self.step(10, "Preparing the server").await?;
+        let limit = self.hub.timings().launch_limit;
+        let (steps, mut said) = Steps::channel(64);
+        let started = async {
+            let started = self.hub.spawner().start(order, &steps);
+            let started = tokio::time::timeout(limit, started).await;
+            drop(steps);
+            started
+        };
+        let writing = async {
+            while let Some(said) = said.recv().await {
+                // Between 10 and 60: before and after come from here.
+                let progress = 10 + said.progress.min(100) / 2;
+                if let Err(error) = self.step(progress, &said.message).await {
+                    tracing::warn!(error = format!("{error:#}"), "could not write a step down");
+                }
+            }
+        };
+        let (started, ()) = tokio::join!(started, writing);
+        Ok(match started {
+            Ok(Ok(started)) => Ok(started.address),
+            // Of an earlier life, perhaps, that is not quite over.
+            Ok(Err(error @ SpawnError::Busy { .. })) => return Err(error.into()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!(
+                "The server's process did not come up within {} seconds",
+                limit.as_secs_f64()
+            )),
+        })
+    }
+
+    /// Ends what there is of it, takes its tokens back, and says why.
+    async fn stop(&self, key: &ServerKey, reason: Option<&str>) -> anyhow::Result<End> {
+        let (hub, server) = (&self.hub, &self.server);
+        let begun = hub.now();
+        let mut tx = hub.db().write().await?;
+        let until = lease_until(hub);
+        if !db::servers::renew(&mut tx, &server.id, hub.replica(), until).await? {
+            return Ok(End::Released);
+        }
+        db::servers::set_stopping(&mut tx, &server.id, hub.replica(), reason).await?;
+        publish(&mut tx, server, begun).await?;
+        tx.commit().await?;
+        let limit = hub.timings().stop_limit;
+        tokio::time::timeout(limit, hub.spawner().stop(key))
+            .await
+            .with_context(|| format!("the server did not stop within {} s", limit.as_secs_f64()))?
+            .context("stopping the server")?;
+        // A start that failed before a crash of the hub left its reason in the row.
+        let reason = reason.or(server.failure.as_deref());
+        let log = match reason {
+            Some(_) => answer(hub, hub.spawner().log_tail(key, FAILURE_LINES))
+                .await
+                .unwrap_or_default()
+                .join("\n"),
+            None => String::new(),
+        };
+        let state = match reason {
+            Some(_) => State::Failed,
+            None => State::Stopped,
+        };
+        if !self.say_ended(state, reason).await? {
+            return Ok(End::Released);
+        }
+        let now = hub.now();
+        match reason {
+            Some(reason) => {
+                self.count("failure");
+                let took = self.seconds_since(server.requested_at, now);
+                tracing::warn!(user = %server.user_name, server = %server.name, key = %key, took_s = took, reason, log, "server did not start");
+            }
+            None => {
+                if server.ready_at.is_none() {
+                    self.count("cancelled");
+                }
+                let took = self.seconds_since(Some(begun.0), now);
+                tracing::info!(user = %server.user_name, server = %server.name, key = %key, took_s = took, "server stopped");
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// Writes the end down: nothing of the server is left, its tokens are worth nothing.
+    async fn say_ended(&self, state: State, reason: Option<&str>) -> anyhow::Result<bool> {
+        let (hub, server) = (&self.hub, &self.server);
+        let now = hub.now();
+        let mut tx = hub.db().write().await?;
+        if !db::servers::set_ended(&mut tx, &server.id, hub.replica(), state, reason, now.0).await?
+        {
+            return Ok(false);
+        }
+        db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
+        if let Some(reason) = reason {
+            self.add_step(&mut tx, now, 100, reason).await?;
+        }
+        publish(&mut tx, server, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// A token for the process to be made; none when the lease is no longer ours, since then
+    /// another's process holds the token that is there. With it the lease is new.
+    async fn mint_token(&self) -> anyhow::Result<Option<String>> {
+        let (hub, server) = (&self.hub, &self.server);
+        let now = hub.now();
+        let secret = new_secret();
+        let mut tx = hub.db().write().await?;
+        let until = lease_until(hub);
+        if !db::servers::renew(&mut tx, &server.id, hub.replica(), until).await? {
+            return Ok(None);
+        }
+        db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
+        let scopes = [
+            format!("users:activity!user={}", server.user_name),
+            format!("access:servers!server={}/{}", server.user_name, server.name),
+        ];
+        let prefix = crate::servers::prefix(&server.user_name, &server.name);
+        let token = db::tokens::Token {
+            id: format!("a{}", new_id(now)),
+            hash: tokens::hash(&secret),
+            user_id: server.user_id.clone(),
+            note: format!("Server at {prefix}"),
+            scopes: serde_json::to_string(&scopes)?,
+            created_at: now.0,
+            last_used_at: None,
+            expires_at: None,
+            session_id: None,
+            oauth_client: None,
+            server_id: Some(server.id.clone()),
+        };
+        db::tokens::insert(&mut tx, &token).await?;
+        tx.commit().await?;
+        Ok(Some(secret))
+    }
+
+    async fn step(&self, progress: u8, message: &str) -> anyhow::Result<()> {
+        let mut tx = self.hub.db().write().await?;
+        self.add_step(&mut tx, self.hub.now(), progress, message)
+            .await?;
+        events::announce(&mut tx, &step_topic(&self.server.id)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn add_step(
+        &self,
+        tx: &mut Tx,
+        now: Millis,
+        progress: u8,
+        message: &str,
+    ) -> sqlx::Result<()> {
+        let (id, generation) = (&self.server.id, self.server.generation);
+        db::servers::add_step(tx, id, generation, now.0, progress, message).await
+    }
+
+    fn count(&self, status: &'static str) {
+        let starts = &self.hub.metrics().starts;
+        starts.get_or_create(&StatusLabel { status }).inc();
+    }
+
+    fn seconds_since(&self, from: Option<i64>, now: Millis) -> f64 {
+        let took = now.since(Millis(from.unwrap_or(now.0))).max(0);
+        Duration::from_millis(took.unsigned_abs()).as_secs_f64()
+    }
+}
+
+fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
+    let prefix = crate::servers::prefix(&server.user_name, &server.name);
+    let origin = hub.settings().public_origin.clone().unwrap_or_default();
+    HubEnv {
+        user: server.user_name.clone(),
+        server: server.name.clone(),
+        base_url: "/".into(),
+        api_url: hub.settings().api_url.clone(),
+        host: String::new(),
+        public_url: if origin.is_empty() {
+            String::new()
+        } else {
+            format!("{origin}{prefix}")
+        },
+        public_hub_url: if origin.is_empty() {
+            String::new()
+        } else {
+            format!("{origin}/hub/")
+        },
+        prefix,
+        client_id: server.client_id.clone(),
+        api_token: lyceum_model::secret::Secret::new(token),
+        access_scopes: oauth::access_scopes(server),
+        client_allowed_scopes: Vec::new(),
+    }
+}

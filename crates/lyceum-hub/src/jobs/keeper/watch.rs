@@ -1,0 +1,136 @@
+//! Servers that end by themselves, and ones that run though nobody knows them.
+//!
+//! Every replica looks; state and generation of the row decide whose finding counts.
+
+use futures_util::{StreamExt, stream};
+use lyceum_model::server::ServerKey;
+use lyceum_spawn::Status;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Trouble, answer, publish};
+use crate::db::servers::Server;
+use crate::servers::State;
+use crate::{Hub, db};
+
+/// Questions to the spawner under way at once: one server whose answer hangs delays few.
+const ASKED_AT_ONCE: usize = 32;
+/// Orphans stopped at once.
+const ORPHANS_AT_ONCE: usize = 8;
+
+/// Looks after ready servers until shutdown.
+pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
+    let mut trouble = Trouble::with("looking after ready servers");
+    let mut tick = interval(hub.timings().watch_every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let rounds = async {
+        loop {
+            tick.tick().await;
+            trouble.note(look(hub).await);
+        }
+    };
+    let _ = shutdown.run_until_cancelled(rounds).await;
+}
+
+async fn look(hub: &Hub) -> anyhow::Result<()> {
+    let mut tx = hub.db().read().await?;
+    let ready = db::servers::in_state(&mut tx, State::Ready).await?;
+    drop(tx);
+    let looks = stream::iter(ready).map(|server| async move { look_at(hub, &server).await });
+    let mut looks = looks.buffer_unordered(ASKED_AT_ONCE);
+    let mut outcome = Ok(());
+    while let Some(one) = looks.next().await {
+        outcome = outcome.and(one);
+    }
+    outcome
+}
+
+async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
+    let Some(key) = ServerKey::parse(&server.key) else {
+        return Ok(());
+    };
+    let status = answer(hub, hub.spawner().poll(&key)).await;
+    let reason = match status.map_err(|error| error.context(format!("asking after {key}")))? {
+        Status::Running { address } if server.address.as_deref() == Some(&address) => return Ok(()),
+        Status::Running { address } => return moved(hub, server, &address).await,
+        Status::Exited { reason, .. } => format!("The server ended by itself: {reason}"),
+        Status::Gone => {
+            "The server is gone; it ended while nobody looked, perhaps because the machine restarted"
+                .into()
+        }
+    };
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    if db::servers::set_gone(&mut tx, server, &reason, now.0).await? {
+        db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
+        publish(&mut tx, server, now).await?;
+        tx.commit().await?;
+        tracing::warn!(user = %server.user_name, server = %server.name, key = %key, reason, "server ended by itself");
+    }
+    Ok(())
+}
+
+async fn moved(hub: &Hub, server: &Server, address: &str) -> anyhow::Result<()> {
+    let mut tx = hub.db().write().await?;
+    if db::servers::set_moved(&mut tx, server, address).await? {
+        publish(&mut tx, server, hub.now()).await?;
+        tx.commit().await?;
+        tracing::info!(server = server.key, address, "server answers elsewhere now");
+    }
+    Ok(())
+}
+
+/// Ends what runs without being wanted, from the start until shutdown.
+pub(super) async fn orphans(hub: &Hub, shutdown: &CancellationToken) {
+    let timings = hub.timings();
+    let mut trouble = Trouble::with("looking for servers that nobody knows");
+    let rounds = async {
+        loop {
+            let pause = match trouble.note(end_orphans(hub).await) {
+                true => timings.orphans_every,
+                false => timings.watch_every,
+            };
+            tokio::time::sleep(pause).await;
+        }
+    };
+    let _ = shutdown.run_until_cancelled(rounds).await;
+}
+
+async fn end_orphans(hub: &Hub) -> anyhow::Result<()> {
+    // Listed before the rows are read, so a server that starts meanwhile is never an orphan.
+    let running = answer(hub, hub.spawner().list()).await?;
+    let mut tx = hub.db().read().await?;
+    let known = db::servers::active_keys(&mut tx).await?;
+    drop(tx);
+    let known: std::collections::HashSet<String> = known.into_iter().collect();
+    let strays = running
+        .into_iter()
+        .filter(|key| !known.contains(key.as_str()));
+    let ends = stream::iter(strays).map(|key| async move { end_orphan(hub, key).await });
+    let mut ends = ends.buffer_unordered(ORPHANS_AT_ONCE);
+    let mut outcome = Ok(());
+    while let Some(one) = ends.next().await {
+        outcome = outcome.and(one);
+    }
+    outcome
+}
+
+async fn end_orphan(hub: &Hub, key: ServerKey) -> anyhow::Result<()> {
+    let mut tx = hub.db().write().await?;
+    // One with a row may be started anew at any time, so its end goes through the row.
+    if let Some(server) = db::servers::by_key(&mut tx, key.as_str()).await? {
+        if db::servers::set_stray(&mut tx, key.as_str()).await? {
+            publish(&mut tx, &server, hub.now()).await?;
+            tx.commit().await?;
+            tracing::warn!(server = %key, "runs though it should not, stopping it");
+        }
+        return Ok(());
+    }
+    drop(tx);
+    tracing::warn!(server = %key, "runs but belongs to nobody, stopping it");
+    let limit = hub.timings().stop_limit;
+    tokio::time::timeout(limit, hub.spawner().stop(&key))
+        .await
+        .map_err(|_| anyhow::anyhow!("the orphan {key} did not stop in time"))?
+        .map_err(|error| anyhow::anyhow!("stopping the orphan {key}: {error}"))
+}

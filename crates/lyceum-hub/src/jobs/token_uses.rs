@@ -1,0 +1,104 @@
+//! When tokens were last used: noted in memory with each request, written down once a minute.
+//!
+//! A request never waits for it, and a token costs one write a minute however busy it is. What was
+//! noted since the last write is lost in a crash; it is only shown to people.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use lyceum_model::clock::Millis;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Hub, db};
+
+const EVERY: Duration = Duration::from_secs(60);
+/// Tokens noted between two writes; those beyond are noted the next time.
+const MOST: usize = 20_000;
+/// Rows in one transaction, so that other writers get their turn in between.
+const AT_ONCE: usize = 500;
+
+/// Tokens by id, and when they were last seen.
+#[derive(Debug, Default)]
+pub struct TokenUses(Mutex<HashMap<String, i64>>);
+
+impl TokenUses {
+    pub fn note(&self, token: &str, at: Millis) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = uses.get_mut(token) {
+            *known = (*known).max(at.0);
+        } else if uses.len() < MOST {
+            uses.insert(token.to_owned(), at.0);
+        }
+    }
+
+    fn take(&self) -> Vec<(String, i64)> {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken: Vec<_> = std::mem::take(&mut *uses).into_iter().collect();
+        drop(uses);
+        // One order for all replicas: two that write the same rows must not wait for each other.
+        taken.sort_unstable();
+        taken
+    }
+}
+
+/// Writes what was noted down until shutdown, and a last time then.
+pub async fn run(hub: Hub, shutdown: CancellationToken) {
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        let last = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = tick.tick() => false,
+        };
+        if let Err(error) = flush(&hub).await {
+            tracing::warn!(error = %error, "could not write down when tokens were used");
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+/// Writes down what was noted. What can't be written comes again with the next flush.
+pub async fn flush(hub: &Hub) -> sqlx::Result<()> {
+    let uses = hub.token_uses().take();
+    for (at, batch) in uses.chunks(AT_ONCE).enumerate() {
+        if let Err(error) = write(hub, batch).await {
+            for (token, used) in &uses[at * AT_ONCE..] {
+                hub.token_uses().note(token, Millis(*used));
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn write(hub: &Hub, batch: &[(String, i64)]) -> sqlx::Result<()> {
+    let mut tx = hub.db().write().await?;
+    for (token, used) in batch {
+        db::tokens::used(&mut tx, token, *used).await?;
+    }
+    tx.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_use_counts_and_memory_is_bounded() {
+        let uses = TokenUses::default();
+        uses.note("b", Millis(5));
+        uses.note("a", Millis(7));
+        uses.note("b", Millis(3));
+        assert_eq!(uses.take(), [("a".into(), 7), ("b".into(), 5)]);
+        assert!(uses.take().is_empty());
+        for n in 0..MOST + 10 {
+            uses.note(&n.to_string(), Millis(1));
+        }
+        uses.note("0", Millis(2));
+        let taken = uses.take();
+        assert_eq!(taken.len(), MOST);
+        assert_eq!(taken[0], ("0".into(), 2));
+    }
+}

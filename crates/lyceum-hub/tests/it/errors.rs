@@ -1,0 +1,134 @@
+//! How answers look that are not the good one, and what every answer carries.
+
+use hyper::Method;
+use lyceum_testkit::{TestDb, TestHub};
+
+use crate::kit::{header, program};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_get_json_and_people_get_a_page() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let ada = program(&hub, "ada").await;
+    let signed_in = hub.signed_in("ada").await;
+    let json = [("content-type", "application/json")];
+    for (method, path, body, status) in [
+        (Method::GET, "/hub/no-such-page", "", 404),
+        (Method::GET, "/hub/api/no-such-thing", "", 404),
+        (Method::GET, "/hub/api/users/nobody", "", 404),
+        (Method::GET, "/hub/api/users/%ff", "", 400),
+        (Method::GET, "/hub/static/no-such-file", "", 404),
+        (Method::DELETE, "/hub/api/user", "", 405),
+        (Method::PUT, "/hub/login", "", 405),
+        (Method::POST, "/hub/home", "{}", 405),
+        (Method::POST, "/hub/api/users/ada/activity", "{", 400),
+        (Method::POST, "/hub/api/users/ada/activity", "5", 400),
+        (Method::POST, "/elsewhere", "{}", 404),
+    ] {
+        let said = ada
+            .send(method.clone(), path, &json, body.into())
+            .await
+            .expect(status);
+        let value = said.json();
+        assert_eq!(value["status"], status, "{path}");
+        assert!(
+            value["message"].as_str().is_some_and(|m| !m.is_empty()),
+            "{path}: {value}"
+        );
+        assert_eq!(header(&said, "cache-control"), "no-store");
+        assert_eq!(header(&said, "allow").is_empty(), status != 405, "{path}");
+
+        let browser = [json[0], ("accept", "text/html,*/*;q=0.8")];
+        let page = ada.send(method, path, &browser, body.into()).await;
+        assert_eq!(page.status.as_u16(), status, "{path}");
+        if path.starts_with("/hub/api/") {
+            assert_eq!(page.json()["status"], status);
+        } else {
+            let text = page.text();
+            assert!(text.contains("<!doctype html>"), "{path}: {text}");
+            let id = header(&page, "x-request-id");
+            assert!(!id.is_empty() && text.contains(id), "{path}: {text}");
+        }
+    }
+    // Who is signed in stays so on an error page.
+    let browser = [("accept", "text/html")];
+    let page = signed_in
+        .send(Method::GET, "/hub/no-such-page", &browser, "".into())
+        .await
+        .expect(404);
+    assert!(page.text().contains("/hub/logout"), "{}", page.text());
+    assert!(page.text().contains(">ada<"), "{}", page.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_says_what_is_here_and_locks_itself_up() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let ada = hub.signed_in("ada").await;
+    let html = [("accept", "text/html")];
+    for path in [
+        "/hub/home",
+        "/hub/token",
+        "/hub/login",
+        "/hub/",
+        "/hub/no-such-page",
+        "/hub/api",
+        "/hub/api/user",
+        "/hub/api/users/nobody",
+        "/hub/health",
+        "/hub/metrics",
+        "/hub/user/ada/lab",
+        "/hub/static/theme.css",
+        "/favicon.ico",
+        "/elsewhere",
+    ] {
+        let answer = ada.send(Method::GET, path, &html, "".into()).await;
+        assert_eq!(
+            header(&answer, "x-jupyterhub-version"),
+            lyceum_hub::api::JUPYTERHUB_VERSION,
+            "{path}"
+        );
+        assert!(!header(&answer, "x-request-id").is_empty(), "{path}");
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
+        assert_eq!(header(&answer, "x-frame-options"), "DENY");
+        assert_eq!(header(&answer, "referrer-policy"), "same-origin");
+        let policy = header(&answer, "content-security-policy");
+        for rule in ["default-src", "base-uri 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(rule), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        if header(&answer, "content-type").starts_with("text/html") {
+            assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
+            assert_eq!(header(&answer, "cache-control"), "no-store", "{path}");
+            let text = answer.text();
+            for inline in [" style=", "<style", " onclick=", " onload="] {
+                assert!(!text.contains(inline), "{path}: {inline}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_route_is_led_below_the_hub() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let client = hub.client();
+    for (path, to) in [
+        ("/", "/hub/home"),
+        ("/hub", "/hub/home"),
+        ("/hub/", "/hub/home"),
+        ("/user/ada/lab?x=1", "/hub/user/ada/lab?x=1"),
+        ("/lab/tree/a%20b", "/hub/lab/tree/a%20b"),
+        ("//evil.example/x", "/hub//evil.example/x"),
+        ("/services/formgrader/", "/hub/services/formgrader/"),
+    ] {
+        let answer = client.get(path).await;
+        // The proxy refuses odd paths by itself; none leads to another site.
+        if answer.status.as_u16() == 302 {
+            assert_eq!(answer.location(), to, "{path}");
+        } else {
+            assert!(path.starts_with("//"), "{path} {}", answer.status);
+            assert!(answer.status.is_client_error(), "{path} {}", answer.status);
+        }
+    }
+}

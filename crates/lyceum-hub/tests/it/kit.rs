@@ -1,0 +1,87 @@
+//! Steps that many stories share.
+
+use lyceum_model::name::UserName;
+use lyceum_model::server::HubEnv;
+use lyceum_testkit::client::Answer;
+use lyceum_testkit::{Client, TestHub};
+
+/// Starts the default server and gives the environment it got.
+pub(crate) async fn start_server(hub: &TestHub, name: &str) -> HubEnv {
+    let token = hub.token(name).await;
+    hub.client()
+        .with_token(&token)
+        .post_json(
+            &format!("/hub/api/users/{name}/server"),
+            &serde_json::json!({}),
+        )
+        .await
+        .expect(201);
+    let orders = hub.spawner.orders();
+    let order = orders
+        .iter()
+        .rev()
+        .find(|order| order.hub.user.as_str() == name);
+    order.expect("the spawner was asked").hub.clone()
+}
+
+/// A program with a new token of this person.
+pub(crate) async fn program(hub: &TestHub, name: &str) -> Client {
+    let token = hub.token(name).await;
+    hub.client().with_token(&token)
+}
+
+/// People without passwords, enough for lists.
+pub(crate) async fn add_people(hub: &TestHub, names: &[String]) {
+    let mut tx = hub.hub.db().write().await.expect("a transaction");
+    for name in names {
+        let name = UserName::parse(name).expect("a good name");
+        lyceum_hub::users::ensure(&mut tx, &name, hub.hub.now())
+            .await
+            .expect("a user");
+    }
+    tx.commit().await.expect("written");
+}
+
+/// The form token that a page holds.
+pub(crate) fn form_token(page: &str) -> String {
+    let (_, rest) = page
+        .split_once("name=\"_xsrf\" value=\"")
+        .unwrap_or_else(|| panic!("no form token: {page}"));
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+/// One value of a URL's query.
+pub(crate) fn query_value(url: &str, key: &str) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.into_owned())
+}
+
+pub(crate) fn quoted(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// A form as a program posts it: no form token.
+pub(crate) async fn post_plain(client: &Client, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let body = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
+    client
+        .send(
+            hyper::Method::POST,
+            path,
+            &[("content-type", "application/x-www-form-urlencoded")],
+            body.into(),
+        )
+        .await
+}
+
+/// A header of an answer as text.
+pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    answer
+        .headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}

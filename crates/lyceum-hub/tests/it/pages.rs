@@ -1,0 +1,7 @@
+//! What people see.
+
+mod login;
+mod rendering;
+mod start;
+mod tokens;
+mod user_paths;

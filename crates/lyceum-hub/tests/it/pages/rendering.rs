@@ -1,0 +1,102 @@
+//! Every page with real rows behind it, in both languages.
+
+use lyceum_testkit::fake::Behaviour;
+use lyceum_testkit::{TestDb, TestHub};
+
+use crate::kit::{program, start_server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_in_english_and_german() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db)
+            .await
+            .with_user("ada")
+            .await
+            .with_admin("root")
+            .await;
+        let env = start_server(&hub, "ada").await;
+        start_server(&hub, "root").await;
+        hub.spawner.behave(Behaviour::NotFound);
+        program(&hub, "root")
+            .await
+            .post_json("/hub/api/users/root/servers/broken", &serde_json::json!({}))
+            .await
+            .expect(500);
+        let authorize = format!(
+            "/hub/api/oauth2/authorize?client_id={}&redirect_uri={}oauth_callback&response_type=code",
+            env.client_id, env.prefix
+        );
+        for (accept, lang, log_in, home) in [
+            ("en-GB,en;q=0.9", "en", "Log in", "My servers"),
+            ("de-DE,de;q=0.9,en;q=0.5", "de", "Anmelden", "Meine Server"),
+            ("fr", "en", "Log in", "My servers"),
+        ] {
+            let client = hub.client().with_header("accept-language", accept);
+            let page = client.get("/hub/login").await.expect(200).text();
+            assert!(page.contains(log_in), "{page}");
+            client
+                .log_in("root", lyceum_testkit::hub::PASSWORD)
+                .await
+                .expect(302);
+            let client = client.with_header("accept", "text/html");
+            for (path, status, word) in [
+                ("/hub/home", 200, home),
+                ("/hub/token", 200, "root"),
+                ("/hub/admin", 200, "ada"),
+                ("/hub/admin?q=ad&sort=-last_activity&limit=1", 200, "ada"),
+                ("/hub/admin?offset=9000&limit=9000", 200, "root"),
+                ("/hub/logs/root", 200, "a line that the fake server wrote"),
+                ("/hub/logs/root/broken", 200, "broken"),
+                ("/hub/spawn-pending/root/broken", 500, "no-such-program"),
+                ("/hub/user/root/nothing", 302, ""),
+                ("/hub/user/ada/lab?redirects=4", 500, "root"),
+                ("/hub/no-such-page", 404, "404"),
+                ("/hub/admin?limit=x", 400, "400"),
+                (authorize.as_str(), 200, "/user/ada/"),
+            ] {
+                let answer = client.get(path).await.expect(status);
+                if status == 302 {
+                    continue;
+                }
+                let page = answer.text();
+                assert!(page.contains(&format!("<html lang=\"{lang}\"")), "{path}");
+                assert!(page.contains(word), "{path}: {page}");
+                assert!(!page.contains("{{") && !page.contains("{%"), "{path}");
+            }
+        }
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_edit_of_the_configuration_is_seen_by_administrators() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db)
+        .await
+        .with_user("ada")
+        .await
+        .with_admin("root")
+        .await;
+    let problem = "lyceum.yaml:3:5: unknown key `usres`, did you mean `users`? <here>";
+    let mut settings = (*hub.hub.settings()).clone();
+    settings.config_state.generation = 7;
+    settings.config_state.source = Some("lyceum.yaml".into());
+    settings.config_state.problem = Some((hub.hub.now().0, problem.into()));
+    settings.site_name = "Uni <Test>".into();
+    hub.hub.reload(settings.clone());
+    let root = hub.signed_in("root").await;
+    let page = root.get("/hub/admin").await.expect(200).text();
+    assert!(
+        page.contains("did you mean `users`? &lt;here&gt;"),
+        "{page}"
+    );
+    assert!(page.contains("Uni &lt;Test&gt;"), "{page}");
+    let ada = hub.signed_in("ada").await;
+    ada.get("/hub/admin").await.expect(403);
+    let home = ada.get("/hub/home").await.expect(200).text();
+    assert!(!home.contains("usres"), "{home}");
+    settings.config_state.problem = None;
+    hub.hub.reload(settings);
+    let page = root.get("/hub/admin").await.expect(200).text();
+    assert!(!page.contains("usres"), "{page}");
+}
