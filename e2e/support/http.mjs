@@ -36,6 +36,19 @@ export class Client {
     return answer;
   }
 
+  /** As a browser goes to an address: through the redirects to where they end. */
+  async follow(path) {
+    const headers = { accept: 'text/html,*/*;q=0.8' };
+    let answer = await this.send('GET', path, { headers });
+    for (let turns = 0; [301, 302, 303, 307].includes(answer.status); turns += 1) {
+      assert.ok(turns < 20, `${path} leads round and round, now to ${answer.headers.location}`);
+      const next = new URL(answer.headers.location, answer.url);
+      assert.equal(next.origin, new URL(this.base).origin, `${path} leads away`);
+      answer = await this.send('GET', next.href, { headers });
+    }
+    return answer;
+  }
+
   /** Sends, expects one of these statuses, gives the JSON (or null without one). */
   async expect(statuses, method, path, options) {
     const answer = await this.send(method, path, options);
@@ -44,10 +57,10 @@ export class Client {
     return text.startsWith('{') || text.startsWith('[') ? JSON.parse(text) : null;
   }
 
-  /** The value of a cookie; of the longest path when several have that name. */
-  cookie(name) {
-    const found = [...this.#cookies.values()].filter((one) => one.name === name).sort((a, b) => b.path.length - a.path.length);
-    return found[0]?.value;
+  /** The value of a cookie; of the longest path when several of that name are sent to an address. */
+  cookie(name, at = '/hub/') {
+    const found = [...this.#cookies.values()].filter((one) => one.name === name && at.startsWith(one.path));
+    return found.sort((a, b) => b.path.length - a.path.length)[0]?.value;
   }
 
   /** Through the form, as a browser does. */
@@ -95,6 +108,15 @@ export class Client {
   }
 }
 
+/** The text behind the escapes of a page. */
+export function unescapeHtml(text) {
+  const named = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+  return text.replace(/&(?:#x([0-9a-f]+)|#(\d+)|(\w+));/gi, (whole, hex, decimal, name) => {
+    if (name) return named[name] ?? whole;
+    return String.fromCodePoint(hex ? Number.parseInt(hex, 16) : Number(decimal));
+  });
+}
+
 /**
  * A request and the whole of its answer. Not `fetch`: that one adds the
  * `Sec-Fetch-*` headers of a browser, and a script is none.
@@ -105,20 +127,76 @@ export function exchange(url, options, body) {
       const chunks = [];
       answer.on('data', (chunk) => chunks.push(chunk));
       answer.on('error', reject);
-      answer.on('end', () => resolve({ status: answer.statusCode, headers: answer.headers, text: Buffer.concat(chunks).toString() }));
+      answer.on('end', () => resolve({ url: url.href, status: answer.statusCode, headers: answer.headers, text: Buffer.concat(chunks).toString() }));
     });
     sent.on('error', (error) => reject(new Error(`${options.method} ${url}: ${error.message}`, { cause: error })));
     sent.end(body);
   });
 }
 
+/**
+ * Events of a stream while they come. `look` is called with each; the first truthy answer ends the
+ * reading and is given. A stream that ends, or breaks, before that gives null.
+ */
+export function firstEvent(base, path, token, look) {
+  const url = new URL(path, base);
+  const headers = { authorization: `token ${token}`, accept: 'text/event-stream' };
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { headers, signal: AbortSignal.timeout(LIMIT_MS) }, (answer) => {
+      if (answer.statusCode !== 200) reject(new Error(`GET ${url}: ${answer.statusCode}`));
+      let rest = '';
+      answer.setEncoding('utf8').on('data', (text) => {
+        const lines = `${rest}${text}`.split('\n');
+        rest = lines.pop();
+        for (const line of lines) {
+          const found = line.startsWith('data:') && look(JSON.parse(line.slice(5)));
+          if (!found) continue;
+          resolve(found);
+          sent.destroy();
+          return;
+        }
+      });
+      answer.on('error', () => resolve(null));
+      answer.on('end', () => resolve(null));
+    });
+    sent.on('error', (error) => (error.name === 'TimeoutError' ? reject(error) : resolve(null)));
+    sent.end();
+  });
+}
+
 /** Runs code in a kernel over its WebSocket and gives the text of its result. */
 export async function execute(base, account, kernel, token, code) {
+  const channel = await openKernel(base, account, kernel, { authorization: `token ${token}` });
+  try {
+    return await channel.execute(code);
+  } finally {
+    channel.socket.terminate();
+  }
+}
+
+/** The WebSocket of a kernel, open. `execute(code)` gives the text of the result. */
+export async function openKernel(base, account, kernel, headers) {
   const url = new URL(`user/${account.name}/api/kernels/${kernel}/channels?session_id=story`, base);
   url.protocol = url.protocol.replace('http', 'ws');
-  const socket = new WebSocket(url, { headers: { authorization: `token ${token}` }, handshakeTimeout: LIMIT_MS });
-  const id = `story-${process.pid}-${Date.now()}`;
-  const request = {
+  const socket = new WebSocket(url, { headers, handshakeTimeout: LIMIT_MS });
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  await new Promise((resolve, reject) => {
+    socket.once('open', resolve);
+    socket.on('error', reject);
+    socket.once('unexpected-response', (_, answer) => {
+      reject(new Error(`the WebSocket was answered with ${answer.statusCode}`));
+      socket.terminate();
+    });
+  });
+  return { socket, closed, execute: (code) => executeOn(socket, account, code) };
+}
+
+let requests = 0;
+
+function executeOn(socket, account, code) {
+  requests += 1;
+  const id = `story-${process.pid}-${Date.now()}-${requests}`;
+  const message = {
     channel: 'shell',
     header: { msg_id: id, msg_type: 'execute_request', session: 'story', username: account.name, version: '5.3', date: new Date().toISOString() },
     parent_header: {},
@@ -126,25 +204,23 @@ export async function execute(base, account, kernel, token, code) {
     content: { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false, stop_on_error: true },
     buffers: [],
   };
-  try {
-    return await new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`no result of \`${code}\` after ${LIMIT_MS / 1000} s`)), LIMIT_MS);
-      const settle = (how, value) => {
-        clearTimeout(late);
-        how(value);
-      };
-      socket.on('error', (error) => settle(reject, error));
-      socket.on('close', (status) => settle(reject, new Error(`the WebSocket was closed (${status})`)));
-      socket.on('unexpected-response', (_, answer) => settle(reject, new Error(`the WebSocket was answered with ${answer.statusCode}`)));
-      socket.on('open', () => socket.send(JSON.stringify(request)));
-      socket.on('message', (data) => {
-        const message = JSON.parse(data);
-        if (message.parent_header?.msg_id !== id) return;
-        if (message.msg_type === 'execute_result') settle(resolve, message.content.data['text/plain']);
-        if (message.msg_type === 'error') settle(reject, new Error(message.content.traceback.join('\n')));
-      });
-    });
-  } finally {
-    socket.terminate();
-  }
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => settle(reject, new Error(`no result of \`${code}\` after ${LIMIT_MS / 1000} s`)), LIMIT_MS);
+    const closed = (status) => settle(reject, new Error(`the WebSocket was closed (${status})`));
+    const settle = (how, value) => {
+      clearTimeout(late);
+      socket.off('close', closed);
+      socket.off('message', hear);
+      how(value);
+    };
+    const hear = (data) => {
+      const answer = JSON.parse(data);
+      if (answer.parent_header?.msg_id !== id) return;
+      if (answer.msg_type === 'execute_result') settle(resolve, answer.content.data['text/plain']);
+      if (answer.msg_type === 'error') settle(reject, new Error(answer.content.traceback.join('\n')));
+    };
+    socket.on('close', closed);
+    socket.on('message', hear);
+    socket.send(JSON.stringify(message));
+  });
 }

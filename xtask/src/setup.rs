@@ -3,7 +3,9 @@
 //! made from, and is done again when that text changed or its result is gone.
 
 use crate::postgres;
-use crate::tools::{cache, call, command, fetch, is_root, jupyter_env, read, root, succeeds};
+use crate::tools::{
+    cache, call, command, fetch, is_root, jupyter_env, jupyter_env_5, read, root, succeeds,
+};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -22,6 +24,12 @@ const JUPYTER: &[&str] = &[
     "nbgrader==0.9.6",
     "ngshare-exchange==0.5.2",
     "notebook==7.6.5",
+];
+/// The newest of the line before, which many images still have.
+const JUPYTER_5: &[&str] = &[
+    "jupyterhub==5.5.4",
+    "jupyter_server==2.21.1",
+    "ipykernel==7.4.0",
 ];
 /// Pins for what these depend on.
 const CONSTRAINTS: &str = "crates/lyceum/jupyter-constraints.txt";
@@ -165,25 +173,29 @@ fn install_node_packages() -> Result<()> {
     })
 }
 
+/// Each in a virtual environment of its own. The older one has what an older hub's people have
+/// installed: no more than its single-user server needs.
 fn install_jupyter() -> Result<()> {
-    let env = jupyter_env();
-    let constraints = root().join(CONSTRAINTS);
-    let pins = if constraints.exists() {
-        fs::read_to_string(&constraints)?
-    } else {
-        String::new()
-    };
+    install_environment("jupyter", &jupyter_env(), JUPYTER)?;
+    install_environment("jupyter-5", &jupyter_env_5(), JUPYTER_5)
+}
+
+fn install_environment(name: &str, env: &Path, packages: &[&str]) -> Result<()> {
+    let pins = read_pins(packages)?;
     let python = read(command("python3").arg("--version"))?;
-    let made_from = format!("{python}{}\n{}\n{pins}", env.display(), JUPYTER.join("\n"));
+    let made_from = format!("{python}{}\n{}\n{pins}", env.display(), packages.join("\n"));
     step(
-        "jupyter",
+        name,
         &made_from,
         &env.join("bin/jupyterhub-singleuser"),
         || {
             if env.exists() {
-                fs::remove_dir_all(&env).with_context(|| format!("removing {}", env.display()))?;
+                fs::remove_dir_all(env).with_context(|| format!("removing {}", env.display()))?;
             }
-            call(command("python3").args(["-m", "venv"]).arg(&env))?;
+            call(command("python3").args(["-m", "venv"]).arg(env))?;
+            let constraints = env.join("constraints.txt");
+            fs::write(&constraints, &pins)
+                .with_context(|| format!("writing {}", constraints.display()))?;
             let mut pip = command(env.join("bin/python"));
             pip.args([
                 "-m",
@@ -193,16 +205,30 @@ fn install_jupyter() -> Result<()> {
                 "--disable-pip-version-check",
                 "--no-input",
                 "--progress-bar=off",
+                "--constraint",
             ])
-            .args(JUPYTER);
-            if constraints.exists() {
-                pip.arg("--constraint").arg(&constraints);
-            } else {
-                println!("no {CONSTRAINTS}: what Jupyter depends on comes as new as there is");
-            }
+            .arg(&constraints)
+            .args(packages);
             fetch(|| call(&mut pip))
         },
     )
+}
+
+/// The pins of `lyceum up`, without those that say otherwise than the packages asked for.
+fn read_pins(packages: &[&str]) -> Result<String> {
+    let file = root().join(CONSTRAINTS);
+    let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+    let name = |line: &str| line.split("==").next().unwrap_or_default().to_lowercase();
+    let agrees = |line: &str| {
+        packages
+            .iter()
+            .all(|package| name(package) != name(line) || *package == line)
+    };
+    Ok(text
+        .lines()
+        .filter(|line| agrees(line))
+        .map(|line| format!("{line}\n"))
+        .collect())
 }
 
 /// Does a step unless its result is there and was made from the same text.

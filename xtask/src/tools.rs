@@ -27,6 +27,11 @@ pub(crate) fn jupyter_env() -> PathBuf {
     cache().join("jupyter-env")
 }
 
+/// The same with a `jupyterhub-singleuser` of the line before.
+pub(crate) fn jupyter_env_5() -> PathBuf {
+    cache().join("jupyter-env-5")
+}
+
 /// Cargo's output folder, also when it was moved.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {

@@ -140,6 +140,7 @@ pub struct Order {
     pub data: Layout,
     pub public: TcpListener,
     pub internal: TcpListener,
+    pub spawner: LocalSpawner,
     pub accounts: Accounts,
     pub hint: Option<String>,
 }
@@ -158,14 +159,13 @@ impl Machine {
         let config = order.watch.current();
         let shelf = Shelf::open(&order.data.courses())
             .map_err(|error| Failure::new(format!("{error:#}")))?;
-        let spawner = local_spawner(&config, &order.data)?;
         let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
         let proxy_secret =
             Secret::new(data_encoding::HEXLOWER.encode(&ground.keys.derive("lyceum proxy")));
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
             clock: ground.clock.clone(),
-            spawner: Arc::new(spawner),
+            spawner: Arc::new(order.spawner),
             planner: Arc::new(planner),
             shelf: Arc::new(Courses(shelf.clone())),
             sign_in: sign_in(ground, &config),
@@ -261,9 +261,9 @@ impl Machine {
 
 /// The spawner of this machine; `doctor` asks it what limits servers get.
 pub fn local_spawner(config: &Config, data: &Layout) -> Result<LocalSpawner, Failure> {
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::io("the program's own file can't be found", &error))?;
-    let shim = vec![program.display().to_string(), "shim".into()];
+    // An upgrade may replace the file while this runs, and the new one's keeper need not
+    // understand us; this names what runs.
+    let shim = vec!["/proc/self/exe".to_owned(), "shim".to_owned()];
     let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
     let mut local = LocalConfig::new(shim, data.run(), homes);
     local.inherited = inherit(std::env::vars(), &[]);

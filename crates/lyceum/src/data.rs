@@ -3,7 +3,7 @@
 //! Invariant: whoever holds a [`DataFolder`] is the only Lyceum process on it on this machine.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -39,10 +39,15 @@ impl DataFolder {
         };
         let mut private = fs::DirBuilder::new();
         private.recursive(true).mode(0o700);
-        if root.exists() && !root.is_dir() {
-            return Err(not_a_folder(root));
-        }
-        private.create(root).map_err(|error| failed(&error))?;
+        private.create(root).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => not_a_folder(root),
+            ErrorKind::NotADirectory => Failure::new(format!(
+                "the data folder {} can't be made: on the way to it is a file",
+                root.display()
+            ))
+            .hint("choose another data folder with --data"),
+            _ => failed(&error),
+        })?;
         let root = root.canonicalize().map_err(|error| failed(&error))?;
         check_private(&root)?;
         let lock = lock(&root)?;
@@ -112,11 +117,6 @@ impl Layout {
     }
 }
 
-fn not_a_folder(root: &Path) -> Failure {
-    Failure::new(format!("{} is not a folder", root.display()))
-        .hint("choose another data folder with --data")
-}
-
 /// Nobody but the owner may look in: database, keys and homes are in there.
 pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
     let meta = fs::metadata(root).map_err(|error| {
@@ -146,10 +146,9 @@ pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a Lyceum runs on this folder.
-pub(crate) fn in_use(root: &Path) -> bool {
-    let file = File::open(root.join("lock"));
-    file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+fn not_a_folder(root: &Path) -> Failure {
+    Failure::new(format!("{} is not a folder", root.display()))
+        .hint("choose another data folder with --data")
 }
 
 fn lock(root: &Path) -> Result<File, Failure> {
@@ -181,6 +180,15 @@ fn lock(root: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
+/// The process that runs on a data folder, if one does.
+pub(crate) fn running_on(root: &Path) -> Option<String> {
+    let path = root.join("lock");
+    let file = File::open(&path).ok()?;
+    flock(&file, FlockOperation::NonBlockingLockShared).err()?;
+    let holder = fs::read_to_string(&path).unwrap_or_default();
+    Some(holder.trim().to_owned())
+}
+
 /// Bytes that this user can still write beneath `path`, or beneath its nearest parent that exists.
 pub fn free_space(path: &Path) -> Result<u64, Failure> {
     let existing = path.ancestors().find(|path| path.exists());
@@ -209,7 +217,9 @@ mod tests {
         );
         let second = DataFolder::open(&root).expect_err("locked").to_string();
         assert!(second.contains("another Lyceum (process "), "{second}");
+        assert_eq!(running_on(&root), Some(std::process::id().to_string()));
         drop(first);
+        assert_eq!(running_on(&root), None);
         DataFolder::open(&root).expect("free again");
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).expect("changed");
         let open = DataFolder::open(&root).expect_err("open to others");

@@ -4,10 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use lyceum_spawn::Spawner;
 use lyceum_store::settings;
 use tokio::net::TcpListener;
 
-use crate::compose::{Ground, Machine, Order, closed_to_others};
+use crate::compose::{Ground, Machine, Order, closed_to_others, local_spawner};
 use crate::config::{Config, SpawnerAccounts};
 use crate::data::DataFolder;
 use crate::demo::{self, Account};
@@ -60,7 +61,12 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         .and_then(|()| TcpListener::from_std(listener))
         .map_err(|error| Failure::io("the port can't be listened on", &error))?;
     let ground = Ground::open(&config, &data).await?;
-    let internal = internal_listener(&ground).await?;
+    let spawner = local_spawner(&config, &data)?;
+    let running = spawner
+        .list()
+        .await
+        .map_err(|error| Failure::new(format!("running servers can't be looked up: {error}")))?;
+    let internal = internal_listener(&ground, running.len()).await?;
     if demo {
         demo::write_course(&data.courses())?;
     }
@@ -80,6 +86,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
             data,
             public,
             internal,
+            spawner,
             accounts,
             hint: demo.then(|| DEMO_HINT.to_owned()),
         },
@@ -134,8 +141,9 @@ fn check_reach(paths: &[PathBuf]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The hub's own port on loopback: the same at each start, since running servers know it.
-async fn internal_listener(ground: &Ground) -> Result<TcpListener, Failure> {
+/// The hub's own port on loopback: the same at each start, since running servers know it. What the
+/// database believes to run does not count: it may have been restored from elsewhere.
+async fn internal_listener(ground: &Ground, running: usize) -> Result<TcpListener, Failure> {
     let failed = |error: anyhow::Error| {
         Failure::new(format!("the hub's own port can't be looked up: {error:#}"))
     };
@@ -147,21 +155,17 @@ async fn internal_listener(ground: &Ground) -> Result<TcpListener, Failure> {
     let known = settings::get(&mut tx, PORT_SETTING)
         .await
         .map_err(|error| failed(error.into()))?;
-    let active = lyceum_hub::db::servers::active_keys(&mut tx)
-        .await
-        .map_err(|error| failed(error.into()))?;
     drop(tx);
     let known: Option<u16> = known.and_then(|port| port.parse().ok());
     if let Some(port) = known {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
             Ok(listener) => return Ok(listener),
-            Err(error) if active.is_empty() => {
+            Err(error) if running == 0 => {
                 tracing::debug!(port, %error, "the hub's earlier port is taken, choosing another")
             }
             Err(error) => {
                 return Err(Failure::new(format!(
-                    "port {port} on 127.0.0.1 is taken ({error}), but {} servers that still run reach the hub there",
-                    active.len()
+                    "port {port} on 127.0.0.1 is taken ({error}), but {running} servers that still run reach the hub there"
                 ))
                 .hint("stop the program that has taken it, then start again"));
             }

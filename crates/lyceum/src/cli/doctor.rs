@@ -133,12 +133,9 @@ fn check_port(doctor: &Doctor) -> Check {
         );
     };
     let listen = loaded.config.listen;
-    if data::in_use(&doctor.data.data) {
-        let words = format!(
-            "not looked at: a Lyceum runs on {}",
-            doctor.data.data.display()
-        );
-        return Check::of("port", Ok(words));
+    if let Some(process) = data::running_on(&doctor.data.data) {
+        let said = format!("not looked at: Lyceum runs on this data folder (process {process})");
+        return Check::of("port", Ok(said));
     }
     let said = TcpListener::bind(listen)
         .map(|_| format!("{listen} is free"))
