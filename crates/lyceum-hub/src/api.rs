@@ -69,35 +69,31 @@ pub fn routes() -> Routes<Hub> {
             "/hub/api/users/{user}/tokens/{id}",
             tokens::delete_token,
         )
-        .scoped(
-            Method::POST,
-            "/hub/api/users/{user}/server",
-            servers::start_default,
-        )
+        .scoped(Method::POST, "/hub/api/users/{user}/server", servers::start)
         .scoped(
             Method::DELETE,
             "/hub/api/users/{user}/server",
-            servers::stop_default,
+            servers::stop,
         )
         .scoped(
             Method::GET,
             "/hub/api/users/{user}/server/progress",
-            progress::watch_default,
+            progress::watch,
         )
         .scoped(
             Method::POST,
             "/hub/api/users/{user}/servers/{server}",
-            servers::start_named,
+            servers::start,
         )
         .scoped(
             Method::DELETE,
             "/hub/api/users/{user}/servers/{server}",
-            servers::stop_named,
+            servers::stop,
         )
         .scoped(
             Method::GET,
             "/hub/api/users/{user}/servers/{server}/progress",
-            progress::watch_named,
+            progress::watch,
         )
         .public(
             Method::GET,

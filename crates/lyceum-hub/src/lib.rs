@@ -24,6 +24,7 @@ pub mod servers;
 pub mod survive;
 pub mod tokens;
 pub mod users;
+pub mod visit;
 
 use std::sync::{Arc, OnceLock};
 

@@ -78,12 +78,12 @@ pub fn routes() -> Routes<Hub> {
         .public(Method::GET, "/favicon.ico", "the icon", assets::favicon)
         .public(Method::GET, "/hub/home", anon, home::show)
         .public(Method::GET, "/hub/spawn", anon, start::start_own)
-        .public(Method::GET, "/hub/spawn/{user}", anon, start::start_default)
+        .public(Method::GET, "/hub/spawn/{user}", anon, start::start_by_link)
         .public(
             Method::GET,
             "/hub/spawn/{user}/{server}",
             anon,
-            start::start_named,
+            start::start_by_link,
         )
         .scoped(Method::POST, "/hub/servers/start", start::start_form)
         .scoped(Method::POST, "/hub/servers/add", start::add_form)
@@ -93,21 +93,16 @@ pub fn routes() -> Routes<Hub> {
             Method::GET,
             "/hub/spawn-pending/{user}",
             anon,
-            start::pending_default,
+            start::pending,
         )
         .public(
             Method::GET,
             "/hub/spawn-pending/{user}/{server}",
             anon,
-            start::pending_named,
+            start::pending,
         )
-        .public(Method::GET, "/hub/logs/{user}", anon, logs::show_default)
-        .public(
-            Method::GET,
-            "/hub/logs/{user}/{server}",
-            anon,
-            logs::show_named,
-        )
+        .public(Method::GET, "/hub/logs/{user}", anon, logs::show)
+        .public(Method::GET, "/hub/logs/{user}/{server}", anon, logs::show)
         .public(Method::GET, "/hub/token", anon, tokens::show)
         .scoped(Method::POST, "/hub/token/new", tokens::create)
         .scoped(Method::POST, "/hub/token/revoke", tokens::revoke)
@@ -264,19 +259,6 @@ pub fn html(
         Html(text),
     )
         .into_response())
-}
-
-/// Whoever is not signed in goes to the log-in page and comes back.
-pub fn signed_in(caller: Option<Caller>, uri: &Uri) -> Result<Caller, Box<Response>> {
-    match caller {
-        Some(caller) if caller.is_session() => Ok(caller),
-        _ => {
-            let here = uri
-                .path_and_query()
-                .map_or("/hub/home", |path| path.as_str());
-            Err(Box::new(redirect(&login_url(here))))
-        }
-    }
 }
 
 /// The consent page of the OAuth provider.

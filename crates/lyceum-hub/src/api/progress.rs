@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -19,6 +19,7 @@ use super::person;
 use crate::db::servers::Server;
 use crate::jobs::keeper;
 use crate::servers::{State as ServerState, prefix};
+use crate::visit::ServerPath;
 use crate::{Hub, db};
 
 /// A blank line as often as this keeps proxies from closing a quiet stream.
@@ -26,28 +27,11 @@ const KEEPALIVE: Duration = Duration::from_secs(8);
 /// Without news the rows are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-pub async fn watch_default(
-    hub: State<Hub>,
-    caller: Caller,
-    Path(user): Path<String>,
-) -> ApiResult<Response> {
-    watch(hub, caller, user, String::new()).await
-}
-
-pub async fn watch_named(
-    hub: State<Hub>,
-    caller: Caller,
-    Path((user, server)): Path<(String, String)>,
-) -> ApiResult<Response> {
-    watch(hub, caller, user, server).await
-}
-
 /// Scope: `read:servers!server=…`.
-async fn watch(
+pub async fn watch(
     State(hub): State<Hub>,
     caller: Caller,
-    user: String,
-    server: String,
+    ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let Ok(owner) = person(&mut tx, &user).await else {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::ServerName;
@@ -15,53 +15,17 @@ use serde_json::Value;
 use super::person;
 use crate::launching::{self, Started};
 use crate::servers::State as ServerState;
+use crate::visit::ServerPath;
 use crate::{Hub, db};
 
 /// How long a caller is kept waiting before it gets "accepted, under way".
 const WAIT: Duration = Duration::from_secs(10);
 
-pub async fn start_default(
-    hub: State<Hub>,
-    caller: Caller,
-    Path(user): Path<String>,
-    body: Bytes,
-) -> ApiResult<Response> {
-    start(hub, caller, user, String::new(), body).await
-}
-
-pub async fn start_named(
-    hub: State<Hub>,
-    caller: Caller,
-    Path((user, server)): Path<(String, String)>,
-    body: Bytes,
-) -> ApiResult<Response> {
-    start(hub, caller, user, server, body).await
-}
-
-pub async fn stop_default(
-    hub: State<Hub>,
-    caller: Caller,
-    Path(user): Path<String>,
-    body: Bytes,
-) -> ApiResult<Response> {
-    stop(hub, caller, user, String::new(), body).await
-}
-
-pub async fn stop_named(
-    hub: State<Hub>,
-    caller: Caller,
-    Path((user, server)): Path<(String, String)>,
-    body: Bytes,
-) -> ApiResult<Response> {
-    stop(hub, caller, user, server, body).await
-}
-
 /// Scope: `servers` (`start:servers`).
-async fn start(
+pub async fn start(
     State(hub): State<Hub>,
     caller: Caller,
-    user: String,
-    server: String,
+    ServerPath { user, server }: ServerPath,
     body: Bytes,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
@@ -115,11 +79,10 @@ async fn start(
 }
 
 /// Scope: `delete:servers`.
-async fn stop(
+pub async fn stop(
     State(hub): State<Hub>,
     caller: Caller,
-    user: String,
-    server: String,
+    ServerPath { user, server }: ServerPath,
     body: Bytes,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::page::contexts::{AdminPage, ConfigProblem, ConfigState, Counts, PersonRow, Table};
 use lyceum_web::request::RequestInfo;
-use lyceum_web::{ApiError, ApiResult, Caller};
+use lyceum_web::{ApiError, ApiResult};
 use serde::Deserialize;
 
-use super::{frame, html, signed_in};
+use super::{frame, html};
 use crate::db::users::Sort;
+use crate::visit::SignedIn;
 use crate::{Hub, db};
 
 const PAGE: i64 = 50;
@@ -29,16 +30,11 @@ pub struct AdminQuery {
 
 pub async fn show(
     State(hub): State<Hub>,
-    caller: Option<Caller>,
+    SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    uri: Uri,
     Query(query): Query<AdminQuery>,
 ) -> ApiResult<Response> {
-    let caller = match signed_in(caller, &uri) {
-        Ok(caller) => caller,
-        Err(response) => return Ok(*response),
-    };
     if !caller.may(ScopeName::AdminUi, Target::Everything) {
         return Err(ApiError::forbidden("This page is for administrators"));
     }

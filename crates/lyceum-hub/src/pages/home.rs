@@ -1,7 +1,7 @@
 //! The home page: my servers, my courses, the next thing.
 
 use axum::extract::{Extension, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_web::page::contexts::{
@@ -10,9 +10,10 @@ use lyceum_web::page::contexts::{
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiResult, Caller};
 
-use super::{frame, html, redirect, set_xsrf, signed_in};
+use super::{frame, html, redirect, set_xsrf};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
+use crate::visit::SignedIn;
 use crate::{Hub, db};
 
 pub async fn go_home() -> Response {
@@ -21,15 +22,11 @@ pub async fn go_home() -> Response {
 
 pub async fn show(
     State(hub): State<Hub>,
-    caller: Option<Caller>,
+    SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    uri: Uri,
 ) -> ApiResult<Response> {
-    match signed_in(caller, &uri) {
-        Ok(caller) => page(&hub, &caller, &headers, &info, StatusCode::OK, None).await,
-        Err(response) => Ok(*response),
-    }
+    page(&hub, &caller, &headers, &info, StatusCode::OK, None).await
 }
 
 /// What was typed into the form for a new server, and what is wrong with it.

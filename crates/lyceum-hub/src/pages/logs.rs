@@ -1,56 +1,29 @@
 //! The last lines a server wrote, for its owner.
 
-use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::name::ServerName;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
 use lyceum_web::page::contexts::LogsPage;
 use lyceum_web::request::RequestInfo;
-use lyceum_web::{ApiError, ApiResult, Caller};
+use lyceum_web::{ApiError, ApiResult};
 
-use super::{frame, html, signed_in};
+use super::{frame, html};
 use crate::api::person;
+use crate::visit::{ServerPath, SignedIn};
 use crate::{Hub, db};
 
 const LINES: usize = 200;
 
-pub async fn show_default(
-    hub: State<Hub>,
-    caller: Option<Caller>,
-    info: Extension<RequestInfo>,
-    headers: HeaderMap,
-    uri: Uri,
-    Path(user): Path<String>,
-) -> ApiResult<Response> {
-    show(hub, caller, info, headers, uri, user, String::new()).await
-}
-
-pub async fn show_named(
-    hub: State<Hub>,
-    caller: Option<Caller>,
-    info: Extension<RequestInfo>,
-    headers: HeaderMap,
-    uri: Uri,
-    Path((user, server)): Path<(String, String)>,
-) -> ApiResult<Response> {
-    show(hub, caller, info, headers, uri, user, server).await
-}
-
-async fn show(
+pub async fn show(
     State(hub): State<Hub>,
-    caller: Option<Caller>,
+    SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    uri: Uri,
-    user: String,
-    server: String,
+    ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
-    let caller = match signed_in(caller, &uri) {
-        Ok(caller) => caller,
-        Err(response) => return Ok(*response),
-    };
     let mut tx = hub.db().read().await?;
     let owner = person(&mut tx, &user).await?;
     let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;

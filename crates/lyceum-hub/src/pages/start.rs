@@ -1,7 +1,7 @@
 //! Start, watch it come up, stop.
 
-use axum::extract::{Extension, Form, Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::extract::{Extension, Form, Query, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{ScopeName, Target};
@@ -12,13 +12,14 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
 use super::login::NextQuery;
-use super::{frame, home, html, redirect, signed_in};
+use super::{frame, home, html, redirect};
 use crate::api::person;
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launching::{self, WishError};
 use crate::next::local_target;
 use crate::servers::{State as ServerState, encode, prefix};
+use crate::visit::{ServerPath, SignedIn};
 use crate::{Hub, db};
 
 /// Log lines under a failure.
@@ -39,61 +40,34 @@ struct Visit {
 
 /// `GET /hub/spawn`: my default server. Starts it: JupyterHub's links lead here.
 pub async fn start_own(
-    State(hub): State<Hub>,
-    caller: Option<Caller>,
-    Extension(info): Extension<RequestInfo>,
+    hub: State<Hub>,
+    caller: SignedIn,
+    info: Extension<RequestInfo>,
     headers: HeaderMap,
-    uri: Uri,
-    Query(query): Query<NextQuery>,
+    query: Query<NextQuery>,
 ) -> ApiResult<Response> {
-    let caller = match signed_in(caller, &uri) {
-        Ok(caller) => caller,
-        Err(response) => return Ok(*response),
-    };
-    let user = caller.name.to_string();
-    start_by_link(hub, caller, info, headers, query, user, String::new()).await
-}
-
-pub async fn start_default(
-    State(hub): State<Hub>,
-    caller: Option<Caller>,
-    Extension(info): Extension<RequestInfo>,
-    headers: HeaderMap,
-    uri: Uri,
-    Query(query): Query<NextQuery>,
-    Path(user): Path<String>,
-) -> ApiResult<Response> {
-    match signed_in(caller, &uri) {
-        Ok(caller) => start_by_link(hub, caller, info, headers, query, user, String::new()).await,
-        Err(response) => Ok(*response),
-    }
-}
-
-pub async fn start_named(
-    State(hub): State<Hub>,
-    caller: Option<Caller>,
-    Extension(info): Extension<RequestInfo>,
-    headers: HeaderMap,
-    uri: Uri,
-    Query(query): Query<NextQuery>,
-    Path((user, server)): Path<(String, String)>,
-) -> ApiResult<Response> {
-    match signed_in(caller, &uri) {
-        Ok(caller) => start_by_link(hub, caller, info, headers, query, user, server).await,
-        Err(response) => Ok(*response),
-    }
+    let user = caller.0.name.to_string();
+    let server = String::new();
+    start_by_link(
+        hub,
+        caller,
+        info,
+        headers,
+        query,
+        ServerPath { user, server },
+    )
+    .await
 }
 
 /// A link that starts something can be planted on any page. The worst it does is to start the
 /// visitor's own server, and only when the browser says it came from here or from her own hand.
-async fn start_by_link(
-    hub: Hub,
-    caller: Caller,
-    info: RequestInfo,
+pub async fn start_by_link(
+    State(hub): State<Hub>,
+    SignedIn(caller): SignedIn,
+    Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    query: NextQuery,
-    user: String,
-    server: String,
+    Query(query): Query<NextQuery>,
+    ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let site = lyceum_web::request::header(&headers, "sec-fetch-site");
     let next = local_target(&query.next, &info.host);
@@ -327,45 +301,14 @@ fn back(form: &ServerForm, info: &RequestInfo) -> String {
     local_target(&form.next, &info.host).unwrap_or_else(|| "/hub/home".into())
 }
 
-pub async fn pending_default(
-    State(hub): State<Hub>,
-    caller: Option<Caller>,
-    Extension(info): Extension<RequestInfo>,
-    headers: HeaderMap,
-    uri: Uri,
-    Query(query): Query<NextQuery>,
-    Path(user): Path<String>,
-) -> ApiResult<Response> {
-    match signed_in(caller, &uri) {
-        Ok(caller) => pending(hub, caller, info, headers, query, user, String::new()).await,
-        Err(response) => Ok(*response),
-    }
-}
-
-pub async fn pending_named(
-    State(hub): State<Hub>,
-    caller: Option<Caller>,
-    Extension(info): Extension<RequestInfo>,
-    headers: HeaderMap,
-    uri: Uri,
-    Query(query): Query<NextQuery>,
-    Path((user, server)): Path<(String, String)>,
-) -> ApiResult<Response> {
-    match signed_in(caller, &uri) {
-        Ok(caller) => pending(hub, caller, info, headers, query, user, server).await,
-        Err(response) => Ok(*response),
-    }
-}
-
 /// The progress page; it leads on to the server when that is ready.
-async fn pending(
-    hub: Hub,
-    caller: Caller,
-    info: RequestInfo,
+pub async fn pending(
+    State(hub): State<Hub>,
+    SignedIn(caller): SignedIn,
+    Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    query: NextQuery,
-    user: String,
-    server: String,
+    Query(query): Query<NextQuery>,
+    ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let owner = owner(&hub, &user).await?;
     let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;

@@ -1,7 +1,7 @@
 //! My API tokens and my sessions.
 
 use axum::extract::{Extension, Form, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_proxy::Revoked;
 use lyceum_web::page::contexts::{
@@ -11,32 +11,19 @@ use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 
-use super::{frame, html, redirect, signed_in};
+use super::{frame, html, redirect};
 use crate::tokens::{NewToken, issue};
+use crate::visit::SignedIn;
 use crate::{Hub, db};
 
 pub async fn show(
     State(hub): State<Hub>,
-    caller: Option<Caller>,
+    SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    uri: Uri,
 ) -> ApiResult<Response> {
-    match signed_in(caller, &uri) {
-        Ok(caller) => {
-            page(
-                &hub,
-                &caller,
-                &headers,
-                &info,
-                StatusCode::OK,
-                None,
-                TokenForm::default(),
-            )
-            .await
-        }
-        Err(response) => Ok(*response),
-    }
+    let form = TokenForm::default();
+    page(&hub, &caller, &headers, &info, StatusCode::OK, None, form).await
 }
 
 async fn page(

@@ -16,6 +16,7 @@ use super::start::pending_url;
 use super::{frame, home, html, login_url, redirect};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
+use crate::visit::SignedIn;
 use crate::{Hub, db};
 
 /// Rounds between proxy and hub before we say that something is wrong.
@@ -27,11 +28,7 @@ pub struct RedirectsQuery {
 }
 
 /// `GET /hub/user-redirect/P`: the same page in the visitor's own server.
-pub async fn user_redirect(caller: Option<Caller>, uri: Uri) -> ApiResult<Response> {
-    let caller = match super::signed_in(caller, &uri) {
-        Ok(caller) => caller,
-        Err(response) => return Ok(*response),
-    };
+pub async fn user_redirect(SignedIn(caller): SignedIn, uri: Uri) -> ApiResult<Response> {
     // As it was written: decoding it here would make two folders of `a%2Fb`.
     let here = uri
         .path_and_query()

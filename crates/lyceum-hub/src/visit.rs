@@ -1,0 +1,49 @@
+//! What many handlers want of a request, as extractors.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use lyceum_web::{ApiError, Caller};
+use serde::Deserialize;
+
+use crate::pages::{login_url, redirect};
+
+/// A browser that is signed in; others go to the log-in page and come back.
+pub struct SignedIn(pub Caller);
+
+impl<S: Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        match parts.extensions.get::<Caller>() {
+            Some(caller) if caller.is_session() => Ok(Self(caller.clone())),
+            _ => {
+                let path = parts.uri.path_and_query();
+                let here = path.map_or("/hub/home", |path| path.as_str());
+                Err(redirect(&login_url(here)))
+            }
+        }
+    }
+}
+
+/// The server that a path names: `/…/{user}`, the default one, or `/…/{user}/{server}`.
+#[derive(Debug, Deserialize)]
+pub struct ServerPath {
+    pub user: String,
+    #[serde(default)]
+    pub server: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ServerPath {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let path: Result<Path<Self>, PathRejection> = Path::from_request_parts(parts, state).await;
+        match path {
+            Ok(Path(path)) => Ok(path),
+            // Bytes that are no text name nobody.
+            Err(_) => Err(ApiError::not_found().into_response()),
+        }
+    }
+}
