@@ -57,6 +57,13 @@ impl LocalAccounts {
         Ok(hash.is_some())
     }
 
+    /// Something that changes whenever the password does; `None` without an account.
+    pub async fn fingerprint(&self, name: &UserName) -> anyhow::Result<Option<String>> {
+        let mut tx = self.db.read().await?;
+        let hash = db::local_accounts::find_hash(&mut tx, name).await?;
+        Ok(hash.map(|hash| lyceum_model::digest::Digest::of(hash.as_bytes()).to_hex()))
+    }
+
     /// Removes the account; whether there was one. What the person made stays.
     pub async fn remove(&self, name: &UserName) -> anyhow::Result<bool> {
         let mut tx = self.db.write().await?;

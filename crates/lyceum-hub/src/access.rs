@@ -51,7 +51,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let Some(user) = db::users::get(&mut tx, &user_id).await? else {
         return Ok(Decision::SignIn);
     };
-    if user.blocked_at.is_some() {
+    if hub.shuts_out(&user) {
         return Ok(Decision::Deny);
     }
     let Some(server) = db::servers::get(&mut tx, &ask.route_id).await? else {

@@ -1,6 +1,9 @@
 //! What of the configuration concerns the hub, already checked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use lyceum_model::name::UserName;
 
 /// Settings that can change while the hub runs.
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub struct Settings {
     pub starting_at_once: usize,
     /// Servers one person may have besides the default one.
     pub named_servers: usize,
+    /// Who may not come in: what they hold (sessions, tokens) counts for nothing.
+    pub blocked: BTreeSet<UserName>,
     /// What the site is called, on every page.
     pub site_name: String,
     pub theme: lyceum_web::page::Theme,

@@ -122,7 +122,7 @@ async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
     let Some(user) = db::users::get(&mut tx, &token.user_id).await? else {
         return Ok(None);
     };
-    if user.blocked_at.is_some() {
+    if hub.shuts_out(&user) {
         return Ok(None);
     }
     let groups = db::groups::names_of(&mut tx, &user.id).await?;
@@ -132,6 +132,7 @@ async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
     Ok(Some(Caller {
         user_id: user.id,
         name: user.name,
+        display_name: user.display_name,
         admin: user.admin,
         credential: Credential::Token {
             id: token.id,
@@ -159,7 +160,7 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
         let Some(user) = db::users::get(&mut tx, &session.user_id).await? else {
             continue;
         };
-        if user.blocked_at.is_some() {
+        if hub.shuts_out(&user) {
             continue;
         }
         let groups = db::groups::names_of(&mut tx, &user.id).await?;
@@ -174,6 +175,7 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
         return Ok(Some(Caller {
             user_id: user.id,
             name: user.name,
+            display_name: user.display_name,
             admin: user.admin,
             credential: Credential::Session {
                 id: session.id,

@@ -113,7 +113,10 @@ impl Hub {
 
     /// Puts new settings in force; what runs is not disturbed.
     pub fn reload(&self, settings: Settings) {
-        self.0.settings.store(Arc::new(settings));
+        let before = self.0.settings.swap(Arc::new(settings));
+        if before.blocked != self.0.settings.load().blocked {
+            self.links().revoke(lyceum_proxy::Revoked::All);
+        }
     }
 
     /// Other times than the usual ones, for stories that can't wait; before the jobs start.
@@ -138,6 +141,11 @@ impl Hub {
             prometheus_client::encoding::text::encode(&mut text, registry)?;
         }
         Ok(text)
+    }
+
+    /// Whether this person may not come in, whatever she holds.
+    pub fn shuts_out(&self, user: &db::users::User) -> bool {
+        user.blocked_at.is_some() || self.0.settings.load().blocked.contains(&user.name)
     }
 
     pub fn db(&self) -> &Db {

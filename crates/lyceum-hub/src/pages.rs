@@ -231,7 +231,10 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
         base: "/hub/".into(),
         user: caller.map(|caller| PageUser {
             name: caller.name.to_string(),
-            display_name: caller.name.to_string(),
+            display_name: caller
+                .display_name
+                .clone()
+                .unwrap_or_else(|| caller.name.to_string()),
             admin: caller.admin,
         }),
         xsrf: hub.xsrf().token(binding),

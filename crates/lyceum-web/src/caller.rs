@@ -12,6 +12,8 @@ use crate::error::{ApiError, ApiResult};
 pub struct Caller {
     pub user_id: String,
     pub name: UserName,
+    /// What to call her, where a source has said.
+    pub display_name: Option<String>,
     pub admin: bool,
     pub credential: Credential,
     /// Expanded, with the owner filled in, no more than she holds at this moment.

@@ -113,10 +113,6 @@ pub struct PagesBuilder {
 
 impl PagesBuilder {
     /// Adds the templates of a part.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it is not arithmetic, and reads well in a chain"
-    )]
     #[must_use]
     #[expect(
         clippy::should_implement_trait,

@@ -318,6 +318,7 @@ fn settings(
         start_timeout: config.servers.start_timeout,
         starting_at_once: STARTING_AT_ONCE,
         named_servers: usize::try_from(config.servers.per_person.saturating_sub(1)).unwrap_or(0),
+        blocked: config.people.block.clone(),
         site_name: config.theme.name.clone(),
         theme,
         sign_in_hint: hint.map(str::to_owned),

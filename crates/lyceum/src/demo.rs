@@ -55,11 +55,8 @@ pub fn write_course(courses: &Path) -> Result<(), Failure> {
 pub async fn people(ground: &Ground) -> Result<Vec<Account>, Failure> {
     let mut accounts = Vec::new();
     for (name, role, display_name) in PEOPLE {
-        accounts.push(
-            account(ground, name, role, Some(display_name), false)
-                .await
-                .map_err(failed)?,
-        );
+        let made = account(ground, name, role, Some(display_name), false).await;
+        accounts.extend(made.map_err(failed)?);
     }
     Ok(accounts)
 }
@@ -85,45 +82,70 @@ pub async fn first_admin(ground: &Ground) -> Result<Option<Account>, Failure> {
     }
     account(ground, "admin", "admin", None, true)
         .await
-        .map(Some)
         .map_err(failed)
 }
 
+/// Makes an account where there is none. `None`: its password is not, or no longer, the first one.
 async fn account(
     ground: &Ground,
     name: &str,
     role: &'static str,
     display_name: Option<&str>,
     admin: bool,
-) -> anyhow::Result<Account> {
+) -> anyhow::Result<Option<Account>> {
     let user_name = UserName::parse(name)?;
     let now = ground.clock.now();
-    let exists = ground.accounts.exists(&user_name).await?;
+    let fingerprint = ground.accounts.fingerprint(&user_name).await?;
     let mut tx = ground.db.write().await?;
+    let ours = settings::get(&mut tx, &setting(name)).await?.is_some();
+    if fingerprint.is_some() && !ours {
+        return Ok(None);
+    }
     let password =
         settings::get_or_create_sealed(&mut tx, &ground.keys, &setting(name), now, || {
             Secret::new(easy_password())
         })
         .await?;
+    let noted = settings::get(&mut tx, &mark(name)).await?;
     let user = users::ensure(&mut tx, &user_name, now).await?;
-    if !exists {
+    if fingerprint.is_none() {
         lyceum_hub::db::users::set_admin(&mut tx, &user.id, admin).await?;
         if let Some(display_name) = display_name {
             lyceum_hub::db::users::set_display_name(&mut tx, &user.id, display_name).await?;
         }
     }
     tx.commit().await?;
-    if !exists {
+    if fingerprint.is_none() {
         ground
             .accounts
             .set_password(&user_name, password.clone())
             .await?;
     }
-    Ok(Account {
+    // Noted last: when we were interrupted before that, the password is still the first one.
+    let fingerprint = ground
+        .accounts
+        .fingerprint(&user_name)
+        .await?
+        .unwrap_or_default();
+    match noted {
+        Some(noted) if noted != fingerprint => return Ok(None),
+        Some(_) => {}
+        None => {
+            let mut tx = ground.db.write().await?;
+            settings::set(&mut tx, &mark(name), &fingerprint, now).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(Some(Account {
         name: name.into(),
         password: password.expose().to_owned(),
         role,
-    })
+    }))
+}
+
+/// Where the fingerprint of the first password is noted.
+fn mark(name: &str) -> String {
+    format!("first-password-mark/{name}")
 }
 
 fn setting(name: &str) -> String {

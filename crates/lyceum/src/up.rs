@@ -51,7 +51,10 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     let accounts = accounts(&config, demo)?;
     if accounts == Accounts::System {
         let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
-        check_reach(&[homes, environment.bin.clone()])?;
+        // An environment's Python is most often a link to one elsewhere.
+        let python = environment.bin.join("python").canonicalize();
+        let python = python.unwrap_or_else(|_| environment.bin.clone());
+        check_reach(&[homes, environment.bin.clone(), python])?;
     }
     let public = listener
         .set_nonblocking(true)

@@ -237,7 +237,7 @@ pub async fn token(
     let user = match &good {
         Some(code) => db::users::get(&mut tx, &code.user_id)
             .await?
-            .filter(|user| user.blocked_at.is_none()),
+            .filter(|user| !hub.shuts_out(user)),
         None => None,
     };
     let (Some(code), Some(user)) = (good, user) else {

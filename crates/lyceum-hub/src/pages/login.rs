@@ -168,6 +168,7 @@ pub async fn sign_in(
     let caller = Caller {
         user_id: user.id.clone(),
         name: user.name.clone(),
+        display_name: user.display_name.clone(),
         admin: user.admin,
         credential: Credential::Session {
             id: session.id.clone(),
@@ -243,7 +244,7 @@ pub async fn check(
         db::users::find(&mut tx, &identity.name).await
     };
     match blocked.await {
-        Ok(Some(user)) if user.blocked_at.is_some() => Err(Refused::NotAdmitted),
+        Ok(Some(user)) if hub.shuts_out(&user) => Err(Refused::NotAdmitted),
         Ok(_) => Ok(identity),
         Err(error) => Err(error.into()),
     }

@@ -186,7 +186,6 @@ impl Work {
 
     /// Asks the spawner and writes its steps down. The inner error is a reason for the person.
     async fn launch(&self, order: &StartOrder) -> anyhow::Result<Result<String, String>> {
-        self.step(10, "Preparing the server").await?;
         let limit = self.hub.timings().launch_limit;
         let (steps, mut said) = Steps::channel(64);
         let started = async {
