@@ -160,6 +160,17 @@ test('an installation is looked after while it runs', { timeout: 300_000, skip }
   });
 });
 
+test('a lyceum.yaml that comes after the start is taken up', { timeout: 120_000, skip }, async (t) => {
+  const lyceum = await startLyceum({ config: null });
+  t.after(() => lyceum.stop());
+  const shown = async () => unescapeHtml((await new Client(lyceum.url).send('GET', 'hub/login')).text);
+  await lyceum.configure('theme: {name: Late School}\n');
+  await until('the name', async () => (await shown()).includes('Late School'));
+  await rm(lyceum.configFile);
+  await until('its absence is told', async () => (await lyceum.metric('lyceum_config_bad_edit')) === 1);
+  assert.match(await shown(), /Late School/);
+});
+
 test('a start that can not be says why in a line, and what to do', { timeout: 120_000, skip }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-operations-'));
   t.after(() => rm(folder, { recursive: true, force: true }));

@@ -8,17 +8,17 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Client } from './http.mjs';
 import { until } from './story.mjs';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-export const BINARY = process.env.LYCEUM_BIN ?? join(ROOT, 'target/debug/lyceum');
-export const JUPYTER_ENV = process.env.LYCEUM_TEST_JUPYTER_ENV ?? join(ROOT, '.cache/jupyter-env');
+export const BINARY = resolve(process.env.LYCEUM_BIN ?? join(ROOT, 'target/debug/lyceum'));
+export const JUPYTER_ENV = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV ?? join(ROOT, '.cache/jupyter-env'));
 /** One with a `jupyterhub-singleuser` of the 5.x line. */
-export const JUPYTER_ENV_5 = process.env.LYCEUM_TEST_JUPYTER_ENV_5 ?? join(ROOT, '.cache/jupyter-env-5');
+export const JUPYTER_ENV_5 = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV_5 ?? join(ROOT, '.cache/jupyter-env-5'));
 
 const START_LIMIT_MS = 120_000;
 const STOP_LIMIT_MS = 60_000;
@@ -29,15 +29,15 @@ const KEPT_LINES = 400;
 export const runsElsewhere = Boolean(process.env.LYCEUM_E2E_URL);
 
 /**
- * Starts Lyceum; resolves when it accepts requests. `config` is the text of its `lyceum.yaml`,
- * `restored` a backup that its data folder is filled from first.
+ * Starts Lyceum; resolves when it accepts requests. `config` is the text of its `lyceum.yaml`; with
+ * null there is none yet. `restored` is a backup that its data folder is filled from first.
  */
 export async function startLyceum({ jupyterEnv = JUPYTER_ENV, config = '', restored } = {}) {
   if (runsElsewhere) return useRunning();
   const data = await mkdtemp(join(tmpdir(), 'lyceum-e2e-'));
-  const lyceum = new Lyceum(data, jupyterEnv);
+  const lyceum = new Lyceum(data, jupyterEnv, config !== null);
   try {
-    await lyceum.configure(config);
+    if (config !== null) await lyceum.configure(config);
     if (restored) await lyceum.run(['restore', restored]);
     await lyceum.start();
   } catch (error) {
@@ -52,9 +52,10 @@ class Lyceum {
   #lines = [];
   #metricsToken;
 
-  constructor(data, jupyterEnv) {
+  constructor(data, jupyterEnv, named) {
     this.data = data;
     this.configFile = join(data, 'lyceum.yaml');
+    this.named = named;
     this.jupyterEnv = jupyterEnv;
     this.listen = '127.0.0.1:0';
   }
@@ -86,7 +87,7 @@ class Lyceum {
 
   async start({ env = {} } = {}) {
     const args = ['up', '--demo', '--json', '--listen', this.listen, '--jupyter-env', this.jupyterEnv];
-    this.#process = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...this.#environment(), ...env } });
+    this.#process = spawn(BINARY, args, { cwd: this.data, stdio: ['ignore', 'pipe', 'pipe'], env: { ...this.#environment(), ...env } });
     this.ended = new Promise((resolve) => {
       this.#process.once('error', (error) => resolve(`could not be started: ${error.message}`));
       this.#process.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `ended with status ${code}`));
@@ -110,7 +111,8 @@ class Lyceum {
   }
 
   #environment() {
-    return { ...process.env, LYCEUM_DATA: this.data, LYCEUM_CONFIG: this.configFile };
+    const { LYCEUM_CONFIG, ...others } = process.env;
+    return { ...others, LYCEUM_DATA: this.data, ...(this.named && { LYCEUM_CONFIG: this.configFile }) };
   }
 
   get pid() {
@@ -123,7 +125,7 @@ class Lyceum {
 
   /** Another command on the same data folder; gives what it printed. */
   async run(args, { input = '', statuses = [0] } = {}) {
-    const answer = await runLyceum(args, { input, env: this.#environment() });
+    const answer = await runLyceum(args, { input, cwd: this.data, env: this.#environment() });
     if (!statuses.includes(answer.status)) {
       throw new Error(`lyceum ${args.join(' ')} ended with status ${answer.status}:\n${answer.stdout}${answer.stderr}`);
     }

@@ -25,7 +25,8 @@ const JUPYTER: &[&str] = &[
     "ngshare-exchange==0.5.2",
     "notebook==7.6.5",
 ];
-/// The newest of the line before, which many images still have.
+/// The newest of the line before, which many images still have, and no more than its single-user
+/// server needs.
 const JUPYTER_5: &[&str] = &[
     "jupyterhub==5.5.4",
     "jupyter_server==2.21.1",
@@ -37,10 +38,13 @@ const OLDEST_NODE: u32 = 20;
 
 pub(crate) fn run(extent: Extent) -> Result<()> {
     install_debian_packages(extent)?;
+    install_environment("jupyter", &jupyter_env(), JUPYTER)?;
+    // What only stories need.
     if extent == Extent::Everything {
         install_node_packages()?;
+        install_environment("jupyter-5", &jupyter_env_5(), JUPYTER_5)?;
     }
-    install_jupyter()
+    Ok(())
 }
 
 /// Something a Debian package brings, and how to see that it is there.
@@ -173,13 +177,7 @@ fn install_node_packages() -> Result<()> {
     })
 }
 
-/// Each in a virtual environment of its own. The older one has what an older hub's people have
-/// installed: no more than its single-user server needs.
-fn install_jupyter() -> Result<()> {
-    install_environment("jupyter", &jupyter_env(), JUPYTER)?;
-    install_environment("jupyter-5", &jupyter_env_5(), JUPYTER_5)
-}
-
+/// A virtual environment with these packages, and the pins of `lyceum up` for the rest.
 fn install_environment(name: &str, env: &Path, packages: &[&str]) -> Result<()> {
     let pins = read_pins(packages)?;
     let python = read(command("python3").arg("--version"))?;

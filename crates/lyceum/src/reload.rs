@@ -5,8 +5,8 @@
 //! [`ConfigState`].
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -46,7 +46,8 @@ pub enum Look {
 type Stamp = (u64, u64, u64, i64, i64);
 
 pub struct ConfigWatch {
-    path: Option<PathBuf>,
+    /// Empty until there is a file: one that comes later is taken up.
+    path: OnceLock<PathBuf>,
     clock: Clock,
     current: ArcSwap<Config>,
     state: ArcSwap<ConfigState>,
@@ -69,13 +70,23 @@ impl ConfigWatch {
             generation: 1,
         };
         Ok(Arc::new(Self {
-            path,
+            path: path.map_or_else(OnceLock::new, OnceLock::from),
             clock,
             current: ArcSwap::from_pointee(loaded.config),
             state: ArcSwap::from_pointee(state),
             news: watch::Sender::new(1),
             stamp: Mutex::new(stamp),
         }))
+    }
+
+    /// The file, once there is one. From then on its absence is a problem, not a wish for defaults.
+    fn path(&self) -> Option<&Path> {
+        if self.path.get().is_none()
+            && let Some(path) = config::locate(None)
+        {
+            return Some(self.path.get_or_init(|| path));
+        }
+        self.path.get().map(PathBuf::as_path)
     }
 
     pub fn current(&self) -> Arc<Config> {
@@ -93,7 +104,7 @@ impl ConfigWatch {
 
     /// Looks at the file and reads it if it changed. Blocks for a moment.
     pub fn check_now(&self) -> Look {
-        let now = stamp(self.path.as_deref());
+        let now = stamp(self.path());
         {
             let mut before = self.stamp.lock().expect("no holder panics");
             if *before == now {
@@ -107,7 +118,9 @@ impl ConfigWatch {
     /// Reads the file whether or not it changed: secrets in other files may have (SIGHUP).
     pub fn read_now(&self) -> Look {
         let state = self.state();
-        match config::load(self.path.as_deref()) {
+        let path = self.path();
+        let source = path.map(|path| path.display().to_string());
+        match config::load(path) {
             Ok(Loaded { mut config, .. }) => {
                 let current = self.current();
                 let at_next_start = keep_fixed(&current, &mut config);
@@ -117,7 +130,7 @@ impl ConfigWatch {
                 self.state.store(Arc::new(ConfigState {
                     loaded_at: self.clock.now(),
                     looked_at: self.clock.now(),
-                    source: state.source.clone(),
+                    source,
                     problem: None,
                     at_next_start,
                     generation,
@@ -128,6 +141,7 @@ impl ConfigWatch {
             Err(problems) => {
                 tracing::error!(%problems, "the configuration was edited wrongly; the last good one stays in force");
                 self.state.store(Arc::new(ConfigState {
+                    source,
                     problem: Some(problems.to_string()),
                     looked_at: self.clock.now(),
                     ..ConfigState::clone(&state)
@@ -187,7 +201,7 @@ fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
     kept
 }
 
-fn stamp(path: Option<&std::path::Path>) -> Option<Stamp> {
+fn stamp(path: Option<&Path>) -> Option<Stamp> {
     let meta = std::fs::metadata(path?).ok()?;
     Some((
         meta.dev(),
