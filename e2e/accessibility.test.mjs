@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { startBrowser } from './support/browser.mjs';
 import { JUPYTER_ENV, startLyceum } from './support/lyceum.mjs';
-import { controls, logIn, stopServer, waitForServer } from './support/pages.mjs';
+import { controls, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WIDTHS = [{ width: 360, height: 740 }, { width: 1280, height: 800 }];
@@ -79,6 +79,11 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
     await check(students, 'home with a running server');
   });
 
+  await t.test('the last lines of a server', async () => {
+    await students.goto(at(`hub/logs/${student.name}`));
+    await check(students, 'log');
+  });
+
   await logIn(admins, lyceum.url, admin);
   await t.test('administration', async () => {
     const answer = await admins.goto(at('hub/admin'));
@@ -99,7 +104,21 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
     await check(admins, 'confirmation');
   });
 
-  await stopServer(students, lyceum.url);
+  await t.test('stopping, held so that it lasts', async () => {
+    const server = (await lyceum.processes()).find((one) => one.command.includes('jupyterhub-singleuser'));
+    process.kill(server.pid, 'SIGSTOP');
+    try {
+      await students.goto(at('hub/home'));
+      await controls.stop(students).click();
+      await students.waitForURL(/\/hub\/home/);
+      const answer = await students.goto(at(`hub/spawn-pending/${student.name}`));
+      assert.equal(answer.status(), 200);
+      await check(students, 'stopping');
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
+    await waitForStopped(students, lyceum.url);
+  });
 });
 
 test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, async (t) => {

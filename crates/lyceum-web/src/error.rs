@@ -1,7 +1,7 @@
 //! What goes wrong at the edge: a status and a sentence for the caller, the cause for the log.
 //!
 //! Handlers return [`ApiError`]; how it *looks* (hub JSON, HTML page) is a layer on the router
-//! ([`crate::dress`]), so handlers never know.
+//! (the hub's pages have it), so handlers never know.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};

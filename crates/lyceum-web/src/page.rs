@@ -3,7 +3,7 @@
 //! A part registers its templates once ([`PagesBuilder::add`]) and its handlers fill in one of the
 //! structs of [`contexts`]; [`Pages::render`] makes HTML of it. The words live in
 //! `messages/en.txt` and `messages/de.txt` ([`messages`]), the colours come from [`theme`], style
-//! sheet and script from [`assets`], and what templates can call is in [`functions`].
+//! sheet and script from [`assets()`], and what templates can call is in [`functions`].
 //!
 //! Nothing here is inline: no `style=`, no `<style>`, no script in the page, so that
 //! [`CONTENT_SECURITY_POLICY`] can forbid it.

@@ -5,7 +5,7 @@
 //! starting what runs adopts it, stopping what is gone is done.
 //!
 //! Here: taking rows up, keeping their leases, handing them back. How one server is started and
-//! stopped: [`tend`]; servers that end by themselves and ones nobody knows: [`watch`].
+//! stopped: `keeper/tend.rs`; servers that end by themselves and ones nobody knows: `keeper/watch.rs`.
 //!
 //! Invariant: only the holder of the lease calls the spawner's `start` and `stop` for a key that
 //! has a row; it makes sure of the lease right before, and drops the work when it is lost.
