@@ -110,7 +110,8 @@ mod tests {
         );
         check("ada", false, "", "", yes);
         check("ben", false, "", "", Admitted::No);
-        check("ben", true, "", "", yes);
+        check("ben", true, "", "", Admitted::No);
+        check("ada", true, "", "", yes);
         check("ben", false, "staff", "", yes);
         check("ben", false, "", "staff", yes);
         check("ben", false, "it", "", admin);

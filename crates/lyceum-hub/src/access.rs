@@ -58,6 +58,11 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
         return Ok(Decision::Deny);
     };
     drop(tx);
+    // All servers share one origin, so a page of somebody else's server could act as whoever looks
+    // at it. A browser therefore opens its owner's servers only; programs use tokens.
+    if granted.is_none() && user.id != server.user_id {
+        return Ok(Decision::Deny);
+    }
     let scopes = match granted {
         None => identify::held_scopes(&user),
         Some(granted) => identify::token_scopes(&user, &granted),

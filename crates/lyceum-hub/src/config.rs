@@ -18,8 +18,8 @@ pub struct Settings {
     pub starting_at_once: usize,
     /// Servers one person may have besides the default one.
     pub named_servers: usize,
-    /// Who may not come in: what they hold (sessions, tokens) counts for nothing.
-    pub blocked: BTreeSet<UserName>,
+    /// Who may come in. What others hold (sessions, tokens) counts for nothing.
+    pub admission: Admission,
     /// What the site is called, on every page.
     pub site_name: String,
     pub theme: lyceum_web::page::Theme,
@@ -27,6 +27,24 @@ pub struct Settings {
     pub sign_in_hint: Option<String>,
     /// State of the configuration file, for the admin page.
     pub config_state: ConfigState,
+}
+
+/// The lists of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Let in whatever the allow list says.
+    pub admins: BTreeSet<UserName>,
+    /// `None`: whoever has an account.
+    pub allow: Option<BTreeSet<UserName>>,
+    /// Kept out whatever the others say.
+    pub block: BTreeSet<UserName>,
+}
+
+impl Admission {
+    pub fn lets_in(&self, name: &UserName) -> bool {
+        let allowed = self.allow.as_ref().is_none_or(|allow| allow.contains(name));
+        !self.block.contains(name) && (allowed || self.admins.contains(name))
+    }
 }
 
 /// What the admin page says of the configuration.
@@ -84,5 +102,38 @@ impl Default for Timings {
             grace: Duration::from_secs(5),
             activity_every: Duration::from_secs(15),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_let_in() {
+        let names = |text: &str| -> BTreeSet<UserName> {
+            text.split_whitespace()
+                .map(|name| UserName::parse(name).expect("a good name"))
+                .collect()
+        };
+        let check = |admission: &Admission, name: &str, expect: bool| {
+            let name = UserName::parse(name).expect("a good name");
+            assert_eq!(admission.lets_in(&name), expect, "{name}");
+        };
+        let open = Admission {
+            block: names("eve"),
+            ..Admission::default()
+        };
+        check(&open, "ada", true);
+        check(&open, "eve", false);
+        let closed = Admission {
+            allow: Some(names("ada eve")),
+            admins: names("root"),
+            block: names("eve"),
+        };
+        check(&closed, "ada", true);
+        check(&closed, "ben", false);
+        check(&closed, "root", true);
+        check(&closed, "eve", false);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod housekeeping;
 pub mod keeper;
+pub mod revocations;
 pub mod token_uses;
 
 use std::future::Future;
@@ -24,5 +25,6 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(proxy::activity(hub.clone(), shutdown.clone())),
         Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
+        Box::pin(revocations::run(hub.clone(), shutdown.clone())),
     ]
 }

@@ -115,7 +115,7 @@ impl Hub {
     /// Puts new settings in force; what runs is not disturbed.
     pub fn reload(&self, settings: Settings) {
         let before = self.0.settings.swap(Arc::new(settings));
-        if before.blocked != self.0.settings.load().blocked {
+        if before.admission != self.0.settings.load().admission {
             self.links().revoke(lyceum_proxy::Revoked::All);
         }
     }
@@ -146,7 +146,7 @@ impl Hub {
 
     /// Whether this person may not come in, whatever she holds.
     pub fn shuts_out(&self, user: &db::users::User) -> bool {
-        user.blocked_at.is_some() || self.0.settings.load().blocked.contains(&user.name)
+        user.blocked_at.is_some() || !self.0.settings.load().admission.lets_in(&user.name)
     }
 
     pub fn db(&self) -> &Db {

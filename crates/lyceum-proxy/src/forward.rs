@@ -455,7 +455,10 @@ impl Ctx<'_> {
         sender: Option<Sender>,
     ) -> Response<Body> {
         let (head, incoming) = response.into_parts();
-        let mut out = headers::copy_end_to_end(&head.headers, |_| true);
+        let is_hub = way.route.is_none();
+        let mut out = headers::copy_end_to_end(&head.headers, |name| {
+            is_hub || !headers::speaks_for_the_site(name)
+        });
         out.remove(CONNECTION);
         let two_lengths =
             head.headers.contains_key(TRANSFER_ENCODING) && out.remove(CONTENT_LENGTH).is_some();

@@ -73,6 +73,22 @@ pub(crate) fn is_forwarding_header(name: &HeaderName) -> bool {
         )
 }
 
+/// Headers by which an answer speaks for the whole site and not for its own path. A server that
+/// belongs to one person has no say there: a service worker let in by it would see everybody's
+/// passwords.
+pub(crate) fn speaks_for_the_site(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "service-worker-allowed"
+            | "clear-site-data"
+            | "strict-transport-security"
+            | "alt-svc"
+            | "nel"
+            | "report-to"
+            | "reporting-endpoints"
+    )
+}
+
 /// Header names that nobody outside may use.
 pub(crate) fn is_ours(name: &HeaderName) -> bool {
     let name = name.as_str();
@@ -240,6 +256,22 @@ mod tests {
 
     fn hidden() -> HiddenCookies {
         HiddenCookies::new(["lyceum-access", "jupyterhub-hub-login"].into_iter())
+    }
+
+    #[test]
+    fn one_persons_server_does_not_speak_for_the_site() {
+        for name in ["service-worker-allowed", "clear-site-data", "alt-svc"] {
+            assert!(
+                speaks_for_the_site(&HeaderName::from_static(name)),
+                "{name}"
+            );
+        }
+        for name in ["content-type", "content-security-policy", "set-cookie"] {
+            assert!(
+                !speaks_for_the_site(&HeaderName::from_static(name)),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl TestHub {
             start_timeout: Duration::from_secs(20),
             starting_at_once: 16,
             named_servers: 3,
-            blocked: Default::default(),
+            admission: Default::default(),
             site_name: "Lyceum".into(),
             theme: lyceum_web::page::Theme::default(),
             sign_in_hint: None,

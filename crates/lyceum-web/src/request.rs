@@ -71,6 +71,21 @@ pub async fn describe(proxy_secret: Secret, mut request: Request, next: Next) ->
     response
 }
 
+/// Whether a request was started by a page of another site. Browsers say so; old ones, and all on
+/// plain HTTP, only tell the page itself.
+pub fn is_from_elsewhere(headers: &HeaderMap, own_host: &str) -> bool {
+    if let Some(site) = header(headers, "sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    let page = header(headers, "origin").or_else(|| header(headers, "referer"));
+    page.is_some_and(|page| {
+        let host = page
+            .split_once("://")
+            .map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+        !host.is_some_and(|host| host.eq_ignore_ascii_case(own_host))
+    })
+}
+
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

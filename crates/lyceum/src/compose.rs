@@ -266,9 +266,15 @@ pub fn local_spawner(config: &Config, data: &Layout) -> Result<LocalSpawner, Fai
     let shim = vec!["/proc/self/exe".to_owned(), "shim".to_owned()];
     let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
     let mut local = LocalConfig::new(shim, data.run(), homes);
-    local.inherited = inherit(std::env::vars(), &[]);
+    local.inherited = inherit(environment(), &[]);
     LocalSpawner::new(local)
         .map_err(|error| Failure::new(format!("servers can't be run here: {error}")))
+}
+
+/// The environment as far as it is text; what is not can't be handed on.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
@@ -318,7 +324,11 @@ fn settings(
         start_timeout: config.servers.start_timeout,
         starting_at_once: STARTING_AT_ONCE,
         named_servers: usize::try_from(config.servers.per_person.saturating_sub(1)).unwrap_or(0),
-        blocked: config.people.block.clone(),
+        admission: lyceum_hub::config::Admission {
+            admins: config.people.admins.clone(),
+            allow: config.people.allow.clone(),
+            block: config.people.block.clone(),
+        },
         site_name: config.theme.name.clone(),
         theme,
         sign_in_hint: hint.map(str::to_owned),

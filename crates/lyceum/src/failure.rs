@@ -27,12 +27,11 @@ impl Failure {
     pub fn io(deed: impl fmt::Display, error: &std::io::Error) -> Self {
         let failure = Self::new(format!("{deed}: {error}"));
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => failure.hint(
-                "the disk is full: free some space, or choose another data folder with --data",
-            ),
-            std::io::ErrorKind::PermissionDenied => failure.hint(
-                "choose a data folder that you may write with --data, or mend its owner and mode",
-            ),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                failure.hint("the disk is full: free some space")
+            }
+            std::io::ErrorKind::PermissionDenied => failure
+                .hint("its owner or mode keeps this user out: mend that, or choose another place"),
             _ => failure,
         }
     }

@@ -11,6 +11,9 @@ use lyceum_model::server::{RunAs, ServerSpec};
 use crate::jupyter::Environment;
 use crate::reload::ConfigWatch;
 
+/// Accounts below are the system's own, by the convention of all distributions.
+const FIRST_PERSON: u32 = 1000;
+
 /// Under which system account local processes run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accounts {
@@ -85,10 +88,10 @@ fn system_account(user: &UserName) -> Result<RunAs, Refusal> {
     let found = nix::unistd::User::from_name(user.as_str())
         .map_err(anyhow::Error::from)?
         .ok_or_else(missing)?;
-    if found.uid.is_root() || found.gid.as_raw() == 0 {
-        return Err(Refusal::NotAllowed(
-            "Servers never run as the machine's administrator".into(),
-        ));
+    if found.uid.as_raw() < FIRST_PERSON || found.gid.as_raw() == 0 {
+        return Err(Refusal::NotAllowed(format!(
+            "{user} is an account of the system, not of a person; servers never run under those"
+        )));
     }
     let name = std::ffi::CString::new(user.as_str()).map_err(anyhow::Error::from)?;
     let groups = nix::unistd::getgrouplist(&name, found.gid).map_err(anyhow::Error::from)?;

@@ -20,6 +20,10 @@ use crate::reload::ConfigWatch;
 
 /// The setting that remembers the hub's own port: servers that run know it and are adopted.
 const PORT_SETTING: &str = "internal-port";
+/// For whoever starts Lyceum without system accounts.
+const SHARED_WARNING: &str = "All notebook servers run under the account of Lyceum itself: whoever has one can read everybody's files \
+and Lyceum's own.\nThat is for trying out and for people who trust each other; otherwise run it as root with system accounts \
+(docs/admin/system-accounts.md).\n";
 /// Stands on the log-in page of a demo.
 const DEMO_HINT: &str =
     "This is a demo. Names and passwords stand in the terminal where Lyceum was started.";
@@ -96,12 +100,8 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     if demo {
         people.extend(demo::people(&ground).await?);
     }
-    announce(
-        &url,
-        &people,
-        json,
-        accounts == Accounts::Shared && rustix::process::geteuid().is_root(),
-    );
+    let show = demo || std::io::IsTerminal::is_terminal(&std::io::stderr());
+    announce(&url, &people, json, show, accounts == Accounts::Shared);
     stop.wait().await;
     if !json {
         say("lyceum: stopping; notebook servers go on and are there again at the next start");
@@ -200,31 +200,31 @@ fn shown(address: SocketAddr) -> String {
 }
 
 /// Says where to point the browser and how to log in.
-fn announce(url: &str, people: &[Account], json: bool, as_root: bool) {
+fn announce(url: &str, people: &[Account], json: bool, show: bool, shared: bool) {
     if json {
         put(&serde_json::json!({ "event": "ready", "url": url, "accounts": people }));
         return;
     }
     say(&format!("\nLyceum is ready:  {url}\n"));
-    if !people.is_empty() {
+    if !people.is_empty() && show {
         say("Log in as");
-        let width = people
-            .iter()
-            .map(|account| account.name.len())
-            .max()
-            .unwrap_or(0);
+        let names = people.iter().map(|account| account.name.len());
+        let width = names.max().unwrap_or(0);
         for account in people {
             say(&format!(
                 "  {:width$}  password {}  ({})",
                 account.name, account.password, account.role
             ));
         }
-        say("These are the first passwords; they are shown at each start.\n");
-    }
-    if as_root {
+        say("These are the first passwords; each is shown until it is changed.\n");
+    } else if !people.is_empty() {
+        // What is not a terminal is a log, and a password has no place there.
         say(
-            "Lyceum runs as root, and so do the servers of this trial. For real use start it as an ordinary user.\n",
+            "The first password of admin is not told to a log: `lyceum user add admin` sets one.\n",
         );
+    }
+    if shared {
+        say(SHARED_WARNING);
     }
     say("Ctrl-C stops it.");
 }

@@ -130,6 +130,22 @@ pub async fn end(tx: &mut Tx, id: &str, user_id: &str) -> sqlx::Result<bool> {
     Ok(true)
 }
 
+/// Ends everything a person holds: sessions, codes, and all tokens but those of her running servers.
+pub async fn end_all(tx: &mut Tx, user_id: &str) -> sqlx::Result<()> {
+    for sql in [
+        "DELETE FROM oauth_codes WHERE user_id = $1",
+        "DELETE FROM tokens WHERE user_id = $1 AND server_id IS NULL",
+        "DELETE FROM sessions WHERE user_id = $1",
+    ] {
+        on!(tx, |c| sqlx::query(sql)
+            .bind(user_id)
+            .execute(c)
+            .await
+            .map(|_| ()))?;
+    }
+    Ok(())
+}
+
 /// Clears away what has expired; the tokens of expired sessions go with them.
 pub async fn prune(tx: &mut Tx, now: i64) -> sqlx::Result<()> {
     on!(tx, |c| sqlx::query(

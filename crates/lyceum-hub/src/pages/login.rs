@@ -10,7 +10,7 @@ use lyceum_model::secret::Secret;
 use lyceum_proxy::Revoked;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginError, LoginPage};
-use lyceum_web::request::{RequestInfo, header as header_text};
+use lyceum_web::request::{RequestInfo, header as header_text, is_from_elsewhere};
 use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
@@ -352,8 +352,7 @@ pub async fn sign_out_link(
     info: Extension<RequestInfo>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let site = header_text(&headers, "sec-fetch-site");
-    if caller.is_some() && site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+    if caller.is_some() && is_from_elsewhere(&headers, &info.host) {
         return Err(ApiError::forbidden(
             "Log out with the button on the home page",
         ));

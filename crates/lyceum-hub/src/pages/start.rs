@@ -7,7 +7,7 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
 use lyceum_web::page::contexts::{Failure, ProgressPage, Step, StoppingPage};
-use lyceum_web::request::RequestInfo;
+use lyceum_web::request::{RequestInfo, is_from_elsewhere};
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
@@ -69,9 +69,8 @@ pub async fn start_by_link(
     Query(query): Query<NextQuery>,
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
-    let site = lyceum_web::request::header(&headers, "sec-fetch-site");
     let next = local_target(&query.next, &info.host);
-    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+    if is_from_elsewhere(&headers, &info.host) {
         // A link from a course page elsewhere: on to the server if it runs, else to the page that
         // offers to start it.
         let (user, name) = match (UserName::parse(&user), ServerName::parse(&server)) {

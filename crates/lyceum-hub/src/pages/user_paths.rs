@@ -63,6 +63,12 @@ pub async fn not_running(
     let wanted = here.strip_prefix("/hub").unwrap_or(here).to_owned();
     let state = row.as_ref().map_or(ServerState::Stopped, |row| row.state);
     match state {
+        ServerState::Ready if caller.is_session() && owner != caller.name => {
+            Err(ApiError::forbidden(format!(
+                "This is the server of {owner}. A browser opens its owner's servers only, since a page \
+                 there could act as you; a program with a token that has access:servers may enter"
+            )))
+        }
         ServerState::Ready => {
             let rounds = query.redirects.unwrap_or(0);
             if rounds >= ROUNDS_MAX {

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use clap::Subcommand;
 use lyceum_hub::db;
+use lyceum_hub::jobs::revocations;
 use lyceum_hub::users;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
@@ -91,10 +92,15 @@ impl UserCommand {
                 let made = given.is_none();
                 let password = given.unwrap_or_else(|| Secret::new(crate::demo::easy_password()));
                 let (shown, user) = (password.clone(), name.clone());
-                block_on(async move {
+                let replaced = block_on(async move {
                     let (ground, _, _) = ground(&data, &config).await?;
                     add(&ground, &user, password).await
                 })?;
+                if replaced && !json {
+                    print(&format!(
+                        "{name} had an account: its password is replaced, and all sessions and tokens have ended\n"
+                    ))?;
+                }
                 if json {
                     let password = made.then(|| shown.expose().to_owned());
                     print_json(&serde_json::json!({ "name": name, "password": password }))?;
@@ -136,17 +142,28 @@ impl AdminCommand {
     }
 }
 
-async fn add(ground: &Ground, name: &UserName, password: Secret) -> Result<(), Failure> {
+/// Tells whether there was such an account before: then all that was held under it has ended.
+async fn add(ground: &Ground, name: &UserName, password: Secret) -> Result<bool, Failure> {
+    let known = ground.accounts.exists(name).await;
+    let known = known.map_err(|error| Failure::new(format!("the database: {error:#}")))?;
     ground
         .accounts
         .set_password(name, password)
         .await
         .map_err(|error| Failure::new(error.to_string()))?;
     let mut tx = ground.db.write().await.map_err(failed)?;
-    users::ensure(&mut tx, name, ground.clock.now())
-        .await
-        .map_err(failed)?;
-    tx.commit().await.map_err(failed)
+    let now = ground.clock.now();
+    let user = users::ensure(&mut tx, name, now).await.map_err(failed)?;
+    if known {
+        db::sessions::end_all(&mut tx, &user.id)
+            .await
+            .map_err(failed)?;
+        revocations::announce(&mut tx, name.as_str(), now)
+            .await
+            .map_err(failed)?;
+    }
+    tx.commit().await.map_err(failed)?;
+    Ok(known)
 }
 
 fn set_admin(
@@ -164,6 +181,9 @@ fn set_admin(
                 .hint("people are there once they have signed in, or after `lyceum user add`"));
         };
         db::users::set_admin(&mut tx, &user.id, admin)
+            .await
+            .map_err(failed)?;
+        revocations::announce(&mut tx, user.name.as_str(), ground.clock.now())
             .await
             .map_err(failed)?;
         tx.commit().await.map_err(failed)

@@ -49,7 +49,7 @@ async fn every_page_in_english_and_german() {
                 ("/hub/logs/root/broken", 200, "broken"),
                 ("/hub/spawn-pending/root/broken", 500, "no-such-program"),
                 ("/hub/user/root/nothing", 302, ""),
-                ("/hub/user/ada/lab?redirects=4", 500, "root"),
+                ("/hub/user/ada/lab?redirects=4", 403, "ada"),
                 ("/hub/no-such-page", 404, "404"),
                 ("/hub/admin?limit=x", 400, "400"),
                 (authorize.as_str(), 200, "/user/ada/"),
