@@ -19,10 +19,9 @@ use lyceum_web::xsrf::{self, Binding};
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 
 use crate::db::users::User;
+use crate::size::{BODY_LIMIT, refuse_large};
 use crate::{Hub, db, oauth, pages, tokens};
 
-/// Forms are small; uploads go elsewhere.
-const FORM_LIMIT: usize = 256 * 1024;
 /// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
 const COOKIES_TRIED: usize = 16;
 /// A session's "last seen" is written at most this often.
@@ -35,6 +34,7 @@ pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
         .fallback(pages::fallback)
         .layer(from_fn(crate::survive::survive))
         .layer(from_fn_with_state(hub.clone(), identify))
+        .layer(from_fn(refuse_large))
         .layer(from_fn_with_state(hub.clone(), pages::dress))
         .layer(from_fn_with_state(hub.clone(), measure))
         .layer(from_fn(security_headers))
@@ -223,7 +223,7 @@ pub fn token_scopes(user: &User, stored: &str) -> ScopeSet {
 /// Reads `_xsrf` out of a form and puts the body back.
 async fn from_form(request: &mut Request) -> ApiResult<Option<String>> {
     let body = std::mem::replace(request.body_mut(), Body::empty());
-    let bytes = to_bytes(body, FORM_LIMIT).await.map_err(|_| {
+    let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
         ApiError::new(
             axum::http::StatusCode::PAYLOAD_TOO_LARGE,
             "The form is larger than 256 kB",

@@ -21,6 +21,7 @@ pub mod oauth;
 pub mod pages;
 pub mod proxy;
 pub mod servers;
+pub mod size;
 pub mod survive;
 pub mod tokens;
 pub mod users;

@@ -1,0 +1,42 @@
+//! Requests to the hub are small. One that says it is large is refused in words.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use lyceum_web::ApiError;
+use lyceum_web::request::header;
+
+/// Forms and JSON of ours are a few kilobytes.
+pub const BODY_LIMIT: usize = 256 * 1024;
+/// So much of a large body is read and thrown away: whoever is still sending when the connection
+/// closes never gets to read why.
+const THROWN_AWAY: usize = 16 * 1024 * 1024;
+
+/// Layer: refuses what announces more than [`BODY_LIMIT`].
+pub async fn refuse_large(request: Request, next: Next) -> Response {
+    let announced: Option<usize> =
+        header(request.headers(), "content-length").and_then(|length| length.parse().ok());
+    if announced.is_none_or(|length| length <= BODY_LIMIT) {
+        return next.run(request).await;
+    }
+    throw_away(request.into_body()).await;
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "The form or request is larger than 256 kB",
+    )
+    .into_response()
+}
+
+async fn throw_away(body: Body) {
+    let mut left = THROWN_AWAY;
+    let mut pieces = body.into_data_stream();
+    while let Some(Ok(piece)) = pieces.next().await {
+        match left.checked_sub(piece.len()) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+}
