@@ -32,10 +32,17 @@ impl DataFolder {
     /// Makes the folder if need be, checks it and takes the lock.
     pub fn open(root: &Path) -> Result<Self, Failure> {
         let failed = |error: &std::io::Error| {
-            Failure::io(
-                format!("the data folder {} can't be used", root.display()),
-                error,
-            )
+            let what = format!("the data folder {} can't be used", root.display());
+            let failure = Failure::io(what, error);
+            match error.kind() {
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => failure.hint(
+                    "choose a data folder that you may write with --data, or mend its owner and mode",
+                ),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => failure.hint(
+                    "the disk is full: free some space, or choose another data folder with --data",
+                ),
+                _ => failure,
+            }
         };
         let mut private = fs::DirBuilder::new();
         private.recursive(true).mode(0o700);
