@@ -1,5 +1,6 @@
 //! What of the configuration concerns the hub, already checked.
 
+use lyceum_model::saying::Saying;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub struct Settings {
     pub site_name: String,
     pub theme: lyceum_web::page::Theme,
     /// Shown on the log-in page, for instance where the first password stands.
-    pub sign_in_hint: Option<String>,
+    pub sign_in_hint: Option<Saying>,
     /// State of the configuration file, for the admin page.
     pub config_state: ConfigState,
 }

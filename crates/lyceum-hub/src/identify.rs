@@ -3,6 +3,7 @@
 //! The XSRF rule is enforced here too, so no handler can forget it: a request that a cookie
 //! authenticates and that needs a token either carries a good one or is refused.
 
+use lyceum_model::say;
 use std::sync::Arc;
 
 use axum::Router;
@@ -91,14 +92,13 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
             given = from_form(request).await?;
         }
         let Some(given) = given else {
-            return Err(ApiError::forbidden(format!(
-                "'_xsrf' argument missing from {method}"
+            return Err(ApiError::forbidden(say!(
+                "refused.no_xsrf",
+                method = method.as_str()
             )));
         };
         if !hub.xsrf().accepts(Binding::Session(binding), &given) {
-            return Err(ApiError::forbidden(
-                "XSRF cookie does not match the page's: load the page again and repeat",
-            ));
+            return Err(ApiError::forbidden(say!("refused.wrong_xsrf")));
         }
     }
     Ok(Some(caller))
@@ -226,7 +226,7 @@ async fn from_form(request: &mut Request) -> ApiResult<Option<String>> {
     let bytes = to_bytes(body, BODY_LIMIT).await.map_err(|_| {
         ApiError::new(
             axum::http::StatusCode::PAYLOAD_TOO_LARGE,
-            "The form is larger than 256 kB",
+            say!("refused.form_too_large"),
         )
     })?;
     let given = url::form_urlencoded::parse(&bytes)

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerSpec;
 
 /// A wish for a server.
@@ -21,9 +22,9 @@ pub struct LaunchRequest {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     #[error("{0}")]
-    NotAllowed(String),
+    NotAllowed(Saying),
     #[error("{0}")]
-    BadOptions(String),
+    BadOptions(Saying),
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
 }

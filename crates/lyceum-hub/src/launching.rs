@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
 use lyceum_model::name::ServerName;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerKey;
 use lyceum_store::Tx;
 use lyceum_web::ApiError;
@@ -22,18 +25,15 @@ const OPTIONS_LIMIT: usize = 64 * 1024;
 /// Why a wish was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum WishError {
-    #[error("The server is running already")]
+    #[error("{}", say!("wish.running"))]
     Running,
-    #[error("The server is just being stopped; wait until that is done, then start it")]
+    #[error("{}", say!("wish.stopping"))]
     Stopping,
-    #[error("You may have {0} named servers; remove one you no longer need")]
-    TooMany(usize),
-    #[error("There is no such server")]
+    #[error("{}", say!("wish.no_server"))]
     NoSuchServer,
+    /// With the status for programs.
     #[error("{0}")]
-    NotAllowed(String),
-    #[error("{0}")]
-    BadOptions(String),
+    Refused(Saying, StatusCode),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
@@ -43,12 +43,10 @@ pub enum WishError {
 impl From<WishError> for ApiError {
     fn from(error: WishError) -> Self {
         match error {
-            WishError::Running
-            | WishError::Stopping
-            | WishError::TooMany(_)
-            | WishError::BadOptions(_) => Self::bad_request(error.to_string()),
+            WishError::Running => Self::bad_request(say!("wish.running")),
+            WishError::Stopping => Self::bad_request(say!("wish.stopping")),
             WishError::NoSuchServer => Self::not_found(),
-            WishError::NotAllowed(_) => Self::forbidden(error.to_string()),
+            WishError::Refused(why, status) => Self::new(status, why),
             WishError::Database(error) => error.into(),
             WishError::Internal(error) => error.into(),
         }
@@ -71,8 +69,9 @@ pub async fn start(
 ) -> Result<Started, WishError> {
     let options_text = options.to_string();
     if options_text.len() > OPTIONS_LIMIT {
-        return Err(WishError::BadOptions(
-            "The options are larger than 64 kB".into(),
+        return Err(WishError::Refused(
+            say!("wish.options_too_large"),
+            StatusCode::BAD_REQUEST,
         ));
     }
     let mut tx = hub.db().read().await?;
@@ -91,8 +90,8 @@ pub async fn start(
         .plan(&request)
         .await
         .map_err(|refusal| match refusal {
-            Refusal::NotAllowed(why) => WishError::NotAllowed(why),
-            Refusal::BadOptions(why) => WishError::BadOptions(why),
+            Refusal::NotAllowed(why) => WishError::Refused(why, StatusCode::FORBIDDEN),
+            Refusal::BadOptions(why) => WishError::Refused(why, StatusCode::BAD_REQUEST),
             Refusal::Internal(error) => WishError::Internal(error),
         })?;
     let spec = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
@@ -118,7 +117,7 @@ pub async fn start(
         generation,
         now.0,
         0,
-        "Server requested",
+        &say!("start.requested"),
     )
     .await?;
     keeper::publish(&mut tx, &server, now).await?;
@@ -155,7 +154,10 @@ async fn ensure(
             .filter(|s| !s.name.is_default())
             .count();
         if named >= limit {
-            return Err(WishError::TooMany(limit));
+            return Err(WishError::Refused(
+                say!("wish.too_many", n = limit),
+                StatusCode::BAD_REQUEST,
+            ));
         }
     }
     let id = new_id(now);
@@ -180,6 +182,7 @@ async fn ensure(
         user_options: "{}".into(),
         address: None,
         failure: None,
+        failure_saying: None,
         created_at: now.0,
         requested_at: None,
         started_at: None,

@@ -14,6 +14,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{ErrorPage, OAuthPage, Page, PageUser, Site};
 use lyceum_web::page::{Lang, pick_language};
@@ -150,7 +152,7 @@ pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
     if path.starts_with("/hub/") || path == "/hub" {
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
-            "There is no such page",
+            say!("refused.no_page"),
         ));
     }
     if !matches!(method, Method::GET | Method::HEAD) {
@@ -163,7 +165,7 @@ pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
         }
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
-            "There is nothing at this address",
+            say!("refused.nothing_here"),
         ));
     }
     let query = uri
@@ -296,10 +298,15 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
     if !wants_page(&headers, &path) {
         return response;
     }
+    // What others say is English at best: the page says in its own words what the status means.
+    let quoted = failure.message.quoted();
     let page = ErrorPage {
         page: frame(&hub, caller.as_ref(), &info),
         status: failure.status.as_u16(),
-        detail: Some(failure.message.clone()),
+        detail: quoted
+            .is_none()
+            .then(|| failure.message.in_lang(language(&headers))),
+        technical: quoted.map(str::to_owned),
         code: Some(info.id.clone()),
         retry_url: None,
     };
@@ -314,10 +321,14 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
         }
         Err(error) => {
             tracing::error!(
-                error = error.message,
+                error = %error.message,
                 "the error page itself could not be made"
             );
-            (failure.status, Body::from(failure.message)).into_response()
+            (
+                failure.status,
+                Body::from(failure.message.in_lang(language(&headers))),
+            )
+                .into_response()
         }
     }
 }
@@ -347,11 +358,11 @@ async fn explain(response: Response) -> Response {
         .and_then(|bytes| String::from_utf8(bytes.to_vec()).ok())
         .filter(|text| !text.is_empty());
     let message = match (said, status) {
-        (Some(said), _) => said,
+        (Some(said), _) => Saying::quote(said),
         (None, StatusCode::METHOD_NOT_ALLOWED) => {
-            "This address can't be used with this method".to_owned()
+            say!("refused.method")
         }
-        (None, status) => status.canonical_reason().unwrap_or("Error").to_owned(),
+        (None, status) => Saying::quote(status.canonical_reason().unwrap_or("Error")),
     };
     let mut response = ApiError::new(status, message).into_response();
     if let Some(allow) = allow {

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use lyceum_model::say;
 use lyceum_web::ApiError;
 use lyceum_web::request::header;
 
@@ -23,11 +24,7 @@ pub async fn refuse_large(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     throw_away(request.into_body()).await;
-    ApiError::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "The form or request is larger than 256 kB",
-    )
-    .into_response()
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, say!("refused.too_large")).into_response()
 }
 
 async fn throw_away(body: Body) {

@@ -5,13 +5,17 @@
 //!
 //! Reading order: [`id`] and [`name`] (who and what), [`clock`] (when), [`digest`] and
 //! [`secret`] (proof), [`scope`] (may I), [`identity`] (what sign-in says of a person),
-//! [`server`] (what a notebook server is made of).
+//! [`server`] (what a notebook server is made of), [`saying`] (what people are told, with
+//! [`lang`] and [`messages`] below it).
 
 pub mod clock;
 pub mod digest;
 pub mod id;
 pub mod identity;
+pub mod lang;
+pub mod messages;
 pub mod name;
+pub mod saying;
 pub mod scope;
 pub mod secret;
 pub mod server;

@@ -8,24 +8,40 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::say;
+use crate::saying::Saying;
+
 /// Longest user name: an e-mail address fits, a denial of service does not.
 pub const USER_NAME_MAX: usize = 128;
 /// Longest server name, as JupyterHub 6 has it.
 pub const SERVER_NAME_MAX: usize = 30;
 
 /// Why a name was refused, in words that can be shown.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameError {
-    #[error("the name is empty")]
     Empty,
-    #[error("the name is longer than {0} characters")]
     TooLong(usize),
-    #[error("a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit")]
     UserForm,
-    #[error(
-        "a server name has lower-case letters, digits and single hyphens and starts with a letter"
-    )]
     ServerForm,
+}
+
+impl NameError {
+    pub fn saying(&self) -> Saying {
+        match self {
+            Self::Empty => say!("name.empty"),
+            Self::TooLong(most) => say!("name.too_long", most = *most),
+            Self::UserForm => say!("name.user_form"),
+            Self::ServerForm => say!("name.server_form"),
+        }
+    }
+}
+
+impl std::error::Error for NameError {}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.saying().fmt(f)
+    }
 }
 
 /// The name of a person, in lower case.

@@ -9,6 +9,7 @@ use lyceum_model::server::{HubEnv, Resources};
 
 use crate::error::SpawnError;
 use crate::spawner::StartOrder;
+use lyceum_model::say;
 
 /// Sorted, so that the same order makes the same environment.
 pub type Env = BTreeMap<String, String>;
@@ -131,11 +132,11 @@ fn limits(resources: &Resources) -> Env {
 fn check(env: &Env) -> Result<(), SpawnError> {
     for (name, value) in env {
         if name.is_empty() || name.contains(['=', '\0']) {
-            let words = format!("{name:?} cannot be the name of an environment variable");
+            let words = say!("order.bad_variable", name = name);
             return Err(SpawnError::BadSpec(words));
         }
         if value.contains('\0') {
-            let words = format!("the environment variable {name} holds a NUL character");
+            let words = say!("order.nul_in_variable", name = name);
             return Err(SpawnError::BadSpec(words));
         }
     }

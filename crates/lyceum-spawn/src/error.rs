@@ -1,80 +1,136 @@
 //! What can go wrong while running servers, in words that a person can act on.
 //!
 //! The errors travel from the keeper process to the hub as JSON, so they hold text and no live
-//! values. No variant ever holds a value of the environment.
+//! values. Their words are sayings ([`lyceum_model::saying`]), for they end up on a page. No variant ever holds a value of the environment.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
+use lyceum_model::say;
+use lyceum_model::saying::{Saying, Value};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpawnError {
-    #[error(
-        "the command {command:?} was not found on the PATH of the server ({path}); install it \
-         there, or name the folder it is in"
-    )]
-    CommandNotFound { command: String, path: String },
+    CommandNotFound {
+        command: String,
+        path: String,
+    },
+    CommandNotRunnable {
+        command: String,
+        why: Saying,
+    },
+    BadSpec(Saying),
+    BadHome {
+        home: String,
+        why: Saying,
+    },
+    HomeNotWritable {
+        path: String,
+        account: String,
+    },
+    RunAs {
+        account: String,
+        why: Saying,
+    },
+    Limits {
+        what: Value,
+        error: String,
+    },
+    NoFreePort(Saying),
+    DiskFull {
+        path: String,
+    },
+    Permission {
+        doing: Saying,
+        path: String,
+        error: String,
+    },
+    Io {
+        doing: Saying,
+        path: String,
+        error: String,
+    },
+    Keeper {
+        program: String,
+        why: Saying,
+    },
+    StillRunning {
+        key: String,
+        seconds: u64,
+    },
+    Busy {
+        key: String,
+    },
+    System(Saying),
+}
 
-    #[error("the command {command:?} cannot be run: {why}")]
-    CommandNotRunnable { command: String, why: String },
+impl std::error::Error for SpawnError {}
 
-    #[error("the order for this server is not usable: {0}")]
-    BadSpec(String),
-
-    #[error("the home folder {home:?} is not usable: {why}")]
-    BadHome { home: String, why: String },
-
-    #[error(
-        "the home folder {path} cannot be written by {account}; give it to that account \
-         (chown) or allow writing (chmod u+rwx)"
-    )]
-    HomeNotWritable { path: String, account: String },
-
-    #[error("cannot run as the system account {account:?}: {why}")]
-    RunAs { account: String, why: String },
-
-    #[error("the limits of this server cannot be set: {0}")]
-    Limits(String),
-
-    #[error("no free port on 127.0.0.1 for the server: {0}")]
-    NoFreePort(String),
-
-    #[error("the disk is full or the quota used up while writing {path}; make room and try again")]
-    DiskFull { path: String },
-
-    #[error(
-        "permission denied: {what}; check owner and mode, or run Lyceum as an account that may"
-    )]
-    Permission { what: String },
-
-    #[error("the keeper of the server ({program}) could not be started: {why}")]
-    Keeper { program: String, why: String },
-
-    #[error("the server {key} could not be ended within {seconds} s; its processes still exist")]
-    StillRunning { key: String, seconds: u64 },
-
-    #[error("the server {key} is just being started or ended by someone else; try again shortly")]
-    Busy { key: String },
-
-    #[error("{0}")]
-    System(String),
+/// In English, for logs and programs.
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.saying().fmt(f)
+    }
 }
 
 impl SpawnError {
+    /// For the person whose server it is.
+    pub fn saying(&self) -> Saying {
+        match self.clone() {
+            Self::CommandNotFound { command, path } => {
+                say!("spawn.command_not_found", command = command, path = path)
+            }
+            Self::CommandNotRunnable { command, why } => {
+                say!("spawn.command_not_runnable", command = command, why = why)
+            }
+            Self::BadSpec(why) => say!("spawn.bad_spec", why = why),
+            Self::BadHome { home, why } => say!("spawn.bad_home", home = home, why = why),
+            Self::HomeNotWritable { path, account } => {
+                say!("spawn.home_not_writable", path = path, account = account)
+            }
+            Self::RunAs { account, why } => say!("spawn.run_as", account = account, why = why),
+            Self::Limits { what, error } => say!("spawn.limits", what = what, error = error),
+            Self::NoFreePort(why) => say!("spawn.no_free_port", why = why),
+            Self::DiskFull { path } => say!("spawn.disk_full", path = path),
+            Self::Permission { doing, path, error } => {
+                say!(
+                    "spawn.permission",
+                    doing = doing,
+                    path = path,
+                    error = error
+                )
+            }
+            Self::Io { doing, path, error } => {
+                say!("spawn.io", doing = doing, path = path, error = error)
+            }
+            Self::Keeper { program, why } => say!("spawn.keeper", program = program, why = why),
+            Self::StillRunning { key, seconds } => {
+                say!("spawn.still_running", key = key, seconds = seconds)
+            }
+            Self::Busy { key } => say!("spawn.busy", key = key),
+            Self::System(saying) => saying,
+        }
+    }
+
     /// Words for a failed system call: `doing` is what was tried, with the path it was about.
-    pub(crate) fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let shown = path.display();
+    pub(crate) fn io(doing: Saying, path: &Path, error: &io::Error) -> Self {
+        let path = path.display().to_string();
         match error.raw_os_error().map(Errno::from_raw_os_error) {
-            Some(Errno::NOSPC | Errno::DQUOT) => Self::DiskFull {
-                path: shown.to_string(),
-            },
+            Some(Errno::NOSPC | Errno::DQUOT) => Self::DiskFull { path },
             Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Self::Permission {
-                what: format!("{doing} {shown} ({error})"),
+                doing,
+                path,
+                error: error.to_string(),
             },
-            _ => Self::System(format!("{doing} {shown} failed: {error}")),
+            _ => Self::Io {
+                doing,
+                path,
+                error: error.to_string(),
+            },
         }
     }
 }
@@ -87,12 +143,12 @@ mod tests {
     fn system_errors_become_words() {
         let check = |errno: Errno, words: &str| {
             let error = io::Error::from_raw_os_error(errno.raw_os_error());
-            let shown = SpawnError::io("writing", Path::new("/x/y"), &error).to_string();
+            let shown = SpawnError::io(say!("doing.remove"), Path::new("/x/y"), &error).to_string();
             assert!(shown.contains(words) && shown.contains("/x/y"), "{shown}");
         };
         check(Errno::NOSPC, "disk is full");
         check(Errno::DQUOT, "quota");
-        check(Errno::ACCESS, "permission denied: writing");
+        check(Errno::ACCESS, "permission denied: removing");
         check(Errno::IO, "failed");
     }
 

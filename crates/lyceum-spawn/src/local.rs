@@ -39,6 +39,7 @@ use crate::steps::Steps;
 use cgroup::Place;
 use folder::RunFolder;
 use keeper::Begun;
+use lyceum_model::say;
 use ports::Ports;
 use runs::{FORGOTTEN, Found, KILL_LIMIT};
 use wire::{Launch, Order, RUN_VARIABLE};
@@ -99,20 +100,20 @@ impl LocalSpawner {
     /// Makes the folders where they are missing and looks what the system offers.
     pub fn new(config: LocalConfig) -> Result<Self, SpawnError> {
         if config.shim.is_empty() {
-            return Err(SpawnError::BadSpec("the keeper has no command".into()));
+            return Err(SpawnError::BadSpec(say!("order.no_keeper")));
         }
         for path in [&config.run_dir, &config.homes] {
             if !path.is_absolute() {
-                let words = format!("{} must be an absolute path", path.display());
+                let words = say!("order.not_absolute", path = path.as_path());
                 return Err(SpawnError::BadSpec(words));
             }
         }
         let run_dir = RunFolder::new(config.run_dir.clone());
         run_dir
             .create()
-            .map_err(|e| SpawnError::io("making the folder", &config.run_dir, &e))?;
+            .map_err(|e| SpawnError::io(say!("doing.make_folder"), &config.run_dir, &e))?;
         std::fs::create_dir_all(&config.homes)
-            .map_err(|e| SpawnError::io("making the root of homes", &config.homes, &e))?;
+            .map_err(|e| SpawnError::io(say!("doing.make_homes"), &config.homes, &e))?;
         runs::tidy(&config.run_dir);
         let place = match config.cgroups {
             Cgroups::Auto => Place::find(&tag(&config.run_dir)),
@@ -146,26 +147,25 @@ impl LocalSpawner {
     fn check(&self, order: &StartOrder) -> Result<(), SpawnError> {
         let spec = &order.spec;
         if spec.command.first().is_none_or(String::is_empty) {
-            return Err(SpawnError::BadSpec("it has no command".into()));
+            return Err(SpawnError::BadSpec(say!("order.no_command")));
         }
         if spec.command.iter().any(|word| word.contains('\0')) {
-            let words = "its command holds a NUL character";
-            return Err(SpawnError::BadSpec(words.into()));
+            return Err(SpawnError::BadSpec(say!("order.nul_in_command")));
         }
         home::check(&spec.home)?;
         let Some(run_as) = &spec.run_as else {
             return Ok(());
         };
         let why = if !self.root {
-            "Lyceum was not started as root, so it cannot change accounts"
+            say!("run_as.not_root")
         } else if run_as.uid == 0 || run_as.gid == 0 {
-            "servers of people must not run as root"
+            say!("run_as.root_forbidden")
         } else {
             return Ok(());
         };
         Err(SpawnError::RunAs {
             account: run_as.account.clone(),
-            why: why.into(),
+            why,
         })
     }
 
@@ -176,7 +176,7 @@ impl LocalSpawner {
         let home = self.config.homes.join(&spec.home);
         let home = home.to_str().ok_or_else(|| SpawnError::BadHome {
             home: spec.home.clone(),
-            why: "its path is not UTF-8".into(),
+            why: say!("home.not_utf8"),
         })?;
         let around = Surroundings {
             address: &address,
@@ -250,7 +250,7 @@ impl Spawner for LocalSpawner {
         loop {
             match self.look(key).await? {
                 Found::Running(state) => {
-                    steps.say(30, "The server runs already");
+                    steps.say(30, say!("start.runs_already"));
                     return Ok(Started {
                         address: state.address,
                         adopted: true,
@@ -343,7 +343,7 @@ impl Spawner for LocalSpawner {
         let path = self.folder(key).path().to_path_buf();
         blocking(move || {
             log::tail(&path, max_lines)
-                .map_err(|error| SpawnError::io("reading the log in", &path, &error))
+                .map_err(|error| SpawnError::io(say!("doing.read_log"), &path, &error))
         })
         .await
     }
@@ -379,13 +379,13 @@ impl LocalSpawner {
         order: &StartOrder,
         steps: &Steps,
     ) -> Result<Option<Started>, SpawnError> {
-        steps.say(10, "Preparing the start");
+        steps.say(10, say!("start.preparing"));
         let folder = self.folder(&order.key);
         let order = self.write_order(order)?;
         let begun = keeper::begin(&self.config.shim, &folder, &order).await?;
         match begun {
             Begun::Started => {
-                steps.say(30, "The process was started");
+                steps.say(30, say!("start.process_started"));
                 Ok(Some(Started {
                     address: order.address,
                     adopted: false,
@@ -401,13 +401,13 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SpawnError> + Send + 'static,
 ) -> Result<T, SpawnError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(SpawnError::System("the work was cut off by the end".into())))
+    done.unwrap_or_else(|_| Err(SpawnError::System(say!("system.cut_off"))))
 }
 
 fn random_name() -> Result<String, SpawnError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|error| SpawnError::System(format!("no random numbers: {error}")))?;
+        .map_err(|error| SpawnError::System(say!("system.no_random", error = error.to_string())))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

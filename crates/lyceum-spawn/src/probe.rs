@@ -11,6 +11,8 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerKey;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -28,7 +30,7 @@ const LOG_LINES: usize = 20;
 #[error("{words}")]
 pub struct NotReady {
     pub cause: Cause,
-    pub words: String,
+    pub words: Saying,
     /// The last lines of the server's log, oldest first.
     pub log: Vec<String>,
 }
@@ -50,7 +52,7 @@ pub enum Cause {
 enum Tried {
     Ready,
     ServerError(StatusCode),
-    Nothing(String),
+    Nothing(Saying),
 }
 
 /// Waits until the server answers, ends, or the time is up.
@@ -73,17 +75,13 @@ pub async fn wait_until_answering(
             (Ok(Status::Running { .. }), Tried::Ready) => return Ok(()),
             (Ok(Status::Running { .. }), _) if Instant::now() < deadline => None,
             (Ok(Status::Running { .. }), tried) => Some(time_up(address, limit, tried)),
-            (Ok(Status::Exited { reason, .. }), _) => Some((
-                Cause::Exited,
-                format!("the server ended before it answered: {reason}"),
-            )),
-            (Ok(Status::Gone), _) => {
-                let words = "the server was taken away while it started";
-                Some((Cause::Exited, words.to_owned()))
+            (Ok(Status::Exited { reason, .. }), _) => {
+                Some((Cause::Exited, say!("probe.ended", reason = reason)))
             }
+            (Ok(Status::Gone), _) => Some((Cause::Exited, say!("probe.taken_away"))),
             (Err(error), _) if Instant::now() >= deadline => Some((
                 Cause::Unknown,
-                format!("whether the server runs is not known: {error}"),
+                say!("probe.not_known", error = error.saying()),
             )),
             (Err(_), _) => None,
         };
@@ -96,29 +94,26 @@ pub async fn wait_until_answering(
     }
 }
 
-fn time_up(address: &str, limit: Duration, tried: &Tried) -> (Cause, String) {
-    let seconds = limit.as_secs_f64();
+fn time_up(address: &str, limit: Duration, tried: &Tried) -> (Cause, Saying) {
     match tried {
         Tried::ServerError(status) => (
             Cause::ServerErrors,
-            format!(
-                "the server runs, but after {seconds:.0} s it still answers with HTTP {}; its log \
-                 says why",
-                status.as_u16()
+            say!(
+                "probe.server_errors",
+                seconds = limit,
+                status = status.as_str()
             ),
         ),
         Tried::Nothing(last) => (
             Cause::Silent,
-            format!(
-                "the server runs, but did not answer at {address} within {seconds:.0} s (last try: \
-                 {last}); it may be slow to start, or listen on another port or address than \
-                 JUPYTERHUB_SERVICE_URL says"
+            say!(
+                "probe.silent",
+                address = address,
+                seconds = limit,
+                last = last.clone()
             ),
         ),
-        Tried::Ready => (
-            Cause::Unknown,
-            format!("the server answered only when its {seconds:.0} s were over"),
-        ),
+        Tried::Ready => (Cause::Unknown, say!("probe.late", seconds = limit)),
     }
 }
 
@@ -127,28 +122,28 @@ async fn attempt(address: &str, prefix: &str, limit: Duration) -> Tried {
         Ok(Ok(status)) if status.is_server_error() => Tried::ServerError(status),
         Ok(Ok(_)) => Tried::Ready,
         Ok(Err(words)) => Tried::Nothing(words),
-        Err(_) => Tried::Nothing(format!("no answer within {:.1} s", limit.as_secs_f64())),
+        Err(_) => Tried::Nothing(say!("try.no_answer", seconds = limit)),
     }
 }
 
-async fn ask(address: &str, prefix: &str) -> Result<StatusCode, String> {
+async fn ask(address: &str, prefix: &str) -> Result<StatusCode, Saying> {
     let authority = address
         .strip_prefix("http://")
-        .ok_or_else(|| format!("{address} is not an http:// address"))?;
+        .ok_or_else(|| say!("try.bad_address", address = address))?;
     let stream = TcpStream::connect(authority)
         .await
         .map_err(|error| match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-            _ => format!("connecting failed: {error}"),
+            std::io::ErrorKind::ConnectionRefused => say!("try.refused"),
+            _ => say!("try.not_connected", error = error.to_string()),
         })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| format!("not HTTP: {error}"))?;
+        .map_err(|error| say!("try.not_http", error = error.to_string()))?;
     let request = Request::get(format!("{prefix}api"))
         .header(header::HOST, authority)
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("{prefix} is no path: {error}"))?;
+        .map_err(|error| say!("try.bad_path", prefix = prefix, error = error.to_string()))?;
     // Driven here and dropped with the answer's head: the body is of no interest. The connection
     // may well be through before its answer was looked at.
     let answer = sender.send_request(request);
@@ -161,8 +156,8 @@ async fn ask(address: &str, prefix: &str) -> Result<StatusCode, String> {
     match answer {
         Ok(answer) => Ok(answer.status()),
         Err(error) if error.is_incomplete_message() || error.is_canceled() => {
-            Err("the connection was closed without an answer".into())
+            Err(say!("try.closed"))
         }
-        Err(error) => Err(format!("the answer was not HTTP: {error}")),
+        Err(error) => Err(say!("try.bad_answer", error = error.to_string())),
     }
 }

@@ -4,6 +4,7 @@
 //! ([`crate::probe`]), and the state machine of a server, which is the hub's.
 
 use async_trait::async_trait;
+use lyceum_model::saying::Saying;
 use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
 
 use crate::error::SpawnError;
@@ -68,7 +69,7 @@ pub enum Status {
         code: Option<i32>,
         signal: Option<i32>,
         /// Plain words: "ran out of memory (limit 2 GB) …".
-        reason: String,
+        reason: Saying,
     },
     /// Nothing is known of such a server.
     Gone,

@@ -24,6 +24,11 @@ pub const STEPS: &[Step] = &[
         name: "servers",
         sql: include_str!("../../../migrations/0003_servers.sql"),
     },
+    Step {
+        version: 4,
+        name: "sayings",
+        sql: include_str!("../../../migrations/0004_sayings.sql"),
+    },
 ];
 
 pub struct Step {

@@ -72,7 +72,8 @@ function watchStart(root) {
     shown.add(message).add(`${second(Date.parse(item.querySelector("time").dateTime))} ${message}`);
   }
 
-  function show({ at, message }) {
+  function show({ at, message: english, words: own }) {
+    const message = own ?? english;
     const key = at === undefined ? message : `${second(at)} ${message}`;
     if (!message || shown.has(key)) return;
     shown.add(key).add(message);

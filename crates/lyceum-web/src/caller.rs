@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use lyceum_model::name::UserName;
+use lyceum_model::say;
 use lyceum_model::scope::{NoGroups, ScopeName, ScopeSet, Target, Verdict};
 
 use crate::error::{ApiError, ApiResult};
@@ -39,8 +40,9 @@ impl Caller {
         match self.scopes.allows(scope, target, &NoGroups) {
             Verdict::Yes => Ok(()),
             Verdict::NotFound => Err(ApiError::not_found()),
-            Verdict::No => Err(ApiError::forbidden(format!(
-                "Action is not authorized with current scopes; requires {scope}"
+            Verdict::No => Err(ApiError::forbidden(say!(
+                "refused.scope",
+                scope = scope.to_string()
             ))),
         }
     }
@@ -62,7 +64,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             .extensions
             .get::<Caller>()
             .cloned()
-            .ok_or_else(|| ApiError::forbidden("Missing or invalid credentials."))
+            .ok_or_else(|| ApiError::forbidden(say!("refused.no_credentials")))
     }
 }
 

@@ -5,6 +5,8 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 
 pub type ApiResult<T> = Result<T, ApiError>;
 
@@ -12,8 +14,9 @@ pub type ApiResult<T> = Result<T, ApiError>;
 #[derive(Debug)]
 pub struct ApiError {
     pub status: StatusCode,
-    /// For the caller. Never the inner cause of a 5xx.
-    pub message: String,
+    /// For the caller; programs get it in English, a page says it in its language. Never the inner
+    /// cause of a 5xx.
+    pub message: Saying,
     /// Boxed, so that the common `Result` stays small.
     headers: Box<HeaderMap>,
     cause: Option<anyhow::Error>,
@@ -23,41 +26,38 @@ pub struct ApiError {
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub status: StatusCode,
-    pub message: String,
+    pub message: Saying,
 }
 
 impl ApiError {
-    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, message: Saying) -> Self {
         Self {
             status,
-            message: message.into(),
+            message,
             headers: Box::default(),
             cause: None,
         }
     }
 
-    pub fn bad_request(message: impl Into<String>) -> Self {
+    pub fn bad_request(message: Saying) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    pub fn forbidden(message: impl Into<String>) -> Self {
+    pub fn forbidden(message: Saying) -> Self {
         Self::new(StatusCode::FORBIDDEN, message)
     }
 
     /// The one text for what is not there and for what is not to be seen.
     pub fn not_found() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "No access to resources or resources not found",
-        )
+        Self::new(StatusCode::NOT_FOUND, say!("refused.not_found"))
     }
 
-    pub fn conflict(message: impl Into<String>) -> Self {
+    pub fn conflict(message: Saying) -> Self {
         Self::new(StatusCode::CONFLICT, message)
     }
 
     /// The caller should come back after some seconds.
-    pub fn later(status: StatusCode, message: impl Into<String>, seconds: u64) -> Self {
+    pub fn later(status: StatusCode, message: Saying, seconds: u64) -> Self {
         Self::new(status, message)
             .with_header(axum::http::header::RETRY_AFTER, &seconds.to_string())
     }
@@ -75,7 +75,7 @@ impl From<anyhow::Error> for ApiError {
     fn from(cause: anyhow::Error) -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            message: "Something went wrong on our side; your files are safe".into(),
+            message: say!("refused.internal"),
             headers: Box::default(),
             cause: Some(cause),
         }
@@ -90,7 +90,7 @@ impl From<sqlx::Error> for ApiError {
         if let sqlx::Error::Database(error) = &error
             && error.code().as_deref() == Some(UNKEEPABLE_TEXT)
         {
-            return Self::bad_request("The request holds a zero character; leave it out");
+            return Self::bad_request(say!("refused.zero_character"));
         }
         // A database that is away for a moment is no fault of the request: say "try again".
         if matches!(
@@ -99,7 +99,7 @@ impl From<sqlx::Error> for ApiError {
         ) {
             let mut answer = Self::later(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The database does not answer at the moment; nothing was changed. Try again in a few seconds",
+                say!("refused.database_away"),
                 5,
             );
             answer.cause = Some(error.into());
@@ -132,7 +132,7 @@ impl IntoResponse for ApiError {
 
 /// `{"status":404,"message":"…"}`, the shape that JupyterHub's clients read.
 fn json_body(failure: &Failure) -> Response {
-    let body = serde_json::json!({ "status": failure.status.as_u16(), "message": failure.message });
+    let body = serde_json::json!({ "status": failure.status.as_u16(), "message": failure.message.to_string() });
     (
         failure.status,
         [(axum::http::header::CACHE_CONTROL, "no-store")],

@@ -3,6 +3,7 @@
 //! [`Ground`] is what each command stands on (database, blobs, keys, accounts); [`Machine`] is the
 //! running product: hub, proxy and background work, with one shutdown for all.
 
+use lyceum_model::saying::Saying;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,7 +143,7 @@ pub struct Order {
     pub internal: TcpListener,
     pub spawner: LocalSpawner,
     pub accounts: Accounts,
-    pub hint: Option<String>,
+    pub hint: Option<Saying>,
 }
 
 /// The running product.
@@ -172,12 +173,7 @@ impl Machine {
             pages: lyceum_hub::pages::templates()
                 .build()
                 .map_err(|error| Failure::new(format!("the pages can't be made: {error:#}")))?,
-            settings: settings(
-                &config,
-                &order.watch.state(),
-                internal,
-                order.hint.as_deref(),
-            )?,
+            settings: settings(&config, &order.watch.state(), internal, order.hint.as_ref())?,
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
             proxy_secret: proxy_secret.clone(),
         });
@@ -308,7 +304,7 @@ fn settings(
     config: &Config,
     state: &ConfigState,
     internal: SocketAddr,
-    hint: Option<&str>,
+    hint: Option<&Saying>,
 ) -> Result<Settings, Failure> {
     let theme = ThemeSettings {
         accent: Some(config.theme.accent.clone()),
@@ -331,7 +327,7 @@ fn settings(
         },
         site_name: config.theme.name.clone(),
         theme,
-        sign_in_hint: hint.map(str::to_owned),
+        sign_in_hint: hint.cloned(),
         config_state: lyceum_hub::config::ConfigState {
             generation: state.generation,
             loaded_at: state.loaded_at.0,
@@ -373,7 +369,7 @@ struct Reload {
     hub: Hub,
     watch: Arc<ConfigWatch>,
     internal: SocketAddr,
-    hint: Option<String>,
+    hint: Option<Saying>,
     state: ConfigMetrics,
 }
 
@@ -393,7 +389,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
         reload.state.tell(&state);
-        match settings(&config, &state, reload.internal, reload.hint.as_deref()) {
+        match settings(&config, &state, reload.internal, reload.hint.as_ref()) {
             Ok(settings) => {
                 reload.hub.replace_sign_in(build_sign_in(
                     &from.db,

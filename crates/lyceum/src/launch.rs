@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use lyceum_courses::Shelf;
 use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
 use lyceum_model::name::UserName;
+use lyceum_model::say;
 use lyceum_model::server::{RunAs, ServerSpec};
 
 use crate::jupyter::Environment;
@@ -48,9 +49,7 @@ impl LaunchPlanner for Planner {
             && let Some(key) = options.keys().next()
         {
             let key: String = key.chars().take(60).collect();
-            return Err(Refusal::BadOptions(format!(
-                "There is nothing to choose here, so the option {key:?} has no meaning"
-            )));
+            return Err(Refusal::BadOptions(say!("launch.no_choice", option = key)));
         }
         let run_as = match self.accounts {
             Accounts::Shared => None,
@@ -80,17 +79,14 @@ impl LaunchPlanner for Planner {
 }
 
 fn system_account(user: &UserName) -> Result<RunAs, Refusal> {
-    let missing = || {
-        Refusal::NotAllowed(format!(
-            "There is no system account {user} on this machine; ask the administrator to make one"
-        ))
-    };
+    let missing = || Refusal::NotAllowed(say!("launch.no_account", user = user.as_str()));
     let found = nix::unistd::User::from_name(user.as_str())
         .map_err(anyhow::Error::from)?
         .ok_or_else(missing)?;
     if found.uid.as_raw() < FIRST_PERSON || found.gid.as_raw() == 0 {
-        return Err(Refusal::NotAllowed(format!(
-            "{user} is an account of the system, not of a person; servers never run under those"
+        return Err(Refusal::NotAllowed(say!(
+            "launch.system_account",
+            user = user.as_str()
         )));
     }
     let name = std::ffi::CString::new(user.as_str()).map_err(anyhow::Error::from)?;

@@ -1,5 +1,6 @@
 //! `lyceum up`: everything in one process.
 
+use lyceum_model::say;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,9 +26,6 @@ const SHARED_WARNING: &str = "All notebook servers run under the account of Lyce
 and Lyceum's own.\nThat is for trying out and for people who trust each other; otherwise run it as root with system accounts \
 (docs/admin/system-accounts.md).\n";
 /// Stands on the log-in page of a demo.
-const DEMO_HINT: &str =
-    "This is a demo. Names and passwords stand in the terminal where Lyceum was started.";
-
 /// What the command line has prepared.
 pub struct Prepared {
     pub watch: Arc<ConfigWatch>,
@@ -92,7 +90,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
             internal,
             spawner,
             accounts,
-            hint: demo.then(|| DEMO_HINT.to_owned()),
+            hint: demo.then(|| say!("login.demo")),
         },
     )?;
     // Hashing passwords takes a moment: the product answers already meanwhile.

@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::ServerName;
+use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
@@ -45,14 +46,14 @@ pub async fn update_activity(
     let now = hub.now();
     let read = |text: &str| -> ApiResult<Millis> {
         let at = Millis::from_iso(text).ok_or_else(|| {
-            ApiError::bad_request(format!(
+            ApiError::bad_request(Saying::quote(format!(
                 "{text:?} is not a time; it has the form 2026-11-21T08:00:00Z"
-            ))
+            )))
         })?;
         if at.since(now) > AHEAD_MS {
-            return Err(ApiError::bad_request(format!(
+            return Err(ApiError::bad_request(Saying::quote(format!(
                 "{text:?} is in the future; check the server's clock"
-            )));
+            ))));
         }
         Ok(at)
     };
@@ -65,10 +66,10 @@ pub async fn update_activity(
             None => None,
         };
         let server = server.ok_or_else(|| {
-            ApiError::bad_request(format!(
+            ApiError::bad_request(Saying::quote(format!(
                 "No such server: {}",
                 name.chars().take(60).collect::<String>()
-            ))
+            )))
         })?;
         touched.push((server.id, at));
     }

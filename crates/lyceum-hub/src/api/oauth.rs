@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::digest::hash_secret;
 use lyceum_model::id::new_secret;
+use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
@@ -88,18 +89,14 @@ async fn check(
     ask: &Ask,
 ) -> ApiResult<Result<Checked, Box<Response>>> {
     let Credential::Session { id: session_id, .. } = &caller.credential else {
-        return Err(ApiError::forbidden(
-            "Only a browser that is signed in can let a server know who it is",
-        ));
+        return Err(ApiError::forbidden(say!("refused.oauth_session")));
     };
     let mut tx = hub.db().read().await?;
     let server = db::servers::by_client(&mut tx, &ask.client_id).await?;
     drop(tx);
     // Nothing is sent to an address that isn't known to be the client's.
     let Some(server) = server else {
-        return Err(ApiError::bad_request(
-            "This client is not known here; start the server again",
-        ));
+        return Err(ApiError::bad_request(say!("refused.oauth_client")));
     };
     let scheme = if info.secure { "https" } else { "http" };
     let origin = hub
@@ -108,9 +105,7 @@ async fn check(
         .clone()
         .unwrap_or_else(|| format!("{scheme}://{}", info.host));
     if !redirect_fits(&server, &origin, &ask.redirect_uri) {
-        return Err(ApiError::bad_request(
-            "The address to return to is not this server's",
-        ));
+        return Err(ApiError::bad_request(say!("refused.oauth_return")));
     }
     if ask.response_type != "code" {
         let to = with_query(
@@ -133,9 +128,9 @@ async fn check(
         ScopeName::AccessServers,
         Target::Server(&server.user_name, &server.name),
     ) {
-        return Err(ApiError::forbidden(format!(
-            "You have no access to the server of {}",
-            server.user_name
+        return Err(ApiError::forbidden(say!(
+            "refused.oauth_access",
+            user = server.user_name.as_str()
         )));
     }
     Ok(Ok(Checked {
@@ -247,10 +242,11 @@ pub async fn token(
     };
     let scopes: Vec<String> = serde_json::from_str(&code.scopes).map_err(anyhow::Error::from)?;
     let new = NewToken {
-        note: format!(
-            "OAuth for {}",
-            crate::servers::prefix(&server.user_name, &server.name)
-        ),
+        note: say!(
+            "token.of_client",
+            prefix = crate::servers::prefix(&server.user_name, &server.name)
+        )
+        .to_string(),
         scopes,
         expires_at: Some(now.plus(TOKEN_LIFE_S * 1000).0),
         session_id: Some(code.session_id),

@@ -1,17 +1,24 @@
 //! What happens on the way up, as server-sent events.
+//!
+//! The events are JupyterHub's, and their `message` is English. Our own page asks for its language
+//! with `?lang=` and shows what then stands beside it as `words`.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use lyceum_model::lang::Lang;
 use lyceum_model::name::ServerName;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::events;
 use lyceum_web::{ApiError, ApiResult, Caller};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
@@ -27,10 +34,17 @@ const KEEPALIVE: Duration = Duration::from_secs(8);
 /// Without news the rows are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+#[derive(Debug, Default, Deserialize)]
+pub struct WatchQuery {
+    #[serde(default)]
+    lang: String,
+}
+
 /// Scope: `read:servers!server=…`.
 pub async fn watch(
     State(hub): State<Hub>,
     caller: Caller,
+    Query(query): Query<WatchQuery>,
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
@@ -48,10 +62,10 @@ pub async fn watch(
     // A start that failed is stopping for a moment; who connects just then waits for the reason.
     let failing = server.state == ServerState::Stopping && server.failure.is_some();
     if matches!(server.state, ServerState::Stopped | ServerState::Stopping) && !failing {
-        return Err(ApiError::bad_request(format!(
+        return Err(ApiError::bad_request(Saying::quote(format!(
             "The server {}/{} is not starting",
             server.user_name, server.name
-        )));
+        ))));
     }
     let settled = matches!(server.state, ServerState::Ready | ServerState::Failed);
     let watcher = Watcher {
@@ -60,6 +74,7 @@ pub async fn watch(
         after: if settled { i64::MAX } else { 0 },
         quiet_since: tokio::time::Instant::now(),
         done: false,
+        lang: Lang::from_tag(&query.lang),
         hub,
         server,
         wake,
@@ -86,6 +101,8 @@ struct Watcher {
     after: i64,
     quiet_since: tokio::time::Instant,
     done: bool,
+    /// The language of the page that watches, if one does.
+    lang: Option<Lang>,
 }
 
 impl Watcher {
@@ -132,20 +149,22 @@ impl Watcher {
         let mut text = String::new();
         let Some(now) = now else {
             self.done = true;
-            return Ok(failed(&mut text, "The server was removed"));
+            self.fail(&mut text, &say!("start.removed"));
+            return Ok(text);
         };
         for step in &steps {
             self.after = step.seq;
             if step.progress < 100 {
-                event(
-                    &mut text,
-                    &json!({ "progress": step.progress, "message": step.message, "at": step.at }),
-                );
+                let mut told =
+                    json!({ "progress": step.progress, "message": step.message, "at": step.at });
+                self.add_words(&mut told, &step.saying());
+                event(&mut text, &told);
             }
         }
         if now.generation != self.server.generation {
             self.done = true;
-            return Ok(failed(&mut text, "The server was started anew"));
+            self.fail(&mut text, &say!("start.anew"));
+            return Ok(text);
         }
         match now.state {
             ServerState::Ready => {
@@ -153,34 +172,44 @@ impl Watcher {
                 // The route is in force before anybody is sent there.
                 crate::proxy::refresh(&self.hub).await?;
                 let url = prefix(&now.user_name, &now.name);
-                let message = format!("Server ready at {url}");
-                event(
-                    &mut text,
-                    &json!({
-                        "progress": 100,
-                        "ready": true,
-                        "message": message,
-                        "html_message": format!("Server ready at <a href=\"{url}\">{url}</a>"),
-                        "url": url,
-                    }),
-                );
+                let ready = say!("start.ready_at", url = &url);
+                let mut told = json!({
+                    "progress": 100,
+                    "ready": true,
+                    "message": ready.to_string(),
+                    "html_message": format!("Server ready at <a href=\"{url}\">{url}</a>"),
+                    "url": url,
+                });
+                self.add_words(&mut told, &ready);
+                event(&mut text, &told);
                 Ok(text)
             }
             ServerState::Failed => {
                 self.done = true;
-                Ok(failed(
-                    &mut text,
-                    now.failure.as_deref().unwrap_or("no reason is known"),
-                ))
+                let why = now.why_failed();
+                self.fail(&mut text, &why.unwrap_or_else(|| say!("start.no_reason")));
+                Ok(text)
             }
             ServerState::Stopped => {
                 self.done = true;
-                Ok(failed(
-                    &mut text,
-                    now.failure.as_deref().unwrap_or("the server was stopped"),
-                ))
+                let why = now.why_failed();
+                self.fail(&mut text, &why.unwrap_or_else(|| say!("start.stopped")));
+                Ok(text)
             }
             ServerState::Queued | ServerState::Starting | ServerState::Stopping => Ok(text),
+        }
+    }
+
+    fn fail(&self, text: &mut String, reason: &Saying) {
+        let failed = say!("start.failed", reason = reason.clone());
+        let mut told = json!({ "progress": 100, "failed": true, "message": failed.to_string() });
+        self.add_words(&mut told, &failed);
+        event(text, &told);
+    }
+
+    fn add_words(&self, told: &mut Value, saying: &Saying) {
+        if let Some(lang) = self.lang {
+            told["words"] = saying.in_lang(lang).into();
         }
     }
 }
@@ -189,12 +218,4 @@ fn event(text: &mut String, value: &Value) {
     text.push_str("data: ");
     text.push_str(&value.to_string());
     text.push_str("\n\n");
-}
-
-fn failed(text: &mut String, reason: &str) -> String {
-    event(
-        text,
-        &json!({ "progress": 100, "failed": true, "message": format!("Spawn failed: {reason}") }),
-    );
-    std::mem::take(text)
 }

@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::ServerName;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
 use lyceum_web::{ApiError, ApiResult, Caller};
@@ -39,19 +41,20 @@ pub async fn start(
         Err(error) => {
             // What is wrong with the name is said only to those who may know that its owner exists.
             caller.require(ScopeName::StartServers, Target::User(&owner.name))?;
-            return Err(ApiError::bad_request(error.to_string()));
+            return Err(ApiError::bad_request(error.saying()));
         }
     };
     caller.require(ScopeName::StartServers, Target::Server(&owner.name, &name))?;
     let options = match &body[..] {
         b"" => Value::Object(Default::default()),
-        bytes => serde_json::from_slice(bytes)
-            .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?,
+        bytes => serde_json::from_slice(bytes).map_err(|error| {
+            ApiError::bad_request(Saying::quote(format!("The body is not JSON: {error}")))
+        })?,
     };
     if !options.is_object() {
-        return Err(ApiError::bad_request(
+        return Err(ApiError::bad_request(Saying::quote(
             "The options of a server are a JSON object",
-        ));
+        )));
     }
     let server = match launching::start(&hub, &owner, &name, options).await? {
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
@@ -66,13 +69,13 @@ pub async fn start(
         }
         ServerState::Failed | ServerState::Stopped => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!(
+            Saying::quote(format!(
                 "The server did not start: {}",
                 server
                     .failure
                     .as_deref()
                     .unwrap_or("it was stopped meanwhile")
-            ),
+            )),
         )),
         _ => Ok(StatusCode::ACCEPTED.into_response()),
     }
@@ -97,15 +100,15 @@ pub async fn stop(
     let remove = match &body[..] {
         b"" => false,
         bytes => serde_json::from_slice::<Value>(bytes)
-            .map_err(|error| ApiError::bad_request(format!("The body is not JSON: {error}")))?
+            .map_err(|error| {
+                ApiError::bad_request(Saying::quote(format!("The body is not JSON: {error}")))
+            })?
             .get("remove")
             .and_then(Value::as_bool)
             .unwrap_or(false),
     };
     if remove && name.is_default() {
-        return Err(ApiError::bad_request(
-            "The default server can be stopped, not removed",
-        ));
+        return Err(ApiError::bad_request(say!("wish.remove_default")));
     }
     let Some(server) = found else {
         if name.is_default() {
@@ -126,9 +129,9 @@ pub async fn stop(
         let there = db::servers::get(&mut tx, &server.id).await?.is_some();
         tx.commit().await?;
         if !removed && there {
-            return Err(ApiError::bad_request(
+            return Err(ApiError::bad_request(Saying::quote(
                 "The server was started again meanwhile; stop it before it can be removed",
-            ));
+            )));
         }
         if let Some(key) = ServerKey::parse(&server.key) {
             hub.spawner()

@@ -7,6 +7,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_auth::Refused;
 use lyceum_model::name::UserName;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::scope::{NoGroups, Owner, Scope, ScopeName, ScopeSet, Target};
 use lyceum_proxy::Revoked;
 use lyceum_web::request::RequestInfo;
@@ -107,10 +109,12 @@ pub async fn create_token(
         // By way of a map: a list must not be taken for its fields in order.
         bytes => serde_json::from_slice::<serde_json::Map<String, Value>>(bytes)
             .and_then(|fields| serde_json::from_value(fields.into()))
-            .map_err(|error| ApiError::bad_request(format!("The body can't be read: {error}")))?,
+            .map_err(|error| {
+                ApiError::bad_request(Saying::quote(format!("The body can't be read: {error}")))
+            })?,
     };
     // A server that does not know whether a name exists says the same in either case.
-    let nobody = || ApiError::forbidden("Missing or invalid credentials.");
+    let nobody = || ApiError::forbidden(say!("refused.no_credentials"));
     let holder = match (&caller, &wish.auth) {
         (Some(caller), _) => caller.name.clone(),
         (None, Some(auth)) => {
@@ -119,12 +123,12 @@ pub async fn create_token(
                 .map_err(|refused| match refused {
                     Refused::TooMany { retry_after } => ApiError::later(
                         StatusCode::TOO_MANY_REQUESTS,
-                        "There were too many tries; wait, then try again",
+                        Saying::quote("There were too many tries; wait, then try again"),
                         retry_after.into(),
                     ),
                     Refused::Busy => ApiError::later(
                         StatusCode::SERVICE_UNAVAILABLE,
-                        "Too many people are signing in; try again in a few seconds",
+                        Saying::quote("Too many people are signing in; try again in a few seconds"),
                         5,
                     ),
                     Refused::Internal(cause) => cause.into(),
@@ -156,9 +160,9 @@ pub async fn create_token(
         return Err(nobody());
     }
     if wish.roles.as_ref().is_some_and(|roles| !roles.is_empty()) && wish.scopes.is_some() {
-        return Err(ApiError::bad_request(
+        return Err(ApiError::bad_request(Saying::quote(
             "Name either roles or scopes for the token, not both",
-        ));
+        )));
     }
     let scopes = wanted_scopes(&wish)?;
     let asked: ScopeSet = scopes.iter().cloned().collect();
@@ -175,9 +179,9 @@ pub async fn create_token(
     let expires_at = match wish.expires_in {
         None | Some(0) => None,
         Some(seconds) if seconds < 0 => {
-            return Err(ApiError::bad_request(
+            return Err(ApiError::bad_request(Saying::quote(
                 "expires_in: give seconds, more than 0",
-            ));
+            )));
         }
         Some(seconds) => Some(now.plus(seconds.saturating_mul(1000)).0),
     };
@@ -219,32 +223,33 @@ fn within(held: &ScopeSet, asked: &ScopeSet, who: &str) -> ApiResult<()> {
     if beyond.is_empty() {
         return Ok(());
     }
-    Err(ApiError::bad_request(format!(
+    Err(ApiError::bad_request(Saying::quote(format!(
         "{who} does not hold these scopes: {}",
         beyond.join(", ")
-    )))
+    ))))
 }
 
 fn wanted_scopes(wish: &Wish) -> ApiResult<Vec<Scope>> {
     if let Some(scopes) = &wish.scopes {
         if scopes.len() > SCOPES_MOST {
-            return Err(ApiError::bad_request(format!(
+            return Err(ApiError::bad_request(Saying::quote(format!(
                 "scopes: a token has at most {SCOPES_MOST}"
-            )));
+            ))));
         }
         return scopes
             .iter()
             .map(|text| {
-                Scope::parse(text).map_err(|error| ApiError::bad_request(error.to_string()))
+                Scope::parse(text)
+                    .map_err(|error| ApiError::bad_request(Saying::quote(error.to_string())))
             })
             .collect();
     }
     for role in wish.roles.iter().flatten() {
         if role != "token" {
             let role: String = role.chars().take(60).collect();
-            return Err(ApiError::bad_request(format!(
+            return Err(ApiError::bad_request(Saying::quote(format!(
                 "The role {role:?} can't be given to a token; name scopes instead"
-            )));
+            ))));
         }
     }
     Ok(vec![Scope::all(ScopeName::Inherit)])

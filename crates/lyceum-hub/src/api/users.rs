@@ -5,6 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::USER_NAME_MAX;
+use lyceum_model::saying::Saying;
 use lyceum_model::scope::{Filter, ScopeName, Target};
 use lyceum_web::request::header;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
@@ -93,15 +94,15 @@ pub async fn list_users(
         "last_activity" => Sort::Activity,
         "-last_activity" => Sort::ActivityDown,
         other => {
-            return Err(ApiError::bad_request(format!(
+            return Err(ApiError::bad_request(Saying::quote(format!(
                 "sort: {other:?} is not one of id, name, last_activity"
-            )));
+            ))));
         }
     };
     if query.name_filter.chars().count() > USER_NAME_MAX {
-        return Err(ApiError::bad_request(format!(
+        return Err(ApiError::bad_request(Saying::quote(format!(
             "name_filter: no name is longer than {USER_NAME_MAX} characters"
-        )));
+        ))));
     }
     let origin = hub.settings().public_origin.clone();
     let mut tx = hub.db().read().await?;
@@ -161,8 +162,10 @@ pub async fn list_users(
 fn number(name: &str, text: Option<&str>, default: i64) -> ApiResult<i64> {
     match text {
         None | Some("") => Ok(default),
-        Some(text) => text
-            .parse()
-            .map_err(|_| ApiError::bad_request(format!("{name}: {text:?} is not a whole number"))),
+        Some(text) => text.parse().map_err(|_| {
+            ApiError::bad_request(Saying::quote(format!(
+                "{name}: {text:?} is not a whole number"
+            )))
+        }),
     }
 }

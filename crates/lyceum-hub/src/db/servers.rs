@@ -3,6 +3,7 @@
 
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::saying::Saying;
 use lyceum_store::{Tx, on};
 
 use crate::servers::State;
@@ -24,7 +25,9 @@ pub struct Server {
     pub spec: Option<String>,
     pub user_options: String,
     pub address: Option<String>,
+    /// Why the last start failed, in English; see [`Server::why_failed`].
     pub failure: Option<String>,
+    pub failure_saying: Option<String>,
     pub created_at: i64,
     pub requested_at: Option<i64>,
     pub started_at: Option<i64>,
@@ -36,11 +39,19 @@ pub struct Server {
     pub lease_until: Option<i64>,
 }
 
+impl Server {
+    /// Why the last start failed.
+    pub fn why_failed(&self) -> Option<Saying> {
+        let text = self.failure.as_deref()?;
+        Some(Saying::from_stored(text, self.failure_saying.as_deref()))
+    }
+}
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT s.id, s.user_id, u.name AS user_name, s.name, s.key, s.client_id, s.display_name, s.state, s.generation, \
-             s.spec, s.user_options, s.address, s.failure, s.created_at, s.requested_at, s.started_at, s.ready_at, \
+             s.spec, s.user_options, s.address, s.failure, s.failure_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
              s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until \
              FROM servers s JOIN users u ON u.id = s.user_id ",
             $rest
@@ -125,7 +136,7 @@ pub async fn request_start(
     let row: Option<(i64,)> = on!(tx, |c| {
         sqlx::query_as(
         "UPDATE servers SET state = 'queued', generation = generation + 1, spec = $2, user_options = $3, address = NULL, \
-         failure = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
+         failure = NULL, failure_saying = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
          lease_owner = NULL, lease_until = NULL \
          WHERE id = $1 AND state IN ('stopped', 'failed') RETURNING generation"
     )
@@ -319,15 +330,18 @@ pub async fn set_stopping(
     tx: &mut Tx,
     id: &str,
     owner: &str,
-    failure: Option<&str>,
+    failure: Option<&Saying>,
 ) -> sqlx::Result<bool> {
+    let (text, stored) = columns(failure);
     changed(on!(tx, |c| {
         sqlx::query(
-        "UPDATE servers SET state = 'stopping', failure = COALESCE($3, failure) WHERE id = $1 AND lease_owner = $2"
+        "UPDATE servers SET state = 'stopping', failure = COALESCE($3, failure), \
+         failure_saying = CASE WHEN $3 IS NULL THEN failure_saying ELSE $4 END WHERE id = $1 AND lease_owner = $2"
     )
         .bind(id)
         .bind(owner)
-        .bind(failure)
+        .bind(&text)
+        .bind(&stored)
         .execute(c)
         .await
         .map(|done| done.rows_affected())
@@ -340,19 +354,21 @@ pub async fn set_ended(
     id: &str,
     owner: &str,
     state: State,
-    failure: Option<&str>,
+    failure: Option<&Saying>,
     now: i64,
 ) -> sqlx::Result<bool> {
+    let (text, stored) = columns(failure);
     changed(on!(tx, |c| {
         sqlx::query(
-        "UPDATE servers SET state = $3, failure = $4, address = NULL, stopped_at = $5, stop_requested_at = NULL, \
-         lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
+        "UPDATE servers SET state = $3, failure = $4, failure_saying = $6, address = NULL, stopped_at = $5, \
+         stop_requested_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
     )
     .bind(id)
     .bind(owner)
     .bind(state.as_str())
-    .bind(failure)
+    .bind(&text)
     .bind(now)
+    .bind(&stored)
     .execute(c)
     .await
     .map(|done| done.rows_affected())
@@ -360,16 +376,23 @@ pub async fn set_ended(
 }
 
 /// A ready server was found ended. Ready rows have no lease; state and generation guard.
-pub async fn set_gone(tx: &mut Tx, server: &Server, reason: &str, now: i64) -> sqlx::Result<bool> {
+pub async fn set_gone(
+    tx: &mut Tx,
+    server: &Server,
+    reason: &Saying,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let (text, stored) = columns(Some(reason));
     changed(on!(tx, |c| {
         sqlx::query(
-            "UPDATE servers SET state = 'stopped', failure = $3, address = NULL, stopped_at = $4 \
+            "UPDATE servers SET state = 'stopped', failure = $3, failure_saying = $5, address = NULL, stopped_at = $4 \
          WHERE id = $1 AND generation = $2 AND state = 'ready'",
         )
         .bind(&server.id)
         .bind(server.generation)
-        .bind(reason)
+        .bind(&text)
         .bind(now)
+        .bind(&stored)
         .execute(c)
         .await
         .map(|done| done.rows_affected())
@@ -497,7 +520,15 @@ pub struct Step {
     pub seq: i64,
     pub at: i64,
     pub progress: i64,
+    /// In English; see [`Step::saying`].
     pub message: String,
+    pub saying: Option<String>,
+}
+
+impl Step {
+    pub fn saying(&self) -> Saying {
+        Saying::from_stored(&self.message, self.saying.as_deref())
+    }
 }
 
 /// Steps of one start are few; a spawner that talks without end is cut here.
@@ -509,13 +540,14 @@ pub async fn add_step(
     generation: i64,
     at: i64,
     progress: u8,
-    message: &str,
+    message: &Saying,
 ) -> sqlx::Result<()> {
-    let message: String = message.chars().take(500).collect();
+    let saying = message.to_stored();
+    let message: String = message.to_string().chars().take(500).collect();
     on!(tx, |c| {
         sqlx::query(
-        "INSERT INTO server_steps (server_id, generation, seq, at, progress, message) \
-         SELECT $1, $2, COALESCE(MAX(seq), 0) + 1, $3, $4, $5 FROM server_steps WHERE server_id = $1 AND generation = $2 \
+        "INSERT INTO server_steps (server_id, generation, seq, at, progress, message, saying) \
+         SELECT $1, $2, COALESCE(MAX(seq), 0) + 1, $3, $4, $5, $7 FROM server_steps WHERE server_id = $1 AND generation = $2 \
          HAVING COALESCE(MAX(seq), 0) < $6"
     )
     .bind(id)
@@ -524,6 +556,7 @@ pub async fn add_step(
     .bind(i64::from(progress))
     .bind(message)
     .bind(STEPS_MAX)
+    .bind(saying)
     .execute(c)
     .await
     .map(|_| ())
@@ -533,7 +566,7 @@ pub async fn add_step(
 pub async fn steps(tx: &mut Tx, id: &str, generation: i64, after: i64) -> sqlx::Result<Vec<Step>> {
     on!(tx, |c| {
         sqlx::query_as(
-        "SELECT seq, at, progress, message FROM server_steps WHERE server_id = $1 AND generation = $2 AND seq > $3 ORDER BY seq"
+        "SELECT seq, at, progress, message, saying FROM server_steps WHERE server_id = $1 AND generation = $2 AND seq > $3 ORDER BY seq"
     )
     .bind(id)
     .bind(generation)
@@ -553,6 +586,14 @@ pub async fn forget_steps(tx: &mut Tx, id: &str, before_generation: i64) -> sqlx
     .execute(c)
     .await
     .map(|_| ()))
+}
+
+/// A reason as the two columns keep it.
+fn columns(reason: Option<&Saying>) -> (Option<String>, Option<String>) {
+    (
+        reason.map(Saying::to_string),
+        reason.and_then(Saying::to_stored),
+    )
 }
 
 fn changed(rows: sqlx::Result<u64>) -> sqlx::Result<bool> {

@@ -1,5 +1,6 @@
 //! For administrators: what is wrong, what runs, who is there.
 
+use lyceum_model::say;
 use std::collections::HashMap;
 
 use axum::extract::{Extension, Query, State};
@@ -36,7 +37,7 @@ pub async fn show(
     Query(query): Query<AdminQuery>,
 ) -> ApiResult<Response> {
     if !caller.may(ScopeName::AdminUi, Target::Everything) {
-        return Err(ApiError::forbidden("This page is for administrators"));
+        return Err(ApiError::forbidden(say!("refused.for_admins")));
     }
     let offset = query.offset.unwrap_or(0).max(0);
     let limit = query.limit.unwrap_or(PAGE).clamp(1, 200);
@@ -92,7 +93,14 @@ pub async fn show(
             .sum(),
         servers: servers
             .iter()
-            .map(|server| super::home::card(&server.user_name, &server.name, Some(server)))
+            .map(|server| {
+                super::home::card(
+                    &server.user_name,
+                    &server.name,
+                    Some(server),
+                    super::language(&headers),
+                )
+            })
             .collect(),
         people: Table {
             rows: users

@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::say;
 use lyceum_web::page::{Asset, assets};
 use lyceum_web::{ApiError, ApiResult};
 
@@ -31,7 +32,7 @@ pub async fn favicon() -> ApiResult<Response> {
 
 fn serve(asset: Option<Asset>) -> ApiResult<Response> {
     let asset =
-        asset.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "There is no such file"))?;
+        asset.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, say!("refused.no_file")))?;
     let keep = asset.cache_control();
     Ok((
         [

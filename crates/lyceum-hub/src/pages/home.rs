@@ -4,13 +4,15 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::saying::Saying;
+use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
     AddServer, CourseRow, HomePage, NextThing, ServerRow, ServerState as Shown,
 };
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiResult, Caller};
 
-use super::{frame, html, redirect, set_xsrf};
+use super::{frame, html, language, redirect, set_xsrf};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
 use crate::visit::SignedIn;
@@ -32,7 +34,7 @@ pub async fn show(
 /// What was typed into the form for a new server, and what is wrong with it.
 pub struct AddRefused {
     pub name: String,
-    pub error: String,
+    pub error: Saying,
 }
 
 /// The page, with what went wrong with the last wish.
@@ -47,18 +49,20 @@ pub async fn page(
     let mut tx = hub.db().read().await?;
     let rows = db::servers::of_user(&mut tx, &caller.user_id).await?;
     drop(tx);
+    let lang = language(headers);
     let default = ServerName::default();
     let mut servers = vec![card(
         &caller.name,
         &default,
         rows.iter().find(|server| server.name.is_default()),
+        lang,
     )];
     let named = rows.iter().filter(|server| !server.name.is_default());
-    servers.extend(named.map(|server| card(&server.user_name, &server.name, Some(server))));
+    servers.extend(named.map(|server| card(&server.user_name, &server.name, Some(server), lang)));
     let limit = hub.settings().named_servers;
     let courses = hub.shelf().courses_of(&caller.name, &caller.groups).await?;
     let (name, error) = refused.map_or((String::new(), None), |refused| {
-        (refused.name, Some(refused.error))
+        (refused.name, Some(refused.error.in_lang(lang)))
     });
     let full = servers.len() > limit;
     let mut frame = frame(hub, Some(caller), info);
@@ -99,7 +103,7 @@ pub async fn page(
 }
 
 /// How one server is shown; without a row it is one that has never run.
-pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>) -> ServerRow {
+pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>, lang: Lang) -> ServerRow {
     let path = encode(user.as_str());
     let tail = if name.is_default() {
         path
@@ -119,7 +123,9 @@ pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>) -> Serv
             ServerState::Stopping => Shown::Stopping,
             ServerState::Failed => Shown::Failed,
         },
-        reason: server.and_then(|server| server.failure.clone()),
+        reason: server
+            .and_then(Server::why_failed)
+            .map(|why| why.in_lang(lang)),
         since: server.and_then(|server| match state {
             ServerState::Ready => server.ready_at,
             ServerState::Stopped | ServerState::Failed => server.stopped_at,

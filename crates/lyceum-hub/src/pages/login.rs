@@ -6,6 +6,7 @@ use axum::response::Response;
 use lyceum_auth::Refused;
 use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::identity::Identity;
+use lyceum_model::say;
 use lyceum_model::secret::Secret;
 use lyceum_proxy::Revoked;
 use lyceum_web::cookie::{self, Cookie};
@@ -293,7 +294,11 @@ fn form(
         username,
         error,
         wait_seconds,
-        hint: hub.settings().sign_in_hint.clone(),
+        hint: hub
+            .settings()
+            .sign_in_hint
+            .as_ref()
+            .map(|hint| hint.in_lang(super::language(headers))),
     };
     let mut response = html(hub, headers, status, "login.html", &page)?;
     if let Some(seconds) = wait_seconds {
@@ -353,9 +358,7 @@ pub async fn sign_out_link(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     if caller.is_some() && is_from_elsewhere(&headers, &info.host) {
-        return Err(ApiError::forbidden(
-            "Log out with the button on the home page",
-        ));
+        return Err(ApiError::forbidden(say!("refused.log_out_link")));
     }
     sign_out(hub, caller, info).await
 }

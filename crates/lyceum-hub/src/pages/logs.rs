@@ -10,7 +10,7 @@ use lyceum_web::page::contexts::LogsPage;
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult};
 
-use super::{frame, html};
+use super::{frame, html, language};
 use crate::api::person;
 use crate::visit::{ServerPath, SignedIn};
 use crate::{Hub, db};
@@ -42,7 +42,7 @@ pub async fn show(
         .map_err(anyhow::Error::from)?;
     let page = LogsPage {
         page: frame(&hub, Some(&caller), &info),
-        server: super::home::card(&owner.name, &name, Some(&row)),
+        server: super::home::card(&owner.name, &name, Some(&row), language(&headers)),
         truncated: lines.len() >= LINES,
         lines,
     };

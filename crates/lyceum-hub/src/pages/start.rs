@@ -4,6 +4,7 @@ use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
 use lyceum_web::page::contexts::{Failure, ProgressPage, Step, StoppingPage};
@@ -12,7 +13,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
 use super::login::NextQuery;
-use super::{frame, home, html, redirect};
+use super::{frame, home, html, language, redirect};
 use crate::api::person;
 use crate::db::servers::Server;
 use crate::db::users::User;
@@ -148,7 +149,7 @@ pub async fn add_form(
     if server.is_empty() {
         let refused = home::AddRefused {
             name: server,
-            error: "Give the new server a name".into(),
+            error: say!("name.missing"),
         };
         return home::page(
             &hub,
@@ -191,7 +192,7 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
             }
             let refused = home::AddRefused {
                 name: server.chars().take(SHOWN_OF_A_NAME).collect(),
-                error: error.to_string(),
+                error: error.saying(),
             };
             return home::page(
                 &hub,
@@ -210,12 +211,10 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
     let pending = pending_url(&owner.name, &name, next.as_deref());
     match launching::start(&hub, &owner, &name, serde_json::json!({})).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&pending)),
-        Err(
-            error @ (WishError::TooMany(_) | WishError::NotAllowed(_) | WishError::BadOptions(_)),
-        ) => {
+        Err(WishError::Refused(why, _)) => {
             let refused = home::AddRefused {
                 name: server,
-                error: error.to_string(),
+                error: why,
             };
             home::page(
                 &hub,
@@ -254,17 +253,13 @@ pub async fn remove_form(
 ) -> ApiResult<Response> {
     let row = wanted(&hub, &caller, &form).await?;
     if row.name.is_default() {
-        return Err(ApiError::bad_request(
-            "The default server can be stopped, not removed",
-        ));
+        return Err(ApiError::bad_request(say!("wish.remove_default")));
     }
     let mut tx = hub.db().write().await?;
     let removed = db::servers::delete(&mut tx, &row.id).await?;
     tx.commit().await?;
     if !removed {
-        return Err(ApiError::bad_request(
-            "The server still runs; stop it first",
-        ));
+        return Err(ApiError::bad_request(say!("wish.remove_running")));
     }
     if let Some(key) = ServerKey::parse(&row.key) {
         hub.spawner()
@@ -320,6 +315,7 @@ pub async fn pending(
     };
     let steps = db::servers::steps(&mut tx, &row.id, row.generation, 0).await?;
     drop(tx);
+    let lang = language(&headers);
     let own = prefix(&owner.name, &name);
     let url = local_target(&query.next, &info.host)
         .map(|next| without_hub(&next).to_owned())
@@ -345,14 +341,14 @@ pub async fn pending(
     if row.state == ServerState::Stopping {
         let page = StoppingPage {
             page: frame(&hub, Some(&caller), &info),
-            server: home::card(&owner.name, &name, Some(&row)),
+            server: home::card(&owner.name, &name, Some(&row), lang),
         };
         return html(&hub, &headers, StatusCode::OK, "stopping.html", &page);
     }
     let page = frame(&hub, Some(&caller), &info);
     let started_at = row.requested_at.unwrap_or(row.created_at);
     let context = ProgressPage {
-        server: home::card(&owner.name, &name, Some(&row)),
+        server: home::card(&owner.name, &name, Some(&row), lang),
         percent: steps
             .last()
             .map_or(0, |step| u64::try_from(step.progress).unwrap_or(0)),
@@ -361,7 +357,7 @@ pub async fn pending(
             .filter(|step| step.progress < 100)
             .map(|step| Step {
                 at: step.at,
-                message: step.message,
+                message: step.saying().in_lang(lang),
             })
             .collect(),
         started_at,
@@ -369,14 +365,19 @@ pub async fn pending(
         place: None,
         estimate: None,
         // A script's request with cookies needs the form token.
-        events_url: format!("{}?_xsrf={}", events_url(&owner.name, &name), page.xsrf),
+        events_url: format!(
+            "{}?_xsrf={}&lang={}",
+            events_url(&owner.name, &name),
+            page.xsrf,
+            lang.as_str()
+        ),
         page,
         url,
         failure: failed.then(|| Failure {
             reason: row
-                .failure
-                .clone()
-                .unwrap_or_else(|| "No reason is known.".into()),
+                .why_failed()
+                .unwrap_or_else(|| say!("start.no_reason"))
+                .in_lang(lang),
             remedy: None,
             code: Some(info.id.clone()),
         }),

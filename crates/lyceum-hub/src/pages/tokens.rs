@@ -3,6 +3,7 @@
 use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use lyceum_model::say;
 use lyceum_proxy::Revoked;
 use lyceum_web::page::contexts::{
     NewToken as ShownToken, SessionRow, TokenForm, TokenPage, TokenRow,
@@ -11,7 +12,7 @@ use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 
-use super::{frame, html, redirect};
+use super::{frame, html, language, redirect};
 use crate::tokens::{NewToken, issue};
 use crate::visit::SignedIn;
 use crate::{Hub, db};
@@ -91,9 +92,7 @@ pub async fn create(
     Form(given): Form<NewForm>,
 ) -> ApiResult<Response> {
     if !caller.is_session() {
-        return Err(ApiError::forbidden(
-            "This page is for browsers; use the API with a token",
-        ));
+        return Err(ApiError::forbidden(say!("refused.for_browsers_not_api")));
     }
     let note: String = given
         .note
@@ -107,7 +106,7 @@ pub async fn create(
         text => match text.parse::<i64>() {
             Ok(seconds) if seconds > 0 => Some(now.plus(seconds.saturating_mul(1000)).0),
             _ => {
-                let error = Some("The life of a token is a number of seconds, more than 0".into());
+                let error = Some(say!("token.bad_life").in_lang(language(&headers)));
                 let form = TokenForm {
                     note,
                     error,
@@ -132,7 +131,7 @@ pub async fn create(
         .ok_or_else(ApiError::not_found)?;
     let new = NewToken {
         note: if note.is_empty() {
-            "Requested on the token page".into()
+            say!("token.unnamed").in_lang(language(&headers))
         } else {
             note.clone()
         },
@@ -171,9 +170,7 @@ pub async fn revoke(
     Form(form): Form<IdForm>,
 ) -> ApiResult<Response> {
     if !caller.is_session() {
-        return Err(ApiError::forbidden(
-            "This page is for browsers; use the API with a token",
-        ));
+        return Err(ApiError::forbidden(say!("refused.for_browsers_not_api")));
     }
     let mut tx = hub.db().write().await?;
     if let Some(token) = db::tokens::find(&mut tx, &caller.user_id, &form.id, hub.now().0).await? {
@@ -191,7 +188,7 @@ pub async fn end_session(
     Form(form): Form<IdForm>,
 ) -> ApiResult<Response> {
     if !caller.is_session() {
-        return Err(ApiError::forbidden("This page is for browsers"));
+        return Err(ApiError::forbidden(say!("refused.for_browsers")));
     }
     let mut tx = hub.db().write().await?;
     db::sessions::end(&mut tx, &form.id, &caller.user_id).await?;

@@ -5,6 +5,7 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::page::contexts::NotRunningPage;
 use lyceum_web::request::{RequestInfo, header};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::start::pending_url;
-use super::{frame, home, html, login_url, redirect};
+use super::{frame, home, html, language, login_url, redirect};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
 use crate::visit::SignedIn;
@@ -54,7 +55,7 @@ pub async fn not_running(
         .map_or("/hub/home", |path| path.as_str());
     let Some(caller) = caller else {
         if is_program(&headers, &path) {
-            return Err(ApiError::forbidden("Missing or invalid credentials."));
+            return Err(ApiError::forbidden(say!("refused.no_credentials")));
         }
         return Ok(redirect(&login_url(here)));
     };
@@ -63,18 +64,15 @@ pub async fn not_running(
     let wanted = here.strip_prefix("/hub").unwrap_or(here).to_owned();
     let state = row.as_ref().map_or(ServerState::Stopped, |row| row.state);
     match state {
-        ServerState::Ready if caller.is_session() && owner != caller.name => {
-            Err(ApiError::forbidden(format!(
-                "This is the server of {owner}. A browser opens its owner's servers only, since a page \
-                 there could act as you; a program with a token that has access:servers may enter"
-            )))
-        }
+        ServerState::Ready if caller.is_session() && owner != caller.name => Err(
+            ApiError::forbidden(say!("refused.others_server", owner = owner.as_str())),
+        ),
         ServerState::Ready => {
             let rounds = query.redirects.unwrap_or(0);
             if rounds >= ROUNDS_MAX {
                 return Err(ApiError::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
-                    "Your server runs, but the way to it is not open. Try again in a minute; if that does not help, stop and start it",
+                    say!("refused.no_way"),
                 ));
             }
             crate::proxy::refresh(&hub).await?;
@@ -95,7 +93,7 @@ pub async fn not_running(
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner, &name));
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
-                server: home::card(&owner, &name, row.as_ref()),
+                server: home::card(&owner, &name, row.as_ref(), language(&headers)),
                 start_url: may_start.then_some(start_url),
             };
             html(

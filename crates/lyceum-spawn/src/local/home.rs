@@ -13,29 +13,31 @@ use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::error::SpawnError;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 
 /// The components of a home, if it stays below the root.
 pub(crate) fn check(home: &str) -> Result<Vec<&str>, SpawnError> {
-    let bad = |why: &str| SpawnError::BadHome {
+    let bad = |why: Saying| SpawnError::BadHome {
         home: home.into(),
-        why: why.into(),
+        why,
     };
     if home.contains('\0') {
-        return Err(bad("it holds a NUL character"));
+        return Err(bad(say!("home.nul")));
     }
     let mut parts = Vec::new();
     for component in Path::new(home).components() {
         match component {
             Component::Normal(part) => parts.push(part.to_str().expect("part of a str")),
             Component::RootDir | Component::Prefix(_) => {
-                return Err(bad("it must be relative to the root of homes"));
+                return Err(bad(say!("home.not_relative")));
             }
-            Component::ParentDir => return Err(bad("`..` is not allowed")),
-            Component::CurDir => return Err(bad("`.` is not allowed")),
+            Component::ParentDir => return Err(bad(say!("home.has_parent"))),
+            Component::CurDir => return Err(bad(say!("home.has_current"))),
         }
     }
     if parts.is_empty() {
-        return Err(bad("it is empty"));
+        return Err(bad(say!("home.empty")));
     }
     Ok(parts)
 }
@@ -47,7 +49,7 @@ pub(crate) fn open(root: &Path, home: &str, run_as: Option<&RunAs>) -> Result<Ow
     // Root may not be allowed to read private homes on a network file system; naming is enough.
     let name_only = flags | OFlags::PATH;
     let mut at = rustix::fs::openat(CWD, root, name_only, Mode::empty())
-        .map_err(|errno| SpawnError::io("opening the root of homes", root, &errno.into()))?;
+        .map_err(|errno| SpawnError::io(say!("doing.open_homes"), root, &errno.into()))?;
     let mut path = root.to_path_buf();
     let last = parts.len() - 1;
     for (depth, part) in parts.into_iter().enumerate() {
@@ -60,7 +62,7 @@ pub(crate) fn open(root: &Path, home: &str, run_as: Option<&RunAs>) -> Result<Ow
             Err(Errno::EXIST) => false,
             Err(errno) => {
                 return Err(SpawnError::io(
-                    "making the home folder",
+                    say!("doing.make_home"),
                     &path,
                     &errno.into(),
                 ));
@@ -73,7 +75,7 @@ pub(crate) fn open(root: &Path, home: &str, run_as: Option<&RunAs>) -> Result<Ow
         if made {
             // The umask may have taken bits away.
             let set = rustix::fs::fchmod(&at, mode);
-            set.map_err(|errno| SpawnError::io("setting the mode of", &path, &errno.into()))?;
+            set.map_err(|errno| SpawnError::io(say!("doing.set_mode"), &path, &errno.into()))?;
             if depth == last {
                 give_to(&at, run_as, &path)?;
             }
@@ -83,11 +85,10 @@ pub(crate) fn open(root: &Path, home: &str, run_as: Option<&RunAs>) -> Result<Ow
 }
 
 fn refused(home: &str, path: &Path, errno: Errno) -> SpawnError {
-    let shown = path.display();
     let why = match errno {
-        Errno::LOOP => format!("{shown} is a symbolic link; put the real folder there"),
-        Errno::NOTDIR => format!("{shown} is a symbolic link or not a folder"),
-        errno => return SpawnError::io("opening the home folder", path, &errno.into()),
+        Errno::LOOP => say!("home.link", path = path),
+        Errno::NOTDIR => say!("home.link_or_file", path = path),
+        errno => return SpawnError::io(say!("doing.open_home"), path, &errno.into()),
     };
     SpawnError::BadHome {
         home: home.into(),
@@ -100,7 +101,7 @@ fn give_to(folder: &OwnedFd, run_as: Option<&RunAs>, path: &Path) -> Result<(), 
     let uid = Uid::from_raw(run_as.uid);
     let gid = Gid::from_raw(run_as.gid);
     rustix::fs::fchown(folder, Some(uid), Some(gid))
-        .map_err(|errno| SpawnError::io("giving the account its home", path, &errno.into()))
+        .map_err(|errno| SpawnError::io(say!("doing.give_home"), path, &errno.into()))
 }
 
 /// A home of someone else is a mix-up of accounts, and must not be entered.
@@ -116,16 +117,20 @@ fn check_owner(
         return Ok(folder);
     };
     let file = File::from(folder);
-    let reading = |error: io::Error| SpawnError::io("looking at the home folder", path, &error);
+    let reading = |error: io::Error| SpawnError::io(say!("doing.look_at_home"), path, &error);
     let owner = file.metadata().map_err(reading)?.uid();
     if owner == run_as.uid {
         return Ok(file.into());
     }
-    let shown = path.display();
-    let (account, uid) = (&run_as.account, run_as.uid);
     Err(SpawnError::BadHome {
         home: home.into(),
-        why: format!("{shown} belongs to uid {owner}, not to {account} (uid {uid})"),
+        why: say!(
+            "home.not_owned",
+            path = path,
+            owner = owner.to_string(),
+            account = &run_as.account,
+            uid = run_as.uid.to_string()
+        ),
     })
 }
 

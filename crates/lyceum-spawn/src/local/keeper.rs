@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use crate::error::SpawnError;
 use crate::local::folder::{RunFolder, open_private};
 use crate::local::wire::{Answer, HELD, LOCKED, MAX_MESSAGE, Order};
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 
 /// Long, because homes on a slow network file system are made in this time.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
@@ -29,14 +31,13 @@ pub(crate) async fn begin(
     folder: &RunFolder,
     order: &Order,
 ) -> Result<Begun, SpawnError> {
-    let text = serde_json::to_vec(order)
-        .map_err(|_| SpawnError::BadSpec("it holds a number that is none".into()))?;
+    let text =
+        serde_json::to_vec(order).map_err(|_| SpawnError::BadSpec(say!("order.no_number")))?;
     if u64::try_from(text.len()).is_ok_and(|length| length >= MAX_MESSAGE) {
-        let words = "its command and environment are longer than 1 MiB";
-        return Err(SpawnError::BadSpec(words.into()));
+        return Err(SpawnError::BadSpec(say!("order.too_long")));
     }
     let errors = prepare(folder)?;
-    let failed = |why: String| SpawnError::Keeper {
+    let failed = |why: Saying| SpawnError::Keeper {
         program: shim[0].clone(),
         why,
     };
@@ -49,18 +50,15 @@ pub(crate) async fn begin(
         .stderr(errors)
         .kill_on_drop(false)
         .spawn()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(Saying::quote(error.to_string())))?;
     let pipes = (child.stdin.take(), child.stdout.take());
     let (Some(stdin), Some(stdout)) = pipes else {
-        return Err(failed("it has no pipes".into()));
+        return Err(failed(say!("keeper.no_pipes")));
     };
     let answer = match timeout(ANSWER_LIMIT, talk(stdin, stdout, &text)).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(failed(last_words(folder, &error))),
-        Err(_) => {
-            let seconds = ANSWER_LIMIT.as_secs();
-            Err(failed(format!("it did not get ready within {seconds} s")))
-        }
+        Ok(Err(error)) => Err(failed(Saying::quote(last_words(folder, &error)))),
+        Err(_) => Err(failed(say!("keeper.too_slow", seconds = ANSWER_LIMIT))),
     };
     match answer {
         Ok(Some(Answer::Started)) => {
@@ -89,7 +87,7 @@ fn prepare(folder: &RunFolder) -> Result<File, SpawnError> {
     folder
         .create()
         .and_then(|()| open_private(&path.join("keeper.log")))
-        .map_err(|error| SpawnError::io("making the run folder", path, &error))
+        .map_err(|error| SpawnError::io(say!("doing.make_run_folder"), path, &error))
 }
 
 /// None if another keeper has the lock.

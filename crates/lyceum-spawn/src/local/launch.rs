@@ -19,6 +19,8 @@ use rustix::process::{Gid, Signal, Uid};
 use crate::error::SpawnError;
 use crate::local::wire::{ABOUT_TO_EXEC, Launch, MAX_MESSAGE};
 use crate::local::{home, limits};
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 
 /// Runs as the launcher. Returns only when there is nothing to run.
 pub(crate) fn run() -> ExitCode {
@@ -60,11 +62,11 @@ fn prepare(launch: &Launch) -> Result<PathBuf, SpawnError> {
     // The keeper blocks the signals that it reads.
     SigSet::empty()
         .thread_set_mask()
-        .map_err(|errno| SpawnError::System(format!("unblocking signals: {errno}")))?;
+        .map_err(|errno| SpawnError::System(say!("system.signals", error = errno.to_string())))?;
     die_with_keeper(launch.parent)?;
     if let Some(procs) = &launch.cgroup_procs {
         std::fs::write(procs, "0")
-            .map_err(|error| SpawnError::io("entering the cgroup", procs, &error))?;
+            .map_err(|error| SpawnError::io(say!("doing.enter_cgroup"), procs, &error))?;
     }
     // Servers go before the hub when the machine runs out of memory; more is always allowed.
     drop(std::fs::write("/proc/self/oom_score_adj", "300"));
@@ -79,27 +81,27 @@ fn prepare(launch: &Launch) -> Result<PathBuf, SpawnError> {
     }
     let path = launch.homes.join(&launch.home);
     rustix::process::fchdir(&folder)
-        .map_err(|errno| SpawnError::io("entering the home folder", &path, &errno.into()))?;
+        .map_err(|errno| SpawnError::io(say!("doing.enter_home"), &path, &errno.into()))?;
     check_writable(&path, launch)?;
     find_command(launch)
 }
 
 /// Has the kernel kill us when the keeper goes, and looks whether it went before that.
 fn die_with_keeper(keeper: i32) -> Result<(), SpawnError> {
-    let words = |what: &str| SpawnError::System(format!("tying the server to its keeper: {what}"));
+    let words = |why: Saying| SpawnError::System(say!("system.tie", why = why));
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|errno| words(&errno.to_string()))?;
+        .map_err(|errno| words(Saying::quote(errno.to_string())))?;
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if parent == Some(keeper) {
         Ok(())
     } else {
-        Err(words("the keeper is gone"))
+        Err(words(say!("keeper.gone")))
     }
 }
 
 /// Gives up root for good. This process has one thread, so its ids are the thread's.
 fn switch_account(run_as: &RunAs) -> Result<(), SpawnError> {
-    let refused = |why: String| SpawnError::RunAs {
+    let refused = |why: Saying| SpawnError::RunAs {
         account: run_as.account.clone(),
         why,
     };
@@ -113,9 +115,9 @@ fn switch_account(run_as: &RunAs) -> Result<(), SpawnError> {
         .and_then(|()| rustix::thread::set_thread_res_gid(gid, gid, gid))
         .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid))
         .and_then(|()| rustix::thread::set_no_new_privs(true));
-    steps.map_err(|errno| refused(errno.to_string()))?;
+    steps.map_err(|errno| refused(Saying::quote(errno.to_string())))?;
     if rustix::thread::set_thread_uid(Uid::ROOT).is_ok() {
-        return Err(refused("the way back to root is still open".into()));
+        return Err(refused(say!("run_as.way_back")));
     }
     Ok(())
 }
@@ -160,7 +162,11 @@ fn find_command(launch: &Launch) -> Result<PathBuf, SpawnError> {
     Err(match refused {
         Some((candidate, errno)) => SpawnError::CommandNotRunnable {
             command,
-            why: format!("{} may not be executed ({errno})", candidate.display()),
+            why: say!(
+                "command.not_executable",
+                path = candidate.as_path(),
+                error = errno.to_string()
+            ),
         },
         None => SpawnError::CommandNotFound {
             command,
@@ -179,11 +185,8 @@ fn become_command(launch: &Launch, program: &Path) -> SpawnError {
         .exec();
     let why = match error.kind() {
         // The file is there, so it is the interpreter that is not.
-        io::ErrorKind::NotFound => format!(
-            "the interpreter that the first line of {} names was not found",
-            program.display()
-        ),
-        _ => error.to_string(),
+        io::ErrorKind::NotFound => say!("command.no_interpreter", path = program),
+        _ => Saying::quote(error.to_string()),
     };
     SpawnError::CommandNotRunnable {
         command: launch.command[0].clone(),

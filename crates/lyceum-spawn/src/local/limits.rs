@@ -9,6 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::error::SpawnError;
 use crate::local::cgroup::Place;
 use crate::local::wire::Launch;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 
 /// How something is done on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,32 +149,35 @@ fn notes(report: &LimitsReport, no_place: Option<&str>) -> Vec<String> {
 
 /// Sets the limits of the calling process. For the launcher, before it gives up root.
 pub(crate) fn apply(launch: &Launch) -> Result<(), SpawnError> {
-    set(Resource::Core, "core files", 0)?;
+    set(Resource::Core, say!("limit.core_files"), 0)?;
     let resources = &launch.resources;
     if let Some(limit) = resources.open_files {
-        set(Resource::Nofile, "open files", limit)?;
+        set(Resource::Nofile, say!("limit.open_files"), limit)?;
     }
     if let Some(limit) = resources.memory_limit.filter(|_| !launch.memory_by_cgroup) {
-        set(Resource::Data, "memory", limit)?;
+        set(Resource::Data, say!("limit.memory"), limit)?;
     }
     if let Some(limit) = resources.processes
         && launch.run_as.is_some()
         && !launch.processes_by_cgroup
     {
-        set(Resource::Nproc, "processes", limit)?;
+        set(Resource::Nproc, say!("limit.processes"), limit)?;
     }
     Ok(())
 }
 
 /// Sets both the soft and the hard limit, never above the hard one that we have.
-fn set(resource: Resource, name: &str, limit: u64) -> Result<(), SpawnError> {
+fn set(resource: Resource, what: Saying, limit: u64) -> Result<(), SpawnError> {
     let ceiling = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let limit = Some(limit.min(ceiling));
     let rlimit = Rlimit {
         current: limit,
         maximum: limit,
     };
-    setrlimit(resource, rlimit).map_err(|errno| SpawnError::Limits(format!("{name}: {errno}")))
+    setrlimit(resource, rlimit).map_err(|errno| SpawnError::Limits {
+        what: what.into(),
+        error: errno.to_string(),
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Mutex;
 
 use crate::error::SpawnError;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 
 /// How many ports are remembered, and how often is tried.
 const REMEMBERED: usize = 512;
@@ -16,7 +18,8 @@ pub(crate) struct Ports(Mutex<VecDeque<u16>>);
 
 impl Ports {
     pub(crate) fn pick(&self) -> Result<u16, SpawnError> {
-        let failed = |error: std::io::Error| SpawnError::NoFreePort(error.to_string());
+        let failed =
+            |error: std::io::Error| SpawnError::NoFreePort(Saying::quote(error.to_string()));
         // Keeping the refused ones bound makes the system offer others.
         let mut refused = Vec::new();
         for _ in 0..REMEMBERED {
@@ -27,7 +30,7 @@ impl Ports {
             }
             refused.push(listener);
         }
-        let words = format!("the last {REMEMBERED} were all handed out just before");
+        let words = say!("port.all_taken", count = REMEMBERED);
         Err(SpawnError::NoFreePort(words))
     }
 

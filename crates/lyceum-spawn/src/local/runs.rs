@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use crate::error::SpawnError;
 use crate::local::folder::{Exit, RunFolder, State, boot_id, now_ms};
 use crate::local::processes;
+use lyceum_model::say;
 
 /// How long killed processes may take to vanish.
 pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ pub(super) enum Found {
 /// how it ended before it lets go. So a free lock seen *after* a state means that the keeper of
 /// that very run is gone, and what it had to say is there to be read.
 pub(super) fn look(folder: &RunFolder) -> Result<Found, SpawnError> {
-    let reading = |error| SpawnError::io("reading the run folder", folder.path(), &error);
+    let reading = |error| SpawnError::io(say!("doing.read_run_folder"), folder.path(), &error);
     let state = folder.state().map_err(reading)?;
     let holder = holder(folder)?.map(|pid| pid.as_raw_nonzero().get());
     let Some(state) = state else {
@@ -55,7 +56,7 @@ pub(super) fn look(folder: &RunFolder) -> Result<Found, SpawnError> {
 }
 
 pub(super) fn holder(folder: &RunFolder) -> Result<Option<Pid>, SpawnError> {
-    let asking = |error| SpawnError::io("asking for the lock in", folder.path(), &error);
+    let asking = |error| SpawnError::io(say!("doing.ask_lock"), folder.path(), &error);
     folder.holder().map_err(asking)
 }
 
@@ -96,8 +97,9 @@ pub(super) fn signal_keeper(folder: &RunFolder, signal: Signal) -> Result<bool, 
         let Some(pid) = holder(folder)? else {
             return Ok(false);
         };
-        let failed =
-            |errno: Errno| SpawnError::io("signalling the keeper of", folder.path(), &errno.into());
+        let failed = |errno: Errno| {
+            SpawnError::io(say!("doing.signal_keeper"), folder.path(), &errno.into())
+        };
         let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
             // Gone since; look again.
@@ -114,7 +116,7 @@ pub(super) fn signal_keeper(folder: &RunFolder, signal: Signal) -> Result<bool, 
 }
 
 pub(super) fn list(run_dir: &Path) -> Result<Vec<ServerKey>, SpawnError> {
-    let reading = |error| SpawnError::io("reading the folder", run_dir, &error);
+    let reading = |error| SpawnError::io(say!("doing.read_folder"), run_dir, &error);
     let mut keys = Vec::new();
     for entry in std::fs::read_dir(run_dir).map_err(reading)? {
         let entry = entry.map_err(reading)?;
@@ -137,14 +139,15 @@ pub(super) fn forget(folder: &RunFolder, away: &Path, key: String) -> Result<(),
     match std::fs::rename(folder.path(), away) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(SpawnError::io("removing", folder.path(), &error)),
+        Err(error) => return Err(SpawnError::io(say!("doing.remove"), folder.path(), &error)),
     }
     // A start may have come between looking and moving.
     if holder(&RunFolder::new(away.into()))?.is_some() {
         drop(std::fs::rename(away, folder.path()));
         return Err(SpawnError::Busy { key });
     }
-    std::fs::remove_dir_all(away).map_err(|error| SpawnError::io("removing", away, &error))
+    std::fs::remove_dir_all(away)
+        .map_err(|error| SpawnError::io(say!("doing.remove"), away, &error))
 }
 
 /// Deletes what an interrupted [`forget`] left.

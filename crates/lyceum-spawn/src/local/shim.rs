@@ -31,6 +31,7 @@ use crate::local::wire::{
     ABOUT_TO_EXEC, Answer, HELD, LAUNCH_ARGUMENT, LOCKED, MAX_MESSAGE, Order,
 };
 use crate::local::{cgroup, launch, processes};
+use lyceum_model::say;
 
 /// The entry point: `main` calls this before anything else when the first argument says so.
 pub fn run() -> ExitCode {
@@ -154,8 +155,10 @@ impl<'a> Keeper<'a> {
         own_arguments: &[OsString],
     ) -> Result<Self, SpawnError> {
         let at = folder.path();
-        let writing = |error: io::Error| SpawnError::io("writing the run folder", at, &error);
-        let system = |error: io::Error| SpawnError::System(format!("starting a process: {error}"));
+        let writing = |error: io::Error| SpawnError::io(say!("doing.write_run_folder"), at, &error);
+        let system = |error: io::Error| {
+            SpawnError::System(say!("system.process", error = error.to_string()))
+        };
         folder.clear_state();
         let relay = Relay::create(at).map_err(writing)?;
         let own = rustix::process::getpid().as_raw_nonzero().get();
@@ -172,8 +175,9 @@ impl<'a> Keeper<'a> {
         folder.write_state(&state).map_err(writing)?;
 
         if let Some(group) = &order.cgroup {
-            cgroup::create(group, &order.launch.resources).map_err(|error| {
-                SpawnError::Limits(format!("{}: {error}", group.path.display()))
+            cgroup::create(group, &order.launch.resources).map_err(|error| SpawnError::Limits {
+                what: group.path.as_path().into(),
+                error: error.to_string(),
             })?;
             order.launch.cgroup_procs = Some(group.path.join("cgroup.procs"));
         }
@@ -310,9 +314,7 @@ impl<'a> Keeper<'a> {
         }
         let text = self.verdict.strip_prefix(&[ABOUT_TO_EXEC]);
         let error = serde_json::from_slice(text.unwrap_or(&self.verdict));
-        Some(error.unwrap_or_else(|_| {
-            SpawnError::System("the server was ended before its command ran".into())
-        }))
+        Some(error.unwrap_or_else(|_| SpawnError::System(say!("system.ended_before"))))
     }
 
     fn take_signals(&mut self) {

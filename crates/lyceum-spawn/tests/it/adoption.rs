@@ -195,7 +195,7 @@ async fn a_killed_keeper_takes_everything_along(rig: Rig) {
     wait_until_dead(child).await;
     let status = rig.wait_for_end(&order).await;
     assert!(
-        matches!(&status, Status::Exited { reason, .. } if reason.contains("kept it was killed")),
+        matches!(&status, Status::Exited { reason, .. } if reason.to_string().contains("kept it was killed")),
         "{status:?}"
     );
     assert!(!is_alive(stray), "looking at it swept the rest");

@@ -120,7 +120,11 @@ async fn one_that_exits_at_once_shows_code_and_last_lines() {
     let problem = rig.wait_ready(&order, &started, LIMIT).await;
     let problem = problem.expect_err("it exited");
     assert_eq!(problem.cause, Cause::Exited);
-    assert!(problem.words.contains("code 3"), "{}", problem.words);
+    assert!(
+        problem.words.to_string().contains("code 3"),
+        "{}",
+        problem.words
+    );
     assert_eq!(problem.log, ["ImportError: no module named jupyter"]);
     let status = rig.spawner.poll(&order.key).await.expect("known");
     assert!(matches!(
@@ -141,7 +145,7 @@ async fn a_signal_is_told_apart_from_a_code() {
     let status = rig.wait_for_end(&order).await;
     assert!(
         matches!(&status, Status::Exited { code: None, signal: Some(11), reason }
-            if reason.contains("crashed")),
+            if reason.to_string().contains("crashed")),
         "{status:?}"
     );
 }
@@ -159,7 +163,7 @@ async fn one_that_never_answers_is_not_waited_for_for_ever() {
         .expect_err("silent");
     assert_eq!(problem.cause, Cause::Silent);
     assert!(
-        problem.words.contains("connection refused"),
+        problem.words.to_string().contains("connection refused"),
         "{}",
         problem.words
     );
@@ -185,7 +189,7 @@ async fn one_that_accepts_and_says_nothing_runs_into_the_limit() {
         .await
         .expect_err("silent");
     assert!(
-        problem.words.contains("no answer within"),
+        problem.words.to_string().contains("no answer within"),
         "{}",
         problem.words
     );
@@ -207,6 +211,7 @@ async fn the_wrong_port_is_hinted_at() {
     assert!(
         problem
             .words
+            .to_string()
             .contains("another port or address than JUPYTERHUB_SERVICE_URL"),
         "{}",
         problem.words
@@ -228,7 +233,11 @@ async fn only_server_errors_is_not_ready_and_a_refusal_is() {
             Err(problem) => {
                 assert!(!ready, "{answer}: {problem}");
                 assert_eq!(problem.cause, Cause::ServerErrors);
-                assert!(problem.words.contains("HTTP 502"), "{}", problem.words);
+                assert!(
+                    problem.words.to_string().contains("HTTP 502"),
+                    "{}",
+                    problem.words
+                );
             }
         }
         rig.spawner.stop(&order.key).await.expect("it stops");

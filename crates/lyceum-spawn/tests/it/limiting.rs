@@ -25,7 +25,7 @@ async fn memory_is_limited() {
     match rig.spawner.capabilities().memory {
         Mechanism::Cgroup => assert!(
             matches!(&status, Status::Exited { reason, .. }
-                if reason.contains("ran out of memory (limit 300 MB)")),
+                if reason.to_string().contains("ran out of memory (limit 300 MB)")),
             "{status:?}"
         ),
         Mechanism::Rlimit => {

@@ -14,7 +14,7 @@ async fn starts_answers_stops_and_is_forgotten() {
     assert!(
         news.recv()
             .await
-            .is_some_and(|step| !step.message.is_empty())
+            .is_some_and(|step| !step.message.to_string().is_empty())
     );
     rig.wait_ready(&order, &started, LIMIT)
         .await
@@ -37,7 +37,7 @@ async fn starts_answers_stops_and_is_forgotten() {
     assert!(!is_alive(child));
     let status = rig.spawner.poll(key).await.expect("known");
     assert!(
-        matches!(&status, Status::Exited { reason, .. } if reason == "stopped as asked"),
+        matches!(&status, Status::Exited { reason, .. } if reason.to_string() == "stopped as asked"),
         "{status:?}"
     );
     assert_eq!(rig.spawner.list().await, Ok(vec![]));

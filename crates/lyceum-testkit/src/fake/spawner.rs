@@ -4,6 +4,8 @@
 //! adopted server looks like. It can be told to misbehave, and it notes when two callers work on
 //! one server at a time ([`FakeSpawner::overlaps`]), which no hub may do.
 
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -63,7 +65,7 @@ struct Inner {
     /// Orders as they came, for tests to look at.
     orders: Vec<StartOrder>,
     stops: usize,
-    exited: HashMap<ServerKey, String>,
+    exited: HashMap<ServerKey, Saying>,
     at_work: Vec<ServerKey>,
     overlaps: Vec<String>,
 }
@@ -132,7 +134,7 @@ impl FakeSpawner {
     pub fn crash(&self, key: &ServerKey, reason: &str) {
         let mut inner = self.lock();
         inner.running.remove(key);
-        inner.exited.insert(key.clone(), reason.into());
+        inner.exited.insert(key.clone(), Saying::quote(reason));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -196,7 +198,7 @@ impl Spawner for FakeSpawner {
             inner.exited.remove(&order.key);
             inner.behaviour
         };
-        steps.say(50, "Making a fake server");
+        steps.say(50, Saying::quote("Making a fake server"));
         let manner = match behaviour {
             Behaviour::NotFound => {
                 return Err(SpawnError::CommandNotFound {
@@ -209,12 +211,12 @@ impl Spawner for FakeSpawner {
         };
         let server = NotebookServer::start(order.hub.clone(), manner)
             .await
-            .map_err(|error| SpawnError::System(error.to_string()))?;
+            .map_err(|error| SpawnError::System(Saying::quote(error.to_string())))?;
         let address = format!("http://{}", server.address);
         if behaviour == Behaviour::ExitsAtOnce {
             self.lock()
                 .exited
-                .insert(order.key.clone(), "exited with code 3".into());
+                .insert(order.key.clone(), say!("exit.code", code = 3));
         } else {
             self.lock().running.insert(order.key.clone(), server);
         }

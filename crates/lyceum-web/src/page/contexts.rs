@@ -270,6 +270,8 @@ pub struct ErrorPage {
     pub status: u16,
     /// What exactly happened, when more can be said than the status says.
     pub detail: Option<String>,
+    /// What a program said about it, in its own words and language.
+    pub technical: Option<String>,
     /// The request id, to give to support.
     pub code: Option<String>,
     /// A better place to go than home.

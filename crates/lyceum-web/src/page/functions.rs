@@ -9,7 +9,9 @@ use minijinja::value::{Kwargs, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, escape_formatter};
 
 use super::assets::asset_path;
-use super::messages::{Lang, Messages, fill};
+use lyceum_model::messages::fill;
+
+use super::messages::{Lang, Messages};
 
 /// Gives an environment its functions, bound to one language.
 pub(super) fn register(
@@ -206,7 +208,10 @@ mod tests {
     fn words(lang: Lang) -> Words {
         Words {
             lang,
-            messages: Arc::new(Messages::own().expect("our own files are good")),
+            messages: Arc::new(
+                Messages::read(super::super::messages::OWN_MESSAGES)
+                    .expect("our own files are good"),
+            ),
         }
     }
 

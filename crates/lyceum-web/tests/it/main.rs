@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lyceum_web::page::messages::Messages;
+use lyceum_web::page::messages::{Messages, OWN_MESSAGES};
 use lyceum_web::page::{Lang, Pages, PagesBuilder, Theme, ThemeSettings, assets};
 use minijinja::Value;
 
@@ -71,7 +71,7 @@ fn every_template_renders() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
     fs::create_dir_all(&folder).expect("a folder to write to");
     fs::write(folder.join("theme.css"), Theme::default().css()).expect("written");
-    let messages = Messages::own().expect("good files");
+    let messages = Messages::read(OWN_MESSAGES).expect("good files");
     let keys: BTreeSet<&str> = messages.keys(Lang::En).collect();
     let mut covered = BTreeSet::new();
     for (name, variant, ctx) in samples::all() {
@@ -116,7 +116,7 @@ fn every_template_renders() {
 
 #[test]
 fn both_languages_say_the_same_things() {
-    let messages = Messages::own().expect("good files");
+    let messages = Messages::read(OWN_MESSAGES).expect("good files");
     let keys = |lang| messages.keys(lang).collect::<BTreeSet<_>>();
     let (en, de) = (keys(Lang::En), keys(Lang::De));
     assert_eq!(en.difference(&de).collect::<Vec<_>>(), Vec::<&&str>::new());
@@ -145,7 +145,7 @@ fn both_languages_say_the_same_things() {
 
 #[test]
 fn every_key_in_templates_exists_and_every_key_is_used() {
-    let messages = Messages::own().expect("good files");
+    let messages = Messages::read(OWN_MESSAGES).expect("good files");
     let keys: Vec<&str> = messages.keys(Lang::En).collect();
     let mut used = BTreeSet::new();
     // The functions of pages use these without a template.

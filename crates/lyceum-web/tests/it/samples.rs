@@ -150,6 +150,7 @@ fn error(status: u16) -> Value {
         page: page(),
         status,
         detail: None,
+        technical: None,
         code: Some("01KBQ3ZV5T".into()),
         retry_url: None,
     })
@@ -582,6 +583,7 @@ fn others() -> Vec<(&'static str, &'static str, Value)> {
                 page: page(),
                 status: 503,
                 detail: Some(format!("The server ada/gpu-1 doesn't answer. {EVIL}")),
+                technical: Some(format!("connection refused {EVIL}")),
                 code: Some("01KBQ3ZV5T".into()),
                 retry_url: Some("/user/ada/gpu-1/lab".into()),
             }),

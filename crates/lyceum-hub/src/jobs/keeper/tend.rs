@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use lyceum_model::clock::Millis;
 use lyceum_model::id::{new_id, new_secret};
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
 use lyceum_spawn::{SpawnError, StartOrder, Status, Steps};
 use lyceum_store::{Tx, events};
@@ -41,7 +43,7 @@ enum Outcome {
     Ready,
     /// Somebody asked for the stop meanwhile.
     Unwanted,
-    Failed(String),
+    Failed(Saying),
     /// The row moved on under another hand.
     NotOurs,
     /// The hub shuts down; the process goes on and its next life adopts it.
@@ -52,8 +54,8 @@ impl Work {
     /// `failures`: how often it has broken off before.
     pub(super) async fn tend(&self, failures: u32) -> anyhow::Result<End> {
         let Some(key) = ServerKey::parse(&self.server.key) else {
-            let reason = "The server's key in the database is damaged; tell the administrators";
-            self.say_ended(State::Failed, Some(reason)).await?;
+            let reason = say!("failure.damaged_key");
+            self.say_ended(State::Failed, Some(&reason)).await?;
             return Ok(End::Done);
         };
         match self.server.state {
@@ -65,9 +67,7 @@ impl Work {
                 let outcome = match self.start(&key).await {
                     Err(error) if failures >= TRIES => {
                         tracing::error!(server = %key, error = format!("{error:#}"), "gave a start up");
-                        Outcome::Failed(
-                            "Something in the hub keeps this server from starting; the log of the hub says what".into(),
-                        )
+                        Outcome::Failed(say!("failure.gave_up"))
                     }
                     outcome => outcome?,
                 };
@@ -101,14 +101,12 @@ impl Work {
             .as_deref()
             .and_then(|spec| serde_json::from_str(spec).ok());
         let Some(spec) = spec else {
-            let reason = "What to start could not be read back; start it again";
-            return Ok(Outcome::Failed(reason.into()));
+            return Ok(Outcome::Failed(say!("failure.unreadable_order")));
         };
         let address = match answer(hub, hub.spawner().poll(key)).await? {
             // A process of an earlier life of the hub; it holds the token that was made for it.
             Status::Running { address } => {
-                let message = "The server was being started already; going on with it";
-                self.step(50, message).await?;
+                self.step(50, &say!("start.adopted")).await?;
                 address
             }
             Status::Exited { .. } | Status::Gone => {
@@ -132,8 +130,7 @@ impl Work {
         if !mine {
             return Ok(Outcome::NotOurs);
         }
-        self.step(60, "The server's process runs; waiting for it to answer")
-            .await?;
+        self.step(60, &say!("start.waiting")).await?;
         self.await_answer(key, &address).await
     }
 
@@ -157,19 +154,16 @@ impl Work {
         };
         match waited {
             Ok(Ok(())) => {}
-            Ok(Err(not_ready)) => return Ok(Outcome::Failed(not_ready.to_string())),
+            Ok(Err(not_ready)) => return Ok(Outcome::Failed(not_ready.words)),
             Err(_) => {
-                return Ok(Outcome::Failed(format!(
-                    "Whether the server runs could not be told within {} s",
-                    limit.as_secs_f64()
-                )));
+                return Ok(Outcome::Failed(say!("failure.not_told", seconds = limit)));
             }
         }
         let now = hub.now();
         let mut tx = hub.db().write().await?;
         let ready = db::servers::set_ready(&mut tx, &server.id, hub.replica(), now.0).await?;
         if ready {
-            self.add_step(&mut tx, now, 100, "The server is ready")
+            self.add_step(&mut tx, now, 100, &say!("start.ready"))
                 .await?;
             publish(&mut tx, server, now).await?;
         }
@@ -185,7 +179,7 @@ impl Work {
     }
 
     /// Asks the spawner and writes its steps down. The inner error is a reason for the person.
-    async fn launch(&self, order: &StartOrder) -> anyhow::Result<Result<String, String>> {
+    async fn launch(&self, order: &StartOrder) -> anyhow::Result<Result<String, Saying>> {
         let limit = self.hub.timings().launch_limit;
         let (steps, mut said) = Steps::channel(64);
         let started = async {
@@ -208,16 +202,13 @@ impl Work {
             Ok(Ok(started)) => Ok(started.address),
             // Of an earlier life, perhaps, that is not quite over.
             Ok(Err(error @ SpawnError::Busy { .. })) => return Err(error.into()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!(
-                "The server's process did not come up within {} seconds",
-                limit.as_secs_f64()
-            )),
+            Ok(Err(error)) => Err(error.saying()),
+            Err(_) => Err(say!("failure.no_process", seconds = limit)),
         })
     }
 
     /// Ends what there is of it, takes its tokens back, and says why.
-    async fn stop(&self, key: &ServerKey, reason: Option<&str>) -> anyhow::Result<End> {
+    async fn stop(&self, key: &ServerKey, reason: Option<&Saying>) -> anyhow::Result<End> {
         let (hub, server) = (&self.hub, &self.server);
         let begun = hub.now();
         let mut tx = hub.db().write().await?;
@@ -234,7 +225,8 @@ impl Work {
             .with_context(|| format!("the server did not stop within {} s", limit.as_secs_f64()))?
             .context("stopping the server")?;
         // A start that failed before a crash of the hub left its reason in the row.
-        let reason = reason.or(server.failure.as_deref());
+        let earlier = server.why_failed();
+        let reason = reason.or(earlier.as_ref());
         let log = match reason {
             Some(_) => answer(hub, hub.spawner().log_tail(key, FAILURE_LINES))
                 .await
@@ -254,7 +246,7 @@ impl Work {
             Some(reason) => {
                 self.count("failure");
                 let took = self.seconds_since(server.requested_at, now);
-                tracing::warn!(user = %server.user_name, server = %server.name, key = %key, took_s = took, reason, log, "server did not start");
+                tracing::warn!(user = %server.user_name, server = %server.name, key = %key, took_s = took, %reason, log, "server did not start");
             }
             None => {
                 if server.ready_at.is_none() {
@@ -268,7 +260,7 @@ impl Work {
     }
 
     /// Writes the end down: nothing of the server is left, its tokens are worth nothing.
-    async fn say_ended(&self, state: State, reason: Option<&str>) -> anyhow::Result<bool> {
+    async fn say_ended(&self, state: State, reason: Option<&Saying>) -> anyhow::Result<bool> {
         let (hub, server) = (&self.hub, &self.server);
         let now = hub.now();
         let mut tx = hub.db().write().await?;
@@ -306,7 +298,7 @@ impl Work {
             id: format!("a{}", new_id(now)),
             hash: tokens::hash(&secret),
             user_id: server.user_id.clone(),
-            note: format!("Server at {prefix}"),
+            note: say!("token.of_server", prefix = prefix).to_string(),
             scopes: serde_json::to_string(&scopes)?,
             created_at: now.0,
             last_used_at: None,
@@ -320,7 +312,7 @@ impl Work {
         Ok(Some(secret))
     }
 
-    async fn step(&self, progress: u8, message: &str) -> anyhow::Result<()> {
+    async fn step(&self, progress: u8, message: &Saying) -> anyhow::Result<()> {
         let mut tx = self.hub.db().write().await?;
         self.add_step(&mut tx, self.hub.now(), progress, message)
             .await?;
@@ -334,7 +326,7 @@ impl Work {
         tx: &mut Tx,
         now: Millis,
         progress: u8,
-        message: &str,
+        message: &Saying,
     ) -> sqlx::Result<()> {
         let (id, generation) = (&self.server.id, self.server.generation);
         db::servers::add_step(tx, id, generation, now.0, progress, message).await

@@ -3,6 +3,7 @@
 //! Every replica looks; state and generation of the row decide whose finding counts.
 
 use futures_util::{StreamExt, stream};
+use lyceum_model::say;
 use lyceum_model::server::ServerKey;
 use lyceum_spawn::Status;
 use tokio::time::{MissedTickBehavior, interval};
@@ -53,10 +54,9 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
     let reason = match status.map_err(|error| error.context(format!("asking after {key}")))? {
         Status::Running { address } if server.address.as_deref() == Some(&address) => return Ok(()),
         Status::Running { address } => return moved(hub, server, &address).await,
-        Status::Exited { reason, .. } => format!("The server ended by itself: {reason}"),
+        Status::Exited { reason, .. } => say!("ended.by_itself", reason = reason),
         Status::Gone => {
-            "The server is gone; it ended while nobody looked, perhaps because the machine restarted"
-                .into()
+            say!("ended.unseen")
         }
     };
     let now = hub.now();
@@ -65,7 +65,7 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
-        tracing::warn!(user = %server.user_name, server = %server.name, key = %key, reason, "server ended by itself");
+        tracing::warn!(user = %server.user_name, server = %server.name, key = %key, %reason, "server ended by itself");
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ async fn every_failed_start_leaves_nothing_and_can_be_repeated() {
         let browser = hub.signed_in("ada").await;
         for (behaviour, words) in [
             (Behaviour::NotFound, "no-such-program"),
-            (Behaviour::ExitsAtOnce, "exited with code 3"),
+            (Behaviour::ExitsAtOnce, "ended with code 3"),
             (Behaviour::NeverReady, "HTTP 502"),
             (Behaviour::HangsBefore, "did not come up within 1 seconds"),
             (Behaviour::HangsAfter, "did not come up within 1 seconds"),
