@@ -2,7 +2,9 @@
 //!
 //! A browser gets a small page without scripts or outside parts; a program gets
 //! `{"status": …, "message": …}`. Neither carries the cause, but both the request id, which the log
-//! has too.
+//! has too. A page is in the language that the browser asks for ([`words`]), JSON in English.
+
+mod words;
 
 use bytes::Bytes;
 use hyper::{
@@ -13,14 +15,16 @@ use hyper::{
     },
 };
 
-use crate::body::Body;
+pub(crate) use self::words::Lang;
+use self::words::{Words, frame, why, words};
+use crate::{body::Body, path::BadPath};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Why a request was not served; the wording is for whoever sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    BadRequest(String),
+    BadRequest(Unclear),
     HeadersTooLarge,
     MethodNotAllowed,
     Denied,
@@ -30,6 +34,17 @@ pub(crate) enum Failure {
     /// Something answered that is not HTTP.
     BadAnswer,
     TooSlow,
+}
+
+/// What is wrong with a request that cannot be passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unclear {
+    TwoHosts,
+    NoHost,
+    HostsDiffer,
+    Unreadable,
+    NoUpgrade,
+    Path(BadPath),
 }
 
 impl Failure {
@@ -45,65 +60,17 @@ impl Failure {
         }
     }
 
-    fn words(&self) -> Words {
-        match self {
-            Self::BadRequest(_) => Words {
-                title: "This address cannot be opened",
-                meaning: "Nothing was changed, and your files are safe.",
-                remedy: "Check the address for a typing mistake, or start again from your home page.",
-            },
-            Self::HeadersTooLarge => Words {
-                title: "Your browser sent too much at once",
-                meaning: "This is nearly always caused by too many stored cookies. Your files are safe.",
-                remedy: "Delete the cookies of this site in your browser, then log in again.",
-            },
-            Self::MethodNotAllowed => Words {
-                title: "This kind of request is not served here",
-                meaning: "Nothing was changed, and your files are safe.",
-                remedy: "Start again from your home page.",
-            },
-            Self::Denied => Words {
-                title: "You may not open this",
-                meaning: "You are not logged in, or this belongs to somebody else.",
-                remedy: "Log in from your home page, or ask the owner to share it with you.",
-            },
-            Self::AccessUnavailable => Words {
-                title: "We cannot check who you are right now",
-                meaning: "The log-in service does not answer. Your server keeps running and your files are safe.",
-                remedy: "Wait a moment and reload this page.",
-            },
-            Self::NoServer => Words {
-                title: "The server does not answer",
-                meaning: "It may be starting, stopping, or have run out of memory. Your files are safe: saved work is still there.",
-                remedy: "Wait a moment and reload this page. If that does not help, stop and start the server from your home page.",
-            },
-            Self::BadAnswer => Words {
-                title: "The server gave an answer we could not read",
-                meaning: "It may be overloaded or misconfigured. Your files are safe: saved work is still there.",
-                remedy: "Reload this page. If that does not help, restart the server from your home page.",
-            },
-            Self::TooSlow => Words {
-                title: "The server took too long to answer",
-                meaning: "It is running but busy. Your files are safe, and what it is computing may still finish.",
-                remedy: "Wait and reload this page. If that does not help, restart the server from your home page.",
-            },
-        }
-    }
-
     /// One sentence for programs.
     fn message(&self) -> String {
         match self {
-            Self::BadRequest(why) => format!("Bad request: {why}"),
+            Self::BadRequest(unclear) => format!("Bad request: {}", why(*unclear, Lang::En)),
             Self::Denied => "Not allowed: log in, or use a token that may access this".into(),
-            other => format!("{}. {}", other.words().title, other.words().remedy),
+            other => {
+                let Words { title, remedy, .. } = words(other, Lang::En);
+                format!("{title}. {remedy}")
+            }
         }
     }
-}
-
-struct Words {
-    title: &'static str,
-    meaning: &'static str,
-    remedy: &'static str,
 }
 
 /// Whether whoever asks wants JSON rather than a page.
@@ -116,6 +83,7 @@ pub(crate) fn wants_json(headers: &HeaderMap, path: &str) -> bool {
 pub(crate) fn render(
     failure: &Failure,
     json: bool,
+    lang: Lang,
     request_id: &str,
     base_path: &str,
 ) -> Response<Body> {
@@ -127,7 +95,7 @@ pub(crate) fn render(
     } else {
         (
             "text/html; charset=utf-8",
-            page(failure, request_id, base_path),
+            page(failure, lang, request_id, base_path),
         )
     };
     let mut response = Response::new(Body::Full(Some(Bytes::from(text))));
@@ -168,26 +136,32 @@ a{color:var(--link)}
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
 ";
 
-fn page(failure: &Failure, request_id: &str, base_path: &str) -> String {
+fn page(failure: &Failure, lang: Lang, request_id: &str, base_path: &str) -> String {
     let Words {
         title,
         meaning,
         remedy,
-    } = failure.words();
+    } = words(failure, lang);
+    let frame = frame(lang);
     let status = failure.status().as_u16();
     let why = match failure {
-        Failure::BadRequest(why) => format!("<p>The request was refused: {}.</p>\n", escape(why)),
+        Failure::BadRequest(unclear) => {
+            format!("<p>{}: {}.</p>\n", frame.refused, why(*unclear, lang))
+        }
         _ => String::new(),
     };
     let home = escape(&format!("{base_path}hub/home"));
+    let (give_code, error) = frame.code;
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n{why}<p>{meaning}</p>\n<p>{remedy}</p>\n\
-         <p><a href=\"{home}\">Go to your home page</a></p>\n\
-         <p class=\"code\">If you ask for help, give this code: <code>{request_id}</code> (error {status})</p>\n\
-         </main>\n</body>\n</html>\n"
+         <p><a href=\"{home}\">{go_home}</a></p>\n\
+         <p class=\"code\">{give_code} <code>{request_id}</code> ({error} {status})</p>\n\
+         </main>\n</body>\n</html>\n",
+        tag = lang.tag(),
+        go_home = frame.home,
     )
 }
 
@@ -210,14 +184,53 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const FAILURES: [Failure; 13] = [
+        Failure::BadRequest(Unclear::TwoHosts),
+        Failure::BadRequest(Unclear::NoHost),
+        Failure::BadRequest(Unclear::HostsDiffer),
+        Failure::BadRequest(Unclear::Unreadable),
+        Failure::BadRequest(Unclear::NoUpgrade),
+        Failure::BadRequest(Unclear::Path(BadPath::NotAbsolute)),
+        Failure::HeadersTooLarge,
+        Failure::MethodNotAllowed,
+        Failure::Denied,
+        Failure::AccessUnavailable,
+        Failure::NoServer,
+        Failure::BadAnswer,
+        Failure::TooSlow,
+    ];
+
     #[test]
     fn pages_escape_what_came_from_outside() {
-        let page = page(&Failure::BadRequest("<script>".into()), "0id", "/a\"><b>/");
-        assert!(
-            !page.contains("<script>") && !page.contains("\"><b>"),
-            "{page}"
-        );
-        assert!(page.contains("lang=\"en\"") && page.contains("<h1>") && page.contains("0id"));
+        for lang in Lang::ALL {
+            let page = page(&Failure::NoServer, lang, "0id", "/a\"><b>/");
+            assert!(!page.contains("\"><b>"), "{page}");
+            assert!(page.contains(&format!("lang=\"{}\"", lang.tag())));
+            assert!(page.contains("<h1>") && page.contains("0id"));
+        }
+    }
+
+    /// The text between tags, line by line.
+    fn said(page: &str) -> Vec<String> {
+        let (_, body) = page.split_once("<body>").expect("a page");
+        body.split(['<', '>'])
+            .step_by(2)
+            .map(|text| text.trim().to_owned())
+            .filter(|text| text.chars().any(char::is_alphabetic) && text != "0id")
+            .collect()
+    }
+
+    #[test]
+    fn no_page_mixes_languages() {
+        for failure in FAILURES {
+            let english = said(&page(&failure, Lang::En, "0id", "/"));
+            let german = said(&page(&failure, Lang::De, "0id", "/"));
+            assert_eq!(english.len(), german.len(), "{failure:?}");
+            assert!(english.len() >= 5, "{english:?}");
+            for text in english {
+                assert!(!german.contains(&text), "{failure:?}: {text}");
+            }
+        }
     }
 
     #[test]

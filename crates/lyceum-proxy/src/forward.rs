@@ -29,7 +29,7 @@ use crate::{
     access::{Ask, Decision},
     activity::Stats,
     body::{Body, Metered, TICK, Upload},
-    error_page::{self, Failure, X_REQUEST_ID},
+    error_page::{self, Failure, Lang, Unclear, X_REQUEST_ID},
     headers,
     listen::Conn,
     metrics::{Direction, Kind},
@@ -98,6 +98,7 @@ pub(crate) async fn serve(
     let method = parts.method.clone();
     let uri = parts.uri.clone();
     let json = error_page::wants_json(&parts.headers, uri.path());
+    let lang = Lang::wanted(&parts.headers);
     let ctx = Ctx {
         inner: &inner,
         conn: &conn,
@@ -119,7 +120,7 @@ pub(crate) async fn serve(
         Ok(response) => response,
         Err(Stop::Answer(response)) => *response,
         Err(Stop::Failure(failure)) => {
-            error_page::render(&failure, json, &id, &inner.config.base_path)
+            error_page::render(&failure, json, lang, &id, &inner.config.base_path)
         }
         Err(Stop::Cut) => {
             tracing::debug!(request = %id, route = route_id, "the client left before its answer");
@@ -147,19 +148,19 @@ fn check_request(inner: &Inner, parts: &Parts) -> Result<(), Stop> {
     if parts.method == Method::CONNECT {
         return Err(Failure::MethodNotAllowed.into());
     }
-    let refused = |why: &str| Err(Failure::BadRequest(why.to_owned()).into());
+    let refused = |why: Unclear| Err(Failure::BadRequest(why).into());
     let mut hosts = parts.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next(), parts.uri.authority()) {
-        (_, Some(_), _) => return refused("it names more than one host"),
+        (_, Some(_), _) => return refused(Unclear::TwoHosts),
         (None, None, _) if parts.version >= Version::HTTP_11 => {
-            return refused("it names no host");
+            return refused(Unclear::NoHost);
         }
         (Some(host), None, Some(authority))
             if !host
                 .as_bytes()
                 .eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
         {
-            return refused("its address and its host differ");
+            return refused(Unclear::HostsDiffer);
         }
         _ => {}
     }
@@ -173,7 +174,7 @@ fn check_request(inner: &Inner, parts: &Parts) -> Result<(), Stop> {
         return Err(Failure::HeadersTooLarge.into());
     }
     if let Err(bad) = path::check_path(parts.uri.path()) {
-        return Err(Failure::BadRequest(bad.to_string()).into());
+        return Err(Failure::BadRequest(Unclear::Path(bad)).into());
     }
     if parts.uri.path() == "/_chp_healthz" {
         let mut response = Response::new(Body::Full(Some(r#"{"status":"OK"}"#.into())));
@@ -278,7 +279,7 @@ impl Ctx<'_> {
         if !is_websocket && is_navigation(parts) {
             return Err(Stop::Answer(Box::new(
                 self.redirect_to_hub(&parts.uri)
-                    .ok_or_else(|| Failure::BadRequest("its path is unreadable".into()))?,
+                    .ok_or_else(|| Failure::BadRequest(Unclear::Unreadable))?,
             )));
         }
         Err(Failure::Denied.into())
@@ -522,7 +523,7 @@ impl Ctx<'_> {
         }
         let theirs = hyper::upgrade::on(&mut response);
         let Some(ours) = ours else {
-            return Err(Failure::BadRequest("it cannot change protocols".into()).into());
+            return Err(Failure::BadRequest(Unclear::NoUpgrade).into());
         };
         let entered = self
             .inner

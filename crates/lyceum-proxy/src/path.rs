@@ -14,16 +14,12 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Why a path is refused; the text is for the person who sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a path is refused; the words for it are in `error_page/words.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadPath {
-    #[error("the path must begin with a slash")]
     NotAbsolute,
-    #[error("the path has a NUL character in it")]
     Nul,
-    #[error("the path has a backslash in it")]
     Backslash,
-    #[error("the path has a segment that is only one or two dots")]
     DotSegment,
 }
 

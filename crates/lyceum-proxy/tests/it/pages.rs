@@ -38,14 +38,29 @@ async fn people_get_a_page_and_programs_get_json() {
     }
     assert!(!text.contains("127.0.0.1"), "the cause stays in the log");
 
+    let german = "Accept: text/html\r\nAccept-Language: de-CH,de;q=0.9,en;q=0.5\r\n";
+    let text = proxy.get("/dead/lab", german).await.text();
+    assert!(text.contains("<html lang=\"de\">") && text.contains("Der Server antwortet nicht"));
+    let text = proxy.get("/a/../b", german).await.text();
+    assert!(text.contains("nur aus einem oder zwei Punkten"), "{text}");
+
     for (path, accept) in [
         ("/dead/lab", "application/json"),
         ("/dead/api/status", "*/*"),
     ] {
-        let answer = proxy.get(path, &format!("Accept: {accept}\r\n")).await;
+        let answer = proxy
+            .get(
+                path,
+                &format!("Accept: {accept}\r\nAccept-Language: de\r\n"),
+            )
+            .await;
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(body["status"], 503);
-        assert!(body["message"].is_string());
+        let message = body["message"].as_str().unwrap();
+        assert!(
+            message.starts_with("The server does not answer"),
+            "{message}"
+        );
     }
 }
 
