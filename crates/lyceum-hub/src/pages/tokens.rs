@@ -4,7 +4,9 @@ use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_proxy::Revoked;
+use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
     NewToken as ShownToken, SessionRow, TokenForm, TokenPage, TokenRow,
 };
@@ -13,6 +15,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 
 use super::{frame, html, language, redirect};
+use crate::db::tokens::Token;
 use crate::tokens::{NewToken, issue};
 use crate::visit::SignedIn;
 use crate::{Hub, db};
@@ -51,8 +54,8 @@ async fn page(
             .into_iter()
             .map(|token| TokenRow {
                 scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
+                note: note_in(&token, language(headers)),
                 id: token.id,
-                note: token.note,
                 client: token.oauth_client,
                 created: token.created_at,
                 last_used: token.last_used_at,
@@ -74,6 +77,19 @@ async fn page(
             .collect(),
     };
     html(hub, headers, status, "token.html", &context)
+}
+
+/// What a token is for. The hub's own are noted in English, as JupyterHub's API has it.
+fn note_in(token: &Token, lang: Lang) -> String {
+    let own: fn(&str) -> Saying = match (&token.server_id, &token.oauth_client) {
+        (Some(_), _) => |prefix| say!("token.of_server", prefix = prefix),
+        (None, Some(_)) => |prefix| say!("token.of_client", prefix = prefix),
+        (None, None) => return token.note.clone(),
+    };
+    match token.note.strip_prefix(&own("").to_string()) {
+        Some(prefix) => own(prefix).in_lang(lang),
+        None => token.note.clone(),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,9 +1,14 @@
 //! Steps that many stories share.
 
+use std::sync::LazyLock;
+
+use lyceum_model::messages::Messages;
 use lyceum_model::name::UserName;
 use lyceum_model::server::HubEnv;
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::{Client, TestHub};
+use lyceum_web::page::Lang;
+use lyceum_web::page::messages::OWN_MESSAGES;
 
 /// Starts the default server and gives the environment it got.
 pub(crate) async fn start_server(hub: &TestHub, name: &str) -> HubEnv {
@@ -85,3 +90,53 @@ pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
 }
+
+/// A browser whose reader speaks German.
+pub(crate) fn in_german(client: Client) -> Client {
+    client
+        .with_header("accept-language", "de-DE,de;q=0.9,en;q=0.5")
+        .with_header("accept", "text/html,*/*;q=0.8")
+}
+
+/// Fails when a page says something of the English files.
+pub(crate) fn assert_german(page: &str) {
+    assert!(page.contains("<html lang=\"de\">"), "{page}");
+    assert_no_english(page);
+}
+
+pub(crate) fn assert_no_english(text: &str) {
+    let text = ["&#39;'", "&quot;\"", "&amp;&"]
+        .iter()
+        .fold(text.to_owned(), |text, pair| {
+            let (entity, c) = pair.split_at(pair.len() - 1);
+            text.replace(entity, c)
+        });
+    for phrase in ENGLISH.iter() {
+        assert!(!text.contains(phrase.as_str()), "{phrase:?} in {text}");
+    }
+}
+
+/// All that pages say in English, cut where values are filled in. Single words are left out, since
+/// some are the same in both languages.
+static ENGLISH: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut phrases = Vec::new();
+    for files in [lyceum_model::saying::FILES, OWN_MESSAGES] {
+        let messages = Messages::read(files).expect("good files");
+        for key in messages.keys(Lang::En) {
+            let text = messages.find(Lang::En, key).expect("just listed");
+            let german = messages.find(Lang::De, key).expect("in both");
+            let parts = text.split('{').enumerate().map(|(at, part)| match at {
+                0 => part,
+                _ => part.split_once('}').map_or("", |(_, rest)| rest),
+            });
+            phrases.extend(
+                parts
+                    .map(|part| part.trim_matches([' ', ',', ';', '.', '(', ')', ':', '"']))
+                    .filter(|part| part.contains(' ') && part.len() > 6 && !german.contains(part))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    assert!(phrases.len() > 300, "the files are read");
+    phrases
+});

@@ -1,5 +1,6 @@
 //! What people see.
 
+mod german;
 mod login;
 mod rendering;
 mod start;

@@ -6,6 +6,7 @@
 mod api;
 mod crash;
 mod failures;
+mod german;
 mod progress;
 mod races;
 mod routes;

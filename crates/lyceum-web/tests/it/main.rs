@@ -3,6 +3,7 @@
 //! The rendered samples are kept in the target folder's `tmp/pages`, to be looked at.
 
 mod samples;
+mod sayings;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -114,6 +115,13 @@ fn every_template_renders() {
     assert_eq!(own, covered.iter().map(|name| (*name).to_owned()).collect());
 }
 
+/// The names of what is filled in.
+fn places(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{')
+        .skip(1)
+        .filter_map(|part| part.split_once('}').map(|(name, _)| name))
+}
+
 #[test]
 fn both_languages_say_the_same_things() {
     let messages = Messages::read(OWN_MESSAGES).expect("good files");
@@ -121,14 +129,10 @@ fn both_languages_say_the_same_things() {
     let (en, de) = (keys(Lang::En), keys(Lang::De));
     assert_eq!(en.difference(&de).collect::<Vec<_>>(), Vec::<&&str>::new());
     assert_eq!(de.difference(&en).collect::<Vec<_>>(), Vec::<&&str>::new());
-    let places = |text: &'static str| {
-        text.split('{')
-            .skip(1)
-            .filter_map(|part| part.split_once('}').map(|(name, _)| name))
-            .collect::<BTreeSet<_>>()
-    };
     for key in en {
-        let of = |lang| places(messages.find(lang, key).expect("just listed"));
+        let of = |lang| -> BTreeSet<&str> {
+            places(messages.find(lang, key).expect("just listed")).collect()
+        };
         // "the last line" needs no number.
         if !key.ends_with(".one") {
             assert_eq!(of(Lang::En), of(Lang::De), "{key}");
@@ -160,6 +164,17 @@ fn every_key_in_templates_exists_and_every_key_is_used() {
                 prefixes.insert(key.to_owned());
             } else if rest.starts_with([')', ',']) {
                 used.insert(key.to_owned());
+                // `, n=lines|length) }}…`: names are what stands before `=`.
+                let given: BTreeSet<&str> = rest
+                    .split(')')
+                    .next()
+                    .unwrap_or_default()
+                    .split(',')
+                    .filter_map(|part| Some(part.split_once('=')?.0.trim()))
+                    .collect();
+                let text = messages.find_for(Lang::En, key, given.contains("n").then_some(2));
+                let wanted: BTreeSet<&str> = places(text.unwrap_or_default()).collect();
+                assert_eq!(given, wanted, "{key} in {}", path.display());
             }
         }
     }

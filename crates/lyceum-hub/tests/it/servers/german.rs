@@ -1,0 +1,153 @@
+//! Steps and failures in the language of the page.
+
+use std::time::Duration;
+
+use lyceum_hub::servers::State;
+use lyceum_store::on;
+use lyceum_testkit::fake::{Behaviour, FakeSpawner};
+use lyceum_testkit::{TestDb, TestHub};
+
+use super::{EMPTY, hasty, key, program, row, until_state};
+use crate::kit::{assert_german, assert_no_english, in_german};
+
+const SERVER: &str = "/hub/api/users/ada/server";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_failure_is_told_in_german() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start_tuned(
+            db.db().clone(),
+            FakeSpawner::default(),
+            |settings, timings| {
+                hasty(settings, timings);
+                settings.start_timeout = Duration::from_secs(1);
+                timings.launch_limit = Duration::from_secs(1);
+            },
+        )
+        .await
+        .with_user("ada")
+        .await;
+        let ada = program(&hub, "ada").await;
+        let browser = in_german(hub.signed_in("ada").await);
+        for (behaviour, german, english) in [
+            (
+                Behaviour::NotFound,
+                "Der Befehl „no-such-program“ wurde im PATH",
+                "was not found on the PATH",
+            ),
+            (
+                Behaviour::ExitsAtOnce,
+                "bevor er geantwortet hat: Er endete mit Code 3",
+                "ended before it answered: ended with code 3",
+            ),
+            (Behaviour::NeverReady, "noch mit HTTP 502", "with HTTP 502"),
+            (
+                Behaviour::HangsAfter,
+                "nicht innerhalb von 1 Sekunden",
+                "did not come up within 1 seconds",
+            ),
+            (
+                Behaviour::Busy,
+                "Etwas im Hub verhindert",
+                "Something in the hub",
+            ),
+        ] {
+            hub.spawner.behave(behaviour);
+            let failed = ada.post_json(SERVER, &EMPTY).await.expect(500).text();
+            assert!(failed.contains(english), "{failed}");
+            let page = browser.get("/hub/spawn-pending/ada").await.expect(500);
+            // What the server wrote stays as it is.
+            let page = page.text().replace("a line that the fake server wrote", "");
+            let page = page.replace("Making a fake server", "");
+            assert!(page.contains(german), "{page}");
+            assert!(page.contains("Start angefordert"), "{page}");
+            assert_german(&page);
+            let page = browser.get("/hub/home").await.expect(200).text();
+            assert!(page.contains(german), "{page}");
+            assert_german(&page);
+
+            let stream = format!("{SERVER}/progress");
+            let told = ada.get(&stream).await.expect(200).text();
+            assert!(told.contains(english) && !told.contains("words"), "{told}");
+            let told = ada
+                .get(&format!("{stream}?lang=de"))
+                .await
+                .expect(200)
+                .text();
+            assert!(
+                told.contains(english),
+                "programs go on reading `message`: {told}"
+            );
+            let (_, words) = told.split_once("\"words\":").expect("both");
+            assert!(words.contains(german), "{told}");
+            assert_no_english(words);
+        }
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_program_wrote_is_shown_as_it_is() {
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        let hub = TestHub::start_tuned(db.db().clone(), spawner.clone(), hasty)
+            .await
+            .with_user("ada")
+            .await;
+        let ada = program(&hub, "ada").await;
+        let browser = in_german(hub.signed_in("ada").await);
+        spawner.behave(Behaviour::NotFound);
+        ada.post_json(SERVER, &EMPTY).await.expect(500);
+        let failed = row(db.db(), "ada", "").await.expect("there is a row");
+        assert!(failed.failure_saying.is_some());
+        // It knows nothing of the other columns and leaves them.
+        let mut tx = db.db().write().await.expect("a transaction");
+        for sql in [
+            "UPDATE servers SET failure = 'an old reason'",
+            "UPDATE server_steps SET message = 'an old step' WHERE progress = 0",
+        ] {
+            let rows = on!(&mut tx, |c| sqlx::query(sql)
+                .execute(c)
+                .await
+                .map(|done| done.rows_affected()));
+            assert_eq!(rows.expect("written"), 1);
+        }
+        tx.commit().await.expect("written");
+        let page = browser
+            .get("/hub/spawn-pending/ada")
+            .await
+            .expect(500)
+            .text();
+        assert!(
+            page.contains("an old reason") && page.contains("an old step"),
+            "{page}"
+        );
+        assert!(!page.contains("no-such-program"), "{page}");
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_server_ended_by_itself_is_told_at_home() {
+    let db = TestDb::sqlite().await;
+    let spawner = FakeSpawner::default();
+    let hub = TestHub::start_tuned(db.db().clone(), spawner.clone(), hasty)
+        .await
+        .with_user("ada")
+        .await;
+    program(&hub, "ada")
+        .await
+        .post_json(SERVER, &EMPTY)
+        .await
+        .expect(201);
+    spawner.crash(&key(db.db(), "ada").await, "boom");
+    until_state(db.db(), "ada", State::Stopped).await;
+    let browser = in_german(hub.signed_in("ada").await);
+    let page = browser.get("/hub/home").await.expect(200).text();
+    assert!(
+        page.contains("Der Server hat sich von selbst beendet: boom"),
+        "{page}"
+    );
+    assert_german(&page);
+    hub.stop().await;
+}
