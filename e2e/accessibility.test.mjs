@@ -137,6 +137,40 @@ test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, as
   await check(page, 'failed start');
 });
 
+test('axe finds nothing on the pages of a German reader when things go wrong', { timeout: 200_000 }, async (t) => {
+  const complaint = 'this environment ends at once, on purpose';
+  const broken = await makeBrokenEnv(complaint);
+  t.after(() => rm(broken, { recursive: true }));
+  const lyceum = await startLyceum({ jupyterEnv: broken });
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const page = await (await browser.newContext({ bypassCSP: true, locale: 'de-DE' })).newPage();
+  const student = lyceum.account('student');
+  const reads = async (words, name) => {
+    await page.getByText(words).first().waitFor();
+    assert.equal(await page.locator('html').getAttribute('lang'), 'de');
+    await check(page, name);
+  };
+
+  await page.goto(new URL('hub/login', lyceum.url).href);
+  await page.locator('#username').fill(student.name);
+  await page.locator('#password').fill('not the password');
+  await page.getByRole('button', { name: 'Anmelden' }).click();
+  await reads('passen nicht zusammen', 'log-in refused, in German');
+  await page.locator('#password').fill(student.password);
+  await page.getByRole('button', { name: 'Anmelden' }).click();
+  await page.waitForURL(/\/hub\/home/);
+  await page.getByRole('button', { name: 'Starten' }).first().click();
+  await page.getByText(complaint).first().waitFor();
+  await reads('Er endete mit Code 3', 'failed start, in German');
+  await page.goto(new URL('hub/no/such/page', lyceum.url).href);
+  await reads('Diese Seite gibt es nicht', 'not found, in German');
+  // Refused by the proxy itself.
+  await page.goto(new URL('user/a%00b/', lyceum.url).href);
+  await reads('Der Pfad enthält ein NUL-Zeichen', 'refused by the proxy, in German');
+});
+
 /** The Jupyter environment again, but its single-user server only complains. */
 async function makeBrokenEnv(complaint) {
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-broken-env-'));

@@ -305,7 +305,7 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
         status: failure.status.as_u16(),
         detail: quoted
             .is_none()
-            .then(|| failure.message.in_lang(language(&headers))),
+            .then(|| failure.message.sentence(language(&headers))),
         technical: quoted.map(str::to_owned),
         code: Some(info.id.clone()),
         retry_url: None,

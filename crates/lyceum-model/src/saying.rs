@@ -121,6 +121,15 @@ impl Saying {
         }
     }
 
+    /// To stand by itself in a paragraph: with a full stop where the text has none.
+    pub fn sentence(&self, lang: Lang) -> String {
+        let mut text = self.in_lang(lang);
+        if !text.ends_with(['.', '!', '?', '…']) {
+            text.push('.');
+        }
+        text
+    }
+
     /// For a column beside the one with the English text; none when it is too long for a row.
     pub fn to_stored(&self) -> Option<String> {
         let text = serde_json::to_string(self).ok()?;

@@ -279,7 +279,7 @@ impl Ctx<'_> {
         if !is_websocket && is_navigation(parts) {
             return Err(Stop::Answer(Box::new(
                 self.redirect_to_hub(&parts.uri)
-                    .ok_or_else(|| Failure::BadRequest(Unclear::Unreadable))?,
+                    .ok_or(Failure::BadRequest(Unclear::Unreadable))?,
             )));
         }
         Err(Failure::Denied.into())

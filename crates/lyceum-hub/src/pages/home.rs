@@ -62,7 +62,7 @@ pub async fn page(
     let limit = hub.settings().named_servers;
     let courses = hub.shelf().courses_of(&caller.name, &caller.groups).await?;
     let (name, error) = refused.map_or((String::new(), None), |refused| {
-        (refused.name, Some(refused.error.in_lang(lang)))
+        (refused.name, Some(refused.error.sentence(lang)))
     });
     let full = servers.len() > limit;
     let mut frame = frame(hub, Some(caller), info);
@@ -125,7 +125,7 @@ pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>, lang: L
         },
         reason: server
             .and_then(Server::why_failed)
-            .map(|why| why.in_lang(lang)),
+            .map(|why| why.sentence(lang)),
         since: server.and_then(|server| match state {
             ServerState::Ready => server.ready_at,
             ServerState::Stopped | ServerState::Failed => server.stopped_at,

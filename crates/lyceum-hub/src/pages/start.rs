@@ -377,7 +377,7 @@ pub async fn pending(
             reason: row
                 .why_failed()
                 .unwrap_or_else(|| say!("start.no_reason"))
-                .in_lang(lang),
+                .sentence(lang),
             remedy: None,
             code: Some(info.id.clone()),
         }),

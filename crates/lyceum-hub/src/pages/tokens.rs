@@ -122,7 +122,7 @@ pub async fn create(
         text => match text.parse::<i64>() {
             Ok(seconds) if seconds > 0 => Some(now.plus(seconds.saturating_mul(1000)).0),
             _ => {
-                let error = Some(say!("token.bad_life").in_lang(language(&headers)));
+                let error = Some(say!("token.bad_life").sentence(language(&headers)));
                 let form = TokenForm {
                     note,
                     error,

@@ -20,11 +20,11 @@ pub fn pick_language(accept_language: Option<&str>) -> Lang {
     for range in accept_language.unwrap_or_default().split(',').take(20) {
         let mut parts = range.split(';').map(str::trim);
         let tag = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let lang = match tag.split('-').next() {
-            Some("de") => Lang::De,
-            Some("en" | "*") => Lang::En,
-            _ => continue,
+        let lang = match tag.split('-').next().unwrap_or_default() {
+            "*" => Some(Lang::default()),
+            own => Lang::from_tag(own),
         };
+        let Some(lang) = lang else { continue };
         let weight = parts
             .find_map(|part| part.strip_prefix("q="))
             .map_or(Some(1.0), |text| text.parse::<f32>().ok())

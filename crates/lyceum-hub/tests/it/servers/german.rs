@@ -37,7 +37,7 @@ async fn every_failure_is_told_in_german() {
             ),
             (
                 Behaviour::ExitsAtOnce,
-                "bevor er geantwortet hat: Er endete mit Code 3",
+                "um zu antworten: Er endete mit Code 3",
                 "ended before it answered: ended with code 3",
             ),
             (Behaviour::NeverReady, "noch mit HTTP 502", "with HTTP 502"),
@@ -145,7 +145,7 @@ async fn why_a_server_ended_by_itself_is_told_at_home() {
     let browser = in_german(hub.signed_in("ada").await);
     let page = browser.get("/hub/home").await.expect(200).text();
     assert!(
-        page.contains("Der Server hat sich von selbst beendet: boom"),
+        page.contains("Der Server läuft nicht mehr: boom."),
         "{page}"
     );
     assert_german(&page);
