@@ -6,6 +6,7 @@
 mod api;
 mod crash;
 mod failures;
+mod port_thief;
 mod progress;
 mod races;
 mod routes;
