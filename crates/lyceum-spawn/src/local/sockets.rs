@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The state "listening" as the tables write it.
 const LISTENING: &str = "0A";
@@ -34,40 +34,65 @@ enum Reach {
 }
 
 /// All listening sockets at one moment.
+///
+/// Reading a table costs the kernel a walk through its hash of connections until it meets one:
+/// milliseconds where there are none, as often in that of IPv6. So that one is read when it is
+/// needed: the kernel lets nobody but the same account listen on a port there that has a listener
+/// for 127.0.0.1 here.
 #[derive(Debug, Default)]
-pub(crate) struct Listeners(Vec<Socket>);
+pub(crate) struct Listeners {
+    v4: Vec<Socket>,
+    v6: OnceLock<Result<Vec<Socket>, String>>,
+}
 
 impl Listeners {
     pub(crate) fn read() -> io::Result<Self> {
-        let mut found = Vec::new();
-        collect(BufReader::new(File::open("/proc/net/tcp")?), &mut found)?;
-        match File::open("/proc/net/tcp6") {
-            Ok(file) => collect(BufReader::new(file), &mut found)?,
-            // A machine without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        Ok(Self(found))
+        Ok(Self {
+            v4: collect(BufReader::new(File::open("/proc/net/tcp")?))?,
+            v6: OnceLock::new(),
+        })
     }
 
     /// The sockets that would get a connection to this port of 127.0.0.1. Several only when they
     /// share it, and then any of them.
-    pub(crate) fn at(&self, port: u16) -> Vec<Socket> {
-        let there = || self.0.iter().filter(|socket| socket.port == port);
-        let first = there().map(|socket| socket.reach).min();
-        let taken = there().filter(|socket| Some(socket.reach) == first);
-        taken.copied().collect()
+    pub(crate) fn at(&self, port: u16) -> io::Result<Vec<Socket>> {
+        let found = first(&self.v4, port);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let v6 = self.v6.get_or_init(|| read_v6().map_err(|e| e.to_string()));
+        match v6 {
+            Ok(v6) => Ok(first(v6, port)),
+            Err(words) => Err(io::Error::other(words.clone())),
+        }
     }
 }
 
+fn read_v6() -> io::Result<Vec<Socket>> {
+    match File::open("/proc/net/tcp6") {
+        Ok(file) => collect(BufReader::new(file)),
+        // A machine without IPv6.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn first(sockets: &[Socket], port: u16) -> Vec<Socket> {
+    let there = || sockets.iter().filter(|socket| socket.port == port);
+    let first = there().map(|socket| socket.reach).min();
+    let taken = there().filter(|socket| Some(socket.reach) == first);
+    taken.copied().collect()
+}
+
 /// The kernel writes the listening sockets first and then the connections, which may be many.
-fn collect(table: impl BufRead, found: &mut Vec<Socket>) -> io::Result<()> {
+fn collect(table: impl BufRead) -> io::Result<Vec<Socket>> {
+    let mut found = Vec::new();
     for line in table.lines().skip(1) {
         let line = line?;
         let mut fields = line.split_ascii_whitespace();
         let local = fields.nth(1);
         if fields.nth(1) != Some(LISTENING) {
-            return Ok(());
+            break;
         }
         let uid = fields.nth(3).and_then(|uid| uid.parse().ok());
         let inode = fields.nth(1).and_then(|inode| inode.parse().ok());
@@ -87,7 +112,7 @@ fn collect(table: impl BufRead, found: &mut Vec<Socket>) -> io::Result<()> {
             });
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Addresses are written as numbers of 32 bits whose bytes lie in memory as on the wire.
@@ -120,8 +145,9 @@ pub(crate) fn self_check() -> Result<(), String> {
     let inode = rustix::fs::fstat(socket.as_fd())
         .map_err(|e| words(&e))?
         .st_ino;
-    let listeners = Listeners::read().map_err(|e| format!("/proc/net/tcp: {e}"))?;
-    if listeners.at(port).iter().any(|found| found.inode == inode) {
+    let found = Listeners::read().and_then(|listeners| listeners.at(port));
+    let found = found.map_err(|e| format!("/proc/net/tcp: {e}"))?;
+    if found.iter().any(|found| found.inode == inode) {
         Ok(())
     } else {
         Err("/proc/net/tcp does not tell of a socket that was just made".into())
@@ -176,17 +202,22 @@ mod tests {
     const MAPPED: [u8; 4] = [0, 0, 255, 255];
     const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
-    fn listeners(lines: &[String]) -> io::Result<Listeners> {
-        let mut found = Vec::new();
-        let table = format!("{HEAD}{}", lines.concat());
-        collect(table.as_bytes(), &mut found)?;
-        Ok(Listeners(found))
+    fn listeners(v4: &[&String], v6: &[&String]) -> io::Result<Listeners> {
+        let read = |lines: &[&String]| {
+            let lines: String = lines.iter().map(|line| line.as_str()).collect();
+            collect(format!("{HEAD}{lines}").as_bytes())
+        };
+        Ok(Listeners {
+            v4: read(v4)?,
+            v6: OnceLock::from(Ok(read(v6)?)),
+        })
     }
 
     #[test]
     fn the_most_exact_address_gets_the_connection() {
-        let check = |lines: &[String], expect: &[u64]| {
-            let found = listeners(lines).expect("a table").at(80);
+        let check = |v4: &[&String], v6: &[&String], expect: &[u64]| {
+            let found = listeners(v4, v6).and_then(|listeners| listeners.at(80));
+            let found = found.expect("a table");
             let inodes: Vec<u64> = found.iter().map(|socket| socket.inode).collect();
             assert_eq!(inodes, expect);
         };
@@ -196,12 +227,14 @@ mod tests {
         let any6 = line(&[NULL; 4], 80, "0A", 7, 4);
         let elsewhere = line(&[[10, 0, 0, 1]], 80, "0A", 7, 5);
         let other_port = line(&[LOOPBACK], 81, "0A", 7, 6);
-        check(&[], &[]);
-        check(&[elsewhere.clone(), other_port], &[]);
-        check(&[any6.clone()], &[4]);
-        check(&[any6.clone(), any.clone()], &[3]);
-        check(&[any6.clone(), any.clone(), exact.clone(), elsewhere], &[1]);
-        check(&[any6, any, exact, mapped], &[1, 2]);
+        let shared = line(&[LOOPBACK], 80, "0A", 8, 7);
+        check(&[], &[], &[]);
+        check(&[&elsewhere, &other_port], &[], &[]);
+        check(&[&elsewhere], &[&any6], &[4]);
+        check(&[&any], &[&any6], &[3]);
+        check(&[], &[&any6, &mapped], &[2]);
+        check(&[&any, &exact, &elsewhere], &[&any6], &[1]);
+        check(&[&any, &exact, &shared], &[], &[1, 7]);
     }
 
     #[test]
@@ -210,14 +243,16 @@ mod tests {
             line(&[LOOPBACK], 80, "0A", 7, 1),
             line(&[LOOPBACK], 80, "01", 8, 2),
         ];
-        let found = listeners(&lines).expect("a table").at(80);
+        let found = listeners(&[&lines[0], &lines[1]], &[]);
+        let found = found.and_then(|listeners| listeners.at(80));
+        let found = found.expect("a table");
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].uid, found[0].inode), (7, 1));
     }
 
     #[test]
     fn a_strange_table_is_an_error_and_not_an_empty_one() {
-        assert!(listeners(&["  0: nonsense x 0A y\n".to_owned()]).is_err());
+        assert!(listeners(&[&"  0: nonsense x 0A y\n".to_owned()], &[]).is_err());
     }
 
     #[test]
@@ -231,9 +266,13 @@ mod tests {
         for _ in 0..20 {
             let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
             let port = socket.local_addr().expect("bound").port();
-            assert_eq!(reader.read().expect("a table").at(port).len(), 1);
+            let there = || {
+                let listeners = reader.read().expect("a table");
+                listeners.at(port).expect("a table").len()
+            };
+            assert_eq!(there(), 1);
             drop(socket);
-            assert!(reader.read().expect("a table").at(port).is_empty());
+            assert_eq!(there(), 0);
         }
     }
 }
