@@ -37,7 +37,7 @@ const FAULTS = [
   {
     name: 'a command that listens on another port',
     command: ['python3', '-c', `${LISTEN}; s = socket.create_server(("127.0.0.1", 0)); print("at port", s.getsockname()[1], flush=True); time.sleep(1000)`],
-    reason: /within 5 s \(last try: connection refused\); it may .* listen on another port/,
+    reason: /within 5 s \(last try: nothing listens there\); it may .* listen on another port/,
     log: /at port \d+/,
   },
   {

@@ -1,13 +1,15 @@
 //! The answer to the proxy's question: is this browser or token allowed at that server?
 //!
 //! The notebook server asks the hub again by OAuth; this check is there so that a request to
-//! somebody else's server never reaches it.
+//! somebody else's server never reaches it. And to the second question: is what listens at a server's
+//! address that server?
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use lyceum_model::scope::{NoGroups, ScopeName, Target, Verdict};
-use lyceum_proxy::{Access, Ask, Credential, Decision};
+use lyceum_proxy::{self as proxy, Access, Ask, Credential, Decision};
+use lyceum_spawn::Status;
 
 use crate::{Hub, db, identify, tokens};
 
@@ -25,6 +27,38 @@ impl Access for Hub {
             }
         }
     }
+
+    /// Asks the spawner, and has the watch look after the server at once if the answer is no.
+    async fn vouch(&self, route_id: &str, address: &proxy::Target) -> bool {
+        match is_server(self, route_id, address).await {
+            Ok(true) => true,
+            Ok(false) => {
+                self.suspicion().notify_one();
+                false
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "could not check who listens at a server's address"
+                );
+                false
+            }
+        }
+    }
+}
+
+/// Whether what listens at the address is the server of this route.
+async fn is_server(hub: &Hub, route_id: &str, address: &proxy::Target) -> anyhow::Result<bool> {
+    let Some(owner) = hub.links().owner(route_id) else {
+        return Ok(false);
+    };
+    let status = tokio::time::timeout(hub.timings().answer_limit, hub.spawner().poll(&owner.key));
+    Ok(match status.await?? {
+        Status::Running { address: at, port } => {
+            port.is_safe() && at.parse().ok().as_ref() == Some(address)
+        }
+        Status::Exited { .. } | Status::Gone => false,
+    })
 }
 
 async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {

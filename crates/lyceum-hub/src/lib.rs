@@ -77,6 +77,7 @@ struct Inner {
     proxy_secret: Secret,
     replica: String,
     links: proxy::Links,
+    suspicion: tokio::sync::Notify,
     started_at: Millis,
     metrics: metrics::Metrics,
     token_uses: jobs::token_uses::TokenUses,
@@ -100,6 +101,7 @@ impl Hub {
             xsrf: parts.xsrf,
             proxy_secret: parts.proxy_secret,
             links: proxy::Links::default(),
+            suspicion: tokio::sync::Notify::new(),
             started_at,
             metrics: metrics::Metrics::default(),
             token_uses: jobs::token_uses::TokenUses::default(),
@@ -213,6 +215,11 @@ impl Hub {
 
     pub fn metrics(&self) -> &metrics::Metrics {
         &self.0.metrics
+    }
+
+    /// Wakes the watch over ready servers before its time.
+    pub(crate) fn suspicion(&self) -> &tokio::sync::Notify {
+        &self.0.suspicion
     }
 
     /// Where it is noted that a token was used.

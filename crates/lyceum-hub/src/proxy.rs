@@ -11,6 +11,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::server::ServerKey;
 use lyceum_proxy::{Proxy, Revoked, Route, RouteAccess, RouteTable, Target};
 use lyceum_store::events;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +44,8 @@ pub struct Links {
 pub struct Owner {
     pub user: UserName,
     pub server: ServerName,
+    /// What the spawner knows it by.
+    pub key: ServerKey,
 }
 
 impl Links {
@@ -92,8 +95,12 @@ async fn renew(hub: &Hub) -> anyhow::Result<()> {
     drop(tx);
     let mut owners = HashMap::with_capacity(rows.len());
     let mut routes = Vec::with_capacity(rows.len());
-    for (id, user, server, address) in rows {
-        let (Ok(user), Ok(server)) = (UserName::parse(&user), ServerName::parse(&server)) else {
+    for (id, user, server, key, address) in rows {
+        let (Ok(user), Ok(server), Some(key)) = (
+            UserName::parse(&user),
+            ServerName::parse(&server),
+            ServerKey::parse(&key),
+        ) else {
             tracing::error!(
                 server = id,
                 "a damaged name in the database can't be routed to"
@@ -120,7 +127,7 @@ async fn renew(hub: &Hub) -> anyhow::Result<()> {
             access: RouteAccess::Checked,
             owner: user.to_string(),
         });
-        owners.insert(id, Owner { user, server });
+        owners.insert(id, Owner { user, server, key });
     }
     hub.links().owners.store(Arc::new(owners));
     hub.metrics()

@@ -21,12 +21,21 @@ use async_trait::async_trait;
 use hyper::Method;
 use tokio::sync::OnceCell;
 
+use crate::target::Target;
+
 /// Decides whether a credential may use a route.
 #[async_trait]
 pub trait Access: Send + Sync {
     /// The decision holds for every request of this credential on this route; `method` and
     /// `is_websocket` describe only the request that happened to be first.
     async fn check(&self, ask: &Ask) -> Decision;
+
+    /// Whether the program that takes connections at a route's target is the one the route is
+    /// meant for. Asked after a connection was made and before anything is sent on it, so that a
+    /// program that took the port of a server that ended gets nobody's request.
+    async fn vouch(&self, _route_id: &str, _target: &Target) -> bool {
+        true
+    }
 }
 
 /// One question to [`Access`].

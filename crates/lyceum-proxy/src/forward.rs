@@ -336,7 +336,7 @@ impl Ctx<'_> {
             let reused = kept.is_some();
             let mut sender = match kept.take() {
                 Some(sender) => sender,
-                None => self.connect(way.target).await?,
+                None => self.connect(way).await?,
             };
             let answer = self
                 .answer(sender.try_send_request(outgoing), &upload)
@@ -383,19 +383,35 @@ impl Ctx<'_> {
         }
     }
 
-    async fn connect(&self, target: &Target) -> Result<Sender, Stop> {
-        match self.inner.pool.connect(target).await {
-            Ok(sender) => Ok(sender),
+    /// A new connection, made to whom the route is meant for.
+    async fn connect(&self, way: &Way<'_>) -> Result<Sender, Stop> {
+        let target = way.target;
+        let why = match self.inner.pool.connect(target).await {
+            Ok(sender) if self.is_meant(way).await => return Ok(sender),
+            Ok(_) => {
+                let error = "another program listens there, or the server has just ended";
+                tracing::warn!(request = self.id, %target, error, "a server cannot be reached");
+                "stranger"
+            }
             Err(error) => {
-                let why = match error {
+                tracing::info!(request = self.id, %target, %error, "a server cannot be reached");
+                match error {
                     ConnectError::TimeOut => "connect_time_out",
                     ConnectError::Refused(_) | ConnectError::Http(_) => "connect",
-                };
-                self.inner.metrics.count_upstream_error(why);
-                tracing::info!(request = self.id, %target, %error, "a server cannot be reached");
-                Err(Failure::NoServer.into())
+                }
             }
-        }
+        };
+        self.inner.metrics.count_upstream_error(why);
+        Err(Failure::NoServer.into())
+    }
+
+    async fn is_meant(&self, way: &Way<'_>) -> bool {
+        let Some(route) = way.route else {
+            return true;
+        };
+        let vouched = self.inner.access.vouch(&route.id, way.target);
+        let limit = self.inner.config.limits.connect;
+        tokio::time::timeout(limit, vouched).await.unwrap_or(false)
     }
 
     fn bad_answer(&self, way: &Way<'_>, error: &hyper::Error) -> Stop {
@@ -509,7 +525,7 @@ impl Ctx<'_> {
         let headers = outgoing.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
-        let mut sender = self.connect(way.target).await?;
+        let mut sender = self.connect(way).await?;
         let upload = Upload::new();
         let mut response = match self
             .answer(sender.try_send_request(outgoing), &upload)

@@ -21,5 +21,5 @@ pub mod steps;
 
 pub use error::SpawnError;
 pub use probe::{NotReady, wait_until_answering};
-pub use spawner::{Spawner, StartOrder, Started, Status, Usage};
+pub use spawner::{PortOwner, Spawner, StartOrder, Started, Status, Usage};
 pub use steps::{Step, Steps};

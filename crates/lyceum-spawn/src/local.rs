@@ -6,8 +6,8 @@
 //! The hub keeps nothing in memory that matters: after a kill -9, the folders tell all.
 //!
 //! Drawers: `folder` (lock, state, exit), `wire` (what they say to each other), `home`, `limits`,
-//! `cgroup`, `log`, `ports`, `processes` (/proc), `runs`
-//! (reading and ending runs), `keeper` (starting one), `explain` (why it ended).
+//! `cgroup`, `log`, `ports`, `sockets` and `owner` (who listens on a port), `processes` (/proc),
+//! `runs` (reading and ending runs), `keeper` (starting one), `explain` (why it ended).
 
 mod cgroup;
 mod explain;
@@ -17,13 +17,16 @@ mod keeper;
 mod launch;
 mod limits;
 mod log;
+mod owner;
 mod ports;
 mod processes;
 mod runs;
 pub mod shim;
+mod sockets;
 mod wire;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -34,10 +37,10 @@ use tokio::time::sleep;
 pub use self::limits::{LimitsReport, Mechanism};
 use crate::env::{self, Env, Surroundings};
 use crate::error::SpawnError;
-use crate::spawner::{Spawner, StartOrder, Started, Status, Usage};
+use crate::spawner::{PortOwner, Spawner, StartOrder, Started, Status, Usage};
 use crate::steps::Steps;
 use cgroup::Place;
-use folder::RunFolder;
+use folder::{RunFolder, State};
 use keeper::Begun;
 use lyceum_model::say;
 use ports::Ports;
@@ -93,6 +96,8 @@ pub struct LocalSpawner {
     config: LocalConfig,
     place: Result<Place, String>,
     ports: Ports,
+    /// Who listens where, or why that can't be told on this machine.
+    sockets: Result<Arc<sockets::Reader>, String>,
     root: bool,
 }
 
@@ -124,6 +129,7 @@ impl LocalSpawner {
             config,
             place,
             ports: Ports::default(),
+            sockets: sockets::self_check().map(|()| Arc::default()),
             root,
         })
     }
@@ -131,7 +137,20 @@ impl LocalSpawner {
     /// Which limits servers get here, and why not better ones.
     pub fn capabilities(&self) -> LimitsReport {
         let place = self.place.as_ref().map_err(String::as_str);
-        limits::report(place, self.root)
+        let mut report = limits::report(place, self.root);
+        if let Some(why) = self.ports_unchecked() {
+            report.notes.push(format!(
+                "who listens on a server's port can't be checked, so another program of this \
+                 machine could take its place: {why}"
+            ));
+        }
+        report
+    }
+
+    /// Why it can't be told on this machine whether the program on a server's port is the server;
+    /// none if it can.
+    pub fn ports_unchecked(&self) -> Option<&str> {
+        self.sockets.as_ref().err().map(String::as_str)
     }
 
     fn folder(&self, key: &ServerKey) -> RunFolder {
@@ -286,9 +305,12 @@ impl Spawner for LocalSpawner {
         loop {
             match self.look(key).await? {
                 Found::Running(state) => {
-                    return Ok(Status::Running {
-                        address: state.address,
-                    });
+                    if let Some(port) = self.port_owner(key, state.clone()).await? {
+                        return Ok(Status::Running {
+                            address: state.address,
+                            port,
+                        });
+                    }
                 }
                 Found::Turning(Some((state, exit))) => return Ok(explain::status(&state, &exit)),
                 Found::Turning(None) if Instant::now() > deadline => {
@@ -373,6 +395,26 @@ impl Spawner for LocalSpawner {
 }
 
 impl LocalSpawner {
+    /// None: the keeper was gone afterwards, so its number may have been another's meanwhile.
+    async fn port_owner(
+        &self,
+        key: &ServerKey,
+        state: State,
+    ) -> Result<Option<PortOwner>, SpawnError> {
+        let Ok(sockets) = &self.sockets else {
+            return Ok(Some(PortOwner::Unknown));
+        };
+        let (sockets, folder) = (sockets.clone(), self.folder(key));
+        blocking(move || {
+            let owner = owner::of(&state, &sockets).map_err(|error| {
+                SpawnError::System(say!("system.port_owner", error = error.to_string()))
+            })?;
+            let holder = runs::holder(&folder)?.map(|pid| pid.as_raw_nonzero().get());
+            Ok((holder == Some(state.keeper)).then_some(owner))
+        })
+        .await
+    }
+
     /// None: another start was quicker, look again.
     async fn start_keeper(
         &self,

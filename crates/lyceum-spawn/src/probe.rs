@@ -1,8 +1,9 @@
 //! Waiting until a server answers, and saying plainly why it does not.
 //!
 //! Ready is: `GET <address><prefix>api` gets any status below 500. Redirects are not followed. Each
-//! try has its own connection and time-out, and between tries the spawner is asked whether the
-//! server still runs.
+//! try has its own connection and time-out. Before a try and after it the spawner is asked whether
+//! the server still runs and whether it is the one that listens at its address: a stranger there
+//! gets no request, and its answer would not count. The request carries no secret.
 
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use lyceum_model::server::ServerKey;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::spawner::{Spawner, Status};
+use crate::error::SpawnError;
+use crate::spawner::{PortOwner, Spawner, Status};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -39,6 +41,8 @@ pub struct NotReady {
 pub enum Cause {
     /// It ended while we waited.
     Exited,
+    /// Another program listens on its port: always [`PortOwner::Stranger`].
+    PortTaken(PortOwner),
     /// Nothing answered in time.
     Silent,
     /// It answered, but only with server errors.
@@ -68,22 +72,20 @@ pub async fn wait_until_answering(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let limit_of_try = TRY_LIMIT.min(left).max(FIRST_PAUSE);
-        let tried = attempt(address, prefix, limit_of_try).await;
-        // First whether it lives: on its port another program could answer by now.
-        let status = spawner.poll(key).await;
-        let problem = match (status, &tried) {
-            (Ok(Status::Running { .. }), Tried::Ready) => return Ok(()),
-            (Ok(Status::Running { .. }), _) if Instant::now() < deadline => None,
-            (Ok(Status::Running { .. }), tried) => Some(time_up(address, limit, tried)),
-            (Ok(Status::Exited { reason, .. }), _) => {
-                Some((Cause::Exited, say!("probe.ended", reason = reason)))
+        let mut status = spawner.poll(key).await;
+        let tried = match &status {
+            Ok(Status::Running { port, .. }) if port.is_safe() => {
+                let tried = attempt(address, prefix, limit_of_try).await;
+                // It may have ended, and another program have answered.
+                status = spawner.poll(key).await;
+                tried
             }
-            (Ok(Status::Gone), _) => Some((Cause::Exited, say!("probe.taken_away"))),
-            (Err(error), _) if Instant::now() >= deadline => Some((
-                Cause::Unknown,
-                say!("probe.not_known", error = error.saying()),
-            )),
-            (Err(_), _) => None,
+            _ => Tried::Nothing(say!("try.nobody")),
+        };
+        let late = Instant::now() >= deadline;
+        let problem = match (status, &tried) {
+            (Ok(Status::Running { port, .. }), Tried::Ready) if port.is_safe() => return Ok(()),
+            (status, tried) => problem(status, tried, late, address, limit),
         };
         if let Some((cause, words)) = problem {
             let log = spawner.log_tail(key, LOG_LINES).await.unwrap_or_default();
@@ -92,6 +94,39 @@ pub async fn wait_until_answering(
         sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Why there is nothing to wait for any more, if so.
+fn problem(
+    status: Result<Status, SpawnError>,
+    tried: &Tried,
+    late: bool,
+    address: &str,
+    limit: Duration,
+) -> Option<(Cause, Saying)> {
+    match status {
+        Ok(Status::Running {
+            port: port @ PortOwner::Stranger { .. },
+            ..
+        }) => Some((Cause::PortTaken(port), port_taken(address))),
+        Ok(Status::Running { .. }) => late.then(|| time_up(address, limit, tried)),
+        Ok(Status::Exited { reason, .. }) => {
+            Some((Cause::Exited, say!("probe.ended", reason = reason)))
+        }
+        Ok(Status::Gone) => Some((Cause::Exited, say!("probe.taken_away"))),
+        Err(error) => late.then(|| {
+            (
+                Cause::Unknown,
+                say!("probe.not_known", error = error.saying()),
+            )
+        }),
+    }
+}
+
+/// What to say of a server whose port a stranger has.
+pub fn port_taken(address: &str) -> Saying {
+    let port = address.rsplit(':').next().unwrap_or(address);
+    say!("probe.port_taken", port = port.to_owned())
 }
 
 fn time_up(address: &str, limit: Duration, tried: &Tried) -> (Cause, Saying) {

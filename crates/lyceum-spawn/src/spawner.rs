@@ -24,6 +24,8 @@ pub trait Spawner: Send + Sync + 'static {
     /// fine as long as `stop` is called afterwards.
     async fn start(&self, order: &StartOrder, steps: &Steps) -> Result<Started, SpawnError>;
 
+    /// Whether it runs, and who listens at its address. Asked for each new connection to the
+    /// server too, so it must be cheap.
     async fn poll(&self, key: &ServerKey) -> Result<Status, SpawnError>;
 
     /// Ends the server, politely first. Stopping what is not there is fine. Returns when nothing
@@ -64,6 +66,7 @@ pub struct Started {
 pub enum Status {
     Running {
         address: String,
+        port: PortOwner,
     },
     Exited {
         code: Option<i32>,
@@ -73,6 +76,33 @@ pub enum Status {
     },
     /// Nothing is known of such a server.
     Gone,
+}
+
+/// Who listens at the address of a server that runs.
+///
+/// Invariant: nothing is sent to a server's address unless this was [`PortOwner::is_safe`] right
+/// before: what listens there may be another person's program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortOwner {
+    /// The server itself.
+    Server,
+    /// Nobody: the server does not listen yet, or no longer.
+    Nobody,
+    /// A program that does not belong to the server.
+    Stranger {
+        uid: u32,
+        /// Known if we may look at it.
+        pid: Option<i32>,
+    },
+    /// It can't be told here, or the address can't be anybody else's.
+    Unknown,
+}
+
+impl PortOwner {
+    /// Whether what is sent there goes to the server, as far as that can be told.
+    pub fn is_safe(self) -> bool {
+        matches!(self, Self::Server | Self::Unknown)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

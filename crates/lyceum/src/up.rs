@@ -64,6 +64,12 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         .map_err(|error| Failure::io("the port can't be listened on", &error))?;
     let ground = Ground::open(&config, &data).await?;
     let spawner = local_spawner(&config, &data)?;
+    if let Some(why) = spawner.ports_unchecked() {
+        tracing::warn!(
+            why,
+            "who listens on the port of a server can't be checked here"
+        );
+    }
     let running = spawner
         .list()
         .await

@@ -399,6 +399,24 @@ pub async fn set_gone(
     }))
 }
 
+/// A ready server whose port somebody else has: it is to be stopped, and has no address meanwhile.
+pub async fn set_robbed(tx: &mut Tx, server: &Server, reason: &Saying) -> sqlx::Result<bool> {
+    let (text, stored) = columns(Some(reason));
+    changed(on!(tx, |c| {
+        sqlx::query(
+            "UPDATE servers SET state = 'stopping', failure = $3, failure_saying = $4, address = NULL, \
+         lease_owner = NULL, lease_until = NULL WHERE id = $1 AND generation = $2 AND state = 'ready'",
+        )
+        .bind(&server.id)
+        .bind(server.generation)
+        .bind(&text)
+        .bind(&stored)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())
+    }))
+}
+
 /// A ready server answers elsewhere now.
 pub async fn set_moved(tx: &mut Tx, server: &Server, address: &str) -> sqlx::Result<bool> {
     changed(on!(tx, |c| sqlx::query(
@@ -441,13 +459,15 @@ pub async fn in_state(tx: &mut Tx, state: State) -> sqlx::Result<Vec<Server>> {
 }
 
 /// What the proxy must know: every server that answers.
-pub async fn routes(tx: &mut Tx) -> sqlx::Result<Vec<(String, String, String, String)>> {
-    on!(tx, |c| sqlx::query_as(
-        "SELECT s.id, u.name, s.name, s.address FROM servers s JOIN users u ON u.id = s.user_id \
+pub async fn routes(tx: &mut Tx) -> sqlx::Result<Vec<(String, String, String, String, String)>> {
+    on!(tx, |c| {
+        sqlx::query_as(
+        "SELECT s.id, u.name, s.name, s.key, s.address FROM servers s JOIN users u ON u.id = s.user_id \
          WHERE s.state = 'ready' AND s.address IS NOT NULL"
     )
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 /// Keys of everything that may exist at the spawner.

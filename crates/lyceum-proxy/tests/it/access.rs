@@ -263,3 +263,27 @@ async fn a_revocation_overtakes_a_question_under_way() {
     );
     running.abort();
 }
+
+#[tokio::test]
+async fn a_program_in_a_servers_place_gets_no_byte() {
+    let (hub, thief) = (Server::ok().await, Server::ok().await);
+    let proxy = checked(&hub, &thief).await;
+    proxy.access.allow("ada", "ada");
+    let target = Target::from(thief.address);
+    proxy.access.robbed.lock().unwrap().push(target.clone());
+    let cookie = "Cookie: lyceum-access=ada; jupyterhub-user-ada=secret\r\n";
+    let upgrade = format!("{cookie}Connection: upgrade\r\nUpgrade: websocket\r\n");
+    for headers in [cookie, &upgrade] {
+        let answer = proxy.get("/user/ada/lab", headers).await;
+        assert_eq!(answer.status, 503, "{headers}");
+    }
+    assert_eq!(thief.count(), 0);
+    let counted = "lyceum_proxy_upstream_errors_total{why=\"stranger\"} 2";
+    assert!(proxy.metrics().contains(counted), "{}", proxy.metrics());
+
+    // A server that is its own again is served, and the hub is not asked about itself.
+    let mut robbed = vec![Target::from(hub.address)];
+    std::mem::swap(&mut *proxy.access.robbed.lock().unwrap(), &mut robbed);
+    assert_eq!(proxy.get("/hub/login", "").await.status, 200);
+    assert_eq!(proxy.get("/user/ada/lab", cookie).await.status, 200);
+}

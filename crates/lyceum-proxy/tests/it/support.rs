@@ -46,6 +46,8 @@ pub(crate) struct FakeAccess {
     pub(crate) decisions: Mutex<HashMap<String, Decision>>,
     pub(crate) asked: AtomicUsize,
     pub(crate) asks: Mutex<Vec<Ask>>,
+    /// Whose addresses somebody else listens at.
+    pub(crate) robbed: Mutex<Vec<Target>>,
 }
 
 impl FakeAccess {
@@ -76,6 +78,10 @@ impl Access for FakeAccess {
         };
         let decisions = self.decisions.lock().unwrap();
         decisions.get(secret).cloned().unwrap_or(Decision::SignIn)
+    }
+
+    async fn vouch(&self, _: &str, target: &Target) -> bool {
+        !self.robbed.lock().unwrap().contains(target)
     }
 }
 

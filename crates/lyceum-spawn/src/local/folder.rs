@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) keeper: i32,
     /// Absent until the process was made.
     pub(crate) child: Option<i32>,
+    /// The account the server runs as.
+    pub(crate) uid: Option<u32>,
     /// Milliseconds since 1970.
     pub(crate) started_at: u64,
     /// The boot of the machine in which this was written.

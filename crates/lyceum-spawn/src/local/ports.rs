@@ -1,4 +1,8 @@
 //! Picking a free port of the loopback address.
+//!
+//! Between the pick and the server's bind another program can take the port: what listens there is
+//! therefore looked at before it counts as the server ([`super::owner`]), and a start that meets a
+//! stranger fails; the next one gets another port.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, TcpListener};

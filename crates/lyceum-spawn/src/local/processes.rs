@@ -15,11 +15,51 @@ use crate::local::cgroup;
 use crate::local::wire::RUN_VARIABLE;
 use crate::spawner::Usage;
 
+/// No way up a tree of processes is longer, unless it is made to seem endless.
+const MAX_STEPS: usize = 10_000;
+
 /// A process and its parent at the time of looking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
     parent: i32,
+}
+
+impl Process {
+    /// The process with this number, now.
+    pub(crate) fn find(pid: i32) -> Option<Self> {
+        let parent = Stat::read(pid)?.parent;
+        Some(Self { pid, parent })
+    }
+
+    pub(crate) fn is_child_of(self, parent: i32) -> bool {
+        self.parent == parent
+    }
+
+    /// Whether the number still is of a process with the same parent.
+    pub(crate) fn is_still_there(self) -> bool {
+        Self::find(self.pid) == Some(self)
+    }
+
+    /// Goes up from parent to parent.
+    pub(crate) fn descends_from(self, root: i32) -> bool {
+        let mut at = self.pid;
+        for _ in 0..MAX_STEPS {
+            match Self::find(at) {
+                Some(process) if process.parent == root => return true,
+                Some(process) if process.parent > 1 => at = process.parent,
+                // A parent has ended on the way, so its children have got another.
+                None if at != self.pid => at = self.pid,
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
+/// Every process there is.
+pub(crate) fn all() -> impl Iterator<Item = Process> {
+    all_pids().filter_map(Process::find)
 }
 
 /// All descendants of a process, without itself.

@@ -167,6 +167,10 @@ impl<'a> Keeper<'a> {
             address: order.address.clone(),
             keeper: own,
             child: None,
+            uid: Some(match &order.launch.run_as {
+                Some(run_as) => run_as.uid,
+                None => rustix::process::geteuid().as_raw(),
+            }),
             started_at: now_ms(),
             boot: boot_id(),
             cgroup: order.cgroup.as_ref().map(|group| group.path.clone()),

@@ -59,7 +59,7 @@ async fn files_and_cores_are_limited() {
     );
 }
 
-fn nobody() -> RunAs {
+pub(crate) fn nobody() -> RunAs {
     RunAs {
         account: "nobody".into(),
         uid: 65534,

@@ -5,5 +5,6 @@ mod ending;
 mod environment;
 mod failing;
 mod limiting;
+mod port_owner;
 mod rig;
 mod starting;

@@ -1,6 +1,6 @@
 //! The good way: start, answer, stop, forget.
 
-use lyceum_spawn::{Spawner, Status, Steps};
+use lyceum_spawn::{PortOwner, Spawner, Status, Steps};
 
 use crate::rig::{LIMIT, Rig, SERVER, TOKEN, is_alive, python, shell};
 
@@ -22,7 +22,9 @@ async fn starts_answers_stops_and_is_forgotten() {
 
     let key = &order.key;
     let address = started.address.clone();
-    assert_eq!(rig.spawner.poll(key).await, Ok(Status::Running { address }));
+    let port = PortOwner::Server;
+    let running = Status::Running { address, port };
+    assert_eq!(rig.spawner.poll(key).await, Ok(running));
     assert_eq!(rig.spawner.list().await, Ok(vec![key.clone()]));
     let usage = rig.spawner.usage(key).await.expect("known").expect("runs");
     assert!(usage.memory > 1 << 20, "{usage:?}");

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -33,12 +34,21 @@ pub struct NotebookServer {
 }
 
 impl NotebookServer {
-    pub async fn start(hub: HubEnv, manner: Manner) -> std::io::Result<Self> {
+    /// `requests` counts what arrives.
+    pub async fn start(
+        hub: HubEnv,
+        manner: Manner,
+        requests: Arc<AtomicUsize>,
+    ) -> std::io::Result<Self> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let router = Router::new()
             .fallback(answer)
+            .layer(axum::middleware::map_request(move |request: Request| {
+                requests.fetch_add(1, Ordering::SeqCst);
+                std::future::ready(request)
+            }))
             .with_state((Arc::new(hub), manner));
         let ended = stop.clone();
         tokio::spawn(async move {

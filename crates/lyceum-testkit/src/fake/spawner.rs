@@ -7,11 +7,12 @@
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use lyceum_model::server::ServerKey;
-use lyceum_spawn::{SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage};
+use lyceum_spawn::{PortOwner, SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage};
 use tokio::sync::Notify;
 
 use super::notebook_server::{Manner, NotebookServer};
@@ -62,6 +63,8 @@ struct Inner {
     ending: Ending,
     mute: Option<ServerKey>,
     running: HashMap<ServerKey, NotebookServer>,
+    thieves: HashMap<ServerKey, PortOwner>,
+    requests: Arc<AtomicUsize>,
     /// Orders as they came, for tests to look at.
     orders: Vec<StartOrder>,
     stops: usize,
@@ -137,6 +140,25 @@ impl FakeSpawner {
         inner.exited.insert(key.clone(), Saying::quote(reason));
     }
 
+    /// From now on somebody else listens at the server's address.
+    pub fn rob(&self, key: &ServerKey) {
+        let thief = PortOwner::Stranger {
+            uid: 65533,
+            pid: None,
+        };
+        self.lock().thieves.insert(key.clone(), thief);
+    }
+
+    /// The server listens at its address again.
+    pub fn give_back(&self, key: &ServerKey) {
+        self.lock().thieves.remove(key);
+    }
+
+    /// Requests that arrived at the addresses of servers, whoever listened there.
+    pub fn requests(&self) -> usize {
+        self.lock().requests.load(Ordering::SeqCst)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         lock(&self.0)
     }
@@ -209,7 +231,8 @@ impl Spawner for FakeSpawner {
             Behaviour::NeverReady => Manner::Fails,
             _ => Manner::Answers,
         };
-        let server = NotebookServer::start(order.hub.clone(), manner)
+        let requests = self.lock().requests.clone();
+        let server = NotebookServer::start(order.hub.clone(), manner, requests)
             .await
             .map_err(|error| SpawnError::System(Saying::quote(error.to_string())))?;
         let address = format!("http://{}", server.address);
@@ -232,7 +255,9 @@ impl Spawner for FakeSpawner {
         self.while_so(|inner| inner.mute.as_ref() == Some(key))
             .await;
         if let Some(address) = self.address(key) {
-            return Ok(Status::Running { address });
+            let port = self.lock().thieves.get(key).copied();
+            let port = port.unwrap_or(PortOwner::Server);
+            return Ok(Status::Running { address, port });
         }
         Ok(match self.lock().exited.get(key) {
             Some(reason) => Status::Exited {

@@ -8,10 +8,12 @@ use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
+use lyceum_spawn::probe::Cause;
 use lyceum_spawn::{SpawnError, StartOrder, Status, Steps};
 use lyceum_store::{Tx, events};
 use tokio_util::sync::CancellationToken;
 
+use super::watch::tell_stranger;
 use super::{answer, lease_until, publish, step_topic};
 use crate::db::servers::Server;
 use crate::metrics::StatusLabel;
@@ -105,7 +107,7 @@ impl Work {
         };
         let address = match answer(hub, hub.spawner().poll(key)).await? {
             // A process of an earlier life of the hub; it holds the token that was made for it.
-            Status::Running { address } => {
+            Status::Running { address, .. } => {
                 self.step(50, &say!("start.adopted")).await?;
                 address
             }
@@ -154,7 +156,12 @@ impl Work {
         };
         match waited {
             Ok(Ok(())) => {}
-            Ok(Err(not_ready)) => return Ok(Outcome::Failed(not_ready.words)),
+            Ok(Err(not_ready)) => {
+                if let Cause::PortTaken(port) = not_ready.cause {
+                    tell_stranger(key.as_str(), address, port);
+                }
+                return Ok(Outcome::Failed(not_ready.words));
+            }
             Err(_) => {
                 return Ok(Outcome::Failed(say!("failure.not_told", seconds = limit)));
             }
@@ -243,6 +250,10 @@ impl Work {
         }
         let now = hub.now();
         match reason {
+            // One that was ready began well.
+            Some(reason) if server.ready_at.is_some() => {
+                tracing::warn!(user = %server.user_name, server = %server.name, key = %key, %reason, log, "server was stopped");
+            }
             Some(reason) => {
                 self.count("failure");
                 let took = self.seconds_since(server.requested_at, now);

@@ -5,7 +5,8 @@
 use futures_util::{StreamExt, stream};
 use lyceum_model::say;
 use lyceum_model::server::ServerKey;
-use lyceum_spawn::Status;
+use lyceum_spawn::probe::port_taken;
+use lyceum_spawn::{PortOwner, Status};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,10 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let rounds = async {
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = hub.suspicion().notified() => {}
+            }
             trouble.note(look(hub).await);
         }
     };
@@ -52,8 +56,14 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
     };
     let status = answer(hub, hub.spawner().poll(&key)).await;
     let reason = match status.map_err(|error| error.context(format!("asking after {key}")))? {
-        Status::Running { address } if server.address.as_deref() == Some(&address) => return Ok(()),
-        Status::Running { address } => return moved(hub, server, &address).await,
+        Status::Running {
+            address,
+            port: port @ PortOwner::Stranger { .. },
+        } => return robbed(hub, server, &address, port).await,
+        Status::Running { address, .. } if server.address.as_deref() == Some(&address) => {
+            return Ok(());
+        }
+        Status::Running { address, .. } => return moved(hub, server, &address).await,
         Status::Exited { reason, .. } => say!("ended.by_itself", reason = reason),
         Status::Gone => {
             say!("ended.unseen")
@@ -68,6 +78,32 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
         tracing::warn!(user = %server.user_name, server = %server.name, key = %key, %reason, "server ended by itself");
     }
     Ok(())
+}
+
+/// A stranger listens where the server did: its route is closed at once, and what is left of it
+/// is stopped.
+async fn robbed(hub: &Hub, server: &Server, address: &str, port: PortOwner) -> anyhow::Result<()> {
+    let reason = say!("ended.robbed", reason = port_taken(address));
+    let mut tx = hub.db().write().await?;
+    if db::servers::set_robbed(&mut tx, server, &reason).await? {
+        publish(&mut tx, server, hub.now()).await?;
+        tx.commit().await?;
+        tell_stranger(&server.key, address, port);
+    }
+    Ok(())
+}
+
+/// For the log: who listens on a server's port without being the server.
+pub(super) fn tell_stranger(key: &str, address: &str, port: PortOwner) {
+    if let PortOwner::Stranger { uid, pid } = port {
+        tracing::warn!(
+            server = key,
+            address,
+            uid,
+            pid,
+            "another program listens on the port of a server; nothing was sent to it"
+        );
+    }
 }
 
 async fn moved(hub: &Hub, server: &Server, address: &str) -> anyhow::Result<()> {
