@@ -2,7 +2,7 @@
 //!
 //! A browser gets a small page without scripts or outside parts; a program gets
 //! `{"status": …, "message": …}`. Neither carries the cause, but both the request id, which the log
-//! has too. A page is in the language that the browser asks for ([`words`]), JSON in English.
+//! has too. A page is in the language that the browser asks for ([`mod@words`]), JSON in English.
 
 mod words;
 
