@@ -7,6 +7,8 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{rewrite::Rewrite, upstream::Upstream};
+
 /// The data plane's settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +26,8 @@ pub struct Config {
     #[serde(skip_serializing)]
     pub proxy_secret: ProxySecret,
     pub limits: Limits,
+    pub rewrite: Rewrite,
+    pub upstream: Upstream,
 }
 
 impl Default for Config {
@@ -35,6 +39,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             proxy_secret: ProxySecret::default(),
             limits: Limits::default(),
+            rewrite: Rewrite::default(),
+            upstream: Upstream::default(),
         }
     }
 }
@@ -99,7 +105,7 @@ impl Default for Limits {
             access: Duration::from_secs(10),
             refusal: Duration::from_secs(1),
             decisions: 65_536,
-            pooled_per_target: 16,
+            pooled_per_target: 512,
             pooled: Duration::from_secs(50),
             drain: Duration::from_secs(10),
         }

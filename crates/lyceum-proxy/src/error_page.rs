@@ -8,16 +8,16 @@ mod words;
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    Response, StatusCode,
     header::{
-        ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
         REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
 pub(crate) use self::words::Lang;
 use self::words::{Words, frame, why, words};
-use crate::{body::Body, path::BadPath};
+use crate::path::BadPath;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -26,6 +26,8 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(crate) enum Failure {
     BadRequest(Unclear),
     HeadersTooLarge,
+    /// Something of HTTP that is not understood here.
+    Unknown(&'static str),
     MethodNotAllowed,
     Denied,
     AccessUnavailable,
@@ -43,7 +45,8 @@ pub(crate) enum Unclear {
     NoHost,
     HostsDiffer,
     Unreadable,
-    NoUpgrade,
+    /// In its text; said in full to programs and in logs.
+    Ambiguous(&'static str),
     Path(BadPath),
 }
 
@@ -52,6 +55,7 @@ impl Failure {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Unknown(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
             Self::AccessUnavailable | Self::NoServer => StatusCode::SERVICE_UNAVAILABLE,
@@ -64,6 +68,7 @@ impl Failure {
     fn message(&self) -> String {
         match self {
             Self::BadRequest(unclear) => format!("Bad request: {}", why(*unclear, Lang::En)),
+            Self::Unknown(why) => format!("Not implemented: {why}"),
             Self::Denied => "Not allowed: log in, or use a token that may access this".into(),
             other => {
                 let Words { title, remedy, .. } = words(other, Lang::En);
@@ -74,8 +79,7 @@ impl Failure {
 }
 
 /// Whether whoever asks wants JSON rather than a page.
-pub(crate) fn wants_json(headers: &HeaderMap, path: &str) -> bool {
-    let accept = headers.get(ACCEPT).map_or(&b""[..], HeaderValue::as_bytes);
+pub(crate) fn wants_json(accept: &[u8], path: &str) -> bool {
     let names = |what: &[u8]| accept.windows(what.len()).any(|part| part == what);
     !names(b"text/html") && names(b"application/json") || path.contains("/api/")
 }
@@ -86,7 +90,7 @@ pub(crate) fn render(
     lang: Lang,
     request_id: &str,
     base_path: &str,
-) -> Response<Body> {
+) -> Response<Bytes> {
     let status = failure.status();
     let (content_type, text) = if json {
         let message = failure.message();
@@ -98,7 +102,7 @@ pub(crate) fn render(
             page(failure, lang, request_id, base_path),
         )
     };
-    let mut response = Response::new(Body::Full(Some(Bytes::from(text))));
+    let mut response = Response::new(Bytes::from(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     let fixed = [
@@ -184,12 +188,13 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const FAILURES: [Failure; 13] = [
+    const FAILURES: [Failure; 14] = [
         Failure::BadRequest(Unclear::TwoHosts),
         Failure::BadRequest(Unclear::NoHost),
         Failure::BadRequest(Unclear::HostsDiffer),
         Failure::BadRequest(Unclear::Unreadable),
-        Failure::BadRequest(Unclear::NoUpgrade),
+        Failure::BadRequest(Unclear::Ambiguous("a line does not end in CR LF")),
+        Failure::Unknown("a coding"),
         Failure::BadRequest(Unclear::Path(BadPath::NotAbsolute)),
         Failure::HeadersTooLarge,
         Failure::MethodNotAllowed,
@@ -235,12 +240,9 @@ mod tests {
 
     #[test]
     fn programs_get_json() {
-        let check = |accept: Option<&'static str>, path: &str, expect: bool| {
-            let mut headers = HeaderMap::new();
-            if let Some(accept) = accept {
-                headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            }
-            assert_eq!(wants_json(&headers, path), expect, "{accept:?} {path}");
+        let check = |accept: Option<&str>, path: &str, expect: bool| {
+            let got = wants_json(accept.unwrap_or_default().as_bytes(), path);
+            assert_eq!(got, expect, "{accept:?} {path}");
         };
         check(None, "/user/ada/lab", false);
         check(Some("text/html,application/json"), "/user/ada/lab", false);

@@ -5,30 +5,41 @@
 //! it must know it is told through [`Proxy::set_routes`] and asks through [`Access`]; what it has
 //! seen it reports through [`Proxy::take_activity`].
 //!
-//! Reading order: `listen` (connections) → `forward` (one request) → `route`, `path`, `access`,
-//! `headers` (its decisions) → `pool`, `body`, `upgrade` (moving bytes) → `error_page`, `activity`,
-//! `metrics`. Not here yet: TLS, HTTP/2, host routing, the control API.
+//! Reading order: `listen` (connections) → `serve` (one client connection) → `request` (what
+//! becomes of a request: `head`, `path`, `route`, `access`, `cookies`) → `exchange` (a request and
+//! its answer, both ways at once) → `outgoing` (the heads that are sent on) → `upstream` (servers'
+//! connections) → `link`, `io`, `alarm` (moving bytes) → `upgrade` (tunnels) → `error_page`,
+//! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`.
 //!
-//! Which paths are refused, and how a path is matched: see [`RouteTable::find`] and `path.rs`.
-//! A request with both `Transfer-Encoding` and `Content-Length` is read as chunked, forwarded with
-//! the one true length and its connection closed after the answer (RFC 9112, section 6.3).
+//! Invariant: what two readers of a message could understand in two ways is refused, and the
+//! connection it came on is closed. That holds for paths (`path.rs`) as for lengths
+//! (`http1/framing.rs`): a request with both `Transfer-Encoding` and `Content-Length` is answered
+//! 400 (RFC 9112, section 6.3, lets us choose).
 
 mod access;
 mod activity;
-mod body;
+mod alarm;
 mod config;
+mod cookies;
 mod error_page;
-mod forward;
-mod headers;
+mod exchange;
+mod fields;
+mod head;
+mod http1;
+mod io;
+mod link;
 mod listen;
 mod metrics;
+mod outgoing;
 mod path;
-mod peer;
-mod pool;
+mod request;
 mod request_id;
+mod rewrite;
 mod route;
+mod serve;
 mod target;
 mod upgrade;
+mod upstream;
 
 use std::{collections::HashMap, fmt, future::Future, sync::Arc};
 
@@ -40,8 +51,10 @@ pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
 /// The type of [`Ask::method`].
 pub use hyper::Method;
+pub use rewrite::{Rewrite, Scheme};
 pub use route::{Route, RouteAccess, RouteError, RouteTable};
 pub use target::Target;
+pub use upstream::Upstream;
 
 /// A handle to the data plane; clones share everything.
 #[derive(Clone)]
@@ -59,13 +72,14 @@ struct Inner {
     config: Config,
     fallback: Target,
     access: Arc<dyn Access>,
-    hidden: headers::HiddenCookies,
+    hidden: cookies::HiddenCookies,
+    custom: outgoing::Custom,
     live: ArcSwap<Live>,
     book: activity::Book,
     decisions: access::Decisions,
     log: access::RevocationLog,
     tunnels: Arc<upgrade::Tunnels>,
-    pool: Arc<pool::Pool>,
+    connector: Arc<upstream::Connector>,
     metrics: metrics::Metrics,
     room: Arc<Semaphore>,
     per_client: listen::PerClient,
@@ -89,7 +103,7 @@ impl Proxy {
     /// `fallback`: where everything goes that no route matches (the hub).
     pub fn new(mut config: Config, fallback: Target, access: Arc<dyn Access>) -> Self {
         config.base_path = format!("/{}/", config.base_path.trim_matches('/')).replace("//", "/");
-        let hidden = headers::HiddenCookies::new(
+        let hidden = cookies::HiddenCookies::new(
             config
                 .hidden_cookies
                 .iter()
@@ -106,7 +120,8 @@ impl Proxy {
             decisions: access::Decisions::new(&config.limits),
             log: access::RevocationLog::default(),
             tunnels: Arc::default(),
-            pool: Arc::new(pool::Pool::new(&config.limits)),
+            connector: upstream::Connector::new(config.upstream.clone()),
+            custom: outgoing::Custom::new(&config.rewrite),
             metrics: metrics::Metrics::default(),
             room: Arc::new(Semaphore::new(
                 config.limits.connections.min(Semaphore::MAX_PERMITS),

@@ -11,8 +11,6 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -21,8 +19,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Inner, forward,
-    peer::{ClientIo, Peer},
+    Inner,
+    io::Io,
+    serve::{self, Worker},
+    upstream::Pool,
 };
 
 /// One client connection, for as long as it or a tunnel made of it lives.
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) struct Conn {
     pub(crate) address: SocketAddr,
     pub(crate) is_trusted: bool,
-    pub(crate) peer: Weak<Peer>,
+    pub(crate) scheme_is_https: bool,
     pub(crate) tasks: TaskTracker,
     /// Cut everything now.
     pub(crate) kill: CancellationToken,
@@ -105,9 +105,13 @@ pub(crate) async fn run(
     let tasks = TaskTracker::new();
     let drain = CancellationToken::new();
     let kill = CancellationToken::new();
+    let worker = Arc::new(Worker {
+        pool: Pool::new(&inner.config, inner.connector.clone()),
+        inner: inner.clone(),
+    });
     let tidy = tokio::spawn({
-        let (inner, kill) = (inner.clone(), kill.clone());
-        async move { inner.pool.keep_tidy(kill).await }
+        let (pool, kill) = (worker.pool.clone(), kill.clone());
+        async move { pool.keep_tidy(kill).await }
     });
     {
         let mut shutdown = pin!(shutdown);
@@ -133,16 +137,16 @@ pub(crate) async fn run(
                 continue;
             };
             let _ = stream.set_nodelay(true);
-            let (io, peer) = ClientIo::new(stream);
+            let io = Io::from(stream);
             let conn = Arc::new(Conn {
                 address,
                 is_trusted,
-                peer,
+                scheme_is_https: false,
                 tasks: tasks.clone(),
                 kill: kill.clone(),
                 _place: place,
             });
-            tasks.spawn(serve(inner.clone(), io, conn, drain.clone()));
+            tasks.spawn(serve::serve(worker.clone(), io, conn, drain.clone()));
         }
     }
     drop(listener);
@@ -158,7 +162,7 @@ pub(crate) async fn run(
     kill.cancel();
     tasks.wait().await;
     let _ = tidy.await;
-    inner.pool.close_idle();
+    worker.pool.close_idle();
 }
 
 /// The next connection, once there is room for one.
@@ -183,37 +187,4 @@ fn refuse(stream: &TcpStream) {
     let _ = stream.try_write(
         b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n",
     );
-}
-
-async fn serve(inner: Arc<Inner>, io: ClientIo, conn: Arc<Conn>, drain: CancellationToken) {
-    let limits = &inner.config.limits;
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read)
-        // Somewhat more than is allowed, so that most of what is too large gets a page.
-        .max_buf_size((limits.header_bytes * 2).max(64 * 1024));
-    let kill = conn.kill.clone();
-    let service = service_fn({
-        let inner = inner.clone();
-        move |request| forward::serve(inner.clone(), conn.clone(), request)
-    });
-    let connection = builder
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let end = tokio::select! {
-        end = connection.as_mut() => end,
-        () = kill.cancelled() => return,
-        () = drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                end = connection.as_mut() => end,
-                () = kill.cancelled() => return,
-            }
-        }
-    };
-    if let Err(error) = end {
-        tracing::debug!(%error, "a client connection ended early");
-    }
 }

@@ -38,8 +38,51 @@ struct BytesLabels {
     direction: &'static str,
 }
 
-#[derive(Clone, Debug, Default)]
+const KINDS: [Kind; 4] = [Kind::Checked, Kind::Open, Kind::Fallback, Kind::Proxy];
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const DIRECTIONS: [&str; 2] = ["in", "out"];
+
+/// The counters that each request moves, found ahead.
+#[derive(Clone, Debug)]
+struct Ready {
+    requests: [[Counter; 5]; 4],
+    bytes: [[Counter; 2]; 4],
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let requests = Family::<RequestLabels, Counter>::default();
+        let bytes = Family::<BytesLabels, Counter>::default();
+        let ready = Ready {
+            requests: KINDS.map(|kind| {
+                CLASSES.map(|class| {
+                    let labels = RequestLabels { kind, class };
+                    requests.get_or_create(&labels).clone()
+                })
+            }),
+            bytes: KINDS.map(|kind| {
+                DIRECTIONS.map(|direction| {
+                    let labels = BytesLabels { kind, direction };
+                    bytes.get_or_create(&labels).clone()
+                })
+            }),
+        };
+        Self {
+            requests,
+            connections: Gauge::default(),
+            websockets: Gauge::default(),
+            denied: Family::default(),
+            upstream_errors: Family::default(),
+            bytes,
+            over_limit: Counter::default(),
+            ready,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
+    ready: Ready,
     requests: Family<RequestLabels, Counter>,
     pub(crate) connections: Gauge,
     pub(crate) websockets: Gauge,
@@ -90,16 +133,8 @@ impl Metrics {
     }
 
     pub(crate) fn count_request(&self, kind: Kind, status: u16) {
-        let class = match status {
-            100..=199 => "1xx",
-            200..=299 => "2xx",
-            300..=399 => "3xx",
-            400..=499 => "4xx",
-            _ => "5xx",
-        };
-        self.requests
-            .get_or_create(&RequestLabels { kind, class })
-            .inc();
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.ready.requests[kind as usize][class].inc();
     }
 
     pub(crate) fn count_denied(&self, why: &'static str) {
@@ -112,13 +147,7 @@ impl Metrics {
 
     /// The counter for one direction, to be kept by whatever moves the bytes.
     pub(crate) fn bytes(&self, kind: Kind, direction: Direction) -> Counter {
-        let direction = match direction {
-            Direction::In => "in",
-            Direction::Out => "out",
-        };
-        self.bytes
-            .get_or_create(&BytesLabels { kind, direction })
-            .clone()
+        self.ready.bytes[kind as usize][direction as usize].clone()
     }
 }
 

@@ -1,40 +1,35 @@
 //! WebSockets and other upgraded connections: bytes carried both ways, frames never parsed.
 //!
-//! An idle tunnel holds no buffer: bytes are read onto the stack of whoever is polled and written
-//! on at once; only what the other side does not take yet is kept, at most [`PIECE`] per direction.
+//! An idle tunnel is a small task of its own and holds no buffer: bytes are read into the thread's
+//! and written on at once; only what the other side does not take yet is kept (`link.rs`).
 //! Tunnels outlive their route's removal; they end when a side breaks, when both have finished,
 //! when what allowed them is revoked, and at the end of a drain.
 
 use std::{
     collections::HashMap,
     io,
-    mem::MaybeUninit,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep},
-};
+use tokio::{io::AsyncWrite, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    Inner,
     access::{CredentialHash, RevocationLog, Revoked},
     activity::{OpenWebSocket, Stats},
-    body::TICK,
-    config::Limits,
-    peer::Peer,
+    alarm::{Alarm, TICK, after},
+    link::{self, Link},
+    listen::Conn,
+    request_id::RequestId,
+    upstream::Server,
 };
-
-/// The most that is read at once.
-const PIECE: usize = 8 * 1024;
 
 /// Who was let in, and the number of the last revocation before they were asked for.
 #[derive(Clone, Debug, Default)]
@@ -101,20 +96,19 @@ pub(crate) struct Entered {
     open: Gauge,
 }
 
-impl Entered {
-    pub(crate) fn cancelled(&self) -> CancellationToken {
-        self.cancel.clone()
-    }
-}
-
 impl Drop for Entered {
     fn drop(&mut self) {
         self.open.dec();
-        self.tunnels
+        let mut open = self
+            .tunnels
             .open
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.number);
+            .unwrap_or_else(PoisonError::into_inner);
+        open.remove(&self.number);
+        // After a crowd has left, its memory goes too.
+        if open.capacity() > 1_024 && open.len() < open.capacity() / 8 {
+            open.shrink_to_fit();
+        }
     }
 }
 
@@ -127,10 +121,27 @@ pub(crate) struct Gauges {
     pub(crate) bytes_out: Counter,
 }
 
+impl Gauges {
+    fn count_in(&self, bytes: u64) {
+        self.bytes_in.inc_by(bytes);
+        if let Some(stats) = &self.stats {
+            stats.add_in(bytes);
+            stats.touch();
+        }
+    }
+
+    fn count_out(&self, bytes: u64) {
+        self.bytes_out.inc_by(bytes);
+        if let Some(stats) = &self.stats {
+            stats.add_out(bytes);
+            stats.touch();
+        }
+    }
+}
+
 /// One direction.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Half {
-    waiting: Vec<u8>,
     ended: bool,
     finished: bool,
 }
@@ -140,122 +151,122 @@ impl Half {
     fn poll_move(
         &mut self,
         cx: &mut Context<'_>,
-        mut from: Pin<&mut (impl AsyncRead + Unpin)>,
-        mut to: Pin<&mut (impl AsyncWrite + Unpin)>,
+        from: &mut Link,
+        to: &mut Link,
         mut moved: impl FnMut(u64),
     ) -> Poll<io::Result<()>> {
         loop {
-            while !self.waiting.is_empty() {
-                let taken = ready!(to.as_mut().poll_write(cx, &self.waiting))?;
-                if taken == 0 {
-                    return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-                }
+            if to.has_out() {
+                ready!(to.poll_flush(cx))?;
+                to.release();
                 moved(0);
-                if taken == self.waiting.len() {
-                    self.waiting = Vec::new();
-                } else {
-                    self.waiting.drain(..taken);
-                }
             }
             if self.ended {
                 if !self.finished {
-                    ready!(to.as_mut().poll_shutdown(cx))?;
+                    ready!(Pin::new(&mut to.io).poll_shutdown(cx))?;
                     self.finished = true;
                 }
                 return Poll::Ready(Ok(()));
             }
-            let mut piece = [const { MaybeUninit::uninit() }; PIECE];
-            let mut piece = ReadBuf::uninit(&mut piece);
-            ready!(from.as_mut().poll_read(cx, &mut piece))?;
-            let bytes = piece.filled();
-            if bytes.is_empty() {
-                self.ended = true;
-                continue;
+            match ready!(link::poll_copy(cx, from, to))? {
+                0 => self.ended = true,
+                length => {
+                    moved(length as u64);
+                    // TLS may hold back what was written.
+                    if !to.has_out() {
+                        let _ = Pin::new(&mut to.io).poll_flush(cx)?;
+                    }
+                }
             }
-            moved(bytes.len() as u64);
-            let taken = match to.as_mut().poll_write(cx, bytes) {
-                Poll::Ready(taken) => taken?,
-                Poll::Pending => 0,
-            };
-            self.waiting = bytes[taken..].to_vec();
         }
     }
 }
 
-/// Carries bytes between the two until both have finished, one breaks, or time is up.
-pub(crate) async fn carry(
-    mut client: impl AsyncRead + AsyncWrite + Unpin,
-    mut server: impl AsyncRead + AsyncWrite + Unpin,
-    peer: Weak<Peer>,
-    limits: &Limits,
-    gauges: &Gauges,
-) -> io::Result<()> {
-    let (mut up, mut down) = (Half::default(), Half::default());
-    let mut last = Instant::now();
-    let mut timer: Option<Pin<Box<Sleep>>> = None;
-    std::future::poll_fn(move |cx| {
-        let mut has_moved = false;
-        let up_state = up.poll_move(cx, Pin::new(&mut client), Pin::new(&mut server), |bytes| {
-            has_moved = true;
-            gauges.bytes_in.inc_by(bytes);
-            if let Some(stats) = &gauges.stats {
-                stats.add_in(bytes);
-                stats.touch();
-            }
-        })?;
-        let down_state =
-            down.poll_move(cx, Pin::new(&mut server), Pin::new(&mut client), |bytes| {
-                has_moved = true;
-                gauges.bytes_out.inc_by(bytes);
-                if let Some(stats) = &gauges.stats {
-                    stats.add_out(bytes);
-                    stats.touch();
-                }
-            })?;
-        if has_moved {
-            last = Instant::now();
-        }
-        if up_state.is_ready() && down_state.is_ready() {
-            return Poll::Ready(Ok(()));
-        }
-        let blocked = !up.waiting.is_empty() || !down.waiting.is_empty();
-        let half_closed = up.ended || down.ended;
-        // Most tunnels need no timer at all, and then have none.
-        let wait = if half_closed || blocked {
-            TICK.min(limits.half_closed)
-        } else if let Some(idle) = limits.websocket_idle {
-            idle.saturating_sub(last.elapsed())
-        } else {
-            timer = None;
-            return Poll::Pending;
-        };
-        let sleep = match &mut timer {
-            Some(sleep) => {
-                if has_moved {
-                    sleep.as_mut().reset(Instant::now() + wait);
-                }
-                sleep
-            }
-            None => timer.insert(Box::pin(tokio::time::sleep(wait))),
-        };
-        while sleep.as_mut().poll(cx).is_ready() {
-            let silent = last.elapsed();
-            let over = limits.websocket_idle.is_some_and(|idle| silent >= idle)
-                || (half_closed && silent >= limits.half_closed)
-                // A client that leaves behind bytes nobody takes cannot always be seen leaving.
-                || (blocked && silent >= limits.idle)
-                || (blocked && silent >= limits.half_closed && is_gone(&peer));
-            if over {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            let again = wait.max(Duration::from_millis(1));
-            sleep.as_mut().reset(Instant::now() + again);
-        }
-        Poll::Pending
-    })
-    .await
+/// Two connections that agreed to speak something else.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) client: Link,
+    pub(crate) opened: Box<Opened>,
 }
 
-fn is_gone(peer: &Weak<Peer>) -> bool {
-    peer.upgrade().is_none_or(|peer| peer.is_gone())
+/// A tunnel but for the client's side.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) server: Server,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) conn: Arc<Conn>,
+    pub(crate) id: RequestId,
+    pub(crate) entered: Entered,
+    pub(crate) gauges: Gauges,
+}
+
+impl Tunnel {
+    pub(crate) async fn run(mut self) {
+        let revoked = self.opened.entered.cancel.clone();
+        let kill = self.opened.conn.kill.clone();
+        let end = tokio::select! {
+            end = self.carry() => end.map_or("broken", |()| "finished"),
+            () = revoked.cancelled() => "revoked",
+            () = kill.cancelled() => "shutdown",
+        };
+        tracing::debug!(request = %self.opened.id, end, "a tunnel ended");
+    }
+
+    /// Carries bytes between the two until both have finished, one breaks, or time is up.
+    async fn carry(&mut self) -> io::Result<()> {
+        let (mut up, mut down) = (Half::default(), Half::default());
+        let mut last = Instant::now();
+        let mut alarm = Alarm::default();
+        std::future::poll_fn(|cx| {
+            let Opened {
+                server,
+                inner,
+                gauges,
+                ..
+            } = &mut *self.opened;
+            let (client, server) = (&mut self.client, &mut server.link);
+            let mut has_moved = false;
+            let up_state = up.poll_move(cx, client, server, |bytes| {
+                has_moved = true;
+                gauges.count_in(bytes);
+            })?;
+            let down_state = down.poll_move(cx, server, client, |bytes| {
+                has_moved = true;
+                gauges.count_out(bytes);
+            })?;
+            if has_moved {
+                last = Instant::now();
+            }
+            if up_state.is_ready() && down_state.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let limits = &inner.config.limits;
+            let blocked = client.has_out() || server.has_out();
+            let half_closed = up.ended || down.ended;
+            // Most tunnels need no timer at all, and then have none.
+            let wait = if half_closed || blocked {
+                TICK.min(limits.half_closed)
+            } else if let Some(idle) = limits.websocket_idle {
+                idle
+            } else {
+                alarm = Alarm::default();
+                return Poll::Pending;
+            };
+            let mut from = last;
+            while alarm.poll_at(cx, after(from, wait)).is_ready() {
+                let silent = last.elapsed();
+                let over = limits.websocket_idle.is_some_and(|idle| silent >= idle)
+                    || (half_closed && silent >= limits.half_closed)
+                    // A client that leaves behind bytes nobody takes cannot always be seen leaving.
+                    || (blocked && silent >= limits.idle)
+                    || (blocked && silent >= limits.half_closed && client.io.is_gone());
+                if over {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                from = Instant::now();
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }

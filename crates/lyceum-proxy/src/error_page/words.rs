@@ -3,11 +3,6 @@
 //! The proxy runs without the hub and knows none of its texts, so these few stand here. To add a
 //! language: a variant of [`Lang`], its tag, and what the compiler then misses.
 
-use hyper::{
-    HeaderMap,
-    header::{ACCEPT_LANGUAGE, HeaderValue},
-};
-
 use super::{Failure, Unclear};
 use crate::path::BadPath;
 
@@ -30,11 +25,10 @@ impl Lang {
 
     /// By `Accept-Language` (RFC 9110, section 12.5.4), as the hub chooses: the highest weight
     /// wins, the first of equals, English when nothing fits.
-    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
-        let accepted = headers.get(ACCEPT_LANGUAGE).map(HeaderValue::to_str);
+    pub(crate) fn wanted(accepted: &[u8]) -> Self {
+        let accepted = std::str::from_utf8(accepted);
         let mut best: Option<(f32, Self)> = None;
         for range in accepted
-            .and_then(Result::ok)
             .unwrap_or("")
             .split(',')
             .take(20)
@@ -110,7 +104,7 @@ fn english(failure: &Failure) -> Words {
             meaning: "This is nearly always caused by too many stored cookies. Your files are safe.",
             remedy: "Delete the cookies of this site in your browser, then log in again.",
         },
-        Failure::MethodNotAllowed => Words {
+        Failure::MethodNotAllowed | Failure::Unknown(_) => Words {
             title: "This kind of request is not served here",
             meaning: "Nothing was changed, and your files are safe.",
             remedy: "Start again from your home page.",
@@ -155,7 +149,7 @@ fn german(failure: &Failure) -> Words {
             meaning: "Das liegt fast immer an zu vielen gespeicherten Cookies. Ihre Dateien sind sicher.",
             remedy: "Löschen Sie in Ihrem Browser die Cookies dieser Seite und melden Sie sich dann neu an.",
         },
-        Failure::MethodNotAllowed => Words {
+        Failure::MethodNotAllowed | Failure::Unknown(_) => Words {
             title: "Solche Anfragen werden hier nicht beantwortet",
             meaning: "Es wurde nichts geändert, und Ihre Dateien sind sicher.",
             remedy: "Beginnen Sie noch einmal auf der Startseite.",
@@ -199,8 +193,8 @@ pub(super) fn why(unclear: Unclear, lang: Lang) -> &'static str {
         (Unclear::HostsDiffer, Lang::De) => "Ihre Adresse und ihr Host sind verschieden",
         (Unclear::Unreadable, Lang::En) => "its path is unreadable",
         (Unclear::Unreadable, Lang::De) => "Ihr Pfad ist nicht lesbar",
-        (Unclear::NoUpgrade, Lang::En) => "it cannot change protocols",
-        (Unclear::NoUpgrade, Lang::De) => "Sie kann das Protokoll nicht wechseln",
+        (Unclear::Ambiguous(what), Lang::En) => what,
+        (Unclear::Ambiguous(_), Lang::De) => "Ihr Text ist kein eindeutiges HTTP",
         (Unclear::Path(BadPath::NotAbsolute), Lang::En) => "the path must begin with a slash",
         (Unclear::Path(BadPath::NotAbsolute), Lang::De) => {
             "Der Pfad muss mit einem Schrägstrich beginnen"
@@ -227,12 +221,9 @@ mod tests {
     #[test]
     fn the_language_a_browser_asks_for() {
         let check = |header: &[u8], expect: Lang| {
-            let mut headers = HeaderMap::new();
-            let value = HeaderValue::from_bytes(header).expect("a header");
-            headers.insert(ACCEPT_LANGUAGE, value);
-            assert_eq!(Lang::wanted(&headers), expect, "{header:?}");
+            assert_eq!(Lang::wanted(header), expect, "{header:?}");
         };
-        assert_eq!(Lang::wanted(&HeaderMap::new()), Lang::En);
+        assert_eq!(Lang::wanted(b""), Lang::En);
         check(b"de-AT,de;q=0.9,en;q=0.8", Lang::De);
         check(b"en-GB,en;q=0.9,de;q=0.8", Lang::En);
         check(b"fr,DE ; q=0.5,en;q=0.4", Lang::De);

@@ -1,0 +1,479 @@
+//! One request and its answer, once it is clear where it goes: both directions at the same time.
+//!
+//! A request is sent a second time only if the first attempt went to a kept connection that turned
+//! out closed, and then only if nothing of it was sent or it may safely be repeated. An answer may
+//! come before the request's body is sent; then both go on. What cannot be finished cuts the
+//! client's connection, so that a part never looks like the whole.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::time::Instant;
+
+use crate::{
+    activity::Stats,
+    alarm::{TICK, after},
+    error_page::Failure,
+    head::Version,
+    http1::framing::Framing,
+    link::{Broken, Inflow, Outflow, poll_pump},
+    metrics::Direction,
+    outgoing::{self, Ending},
+    request::{Ctx, Stop, Way},
+    serve::{After, Client},
+    upgrade::{Admitted, Gauges, Opened},
+    upstream::{AnswerError, ConnectError, Server},
+};
+
+/// How long a server may leave a client without the word to send its body, before we say it.
+const CONTINUE: Duration = Duration::from_secs(1);
+/// Answers below 200 to one request.
+const MOST_INTERIM: usize = 16;
+/// Bytes that a client may send ahead while it waits for an answer.
+const AHEAD: usize = 16 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Upload {
+    Going,
+    Done,
+    /// The server takes no more; its answer may still come.
+    Broken,
+}
+
+/// Why waiting for a head ended without one.
+enum Trouble {
+    Stop(Stop),
+    Server(AnswerError),
+}
+
+impl From<Stop> for Trouble {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+struct Exchange<'a> {
+    client: &'a mut Client,
+    server: Server,
+    ctx: &'a Ctx<'a>,
+    way: &'a Way<'a>,
+    upload: Upload,
+    up: Inflow,
+    up_as: Outflow,
+    up_counter: Counter,
+    began: Instant,
+    /// When body data last moved, in either direction.
+    moved: Instant,
+    looked: Instant,
+    said_continue: bool,
+}
+
+/// Serves it; gives the status and what becomes of the client's connection.
+pub(crate) async fn run(
+    client: &mut Client,
+    ctx: &Ctx<'_>,
+    way: &Way<'_>,
+    admitted: Admitted,
+) -> Result<(u16, After), Stop> {
+    let pool = client.worker.pool.clone();
+    let repeatable = client.head.is_repeatable();
+    let is_upgrade = client.head.upgrade().is_some();
+    client.body_touched = false;
+    let mut kept = if is_upgrade {
+        None
+    } else {
+        pool.take(way.target, !repeatable)
+    };
+    loop {
+        let server = match kept.take() {
+            Some(server) => server,
+            None => connect(client, ctx, way).await?,
+        };
+        let mut exchange = Exchange::new(client, server, ctx, way);
+        match exchange.head().await {
+            Ok(()) => return exchange.finish(admitted).await,
+            Err(Trouble::Stop(stop)) => return Err(stop),
+            Err(Trouble::Server(error)) => {
+                let server = &exchange.server;
+                let unsent = !server.link.has_written && !exchange.client.body_touched;
+                let again = server.is_reused
+                    && matches!(error, AnswerError::Closed)
+                    && (repeatable || unsent);
+                if !again {
+                    return Err(bad_answer(ctx, way, &error));
+                }
+            }
+        }
+    }
+}
+
+async fn connect(client: &mut Client, ctx: &Ctx<'_>, way: &Way<'_>) -> Result<Server, Stop> {
+    match client.worker.pool.connect(way.target).await {
+        Ok(server) => Ok(server),
+        Err(error) => {
+            let why = match error {
+                ConnectError::TimeOut => "connect_time_out",
+                ConnectError::Refused(_) | ConnectError::Settings(_) => "connect",
+            };
+            ctx.inner.metrics.count_upstream_error(why);
+            tracing::info!(request = %ctx.id, target = %way.target, %error, "a server cannot be reached");
+            Err(Failure::NoServer.into())
+        }
+    }
+}
+
+fn bad_answer(ctx: &Ctx<'_>, way: &Way<'_>, error: &AnswerError) -> Stop {
+    let (why, failure) = match error {
+        AnswerError::Closed => ("closed", Failure::NoServer),
+        AnswerError::Bad(_) => ("bad_answer", Failure::BadAnswer),
+    };
+    ctx.inner.metrics.count_upstream_error(why);
+    tracing::info!(request = %ctx.id, target = %way.target, %error, "a server gave no proper answer");
+    failure.into()
+}
+
+impl<'a> Exchange<'a> {
+    fn new(client: &'a mut Client, mut server: Server, ctx: &'a Ctx<'a>, way: &'a Way<'a>) -> Self {
+        server.link.has_written = false;
+        outgoing::request_head(&mut server.link.out, ctx, way, &client.head);
+        let now = Instant::now();
+        let framing = client.head.framing;
+        Self {
+            up: Inflow::new(framing),
+            up_as: match framing {
+                Framing::Chunked => Outflow::Chunked,
+                _ => Outflow::Plain,
+            },
+            up_counter: ctx.inner.metrics.bytes(way.kind, Direction::In),
+            upload: Upload::Going,
+            client,
+            server,
+            ctx,
+            way,
+            began: now,
+            moved: now,
+            looked: now,
+            said_continue: false,
+        }
+    }
+
+    /// Waits for the head of the real answer, and passes on those before it that concern the client.
+    async fn head(&mut self) -> Result<(), Trouble> {
+        for _ in 0..MOST_INTERIM {
+            poll_fn(|cx| self.poll_head(cx)).await?;
+            let status = self.client.answer.status;
+            let newer = self.client.head.version == Version::Http11;
+            match status {
+                200.. => return Ok(()),
+                101 if self.client.head.upgrade().is_some() => return Ok(()),
+                101 => break,
+                100 => self.say_continue(),
+                103 if newer => {
+                    let Client {
+                        link, head, answer, ..
+                    } = &mut *self.client;
+                    let ending = Ending {
+                        keep_alive: true,
+                        chunked: false,
+                    };
+                    outgoing::answer_head(
+                        &mut link.out,
+                        self.ctx.inner,
+                        self.way,
+                        head,
+                        answer,
+                        ending,
+                    );
+                }
+                _ => {}
+            }
+        }
+        // Nobody asked to change protocols, or for so many words before the answer.
+        self.ctx.inner.metrics.count_upstream_error("bad_answer");
+        Err(Stop::from(Failure::BadAnswer).into())
+    }
+
+    fn say_continue(&mut self) {
+        if self.client.head.expects_continue && !self.said_continue && self.upload == Upload::Going
+        {
+            self.said_continue = true;
+            self.client
+                .link
+                .out
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        loop {
+            if self.client.link.has_out()
+                && let Poll::Ready(Err(_)) = self.client.link.poll_flush(cx)
+            {
+                return Poll::Ready(Err(Stop::Cut.into()));
+            }
+            self.poll_upload(cx)?;
+            let to_head = self.client.head.is_head();
+            match self
+                .server
+                .poll_answer(cx, to_head, &mut self.client.answer)
+            {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Trouble::Server(error))),
+                Poll::Pending => {}
+            }
+            let is_blind = self.poll_watch(cx)?;
+            let limits = &self.ctx.inner.config.limits;
+            let give_up = after(self.moved, limits.first_byte);
+            let stuck = after(self.moved, limits.idle);
+            let mut when = give_up;
+            if self.upload == Upload::Going {
+                when = when.min(stuck);
+            }
+            if is_blind {
+                when = when.min(self.looked + TICK);
+            }
+            let waits = self.client.head.expects_continue
+                && !self.said_continue
+                && self.upload == Upload::Going
+                && !self.up.is_begun;
+            if waits {
+                when = when.min(self.began + CONTINUE);
+            }
+            if self.client.alarm.poll_at(cx, when).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if now >= give_up {
+                self.ctx.inner.metrics.count_upstream_error("first_byte");
+                return Poll::Ready(Err(Stop::from(Failure::TooSlow).into()));
+            }
+            if self.upload == Upload::Going && now >= stuck {
+                return Poll::Ready(Err(Stop::Cut.into()));
+            }
+            if waits && now >= self.began + CONTINUE {
+                self.say_continue();
+            }
+            self.look(now)?;
+        }
+    }
+
+    /// Sends on what there is of the request.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        if self.upload != Upload::Going {
+            return Ok(());
+        }
+        let (stats, counter, moved) = (self.way.stats, &self.up_counter, &mut self.moved);
+        let state = poll_pump(
+            cx,
+            &mut self.client.link,
+            &mut self.up,
+            &mut self.server.link,
+            self.up_as,
+            |bytes| {
+                *moved = Instant::now();
+                if bytes > 0 {
+                    counter.inc_by(bytes as u64);
+                    if let Some(stats) = stats {
+                        stats.touch();
+                        stats.add_in(bytes as u64);
+                    }
+                }
+            },
+        );
+        self.client.body_touched |= self.up.is_begun;
+        match state {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.upload = Upload::Done,
+            Poll::Ready(Err(Broken::To(_))) => self.upload = Upload::Broken,
+            Poll::Ready(Err(Broken::From(_))) => return Err(Stop::Cut),
+            Poll::Ready(Err(Broken::Unreadable(refused))) => {
+                return Err(Failure::from(refused).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Notices a client that leaves while it waits. True if it cannot be noticed by reading.
+    fn poll_watch(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let link = &mut self.client.link;
+        match self.upload {
+            // The pump reads, unless the server does not take what it has.
+            Upload::Going => return Ok(self.server.link.has_out()),
+            Upload::Broken => match link.poll_discard(cx) {
+                Poll::Ready(_) => return Err(Stop::Cut),
+                Poll::Pending => return Ok(false),
+            },
+            Upload::Done => {}
+        }
+        while link.input.len() < AHEAD {
+            let most = AHEAD - link.input.len();
+            match link.poll_fill(cx, most) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Err(Stop::Cut),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn look(&mut self, now: Instant) -> Result<(), Stop> {
+        if now >= self.looked + TICK {
+            self.looked = now;
+            if self.client.link.io.is_gone() {
+                return Err(Stop::Cut);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes the answer on, or makes a tunnel of the two connections.
+    async fn finish(mut self, admitted: Admitted) -> Result<(u16, After), Stop> {
+        let status = self.client.answer.status;
+        let stats = self.way.stats;
+        if status == 101 {
+            return self
+                .into_tunnel(admitted)
+                .map(|tunnel| (status, After::Tunnel(tunnel)));
+        }
+        let is_success = status < 300;
+        if is_success && let Some(stats) = stats {
+            stats.touch();
+        }
+        let framing = self.client.answer.framing;
+        let newer = self.client.head.version >= Version::Http11;
+        let has_length = matches!(framing, Framing::None | Framing::Length(_));
+        let ending = Ending {
+            keep_alive: self.client.head.keep_alive
+                && (newer || has_length)
+                && self.upload != Upload::Broken
+                && !self.client.is_draining(),
+            chunked: newer && !has_length,
+        };
+        let Client {
+            link, head, answer, ..
+        } = &mut *self.client;
+        outgoing::answer_head(
+            &mut link.out,
+            self.ctx.inner,
+            self.way,
+            head,
+            answer,
+            ending,
+        );
+        let stats = stats.filter(|_| is_success).map(AsRef::as_ref);
+        let complete = self.body(framing, ending, stats).await;
+        if !complete {
+            // Without a length the close itself would look like the end.
+            let by_reset = !has_length && !newer;
+            tracing::debug!(request = %self.ctx.id, target = %self.way.target, "an answer was cut");
+            return Ok((
+                status,
+                if by_reset {
+                    After::Reset
+                } else {
+                    After::Linger
+                },
+            ));
+        }
+        let finished = self.upload == Upload::Done;
+        if finished && self.client.answer.keep_alive {
+            self.server.give_back();
+        }
+        let after = match (ending.keep_alive, finished) {
+            (true, true) => After::Keep,
+            (false, true) if self.client.link.input.is_empty() => After::Close,
+            _ => After::Linger,
+        };
+        Ok((status, after))
+    }
+
+    /// Whether all of the answer's body went to the client.
+    async fn body(&mut self, framing: Framing, ending: Ending, stats: Option<&Stats>) -> bool {
+        let mut down = Inflow::new(framing);
+        let down_as = if ending.chunked {
+            Outflow::Chunked
+        } else {
+            Outflow::Plain
+        };
+        let counter = self.ctx.inner.metrics.bytes(self.way.kind, Direction::Out);
+        self.moved = Instant::now();
+        poll_fn(|cx| {
+            loop {
+                let (from, to) = (&mut self.server.link, &mut self.client.link);
+                let moved = &mut self.moved;
+                let state = poll_pump(cx, from, &mut down, to, down_as, |bytes| {
+                    *moved = Instant::now();
+                    if bytes > 0 {
+                        counter.inc_by(bytes as u64);
+                        if let Some(stats) = stats {
+                            stats.touch();
+                            stats.add_out(bytes as u64);
+                        }
+                    }
+                });
+                if let Poll::Ready(state) = state {
+                    return Poll::Ready(state.is_ok());
+                }
+                if self.poll_upload(cx).is_err() {
+                    return Poll::Ready(false);
+                }
+                let Ok(is_blind) = self.poll_watch(cx) else {
+                    return Poll::Ready(false);
+                };
+                let idle = after(self.moved, self.ctx.inner.config.limits.idle);
+                let is_blind = is_blind || self.client.link.has_out();
+                let when = if is_blind {
+                    idle.min(self.looked + TICK)
+                } else {
+                    idle
+                };
+                if self.client.alarm.poll_at(cx, when).is_pending() {
+                    return Poll::Pending;
+                }
+                let now = Instant::now();
+                if now >= idle || self.look(now).is_err() {
+                    return Poll::Ready(false);
+                }
+            }
+        })
+        .await
+    }
+
+    fn into_tunnel(self, admitted: Admitted) -> Result<Box<Opened>, Stop> {
+        let inner = self.ctx.inner;
+        let metrics = &inner.metrics;
+        let entered = inner
+            .tunnels
+            .enter(admitted, &inner.log, metrics.websockets.clone())
+            .ok_or(Failure::Denied)?;
+        let gauges = Gauges {
+            stats: self.way.stats.cloned(),
+            _websocket: self.way.stats.map(Stats::open_websocket),
+            bytes_in: metrics.bytes(self.way.kind, Direction::In),
+            bytes_out: metrics.bytes(self.way.kind, Direction::Out),
+        };
+        if let Some(stats) = self.way.stats {
+            stats.touch();
+        }
+        let Client {
+            link, head, answer, ..
+        } = &mut *self.client;
+        let ending = Ending {
+            keep_alive: true,
+            chunked: false,
+        };
+        outgoing::answer_head(&mut link.out, inner, self.way, head, answer, ending);
+        Ok(Box::new(Opened {
+            server: self.server,
+            inner: inner.clone(),
+            conn: self.ctx.conn.clone(),
+            id: *self.ctx.id,
+            entered,
+            gauges,
+        }))
+    }
+}

@@ -1,0 +1,406 @@
+//! One HTTP/1 client connection: reads heads, has each request served, and ends well.
+//!
+//! One task does everything for a connection, its requests one after the other (a client that sends
+//! several ahead waits for each answer). While it idles it gives its buffers back. Every end that is
+//! not the client's own is a lingering close: what the client still sends is read for a moment,
+//! because a socket closed over unread data takes back the answer.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::Response;
+use tokio::{io::AsyncWrite, time::Instant};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::{
+    Inner,
+    alarm::{Alarm, after},
+    error_page::{self, Failure, Lang},
+    exchange,
+    fields::Known,
+    head::Head,
+    http1::{Refused, answer::Answer, framing::Framing, request, scan::Scan},
+    io::Io,
+    link::{Inflow, Link, PIECE},
+    listen::Conn,
+    metrics::Kind,
+    outgoing,
+    request::{Ctx, Stop, check, find_way},
+    request_id::RequestId,
+    upgrade::{Opened, Tunnel},
+    upstream::Pool,
+};
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+/// After this long an idle connection gives its buffers back.
+const KEPT_WARM: Duration = Duration::from_secs(1);
+/// How long a closing connection is read, and how long it may be silent meanwhile.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_SILENT: Duration = Duration::from_secs(5);
+
+/// A client's connection and what serving it needs again and again.
+pub(crate) struct Client {
+    pub(crate) link: Link,
+    pub(crate) head: Head,
+    pub(crate) answer: Answer,
+    pub(crate) alarm: Alarm,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) conn: Arc<Conn>,
+    /// Some of the present request's body has been taken.
+    pub(crate) body_touched: bool,
+    scan: Scan,
+    drain: CancellationToken,
+    draining: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// What is done with the connection after an answer.
+pub(crate) enum After {
+    Keep,
+    /// Nothing more is to come from the client.
+    Close,
+    /// The client may still be sending.
+    Linger,
+    /// The answer broke off where a plain close would look like its end.
+    Reset,
+    Tunnel(Box<Opened>),
+}
+
+enum Next {
+    Request,
+    Refused(Failure),
+    /// The client has gone, or had its time.
+    End,
+}
+
+pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>, drain: CancellationToken) {
+    let kill = conn.kill.clone();
+    let tasks = conn.tasks.clone();
+    let client = Client {
+        link: Link::new(io),
+        head: Head::default(),
+        answer: Answer::default(),
+        alarm: Alarm::default(),
+        worker,
+        conn,
+        body_touched: false,
+        scan: Scan::default(),
+        draining: Box::pin(drain.clone().cancelled_owned()),
+        drain,
+    };
+    let tunnel = tokio::select! {
+        biased;
+        tunnel = client.run() => tunnel,
+        () = kill.cancelled() => None,
+    };
+    if let Some(tunnel) = tunnel {
+        // A task of its own, which is much smaller than this one.
+        tasks.spawn(tunnel.run());
+    }
+}
+
+impl Client {
+    async fn run(mut self) -> Option<Tunnel> {
+        loop {
+            match self.next_head().await {
+                Next::Request => {}
+                Next::Refused(failure) => {
+                    let id = RequestId::new();
+                    self.head = Head::default();
+                    self.answer_failure(&failure, &id, false);
+                    self.worker
+                        .inner
+                        .metrics
+                        .count_request(Kind::Proxy, failure.status().as_u16());
+                    self.linger().await;
+                    return None;
+                }
+                Next::End => return None,
+            }
+            match self.serve_one().await {
+                After::Keep => {}
+                After::Close => {
+                    self.say_bye().await;
+                    return None;
+                }
+                After::Linger => {
+                    self.linger().await;
+                    return None;
+                }
+                After::Reset => {
+                    self.link.io.reset_on_close();
+                    return None;
+                }
+                After::Tunnel(opened) => {
+                    return Some(Tunnel {
+                        client: self.link,
+                        opened,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Waits for a request and reads its head.
+    async fn next_head(&mut self) -> Next {
+        let inner = self.worker.inner.clone();
+        let limits = &inner.config.limits;
+        let mut began = Instant::now();
+        let mut was_idle = self.link.input.is_empty();
+        self.scan = Scan::default();
+        poll_fn(move |cx| {
+            loop {
+                if !self.link.input.is_empty() {
+                    if was_idle {
+                        (was_idle, began) = (false, Instant::now());
+                    }
+                    match self.try_parse(limits.header_bytes) {
+                        Ok(true) => return Poll::Ready(Next::Request),
+                        Ok(false) => {}
+                        Err(refused) => return Poll::Ready(Next::Refused(refused.into())),
+                    }
+                }
+                match self.link.poll_fill(cx, PIECE) {
+                    Poll::Ready(Ok(1..)) => continue,
+                    Poll::Ready(_) => return Poll::Ready(Next::End),
+                    Poll::Pending => {}
+                }
+                if self.link.input.is_empty() && self.draining.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Next::End);
+                }
+                let deadline = after(began, limits.header_read);
+                let warm = after(began, KEPT_WARM);
+                let is_warm = self.link.input.is_empty() && self.holds_memory() && warm < deadline;
+                let when = if is_warm { warm } else { deadline };
+                if self.alarm.poll_at(cx, when).is_pending() {
+                    return Poll::Pending;
+                }
+                if !is_warm {
+                    return Poll::Ready(Next::End);
+                }
+                self.release();
+            }
+        })
+        .await
+    }
+
+    fn try_parse(&mut self, most: usize) -> Result<bool, Refused> {
+        // One empty line before a request is forgiven (RFC 9112, section 2.2).
+        if self.link.input.starts_with(b"\r\n") {
+            self.link.used(2);
+            self.scan = Scan::default();
+        }
+        let input = &self.link.input;
+        if input
+            .first()
+            .is_some_and(|first| !first.is_ascii_alphabetic() && *first != b'\r')
+        {
+            return Err(Refused::Bad("it is not HTTP"));
+        }
+        match self.scan.find_end(input)? {
+            Some(end) if end > most => Err(Refused::TooLarge),
+            Some(end) => {
+                request::parse(&input[..end], &mut self.head)?;
+                self.link.used(end);
+                Ok(true)
+            }
+            None if input.len() > most => Err(Refused::TooLarge),
+            None => Ok(false),
+        }
+    }
+
+    fn holds_memory(&self) -> bool {
+        self.head.fields.text.capacity() > 0
+    }
+
+    fn release(&mut self) {
+        self.link.release();
+        self.head.fields.release();
+        self.answer.fields.release();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    async fn serve_one(&mut self) -> After {
+        let began = Instant::now();
+        let id = RequestId::new();
+        let worker = self.worker.clone();
+        let inner = &worker.inner;
+        let live = inner.live.load_full();
+        let mut kind = Kind::Proxy;
+        self.body_touched = false;
+        let mut route_id = "";
+        let outcome = match check(&self.head) {
+            Err(stop) => Err(stop),
+            Ok(()) => {
+                let way = find_way(inner, &live, self.head.path());
+                kind = way.kind;
+                route_id = way.route.map_or("", |route| route.id.as_str());
+                let conn = self.conn.clone();
+                let ctx = Ctx {
+                    inner,
+                    conn: &conn,
+                    id: &id,
+                };
+                let is_upgrade = self.head.upgrade().is_some();
+                match ctx.admit(&way, &self.head, is_upgrade).await {
+                    Ok(admitted) => exchange::run(self, &ctx, &way, admitted).await,
+                    Err(stop) => Err(stop),
+                }
+            }
+        };
+        let (status, after) = match outcome {
+            Ok(served) => served,
+            Err(Stop::Answer(answer)) => (answer.status().as_u16(), self.give(&answer).await),
+            Err(Stop::Failure(failure)) => {
+                let keep = self.skip_body();
+                self.answer_failure(&failure, &id, keep);
+                let after = self.flushed(keep).await;
+                (failure.status().as_u16(), after)
+            }
+            Err(Stop::Cut) => {
+                tracing::debug!(request = %id, route = route_id, "the client left before its answer");
+                return After::Reset;
+            }
+        };
+        inner.metrics.count_request(kind, status);
+        // Never the query: tokens and codes travel there.
+        tracing::debug!(
+            request = %id,
+            method = %String::from_utf8_lossy(self.head.method()),
+            path = self.head.path(),
+            status,
+            route = route_id,
+            client = %self.conn.address,
+            micros = began.elapsed().as_micros() as u64,
+            "request"
+        );
+        after
+    }
+
+    /// Gives an answer made here.
+    async fn give(&mut self, answer: &Response<Bytes>) -> After {
+        let keep = self.skip_body();
+        outgoing::own_answer(&mut self.link.out, &self.head, answer, keep);
+        self.flushed(keep).await
+    }
+
+    fn answer_failure(&mut self, failure: &Failure, id: &RequestId, keep: bool) {
+        let accept = self.head.fields.first(Known::Accept).unwrap_or_default();
+        let json = error_page::wants_json(accept, self.head.path());
+        let language = self.head.fields.first(Known::AcceptLanguage);
+        let lang = Lang::wanted(language.unwrap_or_default());
+        let base = &self.worker.inner.config.base_path;
+        // The one place that makes error pages.
+        let answer = error_page::render(failure, json, lang, id.as_str(), base);
+        outgoing::own_answer(&mut self.link.out, &self.head, &answer, keep);
+    }
+
+    /// Whether the connection can go on after an answer that does not wait for the request's body:
+    /// if the body is here already, it is skipped.
+    fn skip_body(&mut self) -> bool {
+        if !self.head.keep_alive || self.is_draining() {
+            return false;
+        }
+        let mut inflow = match self.head.framing {
+            Framing::None => return true,
+            // Already partly read, or its sender waits for a word that did not come.
+            _ if self.head.expects_continue => return false,
+            framing => Inflow::new(framing),
+        };
+        if self.body_touched {
+            return false;
+        }
+        match inflow.decode(&mut self.link.input) {
+            Ok(got) if got.done => {
+                self.link.used(got.used);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    async fn flushed(&mut self, keep: bool) -> After {
+        let idle = self.worker.inner.config.limits.idle;
+        let deadline = after(Instant::now(), idle);
+        let sent = poll_fn(|cx| match self.link.poll_flush(cx) {
+            Poll::Ready(sent) => Poll::Ready(sent.is_ok()),
+            Poll::Pending => self.alarm.poll_at(cx, deadline).map(|()| false),
+        })
+        .await;
+        match (sent, keep) {
+            (true, true) => After::Keep,
+            (true, false) => After::Linger,
+            (false, _) => After::Reset,
+        }
+    }
+
+    /// Sends what waits, says that no more comes, and reads what the client still sends.
+    async fn linger(&mut self) {
+        let end = after(Instant::now(), LINGER);
+        let mut silent = after(Instant::now(), LINGER_SILENT);
+        let mut said = false;
+        poll_fn(move |cx| {
+            loop {
+                if !said {
+                    match self.poll_say_bye(cx) {
+                        Poll::Ready(true) => said = true,
+                        Poll::Ready(false) => return Poll::Ready(()),
+                        Poll::Pending => {}
+                    }
+                }
+                match self.link.poll_fill(cx, PIECE) {
+                    Poll::Ready(Ok(1..)) => {
+                        self.link.input.clear();
+                        silent = after(Instant::now(), LINGER_SILENT);
+                        if Instant::now() < end {
+                            continue;
+                        }
+                        return Poll::Ready(());
+                    }
+                    Poll::Ready(_) if said => return Poll::Ready(()),
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(0)) | Poll::Pending => {}
+                }
+                return self.alarm.poll_at(cx, silent.min(end));
+            }
+        })
+        .await;
+    }
+
+    /// Ends TLS; a plain connection ends by being closed.
+    async fn say_bye(&mut self) {
+        if matches!(self.link.io, Io::Tls(_)) {
+            let until = after(Instant::now(), LINGER_SILENT);
+            poll_fn(|cx| match self.poll_say_bye(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => self.alarm.poll_at(cx, until),
+            })
+            .await;
+        }
+    }
+
+    /// False if nobody is there to say it to.
+    fn poll_say_bye(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        match self.link.poll_flush(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(false),
+            Poll::Ready(Ok(())) => Pin::new(&mut self.link.io)
+                .poll_shutdown(cx)
+                .map(|done| done.is_ok()),
+        }
+    }
+}

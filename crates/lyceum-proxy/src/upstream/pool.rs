@@ -1,0 +1,189 @@
+//! Connections that are kept for a while, each given to one request at a time.
+//!
+//! One pool per worker: a connection belongs to the runtime it was made on. The newest idle one is
+//! taken first, so that the others can grow old and be closed. Open ones are bounded per server,
+//! idle ones per server and in all.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, link::Link, target::Target};
+
+use super::{ConnectError, Connector, Server};
+
+#[derive(Debug)]
+struct Idle {
+    link: Link,
+    permit: OwnedSemaphorePermit,
+    since: Instant,
+}
+
+/// The connections to one server.
+#[derive(Debug)]
+pub(crate) struct Home {
+    idle: Mutex<Vec<Idle>>,
+    room: Arc<Semaphore>,
+}
+
+impl Home {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Pool {
+    homes: Mutex<HashMap<Target, Arc<Home>>>,
+    connector: Arc<Connector>,
+    kept: AtomicUsize,
+    time_out: Duration,
+    per_target: usize,
+    most: usize,
+    open: usize,
+    keep: Duration,
+    pub(super) header_bytes: usize,
+}
+
+impl Pool {
+    pub(crate) fn new(config: &Config, connector: Arc<Connector>) -> Arc<Self> {
+        let limits = &config.limits;
+        Arc::new(Self {
+            homes: Mutex::default(),
+            connector,
+            kept: AtomicUsize::new(0),
+            time_out: limits.connect,
+            per_target: limits.pooled_per_target,
+            most: config.upstream.pooled,
+            open: config
+                .upstream
+                .connections_per_server
+                .clamp(1, Semaphore::MAX_PERMITS),
+            keep: limits.pooled,
+            header_bytes: limits.header_bytes,
+        })
+    }
+
+    fn homes(&self) -> MutexGuard<'_, HashMap<Target, Arc<Home>>> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn home(&self, target: &Target) -> Arc<Home> {
+        let mut homes = self.homes();
+        if let Some(home) = homes.get(target) {
+            return home.clone();
+        }
+        let home = Arc::new(Home {
+            idle: Mutex::default(),
+            room: Arc::new(Semaphore::new(self.open)),
+        });
+        homes.insert(target.clone(), home.clone());
+        home
+    }
+
+    /// A kept connection. `careful`: what will be sent may not be sent twice, so look twice whether
+    /// it is still open.
+    pub(crate) fn take(self: &Arc<Self>, target: &Target, careful: bool) -> Option<Server> {
+        let home = self.homes().get(target)?.clone();
+        let mut idle = home.idle();
+        while let Some(mut one) = idle.pop() {
+            self.kept.fetch_sub(1, Relaxed);
+            if one.since.elapsed() < self.keep && one.link.io.is_silent(careful) {
+                drop(idle);
+                let mut server = Server::new(one.link.io, true, self.clone(), home, one.permit);
+                server.link.out = one.link.out;
+                server.link.input = one.link.input;
+                return Some(server);
+            }
+        }
+        None
+    }
+
+    pub(crate) async fn connect(self: &Arc<Self>, target: &Target) -> Result<Server, ConnectError> {
+        let home = self.home(target);
+        let made = tokio::time::timeout(self.time_out, async {
+            let room = home.room.clone();
+            let permit = match room.clone().try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    // An idle connection holds a place that it need not.
+                    let oldest = home.idle().pop();
+                    if oldest.is_some() {
+                        self.kept.fetch_sub(1, Relaxed);
+                    }
+                    drop(oldest);
+                    room.acquire_owned()
+                        .await
+                        .map_err(|_| ConnectError::TimeOut)?
+                }
+            };
+            let io = self.connector.connect(target).await?;
+            Ok::<_, ConnectError>((io, permit))
+        })
+        .await
+        .map_err(|_| ConnectError::TimeOut)?;
+        let (io, permit) = made?;
+        Ok(Server::new(io, false, self.clone(), home, permit))
+    }
+
+    pub(super) fn put(&self, home: &Home, mut link: Link, permit: OwnedSemaphorePermit) {
+        if self.kept.load(Relaxed) >= self.most {
+            return;
+        }
+        link.has_written = false;
+        let mut idle = home.idle();
+        if idle.len() < self.per_target {
+            self.kept.fetch_add(1, Relaxed);
+            idle.push(Idle {
+                link,
+                permit,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Closes what is closed or old, gives memory back, and forgets servers without a connection.
+    fn prune(&self) {
+        let now = Instant::now();
+        self.homes().retain(|_, home| {
+            let mut idle = home.idle();
+            let before = idle.len();
+            idle.retain_mut(|one| {
+                one.link.release();
+                now - one.since < self.keep && one.link.io.is_silent(false)
+            });
+            self.kept.fetch_sub(before - idle.len(), Relaxed);
+            if idle.is_empty() {
+                idle.shrink_to_fit();
+            }
+            !idle.is_empty() || home.room.available_permits() < self.open
+        });
+    }
+
+    pub(crate) fn close_idle(&self) {
+        let homes = std::mem::take(&mut *self.homes());
+        for home in homes.values() {
+            let closed = std::mem::take(&mut *home.idle());
+            self.kept.fetch_sub(closed.len(), Relaxed);
+        }
+    }
+
+    /// Prunes until told to stop.
+    pub(crate) async fn keep_tidy(&self, stop: CancellationToken) {
+        let every = (self.keep / 4).clamp(Duration::from_millis(100), Duration::from_secs(5));
+        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+            self.prune();
+        }
+    }
+}
