@@ -288,8 +288,8 @@ impl<'a> Exchange<'a> {
         match state {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => self.upload = Upload::Done,
-            Poll::Ready(Err(Broken::To(_))) => self.upload = Upload::Broken,
-            Poll::Ready(Err(Broken::From(_))) => return Err(Stop::Cut),
+            Poll::Ready(Err(Broken::To)) => self.upload = Upload::Broken,
+            Poll::Ready(Err(Broken::From)) => return Err(Stop::Cut),
             Poll::Ready(Err(Broken::Unreadable(refused))) => {
                 return Err(Failure::from(refused).into());
             }

@@ -11,8 +11,8 @@
 //! connections) → `link`, `io`, `alarm` (moving bytes) → `upgrade` (tunnels) → `error_page`,
 //! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`.
 //!
-//! Invariant: what two readers of a message could understand in two ways is refused, and the
-//! connection it came on is closed. That holds for paths (`path.rs`) as for lengths
+//! Invariant: what two readers of a message could understand in two ways is refused; where its end
+//! is in doubt, the connection it came on is closed. That holds for paths (`path.rs`) as for lengths
 //! (`http1/framing.rs`): a request with both `Transfer-Encoding` and `Content-Length` is answered
 //! 400 (RFC 9112, section 6.3, lets us choose).
 

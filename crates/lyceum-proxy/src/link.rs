@@ -228,13 +228,13 @@ pub(crate) enum Outflow {
 }
 
 /// Which side a body broke on.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Broken {
     /// Its connection ended or failed.
-    From(io::Error),
+    From,
     /// What came is not a body.
     Unreadable(Refused),
-    To(io::Error),
+    To,
 }
 
 /// Moves what can be moved; ready when all of the body is written. `moved` is told of data, and of
@@ -254,14 +254,20 @@ pub(crate) fn poll_pump(
             && to.out.len() <= ALONG
             && to.out_at == 0;
         if to.has_out() && !along {
-            ready!(to.poll_flush(cx)).map_err(Broken::To)?;
+            ready!(to.poll_flush(cx)).map_err(|_| Broken::To)?;
             moved(0);
         }
         if inflow.is_done {
             // TLS may hold back what was written.
-            return Pin::new(&mut to.io).poll_flush(cx).map_err(Broken::To);
+            return Pin::new(&mut to.io).poll_flush(cx).map_err(|_| Broken::To);
         }
-        ready!(poll_piece(cx, from, inflow, to, outflow, &mut moved))?;
+        if poll_piece(cx, from, inflow, to, outflow, &mut moved)?.is_pending() {
+            // As above: nothing may be held back while we wait for more.
+            let _ = Pin::new(&mut to.io)
+                .poll_flush(cx)
+                .map_err(|_| Broken::To)?;
+            return Poll::Pending;
+        }
     }
 }
 
@@ -277,7 +283,7 @@ fn poll_piece(
         let room = &mut scratch[FRONT..FRONT + PIECE];
         let read = if from.input.is_empty() {
             let mut piece = ReadBuf::new(room);
-            ready!(Pin::new(&mut from.io).poll_read(cx, &mut piece)).map_err(Broken::From)?;
+            ready!(Pin::new(&mut from.io).poll_read(cx, &mut piece)).map_err(|_| Broken::From)?;
             piece.filled().len()
         } else {
             let length = from.input.len().min(PIECE);
@@ -286,7 +292,7 @@ fn poll_piece(
             length
         };
         if read == 0 && !inflow.end() {
-            return Poll::Ready(Err(Broken::From(io::ErrorKind::UnexpectedEof.into())));
+            return Poll::Ready(Err(Broken::From));
         }
         let mut got = Decoded::default();
         if read > 0 {
@@ -315,7 +321,7 @@ fn poll_piece(
             }
         }
         to.write_or_keep(cx, &scratch[start..end])
-            .map_err(Broken::To)?;
+            .map_err(|_| Broken::To)?;
         if outflow == Outflow::Chunked && inflow.is_done && !inflow.trailers().is_empty() {
             chunked::write_end(&mut to.out, inflow.trailers()).map_err(Broken::Unreadable)?;
         }

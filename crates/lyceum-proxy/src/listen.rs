@@ -102,12 +102,15 @@ pub(crate) async fn run(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
 ) {
+    // Its connections inherit it, so that none has to be told.
+    let _ = rustix::net::sockopt::set_tcp_nodelay(&listener, true);
     let tasks = TaskTracker::new();
     let drain = CancellationToken::new();
     let kill = CancellationToken::new();
     let worker = Arc::new(Worker {
         pool: Pool::new(&inner.config, inner.connector.clone()),
         inner: inner.clone(),
+        drain: drain.clone(),
     });
     let tidy = tokio::spawn({
         let (pool, kill) = (worker.pool.clone(), kill.clone());
@@ -136,7 +139,6 @@ pub(crate) async fn run(
                 refuse(&stream);
                 continue;
             };
-            let _ = stream.set_nodelay(true);
             let io = Io::from(stream);
             let conn = Arc::new(Conn {
                 address,
@@ -146,7 +148,7 @@ pub(crate) async fn run(
                 kill: kill.clone(),
                 _place: place,
             });
-            tasks.spawn(serve::serve(worker.clone(), io, conn, drain.clone()));
+            tasks.spawn(serve::serve(worker.clone(), io, conn));
         }
     }
     drop(listener);

@@ -42,6 +42,8 @@ use crate::{
 pub(crate) struct Worker {
     pub(crate) inner: Arc<Inner>,
     pub(crate) pool: Arc<Pool>,
+    /// No new requests: what is under way is finished.
+    pub(crate) drain: CancellationToken,
 }
 
 /// After this long an idle connection gives its buffers back.
@@ -61,7 +63,6 @@ pub(crate) struct Client {
     /// Some of the present request's body has been taken.
     pub(crate) body_touched: bool,
     scan: Scan,
-    drain: CancellationToken,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -84,29 +85,27 @@ enum Next {
     End,
 }
 
-pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>, drain: CancellationToken) {
-    let kill = conn.kill.clone();
-    let tasks = conn.tasks.clone();
+pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>) {
+    let kept = conn.clone();
     let client = Client {
         link: Link::new(io),
         head: Head::default(),
         answer: Answer::default(),
         alarm: Alarm::default(),
+        draining: Box::pin(worker.drain.clone().cancelled_owned()),
         worker,
         conn,
         body_touched: false,
         scan: Scan::default(),
-        draining: Box::pin(drain.clone().cancelled_owned()),
-        drain,
     };
     let tunnel = tokio::select! {
         biased;
         tunnel = client.run() => tunnel,
-        () = kill.cancelled() => None,
+        () = kept.kill.cancelled() => None,
     };
     if let Some(tunnel) = tunnel {
         // A task of its own, which is much smaller than this one.
-        tasks.spawn(tunnel.run());
+        kept.tasks.spawn(tunnel.run());
     }
 }
 
@@ -231,7 +230,7 @@ impl Client {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.drain.is_cancelled()
+        self.worker.drain.is_cancelled()
     }
 
     async fn serve_one(&mut self) -> After {

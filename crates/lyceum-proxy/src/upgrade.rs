@@ -168,14 +168,13 @@ impl Half {
                 }
                 return Poll::Ready(Ok(()));
             }
-            match ready!(link::poll_copy(cx, from, to))? {
-                0 => self.ended = true,
-                length => {
-                    moved(length as u64);
+            match link::poll_copy(cx, from, to)? {
+                Poll::Ready(0) => self.ended = true,
+                Poll::Ready(length) => moved(length as u64),
+                Poll::Pending => {
                     // TLS may hold back what was written.
-                    if !to.has_out() {
-                        let _ = Pin::new(&mut to.io).poll_flush(cx)?;
-                    }
+                    let _ = Pin::new(&mut to.io).poll_flush(cx)?;
+                    return Poll::Pending;
                 }
             }
         }

@@ -162,6 +162,7 @@ impl Server {
     }
 
     /// Sends a piece of a body. Pending until what was sent before is gone; a piece is taken whole.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -197,6 +198,7 @@ impl Server {
 
     /// Puts the body's end after what was sent; `poll_send` with no data writes it. `trailers`: as
     /// lines with an empty one at their end, or nothing.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     pub(crate) fn finish(&mut self, outflow: Outflow, trailers: &[u8]) -> Result<(), Refused> {
         if outflow == Outflow::Chunked {
             chunked::write_end(&mut self.link.out, trailers)?;
@@ -205,6 +207,7 @@ impl Server {
     }
 
     /// A piece of the answer's body; none at its end.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     pub(crate) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
@@ -238,5 +241,72 @@ impl Server {
         if self.link.input.is_empty() && !self.link.has_out() {
             self.pool.put(&self.home, self.link, self.permit);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::{config::Config, target::Target};
+
+    #[tokio::test]
+    async fn a_request_goes_out_and_its_answer_comes_in_piece_by_piece() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let target = Target::from(listener.local_addr().expect("an address"));
+        let serving = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut got = Vec::new();
+            while !got.ends_with(b"0\r\nx-sum: 7\r\n\r\n") {
+                got.push(stream.read_u8().await.expect("a byte"));
+            }
+            let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+            (stream, got)
+        });
+        let config = Config::default();
+        let pool = Pool::new(&config, Connector::new(config.upstream.clone()));
+        assert!(pool.take(&target, false).is_none());
+        let mut server = pool.connect(&target).await.expect("it listens");
+        let head = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        server.link.out.extend_from_slice(head);
+        for piece in [&b"hello"[..], b" world"] {
+            poll_fn(|cx| server.poll_send(cx, Outflow::Chunked, piece))
+                .await
+                .expect("sent");
+        }
+        server
+            .finish(Outflow::Chunked, b"X-Sum: 7\r\nHost: evil\r\n\r\n")
+            .expect("readable");
+        poll_fn(|cx| server.poll_send(cx, Outflow::Chunked, &[]))
+            .await
+            .expect("sent");
+
+        let mut answer = Answer::default();
+        for status in [100, 200] {
+            poll_fn(|cx| server.poll_answer(cx, false, &mut answer))
+                .await
+                .expect("an answer");
+            assert_eq!(answer.status, status);
+        }
+        let mut inflow = Inflow::new(answer.framing);
+        let mut body = Vec::new();
+        while let Some(piece) = poll_fn(|cx| server.poll_piece(cx, &mut inflow))
+            .await
+            .expect("read")
+        {
+            body.extend_from_slice(&piece);
+        }
+        assert_eq!(body, b"abcde");
+        let (_stream, got) = serving.await.expect("served");
+        assert!(got.ends_with(b"\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\nx-sum: 7\r\n\r\n"));
+        server.give_back();
+        assert!(pool.take(&target, true).is_some_and(|kept| kept.is_reused));
     }
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -35,12 +35,20 @@ struct Idle {
 pub(crate) struct Home {
     idle: Mutex<Vec<Idle>>,
     room: Arc<Semaphore>,
+    /// Told when a connection becomes idle.
+    freed: Notify,
 }
 
 impl Home {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a request that waited got.
+enum Room {
+    Kept(Server),
+    New(OwnedSemaphorePermit),
 }
 
 #[derive(Debug)]
@@ -87,6 +95,7 @@ impl Pool {
         let home = Arc::new(Home {
             idle: Mutex::default(),
             room: Arc::new(Semaphore::new(self.open)),
+            freed: Notify::new(),
         });
         homes.insert(target.clone(), home.clone());
         home
@@ -110,31 +119,38 @@ impl Pool {
         None
     }
 
+    /// A new connection, or a kept one where the server has no room for more.
     pub(crate) async fn connect(self: &Arc<Self>, target: &Target) -> Result<Server, ConnectError> {
         let home = self.home(target);
-        let made = tokio::time::timeout(self.time_out, async {
-            let room = home.room.clone();
-            let permit = match room.clone().try_acquire_owned() {
+        tokio::time::timeout(self.time_out, async {
+            let permit = match home.room.clone().try_acquire_owned() {
                 Ok(permit) => permit,
-                Err(_) => {
-                    // An idle connection holds a place that it need not.
-                    let oldest = home.idle().pop();
-                    if oldest.is_some() {
-                        self.kept.fetch_sub(1, Relaxed);
-                    }
-                    drop(oldest);
-                    room.acquire_owned()
-                        .await
-                        .map_err(|_| ConnectError::TimeOut)?
-                }
+                Err(_) => match self.wait(target, &home).await? {
+                    Room::Kept(server) => return Ok(server),
+                    Room::New(permit) => permit,
+                },
             };
             let io = self.connector.connect(target).await?;
-            Ok::<_, ConnectError>((io, permit))
+            Ok(Server::new(io, false, self.clone(), home.clone(), permit))
         })
         .await
-        .map_err(|_| ConnectError::TimeOut)?;
-        let (io, permit) = made?;
-        Ok(Server::new(io, false, self.clone(), home, permit))
+        .map_err(|_| ConnectError::TimeOut)?
+    }
+
+    /// Waits for a connection to end or to become idle.
+    async fn wait(self: &Arc<Self>, target: &Target, home: &Home) -> Result<Room, ConnectError> {
+        loop {
+            let freed = home.freed.notified();
+            if let Some(server) = self.take(target, true) {
+                return Ok(Room::Kept(server));
+            }
+            tokio::select! {
+                permit = home.room.clone().acquire_owned() => {
+                    return permit.map(Room::New).map_err(|_| ConnectError::TimeOut);
+                }
+                () = freed => {}
+            }
+        }
     }
 
     pub(super) fn put(&self, home: &Home, mut link: Link, permit: OwnedSemaphorePermit) {
@@ -150,6 +166,7 @@ impl Pool {
                 permit,
                 since: Instant::now(),
             });
+            home.freed.notify_one();
         }
     }
 

@@ -8,9 +8,11 @@
 mod access;
 mod defects;
 mod drain;
+mod engine;
 mod forward;
 mod limits;
 mod pages;
 mod routes;
+mod smuggling;
 mod support;
 mod websocket;
