@@ -112,7 +112,8 @@ pub(crate) async fn run(
 }
 
 async fn connect(client: &mut Client, ctx: &Ctx<'_>, way: &Way<'_>) -> Result<Server, Stop> {
-    match client.worker.pool.connect(way.target).await {
+    // On the heap, because it is large and seldom: every connection would carry room for it.
+    match Box::pin(client.worker.pool.connect(way.target)).await {
         Ok(server) => Ok(server),
         Err(error) => {
             let why = match error {
