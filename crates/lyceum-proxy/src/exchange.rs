@@ -111,20 +111,37 @@ pub(crate) async fn run(
     }
 }
 
+/// A connection made to whom the route is meant for.
 async fn connect(client: &mut Client, ctx: &Ctx<'_>, way: &Way<'_>) -> Result<Server, Stop> {
+    let target = way.target;
     // On the heap, because it is large and seldom: every connection would carry room for it.
-    match Box::pin(client.worker.pool.connect(way.target)).await {
-        Ok(server) => Ok(server),
+    let why = match Box::pin(client.worker.pool.connect(target)).await {
+        Ok(server) if is_meant(ctx, way).await => return Ok(server),
+        Ok(_) => {
+            let error = "another program listens there, or the server has just ended";
+            tracing::warn!(request = %ctx.id, %target, error, "a server cannot be reached");
+            "stranger"
+        }
         Err(error) => {
-            let why = match error {
+            tracing::info!(request = %ctx.id, %target, %error, "a server cannot be reached");
+            match error {
                 ConnectError::TimeOut => "connect_time_out",
                 ConnectError::Refused(_) | ConnectError::Settings(_) => "connect",
-            };
-            ctx.inner.metrics.count_upstream_error(why);
-            tracing::info!(request = %ctx.id, target = %way.target, %error, "a server cannot be reached");
-            Err(Failure::NoServer.into())
+            }
         }
-    }
+    };
+    ctx.inner.metrics.count_upstream_error(why);
+    Err(Failure::NoServer.into())
+}
+
+/// Asked before anything is sent on a new connection.
+async fn is_meant(ctx: &Ctx<'_>, way: &Way<'_>) -> bool {
+    let Some(route) = way.route else {
+        return true;
+    };
+    let vouched = ctx.inner.access.vouch(&route.id, way.target);
+    let limit = ctx.inner.config.limits.connect;
+    tokio::time::timeout(limit, vouched).await.unwrap_or(false)
 }
 
 fn bad_answer(ctx: &Ctx<'_>, way: &Way<'_>, error: &AnswerError) -> Stop {

@@ -7,7 +7,8 @@
 //! 2. Make a [`Ctx`], and call [`check`], then [`find_way`], then [`Ctx::admit`].
 //! 3. Each may give a [`Stop`]: a failure (`error_page` makes a page of it), a ready answer, or
 //!    nothing at all because nobody is left to read it.
-//! 4. Send it on with `upstream.rs`; `outgoing.rs` writes the head and says which headers of the
+//! 4. After `Pool::connect` ask `Access::vouch` before anything is sent (`exchange.rs` does).
+//! 5. Send it on with `upstream.rs`; `outgoing.rs` writes the head and says which headers of the
 //!    answer pass. `Metrics::count_request`, `Stats` and the byte counters are up to the caller.
 
 use std::sync::Arc;

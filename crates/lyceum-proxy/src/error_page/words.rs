@@ -28,11 +28,7 @@ impl Lang {
     pub(crate) fn wanted(accepted: &[u8]) -> Self {
         let accepted = std::str::from_utf8(accepted);
         let mut best: Option<(f32, Self)> = None;
-        for range in accepted
-            .unwrap_or("")
-            .split(',')
-            .take(20)
-        {
+        for range in accepted.unwrap_or("").split(',').take(20) {
             let mut parts = range.split(';').map(str::trim);
             let tag = parts.next().unwrap_or_default().to_ascii_lowercase();
             let own = tag.split('-').next().unwrap_or_default();
