@@ -7,6 +7,8 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::{error_page::ErrorPages, rewrite::Rewrite};
+
 /// The data plane's settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,13 @@ pub struct Config {
     /// Sent to the hub as `X-Lyceum-Proxy`, so that it believes our headers.
     #[serde(skip_serializing)]
     pub proxy_secret: ProxySecret,
+    /// The first segment of a route is a host name.
+    pub host_routing: bool,
+    /// In place of configurable-http-proxy: the hub is one of the routes, so no server is kept from
+    /// speaking for the site, and what cannot be served is 404 or 503.
+    pub drop_in: bool,
+    pub rewrite: Rewrite,
+    pub error_pages: ErrorPages,
     pub limits: Limits,
 }
 
@@ -34,6 +43,10 @@ impl Default for Config {
             hidden_cookies: vec!["lyceum-access".into(), "jupyterhub-hub-login".into()],
             trusted_proxies: Vec::new(),
             proxy_secret: ProxySecret::default(),
+            host_routing: false,
+            drop_in: false,
+            rewrite: Rewrite::default(),
+            error_pages: ErrorPages::default(),
             limits: Limits::default(),
         }
     }

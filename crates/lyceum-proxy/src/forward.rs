@@ -25,7 +25,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 
 use crate::{
-    Inner, Live,
+    Inner,
     access::{Ask, Decision},
     activity::Stats,
     body::{Body, Metered, TICK, Upload},
@@ -37,7 +37,7 @@ use crate::{
     peer::Peer,
     pool::{ConnectError, Lease, Sender},
     request_id::new_request_id,
-    route::{Route, RouteAccess},
+    route::{Entry, RouteAccess},
     target::Target,
     upgrade::{self, Admitted, Gauges},
 };
@@ -76,7 +76,7 @@ impl From<Failure> for Stop {
 struct Way<'a> {
     kind: Kind,
     target: &'a Target,
-    route: Option<&'a Route>,
+    route: Option<&'a Entry>,
     stats: Option<&'a Arc<Stats>>,
 }
 
@@ -97,30 +97,52 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let method = parts.method.clone();
     let uri = parts.uri.clone();
-    let json = error_page::wants_json(&parts.headers, uri.path());
+    let accept = parts
+        .headers
+        .get(ACCEPT)
+        .map_or(&b""[..], |value| value.as_bytes());
+    let wants_json = error_page::wants_json(accept, uri.path());
     let lang = Lang::wanted(&parts.headers);
+    let is_websocket = headers::asked_upgrade(&parts.headers).is_some();
     let ctx = Ctx {
         inner: &inner,
         conn: &conn,
         id: &id,
     };
-    let live = inner.live.load_full();
     let mut kind = Kind::Proxy;
-    let mut route_id = "";
-    let outcome = match check_request(&inner, &parts) {
+    let mut found = None;
+    let checked = check_request(&inner, &parts);
+    let is_for_us = matches!(checked, Err(Stop::Answer(_)));
+    if !is_for_us {
+        inner.metrics.chp.count_begun(is_websocket);
+    }
+    let outcome = match checked {
         Err(stop) => Err(stop),
         Ok(()) => {
-            let way = find_way(&inner, &live, uri.path());
-            kind = way.kind;
-            route_id = way.route.map_or("", |route| route.id.as_str());
-            ctx.admit_and_forward(&way, parts, body).await
+            found = inner.find(host_of(&parts), uri.path()).map(|found| found.0);
+            match find_way(&inner, found.as_deref()) {
+                Err(failure) => Err(failure.into()),
+                Ok(way) => {
+                    kind = way.kind;
+                    ctx.admit_and_forward(&way, parts, body).await
+                }
+            }
         }
     };
+    let route_id = found.as_deref().map_or("", |entry| entry.id.as_str());
     let response = match outcome {
         Ok(response) => response,
         Err(Stop::Answer(response)) => *response,
         Err(Stop::Failure(failure)) => {
-            error_page::render(&failure, json, lang, &id, &inner.config.base_path)
+            let asked = error_page::Asked {
+                failure: &failure,
+                url: uri.path_and_query().map_or("/", |url| url.as_str()),
+                wants_json,
+                lang,
+                is_websocket,
+                request_id: &id,
+            };
+            error_page::answer(&inner.config, &asked).await.into()
         }
         Err(Stop::Cut) => {
             tracing::debug!(request = %id, route = route_id, "the client left before its answer");
@@ -129,6 +151,9 @@ pub(crate) async fn serve(
     };
     let status = response.status();
     inner.metrics.count_request(kind, status.as_u16());
+    if !is_for_us {
+        inner.metrics.chp.count_proxied(status.as_u16());
+    }
     // Never the query: tokens and codes travel there.
     tracing::debug!(
         request = %id,
@@ -186,26 +211,35 @@ fn check_request(inner: &Inner, parts: &Parts) -> Result<(), Stop> {
     Ok(())
 }
 
-fn find_way<'a>(inner: &'a Inner, live: &'a Live, path: &str) -> Way<'a> {
-    match live.table.find_index(path) {
-        Some(index) => {
-            let route = &live.table.routes()[index];
-            Way {
-                kind: match route.access {
-                    RouteAccess::Checked => Kind::Checked,
-                    RouteAccess::Open => Kind::Open,
-                },
-                target: &route.target,
-                route: Some(route),
-                stats: Some(&live.stats[index]),
-            }
-        }
-        None => Way {
+fn find_way<'a>(inner: &'a Inner, found: Option<&'a Entry>) -> Result<Way<'a>, Failure> {
+    match found {
+        Some(entry) => Ok(Way {
+            kind: match entry.access {
+                RouteAccess::Checked => Kind::Checked,
+                RouteAccess::Open => Kind::Open,
+            },
+            target: entry.target.as_ref().ok_or(Failure::NoServer)?,
+            route: Some(entry),
+            stats: Some(entry.stats()),
+        }),
+        None => Ok(Way {
             kind: Kind::Fallback,
-            target: &inner.fallback,
+            target: inner.fallback.as_ref().ok_or(Failure::NoRoute)?,
             route: None,
             stats: None,
-        },
+        }),
+    }
+}
+
+/// The host that a request is for, as it says.
+fn host_of(parts: &Parts) -> &str {
+    match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => parts
+            .headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default(),
     }
 }
 
@@ -240,7 +274,7 @@ impl Ctx<'_> {
     /// Asks who may; gives who was let in.
     async fn admit(
         &self,
-        route: &Route,
+        route: &Entry,
         parts: &Parts,
         is_websocket: bool,
     ) -> Result<Admitted, Stop> {
@@ -472,7 +506,8 @@ impl Ctx<'_> {
         sender: Option<Sender>,
     ) -> Response<Body> {
         let (head, incoming) = response.into_parts();
-        let is_hub = way.route.is_none();
+        // In place of configurable-http-proxy the hub is one of the routes.
+        let is_hub = way.route.is_none() || self.inner.config.drop_in;
         let mut out = headers::copy_end_to_end(&head.headers, |name| {
             is_hub || !headers::speaks_for_the_site(name)
         });

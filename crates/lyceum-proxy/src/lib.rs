@@ -7,7 +7,8 @@
 //!
 //! Reading order: `listen` (connections) → `forward` (one request) → `route`, `path`, `access`,
 //! `headers` (its decisions) → `pool`, `body`, `upgrade` (moving bytes) → `error_page`, `activity`,
-//! `metrics`. Not here yet: TLS, HTTP/2, host routing, the control API.
+//! `metrics`. Beside the data path: `control` (routes over HTTP), `side` (small servers). Not here
+//! yet: TLS, HTTP/2.
 //!
 //! Which paths are refused, and how a path is matched: see [`RouteTable::find`] and `path.rs`.
 //! A request with both `Transfer-Encoding` and `Content-Length` is read as chunked, forwarded with
@@ -17,6 +18,7 @@ mod access;
 mod activity;
 mod body;
 mod config;
+mod control;
 mod error_page;
 mod forward;
 mod headers;
@@ -25,12 +27,20 @@ mod metrics;
 mod path;
 mod peer;
 mod pool;
+mod prefix_map;
 mod request_id;
+mod rewrite;
 mod route;
+mod side;
 mod target;
 mod upgrade;
 
-use std::{collections::HashMap, fmt, future::Future, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -38,9 +48,12 @@ use tokio::{net::TcpListener, sync::Semaphore};
 pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
+pub use error_page::{ErrorPages, ErrorTarget};
 /// The type of [`Ask::method`].
 pub use hyper::Method;
+pub use rewrite::{Rewrite, Scheme};
 pub use route::{Route, RouteAccess, RouteError, RouteTable};
+pub use side::SideListener;
 pub use target::Target;
 
 /// A handle to the data plane; clones share everything.
@@ -49,18 +62,15 @@ pub struct Proxy {
     inner: Arc<Inner>,
 }
 
-/// The routes in force, with each one's counters at its index.
-struct Live {
-    table: Arc<RouteTable>,
-    stats: Vec<Arc<activity::Stats>>,
-}
-
 struct Inner {
     config: Config,
-    fallback: Target,
+    /// Where everything goes that no route matches; none in front of somebody else's hub.
+    fallback: Option<Target>,
     access: Arc<dyn Access>,
     hidden: headers::HiddenCookies,
-    live: ArcSwap<Live>,
+    live: ArcSwap<RouteTable>,
+    /// Who changes the routes: one at a time, so that a change is never lost to a whole new table.
+    turn: Mutex<()>,
     book: activity::Book,
     decisions: access::Decisions,
     log: access::RevocationLog,
@@ -85,9 +95,45 @@ impl fmt::Debug for Proxy {
     }
 }
 
+impl Inner {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The route of a request, and how many bytes of the path its prefix takes. `host` is what
+    /// the request says, port and all; it only matters under host routing.
+    fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
+        let host = self.config.host_routing.then_some(host);
+        let find = || self.live.load().find_entry(host, path);
+        self.metrics.chp.found.time(find)
+    }
+}
+
 impl Proxy {
     /// `fallback`: where everything goes that no route matches (the hub).
-    pub fn new(mut config: Config, fallback: Target, access: Arc<dyn Access>) -> Self {
+    pub fn new(config: Config, fallback: Target, access: Arc<dyn Access>) -> Self {
+        Self::with(config, Some(fallback), access)
+    }
+
+    /// In place of configurable-http-proxy: routes come through the control API, the hub's among
+    /// them, and every server decides for itself who may.
+    pub fn drop_in(config: Config, default_target: Option<&str>) -> Self {
+        let config = Config {
+            access_cookie: String::new(),
+            hidden_cookies: Vec::new(),
+            drop_in: true,
+            ..config
+        };
+        let proxy = Self::with(config, None, Arc::new(access::NobodyAsked));
+        if let Some(target) = default_target {
+            let mut fields = serde_json::Map::new();
+            fields.insert("target".into(), target.into());
+            proxy.put_told("/".into(), fields);
+        }
+        proxy
+    }
+
+    fn with(mut config: Config, fallback: Option<Target>, access: Arc<dyn Access>) -> Self {
         config.base_path = format!("/{}/", config.base_path.trim_matches('/')).replace("//", "/");
         let hidden = headers::HiddenCookies::new(
             config
@@ -98,10 +144,8 @@ impl Proxy {
         );
         let inner = Inner {
             hidden,
-            live: ArcSwap::from_pointee(Live {
-                table: Arc::default(),
-                stats: Vec::new(),
-            }),
+            live: ArcSwap::default(),
+            turn: Mutex::default(),
             book: activity::Book::default(),
             decisions: access::Decisions::new(&config.limits),
             log: access::RevocationLog::default(),
@@ -121,18 +165,29 @@ impl Proxy {
         }
     }
 
-    /// Puts a whole table in force. Requests under way keep the one they began with.
+    /// Puts a whole table in force. Requests under way keep the route they began with.
     pub fn set_routes(&self, table: RouteTable) {
-        let ids = table.routes().iter().map(|route| route.id.as_str());
-        let stats = self.inner.book.stats_of(ids);
-        self.inner.live.store(Arc::new(Live {
-            table: Arc::new(table),
-            stats,
-        }));
+        self.inner.book.hand_out(&table.entries());
+        let _turn = self.inner.turn();
+        self.inner.live.store(Arc::new(table));
     }
 
+    /// Puts one route in force, in place of the one with the same prefix.
+    pub fn put_route(&self, route: Route) -> Result<(), RouteError> {
+        let _turn = self.inner.turn();
+        let live = self.inner.live.load();
+        live.put_route(route, |id| self.inner.book.stats_of_one(id))
+    }
+
+    /// Whether there was a route with this prefix. Its open WebSockets go on.
+    pub fn remove_route(&self, prefix: &str) -> bool {
+        let _turn = self.inner.turn();
+        self.inner.live.load().remove_route(prefix)
+    }
+
+    /// The table in force; single changes show in it.
     pub fn routes(&self) -> Arc<RouteTable> {
-        self.inner.live.load().table.clone()
+        self.inner.live.load_full()
     }
 
     /// What moved since the last call, and every route with an open WebSocket.

@@ -26,7 +26,12 @@ pub(crate) enum BadPath {
 /// The decoded segments after the leading slash; `/a/b/` gives `a`, `b` and an empty one.
 pub(crate) fn segments(path: &str) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    path.split('/').map(|raw| percent_decode_str(raw).into())
+    path.split('/').map(decode_segment)
+}
+
+/// What stands between two slashes, decoded once.
+pub(crate) fn decode_segment(raw: &str) -> Cow<'_, [u8]> {
+    percent_decode_str(raw).into()
 }
 
 pub(crate) fn check_path(path: &str) -> Result<(), BadPath> {
