@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::Incoming,
+    body::{Body as _, Incoming},
     header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use percent_encoding::percent_decode_str;
@@ -247,6 +247,7 @@ impl Proxy {
         }
         entry.stats().touch();
         live.put(entry);
+        self.inner.make_room(&live);
         true
     }
 
@@ -297,18 +298,20 @@ fn inactive_since(query: &str) -> Result<Option<i64>, String> {
 }
 
 async fn read_body(request: Request<Incoming>) -> Result<Bytes, Box<Response<Answer>>> {
-    let reading = Limited::new(request.into_body(), BODY).collect();
+    let refused = |status, why: &str| Err(Box::new(say(status, why)));
+    let too_large = "the body of a change may have 1 MiB at most";
+    let body = request.into_body();
+    if body.size_hint().lower() > BODY as u64 {
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, too_large);
+    }
+    let reading = Limited::new(body, BODY).collect();
     match tokio::time::timeout(PATIENCE, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Box::new(say(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body of a change may have 1 MiB at most",
-        ))),
-        Ok(Err(_)) => Err(Box::new(say(StatusCode::BAD_REQUEST, "the body broke off"))),
-        Err(_) => Err(Box::new(say(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body took too long",
-        ))),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            refused(StatusCode::PAYLOAD_TOO_LARGE, too_large)
+        }
+        Ok(Err(_)) => refused(StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
     }
 }
 

@@ -100,6 +100,13 @@ impl Inner {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// To be called in turn, after something was put.
+    fn make_room(&self, live: &RouteTable) {
+        if let Some(roomier) = live.roomier() {
+            self.live.store(Arc::new(roomier));
+        }
+    }
+
     /// The route of a request, and how many bytes of the path its prefix takes. `host` is what
     /// the request says, port and all; it only matters under host routing.
     fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
@@ -176,7 +183,9 @@ impl Proxy {
     pub fn put_route(&self, route: Route) -> Result<(), RouteError> {
         let _turn = self.inner.turn();
         let live = self.inner.live.load();
-        live.put_route(route, |id| self.inner.book.stats_of_one(id))
+        live.put_route(route, |id| self.inner.book.stats_of_one(id))?;
+        self.inner.make_room(&live);
+        Ok(())
     }
 
     /// Whether there was a route with this prefix. Its open WebSockets go on.
@@ -185,7 +194,7 @@ impl Proxy {
         self.inner.live.load().remove_route(prefix)
     }
 
-    /// The table in force; single changes show in it.
+    /// The table in force. Single changes show in it until another takes its place.
     pub fn routes(&self) -> Arc<RouteTable> {
         self.inner.live.load_full()
     }

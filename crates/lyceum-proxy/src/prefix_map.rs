@@ -4,7 +4,8 @@
 //! Values are spread over many small shards by a keyed hash. A change copies one shard, some dozen
 //! pointers, and puts the copy in its place; a lookup only loads pointers, so it never waits for a
 //! change, allocates nothing (but for long escaped paths), and costs the same however many values
-//! there are: one probe for each depth that any prefix has.
+//! there are: one probe for each depth that any prefix has. A map that gets crowded is replaced by
+//! one with more shards ([`PrefixMap::roomier`]).
 
 use std::{
     borrow::Cow,
@@ -20,8 +21,12 @@ use arc_swap::ArcSwap;
 
 use crate::path;
 
-/// At 100,000 values there are some 25 in each.
-const SHARDS: usize = 4096;
+/// The fewest shards.
+const SHARDS: usize = 64;
+/// With more values per shard than this a change costs too much.
+const CROWDED: usize = 32;
+/// What a new map begins with, per shard.
+const ROOMY: usize = 4;
 /// The most segments that a key may have.
 pub(crate) const DEPTH: usize = 32;
 /// Escaped paths up to this length are decoded on the stack.
@@ -48,14 +53,7 @@ pub(crate) struct PrefixMap<T> {
 
 impl<T: Keyed> Default for PrefixMap<T> {
     fn default() -> Self {
-        let empty: Arc<Shard<T>> = Arc::default();
-        Self {
-            shards: (0..SHARDS).map(|_| ArcSwap::new(empty.clone())).collect(),
-            hasher: RandomState::new(),
-            depth: AtomicUsize::new(0),
-            length: AtomicUsize::new(0),
-            turn: Mutex::new(()),
-        }
+        Self::of_shards((0..SHARDS).map(|_| Shard::new()))
     }
 }
 
@@ -73,33 +71,54 @@ pub(crate) fn depth_of(key: &str) -> usize {
 }
 
 impl<T: Keyed> PrefixMap<T> {
+    fn of_shards(shards: impl Iterator<Item = Shard<T>>) -> Self {
+        let empty: Arc<Shard<T>> = Arc::default();
+        let shards = shards.map(|shard| match shard.is_empty() {
+            true => ArcSwap::new(empty.clone()),
+            false => ArcSwap::from_pointee(shard),
+        });
+        Self {
+            shards: shards.collect(),
+            hasher: RandomState::new(),
+            depth: AtomicUsize::new(0),
+            length: AtomicUsize::new(0),
+            turn: Mutex::new(()),
+        }
+    }
+
     /// All at once; gives the two values that have the same key, if there are such.
     pub(crate) fn build(values: Vec<Arc<T>>) -> Result<Self, (Arc<T>, Arc<T>)> {
-        let map = Self::default();
+        let hasher = RandomState::new();
         let mut shards: Vec<Shard<T>> = Vec::new();
-        shards.resize_with(SHARDS, Vec::new);
-        let mut depth = 0;
-        map.length.store(values.len(), Ordering::Relaxed);
+        let wanted = (values.len() / ROOMY).next_power_of_two().max(SHARDS);
+        shards.resize_with(wanted, Vec::new);
+        let (mut depth, length) = (0, values.len());
         for value in values {
-            let hash = map.hasher.hash_one(value.key().as_bytes());
+            let hash = hasher.hash_one(value.key().as_bytes());
             depth = depth.max(depth_of(value.key()));
-            shards[shard_of(hash)].push((hash, value));
+            shards[shard_of(hash, wanted)].push((hash, value));
         }
-        for (shard, place) in shards.into_iter().zip(&map.shards) {
-            if shard.is_empty() {
-                continue;
-            }
-            let mut shard = shard;
+        for shard in &mut shards {
             shard.sort_by(|(a, left), (b, right)| (a, left.key()).cmp(&(b, right.key())));
             for pair in shard.windows(2) {
                 if pair[0].0 == pair[1].0 && pair[0].1.key() == pair[1].1.key() {
                     return Err((pair[0].1.clone(), pair[1].1.clone()));
                 }
             }
-            place.store(Arc::new(shard));
         }
-        map.depth.store(depth, Ordering::Release);
-        Ok(map)
+        Ok(Self {
+            hasher,
+            depth: AtomicUsize::new(depth),
+            length: AtomicUsize::new(length),
+            ..Self::of_shards(shards.into_iter())
+        })
+    }
+
+    /// A map with the same values and more shards, if there are too many values for these.
+    pub(crate) fn roomier(&self) -> Option<Self> {
+        (self.len() > CROWDED * self.shards.len())
+            .then(|| Self::build(self.values()).ok())
+            .flatten()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -109,7 +128,7 @@ impl<T: Keyed> PrefixMap<T> {
     /// Puts a value under its key; gives the one that was there.
     pub(crate) fn insert(&self, value: Arc<T>) -> Option<Arc<T>> {
         let hash = self.hasher.hash_one(value.key().as_bytes());
-        let place = &self.shards[shard_of(hash)];
+        let place = &self.shards[shard_of(hash, self.shards.len())];
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.depth
             .fetch_max(depth_of(value.key()), Ordering::Release);
@@ -129,7 +148,7 @@ impl<T: Keyed> PrefixMap<T> {
 
     pub(crate) fn remove(&self, key: &str) -> Option<Arc<T>> {
         let hash = self.hasher.hash_one(key.as_bytes());
-        let place = &self.shards[shard_of(hash)];
+        let place = &self.shards[shard_of(hash, self.shards.len())];
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let old = place.load();
         let at = position(&old, hash, key.as_bytes()).ok()?;
@@ -147,7 +166,7 @@ impl<T: Keyed> PrefixMap<T> {
 
     fn probe(&self, key: &[u8]) -> Option<Arc<T>> {
         let hash = self.hasher.hash_one(key);
-        let shard = self.shards[shard_of(hash)].load();
+        let shard = self.shards[shard_of(hash, self.shards.len())].load();
         let at = position(&shard, hash, key).ok()?;
         Some(shard[at].1.clone())
     }
@@ -210,8 +229,8 @@ impl<T: Keyed> PrefixMap<T> {
     }
 }
 
-fn shard_of(hash: u64) -> usize {
-    (hash >> 32) as usize % SHARDS
+fn shard_of(hash: u64, shards: usize) -> usize {
+    (hash >> 32) as usize % shards
 }
 
 /// Where a key is, or where it belongs.

@@ -250,6 +250,11 @@ impl RouteTable {
         key_of(prefix).is_some_and(|key| self.map.remove(key).is_some())
     }
 
+    /// The same table with more room, once this one is crowded.
+    pub(crate) fn roomier(&self) -> Option<Self> {
+        self.map.roomier().map(|map| Self { map })
+    }
+
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
         self.map.values()
     }

@@ -6,8 +6,11 @@
 )]
 
 mod access;
+mod control;
 mod defects;
 mod drain;
+mod drop_in;
+mod error_pages;
 mod forward;
 mod limits;
 mod pages;
