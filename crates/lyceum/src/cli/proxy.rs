@@ -318,3 +318,194 @@ fn address(option: &str, ip: &str, port: u16) -> Result<SocketAddr, Failure> {
         .copied()
         .ok_or_else(|| Failure::new(format!("{option} {ip}: no address is known for it")))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(args: &[&str]) -> ProxyCommand {
+        let cli = Cli::try_parse_from([&["lyceum", "proxy"], args].concat());
+        match cli.expect("understood").command {
+            Command::Proxy(proxy) => *proxy,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn plan(args: &[&str]) -> Plan {
+        let token = Some(ProxySecret::from("secret".to_owned()));
+        parse(args).plan(token).expect("can be done")
+    }
+
+    fn tcp(at: &At) -> SocketAddr {
+        match at {
+            At::Tcp(address) => *address,
+            At::Unix(path) => panic!("{}", path.display()),
+        }
+    }
+
+    #[test]
+    fn it_starts_as_a_jupyterhub_starts_it() {
+        // As 6.1 does by itself, with a public address that names no host.
+        let made = plan(&[
+            "--ip",
+            "",
+            "--port",
+            "8000",
+            "--api-ip",
+            "127.0.0.1",
+            "--api-port",
+            "8001",
+            "--error-target",
+            "http://127.0.0.1:8081/hub/error",
+            "--log-level",
+            "info",
+            "--host-routing",
+        ]);
+        assert!(made.public.ip().is_unspecified());
+        assert_eq!(made.public.port(), 8000);
+        assert_eq!(tcp(&made.api).to_string(), "127.0.0.1:8001");
+        assert!(made.config.host_routing);
+        let target = made.config.error_pages.target.expect("said");
+        assert_eq!(target.to_string(), "http://127.0.0.1:8081/hub/error");
+        assert_eq!(made.config.rewrite, Rewrite::default());
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_configurable_http_proxy() {
+        let made = plan(&[]);
+        assert!(made.public.ip().is_unspecified());
+        assert_eq!(made.public.port(), 8000);
+        assert_eq!(tcp(&made.api).to_string(), "127.0.0.1:8001");
+        assert!(made.metrics.is_none() && made.pid_file.is_none());
+        let api = |args: &[&str]| tcp(&plan(args).api).port();
+        assert_eq!(api(&["--port", "80"]), 81);
+        assert_eq!(api(&["--port", "80", "--api-port", "9"]), 9);
+    }
+
+    #[test]
+    fn the_last_of_two_wins_except_for_headers() {
+        let made = plan(&[
+            "--port",
+            "1",
+            "--custom-header",
+            "k1:v1",
+            "--log-level",
+            "debug",
+            "--port",
+            "2",
+            "--custom-header",
+            "k2: v2",
+            "--log-level",
+            "WARN",
+        ]);
+        assert_eq!(made.public.port(), 2);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            made.config.rewrite.custom_headers,
+            [pair("k1", "v1"), pair("k2", "v2")]
+        );
+    }
+
+    #[test]
+    fn every_other_option_ends_where_it_belongs() {
+        let made = plan(&[
+            "--no-x-forward",
+            "--no-prepend-path",
+            "--no-include-prefix",
+            "--auto-rewrite",
+            "--change-origin",
+            "--protocol-rewrite",
+            "https",
+            "--timeout",
+            "1000",
+            "--proxy-timeout",
+            "2000",
+            "--keep-alive-timeout",
+            "3000",
+            "--metrics-ip",
+            "127.0.0.1",
+            "--metrics-port",
+            "9090",
+            "--workers",
+            "3",
+            "--pid-file",
+            "p",
+            "--default-target",
+            "http://hub",
+            "--error-path",
+            ".",
+            "--trusted-proxy",
+            "10.0.0.0/8",
+        ]);
+        let expect = Rewrite {
+            include_prefix: false,
+            prepend_path: false,
+            x_forward: false,
+            auto_rewrite: true,
+            change_origin: true,
+            protocol_rewrite: Some(Scheme::Https),
+            custom_headers: Vec::new(),
+        };
+        assert_eq!(made.config.rewrite, expect);
+        let limits = &made.config.limits;
+        assert_eq!(limits.idle, Duration::from_secs(1));
+        assert_eq!(limits.first_byte, Duration::from_secs(2));
+        assert_eq!(limits.header_read, Duration::from_secs(3));
+        assert_eq!(
+            tcp(&made.metrics.expect("said")).to_string(),
+            "127.0.0.1:9090"
+        );
+        assert_eq!((made.workers, made.pid_file), (3, Some("p".into())));
+        assert_eq!(made.default_target.as_deref(), Some("http://hub"));
+        assert_eq!(made.config.error_pages.folder, Some(".".into()));
+        assert_eq!(
+            made.config.trusted_proxies,
+            ["10.0.0.0/8".parse().expect("one")]
+        );
+    }
+
+    #[test]
+    fn every_tls_option_is_known_and_refused_by_its_name() {
+        for option in [
+            "--ssl-key",
+            "--ssl-cert",
+            "--ssl-ca",
+            "--ssl-protocol",
+            "--ssl-ciphers",
+            "--ssl-dhparam",
+            "--api-ssl-key",
+            "--api-ssl-cert",
+            "--api-ssl-ca",
+            "--client-ssl-key",
+            "--client-ssl-cert",
+            "--client-ssl-ca",
+            "--redirect-port",
+            "--redirect-to",
+        ] {
+            check_refused(&[option, "443"]);
+        }
+        for option in [
+            "--ssl-request-cert",
+            "--ssl-reject-unauthorized",
+            "--ssl-allow-rc4",
+            "--api-ssl-request-cert",
+            "--api-ssl-reject-unauthorized",
+            "--client-ssl-request-cert",
+            "--client-ssl-reject-unauthorized",
+            "--insecure",
+        ] {
+            check_refused(&[option]);
+        }
+    }
+
+    fn check_refused(args: &[&str]) {
+        let failure = parse(args).plan(None).err().expect("refused");
+        assert!(
+            failure.message.starts_with(&format!("{}:", args[0])),
+            "{failure}"
+        );
+    }
+}
