@@ -174,7 +174,6 @@ impl Control {
         let removed = self.proxy.remove_told(path);
         self.proxy.inner.metrics.chp.count_deleted();
         if removed {
-            tracing::info!(path, "a route was removed");
             empty(StatusCode::NO_CONTENT)
         } else {
             empty(StatusCode::NOT_FOUND)
@@ -198,16 +197,14 @@ impl Control {
         if !lets_in {
             return empty(StatusCode::FORBIDDEN);
         }
-        let Some(Value::String(target)) = fields.get("target") else {
+        if !fields.get("target").is_some_and(Value::is_string) {
             let why = "the body must say the \"target\", an address such as http://127.0.0.1:8888";
             return say(StatusCode::BAD_REQUEST, why);
-        };
-        let target = target.clone();
-        if !self.proxy.put_told(path.clone(), fields) {
+        }
+        if !self.proxy.put_told(path, fields) {
             let why = "no request ever has this path: it has an empty, `.` or `..` segment, a backslash or NUL, or too many segments";
             return say(StatusCode::BAD_REQUEST, why);
         }
-        tracing::info!(path, target, "a route was put");
         self.proxy.inner.metrics.chp.count_added();
         empty(StatusCode::CREATED)
     }
@@ -218,31 +215,26 @@ impl Proxy {
     pub(crate) fn put_told(&self, path: String, mut fields: Map<String, Value>) -> bool {
         let by_host = self.inner.config.host_routing;
         let address = fields.get("target").and_then(Value::as_str).unwrap_or("");
-        let target = match address.parse() {
-            Ok(target) => Some(target),
-            Err(error) => {
-                tracing::warn!(
-                    path,
-                    "requests for this route will be answered 503: {error}"
-                );
-                None
-            }
-        };
+        let target = address.parse().ok();
+        if target.is_none() {
+            // Not the address itself: it may have a password in it.
+            tracing::warn!(
+                path,
+                "requests for this route will be answered 503: its target is no address such as http://127.0.0.1:8888"
+            );
+        }
         if by_host && path != "/" {
             let host = path[1..].split('/').next().unwrap_or_default();
             fields.insert("host".into(), host.into());
         }
-        let told = Told {
-            path: path.clone(),
-            fields,
-        };
+        let told = Told { path, fields };
         let Some(entry) = Entry::told(told, target, by_host) else {
             return false;
         };
         let _turn = self.inner.turn();
         let live = self.inner.live.load();
         // Whoever still uses the route it replaces goes on to count.
-        if let Some(before) = live.get_told(&path, by_host) {
+        if let Some(before) = live.get_same(&entry) {
             entry.keep_stats(before.stats().clone());
         }
         entry.stats().touch();

@@ -172,7 +172,13 @@ fn own(config: &Config, asked: &Asked<'_>, status: StatusCode) -> Page {
         ("application/json", body.to_string())
     } else {
         let base_path = &config.base_path;
-        let page = page(asked.failure, status, asked.lang, asked.request_id, base_path);
+        let page = page(
+            asked.failure,
+            status,
+            asked.lang,
+            asked.request_id,
+            base_path,
+        );
         ("text/html; charset=utf-8", page)
     };
     Page {

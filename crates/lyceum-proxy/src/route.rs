@@ -227,6 +227,11 @@ impl RouteTable {
         self.map.get(&told_key(path, by_host)?)
     }
 
+    /// What an entry would replace.
+    pub(crate) fn get_same(&self, entry: &Entry) -> Option<Arc<Entry>> {
+        self.map.get(entry.key())
+    }
+
     pub(crate) fn remove_told(&self, path: &str, by_host: bool) -> Option<Arc<Entry>> {
         self.map.remove(&told_key(path, by_host)?)
     }
