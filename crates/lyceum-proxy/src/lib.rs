@@ -147,7 +147,8 @@ impl Proxy {
                 .hidden_cookies
                 .iter()
                 .chain([&config.access_cookie])
-                .map(String::as_str),
+                .map(String::as_str)
+                .filter(|name| !name.is_empty()),
         );
         let inner = Inner {
             hidden,

@@ -464,6 +464,28 @@ async fn what_cannot_be_served_is_404_or_503() {
 }
 
 #[tokio::test]
+async fn the_hub_is_a_route_and_nothing_is_hidden_from_it() {
+    let hub = Server::answer_with(
+        &b"HTTP/1.1 200 OK\r\nSet-Cookie: jupyterhub-hub-login=1\r\nService-Worker-Allowed: /\r\nContent-Length: 0\r\n\r\n"[..],
+    )
+    .await;
+    let it = DropIn::start(Config::default()).await;
+    it.put("/", hub.address).await;
+    let cookies = "jupyterhub-hub-login=a; lyceum-access=b; =c;";
+    let answer = it.get("/hub/x", &format!("Cookie: {cookies}\r\n")).await;
+    assert_eq!(
+        answer.header("set-cookie").as_deref(),
+        Some("jupyterhub-hub-login=1")
+    );
+    assert_eq!(
+        answer.header("service-worker-allowed").as_deref(),
+        Some("/")
+    );
+    let head = hub.last().0;
+    assert!(head.contains(cookies), "{head}");
+}
+
+#[tokio::test]
 async fn a_websocket_that_cannot_be_opened_gets_a_status_and_nothing_more() {
     let it = DropIn::with_ada(dead_address().await).await;
     for (path, expect) in [("/user/ada/ws", 503), ("/nowhere", 404)] {
