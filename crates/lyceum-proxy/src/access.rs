@@ -38,6 +38,16 @@ pub trait Access: Send + Sync {
     }
 }
 
+/// For where every server decides for itself: no route is checked, and if one were, nobody may.
+pub(crate) struct NobodyAsked;
+
+#[async_trait]
+impl Access for NobodyAsked {
+    async fn check(&self, _ask: &Ask) -> Decision {
+        Decision::Deny
+    }
+}
+
 /// One question to [`Access`].
 #[derive(Clone, Debug)]
 pub struct Ask {

@@ -13,6 +13,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use crate::{metrics::Sampled, route::Entry};
+
 /// What happened on one route since it was last asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
@@ -36,12 +38,22 @@ pub(crate) struct Stats {
     websockets: AtomicU64,
 }
 
+/// How often and how long any route's last activity was written down, in this process.
+pub(crate) static TOUCHES: Sampled = Sampled::new();
+
 impl Stats {
     pub(crate) fn touch(&self) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as u64);
-        self.last_ms.fetch_max(now, Relaxed);
+        TOUCHES.time(|| {
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_millis() as u64);
+            self.last_ms.fetch_max(now, Relaxed);
+        });
+    }
+
+    /// The last moment of activity ever seen, in milliseconds since 1970.
+    pub(crate) fn last_ms(&self) -> u64 {
+        self.last_ms.load(Relaxed)
     }
 
     pub(crate) fn add_in(&self, bytes: u64) {
@@ -87,14 +99,23 @@ impl Drop for OpenWebSocket {
 pub(crate) struct Book(Mutex<HashMap<String, Arc<Stats>>>);
 
 impl Book {
-    /// The counters of these routes, in their order.
-    pub(crate) fn stats_of<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Vec<Arc<Stats>> {
+    pub(crate) fn stats_of_one(&self, id: &str) -> Arc<Stats> {
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.map(|id| match book.get(id) {
+        match book.get(id) {
             Some(stats) => stats.clone(),
             None => book.entry(id.to_owned()).or_default().clone(),
-        })
-        .collect()
+        }
+    }
+
+    /// Gives each of these entries the counters of its id.
+    pub(crate) fn hand_out(&self, entries: &[Arc<Entry>]) {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            entry.keep_stats(match book.get(&entry.id) {
+                Some(stats) => stats.clone(),
+                None => book.entry(entry.id.clone()).or_default().clone(),
+            });
+        }
     }
 
     /// What is new; forgets routes that are in no table, body or tunnel any more.

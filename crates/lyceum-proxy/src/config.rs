@@ -7,7 +7,7 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{rewrite::Rewrite, upstream::Upstream};
+use crate::{error_page::ErrorPages, rewrite::Rewrite, upstream::Upstream};
 
 /// The data plane's settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,8 +25,14 @@ pub struct Config {
     /// Sent to the hub as `X-Lyceum-Proxy`, so that it believes our headers.
     #[serde(skip_serializing)]
     pub proxy_secret: ProxySecret,
-    pub limits: Limits,
+    /// The first segment of a route is a host name.
+    pub host_routing: bool,
+    /// In place of configurable-http-proxy: the hub is one of the routes, so no server is kept from
+    /// speaking for the site, and what cannot be served is 404 or 503.
+    pub drop_in: bool,
     pub rewrite: Rewrite,
+    pub error_pages: ErrorPages,
+    pub limits: Limits,
     pub upstream: Upstream,
 }
 
@@ -38,8 +44,11 @@ impl Default for Config {
             hidden_cookies: vec!["lyceum-access".into(), "jupyterhub-hub-login".into()],
             trusted_proxies: Vec::new(),
             proxy_secret: ProxySecret::default(),
-            limits: Limits::default(),
+            host_routing: false,
+            drop_in: false,
             rewrite: Rewrite::default(),
+            error_pages: ErrorPages::default(),
+            limits: Limits::default(),
             upstream: Upstream::default(),
         }
     }

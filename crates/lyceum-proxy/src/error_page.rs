@@ -3,8 +3,13 @@
 //! A browser gets a small page without scripts or outside parts; a program gets
 //! `{"status": …, "message": …}`. Neither carries the cause, but both the request id, which the log
 //! has too. A page is in the language that the browser asks for ([`mod@words`]), JSON in English.
+//! Pages of somebody else, by configuration, come before ours: see `error_page/elsewhere.rs`.
+//! [`answer`] is all that the data path calls.
 
+mod elsewhere;
 mod words;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use hyper::{
@@ -17,7 +22,9 @@ use hyper::{
 
 pub(crate) use self::words::Lang;
 use self::words::{Words, frame, why, words};
-use crate::path::BadPath;
+use crate::{config::Config, path::BadPath};
+
+pub use self::elsewhere::{ErrorPages, ErrorTarget};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,6 +43,8 @@ pub(crate) enum Failure {
     /// Something answered that is not HTTP.
     BadAnswer,
     TooSlow,
+    /// No route, and nowhere else to go.
+    NoRoute,
 }
 
 /// What is wrong with a request that cannot be passed on.
@@ -61,6 +70,15 @@ impl Failure {
             Self::AccessUnavailable | Self::NoServer => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadAnswer => StatusCode::BAD_GATEWAY,
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+        }
+    }
+
+    /// In place of configurable-http-proxy a server that fails is 503, however it does.
+    fn status_for(&self, config: &Config) -> StatusCode {
+        match self {
+            Self::BadAnswer | Self::TooSlow if config.drop_in => StatusCode::SERVICE_UNAVAILABLE,
+            _ => self.status(),
         }
     }
 
@@ -78,53 +96,108 @@ impl Failure {
     }
 }
 
-/// Whether whoever asks wants JSON rather than a page.
+/// Whether whoever asks wants JSON rather than a page; `accept` is the header as it came.
 pub(crate) fn wants_json(accept: &[u8], path: &str) -> bool {
     let names = |what: &[u8]| accept.windows(what.len()).any(|part| part == what);
     !names(b"text/html") && names(b"application/json") || path.contains("/api/")
 }
 
-pub(crate) fn render(
-    failure: &Failure,
-    json: bool,
-    lang: Lang,
-    request_id: &str,
-    base_path: &str,
-) -> Response<Bytes> {
-    let status = failure.status();
-    let (content_type, text) = if json {
-        let message = failure.message();
+/// A request that was not served.
+#[derive(Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) failure: &'a Failure,
+    /// Path and query as they came.
+    pub(crate) url: &'a str,
+    pub(crate) wants_json: bool,
+    pub(crate) lang: Lang,
+    pub(crate) is_websocket: bool,
+    pub(crate) request_id: &'a str,
+}
+
+/// The answer to such a request. The body is small; whoever answers a HEAD leaves it out.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Vec<(HeaderName, Cow<'static, str>)>,
+    pub(crate) body: Bytes,
+}
+
+impl From<Page> for Response<Bytes> {
+    fn from(page: Page) -> Self {
+        let mut response = Response::new(page.body);
+        *response.status_mut() = page.status;
+        for (name, value) in page.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// Never takes longer than [`ErrorPages::patience`] and always has an answer.
+pub(crate) async fn answer(config: &Config, asked: &Asked<'_>) -> Page {
+    let status = asked.failure.status_for(config);
+    let id = (X_REQUEST_ID, Cow::Owned(asked.request_id.to_owned()));
+    if config.drop_in && asked.is_websocket {
+        return Page {
+            status,
+            headers: vec![id],
+            body: Bytes::new(),
+        };
+    }
+    let code = status.as_u16();
+    // What the request itself got wrong is nobody else's to explain.
+    let page = match code {
+        404 | 503 => config.error_pages.fetch(code, asked.url).await,
+        _ => None,
+    };
+    let mut page = match page {
+        Some(page) => Page {
+            status,
+            headers: page.headers,
+            body: page.body,
+        },
+        None => own(config, asked, status),
+    };
+    page.headers.push(id);
+    page.headers.push((CACHE_CONTROL, "no-store".into()));
+    page.headers
+        .push((X_CONTENT_TYPE_OPTIONS, "nosniff".into()));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        page.headers.push((RETRY_AFTER, "5".into()));
+    }
+    page
+}
+
+fn own(config: &Config, asked: &Asked<'_>, status: StatusCode) -> Page {
+    let (content_type, text) = if asked.wants_json {
+        let message = asked.failure.message();
         let body = serde_json::json!({"status": status.as_u16(), "message": message});
         ("application/json", body.to_string())
     } else {
-        (
-            "text/html; charset=utf-8",
-            page(failure, lang, request_id, base_path),
-        )
+        let base_path = &config.base_path;
+        let page = page(
+            asked.failure,
+            status,
+            asked.lang,
+            asked.request_id,
+            base_path,
+        );
+        ("text/html; charset=utf-8", page)
     };
-    let mut response = Response::new(Bytes::from(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    let fixed = [
-        (CONTENT_TYPE, content_type),
-        (CACHE_CONTROL, "no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'",
-        ),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+    Page {
+        status,
+        headers: vec![
+            (CONTENT_TYPE, content_type.into()),
+            (REFERRER_POLICY, "no-referrer".into()),
+            (
+                CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'".into(),
+            ),
+        ],
+        body: text.into(),
     }
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(X_REQUEST_ID, id);
-    }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    }
-    response
 }
 
 const STYLE: &str = "
@@ -140,14 +213,20 @@ a{color:var(--link)}
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
 ";
 
-fn page(failure: &Failure, lang: Lang, request_id: &str, base_path: &str) -> String {
+fn page(
+    failure: &Failure,
+    status: StatusCode,
+    lang: Lang,
+    request_id: &str,
+    base_path: &str,
+) -> String {
     let Words {
         title,
         meaning,
         remedy,
     } = words(failure, lang);
     let frame = frame(lang);
-    let status = failure.status().as_u16();
+    let status = status.as_u16();
     let why = match failure {
         Failure::BadRequest(unclear) => {
             format!("<p>{}: {}.</p>\n", frame.refused, why(*unclear, lang))
@@ -188,7 +267,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const FAILURES: [Failure; 14] = [
+    const FAILURES: [Failure; 15] = [
         Failure::BadRequest(Unclear::TwoHosts),
         Failure::BadRequest(Unclear::NoHost),
         Failure::BadRequest(Unclear::HostsDiffer),
@@ -203,12 +282,13 @@ mod tests {
         Failure::NoServer,
         Failure::BadAnswer,
         Failure::TooSlow,
+        Failure::NoRoute,
     ];
 
     #[test]
     fn pages_escape_what_came_from_outside() {
         for lang in Lang::ALL {
-            let page = page(&Failure::NoServer, lang, "0id", "/a\"><b>/");
+            let page = page(&Failure::NoServer, StatusCode::OK, lang, "0id", "/a\"><b>/");
             assert!(!page.contains("\"><b>"), "{page}");
             assert!(page.contains(&format!("lang=\"{}\"", lang.tag())));
             assert!(page.contains("<h1>") && page.contains("0id"));
@@ -228,8 +308,8 @@ mod tests {
     #[test]
     fn no_page_mixes_languages() {
         for failure in FAILURES {
-            let english = said(&page(&failure, Lang::En, "0id", "/"));
-            let german = said(&page(&failure, Lang::De, "0id", "/"));
+            let english = said(&page(&failure, StatusCode::OK, Lang::En, "0id", "/"));
+            let german = said(&page(&failure, StatusCode::OK, Lang::De, "0id", "/"));
             assert_eq!(english.len(), german.len(), "{failure:?}");
             assert!(english.len() >= 5, "{english:?}");
             for text in english {
@@ -241,8 +321,8 @@ mod tests {
     #[test]
     fn programs_get_json() {
         let check = |accept: Option<&str>, path: &str, expect: bool| {
-            let got = wants_json(accept.unwrap_or_default().as_bytes(), path);
-            assert_eq!(got, expect, "{accept:?} {path}");
+            let accepted = accept.unwrap_or_default().as_bytes();
+            assert_eq!(wants_json(accepted, path), expect, "{accept:?} {path}");
         };
         check(None, "/user/ada/lab", false);
         check(Some("text/html,application/json"), "/user/ada/lab", false);

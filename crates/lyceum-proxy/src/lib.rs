@@ -9,7 +9,8 @@
 //! becomes of a request: `head`, `path`, `route`, `access`, `cookies`) → `exchange` (a request and
 //! its answer, both ways at once) → `outgoing` (the heads that are sent on) → `upstream` (servers'
 //! connections) → `link`, `io`, `alarm` (moving bytes) → `upgrade` (tunnels) → `error_page`,
-//! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`.
+//! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`. Beside the data path: `control`
+//! (routes over HTTP), `side` (small servers).
 //!
 //! Invariant: what two readers of a message could understand in two ways is refused; where its end
 //! is in doubt, the connection it came on is closed. That holds for paths (`path.rs`) as for lengths
@@ -20,6 +21,7 @@ mod access;
 mod activity;
 mod alarm;
 mod config;
+mod control;
 mod cookies;
 mod error_page;
 mod exchange;
@@ -32,16 +34,23 @@ mod listen;
 mod metrics;
 mod outgoing;
 mod path;
+mod prefix_map;
 mod request;
 mod request_id;
 mod rewrite;
 mod route;
 mod serve;
+mod side;
 mod target;
 mod upgrade;
 mod upstream;
 
-use std::{collections::HashMap, fmt, future::Future, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -49,10 +58,12 @@ use tokio::{net::TcpListener, sync::Semaphore};
 pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
+pub use error_page::{ErrorPages, ErrorTarget};
 /// The type of [`Ask::method`].
 pub use hyper::Method;
 pub use rewrite::{Rewrite, Scheme};
 pub use route::{Route, RouteAccess, RouteError, RouteTable};
+pub use side::SideListener;
 pub use target::Target;
 pub use upstream::Upstream;
 
@@ -62,19 +73,16 @@ pub struct Proxy {
     inner: Arc<Inner>,
 }
 
-/// The routes in force, with each one's counters at its index.
-struct Live {
-    table: Arc<RouteTable>,
-    stats: Vec<Arc<activity::Stats>>,
-}
-
 struct Inner {
     config: Config,
-    fallback: Target,
+    /// Where everything goes that no route matches; none in front of somebody else's hub.
+    fallback: Option<Target>,
     access: Arc<dyn Access>,
     hidden: cookies::HiddenCookies,
     custom: outgoing::Custom,
-    live: ArcSwap<Live>,
+    live: ArcSwap<RouteTable>,
+    /// Who changes the routes: one at a time, so that a change is never lost to a whole new table.
+    turn: Mutex<()>,
     book: activity::Book,
     decisions: access::Decisions,
     log: access::RevocationLog,
@@ -99,23 +107,65 @@ impl fmt::Debug for Proxy {
     }
 }
 
+impl Inner {
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called in turn, after something was put.
+    fn make_room(&self, live: &RouteTable) {
+        if let Some(roomier) = live.roomier() {
+            self.live.store(Arc::new(roomier));
+        }
+    }
+
+    /// The route of a request, and how many bytes of the path its prefix takes. `host` is what
+    /// the request says, port and all; it only matters under host routing.
+    fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
+        let host = self.config.host_routing.then_some(host);
+        let find = || self.live.load().find_entry(host, path);
+        self.metrics.chp.found.time(find)
+    }
+}
+
 impl Proxy {
     /// `fallback`: where everything goes that no route matches (the hub).
-    pub fn new(mut config: Config, fallback: Target, access: Arc<dyn Access>) -> Self {
+    pub fn new(config: Config, fallback: Target, access: Arc<dyn Access>) -> Self {
+        Self::with(config, Some(fallback), access)
+    }
+
+    /// In place of configurable-http-proxy: routes come through the control API, the hub's among
+    /// them, and every server decides for itself who may.
+    pub fn drop_in(config: Config, default_target: Option<&str>) -> Self {
+        let config = Config {
+            access_cookie: String::new(),
+            hidden_cookies: Vec::new(),
+            drop_in: true,
+            ..config
+        };
+        let proxy = Self::with(config, None, Arc::new(access::NobodyAsked));
+        if let Some(target) = default_target {
+            let mut fields = serde_json::Map::new();
+            fields.insert("target".into(), target.into());
+            proxy.put_told("/".into(), fields);
+        }
+        proxy
+    }
+
+    fn with(mut config: Config, fallback: Option<Target>, access: Arc<dyn Access>) -> Self {
         config.base_path = format!("/{}/", config.base_path.trim_matches('/')).replace("//", "/");
         let hidden = cookies::HiddenCookies::new(
             config
                 .hidden_cookies
                 .iter()
                 .chain([&config.access_cookie])
-                .map(String::as_str),
+                .map(String::as_str)
+                .filter(|name| !name.is_empty()),
         );
         let inner = Inner {
             hidden,
-            live: ArcSwap::from_pointee(Live {
-                table: Arc::default(),
-                stats: Vec::new(),
-            }),
+            live: ArcSwap::default(),
+            turn: Mutex::default(),
             book: activity::Book::default(),
             decisions: access::Decisions::new(&config.limits),
             log: access::RevocationLog::default(),
@@ -136,18 +186,31 @@ impl Proxy {
         }
     }
 
-    /// Puts a whole table in force. Requests under way keep the one they began with.
+    /// Puts a whole table in force. Requests under way keep the route they began with.
     pub fn set_routes(&self, table: RouteTable) {
-        let ids = table.routes().iter().map(|route| route.id.as_str());
-        let stats = self.inner.book.stats_of(ids);
-        self.inner.live.store(Arc::new(Live {
-            table: Arc::new(table),
-            stats,
-        }));
+        self.inner.book.hand_out(&table.entries());
+        let _turn = self.inner.turn();
+        self.inner.live.store(Arc::new(table));
     }
 
+    /// Puts one route in force, in place of the one with the same prefix.
+    pub fn put_route(&self, route: Route) -> Result<(), RouteError> {
+        let _turn = self.inner.turn();
+        let live = self.inner.live.load();
+        live.put_route(route, |id| self.inner.book.stats_of_one(id))?;
+        self.inner.make_room(&live);
+        Ok(())
+    }
+
+    /// Whether there was a route with this prefix. Its open WebSockets go on.
+    pub fn remove_route(&self, prefix: &str) -> bool {
+        let _turn = self.inner.turn();
+        self.inner.live.load().remove_route(prefix)
+    }
+
+    /// The table in force. Single changes show in it until another takes its place.
     pub fn routes(&self) -> Arc<RouteTable> {
-        self.inner.live.load().table.clone()
+        self.inner.live.load_full()
     }
 
     /// What moved since the last call, and every route with an open WebSocket.

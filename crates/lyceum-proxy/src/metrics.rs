@@ -2,10 +2,29 @@
 //!
 //! Labels are few and fixed (no route, user or path), so their number is bounded.
 
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
+};
+
+use crate::{
+    Proxy,
+    side::{self, Answer, SideListener},
 };
 
 /// What kind of place a request went to.
@@ -75,12 +94,13 @@ impl Default for Metrics {
             upstream_errors: Family::default(),
             bytes,
             over_limit: Counter::default(),
+            chp: Chp::default(),
             ready,
         }
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Metrics {
     ready: Ready,
     requests: Family<RequestLabels, Counter>,
@@ -90,6 +110,7 @@ pub(crate) struct Metrics {
     upstream_errors: Family<WhyLabels, Counter>,
     bytes: Family<BytesLabels, Counter>,
     pub(crate) over_limit: Counter,
+    pub(crate) chp: Chp,
 }
 
 impl Metrics {
@@ -148,6 +169,233 @@ impl Metrics {
     /// The counter for one direction, to be kept by whatever moves the bytes.
     pub(crate) fn bytes(&self, kind: Kind, direction: Direction) -> Counter {
         self.ready.bytes[kind as usize][direction as usize].clone()
+    }
+}
+
+/// What configurable-http-proxy counts, under the names that it has there.
+#[derive(Debug, Default)]
+pub(crate) struct Chp {
+    web: AtomicU64,
+    websockets: AtomicU64,
+    proxied: ByStatus,
+    api: ByStatus,
+    listed: AtomicU64,
+    added: AtomicU64,
+    deleted: AtomicU64,
+    pub(crate) found: Sampled,
+}
+
+impl Chp {
+    /// A request that is not for the proxy itself.
+    pub(crate) fn count_begun(&self, is_websocket: bool) {
+        let counter = if is_websocket {
+            &self.websockets
+        } else {
+            &self.web
+        };
+        counter.fetch_add(1, Relaxed);
+    }
+
+    /// An answer of a server, or the error told in its place.
+    pub(crate) fn count_proxied(&self, status: u16) {
+        self.proxied.count(status);
+    }
+
+    pub(crate) fn count_api(&self, status: u16) {
+        self.api.count(status);
+    }
+
+    pub(crate) fn count_listed(&self) {
+        self.listed.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_added(&self) {
+        self.added.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_deleted(&self) {
+        self.deleted.fetch_add(1, Relaxed);
+    }
+
+    /// In Prometheus' own text format, which unlike OpenMetrics lets a counter have any name.
+    pub(crate) fn show(&self) -> String {
+        let mut text = String::new();
+        let counters = [
+            ("requests_web", "Requests that are no WebSockets", &self.web),
+            (
+                "requests_ws",
+                "Requests to open a WebSocket",
+                &self.websockets,
+            ),
+            (
+                "api_route_get",
+                "Times that all routes were listed",
+                &self.listed,
+            ),
+            (
+                "api_route_add",
+                "Routes put through the control API",
+                &self.added,
+            ),
+            (
+                "api_route_delete",
+                "Requests to remove a route",
+                &self.deleted,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            head(&mut text, name, help, "counter");
+            let _ = writeln!(text, "{name} {}", counter.load(Relaxed));
+        }
+        let families = [
+            (
+                "requests_proxy",
+                "Answers of servers and errors told in their place, by status",
+                &self.proxied,
+            ),
+            (
+                "requests_api",
+                "Answers of the control API, by status",
+                &self.api,
+            ),
+        ];
+        for (name, help, family) in families {
+            head(&mut text, name, help, "counter");
+            family.show(&mut text, name);
+        }
+        let summaries = [
+            (
+                "find_target_for_req",
+                "Seconds to find the route of a request, from a sample",
+                &self.found,
+            ),
+            (
+                "last_activity_updating",
+                "Seconds to note a route's last activity, from a sample",
+                &crate::activity::TOUCHES,
+            ),
+        ];
+        for (name, help, sampled) in summaries {
+            head(&mut text, name, help, "summary");
+            let (count, seconds) = sampled.total();
+            let _ = writeln!(text, "{name}_sum {seconds}\n{name}_count {count}");
+        }
+        text
+    }
+}
+
+fn head(text: &mut String, name: &str, help: &str, kind: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+/// One counter for each status there can be.
+#[derive(Debug)]
+struct ByStatus(Box<[AtomicU64]>);
+
+impl Default for ByStatus {
+    fn default() -> Self {
+        Self((0..1_000).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl ByStatus {
+    fn count(&self, status: u16) {
+        if let Some(counter) = self.0.get(usize::from(status)) {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn show(&self, text: &mut String, name: &str) {
+        for (status, counter) in self.0.iter().enumerate() {
+            let count = counter.load(Relaxed);
+            if count > 0 {
+                let _ = writeln!(text, "{name}{{status=\"{status}\"}} {count}");
+            }
+        }
+    }
+}
+
+impl Proxy {
+    /// Serves `/metrics` until `shutdown`: configurable-http-proxy's names, then ours.
+    pub async fn run_metrics(&self, listener: SideListener, shutdown: impl Future<Output = ()>) {
+        let mut registry = Registry::default();
+        self.register_metrics(&mut registry);
+        let (proxy, registry) = (self.clone(), Arc::new(registry));
+        let handler = move |request: Request<Incoming>| {
+            let text = (request.uri().path() == "/metrics").then(|| {
+                let mut ours = String::new();
+                let _ = prometheus_client::encoding::text::encode(&mut ours, &registry);
+                proxy.inner.metrics.chp.show() + &as_prometheus(&ours)
+            });
+            async move {
+                let Some(text) = text else {
+                    let mut response = Response::new(Answer::from("only /metrics is here\n"));
+                    *response.status_mut() = StatusCode::NOT_FOUND;
+                    return response;
+                };
+                let mut response = Response::new(Answer::from(text));
+                let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+                response.headers_mut().insert(CONTENT_TYPE, kind);
+                response
+            }
+        };
+        side::run(listener, handler, shutdown).await;
+    }
+}
+
+/// OpenMetrics as Prometheus' older text format: there a counter's type is told under the name its
+/// samples have, and there is no end mark.
+fn as_prometheus(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let counter = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.strip_suffix(" counter"));
+        let _ = match counter {
+            Some(name) => writeln!(text, "# TYPE {name}_total counter"),
+            None => writeln!(text, "{line}"),
+        };
+    }
+    text
+}
+
+/// Counts every call of something short, and times one in [`Sampled::EVERY`]: reading the clock
+/// would cost as much as what is timed.
+#[derive(Debug, Default)]
+pub(crate) struct Sampled {
+    count: AtomicU64,
+    timed: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Sampled {
+    const EVERY: u64 = 64;
+
+    pub(crate) const fn new() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            timed: AtomicU64::new(0),
+            nanos: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        if !self.count.fetch_add(1, Relaxed).is_multiple_of(Self::EVERY) {
+            return work();
+        }
+        let began = Instant::now();
+        let done = work();
+        self.nanos
+            .fetch_add(began.elapsed().as_nanos() as u64, Relaxed);
+        self.timed.fetch_add(1, Relaxed);
+        done
+    }
+
+    /// How many, and how many seconds they took together by the sample's average.
+    fn total(&self) -> (u64, f64) {
+        let (count, timed) = (self.count.load(Relaxed), self.timed.load(Relaxed));
+        let average = self.nanos.load(Relaxed) as f64 / timed.max(1) as f64;
+        (count, average * count as f64 / 1e9)
     }
 }
 

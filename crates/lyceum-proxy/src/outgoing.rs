@@ -16,7 +16,6 @@ use crate::{
     fields::{Field, Known},
     head::{Head, Version},
     http1::{answer::Answer, framing::Framing},
-    path,
     request::{Ctx, Way},
     rewrite::{Rewrite, Scheme},
     target::Place,
@@ -111,7 +110,9 @@ pub(crate) fn request_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, way: &Way<'_>, head
     if config.rewrite.x_forward {
         forwarded(out, ctx, head, host);
     }
-    line(out, b"x-request-id", ctx.id.as_str().as_bytes());
+    if !custom.has(b"x-request-id") {
+        line(out, b"x-request-id", ctx.id.as_str().as_bytes());
+    }
     let secret = config.proxy_secret.expose();
     if way.is_hub() && !secret.is_empty() {
         line(out, b"x-lyceum-proxy", secret.as_bytes());
@@ -149,11 +150,12 @@ fn request_path(out: &mut Vec<u8>, rewrite: &Rewrite, way: &Way<'_>, head: &Head
     if rewrite.prepend_path {
         out.extend_from_slice(way.target.path().as_bytes());
     }
-    let path = head.path();
-    let rest = match way.route {
-        Some(route) if !rewrite.include_prefix => path::without_prefix(path, &route.prefix),
-        _ => path,
+    let cut = if rewrite.include_prefix {
+        0
+    } else {
+        way.prefix_len
     };
+    let rest = &head.path()[cut..];
     if !rest.starts_with('/') {
         out.push(b'/');
     }
@@ -162,22 +164,25 @@ fn request_path(out: &mut Vec<u8>, rewrite: &Rewrite, way: &Way<'_>, head: &Head
 }
 
 /// Says who asked for what. A trusted peer's word is kept and added to; anyone else's has been
-/// left out.
+/// left out. What the configuration says in its own words is not said again.
 fn forwarded(out: &mut Vec<u8>, ctx: &Ctx<'_>, head: &Head, host: &[u8]) {
     let fields = &head.fields;
     let is_trusted = ctx.conn.is_trusted;
+    let custom = &ctx.inner.custom;
     let said = |known| is_trusted && fields.has(known);
-    out.extend_from_slice(b"x-forwarded-for: ");
-    if is_trusted {
-        for value in fields.all(Known::ForwardedFor) {
-            out.extend_from_slice(value);
-            out.extend_from_slice(b", ");
+    if !custom.has(b"x-forwarded-for") {
+        out.extend_from_slice(b"x-forwarded-for: ");
+        if is_trusted {
+            for value in fields.all(Known::ForwardedFor) {
+                out.extend_from_slice(value);
+                out.extend_from_slice(b", ");
+            }
         }
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{}\r\n", ctx.conn.address.ip().to_canonical());
     }
-    // Writing to memory cannot fail.
-    let _ = write!(out, "{}\r\n", ctx.conn.address.ip().to_canonical());
     let https = ctx.conn.scheme_is_https;
-    if !said(Known::ForwardedProto) {
+    if !said(Known::ForwardedProto) && !custom.has(b"x-forwarded-proto") {
         line(
             out,
             b"x-forwarded-proto",
@@ -189,7 +194,7 @@ fn forwarded(out: &mut Vec<u8>, ctx: &Ctx<'_>, head: &Head, host: &[u8]) {
     } else {
         https
     };
-    if !said(Known::ForwardedPort) {
+    if !said(Known::ForwardedPort) && !custom.has(b"x-forwarded-port") {
         out.extend_from_slice(b"x-forwarded-port: ");
         number(
             out,
@@ -199,7 +204,7 @@ fn forwarded(out: &mut Vec<u8>, ctx: &Ctx<'_>, head: &Head, host: &[u8]) {
         );
         out.extend_from_slice(b"\r\n");
     }
-    if !said(Known::ForwardedHost) {
+    if !said(Known::ForwardedHost) && !custom.has(b"x-forwarded-host") {
         line(out, b"x-forwarded-host", host);
     }
 }
@@ -219,7 +224,8 @@ fn passes(inner: &Inner, way: &Way<'_>, answer: &Answer, field: &Field) -> bool 
         return false;
     }
     match field.known {
-        Known::SiteWide => way.is_hub(),
+        // In place of configurable-http-proxy the hub is one of the routes.
+        Known::SiteWide => way.is_hub() || inner.config.drop_in,
         Known::SetCookie if !way.is_hub() => {
             !inner.hidden.hides_set_cookie(answer.fields.at(field.value))
         }

@@ -4,7 +4,7 @@
 //! # For whoever speaks another protocol to clients
 //!
 //! 1. Fill a [`Head`] (`head.rs`): `begin`, `fields.push` for each header, `framing`, `finish`.
-//! 2. Make a [`Ctx`], and call [`check`], then [`find_way`], then [`Ctx::admit`].
+//! 2. Make a [`Ctx`], and call [`check`], `Inner::find`, [`find_way`], then [`Ctx::admit`].
 //! 3. Each may give a [`Stop`]: a failure (`error_page` makes a page of it), a ready answer, or
 //!    nothing at all because nobody is left to read it.
 //! 4. After `Pool::connect` ask `Access::vouch` before anything is sent (`exchange.rs` does).
@@ -20,7 +20,7 @@ use hyper::{
 };
 
 use crate::{
-    Inner, Live,
+    Inner,
     access::{Ask, Decision},
     activity::Stats,
     cookies,
@@ -32,7 +32,7 @@ use crate::{
     metrics::Kind,
     path,
     request_id::RequestId,
-    route::{Route, RouteAccess},
+    route::{Entry, RouteAccess},
     target::Target,
     upgrade::Admitted,
 };
@@ -72,7 +72,9 @@ pub(crate) struct Way<'a> {
     pub(crate) kind: Kind,
     pub(crate) target: &'a Target,
     /// None for the hub.
-    pub(crate) route: Option<&'a Route>,
+    pub(crate) route: Option<&'a Entry>,
+    /// Bytes of the path as sent that the route's prefix takes.
+    pub(crate) prefix_len: usize,
     pub(crate) stats: Option<&'a Arc<Stats>>,
 }
 
@@ -110,26 +112,29 @@ pub(crate) fn check(head: &Head) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(crate) fn find_way<'a>(inner: &'a Inner, live: &'a Live, path: &str) -> Way<'a> {
-    match live.table.find_index(path) {
-        Some(index) => {
-            let route = &live.table.routes()[index];
-            Way {
-                kind: match route.access {
-                    RouteAccess::Checked => Kind::Checked,
-                    RouteAccess::Open => Kind::Open,
-                },
-                target: &route.target,
-                route: Some(route),
-                stats: Some(&live.stats[index]),
-            }
-        }
-        None => Way {
+/// `found`: what [`Inner::find`] gave.
+pub(crate) fn find_way<'a>(
+    inner: &'a Inner,
+    found: Option<&'a (Arc<Entry>, usize)>,
+) -> Result<Way<'a>, Failure> {
+    match found {
+        Some((entry, prefix_len)) => Ok(Way {
+            kind: match entry.access {
+                RouteAccess::Checked => Kind::Checked,
+                RouteAccess::Open => Kind::Open,
+            },
+            target: entry.target.as_ref().ok_or(Failure::NoServer)?,
+            route: Some(entry),
+            prefix_len: *prefix_len,
+            stats: Some(entry.stats()),
+        }),
+        None => Ok(Way {
             kind: Kind::Fallback,
-            target: &inner.fallback,
+            target: inner.fallback.as_ref().ok_or(Failure::NoRoute)?,
             route: None,
+            prefix_len: 0,
             stats: None,
-        },
+        }),
     }
 }
 
@@ -152,7 +157,7 @@ impl Ctx<'_> {
         }
     }
 
-    async fn ask(&self, route: &Route, head: &Head, is_websocket: bool) -> Result<Admitted, Stop> {
+    async fn ask(&self, route: &Entry, head: &Head, is_websocket: bool) -> Result<Admitted, Stop> {
         let as_of = self.inner.log.number();
         let (mut denied, mut unavailable) = (false, false);
         let method = head.to_method().ok_or(Failure::MethodNotAllowed)?;

@@ -1,11 +1,22 @@
-//! The route table: which server a path belongs to.
+//! The routes: which server a path, or a host and a path, belongs to.
 //!
-//! A table is built once and then only read; [`crate::Proxy::set_routes`] swaps the whole. How a
-//! path is cut into segments is in `path.rs`. Routing by host name will be a second level above.
+//! The hub puts whole tables in force ([`crate::Proxy::set_routes`]) or changes single routes
+//! ([`crate::Proxy::put_route`], [`crate::Proxy::remove_route`]); so does the control API. How a
+//! path is cut into segments is in `path.rs`, how prefixes are found in `prefix_map.rs`.
+//!
+//! Under host routing a route's first segment is a host name, compared without regard to case and
+//! without the port; the route `/` is there for all hosts.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
-use crate::{path, target::Target};
+use crate::{
+    activity::Stats,
+    prefix_map::{self, Keyed, PrefixMap},
+    target::Target,
+};
 
 /// One prefix and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +43,8 @@ pub enum RouteAccess {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     #[error(
-        "the route \"{id}\" has the prefix \"{prefix}\"; it must begin and end with a slash and have no empty, `.` or `..` segment, backslash or NUL"
+        "the route \"{id}\" has the prefix \"{prefix}\"; it must begin and end with a slash, have at most {} segments, and no empty, `.` or `..` segment, backslash or NUL",
+        prefix_map::DEPTH
     )]
     Prefix { id: String, prefix: String },
     #[error("the routes \"{first}\" and \"{second}\" have the same prefix \"{prefix}\"")]
@@ -45,104 +57,233 @@ pub enum RouteError {
     SameId { id: String },
 }
 
-/// Finds the route with the longest prefix, by whole decoded segments.
+/// A route in a table, with what the proxy keeps about it.
 #[derive(Debug)]
-pub struct RouteTable {
-    routes: Vec<Route>,
-    nodes: Vec<Node>,
+pub(crate) struct Entry {
+    /// As [`Keyed::key`] has it; hosts are in small letters.
+    key: String,
+    /// As [`Route::prefix`] has it.
+    pub(crate) prefix: String,
+    pub(crate) id: String,
+    /// None if the control API was told something that cannot be a target.
+    pub(crate) target: Option<Target>,
+    pub(crate) access: RouteAccess,
+    pub(crate) owner: String,
+    /// Filled before the entry is in force.
+    stats: OnceLock<Arc<Stats>>,
+    pub(crate) told: Option<Told>,
 }
 
-#[derive(Debug, Default)]
-struct Node {
-    children: HashMap<Box<[u8]>, usize>,
-    route: Option<usize>,
+/// What the control API was told about a route, to be told again.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The path as it was given.
+    pub(crate) path: String,
+    /// All fields; the target among them.
+    pub(crate) fields: serde_json::Map<String, serde_json::Value>,
 }
 
-impl Default for RouteTable {
-    fn default() -> Self {
-        Self {
-            routes: Vec::new(),
-            nodes: vec![Node::default()],
-        }
+impl Keyed for Entry {
+    fn key(&self) -> &str {
+        &self.key
     }
+}
+
+impl Entry {
+    fn new(route: Route) -> Result<Self, RouteError> {
+        let key = match key_of(&route.prefix) {
+            Some(key) => key.to_owned(),
+            None => {
+                return Err(RouteError::Prefix {
+                    id: route.id,
+                    prefix: route.prefix,
+                });
+            }
+        };
+        Ok(Self {
+            key,
+            prefix: route.prefix,
+            id: route.id,
+            target: Some(route.target),
+            access: route.access,
+            owner: route.owner,
+            stats: OnceLock::new(),
+            told: None,
+        })
+    }
+
+    /// A route of the control API; none if its path can never be that of a request.
+    pub(crate) fn told(told: Told, target: Option<Target>, by_host: bool) -> Option<Self> {
+        let prefix = match told.path.as_str() {
+            "/" => "/".to_owned(),
+            path => format!("{path}/"),
+        };
+        let key = control_key(key_of(&prefix)?, by_host);
+        Some(Self {
+            key,
+            id: told.path.clone(),
+            prefix,
+            target,
+            access: RouteAccess::Open,
+            owner: String::new(),
+            stats: OnceLock::new(),
+            told: Some(told),
+        })
+    }
+
+    pub(crate) fn stats(&self) -> &Arc<Stats> {
+        self.stats.get_or_init(Arc::default)
+    }
+
+    /// Takes over the counters of the same route before.
+    pub(crate) fn keep_stats(&self, stats: Arc<Stats>) {
+        let _ = self.stats.set(stats);
+    }
+
+    fn as_route(&self) -> Option<Route> {
+        Some(Route {
+            prefix: self.prefix.clone(),
+            id: self.id.clone(),
+            target: self.target.clone()?,
+            access: self.access,
+            owner: self.owner.clone(),
+        })
+    }
+}
+
+/// The key of a prefix such as `/user/ada/`, if it is one.
+fn key_of(prefix: &str) -> Option<&str> {
+    if prefix == "/" {
+        return Some("");
+    }
+    let key = prefix.strip_suffix('/')?;
+    let inner = key.strip_prefix('/')?;
+    let sound = inner.split('/').all(|segment| {
+        !segment.is_empty() && !matches!(segment, "." | "..") && !segment.contains(['\\', '\0'])
+    });
+    (sound && prefix_map::depth_of(key) <= prefix_map::DEPTH).then_some(key)
+}
+
+/// Under host routing the first segment is a host.
+fn control_key(key: &str, by_host: bool) -> String {
+    let mut key = key.to_owned();
+    if by_host {
+        let end = key
+            .match_indices('/')
+            .nth(1)
+            .map_or(key.len(), |(at, _)| at);
+        key[..end].make_ascii_lowercase();
+    }
+    key
+}
+
+/// Routes in force, or about to be. Finds the one with the longest prefix, by whole decoded
+/// segments.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    map: PrefixMap<Entry>,
 }
 
 impl RouteTable {
     pub fn new(routes: Vec<Route>) -> Result<Self, RouteError> {
-        let mut table = Self::default();
-        let mut ids = std::collections::HashSet::with_capacity(routes.len());
-        for (index, route) in routes.iter().enumerate() {
+        let mut ids = HashSet::with_capacity(routes.len());
+        for route in &routes {
             if !ids.insert(route.id.as_str()) {
                 return Err(RouteError::SameId {
                     id: route.id.clone(),
                 });
             }
-            let at = table.insert_prefix(route)?;
-            if let Some(first) = table.nodes[at].route.replace(index) {
-                return Err(RouteError::SamePrefix {
-                    first: routes[first].id.clone(),
-                    second: route.id.clone(),
-                    prefix: route.prefix.clone(),
-                });
-            }
         }
-        table.routes = routes;
-        Ok(table)
-    }
-
-    fn insert_prefix(&mut self, route: &Route) -> Result<usize, RouteError> {
-        let wrong = || RouteError::Prefix {
-            id: route.id.clone(),
-            prefix: route.prefix.clone(),
-        };
-        if route.prefix == "/" {
-            return Ok(0);
-        }
-        let inner = route
-            .prefix
-            .strip_prefix('/')
-            .and_then(|rest| rest.strip_suffix('/'))
-            .ok_or_else(wrong)?;
-        let mut at = 0;
-        for segment in inner.split('/') {
-            if segment.is_empty() || matches!(segment, "." | "..") || segment.contains(['\\', '\0'])
-            {
-                return Err(wrong());
-            }
-            at = match self.nodes[at].children.get(segment.as_bytes()) {
-                Some(next) => *next,
-                None => {
-                    let next = self.nodes.len();
-                    self.nodes.push(Node::default());
-                    self.nodes[at]
-                        .children
-                        .insert(segment.as_bytes().into(), next);
-                    next
-                }
-            };
-        }
-        Ok(at)
+        drop(ids);
+        let entries: Result<Vec<Arc<Entry>>, RouteError> = routes
+            .into_iter()
+            .map(|route| Entry::new(route).map(Arc::new))
+            .collect();
+        let map = PrefixMap::build(entries?).map_err(|(first, second)| RouteError::SamePrefix {
+            first: first.id.clone(),
+            second: second.id.clone(),
+            prefix: first.prefix.clone(),
+        })?;
+        Ok(Self { map })
     }
 
     /// The route a request path (as sent, still percent-encoded) belongs to.
-    pub fn find(&self, path: &str) -> Option<&Route> {
-        self.find_index(path).map(|index| &self.routes[index])
+    pub fn find(&self, path: &str) -> Option<Route> {
+        self.map.find(None, path)?.0.as_route()
     }
 
-    pub(crate) fn find_index(&self, path: &str) -> Option<usize> {
-        let mut node = &self.nodes[0];
-        let mut best = node.route;
-        for segment in path::segments(path) {
-            let Some(next) = node.children.get(segment.as_ref()) else {
-                break;
-            };
-            node = &self.nodes[*next];
-            best = node.route.or(best);
+    /// The entry for a path, and how many bytes of the path its prefix takes.
+    pub(crate) fn find_entry(&self, host: Option<&str>, path: &str) -> Option<(Arc<Entry>, usize)> {
+        match host {
+            Some(host) => self
+                .map
+                .find(Some(&prefix_map::small(bare_host(host))), path),
+            None => self.map.find(None, path),
         }
-        best
     }
 
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
+    /// The entry that the control API calls by this path.
+    pub(crate) fn get_told(&self, path: &str, by_host: bool) -> Option<Arc<Entry>> {
+        self.map.get(&told_key(path, by_host)?)
     }
+
+    /// What an entry would replace.
+    pub(crate) fn get_same(&self, entry: &Entry) -> Option<Arc<Entry>> {
+        self.map.get(entry.key())
+    }
+
+    pub(crate) fn remove_told(&self, path: &str, by_host: bool) -> Option<Arc<Entry>> {
+        self.map.remove(&told_key(path, by_host)?)
+    }
+
+    pub(crate) fn put(&self, entry: Entry) {
+        self.map.insert(Arc::new(entry));
+    }
+
+    pub(crate) fn put_route(
+        &self,
+        route: Route,
+        stats_of: impl FnOnce(&str) -> Arc<Stats>,
+    ) -> Result<(), RouteError> {
+        let entry = Entry::new(route)?;
+        entry.keep_stats(stats_of(&entry.id));
+        self.put(entry);
+        Ok(())
+    }
+
+    pub(crate) fn remove_route(&self, prefix: &str) -> bool {
+        key_of(prefix).is_some_and(|key| self.map.remove(key).is_some())
+    }
+
+    /// The same table with more room, once this one is crowded.
+    pub(crate) fn roomier(&self) -> Option<Self> {
+        self.map.roomier().map(|map| Self { map })
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.map.values()
+    }
+
+    /// All of them, sorted by prefix.
+    pub fn routes(&self) -> Vec<Route> {
+        let entries = self.entries();
+        let mut routes: Vec<Route> = entries.iter().filter_map(|e| e.as_route()).collect();
+        routes.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+        routes
+    }
+}
+
+fn told_key(path: &str, by_host: bool) -> Option<String> {
+    if path == "/" {
+        return Some(String::new());
+    }
+    path.starts_with('/').then(|| control_key(path, by_host))
+}
+
+/// A `Host` without its port.
+fn bare_host(host: &str) -> &str {
+    if host.starts_with('[') {
+        return host.find(']').map_or(host, |end| &host[..=end]);
+    }
+    host.split(':').next().unwrap_or_default()
 }

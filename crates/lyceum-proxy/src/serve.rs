@@ -117,11 +117,8 @@ impl Client {
                 Next::Refused(failure) => {
                     let id = RequestId::new();
                     self.head = Head::default();
-                    self.answer_failure(&failure, &id, false);
-                    self.worker
-                        .inner
-                        .metrics
-                        .count_request(Kind::Proxy, failure.status().as_u16());
+                    let status = self.answer_failure(&failure, &id, false).await;
+                    self.worker.inner.metrics.count_request(Kind::Proxy, status);
                     self.linger().await;
                     return None;
                 }
@@ -238,37 +235,47 @@ impl Client {
         let id = RequestId::new();
         let worker = self.worker.clone();
         let inner = &worker.inner;
-        let live = inner.live.load_full();
         let mut kind = Kind::Proxy;
         self.body_touched = false;
-        let mut route_id = "";
-        let outcome = match check(&self.head) {
+        let is_upgrade = self.head.upgrade().is_some();
+        let checked = check(&self.head);
+        let is_for_us = matches!(checked, Err(Stop::Answer(_)));
+        if !is_for_us {
+            inner.metrics.chp.count_begun(is_upgrade);
+        }
+        let mut found = None;
+        let outcome = match checked {
             Err(stop) => Err(stop),
             Ok(()) => {
-                let way = find_way(inner, &live, self.head.path());
-                kind = way.kind;
-                route_id = way.route.map_or("", |route| route.id.as_str());
-                let conn = self.conn.clone();
-                let ctx = Ctx {
-                    inner,
-                    conn: &conn,
-                    id: &id,
-                };
-                let is_upgrade = self.head.upgrade().is_some();
-                match ctx.admit(&way, &self.head, is_upgrade).await {
-                    Ok(admitted) => exchange::run(self, &ctx, &way, admitted).await,
-                    Err(stop) => Err(stop),
+                let host = self.head.host().unwrap_or_default();
+                let host = str::from_utf8(host).unwrap_or_default();
+                found = inner.find(host, self.head.path());
+                match find_way(inner, found.as_ref()) {
+                    Err(failure) => Err(failure.into()),
+                    Ok(way) => {
+                        kind = way.kind;
+                        let conn = self.conn.clone();
+                        let ctx = Ctx {
+                            inner,
+                            conn: &conn,
+                            id: &id,
+                        };
+                        match ctx.admit(&way, &self.head, is_upgrade).await {
+                            Ok(admitted) => exchange::run(self, &ctx, &way, admitted).await,
+                            Err(stop) => Err(stop),
+                        }
+                    }
                 }
             }
         };
+        let route_id = found.as_ref().map_or("", |(entry, _)| entry.id.as_str());
         let (status, after) = match outcome {
             Ok(served) => served,
             Err(Stop::Answer(answer)) => (answer.status().as_u16(), self.give(&answer).await),
             Err(Stop::Failure(failure)) => {
                 let keep = self.skip_body();
-                self.answer_failure(&failure, &id, keep);
-                let after = self.flushed(keep).await;
-                (failure.status().as_u16(), after)
+                let status = self.answer_failure(&failure, &id, keep).await;
+                (status, self.flushed(keep).await)
             }
             Err(Stop::Cut) => {
                 tracing::debug!(request = %id, route = route_id, "the client left before its answer");
@@ -276,6 +283,9 @@ impl Client {
             }
         };
         inner.metrics.count_request(kind, status);
+        if !is_for_us {
+            inner.metrics.chp.count_proxied(status);
+        }
         // Never the query: tokens and codes travel there.
         tracing::debug!(
             request = %id,
@@ -297,15 +307,25 @@ impl Client {
         self.flushed(keep).await
     }
 
-    fn answer_failure(&mut self, failure: &Failure, id: &RequestId, keep: bool) {
-        let accept = self.head.fields.first(Known::Accept).unwrap_or_default();
-        let json = error_page::wants_json(accept, self.head.path());
-        let language = self.head.fields.first(Known::AcceptLanguage);
-        let lang = Lang::wanted(language.unwrap_or_default());
-        let base = &self.worker.inner.config.base_path;
-        // The one place that makes error pages.
-        let answer = error_page::render(failure, json, lang, id.as_str(), base);
+    /// Writes the page for a failure; gives its status.
+    async fn answer_failure(&mut self, failure: &Failure, id: &RequestId, keep: bool) -> u16 {
+        let head = &self.head;
+        let accept = head.fields.first(Known::Accept).unwrap_or_default();
+        let language = head.fields.first(Known::AcceptLanguage);
+        let url = format!("{}{}", head.path(), String::from_utf8_lossy(head.query()));
+        let asked = error_page::Asked {
+            failure,
+            url: if url.is_empty() { "/" } else { &url },
+            wants_json: error_page::wants_json(accept, head.path()),
+            lang: Lang::wanted(language.unwrap_or_default()),
+            is_websocket: head.upgrade().is_some(),
+            request_id: id.as_str(),
+        };
+        // On the heap, because it is large and seldom: every connection would carry room for it.
+        let page = Box::pin(error_page::answer(&self.worker.inner.config, &asked)).await;
+        let answer: Response<Bytes> = page.into();
         outgoing::own_answer(&mut self.link.out, &self.head, &answer, keep);
+        answer.status().as_u16()
     }
 
     /// Whether the connection can go on after an answer that does not wait for the request's body:

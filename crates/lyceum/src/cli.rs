@@ -4,6 +4,7 @@ pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod people;
+pub mod proxy;
 pub mod servers;
 pub mod tokens;
 pub mod up;
@@ -42,6 +43,8 @@ pub struct Cli {
 pub enum Command {
     Up(up::Up),
     Doctor(doctor::Doctor),
+    // The largest by far.
+    Proxy(Box<proxy::ProxyCommand>),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -92,6 +95,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Up(up) => up.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Proxy(proxy) => proxy.run(),
         Command::Config(command) => command.run(),
         Command::User(command) => command.run(),
         Command::Admin(command) => command.run(),

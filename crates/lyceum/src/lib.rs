@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`compose`] (how the parts are joined), [`cli`] (what can be said), [`config`] and
 //! [`reload`], [`data`] and [`jupyter`] (what `up` prepares), [`up`] and [`demo`] (what then runs),
-//! [`launch`] (what the hub asks us), [`telemetry`].
+//! [`launch`] (what the hub asks us), [`proxy`] (the data plane alone), [`telemetry`].
 
 pub mod cli;
 pub mod compose;
@@ -14,6 +14,7 @@ pub mod failure;
 pub mod jupyter;
 pub mod launch;
 pub mod progress;
+pub mod proxy;
 pub mod reload;
 pub mod telemetry;
 pub mod up;

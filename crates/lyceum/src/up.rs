@@ -234,13 +234,13 @@ fn announce(url: &str, people: &[Account], json: bool, show: bool, shared: bool)
 }
 
 /// SIGINT and SIGTERM, taken from before anything runs.
-struct Signals {
+pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         use tokio::signal::unix::{SignalKind, signal};
         let failed = |error: std::io::Error| Failure::io("signals can't be listened to", &error);
         Ok(Self {
@@ -249,7 +249,7 @@ impl Signals {
         })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

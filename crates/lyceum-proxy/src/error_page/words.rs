@@ -130,6 +130,11 @@ fn english(failure: &Failure) -> Words {
             meaning: "It is running but busy. Your files are safe, and what it is computing may still finish.",
             remedy: "Wait and reload this page. If that does not help, restart the server from your home page.",
         },
+        Failure::NoRoute => Words {
+            title: "There is nothing at this address",
+            meaning: "The server that was here may have been stopped. Your files are safe.",
+            remedy: "Check the address for a typing mistake, or start again from your home page.",
+        },
     }
 }
 
@@ -174,6 +179,11 @@ fn german(failure: &Failure) -> Words {
             title: "Der Server hat zu lange für eine Antwort gebraucht",
             meaning: "Er läuft, ist aber beschäftigt. Ihre Dateien sind sicher, und was er gerade rechnet, wird vielleicht noch fertig.",
             remedy: "Warten Sie und laden Sie diese Seite neu. Hilft das nicht, starten Sie den Server auf der Startseite neu.",
+        },
+        Failure::NoRoute => Words {
+            title: "Unter dieser Adresse gibt es nichts",
+            meaning: "Der Server, der hier war, ist vielleicht beendet. Ihre Dateien sind sicher.",
+            remedy: "Prüfen Sie die Adresse auf Tippfehler, oder beginnen Sie auf Ihrer Startseite neu.",
         },
     }
 }

@@ -353,6 +353,103 @@ async fn requests_and_redirects_are_rewritten_as_asked() {
     assert!(server.last().0.starts_with("GET /open/x HTTP/1.1\r\n"));
 }
 
+/// Sends one request through a proxy with one wish; gives the head that came and the redirect.
+async fn with_wish(rewrite: Rewrite, path: &str) -> (String, String, std::net::SocketAddr) {
+    let server = Server::raw(|mut stream, seen| async move {
+        let address = stream.local_addr().unwrap();
+        while let Some(head) = read_head(&mut stream).await {
+            seen.lock().unwrap().push((head, Vec::new()));
+            let answer = format!("HTTP/1.1 301 Moved Permanently\r\nLocation: http://{address}/n\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let config = Config {
+        rewrite,
+        ..Config::default()
+    };
+    let target: Target = format!("http://{}/base", server.address).parse().unwrap();
+    let routes = vec![Route {
+        target,
+        ..route("/a/b/", server.address, RouteAccess::Open)
+    }];
+    let proxy = TestProxy::start(config, server.address, routes).await;
+    let answer = proxy.get(path, "X-Forwarded-For: 192.0.2.1\r\n").await;
+    let location = answer.header("location").unwrap();
+    (server.last().0, location, server.address)
+}
+
+#[tokio::test]
+async fn each_rewriting_option_does_its_own_and_nothing_else() {
+    let check =
+        async |rewrite: Rewrite, line: &str, host: &str, location: &str, forwarded: bool| {
+            let (head, got, address) = with_wish(rewrite.clone(), "/a/%62/x%20y?q").await;
+            let here = |text: &str| text.replace("HERE", &address.to_string());
+            let start = format!("GET {line} HTTP/1.1\r\n");
+            assert!(head.starts_with(&start), "{rewrite:?}: {head}");
+            assert_eq!(header(&head, "host").unwrap(), here(host), "{rewrite:?}");
+            assert_eq!(got, here(location), "{rewrite:?}");
+            assert_eq!(
+                header(&head, "x-forwarded-host").is_some(),
+                forwarded,
+                "{rewrite:?}"
+            );
+        };
+    let wish = Rewrite::default;
+    let (whole, lab, next) = ("/base/a/%62/x%20y?q", "lab", "http://HERE/n");
+    check(wish(), whole, lab, next, true).await;
+    let it = Rewrite {
+        include_prefix: false,
+        ..wish()
+    };
+    check(it, "/base/x%20y?q", lab, next, true).await;
+    let it = Rewrite {
+        prepend_path: false,
+        ..wish()
+    };
+    check(it, "/a/%62/x%20y?q", lab, next, true).await;
+    let it = Rewrite {
+        include_prefix: false,
+        prepend_path: false,
+        ..wish()
+    };
+    check(it, "/x%20y?q", lab, next, true).await;
+    let it = Rewrite {
+        x_forward: false,
+        ..wish()
+    };
+    check(it, whole, lab, next, false).await;
+    let it = Rewrite {
+        auto_rewrite: true,
+        ..wish()
+    };
+    check(it, whole, lab, "http://lab/n", true).await;
+    let it = Rewrite {
+        change_origin: true,
+        ..wish()
+    };
+    check(it, whole, "HERE", next, true).await;
+    let it = Rewrite {
+        protocol_rewrite: Some(Scheme::Https),
+        ..wish()
+    };
+    check(it, whole, lab, "https://HERE/n", true).await;
+    let it = Rewrite {
+        custom_headers: vec![("X-Forwarded-For".into(), "me".into())],
+        ..wish()
+    };
+    let (head, _, _) = with_wish(it, "/a/b").await;
+    assert!(head.starts_with("GET /base/a/b HTTP/1.1\r\n"), "{head}");
+    assert_eq!(head.matches("x-forwarded-for: ").count(), 1, "{head}");
+    assert_eq!(header(&head, "x-forwarded-for").unwrap(), "me", "{head}");
+    let it = Rewrite {
+        include_prefix: false,
+        ..wish()
+    };
+    let (head, _, _) = with_wish(it, "/a/b").await;
+    assert!(head.starts_with("GET /base/ HTTP/1.1\r\n"), "{head}");
+}
+
 #[tokio::test]
 async fn a_kept_connection_that_closes_while_idle_is_not_used_even_for_a_post() {
     let closed = Arc::new(Notify::new());

@@ -6,9 +6,12 @@
 )]
 
 mod access;
+mod control;
 mod defects;
 mod drain;
+mod drop_in;
 mod engine;
+mod error_pages;
 mod forward;
 mod limits;
 mod pages;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use lyceum_proxy::{Route, RouteAccess, RouteError, RouteTable};
+use lyceum_proxy::{Config, Proxy, Route, RouteAccess, RouteError, RouteTable};
 use proptest::prelude::*;
 
 use crate::support::{Server, TestProxy, route};
@@ -33,7 +33,7 @@ fn the_longest_prefix_of_whole_segments_wins() {
     ]);
     let check = |path: &str, expect: Option<&str>| {
         assert_eq!(
-            table.find(path).map(|route| route.prefix.as_str()),
+            table.find(path).map(|route| route.prefix).as_deref(),
             expect,
             "{path}"
         );
@@ -119,8 +119,86 @@ proptest! {
         let path = format!("/{}", segments.join("/"));
         let names: Vec<&str> = prefixes.iter().map(String::as_str).collect();
         let table = table(&names);
-        prop_assert_eq!(table.find(&path).map(|route| &route.prefix), naive(&prefixes, &path));
+        prop_assert_eq!(table.find(&path).map(|route| route.prefix), naive(&prefixes, &path).cloned());
     }
+}
+
+/// Prefixes of few words, so that changes meet each other.
+fn prefix() -> impl Strategy<Value = String> {
+    proptest::collection::vec("[ab]|é", 0..4).prop_map(|parts| match parts.as_slice() {
+        [] => "/".into(),
+        parts => format!("/{}/", parts.join("/")),
+    })
+}
+
+proptest! {
+    #[test]
+    fn single_changes_agree_with_a_list(
+        before in proptest::collection::hash_set(prefix(), 0..6),
+        changes in proptest::collection::vec((any::<bool>(), prefix()), 0..24),
+        paths in proptest::collection::vec("/([ab]|%61|%C3%A9|é){1,2}(/[ab]{0,2}){0,3}", 8),
+    ) {
+        let proxy = Proxy::drop_in(Config::default(), None);
+        let names: Vec<&str> = before.iter().map(String::as_str).collect();
+        proxy.set_routes(table(&names));
+        let mut list: Vec<String> = before.iter().cloned().collect();
+        for (puts, prefix) in changes {
+            let was_there = list.contains(&prefix);
+            list.retain(|other| *other != prefix);
+            if puts {
+                let it = Route { id: prefix.clone(), ..route(&prefix, nowhere(), RouteAccess::Open) };
+                proxy.put_route(it).unwrap();
+                list.push(prefix);
+            } else {
+                prop_assert_eq!(proxy.remove_route(&prefix), was_there);
+            }
+            for path in &paths {
+                let found = proxy.routes().find(path).map(|route| route.prefix);
+                prop_assert_eq!(found.as_ref(), naive(&list, path), "{}", path);
+            }
+        }
+        let mut there: Vec<String> = proxy.routes().routes().into_iter().map(|r| r.prefix).collect();
+        there.sort();
+        list.sort();
+        prop_assert_eq!(there, list);
+    }
+}
+
+#[test]
+fn a_table_that_grows_by_single_changes_loses_nothing() {
+    let proxy = Proxy::drop_in(Config::default(), None);
+    let name = |number: usize| format!("/user/u{number}/");
+    for number in 0..5_000 {
+        let prefix = name(number);
+        let it = Route {
+            id: prefix.clone(),
+            ..route(&prefix, nowhere(), RouteAccess::Open)
+        };
+        proxy.put_route(it).unwrap();
+    }
+    let table = proxy.routes();
+    assert_eq!(table.routes().len(), 5_000);
+    for number in 0..5_000 {
+        let found = table.find(&format!("{}lab", name(number))).unwrap();
+        assert_eq!(found.prefix, name(number));
+    }
+    for number in 0..5_000 {
+        assert!(proxy.remove_route(&name(number)));
+    }
+    assert_eq!(proxy.routes().routes().len(), 0);
+}
+
+#[test]
+fn long_escaped_paths_are_found_like_short_ones() {
+    let long = "%C3%A9".repeat(400);
+    let name = "é".repeat(400);
+    let table = table(&["/user/", &format!("/user/{name}/")]);
+    let check = |path: &str, expect: &str| {
+        assert_eq!(table.find(path).unwrap().prefix, expect, "{path}");
+    };
+    check(&format!("/user/{long}/lab"), &format!("/user/{name}/"));
+    check(&format!("/user/{long}x/lab"), "/user/");
+    check(&format!("/user/{}", "/%61".repeat(4_000)), "/user/");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

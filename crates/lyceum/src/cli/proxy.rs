@@ -1,0 +1,511 @@
+//! `lyceum proxy`: the data plane alone, with the command line and control API of
+//! configurable-http-proxy, so that a JupyterHub can start it in place of that one.
+//!
+//! Here the options become a [`Plan`]; [`crate::proxy::run`] carries it out. Options about TLS are
+//! in `proxy/tls.rs`. What is taken, and what is different: docs/admin/proxy.md.
+
+mod tls;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use lyceum_proxy::{
+    Config, ErrorPages, ErrorTarget, Limits, Network, ProxySecret, Rewrite, Scheme,
+};
+
+use super::Outcome;
+use crate::config::{LogLevel, RawLog};
+use crate::failure::Failure;
+use crate::proxy::{At, Plan};
+use crate::telemetry;
+
+/// Networks whose `X-Forwarded-*` headers are believed when none are named.
+const TRUSTED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+/// Run only the proxy, in place of configurable-http-proxy in front of a JupyterHub.
+#[derive(Debug, Args)]
+#[command(
+    version,
+    args_override_self = true,
+    long_about = "Run only the proxy, in place of configurable-http-proxy in front of a JupyterHub.\n\n\
+        It takes that program's options and serves its control API. The API's token comes in the \
+        environment variable CONFIGPROXY_AUTH_TOKEN. SIGTERM or SIGINT stop it: it takes no new \
+        connections and gives open ones 10 seconds; a second signal ends it at once.",
+    after_help = "Examples:\n  \
+        lyceum proxy --default-target http://127.0.0.1:8081\n  \
+        in jupyterhub_config.py: c.ConfigurableHTTPProxy.command = [\"lyceum\", \"proxy\"]"
+)]
+pub struct ProxyCommand {
+    /// Address of the public port; empty or `*` for all of this machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    pub ip: String,
+    /// The public port.
+    #[arg(long, value_name = "PORT", default_value_t = 8000)]
+    pub port: u16,
+    /// Listen on this unix socket in place of the public port.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["ip", "port"])]
+    pub socket: Option<PathBuf>,
+    /// Address of the control API.
+    #[arg(long, value_name = "ADDRESS", default_value = "localhost")]
+    pub api_ip: String,
+    /// Port of the control API [default: the public port + 1].
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// Serve the control API on this unix socket in place of a port.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["api_ip", "api_port"])]
+    pub api_socket: Option<PathBuf>,
+    /// Serve the control API without a token on an address that others reach.
+    #[arg(long)]
+    pub open_api: bool,
+    /// Where requests go that no route matches.
+    #[arg(long, value_name = "ADDRESS")]
+    pub default_target: Option<String>,
+    /// A server that is asked for error pages, as ADDRESS/CODE?url=...
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "error_path")]
+    pub error_target: Option<ErrorTarget>,
+    /// A folder with error pages: CODE.html, else error.html.
+    #[arg(long, value_name = "FOLDER")]
+    pub error_path: Option<PathBuf>,
+    /// Write the process id to this file; it is removed at the end.
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// The first segment of a route is a host name.
+    #[arg(long)]
+    pub host_routing: bool,
+    /// Networks of proxies in front of this one whose X-Forwarded-* headers are believed; may be
+    /// repeated [default: this machine].
+    #[arg(long, value_name = "NETWORK")]
+    pub trusted_proxy: Vec<Network>,
+    /// Threads that carry requests [default: one per processor].
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub rewriting: Rewriting,
+    #[command(flatten)]
+    pub tls: tls::TlsOptions,
+    /// Address of the metrics page; empty for all of this machine.
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    pub metrics_ip: String,
+    /// Port of the metrics page, /metrics; without it there is none.
+    #[arg(long, value_name = "PORT")]
+    pub metrics_port: Option<u16>,
+    /// Serve the metrics page on this unix socket in place of a port.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["metrics_ip", "metrics_port"])]
+    pub metrics_socket: Option<PathBuf>,
+    /// How much is told.
+    #[arg(long, value_name = "LEVEL", ignore_case = true, default_value = "info")]
+    pub log_level: Level,
+    /// Milliseconds that a body may stand still.
+    #[arg(long, value_name = "MILLISECONDS", value_parser = millis)]
+    pub timeout: Option<Duration>,
+    /// Milliseconds that a server may take to begin its answer.
+    #[arg(long, value_name = "MILLISECONDS", value_parser = millis)]
+    pub proxy_timeout: Option<Duration>,
+    /// Milliseconds that a client's connection may idle between requests.
+    #[arg(long, value_name = "MILLISECONDS", value_parser = millis)]
+    pub keep_alive_timeout: Option<Duration>,
+    /// Not supported: routes are always kept in memory.
+    #[arg(long, value_name = "MODULE")]
+    pub storage_backend: Option<String>,
+}
+
+/// What is changed in requests and answers.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rewriting")]
+pub struct Rewriting {
+    /// Leave out the X-Forwarded-* headers.
+    #[arg(long)]
+    pub no_x_forward: bool,
+    /// Leave out the target's own path.
+    #[arg(long)]
+    pub no_prepend_path: bool,
+    /// Leave out the route's prefix.
+    #[arg(long)]
+    pub no_include_prefix: bool,
+    /// Redirects that name the target's host get the client's.
+    #[arg(long)]
+    pub auto_rewrite: bool,
+    /// The target gets its own name as Host.
+    #[arg(long)]
+    pub change_origin: bool,
+    /// The scheme that redirects get.
+    #[arg(long, value_name = "SCHEME", value_parser = scheme)]
+    pub protocol_rewrite: Option<Scheme>,
+    /// A header added to every request, NAME:VALUE; may be repeated.
+    #[arg(long, value_name = "HEADER", value_parser = Rewrite::parse_header)]
+    pub custom_header: Vec<(String, String)>,
+}
+
+/// The levels that configurable-http-proxy knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    Debug,
+    Info,
+    #[value(alias = "warning")]
+    Warn,
+    Error,
+}
+
+impl ProxyCommand {
+    pub(super) fn run(mut self) -> Result<Outcome, Failure> {
+        self.tls.read_environment();
+        let token = std::env::var("CONFIGPROXY_AUTH_TOKEN").unwrap_or_default();
+        let token = Some(token).filter(|token| !token.is_empty());
+        let plan = self.plan(token.map(ProxySecret::from))?;
+        telemetry::start(&RawLog {
+            level: match self.log_level {
+                Level::Debug => LogLevel::Debug,
+                Level::Info => LogLevel::Info,
+                Level::Warn => LogLevel::Warn,
+                Level::Error => LogLevel::Error,
+            },
+            ..RawLog::default()
+        })?;
+        crate::proxy::run(plan)?;
+        Ok(Outcome::Good)
+    }
+
+    fn plan(&self, token: Option<ProxySecret>) -> Result<Plan, Failure> {
+        if let Some(backend) = &self.storage_backend {
+            return Err(Failure::new(format!(
+                "--storage-backend {backend}: that is a Node module, and this is no Node program; routes are kept in memory"
+            ))
+            .hint("leave it out: a hub tells a new proxy all its routes"));
+        }
+        self.tls.refuse()?;
+        if self.socket.is_some() {
+            return Err(
+                Failure::new("--socket: the public port can't be a unix socket yet")
+                    .hint("listen on a port with --ip and --port"),
+            );
+        }
+        if let Some(folder) = &self.error_path
+            && !folder.is_dir()
+        {
+            return Err(Failure::new(format!(
+                "--error-path {}: there is no such folder",
+                folder.display()
+            )));
+        }
+        let api = match &self.api_socket {
+            Some(path) => At::Unix(path.clone()),
+            None => At::Tcp(address("--api-ip", &self.api_ip, self.api_port()?)?),
+        };
+        if let (At::Tcp(address), None, false) = (&api, &token, self.open_api)
+            && !address.ip().is_loopback()
+        {
+            return Err(Failure::new(format!(
+                "the control API would be open to everybody who reaches {}, because CONFIGPROXY_AUTH_TOKEN is not set",
+                address.ip()
+            ))
+            .hint("set CONFIGPROXY_AUTH_TOKEN to a secret, take --api-ip 127.0.0.1, or say --open-api"));
+        }
+        let metrics = match (&self.metrics_socket, self.metrics_port) {
+            (Some(path), _) => Some(At::Unix(path.clone())),
+            (None, Some(port)) => Some(At::Tcp(address("--metrics-ip", &self.metrics_ip, port)?)),
+            (None, None) => None,
+        };
+        Ok(Plan {
+            public: address("--ip", &self.ip, self.port)?,
+            api,
+            metrics,
+            token,
+            config: self.config(),
+            default_target: self.default_target.clone(),
+            pid_file: self.pid_file.clone(),
+            workers: self.workers.map_or_else(processors, NonZeroUsize::get),
+        })
+    }
+
+    fn api_port(&self) -> Result<u16, Failure> {
+        match (self.api_port, self.port) {
+            (Some(port), _) => Ok(port),
+            (None, 0) => Ok(0),
+            (None, port) => port.checked_add(1).ok_or_else(|| {
+                Failure::new("there is no port after 65535 for the control API")
+                    .hint("name one with --api-port")
+            }),
+        }
+    }
+
+    fn config(&self) -> Config {
+        let trusted_proxies = if self.trusted_proxy.is_empty() {
+            TRUSTED
+                .iter()
+                .map(|network| network.parse().expect("written here"))
+                .collect()
+        } else {
+            self.trusted_proxy.clone()
+        };
+        let defaults = Limits::default();
+        Config {
+            trusted_proxies,
+            host_routing: self.host_routing,
+            rewrite: Rewrite {
+                include_prefix: !self.rewriting.no_include_prefix,
+                prepend_path: !self.rewriting.no_prepend_path,
+                x_forward: !self.rewriting.no_x_forward,
+                auto_rewrite: self.rewriting.auto_rewrite,
+                change_origin: self.rewriting.change_origin,
+                protocol_rewrite: self.rewriting.protocol_rewrite,
+                custom_headers: self.rewriting.custom_header.clone(),
+            },
+            error_pages: ErrorPages {
+                target: self.error_target.clone(),
+                folder: self.error_path.clone(),
+                ..ErrorPages::default()
+            },
+            limits: Limits {
+                idle: self.timeout.unwrap_or(defaults.idle),
+                first_byte: self.proxy_timeout.unwrap_or(defaults.first_byte),
+                header_read: self.keep_alive_timeout.unwrap_or(defaults.header_read),
+                ..defaults
+            },
+            ..Config::default()
+        }
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+fn millis(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("write a number of milliseconds above 0".into()),
+        Ok(number) => Ok(Duration::from_millis(number)),
+    }
+}
+
+fn scheme(text: &str) -> Result<Scheme, String> {
+    match text.trim_end_matches(':') {
+        "http" => Ok(Scheme::Http),
+        "https" => Ok(Scheme::Https),
+        _ => Err("write http or https".into()),
+    }
+}
+
+/// An address to listen on, by number or name.
+fn address(option: &str, ip: &str, port: u16) -> Result<SocketAddr, Failure> {
+    let ip = ip.trim().trim_start_matches('[').trim_end_matches(']');
+    if matches!(ip, "" | "*") {
+        // Takes IPv4 as well, where the machine has IPv6 at all.
+        let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        let has_ipv6 = std::net::TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+        return Ok(if has_ipv6 {
+            all
+        } else {
+            (Ipv4Addr::UNSPECIFIED, port).into()
+        });
+    }
+    if let Ok(ip) = ip.parse::<IpAddr>() {
+        return Ok((ip, port).into());
+    }
+    let found: Vec<SocketAddr> = (ip, port)
+        .to_socket_addrs()
+        .map_err(|error| {
+            Failure::new(format!(
+                "{option} {ip}: no address is known for it: {error}"
+            ))
+        })?
+        .collect();
+    let first = found.iter().find(|address| address.is_ipv4());
+    first
+        .or(found.first())
+        .copied()
+        .ok_or_else(|| Failure::new(format!("{option} {ip}: no address is known for it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(args: &[&str]) -> ProxyCommand {
+        let cli = Cli::try_parse_from([&["lyceum", "proxy"], args].concat());
+        match cli.expect("understood").command {
+            Command::Proxy(proxy) => *proxy,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn plan(args: &[&str]) -> Plan {
+        let token = Some(ProxySecret::from("secret".to_owned()));
+        parse(args).plan(token).expect("can be done")
+    }
+
+    fn tcp(at: &At) -> SocketAddr {
+        match at {
+            At::Tcp(address) => *address,
+            At::Unix(path) => panic!("{}", path.display()),
+        }
+    }
+
+    #[test]
+    fn it_starts_as_a_jupyterhub_starts_it() {
+        // As 6.1 does by itself, with a public address that names no host.
+        let made = plan(&[
+            "--ip",
+            "",
+            "--port",
+            "8000",
+            "--api-ip",
+            "127.0.0.1",
+            "--api-port",
+            "8001",
+            "--error-target",
+            "http://127.0.0.1:8081/hub/error",
+            "--log-level",
+            "info",
+            "--host-routing",
+        ]);
+        assert!(made.public.ip().is_unspecified());
+        assert_eq!(made.public.port(), 8000);
+        assert_eq!(tcp(&made.api).to_string(), "127.0.0.1:8001");
+        assert!(made.config.host_routing);
+        let target = made.config.error_pages.target.expect("said");
+        assert_eq!(target.to_string(), "http://127.0.0.1:8081/hub/error");
+        assert_eq!(made.config.rewrite, Rewrite::default());
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_configurable_http_proxy() {
+        let made = plan(&[]);
+        assert!(made.public.ip().is_unspecified());
+        assert_eq!(made.public.port(), 8000);
+        assert_eq!(tcp(&made.api).to_string(), "127.0.0.1:8001");
+        assert!(made.metrics.is_none() && made.pid_file.is_none());
+        let api = |args: &[&str]| tcp(&plan(args).api).port();
+        assert_eq!(api(&["--port", "80"]), 81);
+        assert_eq!(api(&["--port", "80", "--api-port", "9"]), 9);
+    }
+
+    #[test]
+    fn the_last_of_two_wins_except_for_headers() {
+        let made = plan(&[
+            "--port",
+            "1",
+            "--custom-header",
+            "k1:v1",
+            "--log-level",
+            "debug",
+            "--port",
+            "2",
+            "--custom-header",
+            "k2: v2",
+            "--log-level",
+            "WARN",
+        ]);
+        assert_eq!(made.public.port(), 2);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            made.config.rewrite.custom_headers,
+            [pair("k1", "v1"), pair("k2", "v2")]
+        );
+    }
+
+    #[test]
+    fn every_other_option_ends_where_it_belongs() {
+        let made = plan(&[
+            "--no-x-forward",
+            "--no-prepend-path",
+            "--no-include-prefix",
+            "--auto-rewrite",
+            "--change-origin",
+            "--protocol-rewrite",
+            "https",
+            "--timeout",
+            "1000",
+            "--proxy-timeout",
+            "2000",
+            "--keep-alive-timeout",
+            "3000",
+            "--metrics-ip",
+            "127.0.0.1",
+            "--metrics-port",
+            "9090",
+            "--workers",
+            "3",
+            "--pid-file",
+            "p",
+            "--default-target",
+            "http://hub",
+            "--error-path",
+            ".",
+            "--trusted-proxy",
+            "10.0.0.0/8",
+        ]);
+        let expect = Rewrite {
+            include_prefix: false,
+            prepend_path: false,
+            x_forward: false,
+            auto_rewrite: true,
+            change_origin: true,
+            protocol_rewrite: Some(Scheme::Https),
+            custom_headers: Vec::new(),
+        };
+        assert_eq!(made.config.rewrite, expect);
+        let limits = &made.config.limits;
+        assert_eq!(limits.idle, Duration::from_secs(1));
+        assert_eq!(limits.first_byte, Duration::from_secs(2));
+        assert_eq!(limits.header_read, Duration::from_secs(3));
+        assert_eq!(
+            tcp(&made.metrics.expect("said")).to_string(),
+            "127.0.0.1:9090"
+        );
+        assert_eq!((made.workers, made.pid_file), (3, Some("p".into())));
+        assert_eq!(made.default_target.as_deref(), Some("http://hub"));
+        assert_eq!(made.config.error_pages.folder, Some(".".into()));
+        assert_eq!(
+            made.config.trusted_proxies,
+            ["10.0.0.0/8".parse().expect("one")]
+        );
+    }
+
+    #[test]
+    fn every_tls_option_is_known_and_refused_by_its_name() {
+        for option in [
+            "--ssl-key",
+            "--ssl-cert",
+            "--ssl-ca",
+            "--ssl-protocol",
+            "--ssl-ciphers",
+            "--ssl-dhparam",
+            "--api-ssl-key",
+            "--api-ssl-cert",
+            "--api-ssl-ca",
+            "--client-ssl-key",
+            "--client-ssl-cert",
+            "--client-ssl-ca",
+            "--redirect-port",
+            "--redirect-to",
+        ] {
+            check_refused(&[option, "443"]);
+        }
+        for option in [
+            "--ssl-request-cert",
+            "--ssl-reject-unauthorized",
+            "--ssl-allow-rc4",
+            "--api-ssl-request-cert",
+            "--api-ssl-reject-unauthorized",
+            "--client-ssl-request-cert",
+            "--client-ssl-reject-unauthorized",
+            "--insecure",
+        ] {
+            check_refused(&[option]);
+        }
+    }
+
+    fn check_refused(args: &[&str]) {
+        let failure = parse(args).plan(None).err().expect("refused");
+        assert!(
+            failure.message.starts_with(&format!("{}:", args[0])),
+            "{failure}"
+        );
+    }
+}

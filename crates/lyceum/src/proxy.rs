@@ -1,0 +1,255 @@
+//! `lyceum proxy` at work: takes its ports, writes its pid file, runs the workers and, on a thread
+//! of their own, the control API and the metrics page, until a signal comes.
+//!
+//! Each worker is a thread with a runtime and a listening socket of its own on the same port, so
+//! that the system spreads connections and no worker ever waits for another.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use lyceum_proxy::{Config, Proxy, ProxySecret, SideListener};
+use rustix::net::sockopt::{set_socket_reuseaddr, set_socket_reuseport};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure::Failure;
+use crate::up::Signals;
+
+/// Connections that may wait to be accepted, per worker.
+const BACKLOG: i32 = 4096;
+
+/// What the command line asks for.
+pub struct Plan {
+    pub public: SocketAddr,
+    pub api: At,
+    pub metrics: Option<At>,
+    pub token: Option<ProxySecret>,
+    pub config: Config,
+    pub default_target: Option<String>,
+    pub pid_file: Option<PathBuf>,
+    pub workers: usize,
+}
+
+/// Where a server beside the public port listens.
+pub enum At {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub fn run(plan: Plan) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("the async runtime can't be started", &error))?;
+    let ended = runtime.block_on(serve(plan));
+    // What a second signal left undone is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(plan: Plan) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let listeners = bind_workers(plan.public, plan.workers)?;
+    let public = local(&listeners[0])?;
+    let (api, api_place) = Place::take("--api-port", &plan.api)?;
+    let metrics = match &plan.metrics {
+        Some(at) => Some(Place::take("--metrics-port", at)?),
+        None => None,
+    };
+    let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
+    if plan.token.is_none() {
+        tracing::warn!(
+            "CONFIGPROXY_AUTH_TOKEN is not set: whoever reaches the control API may change the routes"
+        );
+    }
+    let proxy = Proxy::drop_in(plan.config, plan.default_target.as_deref());
+    let stop = CancellationToken::new();
+    // Workers hold an end of it and say nothing; once all have ended there is nobody left to.
+    let (working, mut ended) = mpsc::channel::<()>(1);
+    let count = listeners.len();
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let (proxy, stop, working) = (proxy.clone(), stop.clone(), working.clone());
+        std::thread::Builder::new()
+            .name(format!("proxy-{number}"))
+            .spawn(move || {
+                work(&proxy, listener, &stop);
+                drop(working);
+            })
+            .map_err(|error| Failure::io("a worker thread can't be started", &error))?;
+    }
+    drop(working);
+    let target = plan
+        .default_target
+        .as_deref()
+        .unwrap_or("no default target");
+    tracing::info!(workers = count, "proxying http://{public} to {target}");
+    tracing::info!("control API at {api_place}/api/routes");
+    let beside = tokio::spawn({
+        let (proxy, stop) = (proxy.clone(), stop.clone());
+        async move {
+            let api = proxy.run_control(api, plan.token, stop.cancelled());
+            match metrics {
+                Some((listener, place)) => {
+                    tracing::info!("metrics at {place}/metrics");
+                    tokio::join!(api, proxy.run_metrics(listener, stop.cancelled()));
+                }
+                None => api.await,
+            }
+        }
+    });
+    tokio::select! {
+        () = signals.wait() => {}
+        _ = ended.recv() => {
+            return Err(Failure::new("all workers have ended; the log says why"));
+        }
+    }
+    tracing::info!("stopping; open connections have some seconds left");
+    stop.cancel();
+    tokio::select! {
+        _ = async { tokio::join!(ended.recv(), beside) } => {}
+        () = signals.wait() => tracing::info!("stopping at once"),
+    }
+    drop(pid_file);
+    Ok(())
+}
+
+fn work(proxy: &Proxy, listener: std::net::TcpListener, stop: &CancellationToken) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a worker's runtime can't be started"),
+    };
+    runtime.block_on(async {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => proxy.run(listener, stop.cancelled()).await,
+            Err(error) => tracing::error!(%error, "a worker can't listen"),
+        }
+    });
+}
+
+/// One listening socket for each worker, on one port.
+fn bind_workers(
+    address: SocketAddr,
+    workers: usize,
+) -> Result<Vec<std::net::TcpListener>, Failure> {
+    let explain = |error: std::io::Error| explain_bind("--port", address, &error);
+    // Alone on the port: sockets that share one would also share it with another program that
+    // does the same, and each would get half of the requests.
+    let first = std::net::TcpListener::bind(address).map_err(explain)?;
+    if workers == 1 {
+        first
+            .set_nonblocking(true)
+            .map_err(|error| Failure::io("the port can't be listened on", &error))?;
+        return Ok(vec![first]);
+    }
+    let address = local(&first)?;
+    drop(first);
+    (0..workers)
+        .map(|_| bind_shared(address).map_err(explain))
+        .collect()
+}
+
+fn bind_shared(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    set_socket_reuseport(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn local(listener: &std::net::TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::io("the listening address can't be read", &error))
+}
+
+fn explain_bind(option: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
+    let failure = crate::up::explain_bind(address, error);
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => {
+            failure.hint(format!("choose another with {option}"))
+        }
+        _ => failure,
+    }
+}
+
+/// Where it listens, to be told.
+struct Place;
+
+impl Place {
+    fn take(option: &str, at: &At) -> Result<(SideListener, String), Failure> {
+        match at {
+            At::Tcp(address) => {
+                let listener = std::net::TcpListener::bind(address)
+                    .map_err(|error| explain_bind(option, *address, &error))?;
+                let place = format!("http://{}", local(&listener)?);
+                let listener = listener
+                    .set_nonblocking(true)
+                    .and_then(|()| TcpListener::from_std(listener))
+                    .map_err(|error| Failure::io("a port can't be listened on", &error))?;
+                Ok((SideListener::Tcp(listener), place))
+            }
+            At::Unix(path) => {
+                remove_dead_socket(path)?;
+                let listener = UnixListener::bind(path).map_err(|error| {
+                    Failure::io(format!("{} can't be listened on", path.display()), &error)
+                })?;
+                Ok((SideListener::Unix(listener), path.display().to_string()))
+            }
+        }
+    }
+}
+
+/// A socket's file stays when its program is killed; one where somebody listens is left alone.
+fn remove_dead_socket(path: &Path) -> Result<(), Failure> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(Failure::new(format!(
+            "{} is taken by another program",
+            path.display()
+        )));
+    }
+    std::fs::remove_file(path)
+        .map_err(|error| Failure::io(format!("{} can't be removed", path.display()), &error))
+}
+
+/// The file with this process's id, for as long as it runs.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> Result<Self, Failure> {
+        std::fs::write(path, std::process::id().to_string()).map_err(|error| {
+            Failure::io(
+                format!("the pid file {} can't be written", path.display()),
+                &error,
+            )
+        })?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // A successor may have written its own meanwhile.
+        let ours = std::process::id().to_string();
+        if std::fs::read_to_string(&self.0).is_ok_and(|text| text.trim() == ours) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+}
