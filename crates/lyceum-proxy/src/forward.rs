@@ -73,6 +73,7 @@ impl From<Failure> for Stop {
 }
 
 /// Where a request goes.
+#[derive(Clone, Copy)]
 struct Way<'a> {
     kind: Kind,
     target: &'a Target,
@@ -177,7 +178,15 @@ fn check_request(inner: &Inner, parts: &Parts) -> Result<(), Stop> {
         return Err(Failure::BadRequest(Unclear::Path(bad)).into());
     }
     if parts.uri.path() == "/_chp_healthz" {
-        let mut response = Response::new(Body::Full(Some(r#"{"status":"OK"}"#.into())));
+        let trouble = inner.trouble.load();
+        let text = match trouble.as_deref() {
+            None => r#"{"status":"OK"}"#.to_owned(),
+            Some(why) => serde_json::json!({"status": "not ready", "message": why}).to_string(),
+        };
+        let mut response = Response::new(Body::Full(Some(text.into())));
+        if trouble.is_some() {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -202,7 +211,7 @@ fn find_way<'a>(inner: &'a Inner, live: &'a Live, path: &str) -> Way<'a> {
         }
         None => Way {
             kind: Kind::Fallback,
-            target: &inner.fallback,
+            target: inner.fallback.pick(),
             route: None,
             stats: None,
         },
@@ -309,9 +318,10 @@ impl Ctx<'_> {
         body: Incoming,
     ) -> Result<Response<Body>, Stop> {
         let limits = &self.inner.config.limits;
+        let mut way = *way;
         let upload = Upload::new();
         let has_body = !body.is_end_stream();
-        let mut outgoing = self.head(way, parts);
+        let mut outgoing = self.head(&way, parts);
         if has_body {
             if parts.headers.contains_key(TRANSFER_ENCODING) {
                 // Said outright: for some methods hyper would otherwise assume no body.
@@ -336,7 +346,7 @@ impl Ctx<'_> {
             let reused = kept.is_some();
             let mut sender = match kept.take() {
                 Some(sender) => sender,
-                None => self.connect(way).await?,
+                None => self.connect(&mut way).await?,
             };
             let answer = self
                 .answer(sender.try_send_request(outgoing), &upload)
@@ -351,8 +361,8 @@ impl Ctx<'_> {
                     }
                     outgoing = match unsent {
                         Some(request) if reused => request,
-                        None if reused && repeatable && is_closed(&error) => self.head(way, parts),
-                        _ => return Err(self.bad_answer(way, &error)),
+                        None if reused && repeatable && is_closed(&error) => self.head(&way, parts),
+                        _ => return Err(self.bad_answer(&way, &error)),
                     };
                 }
             }
@@ -362,7 +372,7 @@ impl Ctx<'_> {
             self.inner.metrics.count_upstream_error("bad_answer");
             return Err(Failure::BadAnswer.into());
         }
-        Ok(self.pass_on(way, parts, response, Some(sender)))
+        Ok(self.pass_on(&way, parts, response, Some(sender)))
     }
 
     /// Waits for the head of an answer. Time counts from the last piece of the request's body.
@@ -383,26 +393,39 @@ impl Ctx<'_> {
         }
     }
 
-    /// A new connection, made to whom the route is meant for.
-    async fn connect(&self, way: &Way<'_>) -> Result<Sender, Stop> {
-        let target = way.target;
-        let why = match self.inner.pool.connect(target).await {
-            Ok(sender) if self.is_meant(way).await => return Ok(sender),
-            Ok(_) => {
-                let error = "another program listens there, or the server has just ended";
-                tracing::warn!(request = self.id, %target, error, "a server cannot be reached");
-                "stranger"
-            }
-            Err(error) => {
-                tracing::info!(request = self.id, %target, %error, "a server cannot be reached");
-                match error {
-                    ConnectError::TimeOut => "connect_time_out",
-                    ConnectError::Refused(_) | ConnectError::Http(_) => "connect",
+    /// A new connection, made to whom the route is meant for. When one of several hubs can't be
+    /// reached, the way leads to another: nothing was sent yet.
+    async fn connect<'a>(&'a self, way: &mut Way<'a>) -> Result<Sender, Stop> {
+        let mut tried = 1;
+        loop {
+            let target = way.target;
+            let why = match self.inner.pool.connect(target).await {
+                Ok(sender) if self.is_meant(way).await => return Ok(sender),
+                Ok(_) => {
+                    let error = "another program listens there, or the server has just ended";
+                    tracing::warn!(request = self.id, %target, error, "a server cannot be reached");
+                    "stranger"
                 }
-            }
-        };
-        self.inner.metrics.count_upstream_error(why);
-        Err(Failure::NoServer.into())
+                Err(error) => {
+                    let hubs = &self.inner.fallback;
+                    if way.route.is_none()
+                        && let Some(other) = hubs.instead_of(target, tried)
+                    {
+                        tracing::debug!(request = self.id, %target, %error, "a hub cannot be reached, asking another");
+                        way.target = other;
+                        tried += 1;
+                        continue;
+                    }
+                    tracing::info!(request = self.id, %target, %error, "a server cannot be reached");
+                    match error {
+                        ConnectError::TimeOut => "connect_time_out",
+                        ConnectError::Refused(_) | ConnectError::Http(_) => "connect",
+                    }
+                }
+            };
+            self.inner.metrics.count_upstream_error(why);
+            return Err(Failure::NoServer.into());
+        }
     }
 
     async fn is_meant(&self, way: &Way<'_>) -> bool {
@@ -525,6 +548,7 @@ impl Ctx<'_> {
         let headers = outgoing.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
+        let way = &mut way.clone();
         let mut sender = self.connect(way).await?;
         let upload = Upload::new();
         let mut response = match self

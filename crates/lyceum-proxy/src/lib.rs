@@ -5,6 +5,9 @@
 //! it must know it is told through [`Proxy::set_routes`] and asks through [`Access`]; what it has
 //! seen it reports through [`Proxy::take_activity`].
 //!
+//! It is told and asks in process, or over HTTP by [`follow`], which keeps it true as a process of
+//! its own in front of any number of hubs.
+//!
 //! Reading order: `listen` (connections) → `forward` (one request) → `route`, `path`, `access`,
 //! `headers` (its decisions) → `pool`, `body`, `upgrade` (moving bytes) → `error_page`, `activity`,
 //! `metrics`. Not here yet: TLS, HTTP/2, host routing, the control API.
@@ -18,6 +21,8 @@ mod activity;
 mod body;
 mod config;
 mod error_page;
+mod fallback;
+pub mod follow;
 mod forward;
 mod headers;
 mod listen;
@@ -32,12 +37,13 @@ mod upgrade;
 
 use std::{collections::HashMap, fmt, future::Future, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
+pub use fallback::Fallback;
 /// The type of [`Ask::method`].
 pub use hyper::Method;
 pub use route::{Route, RouteAccess, RouteError, RouteTable};
@@ -57,7 +63,9 @@ struct Live {
 
 struct Inner {
     config: Config,
-    fallback: Target,
+    fallback: Fallback,
+    /// Why nothing can be served yet; told on the health page.
+    trouble: ArcSwapOption<String>,
     access: Arc<dyn Access>,
     hidden: headers::HiddenCookies,
     live: ArcSwap<Live>,
@@ -86,8 +94,8 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
-    /// `fallback`: where everything goes that no route matches (the hub).
-    pub fn new(mut config: Config, fallback: Target, access: Arc<dyn Access>) -> Self {
+    /// `fallback`: where everything goes that no route matches (the hub, or several).
+    pub fn new(mut config: Config, fallback: impl Into<Fallback>, access: Arc<dyn Access>) -> Self {
         config.base_path = format!("/{}/", config.base_path.trim_matches('/')).replace("//", "/");
         let hidden = headers::HiddenCookies::new(
             config
@@ -112,7 +120,8 @@ impl Proxy {
                 config.limits.connections.min(Semaphore::MAX_PERMITS),
             )),
             per_client: listen::PerClient::default(),
-            fallback,
+            fallback: fallback.into(),
+            trouble: ArcSwapOption::empty(),
             access,
             config,
         };
@@ -151,6 +160,16 @@ impl Proxy {
         self.inner.log.push(what.clone());
         self.inner.decisions.revoke(&what);
         self.inner.tunnels.revoke(&what);
+    }
+
+    /// Forgets decisions, so that each is asked for again. WebSockets go on.
+    pub fn forget_decisions(&self) {
+        self.inner.decisions.forget();
+    }
+
+    /// Says on the health page that nothing can be served, and why; or that all is well.
+    pub fn set_trouble(&self, why: Option<String>) {
+        self.inner.trouble.store(why.map(Arc::new));
     }
 
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {

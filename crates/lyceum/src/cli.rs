@@ -4,6 +4,8 @@ pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod people;
+pub mod proxy;
+pub mod serve;
 pub mod servers;
 pub mod tokens;
 pub mod up;
@@ -41,6 +43,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Up(up::Up),
+    Serve(serve::Serve),
+    Proxy(proxy::Proxy),
     Doctor(doctor::Doctor),
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -91,6 +95,8 @@ pub enum Outcome {
 pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Up(up) => up.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Proxy(proxy) => proxy.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Config(command) => command.run(),
         Command::User(command) => command.run(),

@@ -8,6 +8,7 @@
 mod access;
 mod defects;
 mod drain;
+mod follow;
 mod forward;
 mod limits;
 mod pages;
