@@ -6,7 +6,9 @@ mod stream;
 use std::time::{Duration, Instant};
 
 use lyceum_hub::jobs::keeper;
+use lyceum_model::clock::Clock;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_store::Db;
 use lyceum_testkit::TestHub;
 
 /// Generous: only a hang takes it.
@@ -28,12 +30,15 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) -> impl Future<
 
 /// Makes a row ready as a keeper does, on this hub's own connection, and gives the row's id.
 pub(crate) async fn make_ready(hub: &TestHub, user: &str, server: &str, address: &str) -> String {
+    make_ready_in(hub.hub.db(), user, server, address).await
+}
+
+async fn make_ready_in(db: &Db, user: &str, server: &str, address: &str) -> String {
     let (user, name) = (
         UserName::parse(user).expect("a name"),
         ServerName::parse(server).expect("a name"),
     );
-    let db = hub.hub.db();
-    let now = hub.hub.now();
+    let now = Clock::system().now();
     let mut tx = db.write().await.expect("a transaction");
     let owner = lyceum_hub::users::ensure(&mut tx, &user, now)
         .await
@@ -70,13 +75,17 @@ pub(crate) async fn make_ready(hub: &TestHub, user: &str, server: &str, address:
             .expect("written")
     );
     tx.commit().await.expect("written");
-    set_address(hub, &id, Some(address)).await;
+    set_address_in(db, &id, Some(address)).await;
     id
 }
 
 /// Another address, or none any more, told as a keeper tells it.
 pub(crate) async fn set_address(hub: &TestHub, id: &str, address: Option<&str>) {
-    let mut tx = hub.hub.db().write().await.expect("a transaction");
+    set_address_in(hub.hub.db(), id, address).await;
+}
+
+async fn set_address_in(db: &Db, id: &str, address: Option<&str>) {
+    let mut tx = db.write().await.expect("a transaction");
     let state = if address.is_some() {
         "ready"
     } else {
@@ -96,21 +105,32 @@ pub(crate) async fn set_address(hub: &TestHub, id: &str, address: Option<&str>) 
         .await
         .expect("read")
         .expect("there");
-    keeper::publish(&mut tx, &row, hub.hub.now())
+    keeper::publish(&mut tx, &row, Clock::system().now())
         .await
         .expect("published");
     tx.commit().await.expect("written");
 }
 
-/// A hub that leaves made-up rows alone.
-pub(crate) async fn quiet_hub(db: lyceum_store::Db) -> TestHub {
-    TestHub::start_tuned(
-        db,
-        lyceum_testkit::fake::FakeSpawner::default(),
-        |_, timings| {
-            timings.watch_every = Duration::from_secs(3_600);
-            timings.orphans_every = Duration::from_secs(3_600);
-        },
-    )
-    .await
+/// A hub that leaves made-up rows alone: its keeper has looked after servers once, and does not
+/// again.
+pub(crate) async fn quiet_hub(db: Db) -> TestHub {
+    let mark = lyceum_model::id::new_id(Clock::system().now());
+    let sentinel = make_ready_in(&db, &format!("s{mark}"), "", "http://127.0.0.1:1").await;
+    let spawner = lyceum_testkit::fake::FakeSpawner::default();
+    let hub = TestHub::start_tuned(db.clone(), spawner, |_, timings| {
+        timings.watch_every = Duration::from_secs(3_600);
+        timings.orphans_every = Duration::from_secs(3_600);
+    })
+    .await;
+    let began = Instant::now();
+    loop {
+        let mut tx = db.read().await.expect("a transaction");
+        let row = lyceum_hub::db::servers::get(&mut tx, &sentinel).await;
+        if row.expect("read").expect("there").state == lyceum_hub::servers::State::Stopped {
+            return hub;
+        }
+        assert!(began.elapsed() < PATIENCE, "the keeper never looked");
+        drop(tx);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
