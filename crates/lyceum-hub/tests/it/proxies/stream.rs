@@ -105,10 +105,9 @@ async fn a_snapshot_then_changes_then_on_at_another_replica() {
             panic!("a change");
         };
         assert!(second > number);
-        assert_eq!(
-            (put[0].prefix.as_str(), removed.len()),
-            ("/user/ben/gpu/", 0)
-        );
+        // News may tell again what a proxy that has just come knows already.
+        assert!(put.iter().any(|route| route.prefix == "/user/ben/gpu/"));
+        assert!(removed.is_empty(), "{removed:?}");
         set_address(&hub, &ben, None).await;
         let News::Changes {
             number: third,
@@ -118,7 +117,7 @@ async fn a_snapshot_then_changes_then_on_at_another_replica() {
         else {
             panic!("a change");
         };
-        assert_eq!(removed, [ben]);
+        assert!(removed.contains(&ben), "{removed:?}");
 
         // A proxy goes on at the other replica after what it has seen.
         let after = (reader.numbering.as_str(), number);
