@@ -49,10 +49,10 @@ impl Access for Hub {
 
 /// Whether what listens at the address is the server of this route.
 async fn is_server(hub: &Hub, route_id: &str, address: &proxy::Target) -> anyhow::Result<bool> {
-    let Some(owner) = hub.links().owner(route_id) else {
+    let Some(key) = hub.links().key(route_id) else {
         return Ok(false);
     };
-    let status = tokio::time::timeout(hub.timings().answer_limit, hub.spawner().poll(&owner.key));
+    let status = tokio::time::timeout(hub.timings().answer_limit, hub.spawner().poll(&key));
     Ok(match status.await?? {
         Status::Running { address: at, port } => {
             port.is_safe() && at.parse().ok().as_ref() == Some(address)

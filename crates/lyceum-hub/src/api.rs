@@ -1,6 +1,8 @@
-//! JupyterHub's REST API, as far as it is here: thin adapters over the hub's operations.
+//! JupyterHub's REST API, as far as it is here: thin adapters over the hub's operations. Our own API
+//! is below `lyceum`.
 
 pub mod activity;
+pub mod lyceum;
 pub mod model;
 pub mod oauth;
 pub mod progress;
@@ -108,6 +110,7 @@ pub fn routes() -> Routes<Hub> {
             "the client proves itself with its secret",
             oauth::token,
         )
+        .merge(lyceum::routes())
 }
 
 /// The person a path names. What may not be seen and what is not there look the same.

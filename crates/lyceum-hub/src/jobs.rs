@@ -22,9 +22,8 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(async move { db.listen(stop).await }),
         Box::pin(keeper::Keeper::new(hub.clone(), shutdown.clone()).run()),
         Box::pin(proxy::follow(hub.clone(), shutdown.clone())),
-        Box::pin(proxy::activity(hub.clone(), shutdown.clone())),
+        Box::pin(proxy::activity::run(hub.clone(), shutdown.clone())),
         Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
-        Box::pin(revocations::run(hub.clone(), shutdown.clone())),
     ]
 }

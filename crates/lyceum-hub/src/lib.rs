@@ -34,10 +34,10 @@ use axum::Router;
 use lyceum_auth::SignIn;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::id::new_id;
-use lyceum_model::secret::Secret;
 use lyceum_spawn::Spawner;
 use lyceum_store::Db;
 use lyceum_web::page::Pages;
+use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::RouteInfo;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::registry::Registry;
@@ -59,8 +59,8 @@ pub struct Parts {
     pub pages: Pages,
     pub settings: Settings,
     pub xsrf: XsrfKey,
-    /// By which the proxy proves itself to the hub.
-    pub proxy_secret: Secret,
+    /// By which a proxy proves itself to the hub.
+    pub proxy_secret: ProxyKey,
 }
 
 struct Inner {
@@ -74,7 +74,7 @@ struct Inner {
     settings: ArcSwap<Settings>,
     timings: ArcSwap<Timings>,
     xsrf: XsrfKey,
-    proxy_secret: Secret,
+    proxy_secret: ProxyKey,
     replica: String,
     links: proxy::Links,
     suspicion: tokio::sync::Notify,
@@ -116,11 +116,23 @@ impl Hub {
     }
 
     /// Puts new settings in force; what runs is not disturbed.
-    pub fn reload(&self, settings: Settings) {
+    pub async fn reload(&self, settings: Settings) {
         let before = self.0.settings.swap(Arc::new(settings));
-        if before.admission != self.0.settings.load().admission {
-            self.links().revoke(lyceum_proxy::Revoked::All);
+        if before.admission != self.0.settings.load().admission
+            && let Err(error) = self.ask_about_everybody_anew().await
+        {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the proxies could not be told of the new lists; what they remember ends by itself"
+            );
         }
+    }
+
+    async fn ask_about_everybody_anew(&self) -> anyhow::Result<()> {
+        let mut tx = self.db().write().await?;
+        jobs::revocations::announce_all(&mut tx, self.now()).await?;
+        tx.commit().await?;
+        proxy::refresh(self).await
     }
 
     /// Other times than the usual ones, for stories that can't wait; before the jobs start.
@@ -196,7 +208,7 @@ impl Hub {
         &self.0.xsrf
     }
 
-    pub fn proxy_secret(&self) -> &Secret {
+    pub fn proxy_secret(&self) -> &ProxyKey {
         &self.0.proxy_secret
     }
 

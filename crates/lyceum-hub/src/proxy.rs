@@ -1,54 +1,86 @@
-//! Keeps the proxy's route table true and takes its activity reports.
+//! Keeps the proxies' route tables true, tells them what was taken away, and takes their reports.
 //!
-//! Routes are derived from the rows of ready servers; a proxy gets a whole snapshot at each change.
+//! Routes are derived from the rows of ready servers. [`refresh`] reads what is new and hands it
+//! out as numbered news: to the proxy in this process, and to the streams of those that run apart
+//! ([`crate::api::lyceum::proxy`]). Both get the same news; only the way differs.
+//!
+//! Drawers: `news` (rows and events become news), `followers` (who has come how far), `activity`.
 
-use std::collections::{BTreeMap, HashMap};
+pub mod activity;
+pub mod followers;
+pub mod news;
+
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use lyceum_model::clock::Millis;
-use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::server::ServerKey;
-use lyceum_proxy::{Proxy, Revoked, Route, RouteAccess, RouteTable, Target};
-use lyceum_store::events;
+use lyceum_proxy::Proxy;
+use lyceum_proxy::follow::wire::{News, PublishedRoute};
+use lyceum_proxy::follow::{Mirror, difference};
+use lyceum_store::{events, settings};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::jobs::keeper;
-use crate::{Hub, db, servers};
+use crate::Hub;
+use crate::jobs::{keeper, revocations};
+use followers::Followers;
 
-/// Without news the table is made anew this often.
-const REFRESH_EVERY: Duration = Duration::from_secs(10);
+/// Another process on the same SQLite file can't wake us, so we look as often as this. Each look
+/// is a heart-beat for the proxies: it proves that the database is being followed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
-const ACTIVITY_LIMIT: Duration = Duration::from_secs(20);
-/// Rows written in one transaction.
-const ACTIVITY_BATCH: usize = 500;
+/// Every so many quiet looks the table is made anew, in case a change came without an event.
+const WHOLE_EVERY: u32 = 15;
+/// News that a slow stream may fall behind; it then reads the database itself.
+const QUEUE: usize = 1_024;
+/// Which database the numbers belong to.
+const NUMBERING_SETTING: &str = "route-numbering";
 
-/// The proxies this hub feeds. In one process there is one.
-#[derive(Default)]
+/// The proxies this hub feeds: at most one in this process, and any number of streams.
 pub struct Links {
     proxy: Mutex<Option<Proxy>>,
-    /// Whose server is behind a route's id.
-    owners: ArcSwap<HashMap<String, Owner>>,
-    /// Writers of the table take turns, so that an older snapshot never replaces a newer.
-    turn: tokio::sync::Mutex<()>,
-    /// How many times the rows were begun to be read for a table; counted in turn.
+    /// What the spawner calls the server behind a route's id; there without the database.
+    keys: ArcSwap<HashMap<String, ServerKey>>,
+    /// Writers take turns, so that older news never come after newer.
+    book: tokio::sync::Mutex<Book>,
+    /// How many times the rows were begun to be read; counted in turn.
     begun: AtomicU64,
-    /// The number of the last one whose table is in force.
+    /// The number of the last one that was handed out.
     done: AtomicU64,
+    feed: broadcast::Sender<Arc<News>>,
+    followers: Followers,
+    closing: CancellationToken,
 }
 
-#[derive(Debug, Clone)]
-pub struct Owner {
-    pub user: UserName,
-    pub server: ServerName,
-    /// What the spawner knows it by.
-    pub key: ServerKey,
+/// What was handed out.
+#[derive(Default)]
+struct Book {
+    number: Option<i64>,
+    routes: HashMap<String, PublishedRoute>,
+    mirror: Option<Mirror>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            proxy: Mutex::default(),
+            keys: ArcSwap::default(),
+            book: tokio::sync::Mutex::default(),
+            begun: AtomicU64::default(),
+            done: AtomicU64::default(),
+            feed: broadcast::Sender::new(QUEUE),
+            followers: Followers::default(),
+            closing: CancellationToken::new(),
+        }
+    }
 }
 
 impl Links {
+    /// The proxy in this process; before the jobs start.
     pub fn attach(&self, proxy: Proxy) {
         *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = Some(proxy);
     }
@@ -60,179 +92,215 @@ impl Links {
             .clone()
     }
 
-    pub fn owner(&self, route: &str) -> Option<Owner> {
-        self.owners.load().get(route).cloned()
+    /// What the spawner calls the server behind a route.
+    pub fn key(&self, route: &str) -> Option<ServerKey> {
+        self.keys.load().get(route).cloned()
     }
 
-    /// A session ended, a role was lost: what was allowed before is asked again, at once.
-    pub fn revoke(&self, what: Revoked) {
-        if let Some(proxy) = self.proxy() {
-            proxy.revoke(what);
+    pub fn knows(&self, route: &str) -> bool {
+        self.keys.load().contains_key(route)
+    }
+
+    /// News from now on. Subscribe before reading the rows, or some are missed.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<News>> {
+        self.feed.subscribe()
+    }
+
+    pub fn followers(&self) -> &Followers {
+        &self.followers
+    }
+
+    /// Cancelled when this hub shuts down: streams end then.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    fn hand_out(&self, book: &mut Book, news: News) {
+        if let Some(mirror) = &mut book.mirror
+            && let Err(error) = mirror.apply(news.clone())
+        {
+            tracing::error!(%error, "the routes of ready servers can't be put in force");
+            // The next look makes it anew.
+            book.mirror = None;
         }
+        // No stream is no fault.
+        let _ = self.feed.send(Arc::new(news));
     }
 }
 
-/// Makes the table anew from the rows and puts it in force. Many callers at once share the work.
+/// Which database the numbers of news belong to; the same for all replicas.
+pub async fn numbering(hub: &Hub) -> anyhow::Result<String> {
+    let mut tx = hub.db().read().await?;
+    if let Some(known) = settings::get(&mut tx, NUMBERING_SETTING).await? {
+        return Ok(known);
+    }
+    drop(tx);
+    let mut tx = hub.db().write().await?;
+    let now = hub.now();
+    let make = || lyceum_model::id::new_id(now);
+    let numbering = settings::get_or_create(&mut tx, NUMBERING_SETTING, now, make).await?;
+    tx.commit().await?;
+    Ok(numbering)
+}
+
+/// Hands out what is new, and waits for the proxies that follow from elsewhere, within reason: who
+/// is told "ready" or "logged out" afterwards finds it so. Many callers at once share the work.
 pub async fn refresh(hub: &Hub) -> anyhow::Result<()> {
-    let begun = &hub.links().begun;
-    let before = begun.load(Ordering::SeqCst);
-    let turn = hub.links().turn.lock().await;
+    let number = look_now(hub).await?;
+    hub.links().followers().wait_for(number).await;
+    Ok(())
+}
+
+/// As [`refresh`], when the caller has no use for an error: the next look hands it out.
+pub async fn pass_on(hub: &Hub) {
+    if let Err(error) = refresh(hub).await {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "news could not be passed on to the proxies at once"
+        );
+    }
+}
+
+/// Hands out what is new, and gives the number that this was.
+pub async fn look_now(hub: &Hub) -> anyhow::Result<i64> {
+    let links = hub.links();
+    let before = links.begun.load(Ordering::SeqCst);
+    let mut book = links.book.lock().await;
     // The one under way when we came may have read the rows too early for us; one that began
     // later, and is over since it is our turn, has not.
-    if hub.links().done.load(Ordering::SeqCst) > before {
-        return Ok(());
+    if links.done.load(Ordering::SeqCst) > before
+        && let Some(number) = book.number
+    {
+        return Ok(number);
     }
-    let this = begun.fetch_add(1, Ordering::SeqCst) + 1;
-    renew(hub).await?;
-    hub.links().done.store(this, Ordering::SeqCst);
-    drop(turn);
-    Ok(())
+    let this = links.begun.fetch_add(1, Ordering::SeqCst) + 1;
+    let number = look(hub, &mut book, false).await?;
+    links.done.store(this, Ordering::SeqCst);
+    Ok(number)
 }
 
-async fn renew(hub: &Hub) -> anyhow::Result<()> {
+/// Reads what is new and hands it out. `whole`: looks whether the table is true, too.
+async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
+    let links = hub.links();
     let mut tx = hub.db().read().await?;
-    let rows = db::servers::routes(&mut tx).await?;
-    drop(tx);
-    let mut owners = HashMap::with_capacity(rows.len());
-    let mut routes = Vec::with_capacity(rows.len());
-    for (id, user, server, key, address) in rows {
-        let (Ok(user), Ok(server), Some(key)) = (
-            UserName::parse(&user),
-            ServerName::parse(&server),
-            ServerKey::parse(&key),
-        ) else {
+    let mut fresh = news::since(&mut tx, book.number).await?;
+    if whole && let News::Changes { put, removed, .. } = &mut fresh {
+        let mut ours = book.routes.clone();
+        amend(&mut ours, put, removed);
+        let rows = news::all(&mut tx).await?;
+        let (missed, stale) = difference(&ours, &rows);
+        if !missed.is_empty() || !stale.is_empty() {
             tracing::error!(
-                server = id,
-                "a damaged name in the database can't be routed to"
+                missed = missed.len(),
+                stale = stale.len(),
+                "routes had changed without an event; they are right now"
             );
-            continue;
-        };
-        // Routes are matched on decoded segments; names need no decoding.
-        let prefix = if server.is_default() {
-            format!("/user/{user}/")
-        } else {
-            format!("/user/{user}/{server}/")
-        };
-        let target: Target = match address.parse() {
-            Ok(target) => target,
-            Err(error) => {
-                tracing::error!(server = id, error = %error, "a server's address can't be routed to");
-                continue;
-            }
-        };
-        routes.push(Route {
-            prefix,
-            id: id.clone(),
-            target,
-            access: RouteAccess::Checked,
-            owner: user.to_string(),
-        });
-        owners.insert(id, Owner { user, server, key });
+            put.extend(missed);
+            removed.extend(stale);
+        }
     }
-    hub.links().owners.store(Arc::new(owners));
+    drop(tx);
+    if book.mirror.is_none()
+        && let Some(proxy) = links.proxy()
+    {
+        let mut mirror = Mirror::new(proxy);
+        if let Some(number) = book.number {
+            let routes = book.routes.values().cloned().collect();
+            mirror
+                .apply(News::Snapshot {
+                    number,
+                    routes,
+                    more: false,
+                })
+                .context("the routes of ready servers")?;
+        }
+        book.mirror = Some(mirror);
+    }
+    let number = match &fresh {
+        News::Snapshot { number, routes, .. } => {
+            book.routes = routes
+                .iter()
+                .map(|route| (route.id.clone(), route.clone()))
+                .collect();
+            *number
+        }
+        News::Changes {
+            number,
+            put,
+            removed,
+            ..
+        } => {
+            amend(&mut book.routes, put, removed);
+            *number
+        }
+        News::Beat { number } => *number,
+        News::Hello { .. } | News::Unknown => unreachable!("rows are never read as these"),
+    };
+    if !matches!(fresh, News::Beat { .. }) {
+        let keys = book.routes.values().filter_map(|route| {
+            let key = ServerKey::parse(&route.key)?;
+            Some((route.id.clone(), key))
+        });
+        links.keys.store(Arc::new(keys.collect()));
+    }
     hub.metrics()
         .running
-        .set(i64::try_from(routes.len()).unwrap_or(i64::MAX));
-    if let Some(proxy) = hub.links().proxy() {
-        proxy.set_routes(RouteTable::new(routes).context("the routes of ready servers")?);
+        .set(i64::try_from(book.routes.len()).unwrap_or(i64::MAX));
+    // A beat is handed out by the clock alone, and by `follow`.
+    if !matches!(fresh, News::Beat { .. }) {
+        links.hand_out(book, fresh);
     }
-    Ok(())
+    book.number = Some(number);
+    Ok(number)
+}
+
+fn amend(routes: &mut HashMap<String, PublishedRoute>, put: &[PublishedRoute], removed: &[String]) {
+    for id in removed {
+        routes.remove(id);
+    }
+    routes.extend(put.iter().map(|route| (route.id.clone(), route.clone())));
 }
 
 /// Follows the rows until shutdown.
 pub async fn follow(hub: Hub, shutdown: CancellationToken) {
-    let mut wake = hub.db().wake_ups();
-    let rounds = async {
-        let mut failing = false;
-        loop {
-            match refresh(&hub).await {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(
-                        error = format!("{error:#}"),
-                        "could not renew the routes; the last ones stay until it works again"
-                    );
-                }
-                Err(_) => {}
-            }
-            let pause = if failing { RETRY_EVERY } else { REFRESH_EVERY };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = events::woken(&mut wake, &[keeper::TOPIC]) => wake = hub.db().wake_ups(),
-            }
-        }
-    };
+    let rounds = follow_for_ever(&hub);
     let _ = shutdown.run_until_cancelled(rounds).await;
+    hub.links().closing.cancel();
 }
 
-/// Writes down, in batches, when servers were last used; the last batch at shutdown.
-pub async fn activity(hub: Hub, shutdown: CancellationToken) {
-    let mut unwritten: HashMap<String, i64> = HashMap::new();
+async fn follow_for_ever(hub: &Hub) {
+    let mut wake = hub.db().wake_ups();
     let mut failing = false;
+    let mut quiet: u32 = 0;
     loop {
-        let pause = tokio::time::sleep(hub.timings().activity_every);
-        let last = shutdown.run_until_cancelled(pause).await.is_none();
-        if let Some(proxy) = hub.links().proxy() {
-            for activity in proxy.take_activity() {
-                let at = i64::try_from(activity.last_ms).unwrap_or(i64::MAX);
-                let known = unwritten.entry(activity.route_id).or_insert(at);
-                *known = at.max(*known);
-            }
+        let whole = quiet >= WHOLE_EVERY;
+        if whole {
+            quiet = 0;
         }
-        let written = write_activity(&hub, &mut unwritten);
-        match tokio::time::timeout(ACTIVITY_LIMIT, written).await {
-            Ok(Ok(())) => failing = false,
-            outcome if !failing => {
+        let looked = async {
+            let mut book = hub.links().book.lock().await;
+            let number = look(hub, &mut book, whole).await?;
+            hub.links().hand_out(&mut book, News::Beat { number });
+            anyhow::Ok(())
+        };
+        match looked.await {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
                 failing = true;
-                let error = match outcome {
-                    Ok(Err(error)) => format!("{error:#}"),
-                    _ => "the database is too slow".into(),
-                };
                 tracing::warn!(
-                    error,
-                    "could not write activity down; kept for the next time"
+                    error = format!("{error:#}"),
+                    "could not look for news of routes; the last ones stay until it works again"
                 );
             }
-            _ => {}
+            Err(_) => {}
         }
-        if last {
-            return;
-        }
-    }
-}
-
-/// What was written is taken out of the map.
-async fn write_activity(hub: &Hub, unwritten: &mut HashMap<String, i64>) -> anyhow::Result<()> {
-    while !unwritten.is_empty() {
-        // Rows are locked in one order everywhere, so that two replicas don't wait for each other.
-        let mut batch: Vec<(String, i64)> = unwritten
-            .iter()
-            .take(ACTIVITY_BATCH)
-            .map(|(id, at)| (id.clone(), *at))
-            .collect();
-        batch.sort_unstable();
-        let mut users: BTreeMap<String, i64> = BTreeMap::new();
-        let mut tx = hub.db().write().await?;
-        for (id, at) in &batch {
-            db::servers::touch(&mut tx, id, Millis(*at)).await?;
-            if let Some(server) = db::servers::get(&mut tx, id).await? {
-                let known = users.entry(server.user_id).or_insert(*at);
-                *known = (*at).max(*known);
+        let pause = if failing { RETRY_EVERY } else { LOOK_EVERY };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => quiet += 1,
+            // A look takes up all there is, so what piled up meanwhile is done with it.
+            () = events::woken(&mut wake, &[keeper::TOPIC, revocations::TOPIC]) => {
+                wake = hub.db().wake_ups();
             }
         }
-        for (id, at) in users {
-            db::users::touch(&mut tx, &id, Millis(at)).await?;
-        }
-        tx.commit().await?;
-        for (id, _) in batch {
-            unwritten.remove(&id);
-        }
     }
-    Ok(())
-}
-
-/// The path of a server as the browser sees it.
-pub fn public_path(owner: &Owner) -> String {
-    servers::prefix(&owner.user, &owner.server)
 }

@@ -8,6 +8,7 @@ use lyceum_store::Tx;
 
 use crate::db;
 use crate::db::users::User;
+use crate::jobs::revocations;
 
 /// Makes a person if there is none of that name. The home is named once and for ever; the name of a
 /// deleted person never leads to the old home, since each home carries its id.
@@ -43,6 +44,7 @@ pub async fn admit(tx: &mut Tx, identity: &Identity, now: Millis) -> sqlx::Resul
     let admin = identity.admin.unwrap_or(user.admin);
     if admin != user.admin {
         db::users::set_admin(tx, &user.id, admin).await?;
+        revocations::announce(tx, identity.name.as_str(), now).await?;
         user.admin = admin;
     }
     db::users::touch(tx, &user.id, now).await?;

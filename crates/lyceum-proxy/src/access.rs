@@ -303,6 +303,15 @@ impl Decisions {
         }
     }
 
+    /// Has everything asked for anew, without a word against anybody.
+    pub(crate) fn forget(&self) {
+        for shard in &self.shards {
+            // A question on its way stays, so that a revocation can find it.
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|_, entry| !entry.answer.initialized());
+        }
+    }
+
     fn shard(&self, key: [u8; 32]) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Arc<Entry>>> {
         self.shards[usize::from(key[0]) % SHARDS]
             .lock()

@@ -73,16 +73,17 @@ struct Exchange<'a> {
 }
 
 /// Serves it; gives the status and what becomes of the client's connection.
-pub(crate) async fn run(
+pub(crate) async fn run<'w>(
     client: &mut Client,
-    ctx: &Ctx<'_>,
-    way: &Way<'_>,
+    ctx: &Ctx<'w>,
+    way: &Way<'w>,
     admitted: Admitted,
 ) -> Result<(u16, After), Stop> {
     let pool = client.worker.pool.clone();
     let repeatable = client.head.is_repeatable();
     let is_upgrade = client.head.upgrade().is_some();
     client.body_touched = false;
+    let mut way = *way;
     let mut kept = if is_upgrade {
         None
     } else {
@@ -91,9 +92,9 @@ pub(crate) async fn run(
     loop {
         let server = match kept.take() {
             Some(server) => server,
-            None => connect(client, ctx, way).await?,
+            None => connect(client, ctx, &mut way).await?,
         };
-        let mut exchange = Exchange::new(client, server, ctx, way);
+        let mut exchange = Exchange::new(client, server, ctx, &way);
         match exchange.head().await {
             Ok(()) => return exchange.finish(admitted).await,
             Err(Trouble::Stop(stop)) => return Err(stop),
@@ -104,29 +105,46 @@ pub(crate) async fn run(
                     && matches!(error, AnswerError::Closed)
                     && (repeatable || unsent);
                 if !again {
-                    return Err(bad_answer(ctx, way, &error));
+                    return Err(bad_answer(ctx, &way, &error));
                 }
             }
         }
     }
 }
 
-/// A connection made to whom the route is meant for.
-async fn connect(client: &mut Client, ctx: &Ctx<'_>, way: &Way<'_>) -> Result<Server, Stop> {
-    let target = way.target;
-    // On the heap, because it is large and seldom: every connection would carry room for it.
-    let why = match Box::pin(client.worker.pool.connect(target)).await {
-        Ok(server) if is_meant(ctx, way).await => return Ok(server),
-        Ok(_) => {
-            let error = "another program listens there, or the server has just ended";
-            tracing::warn!(request = %ctx.id, %target, error, "a server cannot be reached");
-            "stranger"
-        }
-        Err(error) => {
-            tracing::info!(request = %ctx.id, %target, %error, "a server cannot be reached");
-            match error {
-                ConnectError::TimeOut => "connect_time_out",
-                ConnectError::Refused(_) | ConnectError::Settings(_) => "connect",
+/// A connection made to whom the route is meant for. When one of several hubs can't be reached, the
+/// way leads to another: nothing was sent yet.
+async fn connect<'w>(
+    client: &mut Client,
+    ctx: &Ctx<'w>,
+    way: &mut Way<'w>,
+) -> Result<Server, Stop> {
+    let mut tried = 1;
+    let why = loop {
+        let target = way.target;
+        // On the heap, because it is large and seldom: every connection would carry room for it.
+        match Box::pin(client.worker.pool.connect(target)).await {
+            Ok(server) if is_meant(ctx, way).await => return Ok(server),
+            Ok(_) => {
+                let error = "another program listens there, or the server has just ended";
+                tracing::warn!(request = %ctx.id, %target, error, "a server cannot be reached");
+                break "stranger";
+            }
+            Err(error) => {
+                if way.is_hub()
+                    && let Some(hubs) = &ctx.inner.fallback
+                    && let Some(other) = hubs.instead_of(target, tried)
+                {
+                    tracing::debug!(request = %ctx.id, %target, %error, "a hub cannot be reached, asking another");
+                    way.target = other;
+                    tried += 1;
+                    continue;
+                }
+                tracing::info!(request = %ctx.id, %target, %error, "a server cannot be reached");
+                break match error {
+                    ConnectError::TimeOut => "connect_time_out",
+                    ConnectError::Refused(_) | ConnectError::Settings(_) => "connect",
+                };
             }
         }
     };

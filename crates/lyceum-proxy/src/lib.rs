@@ -5,6 +5,9 @@
 //! it must know it is told through [`Proxy::set_routes`] and asks through [`Access`]; what it has
 //! seen it reports through [`Proxy::take_activity`].
 //!
+//! It is told and asks in process, or over HTTP by [`follow`], which keeps it true as a process of
+//! its own in front of any number of hubs.
+//!
 //! Reading order: `listen` (connections) → `serve` (one client connection) → `request` (what
 //! becomes of a request: `head`, `path`, `route`, `access`, `cookies`) → `exchange` (a request and
 //! its answer, both ways at once) → `outgoing` (the heads that are sent on) → `upstream` (servers'
@@ -25,7 +28,9 @@ mod control;
 mod cookies;
 mod error_page;
 mod exchange;
+mod fallback;
 mod fields;
+pub mod follow;
 mod head;
 mod http1;
 mod io;
@@ -52,13 +57,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
 pub use error_page::{ErrorPages, ErrorTarget};
+pub use fallback::Fallback;
 /// The type of [`Ask::method`].
 pub use hyper::Method;
 pub use rewrite::{Rewrite, Scheme};
@@ -76,7 +82,9 @@ pub struct Proxy {
 struct Inner {
     config: Config,
     /// Where everything goes that no route matches; none in front of somebody else's hub.
-    fallback: Option<Target>,
+    fallback: Option<Fallback>,
+    /// Why nothing can be served yet; told on the health page.
+    trouble: ArcSwapOption<String>,
     access: Arc<dyn Access>,
     hidden: cookies::HiddenCookies,
     custom: outgoing::Custom,
@@ -129,9 +137,9 @@ impl Inner {
 }
 
 impl Proxy {
-    /// `fallback`: where everything goes that no route matches (the hub).
-    pub fn new(config: Config, fallback: Target, access: Arc<dyn Access>) -> Self {
-        Self::with(config, Some(fallback), access)
+    /// `fallback`: where everything goes that no route matches (the hub, or several).
+    pub fn new(config: Config, fallback: impl Into<Fallback>, access: Arc<dyn Access>) -> Self {
+        Self::with(config, Some(fallback.into()), access)
     }
 
     /// In place of configurable-http-proxy: routes come through the control API, the hub's among
@@ -152,7 +160,7 @@ impl Proxy {
         proxy
     }
 
-    fn with(mut config: Config, fallback: Option<Target>, access: Arc<dyn Access>) -> Self {
+    fn with(mut config: Config, fallback: Option<Fallback>, access: Arc<dyn Access>) -> Self {
         config.base_path = format!("/{}/", config.base_path.trim_matches('/')).replace("//", "/");
         let hidden = cookies::HiddenCookies::new(
             config
@@ -178,6 +186,7 @@ impl Proxy {
             )),
             per_client: listen::PerClient::default(),
             fallback,
+            trouble: ArcSwapOption::empty(),
             access,
             config,
         };
@@ -229,6 +238,16 @@ impl Proxy {
         self.inner.log.push(what.clone());
         self.inner.decisions.revoke(&what);
         self.inner.tunnels.revoke(&what);
+    }
+
+    /// Forgets decisions, so that each is asked for again. WebSockets go on.
+    pub fn forget_decisions(&self) {
+        self.inner.decisions.forget();
+    }
+
+    /// Says on the health page that nothing can be served, and why; or that all is well.
+    pub fn set_trouble(&self, why: Option<String>) {
+        self.inner.trouble.store(why.map(Arc::new));
     }
 
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {

@@ -94,7 +94,7 @@ pub(crate) struct Ctx<'a> {
 
 /// Refuses what could be understood in two ways, and answers what is for the proxy itself. What
 /// only the head's text can show has been refused by its parser.
-pub(crate) fn check(head: &Head) -> Result<(), Stop> {
+pub(crate) fn check(inner: &Inner, head: &Head) -> Result<(), Stop> {
     if head.method() == b"CONNECT" {
         return Err(Failure::MethodNotAllowed.into());
     }
@@ -103,7 +103,15 @@ pub(crate) fn check(head: &Head) -> Result<(), Stop> {
         return Err(Failure::BadRequest(Unclear::Path(bad)).into());
     }
     if path == "/_chp_healthz" {
-        let mut response = Response::new(Bytes::from_static(br#"{"status":"OK"}"#));
+        let trouble = inner.trouble.load();
+        let text = match trouble.as_deref() {
+            None => r#"{"status":"OK"}"#.to_owned(),
+            Some(why) => serde_json::json!({"status": "not ready", "message": why}).to_string(),
+        };
+        let mut response = Response::new(Bytes::from(text));
+        if trouble.is_some() {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -130,7 +138,7 @@ pub(crate) fn find_way<'a>(
         }),
         None => Ok(Way {
             kind: Kind::Fallback,
-            target: inner.fallback.as_ref().ok_or(Failure::NoRoute)?,
+            target: inner.fallback.as_ref().ok_or(Failure::NoRoute)?.pick(),
             route: None,
             prefix_len: 0,
             stats: None,

@@ -151,6 +151,13 @@ impl Entry {
     }
 }
 
+impl Route {
+    /// Whether a table takes its prefix.
+    pub(crate) fn has_sound_prefix(&self) -> bool {
+        key_of(&self.prefix).is_some()
+    }
+}
+
 /// The key of a prefix such as `/user/ada/`, if it is one.
 fn key_of(prefix: &str) -> Option<&str> {
     if prefix == "/" {

@@ -238,7 +238,7 @@ impl Client {
         let mut kind = Kind::Proxy;
         self.body_touched = false;
         let is_upgrade = self.head.upgrade().is_some();
-        let checked = check(&self.head);
+        let checked = check(inner, &self.head);
         let is_for_us = matches!(checked, Err(Stop::Answer(_)));
         if !is_for_us {
             inner.metrics.chp.count_begun(is_upgrade);

@@ -32,6 +32,21 @@ pub async fn set(tx: &mut Tx, name: &str, value: &str, now: Millis) -> sqlx::Res
     .map(|_| ()))
 }
 
+/// Until the end of the transaction nobody else reads or writes this setting through here. It is
+/// made with `first` when there is none.
+pub async fn lock(tx: &mut Tx, name: &str, first: &str, now: Millis) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "INSERT INTO settings (name, value, changed_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (name) DO UPDATE SET value = settings.value"
+    )
+    .bind(name)
+    .bind(first)
+    .bind(now.0)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
 /// The value, or the one that `make` gives when there is none. Replicas that ask at once all get
 /// the one that was first.
 pub async fn get_or_create(

@@ -16,6 +16,7 @@ use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerSpec;
 use lyceum_proxy::Proxy;
 use lyceum_store::Db;
+use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::RouteInfo;
 use lyceum_web::xsrf::XsrfKey;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,9 @@ use crate::fake::FakeSpawner;
 /// Everybody's password in tests.
 pub const PASSWORD: &str = "correct horse battery staple";
 
+/// The secret that hub and proxies share in tests.
+pub const PROXY_SECRET: &str = "the secret of tests";
+
 /// A running hub; it ends when dropped.
 pub struct TestHub {
     pub hub: Hub,
@@ -35,6 +39,7 @@ pub struct TestHub {
     pub clock: Clock,
     pub routes: Vec<RouteInfo>,
     address: SocketAddr,
+    hub_address: SocketAddr,
     accounts: LocalAccounts,
     shutdown: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -91,7 +96,7 @@ impl TestHub {
             Admission::new(People::default()),
             Arc::new(NoGroupsKnown),
         );
-        let proxy_secret = Secret::new("the secret of tests");
+        let proxy_secret = Secret::new(PROXY_SECRET);
         let mut settings = Settings {
             public_origin: None,
             api_url: format!("http://{hub_address}/hub/api"),
@@ -118,14 +123,18 @@ impl TestHub {
                 .expect("the templates are good"),
             settings,
             xsrf: XsrfKey::new([7; 32]),
-            proxy_secret: proxy_secret.clone(),
+            proxy_secret: ProxyKey::of(&proxy_secret),
         });
         hub.set_timings(timings);
         let config = lyceum_proxy::Config {
             proxy_secret: proxy_secret.expose().to_owned().into(),
             ..lyceum_proxy::Config::default()
         };
-        let proxy = Proxy::new(config, hub_address.into(), Arc::new(hub.clone()));
+        let proxy = Proxy::new(
+            config,
+            lyceum_proxy::Target::from(hub_address),
+            Arc::new(hub.clone()),
+        );
         hub.links().attach(proxy.clone());
         let shutdown = CancellationToken::new();
         let (router, routes) = hub.router();
@@ -152,6 +161,7 @@ impl TestHub {
             clock,
             routes,
             address,
+            hub_address,
             accounts,
             shutdown,
             tasks,
@@ -228,6 +238,11 @@ impl TestHub {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The hub itself, without its proxy.
+    pub fn hub_address(&self) -> SocketAddr {
+        self.hub_address
     }
 
     /// Cuts it off as `kill -9` would, and returns when nothing of it moves any more.

@@ -2,14 +2,16 @@
 //!
 //! Reading order: [`postgres`] (a PostgreSQL server that ends with the test process), [`db`]
 //! (a fresh database per test, on either engine), [`fake`] (small real servers on loopback), [`hub`]
-//! (a whole hub with its proxy), [`client`] (a browser without a screen).
+//! (a whole hub with its proxy), [`follower`] (a proxy apart from its hubs), [`client`] (a browser without a screen).
 
 pub mod client;
 pub mod db;
 pub mod fake;
+pub mod follower;
 pub mod hub;
 pub mod postgres;
 
 pub use client::Client;
 pub use db::TestDb;
+pub use follower::TestFollower;
 pub use hub::TestHub;

@@ -9,12 +9,38 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
+use lyceum_model::digest::Digest;
 use lyceum_model::secret::Secret;
 use subtle::ConstantTimeEq;
 use tracing::Instrument;
 
 /// Header by which the proxy proves that it is ours.
 pub const PROXY_HEADER: &str = "x-lyceum-proxy";
+
+/// What a proxy's secret is known by: its hash, so that the secret does not lie in memory.
+#[derive(Clone)]
+pub struct ProxyKey([u8; 32]);
+
+impl ProxyKey {
+    pub fn of(secret: &Secret) -> Self {
+        Self::hash(secret.expose())
+    }
+
+    fn hash(secret: &str) -> Self {
+        Self(*Digest::of(format!("lyceum 2026 proxy secret\n{secret}").as_bytes()).as_bytes())
+    }
+
+    /// Whether this is the secret; takes the same time for every wrong one.
+    pub fn accepts(&self, given: &str) -> bool {
+        self.0.ct_eq(&Self::hash(given).0).into()
+    }
+}
+
+impl std::fmt::Debug for ProxyKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ProxyKey(***)")
+    }
+}
 
 /// In the request's extensions, put there by [`describe`].
 #[derive(Debug, Clone)]
@@ -28,10 +54,9 @@ pub struct RequestInfo {
 }
 
 /// Middleware: fills in [`RequestInfo`], opens the span of the request, returns its id.
-pub async fn describe(proxy_secret: Secret, mut request: Request, next: Next) -> Response {
+pub async fn describe(proxy_key: ProxyKey, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let trusted = header(headers, PROXY_HEADER)
-        .is_some_and(|given| bool::from(given.as_bytes().ct_eq(proxy_secret.expose().as_bytes())));
+    let trusted = header(headers, PROXY_HEADER).is_some_and(|given| proxy_key.accepts(given));
     let peer = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()

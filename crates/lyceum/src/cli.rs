@@ -5,6 +5,7 @@ pub mod config;
 pub mod doctor;
 pub mod people;
 pub mod proxy;
+pub mod serve;
 pub mod servers;
 pub mod tokens;
 pub mod up;
@@ -42,9 +43,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Up(up::Up),
-    Doctor(doctor::Doctor),
+    Serve(serve::Serve),
     // The largest by far.
     Proxy(Box<proxy::ProxyCommand>),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -94,8 +96,9 @@ pub enum Outcome {
 pub fn run(cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Up(up) => up.run(),
-        Command::Doctor(doctor) => doctor.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Proxy(proxy) => proxy.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Config(command) => command.run(),
         Command::User(command) => command.run(),
         Command::Admin(command) => command.run(),

@@ -16,7 +16,7 @@ use lyceum_courses::Shelf;
 use lyceum_hub::{Hub, Parts, Settings};
 use lyceum_model::clock::Clock;
 use lyceum_model::secret::Secret;
-use lyceum_proxy::Proxy;
+use lyceum_proxy::{Proxy, Target};
 use lyceum_spawn::env::inherit;
 use lyceum_spawn::local::{LocalConfig, LocalSpawner};
 use lyceum_store::blobs::{Blobs, Disk};
@@ -24,6 +24,7 @@ use lyceum_store::db::Location;
 use lyceum_store::secret::Keys;
 use lyceum_store::{Db, migrate};
 use lyceum_web::page::{Theme, ThemeSettings};
+use lyceum_web::request::ProxyKey;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -35,7 +36,9 @@ use crate::config::Config;
 use crate::data::Layout;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
+use crate::keys;
 use crate::launch::{Accounts, Courses, Planner};
+use crate::place::Place;
 use crate::reload::{ConfigState, ConfigWatch};
 
 /// How long requests and sockets may go on after Ctrl-C.
@@ -89,10 +92,7 @@ impl Ground {
     pub async fn open(config: &Config, data: &Layout) -> Result<Self, Failure> {
         let Store { db, blobs } = Store::open(config, data).await?;
         let clock = Clock::system();
-        let keys = Keys::load_or_create(&data.master_key()).map_err(|error| {
-            Failure::new(format!("the key file can't be used: {error:#}"))
-                .hint("it must be readable by its owner alone; a lost key can be had from a backup")
-        })?;
+        let keys = keys::find(&db, config, data, &clock).await?;
         let accounts = LocalAccounts::new(
             db.clone(),
             clock.clone(),
@@ -139,9 +139,14 @@ pub struct Order {
     pub watch: Arc<ConfigWatch>,
     pub environment: Environment,
     pub data: Layout,
-    pub public: TcpListener,
+    /// For people, through a proxy in this process. `None`: proxies run apart.
+    pub public: Option<TcpListener>,
+    /// For the hub itself.
     pub internal: TcpListener,
+    /// Where servers reach the hub's API.
+    pub api_url: String,
     pub spawner: LocalSpawner,
+    pub place: Option<Place>,
     pub accounts: Accounts,
     pub hint: Option<Saying>,
 }
@@ -161,8 +166,7 @@ impl Machine {
         let shelf = Shelf::open(&order.data.courses())
             .map_err(|error| Failure::new(format!("{error:#}")))?;
         let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
-        let proxy_secret =
-            Secret::new(data_encoding::HEXLOWER.encode(&ground.keys.derive("lyceum proxy")));
+        let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
             clock: ground.clock.clone(),
@@ -173,24 +177,27 @@ impl Machine {
             pages: lyceum_hub::pages::templates()
                 .build()
                 .map_err(|error| Failure::new(format!("the pages can't be made: {error:#}")))?,
-            settings: settings(&config, &order.watch.state(), internal, order.hint.as_ref())?,
+            settings: settings(
+                &config,
+                &order.watch.state(),
+                &order.api_url,
+                order.hint.as_ref(),
+            )?,
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
-            proxy_secret: proxy_secret.clone(),
+            proxy_secret: ProxyKey::of(&proxy_secret),
         });
-        let proxy_config = lyceum_proxy::Config {
-            proxy_secret: proxy_secret.expose().to_owned().into(),
-            limits: lyceum_proxy::Limits {
-                drain: DRAIN,
-                ..lyceum_proxy::Limits::default()
-            },
-            ..lyceum_proxy::Config::default()
-        };
-        let proxy = Proxy::new(proxy_config, internal.into(), Arc::new(hub.clone()));
-        hub.links().attach(proxy.clone());
+        let public = order.public.map(|listener| {
+            let config = proxy_config(&proxy_secret);
+            let proxy = Proxy::new(config, Target::from(internal), Arc::new(hub.clone()));
+            hub.links().attach(proxy.clone());
+            (proxy, listener)
+        });
         let state = ConfigMetrics::default();
         let mut registry = Registry::default();
         hub.metrics().register(&mut registry);
-        proxy.register_metrics(&mut registry);
+        if let Some((proxy, _)) = &public {
+            proxy.register_metrics(&mut registry);
+        }
         state.register(&mut registry);
         state.tell(&order.watch.state());
         hub.publish_metrics(registry);
@@ -207,10 +214,15 @@ impl Machine {
                 tracing::error!(%error, "the hub stopped listening");
             }
         });
-        let (serving, stop) = (proxy, shutdown.clone());
-        tasks.spawn(async move { serving.run(order.public, stop.cancelled_owned()).await });
+        if let Some((proxy, listener)) = public {
+            let stop = shutdown.clone();
+            tasks.spawn(async move { proxy.run(listener, stop.cancelled_owned()).await });
+        }
         for job in lyceum_hub::jobs::all(&hub, &shutdown) {
             tasks.spawn(job);
+        }
+        if let Some(place) = order.place {
+            tasks.spawn(place.keep(shutdown.clone()));
         }
         tasks.spawn(shelf.follow(shutdown.clone()));
         let (watch, stop) = (order.watch.clone(), shutdown.clone());
@@ -223,7 +235,7 @@ impl Machine {
             Reload {
                 hub: hub.clone(),
                 watch: order.watch,
-                internal,
+                api_url: order.api_url,
                 hint: order.hint,
                 state,
             },
@@ -242,6 +254,11 @@ impl Machine {
         })
     }
 
+    /// Waits until a part ends the whole by itself.
+    pub async fn ended(&self) {
+        self.shutdown.cancelled().await;
+    }
+
     /// Stops taking requests, lets what is under way end, and returns. Notebook servers go on.
     pub async fn stop(self) {
         self.shutdown.cancel();
@@ -252,6 +269,18 @@ impl Machine {
             tracing::warn!("some work did not end in time; it is taken up at the next start");
         }
         self.hub.db().close().await;
+    }
+}
+
+/// What every proxy is built with, in this process or apart.
+pub fn proxy_config(secret: &Secret) -> lyceum_proxy::Config {
+    lyceum_proxy::Config {
+        proxy_secret: secret.expose().to_owned().into(),
+        limits: lyceum_proxy::Limits {
+            drain: DRAIN,
+            ..lyceum_proxy::Limits::default()
+        },
+        ..lyceum_proxy::Config::default()
     }
 }
 
@@ -303,7 +332,7 @@ fn build_sign_in(db: &Db, clock: &Clock, accounts: &LocalAccounts, config: &Conf
 fn settings(
     config: &Config,
     state: &ConfigState,
-    internal: SocketAddr,
+    api_url: &str,
     hint: Option<&Saying>,
 ) -> Result<Settings, Failure> {
     let theme = ThemeSettings {
@@ -316,7 +345,7 @@ fn settings(
             .public_url
             .as_ref()
             .map(|url| url.origin().ascii_serialization()),
-        api_url: format!("http://{internal}/hub/api"),
+        api_url: api_url.to_owned(),
         start_timeout: config.servers.start_timeout,
         starting_at_once: STARTING_AT_ONCE,
         named_servers: usize::try_from(config.servers.per_person.saturating_sub(1)).unwrap_or(0),
@@ -368,7 +397,7 @@ impl ConfigMetrics {
 struct Reload {
     hub: Hub,
     watch: Arc<ConfigWatch>,
-    internal: SocketAddr,
+    api_url: String,
     hint: Option<Saying>,
     state: ConfigMetrics,
 }
@@ -389,7 +418,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
         reload.state.tell(&state);
-        match settings(&config, &state, reload.internal, reload.hint.as_ref()) {
+        match settings(&config, &state, &reload.api_url, reload.hint.as_ref()) {
             Ok(settings) => {
                 reload.hub.replace_sign_in(build_sign_in(
                     &from.db,
@@ -397,7 +426,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
                     &from.accounts,
                     &config,
                 ));
-                reload.hub.reload(settings);
+                reload.hub.reload(settings).await;
             }
             Err(failure) => {
                 tracing::error!(%failure, "the new configuration can't be put in force")

@@ -23,7 +23,7 @@ mod units;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use self::check::{Config, People, Servers, Spawner, Store};
+pub use self::check::{Config, Hub, People, Servers, Spawner, Store, check_shared_secret};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::raw::{
     LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, RawTheme, SignInKind, SpawnerAccounts,

@@ -1,6 +1,7 @@
 //! The data folder: made private, locked against a second process, with a fixed layout.
 //!
-//! Invariant: whoever holds a [`DataFolder`] is the only Lyceum process on it on this machine.
+//! Invariant: whoever holds a [`DataFolder`] is the only Lyceum process on it on this machine, or
+//! one of several `lyceum serve` on one PostgreSQL, where leases in rows keep them apart.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -29,8 +30,17 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Makes the folder if need be, checks it and takes the lock.
+    /// Makes the folder if need be, checks it and takes the lock for this process alone.
     pub fn open(root: &Path) -> Result<Self, Failure> {
+        Self::open_as(root, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// The same, beside other hubs that share it: their database is elsewhere.
+    pub fn open_shared(root: &Path) -> Result<Self, Failure> {
+        Self::open_as(root, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn open_as(root: &Path, how: FlockOperation) -> Result<Self, Failure> {
         let failed = |error: &std::io::Error| {
             let what = format!("the data folder {} can't be used", root.display());
             let failure = Failure::io(what, error);
@@ -57,7 +67,7 @@ impl DataFolder {
         })?;
         let root = root.canonicalize().map_err(|error| failed(&error))?;
         check_private(&root)?;
-        let lock = lock(&root)?;
+        let lock = lock(&root, how)?;
         for name in ["keys", "run", "homes", "jupyter", "blobs", "courses"] {
             private
                 .create(root.join(name))
@@ -107,6 +117,14 @@ impl Layout {
     /// The key under which secrets are sealed.
     pub fn master_key(&self) -> PathBuf {
         self.root.join("keys").join("master")
+    }
+    /// What hubs and proxies share, for proxies on this machine.
+    pub fn proxy_secret(&self) -> PathBuf {
+        self.root.join("keys").join("proxy")
+    }
+    /// Held by whoever prepares what all hubs on this folder use.
+    pub fn preparing(&self) -> PathBuf {
+        self.root.join("preparing")
     }
     /// What describes running servers; of no use after a reboot.
     pub fn run(&self) -> PathBuf {
@@ -158,7 +176,7 @@ fn not_a_folder(root: &Path) -> Failure {
         .hint("choose another data folder with --data")
 }
 
-fn lock(root: &Path) -> Result<File, Failure> {
+fn lock(root: &Path, how: FlockOperation) -> Result<File, Failure> {
     let path = root.join("lock");
     let mut file = OpenOptions::new()
         .create(true)
@@ -168,7 +186,7 @@ fn lock(root: &Path) -> Result<File, Failure> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| Failure::io(format!("{} can't be written", path.display()), &error))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+    if flock(&file, how).is_err() {
         let holder = fs::read_to_string(&path).unwrap_or_default();
         let who = match holder.trim().parse::<u32>() {
             Ok(pid) => format!(" (process {pid})"),
@@ -191,7 +209,7 @@ fn lock(root: &Path) -> Result<File, Failure> {
 pub(crate) fn running_on(root: &Path) -> Option<String> {
     let path = root.join("lock");
     let file = File::open(&path).ok()?;
-    flock(&file, FlockOperation::NonBlockingLockShared).err()?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).err()?;
     let holder = fs::read_to_string(&path).unwrap_or_default();
     Some(holder.trim().to_owned())
 }

@@ -2,8 +2,8 @@
 //! it; it is a library only so that its parts are checked as one.
 //!
 //! Reading order: [`compose`] (how the parts are joined), [`cli`] (what can be said), [`config`] and
-//! [`reload`], [`data`] and [`jupyter`] (what `up` prepares), [`up`] and [`demo`] (what then runs),
-//! [`launch`] (what the hub asks us), [`proxy`] (the data plane alone), [`telemetry`].
+//! [`reload`], [`data`], [`keys`] and [`jupyter`] (what `up` prepares), [`serve`], [`up`] and [`demo`]
+//! (what then runs), [`launch`] (what the hub asks us), [`proxy`] (the data plane alone), [`telemetry`].
 
 pub mod cli;
 pub mod compose;
@@ -12,9 +12,12 @@ pub mod data;
 pub mod demo;
 pub mod failure;
 pub mod jupyter;
+pub mod keys;
 pub mod launch;
+pub mod place;
 pub mod progress;
 pub mod proxy;
 pub mod reload;
+pub mod serve;
 pub mod telemetry;
 pub mod up;

@@ -1,5 +1,6 @@
 //! `lyceum proxy` at work: takes its ports, writes its pid file, runs the workers and, on a thread
-//! of their own, the control API and the metrics page, until a signal comes.
+//! of their own, the metrics page and what tells the routes (the control API, or the tie to Lyceum
+//! hubs), until a signal comes.
 //!
 //! Each worker is a thread with a runtime and a listening socket of its own on the same port, so
 //! that the system spreads connections and no worker ever waits for another.
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use lyceum_proxy::follow::{FollowError, Link, Settings};
 use lyceum_proxy::{Config, Proxy, ProxySecret, SideListener};
 use rustix::net::sockopt::{set_socket_reuseaddr, set_socket_reuseport};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -16,7 +18,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
-use crate::up::Signals;
+use crate::progress::{put, say};
+use crate::serve::Signals;
 
 /// Connections that may wait to be accepted, per worker.
 const BACKLOG: i32 = 4096;
@@ -24,13 +27,24 @@ const BACKLOG: i32 = 4096;
 /// What the command line asks for.
 pub struct Plan {
     pub public: SocketAddr,
-    pub api: At,
     pub metrics: Option<At>,
-    pub token: Option<ProxySecret>,
     pub config: Config,
-    pub default_target: Option<String>,
+    pub task: Task,
     pub pid_file: Option<PathBuf>,
     pub workers: usize,
+    pub json: bool,
+}
+
+/// Who tells the routes.
+pub enum Task {
+    /// Somebody else's hub, through the control API.
+    DropIn {
+        api: At,
+        token: Option<ProxySecret>,
+        default_target: Option<String>,
+    },
+    /// Lyceum hubs.
+    Follow(Settings),
 }
 
 /// Where a server beside the public port listens.
@@ -55,18 +69,12 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let listeners = bind_workers(plan.public, plan.workers)?;
     let public = local(&listeners[0])?;
-    let (api, api_place) = Place::take("--api-port", &plan.api)?;
     let metrics = match &plan.metrics {
         Some(at) => Some(Place::take("--metrics-port", at)?),
         None => None,
     };
+    let (proxy, teller) = Teller::prepare(plan.task, plan.config)?;
     let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
-    if plan.token.is_none() {
-        tracing::warn!(
-            "CONFIGPROXY_AUTH_TOKEN is not set: whoever reaches the control API may change the routes"
-        );
-    }
-    let proxy = Proxy::drop_in(plan.config, plan.default_target.as_deref());
     let stop = CancellationToken::new();
     // Workers hold an end of it and say nothing; once all have ended there is nobody left to.
     let (working, mut ended) = mpsc::channel::<()>(1);
@@ -82,22 +90,28 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
             .map_err(|error| Failure::io("a worker thread can't be started", &error))?;
     }
     drop(working);
-    let target = plan
-        .default_target
-        .as_deref()
-        .unwrap_or("no default target");
-    tracing::info!(workers = count, "proxying http://{public} to {target}");
-    tracing::info!("control API at {api_place}/api/routes");
+    tracing::info!(
+        workers = count,
+        "proxying http://{public} to {}",
+        teller.target()
+    );
+    if plan.json {
+        put(&serde_json::json!({ "event": "listening", "url": format!("http://{public}") }));
+    } else if matches!(teller, Teller::Hubs(_)) {
+        say(&format!(
+            "The proxy listens at http://{public}. Ctrl-C stops it."
+        ));
+    }
     let beside = tokio::spawn({
         let (proxy, stop) = (proxy.clone(), stop.clone());
         async move {
-            let api = proxy.run_control(api, plan.token, stop.cancelled());
+            let telling = teller.run(proxy.clone(), stop.clone());
             match metrics {
                 Some((listener, place)) => {
                     tracing::info!("metrics at {place}/metrics");
-                    tokio::join!(api, proxy.run_metrics(listener, stop.cancelled()));
+                    tokio::join!(telling, proxy.run_metrics(listener, stop.cancelled()));
                 }
-                None => api.await,
+                None => telling.await,
             }
         }
     });
@@ -115,6 +129,78 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     }
     drop(pid_file);
     Ok(())
+}
+
+/// A [`Task`] that is ready to be begun.
+enum Teller {
+    Api {
+        listener: SideListener,
+        place: String,
+        token: Option<ProxySecret>,
+        default_target: Option<String>,
+    },
+    Hubs(Box<Link>),
+}
+
+impl Teller {
+    fn prepare(task: Task, config: Config) -> Result<(Proxy, Self), Failure> {
+        match task {
+            Task::DropIn {
+                api,
+                token,
+                default_target,
+            } => {
+                let (listener, place) = Place::take("--api-port", &api)?;
+                if token.is_none() {
+                    tracing::warn!(
+                        "CONFIGPROXY_AUTH_TOKEN is not set: whoever reaches the control API may change the routes"
+                    );
+                }
+                let proxy = Proxy::drop_in(config, default_target.as_deref());
+                let teller = Self::Api {
+                    listener,
+                    place,
+                    token,
+                    default_target,
+                };
+                Ok((proxy, teller))
+            }
+            Task::Follow(settings) => {
+                let link = Link::new(settings).map_err(|error| match &error {
+                    FollowError::Folder(_, _) => Failure::new(error.to_string())
+                        .hint("name a folder that this user may write with --state"),
+                    _ => Failure::new(error.to_string()),
+                })?;
+                let proxy = Proxy::new(config, link.fallback(), link.access());
+                Ok((proxy, Self::Hubs(Box::new(link))))
+            }
+        }
+    }
+
+    /// For people.
+    fn target(&self) -> &str {
+        match self {
+            Self::Api { default_target, .. } => {
+                default_target.as_deref().unwrap_or("no default target")
+            }
+            Self::Hubs(_) => "the hubs",
+        }
+    }
+
+    async fn run(self, proxy: Proxy, stop: CancellationToken) {
+        match self {
+            Self::Api {
+                listener,
+                place,
+                token,
+                ..
+            } => {
+                tracing::info!("control API at {place}/api/routes");
+                proxy.run_control(listener, token, stop.cancelled()).await;
+            }
+            Self::Hubs(link) => link.run(proxy, stop).await,
+        }
+    }
 }
 
 fn work(proxy: &Proxy, listener: std::net::TcpListener, stop: &CancellationToken) {
@@ -177,7 +263,7 @@ fn local(listener: &std::net::TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn explain_bind(option: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
-    let failure = crate::up::explain_bind(address, error);
+    let failure = crate::serve::explain_bind(address, error);
     match error.kind() {
         std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => {
             failure.hint(format!("choose another with {option}"))

@@ -190,6 +190,14 @@ fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
         new.store = current.store.clone();
         kept.push("store");
     }
+    if new.hub != current.hub {
+        new.hub = current.hub.clone();
+        kept.push("hub");
+    }
+    if new.proxy_secret != current.proxy_secret {
+        new.proxy_secret = current.proxy_secret.clone();
+        kept.push("proxy");
+    }
     if new.spawner != current.spawner {
         new.spawner = current.spawner.clone();
         kept.push("spawner");

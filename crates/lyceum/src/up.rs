@@ -1,37 +1,24 @@
-//! `lyceum up`: everything in one process.
+//! `lyceum up`: everything in one process, a hub ([`crate::serve`]) and a proxy.
 
 use lyceum_model::say;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
 
-use lyceum_spawn::Spawner;
 use lyceum_store::settings;
 use tokio::net::TcpListener;
 
-use crate::compose::{Ground, Machine, Order, closed_to_others, local_spawner};
-use crate::config::{Config, SpawnerAccounts};
-use crate::data::DataFolder;
+use crate::compose::Ground;
 use crate::demo::{self, Account};
 use crate::failure::Failure;
-use crate::jupyter::Environment;
 use crate::launch::Accounts;
 use crate::progress::{put, say};
-use crate::reload::ConfigWatch;
+use crate::serve::{self, Doors, Signals, Site, Standing};
 
 /// The setting that remembers the hub's own port: servers that run know it and are adopted.
 const PORT_SETTING: &str = "internal-port";
-/// For whoever starts Lyceum without system accounts.
-const SHARED_WARNING: &str = "All notebook servers run under the account of Lyceum itself: whoever has one can read everybody's files \
-and Lyceum's own.\nThat is for trying out and for people who trust each other; otherwise run it as root with system accounts \
-(docs/admin/system-accounts.md).\n";
-/// Stands on the log-in page of a demo.
+
 /// What the command line has prepared.
 pub struct Prepared {
-    pub watch: Arc<ConfigWatch>,
-    /// Held, and so locked, until the end.
-    pub folder: DataFolder,
-    pub environment: Environment,
+    pub site: Site,
     /// Bound before minutes of preparation, so that a taken port is told at once.
     pub listener: std::net::TcpListener,
     pub demo: bool,
@@ -41,63 +28,36 @@ pub struct Prepared {
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     let Prepared {
-        watch,
-        folder,
-        environment,
+        site,
         listener,
         demo,
         json,
     } = prepared;
-    let data = folder.layout().clone();
-    let config = watch.current();
-    let accounts = accounts(&config, demo)?;
-    if accounts == Accounts::System {
-        let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
-        // An environment's Python is most often a link to one elsewhere.
-        let python = environment.bin.join("python").canonicalize();
-        let python = python.unwrap_or_else(|_| environment.bin.clone());
-        check_reach(&[homes, environment.bin.clone(), python])?;
-    }
-    let public = listener
-        .set_nonblocking(true)
-        .and_then(|()| TcpListener::from_std(listener))
-        .map_err(|error| Failure::io("the port can't be listened on", &error))?;
-    let ground = Ground::open(&config, &data).await?;
-    let spawner = local_spawner(&config, &data)?;
-    if let Some(why) = spawner.ports_unchecked() {
-        tracing::warn!(
-            why,
-            "who listens on the port of a server can't be checked here"
-        );
-    }
-    let running = spawner
-        .list()
-        .await
-        .map_err(|error| Failure::new(format!("running servers can't be looked up: {error}")))?;
-    let internal = internal_listener(&ground, running.len()).await?;
+    let config = site.watch.current();
+    let data = site.folder.layout().clone();
+    let public = serve::listen(listener)?;
+    let standing = Standing::open(&site, demo).await?;
+    let running = standing.running().await?;
+    let internal = internal_listener(&standing.ground, running).await?;
+    let hub = serve::address(&internal)?;
     if demo {
         demo::write_course(&data.courses())?;
     }
-    let address = public
-        .local_addr()
-        .map_err(|error| Failure::io("the listening address can't be read", &error))?;
+    let address = serve::address(&public)?;
     let url = match &config.public_url {
         Some(url) => url.to_string(),
         None => format!("http://{}/", shown(address)),
     };
     let mut stop = Signals::new()?;
-    let machine = Machine::start(
-        &ground,
-        Order {
-            watch,
-            environment,
-            data,
-            public,
+    let shared = standing.accounts == Accounts::Shared;
+    let (ground, machine) = standing.start(
+        &site,
+        Doors {
+            public: Some(public),
             internal,
-            spawner,
-            accounts,
-            hint: demo.then(|| say!("login.demo")),
+            api_url: format!("http://{hub}/hub/api"),
         },
+        demo.then(|| say!("login.demo")),
     )?;
     // Hashing passwords takes a moment: the product answers already meanwhile.
     let mut people: Vec<Account> = demo::first_admin(&ground).await?.into_iter().collect();
@@ -105,44 +65,13 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         people.extend(demo::people(&ground).await?);
     }
     let show = demo || std::io::IsTerminal::is_terminal(&std::io::stderr());
-    announce(&url, &people, json, show, accounts == Accounts::Shared);
-    stop.wait().await;
-    if !json {
+    announce(&url, &people, json, show, shared);
+    let asked = serve::until_end(&mut stop, &machine).await;
+    if !json && asked.is_ok() {
         say("lyceum: stopping; notebook servers go on and are there again at the next start");
     }
     machine.stop().await;
-    Ok(())
-}
-
-/// As whom servers run. As root they run under the system account of each person, unless that is
-/// switched off in so many words or this is only for trying out.
-fn accounts(config: &Config, demo: bool) -> Result<Accounts, Failure> {
-    let root = rustix::process::geteuid().is_root();
-    match config.spawner.accounts {
-        Some(SpawnerAccounts::Shared) => Ok(Accounts::Shared),
-        Some(SpawnerAccounts::System) if root => Ok(Accounts::System),
-        Some(SpawnerAccounts::System) => Err(Failure::new(
-            "`spawner.accounts: system` needs root: only root can run a server as somebody else",
-        )
-        .hint("start Lyceum as root, or write `accounts: shared`")),
-        None if root && !demo => Ok(Accounts::System),
-        None => Ok(Accounts::Shared),
-    }
-}
-
-/// Servers under other accounts must be able to reach their home and their program.
-fn check_reach(paths: &[PathBuf]) -> Result<(), Failure> {
-    for path in paths {
-        if let Some(folder) = closed_to_others(path) {
-            return Err(Failure::new(format!(
-                "servers run under people's own system accounts, but these can't reach {}: {} is closed to them",
-                path.display(),
-                folder.display()
-            ))
-            .hint("set `spawner: {homes: /srv/homes}` and --jupyter-env to folders that all may enter, run Lyceum as an ordinary user, or write `spawner: {accounts: shared}` to run all servers under Lyceum's account (only for trying out)"));
-        }
-    }
-    Ok(())
+    asked
 }
 
 /// The hub's own port on loopback: the same at each start, since running servers know it. What the
@@ -228,52 +157,7 @@ fn announce(url: &str, people: &[Account], json: bool, show: bool, shared: bool)
         );
     }
     if shared {
-        say(SHARED_WARNING);
+        say(serve::SHARED_WARNING);
     }
     say("Ctrl-C stops it.");
-}
-
-/// SIGINT and SIGTERM, taken from before anything runs.
-pub(crate) struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    pub(crate) fn new() -> Result<Self, Failure> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let failed = |error: std::io::Error| Failure::io("signals can't be listened to", &error);
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-        })
-    }
-
-    pub(crate) async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Why an address can't be listened on.
-pub fn explain_bind(listen: SocketAddr, error: &std::io::Error) -> Failure {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::new(format!(
-            "port {} is taken by another program",
-            listen.port()
-        ))
-        .hint("choose another with --port, or set `listen` in lyceum.yaml"),
-        std::io::ErrorKind::PermissionDenied => Failure::new(format!(
-            "port {} is for the administrator of the machine",
-            listen.port()
-        ))
-        .hint("choose a port above 1023 with --port"),
-        std::io::ErrorKind::AddrNotAvailable => {
-            Failure::new(format!("this machine has no address {}", listen.ip()))
-                .hint("use 127.0.0.1, 0.0.0.0 or an address of this machine")
-        }
-        _ => Failure::new(format!("{listen} can't be listened on: {error}")),
-    }
 }

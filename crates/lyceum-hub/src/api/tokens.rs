@@ -10,13 +10,13 @@ use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{NoGroups, Owner, Scope, ScopeName, ScopeSet, Target};
-use lyceum_proxy::Revoked;
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{model, person};
+use crate::jobs::revocations;
 use crate::tokens::{NewToken, issue};
 use crate::{Hub, db, identify};
 
@@ -71,8 +71,9 @@ pub async fn delete_token(
         .await?
         .ok_or_else(ApiError::not_found)?;
     db::tokens::delete(&mut tx, &token).await?;
+    revocations::announce(&mut tx, owner.name.as_str(), hub.now()).await?;
     tx.commit().await?;
-    hub.links().revoke(Revoked::Subject(owner.name.to_string()));
+    crate::proxy::pass_on(&hub).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

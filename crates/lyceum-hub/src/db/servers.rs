@@ -458,8 +458,24 @@ pub async fn in_state(tx: &mut Tx, state: State) -> sqlx::Result<Vec<Server>> {
         .await)
 }
 
-/// What the proxy must know: every server that answers.
-pub async fn routes(tx: &mut Tx) -> sqlx::Result<Vec<(String, String, String, String, String)>> {
+/// What a proxy must know of a server: its id, its owner's and its own name, its key, its address.
+pub type RouteRow = (String, String, String, String, String);
+
+/// The server, if it answers.
+pub async fn route(tx: &mut Tx, id: &str) -> sqlx::Result<Option<RouteRow>> {
+    on!(tx, |c| {
+        sqlx::query_as(
+        "SELECT s.id, u.name, s.name, s.key, s.address FROM servers s JOIN users u ON u.id = s.user_id \
+         WHERE s.id = $1 AND s.state = 'ready' AND s.address IS NOT NULL"
+    )
+    .bind(id)
+    .fetch_optional(c)
+    .await
+    })
+}
+
+/// Every server that answers.
+pub async fn routes(tx: &mut Tx) -> sqlx::Result<Vec<RouteRow>> {
     on!(tx, |c| {
         sqlx::query_as(
         "SELECT s.id, u.name, s.name, s.key, s.address FROM servers s JOIN users u ON u.id = s.user_id \

@@ -8,7 +8,6 @@ use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::identity::Identity;
 use lyceum_model::say;
 use lyceum_model::secret::Secret;
-use lyceum_proxy::Revoked;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginError, LoginPage};
 use lyceum_web::request::{RequestInfo, header as header_text, is_from_elsewhere};
@@ -17,6 +16,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 
 use super::{frame, html, redirect};
+use crate::jobs::revocations;
 use crate::next::local_target;
 use crate::{Hub, db, tokens, users};
 
@@ -141,6 +141,7 @@ pub async fn sign_in(
     let (cookie_secret, access_secret) = (new_secret(), new_secret());
     let mut tx = hub.db().write().await?;
     let user = users::admit(&mut tx, &identity, now).await?;
+    let mut ended = None;
     // Whoever signs in gets a new session; the one before it ends, so none can be planted.
     if let Some(Caller {
         credential: Credential::Session { id, .. },
@@ -150,7 +151,7 @@ pub async fn sign_in(
     }) = &caller
     {
         db::sessions::end(&mut tx, id, user_id).await?;
-        hub.links().revoke(Revoked::Subject(name.to_string()));
+        ended = Some(name.as_str());
     }
     let session = db::sessions::Session {
         id: new_id(now),
@@ -164,7 +165,13 @@ pub async fn sign_in(
         agent: Some(info.agent.clone()),
     };
     db::sessions::insert(&mut tx, &session).await?;
+    if let Some(name) = ended {
+        revocations::announce(&mut tx, name, now).await?;
+    }
     tx.commit().await?;
+    if ended.is_some() {
+        crate::proxy::pass_on(&hub).await;
+    }
     tracing::info!(user = %user.name, address = %info.address, "signed in");
     let caller = Caller {
         user_id: user.id.clone(),
@@ -330,8 +337,9 @@ pub async fn sign_out(
     {
         let mut tx = hub.db().write().await?;
         db::sessions::end(&mut tx, id, user_id).await?;
+        revocations::announce(&mut tx, name.as_str(), hub.now()).await?;
         tx.commit().await?;
-        hub.links().revoke(Revoked::Subject(name.to_string()));
+        crate::proxy::pass_on(&hub).await;
         tracing::info!(user = %name, "signed out");
     }
     let mut response = redirect("/hub/login");

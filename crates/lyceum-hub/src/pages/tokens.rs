@@ -5,7 +5,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
-use lyceum_proxy::Revoked;
 use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
     NewToken as ShownToken, SessionRow, TokenForm, TokenPage, TokenRow,
@@ -16,6 +15,7 @@ use serde::Deserialize;
 
 use super::{frame, html, language, redirect};
 use crate::db::tokens::Token;
+use crate::jobs::revocations;
 use crate::tokens::{NewToken, issue};
 use crate::visit::SignedIn;
 use crate::{Hub, db};
@@ -192,9 +192,9 @@ pub async fn revoke(
     if let Some(token) = db::tokens::find(&mut tx, &caller.user_id, &form.id, hub.now().0).await? {
         db::tokens::delete(&mut tx, &token).await?;
     }
+    revocations::announce(&mut tx, caller.name.as_str(), hub.now()).await?;
     tx.commit().await?;
-    hub.links()
-        .revoke(Revoked::Subject(caller.name.to_string()));
+    crate::proxy::pass_on(&hub).await;
     Ok(redirect("/hub/token"))
 }
 
@@ -208,8 +208,8 @@ pub async fn end_session(
     }
     let mut tx = hub.db().write().await?;
     db::sessions::end(&mut tx, &form.id, &caller.user_id).await?;
+    revocations::announce(&mut tx, caller.name.as_str(), hub.now()).await?;
     tx.commit().await?;
-    hub.links()
-        .revoke(Revoked::Subject(caller.name.to_string()));
+    crate::proxy::pass_on(&hub).await;
     Ok(redirect("/hub/token"))
 }

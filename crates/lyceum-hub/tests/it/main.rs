@@ -8,6 +8,7 @@ mod identify;
 mod kit;
 mod life;
 mod pages;
+mod proxies;
 mod routes;
 mod secrets;
 mod servers;

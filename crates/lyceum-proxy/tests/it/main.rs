@@ -12,6 +12,7 @@ mod drain;
 mod drop_in;
 mod engine;
 mod error_pages;
+mod follow;
 mod forward;
 mod limits;
 mod pages;

@@ -41,6 +41,16 @@ impl NotebookServer {
         requests: Arc<AtomicUsize>,
     ) -> std::io::Result<Self> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::start_on(listener, hub, manner, requests)
+    }
+
+    /// At an address that somebody else has chosen.
+    pub fn start_on(
+        listener: tokio::net::TcpListener,
+        hub: HubEnv,
+        manner: Manner,
+        requests: Arc<AtomicUsize>,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let router = Router::new()

@@ -1,9 +1,12 @@
-//! `lyceum proxy`: the data plane alone, with the command line and control API of
-//! configurable-http-proxy, so that a JupyterHub can start it in place of that one.
+//! `lyceum proxy`: the data plane alone. With `--hub` it follows Lyceum hubs; without, it has the
+//! command line and control API of configurable-http-proxy, so that a JupyterHub can start it in
+//! place of that one.
 //!
-//! Here the options become a [`Plan`]; [`crate::proxy::run`] carries it out. Options about TLS are
-//! in `proxy/tls.rs`. What is taken, and what is different: docs/admin/proxy.md.
+//! Here the options become a [`Plan`]; [`crate::proxy::run`] carries it out. Options about hubs are
+//! in `proxy/follow.rs`, about TLS in `proxy/tls.rs`. What is taken, and what is different:
+//! docs/admin/proxy.md and docs/admin/several-hubs.md.
 
+mod follow;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -19,34 +22,46 @@ use lyceum_proxy::{
 use super::Outcome;
 use crate::config::{LogLevel, RawLog};
 use crate::failure::Failure;
-use crate::proxy::{At, Plan};
+use crate::proxy::{At, Plan, Task};
 use crate::telemetry;
 
 /// Networks whose `X-Forwarded-*` headers are believed when none are named.
 const TRUSTED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
-/// Run only the proxy, in place of configurable-http-proxy in front of a JupyterHub.
+/// Run only the proxy, in front of Lyceum hubs or of a JupyterHub.
 #[derive(Debug, Args)]
 #[command(
     version,
     args_override_self = true,
-    long_about = "Run only the proxy, in place of configurable-http-proxy in front of a JupyterHub.\n\n\
-        It takes that program's options and serves its control API. The API's token comes in the \
-        environment variable CONFIGPROXY_AUTH_TOKEN. SIGTERM or SIGINT stop it: it takes no new \
-        connections and gives open ones 10 seconds; a second signal ends it at once.",
+    long_about = "Run only the proxy, in front of Lyceum hubs or of a JupyterHub.\n\n\
+        With --hub it follows the routes of one of these hubs (`lyceum serve`) and goes on at \
+        another when that one goes. While no hub answers, running servers stay usable.\n\n\
+        Without --hub it is in place of configurable-http-proxy: it takes that program's options \
+        and serves its control API. The API's token comes in the environment variable \
+        CONFIGPROXY_AUTH_TOKEN.\n\n\
+        SIGTERM or SIGINT stop it: it takes no new connections and gives open ones 10 seconds; a \
+        second signal ends it at once.",
     after_help = "Examples:\n  \
+        lyceum proxy --listen 0.0.0.0:8000 --hub http://127.0.0.1:8081 --hub http://127.0.0.1:8082 \\\n      \
+        --hub-secret file:/srv/lyceum/keys/proxy --state /var/lib/lyceum-proxy\n  \
         lyceum proxy --default-target http://127.0.0.1:8081\n  \
         in jupyterhub_config.py: c.ConfigurableHTTPProxy.command = [\"lyceum\", \"proxy\"]"
 )]
 pub struct ProxyCommand {
-    /// Address of the public port; empty or `*` for all of this machine.
-    #[arg(long, value_name = "ADDRESS", default_value = "")]
-    pub ip: String,
+    #[command(flatten)]
+    pub follow: follow::FollowArgs,
+    /// Address of the public port; empty or `*` for all of this machine [default: all, or
+    /// 127.0.0.1 with --hub].
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip: Option<String>,
     /// The public port.
     #[arg(long, value_name = "PORT", default_value_t = 8000)]
     pub port: u16,
+    /// Address and port in one.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["ip", "port"])]
+    pub listen: Option<SocketAddr>,
     /// Listen on this unix socket in place of the public port.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["ip", "port"])]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["ip", "port", "listen"])]
     pub socket: Option<PathBuf>,
     /// Address of the control API.
     #[arg(long, value_name = "ADDRESS", default_value = "localhost")]
@@ -76,7 +91,7 @@ pub struct ProxyCommand {
     #[arg(long)]
     pub host_routing: bool,
     /// Networks of proxies in front of this one whose X-Forwarded-* headers are believed; may be
-    /// repeated [default: this machine].
+    /// repeated [default: this machine, or none with --hub].
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<Network>,
     /// Threads that carry requests [default: one per processor].
@@ -110,6 +125,9 @@ pub struct ProxyCommand {
     /// Not supported: routes are always kept in memory.
     #[arg(long, value_name = "MODULE")]
     pub storage_backend: Option<String>,
+    /// Tell that it listens as a JSON line on standard output, for machines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What is changed in requests and answers.
@@ -190,6 +208,41 @@ impl ProxyCommand {
                 folder.display()
             )));
         }
+        let metrics = match (&self.metrics_socket, self.metrics_port) {
+            (Some(path), _) => Some(At::Unix(path.clone())),
+            (None, Some(port)) => Some(At::Tcp(address("--metrics-ip", &self.metrics_ip, port)?)),
+            (None, None) => None,
+        };
+        let (config, task) = if self.follow.hubs.is_empty() {
+            (self.config(), self.drop_in(token)?)
+        } else {
+            let (config, settings) = self.follow.settings(&self.trusted_proxy)?;
+            let limits = self.limits(config.limits.clone());
+            (Config { limits, ..config }, Task::Follow(settings))
+        };
+        Ok(Plan {
+            public: self.public()?,
+            metrics,
+            config,
+            task,
+            pid_file: self.pid_file.clone(),
+            workers: self.workers.map_or_else(processors, NonZeroUsize::get),
+            json: self.json,
+        })
+    }
+
+    /// Whoever stands before hubs names the address that others reach.
+    fn public(&self) -> Result<SocketAddr, Failure> {
+        let follows = !self.follow.hubs.is_empty();
+        match (&self.listen, &self.ip) {
+            (Some(address), _) => Ok(*address),
+            (None, Some(ip)) => address("--ip", ip, self.port),
+            (None, None) if follows => Ok((Ipv4Addr::LOCALHOST, self.port).into()),
+            (None, None) => address("--ip", "", self.port),
+        }
+    }
+
+    fn drop_in(&self, token: Option<ProxySecret>) -> Result<Task, Failure> {
         let api = match &self.api_socket {
             Some(path) => At::Unix(path.clone()),
             None => At::Tcp(address("--api-ip", &self.api_ip, self.api_port()?)?),
@@ -203,25 +256,16 @@ impl ProxyCommand {
             ))
             .hint("set CONFIGPROXY_AUTH_TOKEN to a secret, take --api-ip 127.0.0.1, or say --open-api"));
         }
-        let metrics = match (&self.metrics_socket, self.metrics_port) {
-            (Some(path), _) => Some(At::Unix(path.clone())),
-            (None, Some(port)) => Some(At::Tcp(address("--metrics-ip", &self.metrics_ip, port)?)),
-            (None, None) => None,
-        };
-        Ok(Plan {
-            public: address("--ip", &self.ip, self.port)?,
+        Ok(Task::DropIn {
             api,
-            metrics,
             token,
-            config: self.config(),
             default_target: self.default_target.clone(),
-            pid_file: self.pid_file.clone(),
-            workers: self.workers.map_or_else(processors, NonZeroUsize::get),
         })
     }
 
     fn api_port(&self) -> Result<u16, Failure> {
-        match (self.api_port, self.port) {
+        let port = self.listen.map_or(self.port, |address| address.port());
+        match (self.api_port, port) {
             (Some(port), _) => Ok(port),
             (None, 0) => Ok(0),
             (None, port) => port.checked_add(1).ok_or_else(|| {
@@ -240,7 +284,6 @@ impl ProxyCommand {
         } else {
             self.trusted_proxy.clone()
         };
-        let defaults = Limits::default();
         Config {
             trusted_proxies,
             host_routing: self.host_routing,
@@ -258,13 +301,17 @@ impl ProxyCommand {
                 folder: self.error_path.clone(),
                 ..ErrorPages::default()
             },
-            limits: Limits {
-                idle: self.timeout.unwrap_or(defaults.idle),
-                first_byte: self.proxy_timeout.unwrap_or(defaults.first_byte),
-                header_read: self.keep_alive_timeout.unwrap_or(defaults.header_read),
-                ..defaults
-            },
+            limits: self.limits(Limits::default()),
             ..Config::default()
+        }
+    }
+
+    fn limits(&self, others: Limits) -> Limits {
+        Limits {
+            idle: self.timeout.unwrap_or(others.idle),
+            first_byte: self.proxy_timeout.unwrap_or(others.first_byte),
+            header_read: self.keep_alive_timeout.unwrap_or(others.header_read),
+            ..others
         }
     }
 }
@@ -339,6 +386,18 @@ mod tests {
         parse(args).plan(token).expect("can be done")
     }
 
+    /// Where the control API is, and the default target.
+    fn drop_in(plan: &Plan) -> (SocketAddr, Option<&str>) {
+        match &plan.task {
+            Task::DropIn {
+                api,
+                default_target,
+                ..
+            } => (tcp(api), default_target.as_deref()),
+            Task::Follow(_) => panic!("it follows"),
+        }
+    }
+
     fn tcp(at: &At) -> SocketAddr {
         match at {
             At::Tcp(address) => *address,
@@ -366,7 +425,7 @@ mod tests {
         ]);
         assert!(made.public.ip().is_unspecified());
         assert_eq!(made.public.port(), 8000);
-        assert_eq!(tcp(&made.api).to_string(), "127.0.0.1:8001");
+        assert_eq!(drop_in(&made).0.to_string(), "127.0.0.1:8001");
         assert!(made.config.host_routing);
         let target = made.config.error_pages.target.expect("said");
         assert_eq!(target.to_string(), "http://127.0.0.1:8081/hub/error");
@@ -378,11 +437,12 @@ mod tests {
         let made = plan(&[]);
         assert!(made.public.ip().is_unspecified());
         assert_eq!(made.public.port(), 8000);
-        assert_eq!(tcp(&made.api).to_string(), "127.0.0.1:8001");
+        assert_eq!(drop_in(&made).0.to_string(), "127.0.0.1:8001");
         assert!(made.metrics.is_none() && made.pid_file.is_none());
-        let api = |args: &[&str]| tcp(&plan(args).api).port();
+        let api = |args: &[&str]| drop_in(&plan(args)).0.port();
         assert_eq!(api(&["--port", "80"]), 81);
         assert_eq!(api(&["--port", "80", "--api-port", "9"]), 9);
+        assert_eq!(api(&["--listen", "127.0.0.1:80"]), 81);
     }
 
     #[test]
@@ -455,16 +515,64 @@ mod tests {
         assert_eq!(limits.first_byte, Duration::from_secs(2));
         assert_eq!(limits.header_read, Duration::from_secs(3));
         assert_eq!(
-            tcp(&made.metrics.expect("said")).to_string(),
+            tcp(made.metrics.as_ref().expect("said")).to_string(),
             "127.0.0.1:9090"
         );
-        assert_eq!((made.workers, made.pid_file), (3, Some("p".into())));
-        assert_eq!(made.default_target.as_deref(), Some("http://hub"));
+        assert_eq!((made.workers, made.pid_file.clone()), (3, Some("p".into())));
+        assert_eq!(drop_in(&made).1, Some("http://hub"));
         assert_eq!(made.config.error_pages.folder, Some(".".into()));
         assert_eq!(
             made.config.trusted_proxies,
             ["10.0.0.0/8".parse().expect("one")]
         );
+    }
+
+    #[test]
+    fn with_a_hub_it_follows_and_takes_the_common_options() {
+        let folder = tempfile::tempdir().expect("made");
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "0123456789abcdef").expect("written");
+        let secret = format!("file:{}", secret.display());
+        let with = |args: &[&str]| {
+            let hub = ["--hub", "http://hub:8081", "--hub-secret", &secret];
+            plan(&[&hub, args].concat())
+        };
+        let made = with(&["--workers", "3", "--timeout", "1000", "--pid-file", "p"]);
+        assert!(matches!(made.task, Task::Follow(_)));
+        assert_eq!(made.public.to_string(), "127.0.0.1:8000");
+        assert_eq!((made.workers, made.pid_file), (3, Some("p".into())));
+        assert_eq!(made.config.limits.idle, Duration::from_secs(1));
+        assert!(!made.config.drop_in && made.config.trusted_proxies.is_empty());
+        let made = with(&["--ip", "*", "--port", "9", "--trusted-proxy", "10.0.0.0/8"]);
+        assert!(made.public.ip().is_unspecified());
+        assert_eq!(made.public.port(), 9);
+        assert_eq!(made.config.trusted_proxies.len(), 1);
+        let made = with(&["--listen", "127.0.0.2:7"]);
+        assert_eq!(made.public.to_string(), "127.0.0.2:7");
+    }
+
+    #[test]
+    fn what_a_hub_decides_cannot_be_said_beside_it() {
+        for more in [
+            &["--api-port", "1"][..],
+            &["--api-ip", "127.0.0.1"],
+            &["--api-socket", "s"],
+            &["--open-api"],
+            &["--default-target", "http://h"],
+            &["--error-target", "http://h"],
+            &["--error-path", "."],
+            &["--host-routing"],
+            &["--no-include-prefix"],
+            &["--change-origin"],
+            &["--custom-header", "a:b"],
+        ] {
+            let args = [&["lyceum", "proxy", "--hub", "http://hub:8081"], more].concat();
+            let error = Cli::try_parse_from(args).expect_err("refused").to_string();
+            assert!(
+                error.contains("cannot be used with") && error.contains(more[0]),
+                "{error}"
+            );
+        }
     }
 
     #[test]

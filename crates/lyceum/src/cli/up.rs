@@ -12,7 +12,8 @@ use crate::data::DataFolder;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::reload::ConfigWatch;
-use crate::up::{Prepared, explain_bind};
+use crate::serve::{Site, explain_bind};
+use crate::up::Prepared;
 use crate::{config, jupyter, telemetry};
 
 /// Prepare what is missing and run everything in one process.
@@ -71,9 +72,11 @@ impl Up {
         };
         progress.finish();
         let prepared = Prepared {
-            watch,
-            folder,
-            environment: jupyter?,
+            site: Site {
+                watch,
+                folder,
+                environment: jupyter?,
+            },
             listener,
             demo: self.demo,
             json: self.json,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::Resources;
+use lyceum_store::secret::KEY_LEN;
 use url::Url;
 
 use super::raw::{RawConfig, RawSignIn, SpawnerAccounts, SpawnerKind};
@@ -19,6 +20,9 @@ pub struct Config {
     pub public_url: Option<Url>,
     pub listen: SocketAddr,
     pub store: Store,
+    pub hub: Hub,
+    /// What hubs and proxies share; `None`: made from the master key.
+    pub proxy_secret: Option<Secret>,
     pub sign_in: Vec<RawSignIn>,
     pub people: People,
     pub servers: Servers,
@@ -33,6 +37,16 @@ pub struct Store {
     pub database: Option<Secret>,
     /// `None`: a folder in the data folder.
     pub blobs: Option<PathBuf>,
+    /// The master key as 64 hexadecimal digits. `None`: a file in the data folder.
+    pub key: Option<Secret>,
+}
+
+/// The hub as a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hub {
+    pub listen: SocketAddr,
+    /// Without a slash at its end. `None`: this hub itself.
+    pub api_url: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,6 +112,8 @@ pub(crate) fn check(
         public_url,
         listen,
         store: check_store(raw, folder, problem),
+        hub: check_hub(raw, problem),
+        proxy_secret: check_proxy_secret(raw, folder, problem),
         sign_in: check_sign_in(raw, problem),
         people: People {
             admins: names("people.admins", &raw.people.admins, problem),
@@ -153,7 +169,90 @@ fn check_store(raw: &RawConfig, folder: &Path, problem: &mut dyn FnMut(&str, Str
         }
         Some(folder.join(text))
     });
-    Store { database, blobs }
+    let key = raw.store.key.as_ref().and_then(|from| {
+        from.resolve_bytes(folder)
+            .and_then(|bytes| {
+                key_digits(&bytes).ok_or_else(|| {
+                    format!("what `{from}` holds is no key: 64 hexadecimal digits, or the 32 bytes of a `keys/master`")
+                })
+            })
+            .map_err(|message| problem("store.key", message))
+            .ok()
+    });
+    Store {
+        database,
+        blobs,
+        key,
+    }
+}
+
+/// A key as digits, from digits or from its bare bytes.
+fn key_digits(bytes: &[u8]) -> Option<Secret> {
+    if bytes.len() == KEY_LEN {
+        return Some(Secret::new(data_encoding::HEXLOWER.encode(bytes)));
+    }
+    let text = std::str::from_utf8(bytes).ok()?.trim();
+    let key = data_encoding::HEXLOWER_PERMISSIVE
+        .decode(text.as_bytes())
+        .ok()?;
+    (key.len() == KEY_LEN).then(|| Secret::new(data_encoding::HEXLOWER.encode(&key)))
+}
+
+fn check_hub(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Hub {
+    let listen = raw.hub.listen.parse().unwrap_or_else(|_| {
+        problem(
+            "hub.listen",
+            format!(
+                "{:?} is not an address with a port, such as `127.0.0.1:8081` or `[::]:8081`",
+                raw.hub.listen
+            ),
+        );
+        SocketAddr::from(([127, 0, 0, 1], 8081))
+    });
+    let api_url = raw.hub.api_url.as_deref().and_then(|text| {
+        let is_good = Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.path().trim_end_matches('/').ends_with("/hub/api")
+                && url.username().is_empty()
+                && url.query().is_none()
+        });
+        if !is_good {
+            problem(
+                "hub.api_url",
+                format!(
+                    "{text:?} is not the address of the API, such as `http://10.0.0.5:8000/hub/api`"
+                ),
+            );
+            return None;
+        }
+        Some(text.trim_end_matches('/').to_owned())
+    });
+    Hub { listen, api_url }
+}
+
+fn check_proxy_secret(
+    raw: &RawConfig,
+    folder: &Path,
+    problem: &mut dyn FnMut(&str, String),
+) -> Option<Secret> {
+    let secret = raw.proxy.secret.as_ref()?.resolve(folder);
+    let secret = secret
+        .map_err(|message| problem("proxy.secret", message))
+        .ok()?;
+    if let Err(message) = check_shared_secret(&secret) {
+        problem("proxy.secret", message);
+        return None;
+    }
+    Some(secret)
+}
+
+/// What hubs and proxies share stands in a header and must not be guessed.
+pub fn check_shared_secret(secret: &Secret) -> Result<(), String> {
+    let text = secret.expose();
+    if text.len() < 16 || text.len() > 512 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the secret of the proxies has from 16 to 512 letters, digits and signs, without blanks; `openssl rand -hex 32` makes a good one".into());
+    }
+    Ok(())
 }
 
 fn check_spawner(raw: &RawConfig, folder: &Path, problem: &mut dyn FnMut(&str, String)) -> Spawner {

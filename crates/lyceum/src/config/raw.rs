@@ -19,6 +19,10 @@ pub struct RawConfig {
     pub listen: Listen,
     /// Where things are kept. Takes effect at the next start.
     pub store: RawStore,
+    /// The hub as a process of its own (`lyceum serve`). Takes effect at the next start.
+    pub hub: RawHub,
+    /// Proxies that run apart from the hub (`lyceum proxy`). Takes effect at the next start.
+    pub proxy: RawProxy,
     /// The ways to sign in, in the order of the log-in page.
     pub sign_in: SignInList,
     /// Who may do what.
@@ -51,6 +55,36 @@ pub struct RawStore {
     pub database: Option<SecretRef>,
     /// A folder for the files people hand in. Left out: `blobs` in the data folder.
     pub blobs: Option<String>,
+    /// `file:PATH` or `env:NAME`, holding the master key: 64 hexadecimal digits, or a copy of another
+    /// hub's `keys/master`. All hubs of one database have the same. Left out: `keys/master` in the data folder.
+    pub key: Option<SecretRef>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawHub {
+    /// Address and port that `lyceum serve` listens on, for proxies and for servers. Not for browsers.
+    pub listen: String,
+    /// Where servers reach the hub's API, `http://10.0.0.5:8000/hub/api`. With several hubs, the address of
+    /// a proxy or load balancer before them. Left out: this hub itself.
+    pub api_url: Option<String>,
+}
+
+impl Default for RawHub {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8081".into(),
+            api_url: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawProxy {
+    /// `file:PATH` or `env:NAME`, holding the secret that hubs and proxies share. Left out: made from the
+    /// master key and written to `keys/proxy` in the data folder, for proxies on the same machine.
+    pub secret: Option<SecretRef>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

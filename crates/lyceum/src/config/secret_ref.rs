@@ -27,27 +27,22 @@ const PLAIN: &str = "a secret does not stand in this file; \
      put it in a file or a variable and write `file:PATH` or `env:NAME`";
 
 impl SecretRef {
+    /// Fetches a secret that may be other than text, as it is.
+    pub fn resolve_bytes(&self, folder: &Path) -> Result<Vec<u8>, String> {
+        match self {
+            Self::File(path) => read(&folder.join(path)),
+            Self::Env(_) => self.resolve(folder).map(|text| text.expose().into()),
+        }
+    }
+
     /// Fetches the secret; surrounding line ends are not part of it.
     pub fn resolve(&self, folder: &Path) -> Result<Secret, String> {
         let text = match self {
             Self::Env(name) => std::env::var(name)
                 .map_err(|_| format!("the environment variable `{name}` is not set"))?,
-            Self::File(path) => {
-                let path = folder.join(path);
-                let mut text = String::new();
-                std::fs::File::open(&path)
-                    .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))
-                    .map_err(|error| {
-                        format!("the file {} can't be read: {error}", path.display())
-                    })?;
-                if text.len() as u64 > MAX_BYTES {
-                    return Err(format!(
-                        "the file {} is too large for a secret",
-                        path.display()
-                    ));
-                }
-                text
-            }
+            Self::File(path) => String::from_utf8(read(&folder.join(path))?).map_err(|_| {
+                format!("the file {} can't be read: it is not text", path.display())
+            })?,
         };
         let text = text.trim_end_matches(['\n', '\r']);
         if text.is_empty() {
@@ -55,6 +50,21 @@ impl SecretRef {
         }
         Ok(Secret::new(text))
     }
+}
+
+/// A file's content, within bounds.
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("the file {} can't be read: {error}", path.display()))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!(
+            "the file {} is too large for a secret",
+            path.display()
+        ));
+    }
+    Ok(bytes)
 }
 
 impl FromStr for SecretRef {

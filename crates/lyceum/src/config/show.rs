@@ -33,6 +33,9 @@ impl Loaded {
     }
 }
 
+/// What holds where a secret is.
+const SECRETS: [&str; 3] = ["store.database", "store.key", "proxy.secret"];
+
 fn walk(json: &Json, steps: &mut Vec<Step>, loaded: &Loaded, rows: &mut Vec<Shown>) {
     match json {
         Json::Object(map) if !map.is_empty() => {
@@ -56,7 +59,7 @@ fn walk(json: &Json, steps: &mut Vec<Step>, loaded: &Loaded, rows: &mut Vec<Show
                 None => "default".into(),
             };
             let mut value = leaf.clone();
-            if key == "store.database" && !leaf.is_null() {
+            if SECRETS.contains(&key.as_str()) && !leaf.is_null() {
                 from = format!("{from}, {}", leaf.as_str().unwrap_or_default());
                 value = "***".into();
             }
@@ -70,6 +73,8 @@ fn top_level_keys() -> Vec<&'static str> {
         "public_url",
         "listen",
         "store",
+        "hub",
+        "proxy",
         "sign_in",
         "people",
         "servers",

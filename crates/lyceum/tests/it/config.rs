@@ -132,6 +132,10 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     listen                 127.0.0.1:8000                  default
     store.blobs            -                               default
     store.database         ***                             lyceum.yaml:2, file:url
+    store.key              -                               default
+    hub.api_url            -                               default
+    hub.listen             127.0.0.1:8081                  default
+    proxy.secret           -                               default
     sign_in[0].kind        local                           default
     sign_in[0].title       Lyceum                          default
     people.admins          []                              default
@@ -219,9 +223,11 @@ fn the_schema_knows_every_key_and_no_other() {
     assert_eq!(
         keys,
         [
+            "hub",
             "listen",
             "log",
             "people",
+            "proxy",
             "public_url",
             "servers",
             "sign_in",

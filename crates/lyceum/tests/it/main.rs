@@ -1,6 +1,8 @@
-//! The real program in temporary folders: configuration errors, data folder, preparation, the proxy alone.
+//! The real program in temporary folders: configuration errors, data folder, preparation, the proxy
+//! alone, several hubs and proxies.
 
 mod config;
 mod harness;
 mod proxy;
+mod replicas;
 mod up;

@@ -83,7 +83,7 @@ async fn a_bad_edit_of_the_configuration_is_seen_by_administrators() {
     settings.config_state.source = Some("lyceum.yaml".into());
     settings.config_state.problem = Some((hub.hub.now().0, problem.into()));
     settings.site_name = "Uni <Test>".into();
-    hub.hub.reload(settings.clone());
+    hub.hub.reload(settings.clone()).await;
     let root = hub.signed_in("root").await;
     let page = root.get("/hub/admin").await.expect(200).text();
     assert!(
@@ -96,7 +96,7 @@ async fn a_bad_edit_of_the_configuration_is_seen_by_administrators() {
     let home = ada.get("/hub/home").await.expect(200).text();
     assert!(!home.contains("usres"), "{home}");
     settings.config_state.problem = None;
-    hub.hub.reload(settings);
+    hub.hub.reload(settings).await;
     let page = root.get("/hub/admin").await.expect(200).text();
     assert!(!page.contains("usres"), "{page}");
 }

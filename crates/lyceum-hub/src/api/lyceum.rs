@@ -1,0 +1,23 @@
+//! Lyceum's own API, below `/hub/api/lyceum/`: what JupyterHub has no word for.
+
+pub mod proxy;
+
+use axum::http::Method;
+use lyceum_proxy::follow::wire;
+use lyceum_web::routes::Routes;
+
+use crate::Hub;
+
+pub fn routes() -> Routes<Hub> {
+    let proves = "a proxy proves itself with the secret it shares with the hub";
+    Routes::default()
+        .public(Method::GET, wire::STREAM_PATH, proves, proxy::watch_routes)
+        .public(Method::POST, wire::ACCESS_PATH, proves, proxy::check_access)
+        .public(Method::POST, wire::VOUCH_PATH, proves, proxy::vouch)
+        .public(
+            Method::POST,
+            wire::ACTIVITY_PATH,
+            proves,
+            proxy::take_report,
+        )
+}

@@ -1,0 +1,121 @@
+//! Rows and events become news, in one reading of the database each.
+//!
+//! Invariant: news of number N say how things are after the event N and before the event N + 1.
+//! Every change of a route or of somebody's access publishes an event in its own transaction, the
+//! numbers are given in commit order, and all is read in one snapshot. So each replica makes the
+//! same table of the same number, and a proxy may go on at another one.
+
+use std::collections::{BTreeSet, HashMap};
+
+use lyceum_model::name::{ServerName, UserName};
+use lyceum_proxy::Target;
+use lyceum_proxy::follow::wire::{News, PublishedRoute, Taken};
+use lyceum_store::{Tx, events};
+
+use crate::db;
+use crate::jobs::{keeper, revocations};
+
+/// A proxy that missed more gets the whole table.
+const MOST_EVENTS: u32 = 2_000;
+/// Above, all rows are read in place of single ones.
+const MOST_SINGLE: usize = 32;
+
+/// What came after `seen`: a beat when nothing did; the whole table when that can't be told.
+pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
+    // First of all: on SQLite this reading is what fixes the state that the rest sees.
+    let number = events::newest(tx).await?;
+    let Some(seen) = seen else {
+        return snapshot(tx, number).await;
+    };
+    if seen == number {
+        return Ok(News::Beat { number });
+    }
+    // A larger one comes from another database, or from this one before it was restored.
+    let forgotten = events::oldest(tx)
+        .await?
+        .is_none_or(|oldest| seen + 1 < oldest);
+    if seen > number || forgotten {
+        return snapshot(tx, number).await;
+    }
+    let topics = [keeper::TOPIC, revocations::TOPIC];
+    let news = events::after(tx, seen, &topics, MOST_EVENTS).await?;
+    if news.len() >= MOST_EVENTS as usize {
+        return snapshot(tx, number).await;
+    }
+    let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for event in news {
+        match event.topic.as_str() {
+            keeper::TOPIC => ids.insert(event.subject),
+            _ => names.insert(event.subject),
+        };
+    }
+    let put = current(tx, &ids).await?;
+    let there: BTreeSet<&str> = put.iter().map(|route| route.id.as_str()).collect();
+    let removed = ids.iter().filter(|id| !there.contains(id.as_str()));
+    Ok(News::Changes {
+        number,
+        removed: removed.cloned().collect(),
+        revoked: names.iter().map(|name| Taken::of(name)).collect(),
+        put,
+    })
+}
+
+/// Every route, by its id.
+pub async fn all(tx: &mut Tx) -> anyhow::Result<HashMap<String, PublishedRoute>> {
+    let rows = db::servers::routes(tx).await?;
+    let routes = rows.into_iter().filter_map(published);
+    Ok(routes.map(|route| (route.id.clone(), route)).collect())
+}
+
+async fn snapshot(tx: &mut Tx, number: i64) -> anyhow::Result<News> {
+    Ok(News::Snapshot {
+        number,
+        routes: all(tx).await?.into_values().collect(),
+        more: false,
+    })
+}
+
+/// The routes of those of these servers that are ready.
+async fn current(tx: &mut Tx, ids: &BTreeSet<String>) -> anyhow::Result<Vec<PublishedRoute>> {
+    if ids.len() > MOST_SINGLE {
+        let mut all = all(tx).await?;
+        return Ok(ids.iter().filter_map(|id| all.remove(id)).collect());
+    }
+    let mut routes = Vec::new();
+    for id in ids {
+        let row = db::servers::route(tx, id).await?;
+        routes.extend(row.and_then(published));
+    }
+    Ok(routes)
+}
+
+/// A row that can't be routed to is told in the log and left out.
+fn published((id, user, server, key, address): db::servers::RouteRow) -> Option<PublishedRoute> {
+    let (Ok(user), Ok(server)) = (UserName::parse(&user), ServerName::parse(&server)) else {
+        tracing::error!(
+            server = id,
+            "a damaged name in the database can't be routed to"
+        );
+        return None;
+    };
+    // Routes are matched on decoded segments; names need no decoding.
+    let prefix = if server.is_default() {
+        format!("/user/{user}/")
+    } else {
+        format!("/user/{user}/{server}/")
+    };
+    match address.parse::<Target>() {
+        Ok(target) => Some(PublishedRoute {
+            id,
+            prefix,
+            target,
+            owner: user.to_string(),
+            checked: true,
+            key,
+        }),
+        Err(error) => {
+            tracing::error!(server = id, error = %error, "a server's address can't be routed to");
+            None
+        }
+    }
+}

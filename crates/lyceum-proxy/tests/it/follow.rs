@@ -1,0 +1,315 @@
+//! A proxy that follows hubs: small fake ones that speak as a story tells them to.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use lyceum_proxy::{
+    Config, Proxy,
+    follow::{Link, Settings},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Server, soon, until};
+
+const HELLO: &str = r#"{"news":"hello","numbering":"n1","hub":"h"}"#;
+
+/// Sends whatever is in `script` to whoever opens the stream, and more as it grows.
+struct FakeHub {
+    address: SocketAddr,
+    script: watch::Sender<Vec<String>>,
+    opened: Arc<AtomicUsize>,
+    /// What the last stream was asked for.
+    asked: watch::Receiver<String>,
+    stop: CancellationToken,
+}
+
+impl FakeHub {
+    async fn start(status: u16, script: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let script: Vec<String> = script.iter().map(|line| (*line).to_owned()).collect();
+        let (script, lines) = watch::channel(script);
+        let (ask, asked) = watch::channel(String::new());
+        let opened = Arc::new(AtomicUsize::new(0));
+        let stop = CancellationToken::new();
+        let (count, stopped) = (opened.clone(), stop.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (mut lines, ask, count) = (lines.clone(), ask.clone(), count.clone());
+                let serve = async move {
+                    let mut head = Vec::new();
+                    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                        if stream.read_buf(&mut head).await? == 0 {
+                            return Ok(());
+                        }
+                    }
+                    let head = String::from_utf8_lossy(&head).into_owned();
+                    if !head.contains("/routes/stream") || status != 200 {
+                        let status = if head.contains("/health") { 200 } else { status };
+                        let answer = format!(
+                            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{{}}"
+                        );
+                        return stream.write_all(answer.as_bytes()).await;
+                    }
+                    ask.send_replace(head.lines().next().unwrap_or_default().to_owned());
+                    count.fetch_add(1, SeqCst);
+                    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+                    let mut sent = 0;
+                    loop {
+                        let new: Vec<String> = lines.borrow_and_update()[sent..].to_vec();
+                        sent += new.len();
+                        for line in new {
+                            stream.write_all(format!("{line}\n").as_bytes()).await?;
+                        }
+                        if lines.changed().await.is_err() {
+                            return Ok::<_, std::io::Error>(());
+                        }
+                    }
+                };
+                tokio::spawn(stopped.clone().run_until_cancelled_owned(serve));
+            }
+        }));
+        Self {
+            address,
+            script,
+            opened,
+            asked,
+            stop,
+        }
+    }
+
+    fn say(&self, line: &str) {
+        self.script
+            .send_modify(|script| script.push(line.to_owned()));
+    }
+}
+
+impl Drop for FakeHub {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Following {
+    proxy: Proxy,
+    address: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Following {
+    async fn start(hubs: &[SocketAddr], tune: impl FnOnce(&mut Settings)) -> Self {
+        let hubs = hubs.iter().map(|hub| (*hub).into()).collect();
+        let mut settings = Settings::new(hubs, "a secret of tests".to_owned().into());
+        tune(&mut settings);
+        let link = Link::new(settings).unwrap();
+        let proxy = Proxy::new(Config::default(), link.fallback(), link.access());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let (serving, stopped) = (proxy.clone(), stop.clone());
+        tokio::spawn(async move { serving.run(listener, stopped.cancelled_owned()).await });
+        tokio::spawn(link.run(proxy.clone(), stop.clone()));
+        Self {
+            proxy,
+            address,
+            stop,
+        }
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.proxy.routes().find(path).is_some()
+    }
+
+    async fn health(&self) -> String {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let request = "GET /_chp_healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon("health", stream.read_to_string(&mut answer))
+            .await
+            .unwrap();
+        answer
+    }
+}
+
+fn snapshot(number: i64, names: &[&str], more: bool) -> String {
+    let routes: Vec<serde_json::Value> = names
+        .iter()
+        .map(|name| {
+            serde_json::json!({
+                "id": name,
+                "prefix": format!("/user/{name}/"),
+                "target": "http://127.0.0.1:9",
+                "owner": name,
+            })
+        })
+        .collect();
+    serde_json::json!({ "news": "snapshot", "number": number, "routes": routes, "more": more })
+        .to_string()
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("lyceum-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_counts_when_it_is_whole_and_goes_on_elsewhere() {
+    let part = snapshot(5, &["ada"], true);
+    let first = FakeHub::start(200, &[HELLO, &part]).await;
+    let proxy = Following::start(&[first.address], |_| {}).await;
+    until("the stream is open", || first.opened.load(SeqCst) == 1).await;
+    assert!(!proxy.has("/user/ada/x"));
+    first.say(&snapshot(5, &["ben"], false));
+    until("the table is there", || {
+        proxy.has("/user/ada/x") && proxy.has("/user/ben/x")
+    })
+    .await;
+    first.say(r#"{"news":"changes","number":7,"put":[],"removed":["ada"],"revoked":[]}"#);
+    until("a route is gone", || !proxy.has("/user/ada/x")).await;
+    // Older than what we have: not a word of it counts.
+    first.say(r#"{"news":"changes","number":6,"put":[],"removed":["ben"],"revoked":[]}"#);
+    first.say(r#"{"news":"beat","number":9}"#);
+    first.say(r#"{"news":"something new","x":1}"#);
+    // What can't be read ends the stream, and the next one is asked for what came after.
+    first.say("{");
+    until("it comes again", || first.opened.load(SeqCst) > 1).await;
+    until("it asks for the rest", || {
+        first.asked.borrow().contains("?numbering=n1&after=9 ")
+    })
+    .await;
+    assert!(proxy.has("/user/ben/x"));
+}
+
+#[tokio::test]
+async fn a_silent_hub_is_left_for_another() {
+    let table = snapshot(1, &["ada"], false);
+    let hubs = [
+        FakeHub::start(200, &[HELLO, &table]).await,
+        FakeHub::start(200, &[HELLO, &table]).await,
+    ];
+    let addresses = hubs.each_ref().map(|hub| hub.address);
+    let proxy = Following::start(&addresses, |settings| {
+        settings.silence = Duration::from_millis(200);
+    })
+    .await;
+    until("both were asked", || {
+        hubs.iter().all(|hub| hub.opened.load(SeqCst) > 0)
+    })
+    .await;
+    assert!(proxy.has("/user/ada/x"));
+    assert!(proxy.health().await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_told_on_the_health_page() {
+    let hub = FakeHub::start(403, &[]).await;
+    let proxy = Following::start(&[hub.address], |_| {}).await;
+    soon("the words", async {
+        loop {
+            let health = proxy.health().await;
+            assert!(health.starts_with("HTTP/1.1 503"), "{health}");
+            assert!(!health.contains("a secret of tests"));
+            if health.contains("does not take this proxy's secret") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_table_is_as_good_as_none() {
+    let folder = Folder::new("damaged");
+    let gone: SocketAddr = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let hub = FakeHub::start(200, &[HELLO, &snapshot(3, &["ada"], false)]).await;
+    let keep = |settings: &mut Settings| settings.folder = Some(folder.0.clone());
+    let file = folder.0.join("routes");
+    let proxy = Following::start(&[hub.address], keep).await;
+    until("the table is written", || file.exists()).await;
+    drop(proxy);
+    let good = std::fs::read(&file).unwrap();
+
+    let proxy = Following::start(&[gone], keep).await;
+    until("the table is read", || proxy.has("/user/ada/x")).await;
+    assert!(proxy.health().await.starts_with("HTTP/1.1 200"));
+    drop(proxy);
+
+    std::fs::write(&file, &good[..good.len() - 3]).unwrap();
+    let proxy = Following::start(&[gone], keep).await;
+    soon("it says that it has nothing", async {
+        while !proxy.health().await.contains("no hub has answered yet") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    assert!(!proxy.has("/user/ada/x"));
+    // And a hub mends it.
+    drop(proxy);
+    let proxy = Following::start(&[gone, hub.address], keep).await;
+    until("the table is there", || proxy.has("/user/ada/x")).await;
+    until("the file is whole again", || {
+        std::fs::read(&file).is_ok_and(|now| now == good)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_for_the_hub_go_to_one_that_takes_connections() {
+    let hub = Server::ok().await;
+    let gone: Vec<SocketAddr> = {
+        let mut gone = Vec::new();
+        for _ in 0..2 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            gone.push(listener.local_addr().unwrap());
+        }
+        gone
+    };
+    let proxy = Following::start(&[gone[0], hub.address, gone[1]], |_| {}).await;
+    for round in 0..6 {
+        let mut stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+        let request = format!(
+            "POST /hub/{round} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        soon("an answer", stream.read_to_string(&mut answer))
+            .await
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}

@@ -1,0 +1,77 @@
+//! The options of `lyceum proxy` about Lyceum hubs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lyceum_proxy::follow::Settings;
+use lyceum_proxy::{Config, Network, Target};
+
+use crate::compose::proxy_config;
+use crate::config::{SecretRef, Span, check_shared_secret};
+use crate::failure::Failure;
+
+/// What only somebody else's hub is told by, or what Lyceum's hubs decide.
+const NOT_WITH_HUBS: [&str; 9] = [
+    "api_ip",
+    "api_port",
+    "api_socket",
+    "open_api",
+    "default_target",
+    "error_target",
+    "error_path",
+    "host_routing",
+    "Rewriting",
+];
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Lyceum hubs")]
+pub struct FollowArgs {
+    /// Address of a hub, `http://10.0.0.5:8081`; named again for each further one.
+    #[arg(
+        long = "hub",
+        value_name = "URL",
+        env = "LYCEUM_HUBS",
+        value_delimiter = ',',
+        conflicts_with_all = NOT_WITH_HUBS
+    )]
+    pub hubs: Vec<Target>,
+    /// Where the secret is that hubs and proxies share: `file:PATH` or `env:NAME`. A hub on this machine
+    /// has left it in `keys/proxy` of its data folder.
+    #[arg(long, value_name = "file:PATH", requires = "hubs")]
+    pub hub_secret: Option<SecretRef>,
+    /// Folder of this proxy alone, where the last routes are kept for a start without any hub.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "LYCEUM_PROXY_STATE",
+        default_value = "lyceum-proxy-data"
+    )]
+    pub state: PathBuf,
+    /// How long decisions about access are remembered while no hub tells of log-outs.
+    #[arg(long, value_name = "TIME", default_value = "30s", requires = "hubs")]
+    pub keep_when_cut: Span,
+}
+
+impl FollowArgs {
+    pub(super) fn settings(
+        &self,
+        trusted_proxies: &[Network],
+    ) -> Result<(Config, Settings), Failure> {
+        let wrong = |error| Failure::new(format!("--hub-secret: {error}"));
+        let secret = self.hub_secret.as_ref().ok_or_else(|| {
+            Failure::new("without --hub-secret no hub talks to this proxy").hint(
+                "--hub-secret file:PATH names the file with the hub's `proxy.secret`, or keys/proxy in its data folder",
+            )
+        })?;
+        let secret = secret.resolve(Path::new(".")).map_err(wrong)?;
+        check_shared_secret(&secret).map_err(wrong)?;
+        let mut settings = Settings::new(self.hubs.clone(), secret.expose().to_owned().into());
+        settings.folder = Some(self.state.clone());
+        settings.keep_when_cut = self.keep_when_cut.0;
+        let config = Config {
+            trusted_proxies: trusted_proxies.to_vec(),
+            ..proxy_config(&secret)
+        };
+        Ok((config, settings))
+    }
+}

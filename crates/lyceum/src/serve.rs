@@ -1,0 +1,299 @@
+//! `lyceum serve`: the hub without a proxy, one of any number; and what it has in common with
+//! [`crate::up`], which is the same and a proxy in one process.
+//!
+//! Several hubs work on one PostgreSQL. With the local spawner servers are processes of one
+//! machine, so all hubs are on that machine and share one data folder; leases in the rows keep
+//! them apart. On SQLite there is one hub.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lyceum_model::saying::Saying;
+use lyceum_spawn::Spawner;
+use lyceum_spawn::local::LocalSpawner;
+use tokio::net::TcpListener;
+
+use crate::compose::{Ground, Machine, Order, closed_to_others, local_spawner};
+use crate::config::{Config, SpawnerAccounts};
+use crate::data::DataFolder;
+use crate::demo;
+use crate::failure::Failure;
+use crate::jupyter::Environment;
+use crate::keys;
+use crate::launch::Accounts;
+use crate::place::Place;
+use crate::progress::{put, say};
+use crate::reload::ConfigWatch;
+
+/// For whoever starts Lyceum without system accounts.
+pub(crate) const SHARED_WARNING: &str = "All notebook servers run under the account of Lyceum itself: whoever has one can read everybody's files \
+and Lyceum's own.\nThat is for trying out and for people who trust each other; otherwise run it as root with system accounts \
+(docs/admin/system-accounts.md).\n";
+/// What the command line has prepared, for a hub with or without a proxy.
+pub struct Site {
+    pub watch: Arc<ConfigWatch>,
+    /// Held, and so locked, until the end.
+    pub folder: DataFolder,
+    pub environment: Environment,
+}
+
+/// What the command line has prepared.
+pub struct Prepared {
+    pub site: Site,
+    /// Bound before minutes of preparation, so that a taken port is told at once.
+    pub listener: std::net::TcpListener,
+    pub json: bool,
+}
+
+/// Everything that is there before the first request.
+pub struct Standing {
+    pub ground: Ground,
+    pub accounts: Accounts,
+    spawner: LocalSpawner,
+    place: Option<Place>,
+}
+
+/// Where people and programs come in.
+pub struct Doors {
+    /// For people, through a proxy in this process; none when proxies run apart.
+    pub public: Option<TcpListener>,
+    pub internal: TcpListener,
+    /// Where servers reach the hub's API.
+    pub api_url: String,
+}
+
+impl Standing {
+    pub async fn open(site: &Site, demo: bool) -> Result<Self, Failure> {
+        let (config, data) = (site.watch.current(), site.folder.layout());
+        let accounts = accounts(&config, demo)?;
+        if accounts == Accounts::System {
+            let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
+            // An environment's Python is most often a link to one elsewhere.
+            let bin = &site.environment.bin;
+            let python = bin.join("python").canonicalize();
+            let python = python.unwrap_or_else(|_| bin.clone());
+            check_reach(&[homes, bin.clone(), python])?;
+        }
+        let ground = Ground::open(&config, data).await?;
+        let place = Place::take(&ground.db, &ground.clock, &data.run()).await?;
+        let spawner = local_spawner(&config, data)?;
+        if let Some(why) = spawner.ports_unchecked() {
+            tracing::warn!(
+                why,
+                "who listens on the port of a server can't be checked here"
+            );
+        }
+        Ok(Self {
+            ground,
+            spawner,
+            place,
+            accounts,
+        })
+    }
+
+    /// How many servers of an earlier life still run.
+    pub async fn running(&self) -> Result<usize, Failure> {
+        let running = self.spawner.list().await;
+        let running = running.map_err(|error| {
+            Failure::new(format!("running servers can't be looked up: {error}"))
+        })?;
+        Ok(running.len())
+    }
+
+    pub fn start(
+        self,
+        site: &Site,
+        doors: Doors,
+        hint: Option<Saying>,
+    ) -> Result<(Ground, Machine), Failure> {
+        let data = site.folder.layout().clone();
+        let secret = keys::proxy_secret(&self.ground.keys, &site.watch.current());
+        keys::write_proxy_secret(&secret, &data)?;
+        let machine = Machine::start(
+            &self.ground,
+            Order {
+                watch: site.watch.clone(),
+                environment: site.environment.clone(),
+                data,
+                public: doors.public,
+                internal: doors.internal,
+                api_url: doors.api_url,
+                spawner: self.spawner,
+                place: self.place,
+                accounts: self.accounts,
+                hint,
+            },
+        )?;
+        Ok((self.ground, machine))
+    }
+}
+
+/// Runs a hub until SIGINT or SIGTERM.
+pub async fn run(prepared: Prepared) -> Result<(), Failure> {
+    let Prepared {
+        site,
+        listener,
+        json,
+    } = prepared;
+    let config = site.watch.current();
+    let internal = listen(listener)?;
+    let own = reachable(address(&internal)?);
+    let api_url = match &config.hub.api_url {
+        Some(url) => url.clone(),
+        None => format!("http://{own}/hub/api"),
+    };
+    let mut stop = Signals::new()?;
+    let standing = Standing::open(&site, false).await?;
+    let shared = standing.accounts == Accounts::Shared;
+    let doors = Doors {
+        public: None,
+        internal,
+        api_url,
+    };
+    let (ground, machine) = standing.start(&site, doors, None)?;
+    let people = demo::first_admin(&ground).await?;
+    let secret = site.folder.layout().proxy_secret();
+    if json {
+        put(&serde_json::json!({
+            "event": "ready",
+            "hub": format!("http://{own}"),
+            "proxy_secret": secret,
+            "accounts": people.as_slice(),
+        }));
+    } else {
+        say(&format!(
+            "\nThe hub is ready at http://{own}. People reach it through a proxy:\n"
+        ));
+        say(&format!(
+            "  lyceum proxy --hub http://{own} --hub-secret file:{}\n",
+            secret.display()
+        ));
+        match people {
+            Some(admin) if std::io::IsTerminal::is_terminal(&std::io::stderr()) => say(&format!(
+                "The first administrator is {}, with the password {} until it is changed.\n",
+                admin.name, admin.password
+            )),
+            Some(_) => say(
+                "The first password of admin is not told to a log: `lyceum user add admin` sets one.\n",
+            ),
+            None => {}
+        }
+        if shared {
+            say(SHARED_WARNING);
+        }
+        say("Ctrl-C stops it.");
+    }
+    let asked = until_end(&mut stop, &machine).await;
+    if !json && asked.is_ok() {
+        say("lyceum: stopping; notebook servers go on");
+    }
+    machine.stop().await;
+    asked
+}
+
+/// Waits until it is asked to stop, or stops by itself for a reason that the log tells.
+pub async fn until_end(stop: &mut Signals, machine: &Machine) -> Result<(), Failure> {
+    tokio::select! {
+        () = stop.wait() => Ok(()),
+        () = machine.ended() => Err(Failure::new("this hub has stopped by itself; its log says why")),
+    }
+}
+
+pub fn listen(listener: std::net::TcpListener) -> Result<TcpListener, Failure> {
+    listener
+        .set_nonblocking(true)
+        .and_then(|()| TcpListener::from_std(listener))
+        .map_err(|error| Failure::io("the port can't be listened on", &error))
+}
+
+pub fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::io("the listening address can't be read", &error))
+}
+
+/// Whoever listens everywhere is reached from this machine by loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if !ip.is_unspecified() => address,
+        IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        IpAddr::V6(_) => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
+    }
+}
+
+/// As whom servers run. As root they run under the system account of each person, unless that is
+/// switched off in so many words or this is only for trying out.
+fn accounts(config: &Config, demo: bool) -> Result<Accounts, Failure> {
+    let root = rustix::process::geteuid().is_root();
+    match config.spawner.accounts {
+        Some(SpawnerAccounts::Shared) => Ok(Accounts::Shared),
+        Some(SpawnerAccounts::System) if root => Ok(Accounts::System),
+        Some(SpawnerAccounts::System) => Err(Failure::new(
+            "`spawner.accounts: system` needs root: only root can run a server as somebody else",
+        )
+        .hint("start Lyceum as root, or write `accounts: shared`")),
+        None if root && !demo => Ok(Accounts::System),
+        None => Ok(Accounts::Shared),
+    }
+}
+
+/// Servers under other accounts must be able to reach their home and their program.
+fn check_reach(paths: &[PathBuf]) -> Result<(), Failure> {
+    for path in paths {
+        if let Some(folder) = closed_to_others(path) {
+            return Err(Failure::new(format!(
+                "servers run under people's own system accounts, but these can't reach {}: {} is closed to them",
+                path.display(),
+                folder.display()
+            ))
+            .hint("set `spawner: {homes: /srv/homes}` and --jupyter-env to folders that all may enter, run Lyceum as an ordinary user, or write `spawner: {accounts: shared}` to run all servers under Lyceum's account (only for trying out)"));
+        }
+    }
+    Ok(())
+}
+
+/// SIGINT and SIGTERM, taken from before anything runs.
+pub struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    pub fn new() -> Result<Self, Failure> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let failed = |error: std::io::Error| Failure::io("signals can't be listened to", &error);
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Why an address can't be listened on.
+pub fn explain_bind(listen: SocketAddr, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => Failure::new(format!(
+            "port {} is taken by another program",
+            listen.port()
+        ))
+        .hint("choose another with --port, or set `listen` in lyceum.yaml"),
+        std::io::ErrorKind::PermissionDenied => Failure::new(format!(
+            "port {} is for the administrator of the machine",
+            listen.port()
+        ))
+        .hint("choose a port above 1023 with --port"),
+        std::io::ErrorKind::AddrNotAvailable => {
+            Failure::new(format!("this machine has no address {}", listen.ip()))
+                .hint("use 127.0.0.1, 0.0.0.0 or an address of this machine")
+        }
+        _ => Failure::new(format!("{listen} can't be listened on: {error}")),
+    }
+}

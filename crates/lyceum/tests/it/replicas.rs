@@ -1,0 +1,383 @@
+//! `lyceum serve` and `lyceum proxy` as processes: two of each on a real PostgreSQL.
+//!
+//! The notebook server is this very test program, told by a variable to play one.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use lyceum_store::db::Location;
+use lyceum_testkit::fake::{Manner, NotebookServer};
+use lyceum_testkit::{Client, TestDb};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::harness::{PATIENCE, Site};
+
+const PLAY: &str = "LYCEUM_TEST_PLAYS_FOR";
+
+/// A process of the program under test; killed when dropped.
+struct Running {
+    child: Child,
+    /// The first line it said.
+    said: Value,
+}
+
+impl Running {
+    fn start(site: &Site, database: &str, args: &[&str]) -> Self {
+        let mut command = site.command(args);
+        command
+            .env("DATABASE_URL", database)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let mut child = command.spawn().expect("runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let said = loop {
+            let line = lines
+                .next()
+                .expect("it says that it is ready")
+                .expect("text");
+            let said: Value = serde_json::from_str(&line).expect("JSON");
+            if matches!(said["event"].as_str(), Some("ready" | "listening")) {
+                break said;
+            }
+        };
+        Self { child, said }
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("waited");
+    }
+
+    fn text(&self, key: &str) -> String {
+        self.said[key].as_str().expect("text").to_owned()
+    }
+
+    /// Where a proxy listens.
+    fn address(&self) -> SocketAddr {
+        let url = self.text("url");
+        let address = url.strip_prefix("http://").expect("a URL");
+        address.parse().expect("an address")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Two hubs and what they share.
+struct Place {
+    site: Site,
+    db: TestDb,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let site = Site::new();
+        std::fs::create_dir_all(site.path("mine/bin")).expect("made");
+        site.program("../mine/bin/python", "");
+        site.program("../mine/bin/jupyterhub-singleuser", "echo 5.4.0");
+        let program = std::env::current_exe().expect("we run");
+        site.write(
+            "lyceum.yaml",
+            &format!(
+                "store: {{database: env:DATABASE_URL}}\nspawner: {{accounts: shared}}\nservers:\n  \
+                 command: [{program:?}, \"replicas::plays_a_notebook_server\", \"--exact\", \"--nocapture\"]\n  \
+                 env: {{{PLAY}: \"{}\"}}\n",
+                std::process::id()
+            ),
+        );
+        let db = TestDb::empty_postgres().await;
+        Self { site, db }
+    }
+
+    fn database(&self) -> String {
+        let Location::Postgres(url) = self.db.location() else {
+            panic!("not PostgreSQL");
+        };
+        url.clone()
+    }
+
+    fn hub(&self, listen: &str) -> Running {
+        let args = [
+            "serve",
+            "--data",
+            "data",
+            "--jupyter-env",
+            "mine",
+            "--listen",
+            listen,
+            "--json",
+        ];
+        Running::start(&self.site, &self.database(), &args)
+    }
+
+    fn proxy(&self, state: &str, listen: &str, hubs: &[&str]) -> Running {
+        let mut args = vec!["proxy", "--state", state, "--listen", listen, "--json"];
+        args.extend(["--hub-secret", "file:data/keys/proxy"]);
+        for hub in hubs {
+            args.extend(["--hub", hub]);
+        }
+        Running::start(&self.site, "unused", &args)
+    }
+}
+
+/// Asks again until it is so.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn open_socket(address: SocketAddr, access: &str) -> Socket {
+    let mut request = format!("ws://{address}/user/admin/echo")
+        .into_client_request()
+        .expect("a request");
+    let cookie = format!("lyceum-access={access}");
+    let headers = request.headers_mut();
+    headers.insert("cookie", cookie.parse().expect("a cookie"));
+    let (socket, _) = tokio_tungstenite::connect_async(request)
+        .await
+        .expect("a WebSocket");
+    socket
+}
+
+async fn echoes(socket: &mut Socket, text: &str) {
+    socket.send(Message::text(text)).await.expect("sent");
+    let heard = tokio::time::timeout(PATIENCE, socket.next()).await;
+    let heard = heard.expect("in time").expect("not over").expect("whole");
+    assert_eq!(heard, Message::text(text));
+}
+
+/// Not a test by itself: what the hubs of the stories start.
+#[tokio::test(flavor = "multi_thread")]
+async fn plays_a_notebook_server() {
+    let Ok(story) = std::env::var(PLAY) else {
+        return;
+    };
+    let told = |name: &str| std::env::var(name).expect("told by the hub");
+    let url = told("JUPYTERHUB_SERVICE_URL");
+    let (_, rest) = url.split_once("://").expect("a URL");
+    let listener = tokio::net::TcpListener::bind(rest.split('/').next().expect("an address"))
+        .await
+        .expect("the port we were given");
+    let user = told("JUPYTERHUB_USER");
+    let hub = lyceum_testkit::fake::hub_env(&user, &told("JUPYTERHUB_SERVICE_PREFIX"));
+    let _server = NotebookServer::start_on(listener, hub, Manner::Answers, Default::default())
+        .expect("it serves");
+    // Whatever becomes of the story, its servers end with it.
+    let story = std::path::Path::new("/proc").join(story);
+    while story.exists() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_and_proxies_go_and_come_while_people_work() {
+    let place = Place::new().await;
+    let (first, second) = (place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0"));
+    let urls = [first.text("hub"), second.text("hub")];
+    let hubs = [urls[0].as_str(), urls[1].as_str()];
+    let one = place.proxy("state-1", "127.0.0.1:0", &hubs);
+    let two = place.proxy("state-2", "127.0.0.1:0", &hubs);
+    let password = first.said["accounts"][0]["password"].as_str();
+    let password = password.expect("the first password").to_owned();
+
+    // In at one proxy, and to work at the other.
+    let browser = Client::new(one.address());
+    browser.log_in("admin", &password).await.expect(302);
+    let wish = [("user", "admin"), ("server", "")];
+    browser
+        .post_form("/hub/servers/start", &wish)
+        .await
+        .expect(302);
+    until("the server is ready", async || {
+        let answer = browser.get("/hub/spawn-pending/admin").await;
+        assert!(
+            answer.status == 200 || answer.status == 302,
+            "{}",
+            answer.text()
+        );
+        answer.location() == "/user/admin/"
+    })
+    .await;
+    browser.get("/user/admin/lab").await.expect(200);
+    let elsewhere = Client::new(two.address());
+    let access = browser.cookie("lyceum-access").expect("signed in");
+    elsewhere.plant("lyceum-access", &access, "/");
+    elsewhere.get("/user/admin/lab").await.expect(200);
+    let mut socket = open_socket(two.address(), &access).await;
+    echoes(&mut socket, "both hubs").await;
+
+    // One hub less: nobody notices.
+    first.kill();
+    for _ in 0..10 {
+        browser.get("/hub/home").await.expect(200);
+        elsewhere.get("/user/admin/lab").await.expect(200);
+    }
+    echoes(&mut socket, "one hub").await;
+
+    // None at all: who was in works on, and a proxy that restarts has its table.
+    elsewhere.get("/user/admin/lab").await.expect(200);
+    second.kill();
+    elsewhere.get("/user/admin/lab").await.expect(200);
+    echoes(&mut socket, "no hub").await;
+    let address = one.address();
+    one.kill();
+    let one = place.proxy("state-1", &address.to_string(), &hubs);
+    until("the table is read", async || {
+        browser.get("/_chp_healthz").await.status == 200
+    })
+    .await;
+    // Nobody is let in on trust.
+    browser.get("/user/admin/lab").await.expect(503);
+    browser.get("/hub/home").await.expect(503);
+
+    // A hub is back where it was: everything is.
+    let second = place.hub(hubs[1].strip_prefix("http://").expect("a URL"));
+    until("the hub is found again", async || {
+        browser.get("/hub/home").await.status == 200
+    })
+    .await;
+    until("access is decided again", async || {
+        browser.get("/user/admin/lab").await.status == 200
+    })
+    .await;
+    echoes(&mut socket, "a hub again").await;
+
+    // A log-out at one proxy ends the socket at the other, also after all that.
+    until("the other proxy follows again", async || {
+        let fresh = Client::new(two.address());
+        fresh.plant("lyceum-access", &access, "/");
+        fresh.get("/user/admin/lab").await.status == 200
+    })
+    .await;
+    browser.post_form("/hub/logout", &[]).await.expect(302);
+    let end = tokio::time::timeout(PATIENCE, socket.next()).await;
+    let end = end.expect("the socket ends");
+    assert!(!matches!(end, Some(Ok(_))), "{end:?}");
+    elsewhere.get("/user/admin/lab").await.expect(403);
+
+    browser.log_in("admin", &password).await.expect(302);
+    browser
+        .post_form("/hub/servers/stop", &wish)
+        .await
+        .expect(302);
+    until("the server has stopped", async || {
+        browser.get("/hub/spawn-pending/admin").await.location() == "/hub/home"
+    })
+    .await;
+    drop((one, two, second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hubs_of_one_database_have_one_key_and_one_place() {
+    let place = Place::new().await;
+    let hub = place.hub("127.0.0.1:0");
+    let other = [
+        "serve",
+        "--data",
+        "other",
+        "--jupyter-env",
+        "mine",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let refused = || {
+        let mut command = place.site.command(&other);
+        command.env("DATABASE_URL", place.database());
+        let said = place.site.said(command.output().expect("runs"));
+        assert_eq!(said.code, Some(1), "{}", said.err);
+        said.err
+    };
+    let missing = refused();
+    assert!(missing.contains("the master key is missing"), "{missing}");
+    assert!(missing.contains("store: {key: file:…}"), "{missing}");
+    assert!(!place.site.path("other/keys/master").exists());
+    std::fs::write(place.site.path("other/keys/master"), [7; 32]).expect("written");
+    let differs = refused();
+    assert!(differs.contains("is another ("), "{differs}");
+    assert!(!differs.contains("0707"), "{differs}");
+
+    // Named in the configuration, as bytes or as digits, it is taken.
+    let config = place.site.read("lyceum.yaml");
+    let key = std::fs::read(place.site.path("data/keys/master")).expect("the first hub's");
+    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    place.site.write("digits", &format!("{digits}\n"));
+    for file in ["data/keys/master", "digits"] {
+        let with_key = config.replace("store: {", &format!("store: {{key: file:{file}, "));
+        place.site.write("lyceum.yaml", &with_key);
+        // What keeps it from starting now is that servers would run at two places.
+        let elsewhere = refused();
+        assert!(
+            elsewhere.contains("another hub on this database runs servers at"),
+            "{elsewhere}"
+        );
+    }
+    drop(hub);
+}
+
+#[test]
+fn on_sqlite_there_is_one_hub() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.path("mine/bin")).expect("made");
+    site.program("../mine/bin/python", "");
+    site.program("../mine/bin/jupyterhub-singleuser", "echo 5.4.0");
+    site.write("lyceum.yaml", "spawner: {accounts: shared}\n");
+    let args = [
+        "serve",
+        "--jupyter-env",
+        "mine",
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+    ];
+    let first = Running::start(&site, "unused", &args);
+    let said = site.run(&args);
+    assert_eq!(said.code, Some(1));
+    assert!(
+        said.err.contains("another Lyceum (process "),
+        "{}",
+        said.err
+    );
+    drop(first);
+}
+
+#[test]
+fn a_proxy_without_its_secret_or_with_a_bad_hub() {
+    let site = Site::new();
+    let said = |args: &[&str]| {
+        let all = [&["proxy", "--listen", "127.0.0.1:0"], args].concat();
+        site.run(&all)
+    };
+    let bad = said(&["--hub", "hub:8081"]);
+    assert_eq!(bad.code, Some(2));
+    assert!(
+        bad.err.contains("it must begin with http://"),
+        "{}",
+        bad.err
+    );
+    let without = said(&["--hub", "http://127.0.0.1:1"]);
+    assert_eq!(without.code, Some(1));
+    assert!(without.err.contains("--hub-secret"), "{}", without.err);
+    site.write("short", "hunter2\n");
+    let short = said(&["--hub", "http://127.0.0.1:1", "--hub-secret", "file:short"]);
+    assert_eq!(short.code, Some(1));
+    assert!(
+        short.err.contains("from 16 to 512") && !short.err.contains("hunter2"),
+        "{}",
+        short.err
+    );
+}
