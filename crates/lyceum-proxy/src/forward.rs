@@ -6,7 +6,7 @@
 //! of it was sent or it may safely be repeated (RFC 9110, section 9.2.2).
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     pin::pin,
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ use hyper::{
     body::{Body as _, Incoming},
     header::{
         ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName,
-        HeaderValue, LOCATION, TRANSFER_ENCODING, UPGRADE,
+        HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, UPGRADE,
     },
     http::request::Parts,
     upgrade::OnUpgrade,
@@ -31,7 +31,7 @@ use crate::{
     body::{Body, Metered, TICK, Upload},
     error_page::{self, Failure, Lang, Unclear, X_REQUEST_ID},
     headers,
-    listen::Conn,
+    listen::{Conn, Early},
     metrics::{Direction, Kind},
     path,
     peer::Peer,
@@ -107,7 +107,7 @@ pub(crate) async fn serve(
     let live = inner.live.load_full();
     let mut kind = Kind::Proxy;
     let mut route_id = "";
-    let outcome = match check_request(&inner, &parts) {
+    let outcome = match check_request(&inner, &conn, &parts) {
         Err(stop) => Err(stop),
         Ok(()) => {
             let way = find_way(&inner, &live, uri.path());
@@ -127,6 +127,12 @@ pub(crate) async fn serve(
             return Err(Cut);
         }
     };
+    let mut response = response;
+    if let Some(strict) = conn.strict_transport().and_then(|text| text.parse().ok()) {
+        response
+            .headers_mut()
+            .insert(STRICT_TRANSPORT_SECURITY, strict);
+    }
     let status = response.status();
     inner.metrics.count_request(kind, status.as_u16());
     // Never the query: tokens and codes travel there.
@@ -144,7 +150,7 @@ pub(crate) async fn serve(
 }
 
 /// Refuses what could be understood in two ways, and answers what is for the proxy itself.
-fn check_request(inner: &Inner, parts: &Parts) -> Result<(), Stop> {
+fn check_request(inner: &Inner, conn: &Conn, parts: &Parts) -> Result<(), Stop> {
     if parts.method == Method::CONNECT {
         return Err(Failure::MethodNotAllowed.into());
     }
@@ -176,6 +182,15 @@ fn check_request(inner: &Inner, parts: &Parts) -> Result<(), Stop> {
     if let Err(bad) = path::check_path(parts.uri.path()) {
         return Err(Failure::BadRequest(Unclear::Path(bad)).into());
     }
+    let host = parts
+        .headers
+        .get(HOST)
+        .and_then(|host| host.to_str().ok())
+        .or(parts.uri.authority().map(|authority| authority.as_str()));
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    if let Some(early) = conn.early_answer(inner, parts.method.as_str(), host, path) {
+        return Err(Stop::Answer(Box::new(early_answer(early))));
+    }
     if parts.uri.path() == "/_chp_healthz" {
         let mut response = Response::new(Body::Full(Some(r#"{"status":"OK"}"#.into())));
         response
@@ -184,6 +199,22 @@ fn check_request(inner: &Inner, parts: &Parts) -> Result<(), Stop> {
         return Err(Stop::Answer(Box::new(response)));
     }
     Ok(())
+}
+
+fn early_answer(early: Early) -> Response<Body> {
+    let mut response = Response::new(Body::Full(Some(early.body.into_owned().into())));
+    *response.status_mut() =
+        StatusCode::from_u16(early.status).expect("early answers have statuses of ours");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(early.content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(location) = early
+        .location
+        .and_then(|url| HeaderValue::try_from(url).ok())
+    {
+        headers.insert(LOCATION, location);
+    }
+    response
 }
 
 fn find_way<'a>(inner: &'a Inner, live: &'a Live, path: &str) -> Way<'a> {
@@ -443,7 +474,7 @@ impl Ctx<'_> {
             // Only HTTP/1.0 clients may leave it out.
             out.insert(HOST, host);
         }
-        forwarded(&mut out, conn.address, conn.is_trusted);
+        forwarded(&mut out, conn);
         if let Ok(id) = HeaderValue::from_str(self.id) {
             out.insert(X_REQUEST_ID, id);
         }
@@ -630,8 +661,9 @@ fn is_navigation(parts: &Parts) -> bool {
 
 /// Says who asked for what. A trusted peer's word is kept and added to; anyone else's has been
 /// taken out before.
-fn forwarded(out: &mut HeaderMap, client: SocketAddr, is_trusted: bool) {
-    let address: IpAddr = client.ip().to_canonical();
+fn forwarded(out: &mut HeaderMap, conn: &Conn) {
+    let is_trusted = conn.is_trusted;
+    let address: IpAddr = conn.address.ip().to_canonical();
     let chain = out
         .get_all(X_FORWARDED_FOR)
         .iter()
@@ -643,7 +675,8 @@ fn forwarded(out: &mut HeaderMap, client: SocketAddr, is_trusted: bool) {
         out.insert(X_FORWARDED_FOR, chain);
     }
     if !(is_trusted && out.contains_key(X_FORWARDED_PROTO)) {
-        out.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        let proto = if conn.is_https { "https" } else { "http" };
+        out.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
     let is_https = out
         .get(X_FORWARDED_PROTO)

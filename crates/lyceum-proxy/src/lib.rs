@@ -5,9 +5,9 @@
 //! it must know it is told through [`Proxy::set_routes`] and asks through [`Access`]; what it has
 //! seen it reports through [`Proxy::take_activity`].
 //!
-//! Reading order: `listen` (connections) → `forward` (one request) → `route`, `path`, `access`,
+//! Reading order: `listen`, `proxy_protocol`, `tls` (connections) → `forward` (one request) → `route`, `path`, `access`,
 //! `headers` (its decisions) → `pool`, `body`, `upgrade` (moving bytes) → `error_page`, `activity`,
-//! `metrics`. Not here yet: TLS, HTTP/2, host routing, the control API.
+//! `metrics`. Not here yet: HTTP/2, host routing, the control API.
 //!
 //! Which paths are refused, and how a path is matched: see [`RouteTable::find`] and `path.rs`.
 //! A request with both `Transfer-Encoding` and `Content-Length` is read as chunked, forwarded with
@@ -25,9 +25,11 @@ mod metrics;
 mod path;
 mod peer;
 mod pool;
+mod proxy_protocol;
 mod request_id;
 mod route;
 mod target;
+mod tls;
 mod upgrade;
 
 use std::{collections::HashMap, fmt, future::Future, sync::Arc};
@@ -40,8 +42,16 @@ pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
 /// The type of [`Ask::method`].
 pub use hyper::Method;
+pub use listen::{Arrivals, Door, ListenAddress, Listener};
+pub use proxy_protocol::{
+    Sender as ProxySender, Wrong as ProxyHeaderWrong, parse as parse_proxy_header,
+};
 pub use route::{Route, RouteAccess, RouteError, RouteTable};
 pub use target::Target;
+pub use tls::{
+    Acme, AcmeChallenge, CertificateFiles, CertificateState, Certificates, ClientCertificates, Tls,
+    TlsError, TlsVersion,
+};
 
 /// A handle to the data plane; clones share everything.
 #[derive(Clone)]
@@ -69,6 +79,10 @@ struct Inner {
     metrics: metrics::Metrics,
     room: Arc<Semaphore>,
     per_client: listen::PerClient,
+    arrived: listen::Arrived,
+    /// TLS handshakes under way.
+    handshakes: Semaphore,
+    draining: listen::Draining,
 }
 
 impl fmt::Debug for Inner {
@@ -112,6 +126,9 @@ impl Proxy {
                 config.limits.connections.min(Semaphore::MAX_PERMITS),
             )),
             per_client: listen::PerClient::default(),
+            arrived: listen::Arrived::default(),
+            handshakes: Semaphore::new(config.arrivals.handshakes.min(Semaphore::MAX_PERMITS)),
+            draining: listen::Draining::default(),
             fallback,
             access,
             config,
@@ -155,10 +172,21 @@ impl Proxy {
 
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
         self.inner.metrics.register(registry);
+        self.inner.arrived.register(registry);
     }
 
-    /// Serves until `shutdown`, then drains with the deadline and closes what is left.
+    /// Whether a load balancer should send requests here: not once a shutdown has begun.
+    pub fn is_ready(&self) -> bool {
+        !self.inner.is_draining()
+    }
+
+    /// One worker: serves until `shutdown`, then drains with the deadline and closes what is left.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         listen::run(self.inner.clone(), listener, shutdown).await;
+    }
+
+    /// [`Proxy::run`] with several sockets, each with settings of its own.
+    pub async fn run_doors(&self, doors: Vec<Door>, shutdown: impl Future<Output = ()>) {
+        listen::run_doors(self.inner.clone(), doors, shutdown).await;
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Two things are needed while hyper owns the connection: to see that a client has left although
 //! nobody reads from it (its data waits for a slow server), and to end a connection by a reset,
-//! where a plain close would look like a complete answer. TLS will wrap the stream here.
+//! where a plain close would look like a complete answer.
 
 use std::{
     io,
@@ -14,37 +14,25 @@ use std::{
     task::{Context, Poll},
 };
 
-use rustix::event::{PollFd, PollFlags};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::listen::Io;
 
 #[derive(Debug)]
 pub(crate) struct Peer {
-    stream: Mutex<TcpStream>,
+    stream: Mutex<Io>,
     reset: AtomicBool,
 }
 
 impl Peer {
-    fn stream(&self) -> MutexGuard<'_, TcpStream> {
+    fn stream(&self) -> MutexGuard<'_, Io> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the other side has closed or reset its connection. One that has only finished
     /// sending counts as gone too, as it does for hyper.
     pub(crate) fn is_gone(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        let (ask, gone) = (
-            PollFlags::RDHUP,
-            PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR,
-        );
-        #[cfg(not(target_os = "linux"))]
-        let (ask, gone) = (PollFlags::empty(), PollFlags::HUP | PollFlags::ERR);
-        let stream = self.stream();
-        let mut fds = [PollFd::new(&*stream, ask)];
-        let at_once = rustix::event::Timespec::default();
-        rustix::event::poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().intersects(gone)
+        self.stream().is_gone()
     }
 
     /// When the connection is closed, do it by a reset.
@@ -57,7 +45,7 @@ impl Peer {
 pub(crate) struct ClientIo(Arc<Peer>);
 
 impl ClientIo {
-    pub(crate) fn new(stream: TcpStream) -> (Self, std::sync::Weak<Peer>) {
+    pub(crate) fn new(stream: Io) -> (Self, std::sync::Weak<Peer>) {
         let peer = Arc::new(Peer {
             stream: Mutex::new(stream),
             reset: AtomicBool::new(false),
@@ -70,7 +58,7 @@ impl ClientIo {
 impl Drop for ClientIo {
     fn drop(&mut self) {
         if self.0.reset.load(Relaxed) {
-            let _ = self.0.stream().set_zero_linger();
+            self.0.stream().reset_on_close();
         }
     }
 }
@@ -106,8 +94,8 @@ impl AsyncWrite for ClientIo {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.stream()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
