@@ -42,7 +42,7 @@ pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
 /// The type of [`Ask::method`].
 pub use hyper::Method;
-pub use listen::{Arrivals, Door, ListenAddress, Listener};
+pub use listen::{Arrivals, Door, HandOver, Handed, ListenAddress, Listener, inherited, take_over};
 pub use proxy_protocol::{
     Sender as ProxySender, Wrong as ProxyHeaderWrong, parse as parse_proxy_header,
 };
@@ -178,6 +178,12 @@ impl Proxy {
     /// Whether a load balancer should send requests here: not once a shutdown has begun.
     pub fn is_ready(&self) -> bool {
         !self.inner.is_draining()
+    }
+
+    /// Says that another process accepts from the same sockets now: a shutdown leaves it what
+    /// waits there, and goes by at once without [`Arrivals::unready`].
+    pub fn hand_on(&self) {
+        self.inner.hand_on();
     }
 
     /// One worker: serves until `shutdown`, then drains with the deadline and closes what is left.

@@ -10,6 +10,7 @@
 mod client_io;
 mod door;
 mod early;
+mod hand_over;
 mod metrics;
 mod place;
 
@@ -24,10 +25,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::io::Errno;
+use rustix::{io::Errno, net::SocketFlags};
 use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
@@ -49,6 +49,7 @@ pub(crate) use client_io::Io;
 pub use door::{Door, ListenAddress, Listener};
 use door::{Rules, Socket, SocketFile};
 pub(crate) use early::Early;
+pub use hand_over::{HandOver, Handed, inherited, take_over};
 pub(crate) use metrics::Arrived;
 pub(crate) use place::PerClient;
 use place::Place;
@@ -132,15 +133,23 @@ struct Ctx {
 
 /// Whether a shutdown is under way; shared by all workers.
 #[derive(Debug, Default)]
-pub(crate) struct Draining(AtomicBool);
+pub(crate) struct Draining {
+    begun: AtomicBool,
+    /// Another process accepts from the same queues.
+    handed_on: AtomicBool,
+}
 
 impl Inner {
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.0.load(Relaxed)
+        self.draining.begun.load(Relaxed)
     }
 
     pub(crate) fn begin_drain(&self) {
-        self.draining.0.store(true, Relaxed);
+        self.draining.begun.store(true, Relaxed);
+    }
+
+    pub(crate) fn hand_on(&self) {
+        self.draining.handed_on.store(true, Relaxed);
     }
 }
 
@@ -179,7 +188,8 @@ pub(crate) async fn run_doors(
     accepting.close();
     shutdown.await;
     inner.begin_drain();
-    if !inner.config.arrivals.unready.is_zero() {
+    let is_handed_on = inner.draining.handed_on.load(Relaxed);
+    if !is_handed_on && !inner.config.arrivals.unready.is_zero() {
         tokio::time::sleep(inner.config.arrivals.unready).await;
     }
     ctx.stop.cancel();
@@ -241,6 +251,27 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// A connection that waits already. The runtime may not know of it yet, so the system is asked.
+    fn accept_waiting(&self) -> io::Result<(Stream, SocketAddr)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        match self {
+            Self::Tcp(listener) => {
+                let (connection, address) = rustix::net::acceptfrom_with(listener, flags)?;
+                let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+                let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
+                let stream = TcpStream::from_std(connection.into())?;
+                Ok((Stream::Tcp(stream), address))
+            }
+            Self::Unix(listener, _) => {
+                let connection = rustix::net::accept_with(listener, flags)?;
+                let stream = UnixStream::from_std(connection.into())?;
+                Ok((Stream::Unix(stream), HERE))
+            }
+        }
+    }
+}
+
 /// Takes in connections at one door until told to stop, and then those that already wait.
 async fn accept_all(ctx: Ctx, door: Door) {
     let Door { socket, rules, .. } = door;
@@ -275,12 +306,16 @@ async fn accept_all(ctx: Ctx, door: Door) {
             }
         }
     }
+    if ctx.inner.draining.handed_on.load(Relaxed) {
+        return;
+    }
     // These clients believe that they are connected: without this they would be reset.
-    while let Some(Ok((stream, address))) = queue.accept().now_or_never() {
-        let Ok(permit) = ctx.inner.room.clone().try_acquire_owned() else {
-            break;
-        };
-        arrive(&ctx, &rules, stream, address, permit);
+    while let Ok(permit) = ctx.inner.room.clone().try_acquire_owned() {
+        match queue.accept_waiting() {
+            Ok((stream, address)) => arrive(&ctx, &rules, stream, address, permit),
+            Err(error) if reason(&error) == "client" => {}
+            Err(_) => break,
+        }
     }
 }
 

@@ -158,6 +158,16 @@ pub(crate) struct SocketFile {
     inode: u64,
 }
 
+impl SocketFile {
+    /// Of the socket that was just put there.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            inode: inode_of(path).unwrap_or_default(),
+        }
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another process may have put its own socket there meanwhile.
@@ -192,9 +202,7 @@ impl Door {
             ListenAddress::Tcp(address) => Socket::Tcp(bind_tcp(*address, shared)?),
             ListenAddress::Unix(path) => {
                 let socket = bind_unix(path, listener.mode)?;
-                let inode = inode_of(path).unwrap_or_default();
-                let path = path.clone();
-                Socket::Unix(socket, Some(SocketFile { path, inode }))
+                Socket::Unix(socket, Some(SocketFile::at(path)))
             }
         };
         Self::new(listener, certificates, socket)

@@ -6,11 +6,15 @@
 )]
 
 mod access;
+mod acme;
 mod defects;
 mod drain;
 mod forward;
 mod limits;
+mod listen;
 mod pages;
+mod proxy_protocol;
 mod routes;
 mod support;
+mod tls;
 mod websocket;

@@ -1,15 +1,19 @@
 //! One order from its beginning to the certificate on disk (RFC 8555, section 7.4).
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, ChallengeType, Identifier, NewAccount,
     NewOrder, OrderStatus, RetryPolicy,
 };
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    sign::CertifiedKey,
+};
 
 use super::{Acme, AcmeChallenge, Answers, folder::Folder};
-use crate::tls::{TlsError, pair::Pair};
+use crate::tls::{TlsError, pair::Pair, provider};
 
 /// The whole of an order, with all questions of the authority.
 const TIME: Duration = Duration::from_secs(300);
@@ -124,8 +128,8 @@ async fn run(acme: &Acme, folder: &Folder, answers: &Answers) -> Result<(), Orde
             }
             AcmeChallenge::TlsAlpn => {
                 let name = challenge.identifier().to_string();
-                let (pem, pair) = alpn_answer(&name, answer.digest().as_ref())?;
-                answers.put_alpn(&name, pair.key, pem).await?;
+                let (pem, key) = alpn_answer(&name, answer.digest().as_ref())?;
+                answers.put_alpn(&name, Arc::new(key), pem).await?;
             }
         }
         challenge.set_ready().await?;
@@ -201,16 +205,24 @@ async fn account(acme: &Acme, folder: &Folder) -> Result<Account, OrderError> {
 }
 
 /// The certificate that answers a question by TLS (RFC 8737, section 3).
-fn alpn_answer(name: &str, digest: &[u8]) -> Result<(String, Pair), OrderError> {
+fn alpn_answer(name: &str, digest: &[u8]) -> Result<(String, CertifiedKey), OrderError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(vec![name.to_owned()])?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key)?;
     let pem = format!("{}{}", key.serialize_pem(), certificate.pem());
-    let path = std::path::Path::new("the answer");
-    let pair = Pair::parse((path, pem.as_bytes()), (path, pem.as_bytes()))
-        .map_err(|error| OrderError::Other(error.to_string()))?;
-    Ok((pem, pair))
+    let key = parse_answer(&pem)
+        .ok_or_else(|| OrderError::Other("a certificate of ours is unreadable".into()))?;
+    Ok((pem, key))
+}
+
+/// Not by way of [`Pair`]: the extension with the answer is critical, and so refused there.
+pub(super) fn parse_answer(pem: &str) -> Option<CertifiedKey> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty())?;
+    let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()?;
+    let key = provider().key_provider.load_private_key(key).ok()?;
+    Some(CertifiedKey::new(chain, key))
 }
 
 /// What is shown until there is a certificate; no browser believes it.
