@@ -47,6 +47,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_LYCEUM_PROXY: HeaderName = HeaderName::from_static("x-lyceum-proxy");
+/// For the hub: whom the request comes from, worked out from the chain.
+const X_LYCEUM_CLIENT: HeaderName = HeaderName::from_static("x-lyceum-client");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
@@ -484,6 +486,13 @@ impl Ctx<'_> {
         {
             secret.set_sensitive(true);
             out.insert(X_LYCEUM_PROXY, secret);
+            let chain = out
+                .get(X_FORWARDED_FOR)
+                .and_then(|chain| chain.to_str().ok());
+            let client = conn.client(self.inner, chain.unwrap_or_default());
+            if let Ok(client) = HeaderValue::try_from(client.to_string()) {
+                out.insert(X_LYCEUM_CLIENT, client);
+            }
         }
         let mut request = Request::new(Body::empty());
         *request.method_mut() = parts.method.clone();

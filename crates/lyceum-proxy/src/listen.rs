@@ -120,6 +120,33 @@ pub(crate) struct Conn {
     _place: Place,
 }
 
+impl Conn {
+    /// Whom a request comes from: the last address in the chain (`X-Forwarded-For`, ours at its
+    /// end) that is none of our own proxies'.
+    pub(crate) fn client(&self, inner: &Inner, chain: &str) -> IpAddr {
+        let own = self.address.ip().to_canonical();
+        if !self.is_trusted {
+            return own;
+        }
+        let is_ours = |address: &IpAddr| {
+            let networks = &inner.config.trusted_proxies;
+            *address == own || networks.iter().any(|network| network.contains(*address))
+        };
+        let mut nearest = own;
+        for hop in chain.rsplit(',') {
+            // What is not an address ends what can be known.
+            let Ok(address) = hop.trim().parse::<IpAddr>() else {
+                break;
+            };
+            nearest = address.to_canonical();
+            if !is_ours(&nearest) {
+                break;
+            }
+        }
+        nearest
+    }
+}
+
 /// What every accept loop of one [`run`] shares.
 #[derive(Clone)]
 struct Ctx {

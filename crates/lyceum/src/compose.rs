@@ -36,6 +36,7 @@ use crate::data::Layout;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
 use crate::launch::{Accounts, Courses, Planner};
+use crate::public::Public;
 use crate::reload::{ConfigState, ConfigWatch};
 
 /// How long requests and sockets may go on after Ctrl-C.
@@ -139,7 +140,7 @@ pub struct Order {
     pub watch: Arc<ConfigWatch>,
     pub environment: Environment,
     pub data: Layout,
-    pub public: TcpListener,
+    pub public: Public,
     pub internal: TcpListener,
     pub spawner: LocalSpawner,
     pub accounts: Accounts,
@@ -179,6 +180,7 @@ impl Machine {
         });
         let proxy_config = lyceum_proxy::Config {
             proxy_secret: proxy_secret.expose().to_owned().into(),
+            trusted_proxies: config.trusted_proxies.clone(),
             limits: lyceum_proxy::Limits {
                 drain: DRAIN,
                 ..lyceum_proxy::Limits::default()
@@ -191,6 +193,9 @@ impl Machine {
         let mut registry = Registry::default();
         hub.metrics().register(&mut registry);
         proxy.register_metrics(&mut registry);
+        if let Some(certificates) = &order.public.certificates {
+            certificates.register_metrics(&mut registry);
+        }
         state.register(&mut registry);
         state.tell(&order.watch.state());
         hub.publish_metrics(registry);
@@ -208,7 +213,16 @@ impl Machine {
             }
         });
         let (serving, stop) = (proxy, shutdown.clone());
-        tasks.spawn(async move { serving.run(order.public, stop.cancelled_owned()).await });
+        let Public {
+            doors,
+            certificates,
+            ..
+        } = order.public;
+        tasks.spawn(async move { serving.run_doors(doors, stop.cancelled_owned()).await });
+        if let Some(certificates) = certificates {
+            let stop = shutdown.clone();
+            tasks.spawn(async move { certificates.keep(stop.cancelled_owned()).await });
+        }
         for job in lyceum_hub::jobs::all(&hub, &shutdown) {
             tasks.spawn(job);
         }

@@ -14,6 +14,7 @@ pub mod failure;
 pub mod jupyter;
 pub mod launch;
 pub mod progress;
+pub mod public;
 pub mod reload;
 pub mod telemetry;
 pub mod up;

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::jupyter::Environment;
 use crate::launch::Accounts;
 use crate::progress::{put, say};
+use crate::public::Public;
 use crate::reload::ConfigWatch;
 
 /// The setting that remembers the hub's own port: servers that run know it and are adopted.
@@ -33,7 +34,7 @@ pub struct Prepared {
     pub folder: DataFolder,
     pub environment: Environment,
     /// Bound before minutes of preparation, so that a taken port is told at once.
-    pub listener: std::net::TcpListener,
+    pub public: Public,
     pub demo: bool,
     pub json: bool,
 }
@@ -44,7 +45,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         watch,
         folder,
         environment,
-        listener,
+        public,
         demo,
         json,
     } = prepared;
@@ -58,10 +59,6 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         let python = python.unwrap_or_else(|_| environment.bin.clone());
         check_reach(&[homes, environment.bin.clone(), python])?;
     }
-    let public = listener
-        .set_nonblocking(true)
-        .and_then(|()| TcpListener::from_std(listener))
-        .map_err(|error| Failure::io("the port can't be listened on", &error))?;
     let ground = Ground::open(&config, &data).await?;
     let spawner = local_spawner(&config, &data)?;
     if let Some(why) = spawner.ports_unchecked() {
@@ -78,12 +75,9 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     if demo {
         demo::write_course(&data.courses())?;
     }
-    let address = public
-        .local_addr()
-        .map_err(|error| Failure::io("the listening address can't be read", &error))?;
     let url = match &config.public_url {
         Some(url) => url.to_string(),
-        None => format!("http://{}/", shown(address)),
+        None => format!("{}://{}/", public.scheme(), shown(public.address)),
     };
     let mut stop = Signals::new()?;
     let machine = Machine::start(
@@ -254,26 +248,5 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-    }
-}
-
-/// Why an address can't be listened on.
-pub fn explain_bind(listen: SocketAddr, error: &std::io::Error) -> Failure {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::new(format!(
-            "port {} is taken by another program",
-            listen.port()
-        ))
-        .hint("choose another with --port, or set `listen` in lyceum.yaml"),
-        std::io::ErrorKind::PermissionDenied => Failure::new(format!(
-            "port {} is for the administrator of the machine",
-            listen.port()
-        ))
-        .hint("choose a port above 1023 with --port"),
-        std::io::ErrorKind::AddrNotAvailable => {
-            Failure::new(format!("this machine has no address {}", listen.ip()))
-                .hint("use 127.0.0.1, 0.0.0.0 or an address of this machine")
-        }
-        _ => Failure::new(format!("{listen} can't be listened on: {error}")),
     }
 }

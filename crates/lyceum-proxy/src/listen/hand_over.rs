@@ -224,6 +224,10 @@ pub fn take_over(path: &Path) -> io::Result<Option<Handed>> {
 /// are copied; a process that starts others should not be started this way, since the originals
 /// stay open in them.
 pub fn inherited(count: u16, names: &str) -> io::Result<Vec<Named>> {
+    copies(FIRST_INHERITED, count, names)
+}
+
+fn copies(first: i32, count: u16, names: &str) -> io::Result<Vec<Named>> {
     let this = Pid::from_raw(i32::try_from(std::process::id()).map_err(io::Error::other)?)
         .ok_or_else(|| io::Error::other("this process has no number"))?;
     let this = rustix::process::pidfd_open(this, PidfdFlags::empty())?;
@@ -231,7 +235,7 @@ pub fn inherited(count: u16, names: &str) -> io::Result<Vec<Named>> {
     (0..i32::from(count))
         .map(|index| {
             let name = names.next().unwrap_or("unknown").to_owned();
-            let number = FIRST_INHERITED + index;
+            let number = first + index;
             let socket = rustix::process::pidfd_getfd(&this, number, PidfdGetfdFlags::empty())?;
             if !rustix::net::sockopt::socket_acceptconn(&socket)? {
                 let why = format!("descriptor {number} ({name}) is not a listening socket");
@@ -240,4 +244,45 @@ pub fn inherited(count: u16, names: &str) -> io::Result<Vec<Named>> {
             Ok((name, socket))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream},
+        os::fd::AsRawFd,
+    };
+
+    use super::*;
+
+    #[test]
+    fn inherited_sockets_are_copied_and_named() {
+        let bound = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let mut sockets = copies(bound.as_raw_fd(), 1, "web").expect("copied");
+        let (name, socket) = sockets.pop().expect("one");
+        assert_eq!(name, "web");
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().expect("an address");
+        assert_eq!(address, bound.local_addr().expect("an address"));
+        drop(bound);
+        let client = TcpStream::connect(address).expect("connected");
+        let (_, from) = listener.accept().expect("accepted");
+        assert_eq!(from, client.local_addr().expect("an address"));
+    }
+
+    #[test]
+    fn what_is_no_listening_socket_is_refused() {
+        let file = tempfile::tempfile().expect("a file");
+        assert!(copies(file.as_raw_fd(), 1, "web").is_err());
+        let bound = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let client =
+            TcpStream::connect(bound.local_addr().expect("an address")).expect("connected");
+        let error = copies(client.as_raw_fd(), 1, "web").expect_err("refused");
+        assert!(
+            error
+                .to_string()
+                .contains("(web) is not a listening socket"),
+            "{error}"
+        );
+    }
 }

@@ -91,15 +91,25 @@ pub enum AcmeChallenge {
 }
 
 impl Acme {
+    /// Whether a certificate for this name can be had.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        if is_host_name(name) {
+            return Ok(());
+        }
+        Err(format!(
+            "{name:?} is not a host name; wildcards and addresses can't be had by ACME over HTTP or TLS"
+        ))
+    }
+
     pub(super) fn check(&self, tls: &Tls) -> Result<(), TlsError> {
         let wrong = |why: String| Err(TlsError::Settings(format!("ACME: {why}")));
         if self.names.is_empty() {
             return wrong("no names to get a certificate for".into());
         }
-        if let Some(name) = self.names.iter().find(|name| !is_host_name(name)) {
-            return wrong(format!(
-                "{name:?} is not a host name; wildcards and addresses can't be had by ACME over HTTP or TLS"
-            ));
+        for name in &self.names {
+            if let Err(why) = Self::check_name(name) {
+                return wrong(why);
+            }
         }
         if !self.agree_to_terms {
             return wrong(

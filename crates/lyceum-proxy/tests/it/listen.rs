@@ -285,3 +285,43 @@ async fn workers_share_a_port() {
         ask().await;
     }
 }
+
+#[tokio::test]
+async fn the_hub_is_told_whom_a_request_comes_from() {
+    let hub = Server::ok().await;
+    let ask = async |trusted: &[&str], chain: &str| {
+        let config = Config {
+            trusted_proxies: trusted.iter().map(|net| net.parse().unwrap()).collect(),
+            proxy_secret: "secret".to_owned().into(),
+            ..Config::default()
+        };
+        let door = Door::bind(&any_port(), None, false).unwrap();
+        let proxy = start(config, &hub, vec![door]).await;
+        let headers = format!("X-Forwarded-For: {chain}\r\nX-Lyceum-Client: 6.6.6.6\r\n");
+        assert_eq!(proxy.get("/hub/login", &headers).await.status, 200);
+        header(&hub.last().0, "x-lyceum-client").unwrap()
+    };
+    let inside = ["127.0.0.0/8", "10.0.0.0/8"];
+    assert_eq!(ask(&[], "203.0.113.9").await, "127.0.0.1");
+    assert_eq!(ask(&inside, "203.0.113.9").await, "203.0.113.9");
+    assert_eq!(ask(&inside, "203.0.113.9, 10.1.1.1").await, "203.0.113.9");
+    // What the client itself wrote stands further left.
+    assert_eq!(
+        ask(&inside, "6.6.6.6, 203.0.113.9, 10.1.1.1").await,
+        "203.0.113.9"
+    );
+    assert_eq!(
+        ask(&inside, "6.6.6.6, nonsense, 10.1.1.1").await,
+        "10.1.1.1"
+    );
+    assert_eq!(ask(&inside, "2001:db8::1").await, "2001:db8::1");
+    // A route's server is not the hub.
+    let config = Config {
+        proxy_secret: "secret".to_owned().into(),
+        ..Config::default()
+    };
+    let door = Door::bind(&any_port(), None, false).unwrap();
+    let proxy = start(config, &hub, vec![door]).await;
+    assert_eq!(proxy.get("/open/", "").await.status, 200);
+    assert_eq!(header(&hub.last().0, "x-lyceum-client"), None);
+}
