@@ -69,6 +69,9 @@ fn top_level_keys() -> Vec<&'static str> {
     vec![
         "public_url",
         "listen",
+        "tls",
+        "trusted_proxies",
+        "proxy_protocol",
         "store",
         "sign_in",
         "people",
