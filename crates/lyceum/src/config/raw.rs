@@ -67,7 +67,7 @@ pub struct RawTls {
     pub redirect_from: Option<String>,
     /// Ask browsers for certificates.
     pub clients: RawClientCertificates,
-    /// The oldest version of TLS that is spoken, `1.2` or `1.3`.
+    /// The oldest version that is spoken, `tls1.2` or `tls1.3`.
     pub oldest: RawTlsVersion,
     /// Tell browsers to come by `https` only, and for how long they shall remember: `180d`.
     pub strict_transport: Option<Span>,
@@ -121,9 +121,9 @@ pub struct RawClientCertificates {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RawTlsVersion {
     #[default]
-    #[serde(rename = "1.2")]
+    #[serde(rename = "tls1.2")]
     Tls12,
-    #[serde(rename = "1.3")]
+    #[serde(rename = "tls1.3")]
     Tls13,
 }
 

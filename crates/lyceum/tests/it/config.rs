@@ -140,7 +140,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     tls.certificates              []                              default
     tls.clients.authorities       -                               default
     tls.clients.required          false                           default
-    tls.oldest                    1.2                             default
+    tls.oldest                    tls1.2                          default
     tls.redirect_from             -                               default
     tls.strict_transport          -                               default
     trusted_proxies               []                              default

@@ -129,7 +129,7 @@ tls:
   certificates: [{certificate: '', key: key.pem}, {certificat: x}]
   acme: {names: ['*.lab.example.edu', lab.example.edu], directory: http://ca/}
   redirect_from: '80'
-  oldest: '1.1'
+  oldest: tls1.1
   clients: {required: true}
 ",
     );
@@ -145,7 +145,7 @@ tls:
     lyceum.yaml:5:18: "*.lab.example.edu" is not a host name; wildcards and addresses can't be had by ACME over HTTP or TLS
     lyceum.yaml:5:68: "http://ca/" does not start with `https://`
     lyceum.yaml:6:18: "80" is not an address with a port, such as `0.0.0.0:80`
-    lyceum.yaml:7:11: unknown value `1.1`; did you mean `1.2`?
+    lyceum.yaml:7:11: unknown value `tls1.1`; did you mean `tls1.2`?
     lyceum.yaml:8:12: name the file of the `authorities` whose certificates count
     lyceum.yaml: 11 problems
     "#);
