@@ -1,13 +1,13 @@
 //! What an operator may set about the data plane, and the defaults.
 //!
-//! Values arrive typed and checked by serde; an unknown key is an error. Certificates, HTTP/2 and
-//! the control API will each bring their own struct beside [`Limits`].
+//! Values arrive typed and checked by serde; an unknown key is an error. What belongs to one
+//! subject is a struct of its own there, such as [`Arrivals`].
 
 use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error_page::ErrorPages, rewrite::Rewrite, upstream::Upstream};
+use crate::{error_page::ErrorPages, listen::Arrivals, rewrite::Rewrite, upstream::Upstream};
 
 /// The data plane's settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub error_pages: ErrorPages,
     pub limits: Limits,
     pub upstream: Upstream,
+    /// What happens before a connection's first request.
+    pub arrivals: Arrivals,
 }
 
 impl Default for Config {
@@ -50,6 +52,7 @@ impl Default for Config {
             error_pages: ErrorPages::default(),
             limits: Limits::default(),
             upstream: Upstream::default(),
+            arrivals: Arrivals::default(),
         }
     }
 }
@@ -230,26 +233,26 @@ fn show_span(span: Duration) -> String {
     }
 }
 
-mod span {
+pub(crate) mod span {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(span: &Duration, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(span: &Duration, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&super::show_span(*span))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         super::parse_span(&String::deserialize(d)?).map_err(D::Error::custom)
     }
 }
 
-mod optional_span {
+pub(crate) mod optional_span {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         span: &Option<Duration>,
         s: S,
     ) -> Result<S::Ok, S::Error> {
@@ -259,7 +262,7 @@ mod optional_span {
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         d: D,
     ) -> Result<Option<Duration>, D::Error> {
         Option::<String>::deserialize(d)?

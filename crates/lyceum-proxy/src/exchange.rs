@@ -216,14 +216,7 @@ impl<'a> Exchange<'a> {
                         keep_alive: true,
                         chunked: false,
                     };
-                    outgoing::answer_head(
-                        &mut link.out,
-                        self.ctx.inner,
-                        self.way,
-                        head,
-                        answer,
-                        ending,
-                    );
+                    outgoing::answer_head(&mut link.out, self.ctx, self.way, head, answer, ending);
                 }
                 _ => {}
             }
@@ -392,14 +385,7 @@ impl<'a> Exchange<'a> {
         let Client {
             link, head, answer, ..
         } = &mut *self.client;
-        outgoing::answer_head(
-            &mut link.out,
-            self.ctx.inner,
-            self.way,
-            head,
-            answer,
-            ending,
-        );
+        outgoing::answer_head(&mut link.out, self.ctx, self.way, head, answer, ending);
         let stats = stats.filter(|_| is_success).map(AsRef::as_ref);
         let complete = self.body(framing, ending, stats).await;
         if !complete {
@@ -502,7 +488,7 @@ impl<'a> Exchange<'a> {
             keep_alive: true,
             chunked: false,
         };
-        outgoing::answer_head(&mut link.out, inner, self.way, head, answer, ending);
+        outgoing::answer_head(&mut link.out, self.ctx, self.way, head, answer, ending);
         Ok(Box::new(Opened {
             server: self.server,
             inner: inner.clone(),

@@ -36,6 +36,12 @@ impl From<TcpStream> for Io {
     }
 }
 
+impl AsFd for Io {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.plain().as_fd()
+    }
+}
+
 impl AsFd for Plain {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {

@@ -40,6 +40,7 @@ mod metrics;
 mod outgoing;
 mod path;
 mod prefix_map;
+mod proxy_protocol;
 mod request;
 mod request_id;
 mod rewrite;
@@ -47,6 +48,7 @@ mod route;
 mod serve;
 mod side;
 mod target;
+mod tls;
 mod upgrade;
 mod upstream;
 
@@ -67,10 +69,18 @@ pub use error_page::{ErrorPages, ErrorTarget};
 pub use fallback::Fallback;
 /// The type of [`Ask::method`].
 pub use hyper::Method;
+pub use listen::{Arrivals, Door, HandOver, Handed, ListenAddress, Listener, inherited, take_over};
+pub use proxy_protocol::{
+    Sender as ProxySender, Wrong as ProxyHeaderWrong, parse as parse_proxy_header,
+};
 pub use rewrite::{Rewrite, Scheme};
 pub use route::{Route, RouteAccess, RouteError, RouteTable};
 pub use side::SideListener;
 pub use target::Target;
+pub use tls::{
+    Acme, AcmeChallenge, CertificateFiles, CertificateState, Certificates, ClientCertificates, Tls,
+    TlsError, TlsVersion,
+};
 pub use upstream::Upstream;
 
 /// A handle to the data plane; clones share everything.
@@ -99,6 +109,10 @@ struct Inner {
     metrics: metrics::Metrics,
     room: Arc<Semaphore>,
     per_client: listen::PerClient,
+    arrived: listen::Arrived,
+    /// TLS handshakes under way.
+    handshakes: Semaphore,
+    draining: listen::Draining,
 }
 
 impl fmt::Debug for Inner {
@@ -185,6 +199,9 @@ impl Proxy {
                 config.limits.connections.min(Semaphore::MAX_PERMITS),
             )),
             per_client: listen::PerClient::default(),
+            arrived: listen::Arrived::default(),
+            handshakes: Semaphore::new(config.arrivals.handshakes.min(Semaphore::MAX_PERMITS)),
+            draining: listen::Draining::default(),
             fallback,
             trouble: ArcSwapOption::empty(),
             access,
@@ -252,10 +269,27 @@ impl Proxy {
 
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
         self.inner.metrics.register(registry);
+        self.inner.arrived.register(registry);
     }
 
-    /// Serves until `shutdown`, then drains with the deadline and closes what is left.
+    /// Whether a load balancer should send requests here: not once a shutdown has begun.
+    pub fn is_ready(&self) -> bool {
+        !self.inner.is_draining()
+    }
+
+    /// Says that another process accepts from the same sockets now: a shutdown leaves it what
+    /// waits there, and goes by at once without [`Arrivals::unready`].
+    pub fn hand_on(&self) {
+        self.inner.hand_on();
+    }
+
+    /// One worker: serves until `shutdown`, then drains with the deadline and closes what is left.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         listen::run(self.inner.clone(), listener, shutdown).await;
+    }
+
+    /// [`Proxy::run`] with several sockets, each with settings of its own.
+    pub async fn run_doors(&self, doors: Vec<Door>, shutdown: impl Future<Output = ()>) {
+        listen::run_doors(self.inner.clone(), doors, shutdown).await;
     }
 }

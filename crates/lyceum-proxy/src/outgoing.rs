@@ -16,10 +16,13 @@ use crate::{
     fields::{Field, Known},
     head::{Head, Version},
     http1::{answer::Answer, framing::Framing},
+    listen::Conn,
     request::{Ctx, Way},
     rewrite::{Rewrite, Scheme},
     target::Place,
 };
+
+const STRICT_TRANSPORT: &[u8] = b"strict-transport-security";
 
 /// Headers added to every request, written ahead.
 #[derive(Debug, Default)]
@@ -116,6 +119,11 @@ pub(crate) fn request_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, way: &Way<'_>, head
     let secret = config.proxy_secret.expose();
     if way.is_hub() && !secret.is_empty() {
         line(out, b"x-lyceum-proxy", secret.as_bytes());
+        // Whom the request comes from, worked out from the chain.
+        let said = fields.all(Known::ForwardedFor);
+        let client = ctx.conn.client(ctx.inner, said);
+        // Writing to memory cannot fail.
+        let _ = write!(out, "x-lyceum-client: {client}\r\n");
     }
     out.extend_from_slice(&custom.lines);
     match head.framing {
@@ -181,7 +189,7 @@ fn forwarded(out: &mut Vec<u8>, ctx: &Ctx<'_>, head: &Head, host: &[u8]) {
         // Writing to memory cannot fail.
         let _ = write!(out, "{}\r\n", ctx.conn.address.ip().to_canonical());
     }
-    let https = ctx.conn.scheme_is_https;
+    let https = ctx.conn.is_https;
     if !said(Known::ForwardedProto) && !custom.has(b"x-forwarded-proto") {
         line(
             out,
@@ -309,15 +317,21 @@ pub(crate) struct Ending {
 /// Writes the answer as an HTTP/1 client gets it.
 pub(crate) fn answer_head(
     out: &mut Vec<u8>,
-    inner: &Inner,
+    ctx: &Ctx<'_>,
     way: &Way<'_>,
     head: &Head,
     answer: &Answer,
     ending: Ending,
 ) {
     start_line(out, answer.status, answer.reason());
-    for (name, value) in answer_fields(inner, way, head, answer) {
-        line(out, name, &value);
+    let strict = ctx.conn.strict_transport();
+    for (name, value) in answer_fields(ctx.inner, way, head, answer) {
+        if strict.is_none() || name != STRICT_TRANSPORT {
+            line(out, name, &value);
+        }
+    }
+    if let Some(strict) = strict {
+        line(out, STRICT_TRANSPORT, strict.as_bytes());
     }
     let has_no_length = answer.status < 200 || answer.status == 204;
     match answer.framing {
@@ -365,6 +379,7 @@ fn start_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
 /// Writes an answer made here.
 pub(crate) fn own_answer(
     out: &mut Vec<u8>,
+    conn: &Conn,
     head: &Head,
     answer: &Response<Bytes>,
     keep_alive: bool,
@@ -374,6 +389,9 @@ pub(crate) fn own_answer(
     start_line(out, status.as_u16(), reason.as_bytes());
     for (name, value) in answer.headers() {
         line(out, name.as_str().as_bytes(), value.as_bytes());
+    }
+    if let Some(strict) = conn.strict_transport() {
+        line(out, STRICT_TRANSPORT, strict.as_bytes());
     }
     out.extend_from_slice(b"content-length: ");
     number(out, answer.body().len() as u64);

@@ -94,13 +94,18 @@ pub(crate) struct Ctx<'a> {
 
 /// Refuses what could be understood in two ways, and answers what is for the proxy itself. What
 /// only the head's text can show has been refused by its parser.
-pub(crate) fn check(inner: &Inner, head: &Head) -> Result<(), Stop> {
+pub(crate) fn check(inner: &Inner, conn: &Conn, head: &Head) -> Result<(), Stop> {
     if head.method() == b"CONNECT" {
         return Err(Failure::MethodNotAllowed.into());
     }
     let path = head.path();
     if let Err(bad) = path::check_path(path) {
         return Err(Failure::BadRequest(Unclear::Path(bad)).into());
+    }
+    let host = head.host().and_then(|host| str::from_utf8(host).ok());
+    let method = str::from_utf8(head.method()).unwrap_or_default();
+    if let Some(early) = conn.early_answer(inner, method, host, path, head.query()) {
+        return Err(Stop::Answer(Box::new(early.into())));
     }
     if path == "/_chp_healthz" {
         let trouble = inner.trouble.load();

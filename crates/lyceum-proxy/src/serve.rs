@@ -172,10 +172,14 @@ impl Client {
                     Poll::Ready(_) => return Poll::Ready(Next::End),
                     Poll::Pending => {}
                 }
+                let mut deadline = after(began, limits.header_read);
                 if self.link.input.is_empty() && self.draining.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Next::End);
+                    // Who has just connected may still send a first request.
+                    if Instant::now() >= self.conn.first_word_by {
+                        return Poll::Ready(Next::End);
+                    }
+                    deadline = deadline.min(self.conn.first_word_by);
                 }
-                let deadline = after(began, limits.header_read);
                 let warm = after(began, KEPT_WARM);
                 let is_warm = self.link.input.is_empty() && self.holds_memory() && warm < deadline;
                 let when = if is_warm { warm } else { deadline };
@@ -238,7 +242,7 @@ impl Client {
         let mut kind = Kind::Proxy;
         self.body_touched = false;
         let is_upgrade = self.head.upgrade().is_some();
-        let checked = check(inner, &self.head);
+        let checked = check(inner, &self.conn, &self.head);
         let is_for_us = matches!(checked, Err(Stop::Answer(_)));
         if !is_for_us {
             inner.metrics.chp.count_begun(is_upgrade);
@@ -303,7 +307,7 @@ impl Client {
     /// Gives an answer made here.
     async fn give(&mut self, answer: &Response<Bytes>) -> After {
         let keep = self.skip_body();
-        outgoing::own_answer(&mut self.link.out, &self.head, answer, keep);
+        outgoing::own_answer(&mut self.link.out, &self.conn, &self.head, answer, keep);
         self.flushed(keep).await
     }
 
@@ -324,7 +328,7 @@ impl Client {
         // On the heap, because it is large and seldom: every connection would carry room for it.
         let page = Box::pin(error_page::answer(&self.worker.inner.config, &asked)).await;
         let answer: Response<Bytes> = page.into();
-        outgoing::own_answer(&mut self.link.out, &self.head, &answer, keep);
+        outgoing::own_answer(&mut self.link.out, &self.conn, &self.head, &answer, keep);
         answer.status().as_u16()
     }
 

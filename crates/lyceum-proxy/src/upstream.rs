@@ -63,8 +63,8 @@ pub struct Upstream {
     pub key: Option<PathBuf>,
     /// Take any certificate. Whoever can reach the network in between can then read everything.
     pub insecure: bool,
-    /// Addresses that connections to servers come from, in turn. Each has some 28,000 ports per
-    /// server; the system chooses if there are none.
+    /// Addresses of this machine that connections to servers come from, in turn; the system chooses
+    /// if there are none. A bound address has some 28,000 ports for all servers together.
     pub bind_addresses: Vec<IpAddr>,
     /// Connections to one server at once, WebSockets among them; further requests wait.
     pub connections_per_server: usize,

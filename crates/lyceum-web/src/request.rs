@@ -17,6 +17,8 @@ use tracing::Instrument;
 /// Header by which the proxy proves that it is ours.
 pub const PROXY_HEADER: &str = "x-lyceum-proxy";
 
+/// Header by which it says whom a request comes from.
+pub const CLIENT_HEADER: &str = "x-lyceum-client";
 /// What a proxy's secret is known by: its hash, so that the secret does not lie in memory.
 #[derive(Clone)]
 pub struct ProxyKey([u8; 32]);
@@ -67,10 +69,13 @@ pub async fn describe(proxy_key: ProxyKey, mut request: Request, next: Next) -> 
             || lyceum_model::id::new_id(lyceum_model::clock::Clock::system().now()),
             str::to_owned,
         ),
-        // The last entry is what our proxy saw; those before it are what its peer said.
-        address: forwarded("x-forwarded-for")
-            .and_then(|list| list.rsplit(',').next())
-            .and_then(|last| last.trim().parse().ok())
+        // Our proxy knows which of those that the request came by are to be believed.
+        address: forwarded(CLIENT_HEADER)
+            .and_then(|client| client.parse().ok())
+            .or_else(|| {
+                let list = forwarded("x-forwarded-for")?;
+                list.rsplit(',').next()?.trim().parse().ok()
+            })
             .unwrap_or(peer),
         secure: forwarded("x-forwarded-proto") == Some("https"),
         host: header(headers, "host").unwrap_or_default().to_owned(),

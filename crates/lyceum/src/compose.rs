@@ -39,6 +39,7 @@ use crate::jupyter::Environment;
 use crate::keys;
 use crate::launch::{Accounts, Courses, Planner};
 use crate::place::Place;
+use crate::public::Public;
 use crate::reload::{ConfigState, ConfigWatch};
 
 /// How long requests and sockets may go on after Ctrl-C.
@@ -140,7 +141,7 @@ pub struct Order {
     pub environment: Environment,
     pub data: Layout,
     /// For people, through a proxy in this process. `None`: proxies run apart.
-    pub public: Option<TcpListener>,
+    pub public: Option<Public>,
     /// For the hub itself.
     pub internal: TcpListener,
     /// Where servers reach the hub's API.
@@ -186,17 +187,23 @@ impl Machine {
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
             proxy_secret: ProxyKey::of(&proxy_secret),
         });
-        let public = order.public.map(|listener| {
-            let config = proxy_config(&proxy_secret);
+        let public = order.public.map(|public| {
+            let config = lyceum_proxy::Config {
+                trusted_proxies: config.trusted_proxies.clone(),
+                ..proxy_config(&proxy_secret)
+            };
             let proxy = Proxy::new(config, Target::from(internal), Arc::new(hub.clone()));
             hub.links().attach(proxy.clone());
-            (proxy, listener)
+            (proxy, public)
         });
         let state = ConfigMetrics::default();
         let mut registry = Registry::default();
         hub.metrics().register(&mut registry);
-        if let Some((proxy, _)) = &public {
+        if let Some((proxy, public)) = &public {
             proxy.register_metrics(&mut registry);
+            if let Some(certificates) = &public.certificates {
+                certificates.register_metrics(&mut registry);
+            }
         }
         state.register(&mut registry);
         state.tell(&order.watch.state());
@@ -214,9 +221,18 @@ impl Machine {
                 tracing::error!(%error, "the hub stopped listening");
             }
         });
-        if let Some((proxy, listener)) = public {
+        if let Some((proxy, public)) = public {
+            let Public {
+                doors,
+                certificates,
+                ..
+            } = public;
             let stop = shutdown.clone();
-            tasks.spawn(async move { proxy.run(listener, stop.cancelled_owned()).await });
+            tasks.spawn(async move { proxy.run_doors(doors, stop.cancelled_owned()).await });
+            if let Some(certificates) = certificates {
+                let stop = shutdown.clone();
+                tasks.spawn(async move { certificates.keep(stop.cancelled_owned()).await });
+            }
         }
         for job in lyceum_hub::jobs::all(&hub, &shutdown) {
             tasks.spawn(job);

@@ -5,7 +5,8 @@
 //! file, line, column and the nearest known word.
 //!
 //! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
-//! are the types people write, `show.rs` is for `lyceum config show|schema|example`.
+//! are the types people write, `tls.rs` is the section of that
+//! name, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -17,6 +18,7 @@ mod problem;
 mod raw;
 mod secret_ref;
 mod show;
+mod tls;
 mod tree;
 mod units;
 
@@ -31,6 +33,7 @@ pub use self::raw::{
 };
 pub use self::secret_ref::SecretRef;
 pub use self::show::{Shown, example, schema};
+pub use self::tls::Tls;
 use self::tree::{Node, path_text};
 pub use self::units::{Bytes, Span};
 

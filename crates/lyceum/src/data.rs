@@ -137,6 +137,10 @@ impl Layout {
     pub fn courses(&self) -> PathBuf {
         self.root.join("courses")
     }
+    /// Certificates that were got by ACME, and the account with the authority.
+    pub fn acme(&self) -> PathBuf {
+        self.root.join("acme")
+    }
     pub fn jupyter(&self) -> PathBuf {
         self.root.join("jupyter")
     }

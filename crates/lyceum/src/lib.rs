@@ -17,6 +17,7 @@ pub mod launch;
 pub mod place;
 pub mod progress;
 pub mod proxy;
+pub mod public;
 pub mod reload;
 pub mod serve;
 pub mod telemetry;

@@ -10,9 +10,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use lyceum_proxy::follow::{FollowError, Link, Settings};
-use lyceum_proxy::{Config, Proxy, ProxySecret, SideListener};
-use rustix::net::sockopt::{set_socket_reuseaddr, set_socket_reuseport};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use lyceum_proxy::{
+    Certificates, Config, Door, ListenAddress, Listener, Proxy, ProxySecret, SideListener, Tls,
+};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,12 +21,12 @@ use crate::failure::Failure;
 use crate::progress::{put, say};
 use crate::serve::Signals;
 
-/// Connections that may wait to be accepted, per worker.
-const BACKLOG: i32 = 4096;
-
 /// What the command line asks for.
 pub struct Plan {
-    pub public: SocketAddr,
+    pub public: Listener,
+    /// Plain HTTP that is sent on to `https`.
+    pub redirect: Option<Listener>,
+    pub tls: Option<Tls>,
     pub metrics: Option<At>,
     pub config: Config,
     pub task: Task,
@@ -67,8 +67,16 @@ pub fn run(plan: Plan) -> Result<(), Failure> {
 
 async fn serve(plan: Plan) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
-    let listeners = bind_workers(plan.public, plan.workers)?;
-    let public = local(&listeners[0])?;
+    let certificates = plan.tls.map(Certificates::open).transpose();
+    let certificates = certificates.map_err(|error| Failure::new(error.to_string()))?;
+    let mut workers = bind_workers(&plan.public, certificates.as_ref(), plan.workers)?;
+    let public = place_of(&workers[0][0]);
+    if let Some(listener) = &plan.redirect {
+        let door = Door::bind(listener, certificates.as_ref(), false)
+            .map_err(|error| explain_door("--redirect-port", listener, &error))?;
+        tracing::info!("redirecting {} to https", place_of(&door));
+        workers[0].push(door);
+    }
     let metrics = match &plan.metrics {
         Some(at) => Some(Place::take("--metrics-port", at)?),
         None => None,
@@ -78,40 +86,42 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     // Workers hold an end of it and say nothing; once all have ended there is nobody left to.
     let (working, mut ended) = mpsc::channel::<()>(1);
-    let count = listeners.len();
-    for (number, listener) in listeners.into_iter().enumerate() {
+    let count = workers.len();
+    for (number, doors) in workers.into_iter().enumerate() {
         let (proxy, stop, working) = (proxy.clone(), stop.clone(), working.clone());
         std::thread::Builder::new()
             .name(format!("proxy-{number}"))
             .spawn(move || {
-                work(&proxy, listener, &stop);
+                work(&proxy, doors, &stop);
                 drop(working);
             })
             .map_err(|error| Failure::io("a worker thread can't be started", &error))?;
     }
     drop(working);
-    tracing::info!(
-        workers = count,
-        "proxying http://{public} to {}",
-        teller.target()
-    );
+    tracing::info!(workers = count, "proxying {public} to {}", teller.target());
     if plan.json {
-        put(&serde_json::json!({ "event": "listening", "url": format!("http://{public}") }));
+        put(&serde_json::json!({ "event": "listening", "url": public }));
     } else if matches!(teller, Teller::Hubs(_)) {
-        say(&format!(
-            "The proxy listens at http://{public}. Ctrl-C stops it."
-        ));
+        say(&format!("The proxy listens at {public}. Ctrl-C stops it."));
     }
     let beside = tokio::spawn({
         let (proxy, stop) = (proxy.clone(), stop.clone());
         async move {
+            let keeping = async {
+                if let Some(certificates) = &certificates {
+                    certificates.keep(stop.cancelled()).await;
+                }
+            };
             let telling = teller.run(proxy.clone(), stop.clone());
+            let telling = async { tokio::join!(telling, keeping) };
             match metrics {
                 Some((listener, place)) => {
                     tracing::info!("metrics at {place}/metrics");
                     tokio::join!(telling, proxy.run_metrics(listener, stop.cancelled()));
                 }
-                None => telling.await,
+                None => {
+                    telling.await;
+                }
             }
         }
     });
@@ -203,57 +213,65 @@ impl Teller {
     }
 }
 
-fn work(proxy: &Proxy, listener: std::net::TcpListener, stop: &CancellationToken) {
+fn work(proxy: &Proxy, doors: Vec<Door>, stop: &CancellationToken) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "a worker's runtime can't be started"),
-    };
-    runtime.block_on(async {
-        match TcpListener::from_std(listener) {
-            Ok(listener) => proxy.run(listener, stop.cancelled()).await,
-            Err(error) => tracing::error!(%error, "a worker can't listen"),
-        }
-    });
+    match runtime {
+        Ok(runtime) => runtime.block_on(proxy.run_doors(doors, stop.cancelled())),
+        Err(error) => tracing::error!(%error, "a worker's runtime can't be started"),
+    }
 }
 
-/// One listening socket for each worker, on one port.
+/// One door for each worker, at one address.
 fn bind_workers(
-    address: SocketAddr,
+    listener: &Listener,
+    certificates: Option<&Certificates>,
     workers: usize,
-) -> Result<Vec<std::net::TcpListener>, Failure> {
-    let explain = |error: std::io::Error| explain_bind("--port", address, &error);
+) -> Result<Vec<Vec<Door>>, Failure> {
+    let explain = |error: std::io::Error| explain_door("--port", listener, &error);
     // Alone on the port: sockets that share one would also share it with another program that
     // does the same, and each would get half of the requests.
-    let first = std::net::TcpListener::bind(address).map_err(explain)?;
+    let first = Door::bind(listener, certificates, false).map_err(explain)?;
     if workers == 1 {
-        first
-            .set_nonblocking(true)
-            .map_err(|error| Failure::io("the port can't be listened on", &error))?;
-        return Ok(vec![first]);
+        return Ok(vec![vec![first]]);
     }
-    let address = local(&first)?;
+    let Some(address) = first.local_addr() else {
+        // A unix socket has one queue; all workers take from it.
+        let others: Result<Vec<_>, _> = (1..workers)
+            .map(|_| Door::adopt(listener, certificates, first.share()?).map(|door| vec![door]))
+            .collect();
+        let mut all = others.map_err(explain)?;
+        all.insert(0, vec![first]);
+        return Ok(all);
+    };
     drop(first);
+    let listener = Listener {
+        address: address.into(),
+        ..listener.clone()
+    };
     (0..workers)
-        .map(|_| bind_shared(address).map_err(explain))
-        .collect()
+        .map(|_| Door::bind(&listener, certificates, true).map(|door| vec![door]))
+        .collect::<Result<_, _>>()
+        .map_err(explain)
 }
 
-fn bind_shared(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    set_socket_reuseaddr(&socket, true)?;
-    set_socket_reuseport(&socket, true)?;
-    rustix::net::bind(&socket, &address)?;
-    rustix::net::listen(&socket, BACKLOG)?;
-    Ok(socket.into())
+/// As people write it.
+fn place_of(door: &Door) -> String {
+    let scheme = if door.speaks_tls() { "https" } else { "http" };
+    match door.local_addr() {
+        Some(address) => format!("{scheme}://{address}"),
+        None => door.name().to_owned(),
+    }
+}
+
+fn explain_door(option: &str, listener: &Listener, error: &std::io::Error) -> Failure {
+    match &listener.address {
+        ListenAddress::Tcp(address) => explain_bind(option, *address, error),
+        ListenAddress::Unix(path) => {
+            Failure::io(format!("{} can't be listened on", path.display()), error)
+        }
+    }
 }
 
 fn local(listener: &std::net::TcpListener) -> Result<SocketAddr, Failure> {
@@ -263,7 +281,7 @@ fn local(listener: &std::net::TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn explain_bind(option: &str, address: SocketAddr, error: &std::io::Error) -> Failure {
-    let failure = crate::serve::explain_bind(address, error);
+    let failure = crate::public::explain_bind(address, error);
     match error.kind() {
         std::io::ErrorKind::AddrInUse | std::io::ErrorKind::PermissionDenied => {
             failure.hint(format!("choose another with {option}"))

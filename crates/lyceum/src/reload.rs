@@ -186,6 +186,18 @@ fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
         new.listen = current.listen;
         kept.push("listen");
     }
+    if new.tls != current.tls {
+        new.tls = current.tls.clone();
+        kept.push("tls");
+    }
+    if new.trusted_proxies != current.trusted_proxies {
+        new.trusted_proxies = current.trusted_proxies.clone();
+        kept.push("trusted_proxies");
+    }
+    if new.proxy_protocol != current.proxy_protocol {
+        new.proxy_protocol = current.proxy_protocol.clone();
+        kept.push("proxy_protocol");
+    }
     if new.store != current.store {
         new.store = current.store.clone();
         kept.push("store");

@@ -24,6 +24,7 @@ use crate::keys;
 use crate::launch::Accounts;
 use crate::place::Place;
 use crate::progress::{put, say};
+use crate::public::Public;
 use crate::reload::ConfigWatch;
 
 /// For whoever starts Lyceum without system accounts.
@@ -57,7 +58,7 @@ pub struct Standing {
 /// Where people and programs come in.
 pub struct Doors {
     /// For people, through a proxy in this process; none when proxies run apart.
-    pub public: Option<TcpListener>,
+    pub public: Option<Public>,
     pub internal: TcpListener,
     /// Where servers reach the hub's API.
     pub api_url: String,
@@ -274,26 +275,5 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
-    }
-}
-
-/// Why an address can't be listened on.
-pub fn explain_bind(listen: SocketAddr, error: &std::io::Error) -> Failure {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::new(format!(
-            "port {} is taken by another program",
-            listen.port()
-        ))
-        .hint("choose another with --port, or set `listen` in lyceum.yaml"),
-        std::io::ErrorKind::PermissionDenied => Failure::new(format!(
-            "port {} is for the administrator of the machine",
-            listen.port()
-        ))
-        .hint("choose a port above 1023 with --port"),
-        std::io::ErrorKind::AddrNotAvailable => {
-            Failure::new(format!("this machine has no address {}", listen.ip()))
-                .hint("use 127.0.0.1, 0.0.0.0 or an address of this machine")
-        }
-        _ => Failure::new(format!("{listen} can't be listened on: {error}")),
     }
 }

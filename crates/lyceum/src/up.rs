@@ -11,6 +11,7 @@ use crate::demo::{self, Account};
 use crate::failure::Failure;
 use crate::launch::Accounts;
 use crate::progress::{put, say};
+use crate::public::Public;
 use crate::serve::{self, Doors, Signals, Site, Standing};
 
 /// The setting that remembers the hub's own port: servers that run know it and are adopted.
@@ -20,7 +21,7 @@ const PORT_SETTING: &str = "internal-port";
 pub struct Prepared {
     pub site: Site,
     /// Bound before minutes of preparation, so that a taken port is told at once.
-    pub listener: std::net::TcpListener,
+    pub public: Public,
     pub demo: bool,
     pub json: bool,
 }
@@ -29,13 +30,12 @@ pub struct Prepared {
 pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     let Prepared {
         site,
-        listener,
+        public,
         demo,
         json,
     } = prepared;
     let config = site.watch.current();
     let data = site.folder.layout().clone();
-    let public = serve::listen(listener)?;
     let standing = Standing::open(&site, demo).await?;
     let running = standing.running().await?;
     let internal = internal_listener(&standing.ground, running).await?;
@@ -43,10 +43,9 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     if demo {
         demo::write_course(&data.courses())?;
     }
-    let address = serve::address(&public)?;
     let url = match &config.public_url {
         Some(url) => url.to_string(),
-        None => format!("http://{}/", shown(address)),
+        None => format!("{}://{}/", public.scheme(), shown(public.address)),
     };
     let mut stop = Signals::new()?;
     let shared = standing.accounts == Accounts::Shared;

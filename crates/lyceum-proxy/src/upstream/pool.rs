@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -140,7 +141,9 @@ impl Pool {
     /// Waits for a connection to end or to become idle.
     async fn wait(self: &Arc<Self>, target: &Target, home: &Home) -> Result<Room, ConnectError> {
         loop {
-            let freed = home.freed.notified();
+            let mut freed = pin!(home.freed.notified());
+            // In line before looking, so that what becomes idle in between is not missed.
+            freed.as_mut().enable();
             if let Some(server) = self.take(target, true) {
                 return Ok(Room::Kept(server));
             }
@@ -148,7 +151,7 @@ impl Pool {
                 permit = home.room.clone().acquire_owned() => {
                     return permit.map(Room::New).map_err(|_| ConnectError::TimeOut);
                 }
-                () = freed => {}
+                () = &mut freed => {}
             }
         }
     }

@@ -252,10 +252,10 @@ async fn a_wrong_secret_is_told_on_the_health_page() {
 #[tokio::test]
 async fn a_damaged_table_is_as_good_as_none() {
     let folder = Folder::new("damaged");
-    let gone: SocketAddr = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    // Bound, so that nobody else gets the port, but not listening.
+    let reserved = tokio::net::TcpSocket::new_v4().unwrap();
+    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = reserved.local_addr().unwrap();
     let hub = FakeHub::start(200, &[HELLO, &snapshot(3, &["ada"], false)]).await;
     let keep = |settings: &mut Settings| settings.folder = Some(folder.0.clone());
     let file = folder.0.join("routes");

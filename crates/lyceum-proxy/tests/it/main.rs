@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod acme;
 mod control;
 mod defects;
 mod drain;
@@ -15,8 +16,11 @@ mod error_pages;
 mod follow;
 mod forward;
 mod limits;
+mod listen;
 mod pages;
+mod proxy_protocol;
 mod routes;
 mod smuggling;
 mod support;
+mod tls;
 mod websocket;

@@ -12,7 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use lyceum_proxy::{
-    Access, Ask, Config, Credential, Decision, Proxy, Route, RouteAccess, RouteTable, Target,
+    Access, Ask, Config, Credential, Decision, Door, Listener, Proxy, Route, RouteAccess,
+    RouteTable, Target,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -95,17 +96,29 @@ pub(crate) struct TestProxy {
 
 impl TestProxy {
     pub(crate) async fn start(config: Config, fallback: SocketAddr, routes: Vec<Route>) -> Self {
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let door = Door::bind(&Listener::plain(address), None, false).unwrap();
+        Self::start_doors(config, fallback, routes, vec![door]).await
+    }
+
+    /// `address` is then that of the first door with one.
+    pub(crate) async fn start_doors(
+        config: Config,
+        fallback: SocketAddr,
+        routes: Vec<Route>,
+        doors: Vec<Door>,
+    ) -> Self {
         let access = Arc::new(FakeAccess::default());
         let proxy = Proxy::new(config, Target::from(fallback), access.clone());
         proxy.set_routes(RouteTable::new(routes).unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = doors.iter().find_map(Door::local_addr);
+        let address = address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn({
             let proxy = proxy.clone();
             async move {
                 proxy
-                    .run(listener, async {
+                    .run_doors(doors, async {
                         let _ = stopped.await;
                     })
                     .await;

@@ -139,7 +139,7 @@ fn check_port(doctor: &Doctor) -> Check {
     }
     let said = TcpListener::bind(listen)
         .map(|_| format!("{listen} is free"))
-        .map_err(|error| crate::serve::explain_bind(listen, &error));
+        .map_err(|error| crate::public::explain_bind(listen, &error));
     Check::of("port", said)
 }
 

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lyceum_proxy::{
-    Config, ErrorPages, ErrorTarget, Limits, Network, ProxySecret, Rewrite, Scheme,
+    Config, ErrorPages, ErrorTarget, Limits, ListenAddress, Listener, Network, ProxySecret,
+    Rewrite, Scheme,
 };
 
 use super::Outcome;
@@ -94,6 +95,9 @@ pub struct ProxyCommand {
     /// repeated [default: this machine, or none with --hub].
     #[arg(long, value_name = "NETWORK")]
     pub trusted_proxy: Vec<Network>,
+    /// Networks of load balancers that begin each connection with a PROXY header; may be repeated.
+    #[arg(long, value_name = "NETWORK")]
+    pub proxy_protocol: Vec<Network>,
     /// Threads that carry requests [default: one per processor].
     #[arg(long, value_name = "N")]
     pub workers: Option<NonZeroUsize>,
@@ -194,12 +198,6 @@ impl ProxyCommand {
             .hint("leave it out: a hub tells a new proxy all its routes"));
         }
         self.tls.refuse()?;
-        if self.socket.is_some() {
-            return Err(
-                Failure::new("--socket: the public port can't be a unix socket yet")
-                    .hint("listen on a port with --ip and --port"),
-            );
-        }
         if let Some(folder) = &self.error_path
             && !folder.is_dir()
         {
@@ -220,8 +218,35 @@ impl ProxyCommand {
             let limits = self.limits(config.limits.clone());
             (Config { limits, ..config }, Task::Follow(settings))
         };
+        let config = Config {
+            upstream: self.tls.upstream()?,
+            ..config
+        };
+        let tls = self.tls.listening()?;
+        let public = Listener {
+            tls: tls.is_some(),
+            proxy_protocol: self.proxy_protocol.clone(),
+            // Whoever reaches the file is on this machine.
+            trusted: self.socket.is_some(),
+            ..Listener::plain(self.public()?)
+        };
+        let redirect = match (self.tls.redirect_port, &public.address) {
+            (Some(_), ListenAddress::Unix(_)) => {
+                return Err(Failure::new(
+                    "--redirect-port: a unix socket speaks no TLS to redirect to",
+                ));
+            }
+            (Some(from), ListenAddress::Tcp(public)) => Some(Listener {
+                redirect_to_https: Some(self.tls.redirect_to.unwrap_or(public.port())),
+                proxy_protocol: self.proxy_protocol.clone(),
+                ..Listener::plain(SocketAddr::new(public.ip(), from))
+            }),
+            (None, _) => None,
+        };
         Ok(Plan {
-            public: self.public()?,
+            public,
+            redirect,
+            tls,
             metrics,
             config,
             task,
@@ -232,14 +257,20 @@ impl ProxyCommand {
     }
 
     /// Whoever stands before hubs names the address that others reach.
-    fn public(&self) -> Result<SocketAddr, Failure> {
-        let follows = !self.follow.hubs.is_empty();
-        match (&self.listen, &self.ip) {
-            (Some(address), _) => Ok(*address),
-            (None, Some(ip)) => address("--ip", ip, self.port),
-            (None, None) if follows => Ok((Ipv4Addr::LOCALHOST, self.port).into()),
-            (None, None) => address("--ip", "", self.port),
+    fn public(&self) -> Result<ListenAddress, Failure> {
+        if let Some(path) = &self.socket {
+            let path = std::path::absolute(path)
+                .map_err(|error| Failure::io("--socket can't be found", &error))?;
+            return Ok(ListenAddress::Unix(path));
         }
+        let follows = !self.follow.hubs.is_empty();
+        let address = match (&self.listen, &self.ip) {
+            (Some(address), _) => *address,
+            (None, Some(ip)) => address("--ip", ip, self.port)?,
+            (None, None) if follows => (Ipv4Addr::LOCALHOST, self.port).into(),
+            (None, None) => address("--ip", "", self.port)?,
+        };
+        Ok(address.into())
     }
 
     fn drop_in(&self, token: Option<ProxySecret>) -> Result<Task, Failure> {
@@ -398,6 +429,14 @@ mod tests {
         }
     }
 
+    /// The public address.
+    fn at(plan: &Plan) -> SocketAddr {
+        match plan.public.address {
+            ListenAddress::Tcp(address) => address,
+            ListenAddress::Unix(_) => panic!("a socket"),
+        }
+    }
+
     fn tcp(at: &At) -> SocketAddr {
         match at {
             At::Tcp(address) => *address,
@@ -423,8 +462,8 @@ mod tests {
             "info",
             "--host-routing",
         ]);
-        assert!(made.public.ip().is_unspecified());
-        assert_eq!(made.public.port(), 8000);
+        assert!(at(&made).ip().is_unspecified());
+        assert_eq!(at(&made).port(), 8000);
         assert_eq!(drop_in(&made).0.to_string(), "127.0.0.1:8001");
         assert!(made.config.host_routing);
         let target = made.config.error_pages.target.expect("said");
@@ -435,8 +474,8 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_configurable_http_proxy() {
         let made = plan(&[]);
-        assert!(made.public.ip().is_unspecified());
-        assert_eq!(made.public.port(), 8000);
+        assert!(at(&made).ip().is_unspecified());
+        assert_eq!(at(&made).port(), 8000);
         assert_eq!(drop_in(&made).0.to_string(), "127.0.0.1:8001");
         assert!(made.metrics.is_none() && made.pid_file.is_none());
         let api = |args: &[&str]| drop_in(&plan(args)).0.port();
@@ -461,7 +500,7 @@ mod tests {
             "--log-level",
             "WARN",
         ]);
-        assert_eq!(made.public.port(), 2);
+        assert_eq!(at(&made).port(), 2);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             made.config.rewrite.custom_headers,
@@ -539,16 +578,16 @@ mod tests {
         };
         let made = with(&["--workers", "3", "--timeout", "1000", "--pid-file", "p"]);
         assert!(matches!(made.task, Task::Follow(_)));
-        assert_eq!(made.public.to_string(), "127.0.0.1:8000");
+        assert_eq!(at(&made).to_string(), "127.0.0.1:8000");
         assert_eq!((made.workers, made.pid_file), (3, Some("p".into())));
         assert_eq!(made.config.limits.idle, Duration::from_secs(1));
         assert!(!made.config.drop_in && made.config.trusted_proxies.is_empty());
         let made = with(&["--ip", "*", "--port", "9", "--trusted-proxy", "10.0.0.0/8"]);
-        assert!(made.public.ip().is_unspecified());
-        assert_eq!(made.public.port(), 9);
+        assert!(at(&made).ip().is_unspecified());
+        assert_eq!(at(&made).port(), 9);
         assert_eq!(made.config.trusted_proxies.len(), 1);
         let made = with(&["--listen", "127.0.0.2:7"]);
-        assert_eq!(made.public.to_string(), "127.0.0.2:7");
+        assert_eq!(at(&made).to_string(), "127.0.0.2:7");
     }
 
     #[test]
@@ -576,7 +615,58 @@ mod tests {
     }
 
     #[test]
-    fn every_tls_option_is_known_and_refused_by_its_name() {
+    fn tls_options_reach_listeners_and_servers() {
+        let made = plan(&[
+            "--ip",
+            "127.0.0.1",
+            "--port",
+            "443",
+            "--ssl-key",
+            "k",
+            "--ssl-cert",
+            "c",
+            "--ssl-ca",
+            "a",
+            "--ssl-request-cert",
+            "--ssl-protocol",
+            "TLSv1_3",
+            "--redirect-port",
+            "80",
+            "--client-ssl-key",
+            "ck",
+            "--client-ssl-cert",
+            "cc",
+            "--client-ssl-ca",
+            "ca",
+            "--client-ssl-request-cert",
+            "--client-ssl-reject-unauthorized",
+            "--insecure",
+            "--proxy-protocol",
+            "10.0.0.0/8",
+        ]);
+        assert!(made.public.tls && made.public.proxy_protocol.len() == 1);
+        let tls = made.tls.expect("said");
+        assert_eq!(tls.certificates[0].key, PathBuf::from("k"));
+        assert_eq!(tls.certificates[0].certificate, PathBuf::from("c"));
+        assert_eq!(tls.oldest, lyceum_proxy::TlsVersion::Tls13);
+        let clients = tls.clients.expect("asked for");
+        assert_eq!((clients.authorities, clients.required), ("a".into(), false));
+        let redirect = made.redirect.expect("said");
+        assert_eq!(redirect.address.to_string(), "127.0.0.1:80");
+        assert_eq!(redirect.redirect_to_https, Some(443));
+        let upstream = &made.config.upstream;
+        assert_eq!(upstream.ca, Some("ca".into()));
+        assert_eq!(upstream.key, Some("ck".into()));
+        assert_eq!(upstream.certificate, Some("cc".into()));
+        assert!(upstream.insecure);
+
+        let made = plan(&["--socket", "/run/p.sock"]);
+        assert_eq!(made.public.address.to_string(), "unix:/run/p.sock");
+        assert!(made.public.trusted && made.tls.is_none());
+    }
+
+    #[test]
+    fn what_tls_cannot_do_is_refused_by_its_name() {
         for option in [
             "--ssl-key",
             "--ssl-cert",
@@ -587,9 +677,6 @@ mod tests {
             "--api-ssl-key",
             "--api-ssl-cert",
             "--api-ssl-ca",
-            "--client-ssl-key",
-            "--client-ssl-cert",
-            "--client-ssl-ca",
             "--redirect-port",
             "--redirect-to",
         ] {
@@ -601,12 +688,19 @@ mod tests {
             "--ssl-allow-rc4",
             "--api-ssl-request-cert",
             "--api-ssl-reject-unauthorized",
-            "--client-ssl-request-cert",
-            "--client-ssl-reject-unauthorized",
-            "--insecure",
         ] {
             check_refused(&[option]);
         }
+        let old = [
+            "--ssl-protocol",
+            "TLSv1_1",
+            "--ssl-key",
+            "k",
+            "--ssl-cert",
+            "c",
+        ];
+        let failure = parse(&old).plan(None).err().expect("refused");
+        assert!(failure.message.contains("1.2 and 1.3"), "{failure}");
     }
 
     fn check_refused(args: &[&str]) {

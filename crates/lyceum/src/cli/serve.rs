@@ -17,8 +17,9 @@ use crate::data::{DataFolder, Layout};
 use crate::failure::Failure;
 use crate::jupyter::{self, Environment};
 use crate::progress::Progress;
+use crate::public::explain_bind;
 use crate::reload::ConfigWatch;
-use crate::serve::{Prepared, Site, explain_bind};
+use crate::serve::{Prepared, Site};
 use crate::telemetry;
 
 /// Run a hub without a proxy; any number of them on one PostgreSQL.

@@ -11,8 +11,9 @@ use super::{ConfigArgs, DataArgs, Outcome};
 use crate::data::DataFolder;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::public::Public;
 use crate::reload::ConfigWatch;
-use crate::serve::{Site, explain_bind};
+use crate::serve::Site;
 use crate::up::Prepared;
 use crate::{config, jupyter, telemetry};
 
@@ -63,8 +64,7 @@ impl Up {
         };
         let folder = DataFolder::open(&self.data.data)?;
         // Taken before minutes of preparation, so that a taken port is told at once.
-        let listener =
-            std::net::TcpListener::bind(listen).map_err(|error| explain_bind(listen, &error))?;
+        let public = Public::bind(&configured, folder.layout(), listen)?;
         let progress = Progress::suited(self.json);
         let jupyter = match &self.jupyter_env {
             Some(path) => jupyter::existing(path, &folder.layout().jupyter()),
@@ -77,7 +77,7 @@ impl Up {
                 folder,
                 environment: jupyter?,
             },
-            listener,
+            public,
             demo: self.demo,
             json: self.json,
         };

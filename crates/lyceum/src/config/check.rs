@@ -8,17 +8,22 @@ use std::time::Duration;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::Resources;
+use lyceum_proxy::Network;
 use lyceum_store::secret::KEY_LEN;
 use url::Url;
 
 use super::raw::{RawConfig, RawSignIn, SpawnerAccounts, SpawnerKind};
-use super::{RawLog, RawTheme};
+use super::{RawLog, RawTheme, Tls};
 
 /// The checked configuration: whoever holds one need not check again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub public_url: Option<Url>,
     pub listen: SocketAddr,
+    /// `None`: plain HTTP.
+    pub tls: Option<Tls>,
+    pub trusted_proxies: Vec<Network>,
+    pub proxy_protocol: Vec<Network>,
     pub store: Store,
     pub hub: Hub,
     /// What hubs and proxies share; `None`: made from the master key.
@@ -111,6 +116,9 @@ pub(crate) fn check(
     Config {
         public_url,
         listen,
+        tls: super::tls::check_tls(raw, folder, problem),
+        trusted_proxies: networks("trusted_proxies", &raw.trusted_proxies, problem),
+        proxy_protocol: networks("proxy_protocol", &raw.proxy_protocol, problem),
         store: check_store(raw, folder, problem),
         hub: check_hub(raw, problem),
         proxy_secret: check_proxy_secret(raw, folder, problem),
@@ -141,6 +149,17 @@ fn check_public_url(text: &str) -> Result<Url, String> {
         return Err(format!("{text:?} must end after the host and port"));
     }
     Ok(url)
+}
+
+fn networks(path: &str, list: &[String], problem: &mut dyn FnMut(&str, String)) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for (index, text) in list.iter().enumerate() {
+        match text.parse() {
+            Ok(network) => networks.push(network),
+            Err(message) => problem(&format!("{path}[{index}]"), message),
+        }
+    }
+    networks
 }
 
 fn check_store(raw: &RawConfig, folder: &Path, problem: &mut dyn FnMut(&str, String)) -> Store {

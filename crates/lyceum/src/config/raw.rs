@@ -17,6 +17,16 @@ pub struct RawConfig {
     pub public_url: Option<String>,
     /// Address and port to listen on. Takes effect at the next start.
     pub listen: Listen,
+    /// Speak TLS by oneself, on `listen`. Takes effect at the next start; the certificates' files
+    /// are read again whenever they change.
+    pub tls: RawTls,
+    /// Networks of web servers and load balancers in front of Lyceum, such as `10.0.0.0/8`. Only
+    /// what they say about clients (`X-Forwarded-For`, `X-Forwarded-Proto` and the like) is
+    /// believed. Takes effect at the next start.
+    pub trusted_proxies: Vec<String>,
+    /// Networks of load balancers that begin each connection with a PROXY header, version 1 or 2.
+    /// From there it must come; from elsewhere it is not understood. Takes effect at the next start.
+    pub proxy_protocol: Vec<String>,
     /// Where things are kept. Takes effect at the next start.
     pub store: RawStore,
     /// The hub as a process of its own (`lyceum serve`). Takes effect at the next start.
@@ -46,6 +56,79 @@ impl Default for Listen {
     fn default() -> Self {
         Self("127.0.0.1:8000".into())
     }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTls {
+    /// Certificates, each with `certificate` (with its chain) and `key`, files in PEM form. Whoever
+    /// asks for a name gets the one for it; anybody else the first.
+    pub certificates: Vec<RawCertificate>,
+    /// Get a certificate from a certificate authority, and renew it.
+    pub acme: RawAcme,
+    /// A second address and port, `0.0.0.0:80`, that sends browsers on to `https`, and where
+    /// certificate authorities ask.
+    pub redirect_from: Option<String>,
+    /// Ask browsers for certificates.
+    pub clients: RawClientCertificates,
+    /// The oldest version that is spoken, `tls1.2` or `tls1.3`.
+    pub oldest: RawTlsVersion,
+    /// Tell browsers to come by `https` only, and for how long they shall remember: `180d`.
+    pub strict_transport: Option<Span>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawCertificate {
+    /// The certificate, then those that lead to its authority.
+    pub certificate: String,
+    /// Its key, without a pass phrase.
+    pub key: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAcme {
+    /// The host names of the certificate. Left out: no certificate is asked for.
+    pub names: Vec<String>,
+    /// `true`: you have read the authority's terms of service and agree to them.
+    pub agree_to_terms: bool,
+    /// An address for mail from the authority.
+    pub mail: Option<String>,
+    /// `http`: the authority fetches a page from port 80. `tls-alpn`: it speaks TLS with port 443.
+    pub challenge: RawAcmeChallenge,
+    /// The address of the authority's directory. Left out: Let's Encrypt.
+    pub directory: Option<String>,
+    /// A file with the authority's own root certificate, for one inside an organisation.
+    pub directory_authority: Option<String>,
+    /// Where the account and the certificate are kept. Left out: `acme` in the data folder.
+    pub folder: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawAcmeChallenge {
+    #[default]
+    Http,
+    TlsAlpn,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawClientCertificates {
+    /// A file with the authorities whose certificates count. Left out: none is asked for.
+    pub authorities: Option<String>,
+    /// `true`: whoever shows none is refused.
+    pub required: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RawTlsVersion {
+    #[default]
+    #[serde(rename = "tls1.2")]
+    Tls12,
+    #[serde(rename = "tls1.3")]
+    Tls13,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -72,6 +72,9 @@ fn top_level_keys() -> Vec<&'static str> {
     vec![
         "public_url",
         "listen",
+        "tls",
+        "trusted_proxies",
+        "proxy_protocol",
         "store",
         "hub",
         "proxy",

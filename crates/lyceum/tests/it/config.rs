@@ -128,34 +128,45 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(!said.out.contains("hunter2"));
     assert_snapshot!(said.out, @r#"
-    public_url             -                               default
-    listen                 127.0.0.1:8000                  default
-    store.blobs            -                               default
-    store.database         ***                             lyceum.yaml:2, file:url
-    store.key              -                               default
-    hub.api_url            -                               default
-    hub.listen             127.0.0.1:8081                  default
-    proxy.secret           -                               default
-    sign_in[0].kind        local                           default
-    sign_in[0].title       Lyceum                          default
-    people.admins          []                              default
-    people.allow           -                               default
-    people.block           []                              default
-    servers.command        -                               default
-    servers.cpu.limit      -                               default
-    servers.env            {}                              default
-    servers.memory.limit   -                               default
-    servers.opens          /lab                            default
-    servers.per_person     3                               default
-    servers.processes      -                               default
-    servers.start_timeout  2m                              default
-    spawner.accounts       -                               default
-    spawner.homes          -                               default
-    spawner.kind           local                           default
-    log.format             pretty                          default
-    log.level              info                            default
-    theme.accent           #1f6feb                         default
-    theme.name             Physics                         lyceum.yaml:3
+    public_url                    -                               default
+    listen                        127.0.0.1:8000                  default
+    tls.acme.agree_to_terms       false                           default
+    tls.acme.challenge            http                            default
+    tls.acme.directory            -                               default
+    tls.acme.directory_authority  -                               default
+    tls.acme.folder               -                               default
+    tls.acme.mail                 -                               default
+    tls.acme.names                []                              default
+    tls.certificates              []                              default
+    tls.clients.authorities       -                               default
+    tls.clients.required          false                           default
+    tls.oldest                    tls1.2                          default
+    tls.redirect_from             -                               default
+    tls.strict_transport          -                               default
+    trusted_proxies               []                              default
+    proxy_protocol                []                              default
+    store.blobs                   -                               default
+    store.database                ***                             lyceum.yaml:2, file:url
+    sign_in[0].kind               local                           default
+    sign_in[0].title              Lyceum                          default
+    people.admins                 []                              default
+    people.allow                  -                               default
+    people.block                  []                              default
+    servers.command               -                               default
+    servers.cpu.limit             -                               default
+    servers.env                   {}                              default
+    servers.memory.limit          -                               default
+    servers.opens                 /lab                            default
+    servers.per_person            3                               default
+    servers.processes             -                               default
+    servers.start_timeout         2m                              default
+    spawner.accounts              -                               default
+    spawner.homes                 -                               default
+    spawner.kind                  local                           default
+    log.format                    pretty                          default
+    log.level                     info                            default
+    theme.accent                  #1f6feb                         default
+    theme.name                    Physics                         lyceum.yaml:3
     "#);
     let json = site.run(&["config", "show", "--json"]).out;
     let rows: serde_json::Value = serde_json::from_str(&json).expect("JSON");
@@ -228,12 +239,15 @@ fn the_schema_knows_every_key_and_no_other() {
             "log",
             "people",
             "proxy",
+            "proxy_protocol",
             "public_url",
             "servers",
             "sign_in",
             "spawner",
             "store",
-            "theme"
+            "theme",
+            "tls",
+            "trusted_proxies"
         ]
     );
     let example = Site::new().run(&["config", "example"]).out;

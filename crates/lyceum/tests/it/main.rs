@@ -5,4 +5,5 @@ mod config;
 mod harness;
 mod proxy;
 mod replicas;
+mod tls;
 mod up;

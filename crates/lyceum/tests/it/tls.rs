@@ -1,0 +1,165 @@
+//! `tls`, `trusted_proxies` and `proxy_protocol` in `lyceum.yaml`.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use insta::assert_snapshot;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::harness::Site;
+
+/// A certificate that stands for itself, in `cert.pem` and `key.pem`.
+fn write_certificate(site: &Site) -> CertificateDer<'static> {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("signed");
+    site.write("cert.pem", &certificate.pem());
+    site.write("key.pem", &key.serialize_pem());
+    certificate.der().clone()
+}
+
+fn site_with_environment() -> Site {
+    let site = Site::new();
+    std::fs::create_dir_all(site.path("mine/bin")).expect("made");
+    site.program("../mine/bin/python", "");
+    site.program("../mine/bin/jupyterhub-singleuser", "echo 5.4.0");
+    site
+}
+
+const UP: [&str; 7] = [
+    "up",
+    "--demo",
+    "--port",
+    "0",
+    "--json",
+    "--jupyter-env",
+    "mine",
+];
+
+#[test]
+fn lyceum_up_speaks_tls_and_says_so_to_the_hub() {
+    let site = site_with_environment();
+    let certificate = write_certificate(&site);
+    site.write(
+        "lyceum.yaml",
+        "tls:\n  certificates: [{certificate: cert.pem, key: key.pem}]\n  strict_transport: 1h\n",
+    );
+    let mut command = site.command(&UP);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let url = lines
+        .by_ref()
+        .map(|line| line.expect("read"))
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok())
+        .find(|event| event["event"] == "ready")
+        .and_then(|event| event["url"].as_str().map(str::to_owned))
+        .expect("ready");
+    let place = url.strip_prefix("https://localhost:").expect("https");
+    let port: u16 = place.trim_end_matches('/').parse().expect("a port");
+
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("added");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let session = ClientConnection::new(Arc::new(config), name).expect("a session");
+    let socket = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    let mut stream = StreamOwned::new(session, socket);
+    stream
+        .write_all(b"GET /hub/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let head = answer
+        .split("\r\n\r\n")
+        .next()
+        .expect("a head")
+        .to_lowercase();
+    assert!(
+        head.contains("strict-transport-security: max-age=3600"),
+        "{head}"
+    );
+    let cookies: Vec<_> = head
+        .lines()
+        .filter(|line| line.starts_with("set-cookie"))
+        .collect();
+    assert!(!cookies.is_empty(), "{head}");
+    for cookie in cookies {
+        assert!(cookie.contains("; secure"), "{cookie}");
+    }
+
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn a_certificate_that_can_not_be_used_is_told_before_anything_is_prepared() {
+    let site = site_with_environment();
+    site.write(
+        "lyceum.yaml",
+        "tls:\n  certificates: [{certificate: cert.pem, key: key.pem}]\n",
+    );
+    let said = site.run(&UP);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @r#"
+    lyceum: `tls`: cert.pem: can't be read: No such file or directory (os error 2)
+            `lyceum config show` tells which files are meant
+    "#);
+}
+
+#[test]
+fn mistakes_have_their_places() {
+    let site = Site::new();
+    site.write(
+        "lyceum.yaml",
+        "\
+trusted_proxies: [10.0.0.0/33, everyone]
+proxy_protocol: [host]
+tls:
+  certificates: [{certificate: '', key: key.pem}, {certificat: x}]
+  acme: {names: ['*.lab.example.edu', lab.example.edu], directory: http://ca/}
+  redirect_from: '80'
+  oldest: tls1.1
+  clients: {required: true}
+",
+    );
+    let said = site.run(&["config", "check"]);
+    assert_eq!(said.code, Some(3));
+    assert_snapshot!(said.out, @r#"
+    lyceum.yaml:1:19: "10.0.0.0/33" is not a network; write it like 10.0.0.0/8 or fd00::/8
+    lyceum.yaml:1:32: "everyone" is not a network; write it like 10.0.0.0/8 or fd00::/8
+    lyceum.yaml:2:18: "host" is not a network; write it like 10.0.0.0/8 or fd00::/8
+    lyceum.yaml:4:51: the key `certificate` is missing here
+    lyceum.yaml:4:52: unknown key `certificat`; did you mean `certificate`?
+    lyceum.yaml:5:9: write `agree_to_terms: true` once you have read the authority's terms of service
+    lyceum.yaml:5:18: "*.lab.example.edu" is not a host name; wildcards and addresses can't be had by ACME over HTTP or TLS
+    lyceum.yaml:5:68: "http://ca/" does not start with `https://`
+    lyceum.yaml:6:18: "80" is not an address with a port, such as `0.0.0.0:80`
+    lyceum.yaml:7:11: unknown value `tls1.1`; did you mean `tls1.2`?
+    lyceum.yaml:8:12: name the file of the `authorities` whose certificates count
+    lyceum.yaml: 11 problems
+    "#);
+    site.write("lyceum.yaml", "tls: {strict_transport: 1h}\n");
+    assert_snapshot!(site.run(&["config", "check"]).out, @r#"
+    lyceum.yaml:1:6: TLS needs a certificate: name files in `certificates`, or host names in `acme.names`
+    lyceum.yaml: 1 problem
+    "#);
+    site.write(
+        "lyceum.yaml",
+        "tls: {acme: {names: [lab.example.edu], agree_to_terms: true}}\n",
+    );
+    assert_snapshot!(site.run(&["config", "check"]).out, @r#"
+    lyceum.yaml:1:13: the authority asks on port 80: add `redirect_from: 0.0.0.0:80` to `tls`, or take `challenge: tls-alpn`
+    lyceum.yaml: 1 problem
+    "#);
+}
