@@ -16,6 +16,7 @@ use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::jobs::keeper;
 use crate::launch::{LaunchRequest, Refusal};
+use crate::metrics::StatusLabel;
 use crate::servers::{State, client_id};
 use crate::{Hub, db};
 
@@ -192,6 +193,8 @@ async fn ensure(
         stop_requested_at: None,
         lease_owner: None,
         lease_until: None,
+        placed_at: None,
+        unplaced_at: None,
     };
     if !db::servers::insert(tx, &server).await? {
         // Somebody else's server took the client id this very moment.
@@ -203,14 +206,22 @@ async fn ensure(
     Ok(server)
 }
 
-/// Asks for a server's end; one at rest is left alone.
+/// Asks for a server's end; one at rest is left alone, and a start that still waits in line is over
+/// at once.
 pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
-    if db::servers::request_stop(&mut tx, &server.id, now.0).await? {
+    let cancelled = db::servers::cancel_queued(&mut tx, &server.id, now.0).await?;
+    if cancelled || db::servers::request_stop(&mut tx, &server.id, now.0).await? {
         keeper::publish(&mut tx, server, now).await?;
     }
     tx.commit().await?;
+    if cancelled {
+        let starts = &hub.metrics().starts;
+        let status = "cancelled";
+        starts.get_or_create(&StatusLabel { status }).inc();
+        tracing::info!(user = %server.user_name, server = %server.name, "start cancelled while it waited");
+    }
     Ok(())
 }
 

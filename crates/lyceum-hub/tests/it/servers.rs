@@ -8,6 +8,7 @@ mod crash;
 mod failures;
 mod german;
 mod progress;
+mod queue;
 mod races;
 mod routes;
 
@@ -122,6 +123,12 @@ async fn pending(db: &Db) -> usize {
             .len();
     }
     count
+}
+
+async fn in_state(db: &Db, state: State) -> usize {
+    let mut tx = db.read().await.expect("the database answers");
+    let rows = db::servers::in_state(&mut tx, state).await;
+    rows.expect("read").len()
 }
 
 fn running_keys(spawner: &FakeSpawner) -> BTreeSet<String> {

@@ -13,7 +13,7 @@ use super::{hasty_hub, program, until_state};
 const STREAM: &str = "/hub/api/users/ada/server/progress";
 const SERVER: &str = "/hub/api/users/ada/server";
 
-fn events(text: &str) -> Vec<Value> {
+pub(super) fn events(text: &str) -> Vec<Value> {
     let lines = text
         .split("\n\n")
         .map(str::trim)
@@ -28,7 +28,7 @@ fn events(text: &str) -> Vec<Value> {
         .collect()
 }
 
-fn in_order(events: &[Value]) {
+pub(super) fn in_order(events: &[Value]) {
     let progress: Vec<i64> = events
         .iter()
         .map(|event| event["progress"].as_i64().unwrap())
