@@ -137,6 +137,8 @@ function watchStart(root) {
     lookAgain(root, 3000);
   };
   addEventListener("pagehide", finish, { once: true });
+  // Whoever cancels is on the way to another page: news of the end must not lead elsewhere.
+  addEventListener("submit", finish, { once: true });
 }
 
 for (const element of document.querySelectorAll("time")) localise(element);
