@@ -94,7 +94,8 @@ impl Work {
         let mine = db::servers::set_starting(&mut tx, &server.id, hub.replica(), now.0).await?;
         if mine {
             if server.state == State::Queued && queue::has_waited(server, now) {
-                self.add_step(&mut tx, now, 5, &say!("start.begins")).await?;
+                self.add_step(&mut tx, now, 5, &say!("start.begins"))
+                    .await?;
             }
             publish(&mut tx, server, now).await?;
         }
