@@ -128,30 +128,33 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(!said.out.contains("hunter2"));
     assert_snapshot!(said.out, @r#"
-    public_url             -                               default
-    listen                 127.0.0.1:8000                  default
-    store.blobs            -                               default
-    store.database         ***                             lyceum.yaml:2, file:url
-    sign_in[0].kind        local                           default
-    sign_in[0].title       Lyceum                          default
-    people.admins          []                              default
-    people.allow           -                               default
-    people.block           []                              default
-    servers.command        -                               default
-    servers.cpu.limit      -                               default
-    servers.env            {}                              default
-    servers.memory.limit   -                               default
-    servers.opens          /lab                            default
-    servers.per_person     3                               default
-    servers.processes      -                               default
-    servers.start_timeout  2m                              default
-    spawner.accounts       -                               default
-    spawner.homes          -                               default
-    spawner.kind           local                           default
-    log.format             pretty                          default
-    log.level              info                            default
-    theme.accent           #1f6feb                         default
-    theme.name             Physics                         lyceum.yaml:3
+    public_url                            -                               default
+    listen                                127.0.0.1:8000                  default
+    store.blobs                           -                               default
+    store.database                        ***                             lyceum.yaml:2, file:url
+    sign_in[0].kind                       local                           default
+    sign_in[0].title                      Lyceum                          default
+    people.admins                         []                              default
+    people.allow                          -                               default
+    people.block                          []                              default
+    servers.command                       -                               default
+    servers.concurrent_starts             16                              default
+    servers.concurrent_starts_per_person  2                               default
+    servers.cpu.limit                     -                               default
+    servers.env                           {}                              default
+    servers.memory.limit                  -                               default
+    servers.opens                         /lab                            default
+    servers.per_person                    3                               default
+    servers.processes                     -                               default
+    servers.slow_after                    20s                             default
+    servers.start_timeout                 2m                              default
+    spawner.accounts                      -                               default
+    spawner.homes                         -                               default
+    spawner.kind                          local                           default
+    log.format                            pretty                          default
+    log.level                             info                            default
+    theme.accent                          #1f6feb                         default
+    theme.name                            Physics                         lyceum.yaml:3
     "#);
     let json = site.run(&["config", "show", "--json"]).out;
     let rows: serde_json::Value = serde_json::from_str(&json).expect("JSON");
