@@ -15,8 +15,7 @@ pub struct Settings {
     pub api_url: String,
     /// How long a server may take until it answers.
     pub start_timeout: Duration,
-    /// Starts under way at once on this replica.
-    pub starting_at_once: usize,
+    pub starts: StartLimits,
     /// Servers one person may have besides the default one.
     pub named_servers: usize,
     /// Who may come in. What others hold (sessions, tokens) counts for nothing.
@@ -28,6 +27,28 @@ pub struct Settings {
     pub sign_in_hint: Option<Saying>,
     /// State of the configuration file, for the admin page.
     pub config_state: ConfigState,
+}
+
+/// How starts share the machine. Everything else waits in line ([`crate::queue`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartLimits {
+    /// Starts under way at once on this replica.
+    pub at_once: usize,
+    /// How many of these may be one person's.
+    pub per_person: usize,
+    /// A server that does not answer for so long after its launch goes on waiting without a place.
+    pub slow_after: Duration,
+}
+
+impl StartLimits {
+    /// As they are kept to: a limit of nothing would hold everything up.
+    pub fn in_force(&self) -> Self {
+        Self {
+            at_once: self.at_once.max(1),
+            per_person: self.per_person.clamp(1, self.at_once.max(1)),
+            slow_after: self.slow_after,
+        }
+    }
 }
 
 /// The lists of the configuration.

@@ -2,6 +2,7 @@
 
 pub mod groups;
 pub mod oauth;
+pub mod queue;
 pub mod servers;
 pub mod sessions;
 pub mod tokens;

@@ -16,6 +16,7 @@ use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::jobs::keeper;
 use crate::launch::{LaunchRequest, Refusal};
+use crate::metrics::StatusLabel;
 use crate::servers::{State, client_id};
 use crate::{Hub, db};
 
@@ -192,6 +193,8 @@ async fn ensure(
         stop_requested_at: None,
         lease_owner: None,
         lease_until: None,
+        placed_at: None,
+        unplaced_at: None,
     };
     if !db::servers::insert(tx, &server).await? {
         // Somebody else's server took the client id this very moment.
@@ -203,20 +206,36 @@ async fn ensure(
     Ok(server)
 }
 
-/// Asks for a server's end; one at rest is left alone.
+/// Waits for the end that [`stop`] asked for; true once it came. A start that somebody asked for
+/// right after it is another life of the server and none of our concern.
+pub async fn has_ended(hub: &Hub, server: &Server, limit: Duration) -> Result<bool, WishError> {
+    let now = wait(hub, server, limit).await?;
+    Ok(!now.state.is_active() || now.generation != server.generation)
+}
+
+/// Asks for a server's end; one at rest is left alone, and a start that still waits in line is over
+/// at once.
 pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
-    if db::servers::request_stop(&mut tx, &server.id, now.0).await? {
+    let cancelled = db::servers::cancel_queued(&mut tx, &server.id, now.0).await?;
+    if cancelled || db::servers::request_stop(&mut tx, &server.id, now.0).await? {
         keeper::publish(&mut tx, server, now).await?;
     }
     tx.commit().await?;
+    if cancelled {
+        let starts = &hub.metrics().starts;
+        let status = "cancelled";
+        starts.get_or_create(&StatusLabel { status }).inc();
+        tracing::info!(user = %server.user_name, server = %server.name, "start cancelled while it waited");
+    }
     Ok(())
 }
 
-/// Waits until the server is no longer on its way (ready, failed, stopped), at most so long; gives
-/// the row as it is then.
-pub async fn wait(hub: &Hub, id: &str, limit: Duration) -> Result<Server, WishError> {
+/// Waits until this life of the server is no longer on its way (ready, failed, stopped, or another
+/// has begun), at most so long; gives the row as it is then.
+pub async fn wait(hub: &Hub, server: &Server, limit: Duration) -> Result<Server, WishError> {
+    let (id, life) = (&server.id, server.generation);
     let topic = keeper::step_topic(id);
     let topics = [topic.as_str()];
     let mut wake = hub.db().wake_ups();
@@ -227,7 +246,8 @@ pub async fn wait(hub: &Hub, id: &str, limit: Duration) -> Result<Server, WishEr
             .await?
             .ok_or(WishError::NoSuchServer)?;
         drop(tx);
-        if server.state.pending().is_none() || tokio::time::Instant::now() >= deadline {
+        let is_over = server.state.pending().is_none() || server.generation > life;
+        if is_over || tokio::time::Instant::now() >= deadline {
             return Ok(server);
         }
         // Looks again after a second even without news, since a wake-up can get lost.

@@ -4,6 +4,7 @@
 //! they add comes through [`launch`] (the planner and the course shelf, implemented in the binary).
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
+//! [`queue`] (what those hear who wait for their turn),
 //! [`identify`] (who calls), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane).
 
@@ -20,6 +21,7 @@ pub mod next;
 pub mod oauth;
 pub mod pages;
 pub mod proxy;
+pub mod queue;
 pub mod servers;
 pub mod size;
 pub mod survive;
@@ -78,6 +80,7 @@ struct Inner {
     replica: String,
     links: proxy::Links,
     suspicion: tokio::sync::Notify,
+    line: queue::Line,
     started_at: Millis,
     metrics: metrics::Metrics,
     token_uses: jobs::token_uses::TokenUses,
@@ -102,6 +105,7 @@ impl Hub {
             proxy_secret: parts.proxy_secret,
             links: proxy::Links::default(),
             suspicion: tokio::sync::Notify::new(),
+            line: queue::Line::default(),
             started_at,
             metrics: metrics::Metrics::default(),
             token_uses: jobs::token_uses::TokenUses::default(),
@@ -219,6 +223,11 @@ impl Hub {
 
     pub fn links(&self) -> &proxy::Links {
         &self.0.links
+    }
+
+    /// The starts that wait, as they were a moment ago.
+    pub fn line(&self) -> &queue::Line {
+        &self.0.line
     }
 
     pub fn started_at(&self) -> Millis {

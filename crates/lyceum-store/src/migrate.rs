@@ -29,6 +29,11 @@ pub const STEPS: &[Step] = &[
         name: "sayings",
         sql: include_str!("../../../migrations/0004_sayings.sql"),
     },
+    Step {
+        version: 5,
+        name: "queue",
+        sql: include_str!("../../../migrations/0005_queue.sql"),
+    },
 ];
 
 pub struct Step {

@@ -3,14 +3,20 @@
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::http::response::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+
+/// How long a stream may be silent about what is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came back.
 #[derive(Debug)]
@@ -56,6 +62,44 @@ struct Stored {
     name: String,
     value: String,
     path: String,
+}
+
+/// An answer whose body is still coming.
+pub struct Stream {
+    body: Incoming,
+    text: String,
+}
+
+impl Stream {
+    /// Reads on until this was said.
+    pub async fn until(&mut self, words: &str) {
+        let reading = async {
+            while !self.text.contains(words) {
+                let more = self.more().await;
+                assert!(more, "ended without {words:?}: {}", self.text);
+            }
+        };
+        let said = tokio::time::timeout(PATIENCE, reading).await;
+        assert!(said.is_ok(), "waited in vain for {words:?}: {}", self.text);
+    }
+
+    /// All there is, when it has ended.
+    pub async fn rest(mut self) -> String {
+        let reading = async { while self.more().await {} };
+        let ended = tokio::time::timeout(PATIENCE, reading).await;
+        assert!(ended.is_ok(), "did not end: {}", self.text);
+        self.text
+    }
+
+    async fn more(&mut self) -> bool {
+        let Some(frame) = self.body.frame().await else {
+            return false;
+        };
+        if let Ok(data) = frame.expect("a whole body").into_data() {
+            self.text.push_str(&String::from_utf8_lossy(&data));
+        }
+        true
+    }
 }
 
 /// One browser, or one program with a token.
@@ -134,6 +178,16 @@ impl Client {
             .await
     }
 
+    /// A stream of events, read as it comes.
+    pub async fn listen(&self, path: &str) -> Stream {
+        let (parts, body) = self.ask(Method::GET, path, &[], Bytes::new()).await;
+        assert_eq!(parts.status, 200, "{path}");
+        Stream {
+            body,
+            text: String::new(),
+        }
+    }
+
     pub async fn send(
         &self,
         method: Method,
@@ -141,6 +195,22 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Answer {
+        let (parts, body) = self.ask(method, path, headers, body).await;
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> (Parts, Incoming) {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address));
@@ -172,12 +242,7 @@ impl Client {
         let response = self.pool.request(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         self.keep(&parts.headers);
-        let body = body.collect().await.expect("a whole body").to_bytes();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        (parts, body)
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {

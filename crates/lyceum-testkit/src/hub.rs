@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
+use lyceum_hub::config::StartLimits;
 use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
 use lyceum_hub::{Hub, Parts, Settings, Timings, users};
 use lyceum_model::clock::Clock;
@@ -101,7 +102,11 @@ impl TestHub {
             public_origin: None,
             api_url: format!("http://{hub_address}/hub/api"),
             start_timeout: Duration::from_secs(20),
-            starting_at_once: 16,
+            starts: StartLimits {
+                at_once: 16,
+                per_person: 4,
+                slow_after: Duration::from_secs(20),
+            },
             named_servers: 3,
             admission: Default::default(),
             site_name: "Lyceum".into(),

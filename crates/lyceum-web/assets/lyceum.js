@@ -59,6 +59,7 @@ function watchStart(root) {
   const lost = root.querySelector("[data-lost]");
   const list = document.querySelector("[data-steps]");
   const elapsed = root.querySelector("[data-elapsed]");
+  const waiting = root.querySelector("[data-waiting]");
   const begun = Date.now() - Number(elapsed.dataset.elapsed) * 1000;
   const timer = setInterval(() => {
     elapsed.textContent = duration(Math.max(0, Math.round((Date.now() - begun) / 1000)));
@@ -88,6 +89,18 @@ function watchStart(root) {
     list.append(item);
   }
 
+  // The place in line changes while one waits; the other steps stay.
+  function showPlace({ place, estimate, own_first: ownFirst }) {
+    const { next, place: pattern, own, soon } = waiting.dataset;
+    const number = new Intl.NumberFormat(html.lang).format(place);
+    let words = place === 1 ? next : pattern.replace("#", number);
+    if (ownFirst) words = own;
+    if (typeof estimate === "number") words += ` ${soon.replace("#", duration(estimate))}`;
+    // Said again only when it is news: it is read out.
+    if (waiting.textContent !== words) waiting.textContent = words;
+    waiting.hidden = false;
+  }
+
   const source = new EventSource(root.dataset.events);
   const finish = () => {
     source.close();
@@ -102,6 +115,11 @@ function watchStart(root) {
       return;
     }
     bar.value = Math.max(bar.value, Number(step.progress) || 0);
+    if (typeof step.place === "number") {
+      showPlace(step);
+      return;
+    }
+    if (Number(step.progress) > 0) waiting.hidden = true;
     show(step);
     if (step.ready) {
       finish();
@@ -119,6 +137,8 @@ function watchStart(root) {
     lookAgain(root, 3000);
   };
   addEventListener("pagehide", finish, { once: true });
+  // Whoever cancels is on the way to another page: news of the end must not lead elsewhere.
+  addEventListener("submit", finish, { once: true });
 }
 
 for (const element of document.querySelectorAll("time")) localise(element);

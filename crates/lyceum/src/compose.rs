@@ -13,6 +13,7 @@ use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
 use lyceum_courses::Shelf;
+use lyceum_hub::config::StartLimits;
 use lyceum_hub::{Hub, Parts, Settings};
 use lyceum_model::clock::Clock;
 use lyceum_model::secret::Secret;
@@ -44,8 +45,6 @@ use crate::reload::{ConfigState, ConfigWatch};
 
 /// How long requests and sockets may go on after Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(3);
-/// Starts under way at once on one machine.
-const STARTING_AT_ONCE: usize = 16;
 
 /// What every command stands on.
 pub struct Ground {
@@ -363,8 +362,12 @@ fn settings(
             .map(|url| url.origin().ascii_serialization()),
         api_url: api_url.to_owned(),
         start_timeout: config.servers.start_timeout,
-        starting_at_once: STARTING_AT_ONCE,
-        named_servers: usize::try_from(config.servers.per_person.saturating_sub(1)).unwrap_or(0),
+        starts: StartLimits {
+            at_once: as_places(config.servers.concurrent_starts),
+            per_person: as_places(config.servers.concurrent_starts_per_person),
+            slow_after: config.servers.slow_after,
+        },
+        named_servers: as_places(config.servers.per_person.saturating_sub(1)),
         admission: lyceum_hub::config::Admission {
             admins: config.people.admins.clone(),
             allow: config.people.allow.clone(),
@@ -380,6 +383,10 @@ fn settings(
             problem: state.problem.clone().map(|text| (state.looked_at.0, text)),
         },
     })
+}
+
+fn as_places(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 #[derive(Clone, Default)]

@@ -25,6 +25,7 @@ use tokio::sync::broadcast;
 use super::person;
 use crate::db::servers::Server;
 use crate::jobs::keeper;
+use crate::queue::{self, Wait};
 use crate::servers::{State as ServerState, prefix};
 use crate::visit::ServerPath;
 use crate::{Hub, db};
@@ -72,6 +73,8 @@ pub async fn watch(
         topic: keeper::step_topic(&server.id),
         // One that has settled is told in one event.
         after: if settled { i64::MAX } else { 0 },
+        begun: false,
+        told: None,
         quiet_since: tokio::time::Instant::now(),
         done: false,
         lang: Lang::from_tag(&query.lang),
@@ -99,6 +102,10 @@ struct Watcher {
     topic: String,
     wake: broadcast::Receiver<String>,
     after: i64,
+    /// A step was told that lies behind the wait for a place.
+    begun: bool,
+    /// What was told last of the wait for a place.
+    told: Option<Wait>,
     quiet_since: tokio::time::Instant,
     done: bool,
     /// The language of the page that watches, if one does.
@@ -154,6 +161,7 @@ impl Watcher {
         };
         for step in &steps {
             self.after = step.seq;
+            self.begun |= step.progress > 0;
             if step.progress < 100 {
                 let mut told =
                     json!({ "progress": step.progress, "message": step.message, "at": step.at });
@@ -193,10 +201,35 @@ impl Watcher {
             ServerState::Stopped => {
                 self.done = true;
                 let why = now.why_failed();
-                self.fail(&mut text, &why.unwrap_or_else(|| say!("start.stopped")));
+                let why = why.unwrap_or_else(|| match now.started_at {
+                    Some(_) => say!("start.stopped"),
+                    None => say!("start.cancelled"),
+                });
+                self.fail(&mut text, &why);
                 Ok(text)
             }
-            ServerState::Queued | ServerState::Starting | ServerState::Stopping => Ok(text),
+            ServerState::Queued => {
+                let wait = queue::wait_of(&self.hub, &now).await?;
+                if let Some(wait) =
+                    wait.filter(|wait| !self.begun && self.told.as_ref() != Some(wait))
+                {
+                    let saying = waiting(&wait);
+                    // Fields beside `progress` and `message` are ours; JupyterHub's clients show
+                    // the message.
+                    let mut told = json!({
+                        "progress": 0,
+                        "message": saying.to_string(),
+                        "place": wait.place,
+                        "estimate": wait.estimate,
+                        "own_first": wait.own_first,
+                    });
+                    self.add_words(&mut told, &saying);
+                    event(&mut text, &told);
+                    self.told = Some(wait);
+                }
+                Ok(text)
+            }
+            ServerState::Starting | ServerState::Stopping => Ok(text),
         }
     }
 
@@ -218,4 +251,18 @@ fn event(text: &mut String, value: &Value) {
     text.push_str("data: ");
     text.push_str(&value.to_string());
     text.push_str("\n\n");
+}
+
+fn waiting(wait: &Wait) -> Saying {
+    let place = match wait {
+        Wait {
+            own_first: true, ..
+        } => say!("start.own_first"),
+        Wait { place: 1, .. } => say!("start.next"),
+        Wait { place, .. } => say!("start.place", place = *place),
+    };
+    match wait.estimate {
+        Some(seconds) => say!("start.soon", wait = place, seconds = seconds),
+        None => place,
+    }
 }

@@ -60,7 +60,7 @@ pub async fn start(
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
         Started::Queued(server) => server,
     };
-    let server = launching::wait(&hub, &server.id, WAIT).await?;
+    let server = launching::wait(&hub, &server, WAIT).await?;
     match server.state {
         ServerState::Ready => {
             // Who is told "ready" can go there at once.
@@ -118,8 +118,7 @@ pub async fn stop(
     };
     if server.state.is_active() {
         launching::stop(&hub, &server).await?;
-        let server = launching::wait(&hub, &server.id, WAIT).await?;
-        if server.state.is_active() {
+        if !launching::has_ended(&hub, &server, WAIT).await? {
             return Ok(StatusCode::ACCEPTED.into_response());
         }
     }

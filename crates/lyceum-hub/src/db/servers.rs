@@ -37,6 +37,9 @@ pub struct Server {
     pub stop_requested_at: Option<i64>,
     pub lease_owner: Option<String>,
     pub lease_until: Option<i64>,
+    /// When it was last given a place among the starts under way, and when it gave it back.
+    pub placed_at: Option<i64>,
+    pub unplaced_at: Option<i64>,
 }
 
 impl Server {
@@ -52,7 +55,7 @@ macro_rules! select {
         concat!(
             "SELECT s.id, s.user_id, u.name AS user_name, s.name, s.key, s.client_id, s.display_name, s.state, s.generation, \
              s.spec, s.user_options, s.address, s.failure, s.failure_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
-             s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until \
+             s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until, s.placed_at, s.unplaced_at \
              FROM servers s JOIN users u ON u.id = s.user_id ",
             $rest
         )
@@ -150,14 +153,12 @@ pub async fn request_start(
     Ok(row.map(|(generation,)| generation))
 }
 
-/// A person wants it gone: marks the wish; whoever holds the lease sees to it. A pause after a
-/// failure ends with it.
-pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
+/// A start that nobody has begun is no longer wanted: there is nothing of it, so it ends here.
+/// Whoever has just taken its lease finds it gone.
+pub async fn cancel_queued(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
     changed(on!(tx, |c| sqlx::query(
-        "UPDATE servers SET stop_requested_at = COALESCE(stop_requested_at, $2), \
-         state = CASE WHEN state IN ('ready', 'queued') THEN 'stopping' ELSE state END, \
-         lease_until = CASE WHEN lease_owner IS NULL THEN NULL ELSE lease_until END \
-         WHERE id = $1 AND state IN ('queued', 'starting', 'ready', 'stopping')"
+        "UPDATE servers SET state = 'stopped', stopped_at = $2, stop_requested_at = NULL, \
+         lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = 'queued'"
     )
     .bind(id)
     .bind(now)
@@ -166,25 +167,29 @@ pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool>
     .map(|done| done.rows_affected())))
 }
 
-/// Rows that want work and that nobody holds.
-pub async fn due(tx: &mut Tx, now: i64, limit: i64) -> sqlx::Result<Vec<Server>> {
-    on!(tx, |c| {
-        sqlx::query_as(select!(
-        "WHERE s.state IN ('queued', 'starting', 'stopping') AND (s.lease_until IS NULL OR s.lease_until < $1) \
-         ORDER BY CASE s.state WHEN 'stopping' THEN 0 WHEN 'starting' THEN 1 ELSE 2 END, s.requested_at, s.id LIMIT $2"
-    ))
+/// A person wants it gone: marks the wish; whoever holds the lease sees to it. A pause after a
+/// failure ends with it.
+pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET stop_requested_at = COALESCE(stop_requested_at, $2), \
+         state = CASE WHEN state = 'ready' THEN 'stopping' ELSE state END, \
+         lease_until = CASE WHEN lease_owner IS NULL THEN NULL ELSE lease_until END \
+         WHERE id = $1 AND state IN ('starting', 'ready', 'stopping')"
+    )
+    .bind(id)
     .bind(now)
-    .bind(limit)
-    .fetch_all(c)
+    .execute(c)
     .await
-    })
+    .map(|done| done.rows_affected())))
 }
 
-/// Takes a row's lease, if nobody has it.
+/// Takes a row's lease, if nobody has it. One that waited in line has its place from here.
 pub async fn claim(tx: &mut Tx, id: &str, owner: &str, now: i64, until: i64) -> sqlx::Result<bool> {
     changed(on!(tx, |c| {
         sqlx::query(
-        "UPDATE servers SET lease_owner = $2, lease_until = $4 \
+        "UPDATE servers SET lease_owner = $2, lease_until = $4, \
+         placed_at = CASE WHEN state = 'queued' THEN $3 ELSE placed_at END, \
+         unplaced_at = CASE WHEN state = 'queued' THEN NULL ELSE unplaced_at END \
          WHERE id = $1 AND (lease_until IS NULL OR lease_until < $3) AND state IN ('queued', 'starting', 'ready', 'stopping')"
     )
     .bind(id)
@@ -313,15 +318,16 @@ pub async fn set_address(tx: &mut Tx, id: &str, owner: &str, address: &str) -> s
 pub async fn set_ready(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx::Result<bool> {
     changed(on!(tx, |c| {
         sqlx::query(
-        "UPDATE servers SET state = 'ready', ready_at = $3, last_activity_at = $3, lease_owner = NULL, lease_until = NULL \
-         WHERE id = $1 AND lease_owner = $2 AND state = 'starting' AND stop_requested_at IS NULL"
-    )
-    .bind(id)
-    .bind(owner)
-    .bind(now)
-    .execute(c)
-    .await
-    .map(|done| done.rows_affected())
+            "UPDATE servers SET state = 'ready', ready_at = $3, last_activity_at = $3, \
+         unplaced_at = COALESCE(unplaced_at, $3), lease_owner = NULL, lease_until = NULL \
+         WHERE id = $1 AND lease_owner = $2 AND state = 'starting' AND stop_requested_at IS NULL",
+        )
+        .bind(id)
+        .bind(owner)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())
     }))
 }
 
@@ -361,7 +367,7 @@ pub async fn set_ended(
     changed(on!(tx, |c| {
         sqlx::query(
         "UPDATE servers SET state = $3, failure = $4, failure_saying = $6, address = NULL, stopped_at = $5, \
-         stop_requested_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
+         stop_requested_at = NULL, unplaced_at = COALESCE(unplaced_at, $5), lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
     )
     .bind(id)
     .bind(owner)

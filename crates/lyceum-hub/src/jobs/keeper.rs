@@ -4,18 +4,18 @@
 //! loses the lease and another goes on where it was, since every step is safe to repeat:
 //! starting what runs adopts it, stopping what is gone is done.
 //!
-//! Here: taking rows up, keeping their leases, handing them back. How one server is started and
-//! stopped: `keeper/tend.rs`; servers that end by themselves and ones nobody knows: `keeper/watch.rs`.
+//! Here: taking rows up, keeping their leases, handing them back. Which start is next:
+//! [`crate::db::queue`]; how many at a time: `keeper/desk.rs`; how one server is started and stopped:
+//! `keeper/tend.rs`; servers that end by themselves and ones nobody knows: `keeper/watch.rs`.
 //!
 //! Invariant: only the holder of the lease calls the spawner's `start` and `stop` for a key that
 //! has a row; it makes sure of the lease right before, and drops the work when it is lost.
 
+mod desk;
 mod tend;
 mod watch;
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lyceum_model::clock::Millis;
@@ -26,13 +26,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::db::servers::Server;
 use crate::servers::State;
-use crate::{Hub, db};
+use crate::{Hub, db, queue};
+use desk::{Desk, Piece};
 use tend::{End, Work};
 
 /// Rows looked at in a sweep.
 const SWEEP_ROWS: i64 = 200;
-/// Stops never wait for starts: they make room. But they are not without number either.
-const STOPPING_AT_ONCE: usize = 64;
 
 /// The topic under which changes of servers are published.
 pub const TOPIC: &str = "servers";
@@ -41,65 +40,6 @@ pub struct Keeper {
     hub: Hub,
     shutdown: CancellationToken,
     desk: Desk,
-}
-
-/// What this replica works on, by the row's id.
-#[derive(Clone, Default)]
-struct Desk(Arc<Papers>);
-
-#[derive(Default)]
-struct Papers {
-    pieces: Mutex<HashMap<String, Piece>>,
-    /// How often work on a server has failed in a row.
-    failures: Mutex<HashMap<String, u32>>,
-}
-
-#[derive(Clone)]
-struct Piece {
-    /// Somebody wants the server stopped.
-    stop: CancellationToken,
-    /// The lease is gone.
-    lost: CancellationToken,
-    stopping: bool,
-}
-
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Piece>> {
-        let pieces = &self.0.pieces;
-        pieces.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn failures(&self, id: &str) -> u32 {
-        self.counts().get(id).copied().unwrap_or(0)
-    }
-
-    fn failed(&self, id: &str) -> u32 {
-        let mut counts = self.counts();
-        let count = counts.entry(id.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        *count
-    }
-
-    fn succeeded(&self, id: &str) {
-        self.counts().remove(id);
-    }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        let failures = &self.0.failures;
-        failures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes a piece off the desk, however its work ends.
-struct Seat {
-    desk: Desk,
-    id: String,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.desk.lock().remove(&self.id);
-    }
 }
 
 /// Says that something fails when it begins to, and when it is over; not each time in between.
@@ -210,8 +150,17 @@ impl Keeper {
 
     /// Takes up what wants work, and passes wishes to stop on to the work under way.
     async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+        let (now, limits) = (self.hub.now(), self.hub.settings().starts.in_force());
         let mut tx = self.hub.db().read().await?;
-        let due = db::servers::due(&mut tx, self.hub.now().0, SWEEP_ROWS).await?;
+        let mut due = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
+        // What was begun goes before what waits.
+        due.extend(db::queue::due(&mut tx, State::Starting, now.0, SWEEP_ROWS).await?);
+        if self.desk.has_free_place(&limits) {
+            let since = queue::counts_since(now);
+            let (share, rows) = (as_rows(limits.per_person), as_rows(limits.at_once * 4));
+            let rows = rows.max(SWEEP_ROWS);
+            due.extend(db::queue::head(&mut tx, now.0, since.0, share, rows).await?);
+        }
         let unwanted = db::servers::unwanted(&mut tx, self.hub.replica()).await?;
         drop(tx);
         for id in unwanted {
@@ -219,48 +168,23 @@ impl Keeper {
                 piece.stop.cancel();
             }
         }
-        for server in due {
-            let Some((piece, seat)) = self.sit_down(&server) else {
+        for due in due {
+            let Some((piece, seat)) = self.desk.sit_down(&due, &limits) else {
                 continue;
             };
-            let Some(server) = self.claim(&server.id).await? else {
+            let Some(server) = self.claim(&due.id).await? else {
                 continue;
             };
             let work = Work {
                 hub: self.hub.clone(),
                 server,
+                seat,
                 stop: piece.stop,
                 shutdown: self.shutdown.clone(),
             };
-            tasks.spawn(see_to(work, piece.lost, seat));
+            tasks.spawn(see_to(work, piece.lost));
         }
         Ok(())
-    }
-
-    /// A place for this piece of work, if there is one. Taken before the lease, so that a lease
-    /// without a place is known to be one that nobody works on.
-    fn sit_down(&self, server: &Server) -> Option<(Piece, Seat)> {
-        let stopping = server.state == State::Stopping;
-        let places = match stopping {
-            true => STOPPING_AT_ONCE,
-            false => self.hub.settings().starting_at_once.max(1),
-        };
-        let mut desk = self.desk.lock();
-        let alike = desk.values().filter(|piece| piece.stopping == stopping);
-        if desk.contains_key(&server.id) || alike.count() >= places {
-            return None;
-        }
-        let piece = Piece {
-            stop: CancellationToken::new(),
-            lost: CancellationToken::new(),
-            stopping,
-        };
-        desk.insert(server.id.clone(), piece.clone());
-        let seat = Seat {
-            desk: self.desk.clone(),
-            id: server.id.clone(),
-        };
-        Some((piece, seat))
     }
 
     async fn claim(&self, id: &str) -> anyhow::Result<Option<Server>> {
@@ -361,22 +285,23 @@ fn complain(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// One piece of work, from the lease to its return.
-async fn see_to(work: Work, lost: CancellationToken, seat: Seat) {
+async fn see_to(work: Work, lost: CancellationToken) {
     let (hub, id, key) = (&work.hub, &work.server.id, &work.server.key);
+    let desk = work.seat.desk();
     let end = tokio::select! {
         biased;
         () = lost.cancelled() => {
             tracing::warn!(server = key, "lost the lease of a server; whoever has it goes on");
             return;
         }
-        end = work.tend(seat.desk.failures(id)) => end,
+        end = work.tend(desk.failures(id)) => end,
         () = overtime(&work.shutdown, hub.timings().grace) => Ok(End::Released),
     };
     let pause = match end {
-        Ok(End::Done) => return seat.desk.succeeded(id),
+        Ok(End::Done) => return desk.succeeded(id),
         Ok(End::Released) => None,
         Err(error) => {
-            let failures = seat.desk.failed(id);
+            let failures = desk.failed(id);
             let pause = pause_after(failures, hub);
             tracing::error!(
                 server = key,
@@ -428,6 +353,10 @@ async fn give_back(hub: &Hub, id: &str, pause: Option<Duration>) -> anyhow::Resu
     }
     tx.commit().await?;
     Ok(())
+}
+
+fn as_rows(places: usize) -> i64 {
+    i64::try_from(places).unwrap_or(i64::MAX)
 }
 
 fn in_ms(duration: Duration) -> i64 {

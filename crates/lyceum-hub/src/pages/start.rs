@@ -7,7 +7,7 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
-use lyceum_web::page::contexts::{Failure, ProgressPage, Step, StoppingPage};
+use lyceum_web::page::contexts::{Failure, NotRunningPage, ProgressPage, Step, StoppingPage};
 use lyceum_web::request::{RequestInfo, is_from_elsewhere};
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use crate::launching::{self, WishError};
 use crate::next::local_target;
 use crate::servers::{State as ServerState, encode, prefix};
 use crate::visit::{ServerPath, SignedIn};
-use crate::{Hub, db};
+use crate::{Hub, db, queue};
 
 /// Log lines under a failure.
 const FAILURE_LINES: usize = 40;
@@ -240,7 +240,7 @@ pub async fn stop_form(
     let row = wanted(&hub, &caller, &form).await?;
     launching::stop(&hub, &row).await?;
     // Most stops are quick; the page that follows then shows it done.
-    launching::wait(&hub, &row.id, STOP_PATIENCE).await?;
+    launching::has_ended(&hub, &row, STOP_PATIENCE).await?;
     Ok(redirect(&back(&form, &info)))
 }
 
@@ -326,6 +326,17 @@ pub async fn pending(
             crate::proxy::refresh(&hub).await?;
             return Ok(redirect(&url));
         }
+        // Whoever watched is told; to others home says enough.
+        ServerState::Stopped if row.requested_at.is_some() && row.ready_at.is_none() => {
+            let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name));
+            let page = NotRunningPage {
+                page: frame(&hub, Some(&caller), &info),
+                server: home::card(&owner.name, &name, Some(&row), lang),
+                cancelled: true,
+                start_url: may_start.then(|| start_url(&owner.name, &name, &url)),
+            };
+            return html(&hub, &headers, StatusCode::OK, "not_running.html", &page);
+        }
         ServerState::Stopped => return Ok(redirect("/hub/home")),
         ServerState::Queued
         | ServerState::Starting
@@ -346,6 +357,7 @@ pub async fn pending(
         return html(&hub, &headers, StatusCode::OK, "stopping.html", &page);
     }
     let page = frame(&hub, Some(&caller), &info);
+    let wait = queue::wait_of(&hub, &row).await?;
     let started_at = row.requested_at.unwrap_or(row.created_at);
     let context = ProgressPage {
         server: home::card(&owner.name, &name, Some(&row), lang),
@@ -362,8 +374,9 @@ pub async fn pending(
             .collect(),
         started_at,
         elapsed: hub.now().0.saturating_sub(started_at) / 1000,
-        place: None,
-        estimate: None,
+        place: wait.as_ref().map(|wait| wait.place),
+        estimate: wait.as_ref().and_then(|wait| wait.estimate),
+        own_first: wait.is_some_and(|wait| wait.own_first),
         // A script's request with cookies needs the form token.
         events_url: format!(
             "{}?_xsrf={}&lang={}",
@@ -412,6 +425,14 @@ fn without_hub(path: &str) -> &str {
         Some(rest) if rest.starts_with("/user/") => rest,
         _ => path,
     }
+}
+
+/// The link that starts a server and leads on to `next`.
+pub fn start_url(user: &UserName, server: &ServerName, next: &str) -> String {
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let own = prefix(user, server);
+    let tail = own.trim_start_matches("/user/").trim_end_matches('/');
+    format!("/hub/spawn/{tail}?next={next}")
 }
 
 /// The progress page of a server, which leads on to `next`.

@@ -13,7 +13,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::start::pending_url;
+use super::start::{pending_url, start_url};
 use super::{frame, home, html, language, login_url, redirect};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
@@ -84,17 +84,12 @@ pub async fn not_running(
         | ServerState::Stopping
         | ServerState::Failed => Ok(redirect(&pending_url(&owner, &name, Some(&wanted)))),
         ServerState::Stopped => {
-            let next: String = url::form_urlencoded::byte_serialize(here.as_bytes()).collect();
-            let tail = prefix(&owner, &name);
-            let start_url = format!(
-                "/hub/spawn/{}?next={next}",
-                tail.trim_start_matches("/user/").trim_end_matches('/')
-            );
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner, &name));
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
                 server: home::card(&owner, &name, row.as_ref(), language(&headers)),
-                start_url: may_start.then_some(start_url),
+                cancelled: false,
+                start_url: may_start.then(|| start_url(&owner, &name, here)),
             };
             html(
                 &hub,

@@ -9,6 +9,7 @@ mod failures;
 mod german;
 mod port_thief;
 mod progress;
+mod queue;
 mod races;
 mod routes;
 
@@ -123,6 +124,12 @@ async fn pending(db: &Db) -> usize {
             .len();
     }
     count
+}
+
+async fn in_state(db: &Db, state: State) -> usize {
+    let mut tx = db.read().await.expect("the database answers");
+    let rows = db::servers::in_state(&mut tx, state).await;
+    rows.expect("read").len()
 }
 
 fn running_keys(spawner: &FakeSpawner) -> BTreeSet<String> {

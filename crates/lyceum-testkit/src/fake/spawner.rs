@@ -60,6 +60,8 @@ struct Shared {
 #[derive(Default)]
 struct Inner {
     behaviour: Behaviour,
+    /// People whose servers behave in a way of their own.
+    behaviours: HashMap<String, Behaviour>,
     ending: Ending,
     mute: Option<ServerKey>,
     running: HashMap<ServerKey, NotebookServer>,
@@ -71,6 +73,13 @@ struct Inner {
     exited: HashMap<ServerKey, Saying>,
     at_work: Vec<ServerKey>,
     overlaps: Vec<String>,
+}
+
+impl Inner {
+    fn behaviour_of(&self, order: &StartOrder) -> Behaviour {
+        let own = self.behaviours.get(order.hub.user.as_str());
+        own.copied().unwrap_or(self.behaviour)
+    }
 }
 
 /// A start or a stop under way.
@@ -95,6 +104,12 @@ fn lock(shared: &Shared) -> std::sync::MutexGuard<'_, Inner> {
 impl FakeSpawner {
     pub fn behave(&self, behaviour: Behaviour) {
         self.lock().behaviour = behaviour;
+        self.0.changed.notify_waiters();
+    }
+
+    /// As [`FakeSpawner::behave`], for servers of this person only.
+    pub fn behave_for(&self, user: &str, behaviour: Behaviour) {
+        self.lock().behaviours.insert(user.into(), behaviour);
         self.0.changed.notify_waiters();
     }
 
@@ -207,18 +222,18 @@ impl Spawner for FakeSpawner {
                 adopted: true,
             });
         }
-        if self.lock().behaviour == Behaviour::Busy {
+        if self.lock().behaviour_of(order) == Behaviour::Busy {
             return Err(SpawnError::Busy {
                 key: order.key.to_string(),
             });
         }
-        self.while_so(|inner| inner.behaviour == Behaviour::HangsBefore)
+        self.while_so(|inner| inner.behaviour_of(order) == Behaviour::HangsBefore)
             .await;
         let behaviour = {
             let mut inner = self.lock();
             inner.orders.push(order.clone());
             inner.exited.remove(&order.key);
-            inner.behaviour
+            inner.behaviour_of(order)
         };
         steps.say(50, Saying::quote("Making a fake server"));
         let manner = match behaviour {
@@ -243,7 +258,7 @@ impl Spawner for FakeSpawner {
         } else {
             self.lock().running.insert(order.key.clone(), server);
         }
-        self.while_so(|inner| inner.behaviour == Behaviour::HangsAfter)
+        self.while_so(|inner| inner.behaviour_of(order) == Behaviour::HangsAfter)
             .await;
         Ok(Started {
             address,

@@ -215,10 +215,12 @@ pub struct ProgressPage {
     pub started_at: i64,
     /// Seconds since, by the server's clock.
     pub elapsed: i64,
-    /// Place in the queue, from 1.
+    /// Place in the line of starts that wait, from 1.
     pub place: Option<u64>,
-    /// About how many seconds are left, if that can be said honestly.
+    /// About how many seconds until its turn, if that can be said honestly.
     pub estimate: Option<i64>,
+    /// It waits for other starts of its owner's, not for other people's.
+    pub own_first: bool,
     /// The event stream. A browser's `EventSource` is a request of mode `cors`, so with cookies
     /// it needs `?_xsrf=`. Each connection starts with all steps from the first; the page leaves
     /// out what it has. Events are as in JupyterHub, plus the moment `at`.
@@ -252,6 +254,8 @@ pub struct Failure {
 pub struct NotRunningPage {
     pub page: Page,
     pub server: ServerRow,
+    /// Its start was cancelled before it was ready.
+    pub cancelled: bool,
     /// `…/hub/spawn/ada?next=…`; none for who may look but not start.
     pub start_url: Option<String>,
 }

@@ -318,6 +318,7 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
         elapsed: 7,
         place: Some(3),
         estimate: Some(95),
+        own_first: false,
         events_url: "/hub/api/users/ada/server/progress?_xsrf=x".into(),
         url: "/user/ada/lab".into(),
         failure: None,
@@ -330,6 +331,23 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
     };
     vec![
         ("progress.html", "full", of(&start)),
+        (
+            "progress.html",
+            "next",
+            of(ProgressPage {
+                place: Some(1),
+                estimate: None,
+                ..start.clone()
+            }),
+        ),
+        (
+            "progress.html",
+            "own-first",
+            of(ProgressPage {
+                own_first: true,
+                ..start.clone()
+            }),
+        ),
         (
             "progress.html",
             "failed",
@@ -365,6 +383,7 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
             of(NotRunningPage {
                 page: page(),
                 server: server("gpu-1", ServerState::Stopped),
+                cancelled: true,
                 start_url: Some(
                     "/hub/spawn/ada/gpu-1?next=%2Fhub%2Fuser%2Fada%2Fgpu-1%2Flab".into(),
                 ),

@@ -87,6 +87,9 @@ pub struct Servers {
     pub opens: String,
     pub start_timeout: Duration,
     pub per_person: u32,
+    pub concurrent_starts: u32,
+    pub concurrent_starts_per_person: u32,
+    pub slow_after: Duration,
     pub resources: Resources,
     pub env: std::collections::BTreeMap<String, String>,
 }
@@ -357,6 +360,21 @@ fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Serv
         "a number from 1 to 1000",
     );
     must(
+        (1..=1000).contains(&servers.concurrent_starts),
+        "servers.concurrent_starts",
+        "a number from 1 to 1000",
+    );
+    must(
+        (1..=1000).contains(&servers.concurrent_starts_per_person),
+        "servers.concurrent_starts_per_person",
+        "a number from 1 to 1000; a small part of `concurrent_starts` keeps it fair",
+    );
+    must(
+        (1..=3600).contains(&servers.slow_after.0.as_secs()),
+        "servers.slow_after",
+        "from `1s` to `1h`; `20s` is long for a server that is well",
+    );
+    must(
         servers
             .memory
             .limit
@@ -395,6 +413,9 @@ fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Serv
         opens: servers.opens.clone(),
         start_timeout: servers.start_timeout.0,
         per_person: servers.per_person,
+        concurrent_starts: servers.concurrent_starts,
+        concurrent_starts_per_person: servers.concurrent_starts_per_person,
+        slow_after: servers.slow_after.0,
         resources: Resources {
             memory_limit: servers.memory.limit.map(|limit| limit.0),
             cpu_limit: servers.cpu.limit,

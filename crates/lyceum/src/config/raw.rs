@@ -220,6 +220,13 @@ pub struct RawServers {
     pub start_timeout: Span,
     /// How many servers a person may have at a time.
     pub per_person: u32,
+    /// How many starts may be under way at once; others wait in line.
+    pub concurrent_starts: u32,
+    /// How many of them may be one person's.
+    pub concurrent_starts_per_person: u32,
+    /// A start whose server does not answer for so long goes on without counting as under way, so
+    /// that what hangs holds up nobody.
+    pub slow_after: Span,
     /// Memory of one server.
     pub memory: RawMemory,
     /// Processor cores of one server.
@@ -237,6 +244,9 @@ impl Default for RawServers {
             opens: "/lab".into(),
             start_timeout: Span(std::time::Duration::from_secs(120)),
             per_person: 3,
+            concurrent_starts: 16,
+            concurrent_starts_per_person: 2,
+            slow_after: Span(std::time::Duration::from_secs(20)),
             memory: RawMemory::default(),
             cpu: RawCpu::default(),
             processes: None,

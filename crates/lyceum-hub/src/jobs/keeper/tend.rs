@@ -1,5 +1,6 @@
 //! One server, brought to where its row says: started or stopped.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,12 +14,13 @@ use lyceum_spawn::{SpawnError, StartOrder, Status, Steps};
 use lyceum_store::{Tx, events};
 use tokio_util::sync::CancellationToken;
 
+use super::desk::Seat;
 use super::watch::tell_stranger;
-use super::{answer, lease_until, publish, step_topic};
+use super::{TOPIC, answer, lease_until, publish, step_topic};
 use crate::db::servers::Server;
 use crate::metrics::StatusLabel;
 use crate::servers::State;
-use crate::{Hub, db, oauth, tokens};
+use crate::{Hub, db, oauth, queue, tokens};
 
 /// A start that breaks off more often than this, not by the server's fault, is given up.
 const TRIES: u32 = 5;
@@ -29,6 +31,7 @@ const FAILURE_LINES: usize = 20;
 pub(super) struct Work {
     pub hub: Hub,
     pub server: Server,
+    pub seat: Seat,
     /// Somebody wants it stopped.
     pub stop: CancellationToken,
     pub shutdown: CancellationToken,
@@ -92,6 +95,10 @@ impl Work {
         let mut tx = hub.db().write().await?;
         let mine = db::servers::set_starting(&mut tx, &server.id, hub.replica(), now.0).await?;
         if mine {
+            if server.state == State::Queued && queue::has_waited(server, now) {
+                self.add_step(&mut tx, now, 5, &say!("start.begins"))
+                    .await?;
+            }
             publish(&mut tx, server, now).await?;
         }
         tx.commit().await?;
@@ -151,6 +158,7 @@ impl Work {
         let waiting = tokio::time::timeout(limit + hub.timings().answer_limit, waiting);
         let waited = tokio::select! {
             waited = waiting => waited,
+            never = self.give_way() => match never {},
             () = self.stop.cancelled() => return Ok(Outcome::Unwanted),
             () = self.shutdown.cancelled() => return Ok(Outcome::HandedOver),
         };
@@ -183,6 +191,44 @@ impl Work {
         self.count("success");
         tracing::info!(user = %server.user_name, server = %server.name, key = %key, took_s = took, "server started");
         Ok(Outcome::Ready)
+    }
+
+    /// A server that does not answer for long leaves its place to the next start; its own time goes
+    /// on. Is dropped when the wait is over.
+    async fn give_way(&self) -> Infallible {
+        let (hub, server) = (&self.hub, &self.server);
+        if !self.seat.is_aside() {
+            let slow_after = hub.settings().starts.slow_after;
+            tokio::time::sleep(slow_after).await;
+            while !self.seat.step_aside(&hub.settings().starts) {
+                self.seat.somebody_left(hub.timings().sweep_every).await;
+            }
+            if let Err(error) = self.say_aside(slow_after).await {
+                // What counts is done; the row is told at the end.
+                tracing::warn!(
+                    server = server.key,
+                    error = format!("{error:#}"),
+                    "could not write down that a place is free"
+                );
+            }
+        }
+        std::future::pending().await
+    }
+
+    async fn say_aside(&self, slow_after: Duration) -> anyhow::Result<()> {
+        let (hub, server) = (&self.hub, &self.server);
+        let limit = hub.settings().start_timeout;
+        let message = say!("start.slow", seconds = slow_after, limit = limit);
+        let now = hub.now();
+        let mut tx = hub.db().write().await?;
+        if db::queue::leave_place(&mut tx, &server.id, hub.replica(), now.0).await? {
+            self.add_step(&mut tx, now, 60, &message).await?;
+            events::announce(&mut tx, &step_topic(&server.id)).await?;
+        }
+        // The place is free here, whatever the row says.
+        events::announce(&mut tx, TOPIC).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Asks the spawner and writes its steps down. The inner error is a reason for the person.

@@ -185,7 +185,8 @@ async fn hundreds_queued_and_few_places() {
     const QUEUED: usize = 300;
     for db in TestDb::both().await {
         let hub = TestHub::start_tuned(db.db().clone(), Default::default(), |settings, _| {
-            settings.starting_at_once = 4;
+            settings.starts.at_once = 4;
+            settings.starts.per_person = 4;
             settings.named_servers = QUEUED;
         })
         .await

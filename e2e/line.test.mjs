@@ -1,0 +1,108 @@
+// Who waits for a free place sees how the line moves, with and without JavaScript.
+
+import assert from 'node:assert/strict';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import test from 'node:test';
+import { startBrowser, watchForFaults } from './support/browser.mjs';
+import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
+import { controls, goHome, logIn } from './support/pages.mjs';
+import { tellIn } from './support/story.mjs';
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+/** One place, and a server that never answers holds it. */
+const CONFIG = `servers:
+  concurrent_starts: 1
+  slow_after: 1h
+  start_timeout: 1h
+  command: [sleep, "3600"]
+`;
+
+const skip = runsElsewhere && 'needs a Lyceum of its own';
+
+test('waiting for a free place', { timeout: 300_000, skip }, async (t) => {
+  const step = tellIn(t);
+  const lyceum = await startLyceum({ config: CONFIG });
+  const browser = await startBrowser();
+  t.after(async () => {
+    await browser.close();
+    await lyceum.stop();
+  });
+  const page = async (account, options) => {
+    const own = await (await browser.newContext({ bypassCSP: true, ...options })).newPage();
+    await logIn(own, lyceum.url, account);
+    return own;
+  };
+  const [first, second] = lyceum.accounts.filter((account) => account.role === 'student');
+  const holder = await page(lyceum.account('admin'));
+  const plain = await page(first, { javaScriptEnabled: false });
+  const live = await page(second);
+  const faults = watchForFaults(live, lyceum.url);
+  const cancel = (page) => page.getByRole('button', { name: /^cancel/i });
+  const says = (page, words) => page.getByText(words).waitFor();
+  const start = async (page) => {
+    await controls.start(page).click();
+    await page.waitForURL(/\/hub\/spawn-pending\//);
+  };
+
+  await step('one start holds the place, two wait', async () => {
+    await start(holder);
+    await says(holder, /waiting for it to answer/);
+    await start(plain);
+    await says(plain, /Waiting for a free place: next in line\./);
+    await start(live);
+    await says(live, /Waiting for a free place: number 2 in line\./);
+    const text = await live.locator('main').innerText();
+    assert.doesNotMatch(text, /Its turn comes/, 'nothing was measured');
+  });
+
+  await step('the page stays accessible', async () => {
+    await live.evaluate(AXE);
+    for (const colorScheme of ['light', 'dark']) {
+      await live.emulateMedia({ colorScheme });
+      const { violations } = await live.evaluate(() => globalThis.axe.run());
+      assert.deepEqual(violations.map(({ id, help }) => `${id}: ${help}`), []);
+      await picture(live, colorScheme);
+    }
+  });
+
+  await step('the place comes free: both move up, and are told about when', async () => {
+    await cancel(holder).click();
+    await holder.waitForURL(/\/hub\/home/);
+    await says(live, /Waiting for a free place: next in line\. Its turn comes in about \d+/);
+    await says(plain, /waiting for it to answer/);
+    assert.equal(await plain.getByText(/free place: /).isVisible(), false);
+    assert.equal(await live.locator('[data-steps] li').count(), 1, 'places are no steps');
+  });
+
+  await step('cancelled from elsewhere, the page says so', async () => {
+    const elsewhere = await live.context().newPage();
+    await goHome(elsewhere, lyceum.url);
+    await elsewhere.getByRole('link', { name: /progress|^on its way/i }).first().click();
+    await cancel(elsewhere).click();
+    await elsewhere.waitForURL(/\/hub\/home/);
+    await says(live, /The start was cancelled before the server was ready\./);
+    assert.deepEqual(faults, []);
+  });
+
+  await step('once more: the turn comes, and the wait is over', async () => {
+    await live.getByRole('link', { name: /start the server/i }).click();
+    await says(live, /Waiting for a free place: next in line\./);
+    await cancel(plain).click();
+    await says(live, /A place is free; the start begins/);
+    await says(live, /waiting for it to answer/);
+    assert.equal(await live.getByText(/Waiting for a free place/).isVisible(), false);
+    await cancel(live).click();
+    await live.waitForURL(/\/hub\/home/);
+    await lyceum.untilQuiet();
+  });
+});
+
+/** Kept for people to look at, when a folder for it is named. */
+async function picture(page, name) {
+  const folder = process.env.LYCEUM_TEST_PICTURES;
+  if (!folder) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `line-${name}.png`), fullPage: true });
+}
