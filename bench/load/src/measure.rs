@@ -55,7 +55,7 @@ impl Scale {
                 rounds: 5,
                 warm_up: Duration::from_millis(200),
                 window: Duration::from_millis(800),
-                paced_window: Duration::from_millis(2000),
+                paced_window: Duration::from_millis(1200),
                 settle: Duration::from_secs(1),
                 routes: &[1, 1_000, 10_000, 100_000],
                 held_by_all: 2_000,

@@ -21,26 +21,24 @@ pub(crate) const PEERS: &[Peer] = &[
         kind: Kind::Rest {
             program: |programs| &programs.chp,
             arguments: &["--log-level", "warn"],
+            workers: None,
         },
-        has_workers: false,
     },
     Peer {
         name: "nginx",
         kind: Kind::Nginx,
-        has_workers: true,
     },
     Peer {
         name: "haproxy",
         kind: Kind::Haproxy,
-        has_workers: true,
     },
     Peer {
         name: "Lyceum",
         kind: Kind::Rest {
             program: |programs| &programs.lyceum,
-            arguments: &["proxy"],
+            arguments: &["proxy", "--log-level", "warn"],
+            workers: Some("--workers"),
         },
-        has_workers: true,
     },
 ];
 pub(crate) const CHP: usize = 0;
@@ -54,8 +52,6 @@ const START: Duration = Duration::from_secs(60);
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     kind: Kind,
-    /// Whether the number of worker threads can be set.
-    pub(crate) has_workers: bool,
 }
 
 #[derive(Debug)]
@@ -64,6 +60,8 @@ enum Kind {
     Rest {
         program: fn(&Programs) -> &PathBuf,
         arguments: &'static [&'static str],
+        /// The option for their number, if there is one.
+        workers: Option<&'static str>,
     },
     Nginx,
     Haproxy,
@@ -128,6 +126,11 @@ pub(crate) struct Changes {
 }
 
 impl Peer {
+    /// Whether the number of worker threads can be set.
+    pub(crate) fn has_workers(&self) -> bool {
+        !matches!(self.kind, Kind::Rest { workers: None, .. })
+    }
+
     pub(crate) async fn start(
         &'static self,
         programs: &Programs,
@@ -135,8 +138,17 @@ impl Peer {
     ) -> Result<Running> {
         let address = free_address()?;
         let (process, control) = match &self.kind {
-            Kind::Rest { program, arguments } => {
-                rest::start(self.name, program(programs), arguments, address, setup)?
+            Kind::Rest {
+                program,
+                arguments,
+                workers,
+            } => {
+                let mut words: Vec<String> =
+                    arguments.iter().map(|word| (*word).to_owned()).collect();
+                if let Some(option) = workers {
+                    words.extend([(*option).to_owned(), setup.workers.to_string()]);
+                }
+                rest::start(self.name, program(programs), words, address, setup)?
             }
             Kind::Nginx => nginx::start(address, setup)?,
             Kind::Haproxy => haproxy::start(address, setup)?,

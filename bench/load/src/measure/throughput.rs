@@ -136,7 +136,7 @@ async fn light_load(bench: &mut Bench<'_>) -> Result<()> {
     let scale = &bench.scale;
     let backend = bench.backend.addresses()[0];
     let samples = group
-        .measure_warm(scale.rounds, async |running: &mut Running| {
+        .measure(scale.rounds, async |running: &mut Running| {
             // Straight to the server just before, so that both meet the same machine.
             let straight = paced(backend, None, &requests, scale).await?;
             let through = paced(running.address, Some(running), &requests, scale).await?;

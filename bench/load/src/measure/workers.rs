@@ -23,7 +23,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<()> {
     if !bench.begin("two workers") {
         return Ok(());
     }
-    let without = |peer: &crate::peers::Peer| (!peer.has_workers).then_some("one only");
+    let without = |peer: &crate::peers::Peer| (!peer.has_workers()).then_some("one only");
     let mut one = bench.start_peers(bench.setup(1, 1), without).await;
     let mut two = bench.start_peers(bench.setup(1, 2), without).await;
     let requests = super::spread_requests(1);

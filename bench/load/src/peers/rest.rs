@@ -17,12 +17,11 @@ const CONNECTIONS: usize = 8;
 pub(super) fn start(
     name: &str,
     program: &Path,
-    arguments: &[&str],
+    mut words: Vec<String>,
     address: SocketAddr,
     setup: Setup<'_>,
 ) -> Result<(Process, Control)> {
     let api = free_address()?;
-    let mut words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
     for (option, value) in [
         ("--ip", address.ip().to_string()),
         ("--port", address.port().to_string()),
@@ -31,10 +30,6 @@ pub(super) fn start(
         ("--default-target", format!("http://{}", setup.fallback)),
     ] {
         words.extend([option.to_owned(), value]);
-    }
-    // Only ours knows the option, and one is what the others have.
-    if setup.workers > 1 {
-        words.extend(["--workers".to_owned(), setup.workers.to_string()]);
     }
     let process = Process::start(
         program.as_os_str(),
