@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// One sample takes about a second.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(120);
+/// Operations in a sample, and how many times the usual span it may take to get them.
+const ENOUGH: u64 = 100;
+const LONGER: usize = 10;
 /// Lets the last peer's connections end before the next one is measured.
 const BREATH: Duration = Duration::from_millis(50);
 /// Servers; the last is where everything goes that has no route.
@@ -336,7 +339,13 @@ struct Sample {
 async fn sample(running: &Running, mut load: Load, scale: &Scale) -> Result<Sample> {
     load.go_on(scale.warm_up).await?;
     let (usage, done, began) = (running.process.usage(), load.done(), Instant::now());
-    load.go_on(scale.window).await?;
+    // A slow peer gets more time, so that each sample stands on something.
+    for _ in 0..LONGER {
+        load.go_on(scale.window).await?;
+        if load.done() - done >= ENOUGH {
+            break;
+        }
+    }
     let used = running.process.usage().since(&usage);
     let (done, took) = (load.done() - done, began.elapsed());
     load.stop().await?;
