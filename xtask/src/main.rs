@@ -28,7 +28,9 @@ cargo xtask COMMAND
   test             set up, then everything CI runs: fmt, tidy, deny, clippy, doc, tests, stories
   test --fast      the same without the stories in a browser
   e2e [NAME]       tell the stories in e2e/ (or the one named) to the real program
-  bench NAME       measure; `start`: memory, time to first answer, size (--save keeps the result)
+  bench NAME       measure (--save keeps the result); `start`: memory, time to first answer, size;
+                   `proxy`: against configurable-http-proxy, nginx and haproxy
+                   (--quick: under two minutes; --only WORD: measures with that word in their name)
   tidy             look over the files: headings, links, white space, paths of this machine
   deny             check licences and forbidden dependencies against deny.toml
 ";
@@ -46,10 +48,7 @@ fn main() -> ExitCode {
         ["test", "--fast"] => test::run(setup::Extent::WithoutBrowser),
         ["e2e"] => e2e::run(None),
         ["e2e", name] => e2e::run(Some(name)),
-        ["bench", name] => bench::run(name, bench::Keep::No),
-        ["bench", name, "--save"] | ["bench", "--save", name] => {
-            bench::run(name, bench::Keep::InDocs)
-        }
+        ["bench", words @ ..] if !words.is_empty() => bench::run(words),
         ["tidy"] => tidy::run(),
         ["deny"] => deny::run(),
         _ => {

@@ -48,11 +48,11 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
 }
 
 /// Something a Debian package brings, and how to see that it is there.
-struct Need {
-    what: &'static str,
-    packages: &'static [&'static str],
-    there: fn() -> bool,
-    browser: bool,
+pub(crate) struct Need {
+    pub(crate) what: &'static str,
+    pub(crate) packages: &'static [&'static str],
+    pub(crate) there: fn() -> bool,
+    pub(crate) browser: bool,
 }
 
 const NEEDS: &[Need] = &[
@@ -89,11 +89,20 @@ const NEEDS: &[Need] = &[
 ];
 
 fn install_debian_packages(extent: Extent) -> Result<()> {
-    let missing: Vec<&Need> = NEEDS
-        .iter()
-        .filter(|need| extent == Extent::Everything || !need.browser)
-        .filter(|need| !(need.there)())
-        .collect();
+    install_missing(
+        NEEDS
+            .iter()
+            .filter(|need| extent == Extent::Everything || !need.browser),
+    )?;
+    if extent == Extent::Everything {
+        check_node()?;
+    }
+    Ok(())
+}
+
+/// Installs the packages of what is not there.
+pub(crate) fn install_missing<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
+    let missing: Vec<&Need> = needs.filter(|need| !(need.there)()).collect();
     let packages: Vec<&str> = missing
         .iter()
         .flat_map(|need| need.packages)
@@ -133,9 +142,6 @@ fn install_debian_packages(extent: Extent) -> Result<()> {
                 );
             }
         }
-    }
-    if extent == Extent::Everything {
-        check_node()?;
     }
     Ok(())
 }
@@ -230,7 +236,7 @@ fn read_pins(packages: &[&str]) -> Result<String> {
 }
 
 /// Does a step unless its result is there and was made from the same text.
-fn step(
+pub(crate) fn step(
     name: &str,
     made_from: &str,
     result: &Path,

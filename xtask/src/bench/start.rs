@@ -51,10 +51,7 @@ pub(crate) fn run(keep: Keep) -> Result<()> {
         )?;
     }
     println!("\n{table}");
-    if keep == Keep::InDocs {
-        save(&table)?;
-    }
-    Ok(())
+    keep.write("start", "", &table)
 }
 
 fn measure(binary: &Path, data: &Path) -> Result<Vec<Figure>> {
@@ -322,34 +319,4 @@ fn megabytes(bytes: u64) -> f64 {
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
-}
-
-fn save(table: &str) -> Result<()> {
-    let path = root().join("docs/benchmarks.md");
-    let date = read(command("date").args(["-u", "+%Y-%m-%d"]))?;
-    let commit = read(command("git").args(["describe", "--always", "--dirty"]))?;
-    let cpu = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("unknown processor", |rest| {
-            rest.trim_start_matches([' ', '\t', ':'])
-        });
-    let cores = std::thread::available_parallelism()?;
-    let opening = "# Measurements\n\nMade by `cargo xtask bench NAME --save`; what is measured and how: [bench/](../bench/README.md).\n";
-    let mut text = if path.exists() {
-        fs::read_to_string(&path)?
-    } else {
-        opening.to_owned()
-    };
-    write!(
-        text,
-        "\n## start, {}\n\n{cores} cores of {model}; commit {}.\n\n{table}",
-        date.trim(),
-        commit.trim()
-    )?;
-    fs::create_dir_all(root().join("docs"))?;
-    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-    println!("kept in docs/benchmarks.md");
-    Ok(())
 }

@@ -1,0 +1,144 @@
+//! The load generator, the servers behind and the peers of `cargo xtask bench proxy`.
+//!
+//! Everything that touches the network is written by hand over plain sockets, so that it costs
+//! far less than what it measures. `backend` is the servers, `http` and `load` the clients,
+//! `peers` starts and configures what is compared, `process` reads its CPU time and memory,
+//! `measure` holds the measures in the order in which they run, `report` the table.
+//! Installing and building what is measured is xtask's part.
+//!
+//! All of it is one process with two threads (backend; everything else). The peers are its
+//! children; they end with it, however it ends.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for the terminal: progress there, the table here"
+)]
+
+mod backend;
+mod http;
+mod load;
+mod measure;
+mod peers;
+mod process;
+mod report;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Resource, Rlimit, Signal};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Descriptors for 20,000 WebSockets: client and server ends are both ours.
+const DESCRIPTORS: u64 = 200_000;
+
+const USAGE: &str = "\
+lyceum-load measure --lyceum PROGRAM --chp PROGRAM [--quick] [--only WORD]
+lyceum-load run PROGRAM [ARGUMENT ..]    (a child that ends when this one's caller does)";
+
+/// What was asked for on the command line.
+struct Options {
+    programs: peers::Programs,
+    extent: measure::Extent,
+    /// Only measures whose name has this word.
+    only: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((verb, rest)) if verb == "run" => run(rest),
+        Some((verb, rest)) if verb == "measure" => read_options(rest).and_then(measure),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read_options(arguments: &[String]) -> Result<Options> {
+    let (mut lyceum, mut chp, mut only) = (None, None, None);
+    let mut extent = measure::Extent::Full;
+    let mut rest = arguments.iter();
+    while let Some(name) = rest.next() {
+        if name == "--quick" {
+            extent = measure::Extent::Quick;
+            continue;
+        }
+        let value = rest
+            .next()
+            .with_context(|| format!("{name} wants a value\n{USAGE}"))?
+            .clone();
+        match name.as_str() {
+            "--lyceum" => lyceum = Some(value.into()),
+            "--chp" => chp = Some(value.into()),
+            "--only" => only = Some(value),
+            _ => bail!("unknown option {name}\n{USAGE}"),
+        }
+    }
+    Ok(Options {
+        programs: peers::Programs {
+            lyceum: lyceum.context("--lyceum is missing")?,
+            chp: chp.context("--chp is missing")?,
+        },
+        extent,
+        only,
+    })
+}
+
+/// Becomes the program, which then ends with the process that started us.
+fn run(words: &[String]) -> Result<()> {
+    let (program, arguments) = words.split_first().context(USAGE)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    let error = Command::new(program).args(arguments).exec();
+    Err(error).with_context(|| format!("starting {program}"))
+}
+
+fn measure(options: Options) -> Result<()> {
+    // An xtask that is killed takes us along, and we clean up.
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    let descriptors = raise_descriptor_limit()?;
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut hang_up = signal(SignalKind::hangup())?;
+            // Dropping the measures stops the peers and removes their folder.
+            tokio::select! {
+                done = measure::run(&options, descriptors) => done,
+                _ = interrupt.recv() => bail!("interrupted"),
+                _ = terminate.recv() => bail!("told to stop"),
+                _ = hang_up.recv() => bail!("the terminal is gone"),
+            }
+        })
+}
+
+/// As many as we may have; children inherit it.
+fn raise_descriptor_limit() -> Result<u64> {
+    let wanted = Rlimit {
+        current: Some(DESCRIPTORS),
+        maximum: Some(DESCRIPTORS),
+    };
+    let hard = rustix::process::getrlimit(Resource::Nofile).maximum;
+    if hard.is_none_or(|hard| hard < DESCRIPTORS)
+        && rustix::process::setrlimit(Resource::Nofile, wanted).is_ok()
+    {
+        return Ok(DESCRIPTORS);
+    }
+    let allowed = hard.unwrap_or(DESCRIPTORS);
+    let within = Rlimit {
+        current: Some(allowed),
+        maximum: Some(allowed),
+    };
+    rustix::process::setrlimit(Resource::Nofile, within)
+        .context("raising the limit of open descriptors")?;
+    Ok(allowed)
+}
