@@ -68,6 +68,8 @@ async fn make_ready_in(db: &Db, user: &str, server: &str, address: &str) -> Stri
         stop_requested_at: None,
         lease_owner: None,
         lease_until: None,
+        placed_at: None,
+        unplaced_at: None,
     };
     assert!(
         lyceum_hub::db::servers::insert(&mut tx, &row)
