@@ -58,8 +58,9 @@ use crate::{
 
 /// How long a connection may take to end once it was told to, with nothing open on it.
 const BYE: Duration = Duration::from_secs(2);
-/// Streams that we ended because of a mistake of the client's (CVE-2025-8671), per connection.
-const MOST_MISTAKES: usize = 128;
+/// Streams that we ended because of a mistake of the client's (CVE-2025-8671), per connection; a
+/// client that begins before it knows how many it may open is among them.
+const MOST_MISTAKES: usize = 1_024;
 /// Requests taken back before they were looked at; further ones end the connection.
 const MOST_UNSEEN_RESETS: usize = 64;
 

@@ -191,19 +191,17 @@ async fn many_requests_share_a_connection() {
     let server = Server::ok().await;
     let proxy = plain(&server).await;
     let mut connection = Connection::new(&proxy).await;
+    until("the settings", || {
+        connection.requests.current_max_send_streams() == 128
+    })
+    .await;
     let mut answers = Vec::new();
     for _ in 0..300 {
         answers.push(connection.send(request("GET", "/open/"), true).await.0);
     }
     for answer in answers {
-        match soon("an answer", answer).await {
-            Ok(response) => assert_eq!(response.status(), 200),
-            Err(error) => panic!(
-                "{error}: {:?} {}",
-                (&mut connection.task).await,
-                proxy.metrics()
-            ),
-        }
+        let response = soon("an answer", answer).await.unwrap();
+        assert_eq!(response.status(), 200);
     }
     assert_eq!(server.count(), 300);
     assert!(proxy.metrics().contains("lyceum_proxy_connections 1"));

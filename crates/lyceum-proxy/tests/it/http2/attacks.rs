@@ -192,7 +192,6 @@ async fn trailers_are_headers_of_nothing() {
     let server = Server::ok().await;
     let proxy = plain(&server).await;
     for trailers in [
-        block(&[(":path", b"/")]),
         block(&[("X-Capital", b"1")]),
         block(&[("transfer-encoding", b"chunked")]),
         block(&[("x", b"1\r\ny: 2")]),
