@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use lyceum_proxy::{
-    Access, Ask, Config, Decision, Limits, Proxy, Route, RouteAccess, RouteTable, Target,
+    Access, Ask, Config, Decision, Http2, Limits, Proxy, Route, RouteAccess, RouteTable, Target,
 };
 
 struct Nobody;
@@ -36,8 +36,13 @@ fn main() -> Result<(), Failed> {
             connections_per_client: 100_000,
             ..Limits::default()
         };
+        let http2 = Http2 {
+            prior_knowledge: true,
+            ..Http2::default()
+        };
         let config = Config {
             limits,
+            http2,
             ..Config::default()
         };
         let proxy = Proxy::new(config, target.clone(), Arc::new(Nobody));

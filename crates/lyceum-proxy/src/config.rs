@@ -7,7 +7,9 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error_page::ErrorPages, listen::Arrivals, rewrite::Rewrite, upstream::Upstream};
+use crate::{
+    error_page::ErrorPages, http2::Http2, listen::Arrivals, rewrite::Rewrite, upstream::Upstream,
+};
 
 /// The data plane's settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +38,7 @@ pub struct Config {
     pub upstream: Upstream,
     /// What happens before a connection's first request.
     pub arrivals: Arrivals,
+    pub http2: Http2,
 }
 
 impl Default for Config {
@@ -53,6 +56,7 @@ impl Default for Config {
             limits: Limits::default(),
             upstream: Upstream::default(),
             arrivals: Arrivals::default(),
+            http2: Http2::default(),
         }
     }
 }

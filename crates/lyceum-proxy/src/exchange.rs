@@ -7,6 +7,7 @@
 
 use std::{
     future::poll_fn,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,13 +27,13 @@ use crate::{
     request::{Ctx, Stop, Way},
     serve::{After, Client},
     upgrade::{Admitted, Gauges, Opened},
-    upstream::{AnswerError, ConnectError, Server},
+    upstream::{AnswerError, ConnectError, Pool, Server},
 };
 
 /// How long a server may leave a client without the word to send its body, before we say it.
 const CONTINUE: Duration = Duration::from_secs(1);
 /// Answers below 200 to one request.
-const MOST_INTERIM: usize = 16;
+pub(crate) const MOST_INTERIM: usize = 16;
 /// Bytes that a client may send ahead while it waits for an answer.
 const AHEAD: usize = 16 * 1024;
 
@@ -92,7 +93,7 @@ pub(crate) async fn run<'w>(
     loop {
         let server = match kept.take() {
             Some(server) => server,
-            None => connect(client, ctx, &mut way).await?,
+            None => connect(&pool, ctx, &mut way).await?,
         };
         let mut exchange = Exchange::new(client, server, ctx, &way);
         match exchange.head().await {
@@ -114,8 +115,8 @@ pub(crate) async fn run<'w>(
 
 /// A connection made to whom the route is meant for. When one of several hubs can't be reached, the
 /// way leads to another: nothing was sent yet.
-async fn connect<'w>(
-    client: &mut Client,
+pub(crate) async fn connect<'w>(
+    pool: &Arc<Pool>,
     ctx: &Ctx<'w>,
     way: &mut Way<'w>,
 ) -> Result<Server, Stop> {
@@ -123,7 +124,7 @@ async fn connect<'w>(
     let why = loop {
         let target = way.target;
         // On the heap, because it is large and seldom: every connection would carry room for it.
-        match Box::pin(client.worker.pool.connect(target)).await {
+        match Box::pin(pool.connect(target)).await {
             Ok(server) if is_meant(ctx, way).await => return Ok(server),
             Ok(_) => {
                 let error = "another program listens there, or the server has just ended";
@@ -162,7 +163,7 @@ async fn is_meant(ctx: &Ctx<'_>, way: &Way<'_>) -> bool {
     tokio::time::timeout(limit, vouched).await.unwrap_or(false)
 }
 
-fn bad_answer(ctx: &Ctx<'_>, way: &Way<'_>, error: &AnswerError) -> Stop {
+pub(crate) fn bad_answer(ctx: &Ctx<'_>, way: &Way<'_>, error: &AnswerError) -> Stop {
     let (why, failure) = match error {
         AnswerError::Closed => ("closed", Failure::NoServer),
         AnswerError::Bad(_) => ("bad_answer", Failure::BadAnswer),

@@ -16,7 +16,6 @@ pub(crate) enum Version {
     Http10,
     #[default]
     Http11,
-    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     Http2,
 }
 
@@ -40,7 +39,6 @@ pub(crate) struct Head {
 
 impl Head {
     /// Starts anew with these; the path is taken byte for byte.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     pub(crate) fn begin(
         &mut self,
         version: Version,
@@ -97,6 +95,11 @@ impl Head {
                 token.eq_ignore_ascii_case(b"h2c") || token.eq_ignore_ascii_case(b"h2")
             });
         self.check_hosts()
+    }
+
+    /// The request becomes a tunnel (RFC 8441, section 4); its protocol stands under `Upgrade`.
+    pub(crate) fn ask_upgrade(&mut self) {
+        self.asks_upgrade = true;
     }
 
     /// Exactly one host, and the same one in both places (RFC 9112, section 3.2).

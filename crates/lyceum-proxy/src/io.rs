@@ -18,6 +18,8 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
+use crate::http2::Duplex;
+
 #[derive(Debug)]
 pub(crate) enum Plain {
     Tcp(TcpStream),
@@ -28,6 +30,8 @@ pub(crate) enum Plain {
 pub(crate) enum Io {
     Plain(Plain),
     Tls(Box<TlsStream<Plain>>),
+    /// A stream of an HTTP/2 connection that became a tunnel.
+    Stream(Box<Duplex>),
 }
 
 impl From<TcpStream> for Io {
@@ -38,7 +42,9 @@ impl From<TcpStream> for Io {
 
 impl AsFd for Io {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.plain().as_fd()
+        self.plain()
+            .expect("only a socket that was just accepted is asked for its descriptor")
+            .as_fd()
     }
 }
 
@@ -52,16 +58,23 @@ impl AsFd for Plain {
 }
 
 impl Io {
-    fn plain(&self) -> &Plain {
+    fn plain(&self) -> Option<&Plain> {
         match self {
-            Self::Plain(plain) => plain,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Plain(plain) => Some(plain),
+            Self::Tls(tls) => Some(tls.get_ref().0),
+            Self::Stream(_) => None,
         }
     }
 
     /// Whether the other side has closed or reset its connection. One that has only finished
     /// sending counts as gone too.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&mut self) -> bool {
+        if let Self::Stream(stream) = self {
+            return stream.is_gone();
+        }
+        let Some(plain) = self.plain() else {
+            return false;
+        };
         #[cfg(target_os = "linux")]
         let (ask, gone) = (
             PollFlags::RDHUP,
@@ -69,14 +82,14 @@ impl Io {
         );
         #[cfg(not(target_os = "linux"))]
         let (ask, gone) = (PollFlags::empty(), PollFlags::HUP | PollFlags::ERR);
-        let mut fds = [PollFd::new(self.plain(), ask)];
+        let mut fds = [PollFd::new(plain, ask)];
         let at_once = rustix::event::Timespec::default();
         rustix::event::poll(&mut fds, Some(&at_once)).is_ok() && fds[0].revents().intersects(gone)
     }
 
     /// When the connection is closed, do it by a reset.
     pub(crate) fn reset_on_close(&self) {
-        if let Plain::Tcp(stream) = self.plain() {
+        if let Some(Plain::Tcp(stream)) = self.plain() {
             let _ = stream.set_zero_linger();
         }
     }
@@ -148,4 +161,4 @@ macro_rules! pass_on {
 }
 
 pass_on!(Plain, [Tcp, Unix]);
-pass_on!(Io, [Plain, Tls]);
+pass_on!(Io, [Plain, Tls, Stream]);

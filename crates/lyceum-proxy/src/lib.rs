@@ -1,5 +1,5 @@
 //! The data plane: takes every request from outside and brings it to the hub or to a user's
-//! server. HTTP/1.1, WebSockets and other upgrades, streaming both ways.
+//! server. HTTP/1.1 and HTTP/2, WebSockets and other upgrades, streaming both ways.
 //!
 //! It imports no other Lyceum crate, so that it can run as its own process and outlive a hub. What
 //! it must know it is told through [`Proxy::set_routes`] and asks through [`Access`]; what it has
@@ -12,7 +12,8 @@
 //! becomes of a request: `head`, `path`, `route`, `access`, `cookies`) → `exchange` (a request and
 //! its answer, both ways at once) → `outgoing` (the heads that are sent on) → `upstream` (servers'
 //! connections) → `link`, `io`, `alarm` (moving bytes) → `upgrade` (tunnels) → `error_page`,
-//! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`. Beside the data path: `control`
+//! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`; clients that
+//! speak HTTP/2 are served by `http2`, by the same decisions. Beside the data path: `control`
 //! (routes over HTTP), `side` (small servers).
 //!
 //! Invariant: what two readers of a message could understand in two ways is refused; where its end
@@ -33,6 +34,7 @@ mod fields;
 pub mod follow;
 mod head;
 mod http1;
+mod http2;
 mod io;
 mod link;
 mod listen;
@@ -67,6 +69,7 @@ pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
 pub use error_page::{ErrorPages, ErrorTarget};
 pub use fallback::Fallback;
+pub use http2::Http2;
 /// The type of [`Ask::method`].
 pub use hyper::Method;
 pub use listen::{Arrivals, Door, HandOver, Handed, ListenAddress, Listener, inherited, take_over};
@@ -107,6 +110,7 @@ struct Inner {
     tunnels: Arc<upgrade::Tunnels>,
     connector: Arc<upstream::Connector>,
     metrics: metrics::Metrics,
+    http2: http2::Metrics,
     room: Arc<Semaphore>,
     per_client: listen::PerClient,
     arrived: listen::Arrived,
@@ -195,6 +199,7 @@ impl Proxy {
             connector: upstream::Connector::new(config.upstream.clone()),
             custom: outgoing::Custom::new(&config.rewrite),
             metrics: metrics::Metrics::default(),
+            http2: http2::Metrics::default(),
             room: Arc::new(Semaphore::new(
                 config.limits.connections.min(Semaphore::MAX_PERMITS),
             )),
@@ -270,6 +275,7 @@ impl Proxy {
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
         self.inner.metrics.register(registry);
         self.inner.arrived.register(registry);
+        self.inner.http2.register(registry);
     }
 
     /// Whether a load balancer should send requests here: not once a shutdown has begun.

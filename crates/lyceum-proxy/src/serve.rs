@@ -26,9 +26,10 @@ use crate::{
     fields::Known,
     head::Head,
     http1::{Refused, answer::Answer, framing::Framing, request, scan::Scan},
+    http2::{self, PREFACE},
     io::Io,
     link::{Inflow, Link, PIECE},
-    listen::Conn,
+    listen::{Conn, Speaks},
     metrics::Kind,
     outgoing,
     request::{Ctx, Stop, check, find_way},
@@ -62,6 +63,8 @@ pub(crate) struct Client {
     pub(crate) conn: Arc<Conn>,
     /// Some of the present request's body has been taken.
     pub(crate) body_touched: bool,
+    /// Nothing was asked on it yet.
+    is_new: bool,
     scan: Scan,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -78,14 +81,26 @@ pub(crate) enum After {
     Tunnel(Box<Opened>),
 }
 
+/// What a connection becomes.
+enum End {
+    Tunnel(Tunnel),
+    Http2(Arc<Worker>, Link),
+}
+
 enum Next {
     Request,
+    /// It speaks HTTP/2.
+    Http2,
     Refused(Failure),
     /// The client has gone, or had its time.
     End,
 }
 
 pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>) {
+    if conn.speaks == Speaks::Http2 {
+        // On the heap, because connections of HTTP/1 would carry room for it.
+        return Box::pin(http2::serve(worker, io, conn, Vec::new())).await;
+    }
     let kept = conn.clone();
     let client = Client {
         link: Link::new(io),
@@ -96,24 +111,31 @@ pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>) {
         worker,
         conn,
         body_touched: false,
+        is_new: true,
         scan: Scan::default(),
     };
-    let tunnel = tokio::select! {
+    let end = tokio::select! {
         biased;
-        tunnel = client.run() => tunnel,
+        end = client.run() => end,
         () = kept.kill.cancelled() => None,
     };
-    if let Some(tunnel) = tunnel {
-        // A task of its own, which is much smaller than this one.
-        kept.tasks.spawn(tunnel.run());
+    match end {
+        // Tasks of their own, which are smaller than this one.
+        Some(End::Tunnel(tunnel)) => drop(kept.tasks.spawn(tunnel.run())),
+        Some(End::Http2(worker, link)) => {
+            let task = http2::serve(worker, link.io, kept.clone(), link.input);
+            drop(kept.tasks.spawn(task));
+        }
+        None => {}
     }
 }
 
 impl Client {
-    async fn run(mut self) -> Option<Tunnel> {
+    async fn run(mut self) -> Option<End> {
         loop {
             match self.next_head().await {
                 Next::Request => {}
+                Next::Http2 => return Some(End::Http2(self.worker, self.link)),
                 Next::Refused(failure) => {
                     let id = RequestId::new();
                     self.head = Head::default();
@@ -139,10 +161,10 @@ impl Client {
                     return None;
                 }
                 After::Tunnel(opened) => {
-                    return Some(Tunnel {
+                    return Some(End::Tunnel(Tunnel {
                         client: self.link,
                         opened,
-                    });
+                    }));
                 }
             }
         }
@@ -160,6 +182,9 @@ impl Client {
                 if !self.link.input.is_empty() {
                     if was_idle {
                         (was_idle, began) = (false, Instant::now());
+                    }
+                    if self.speaks_http2() {
+                        return Poll::Ready(Next::Http2);
                     }
                     match self.try_parse(limits.header_bytes) {
                         Ok(true) => return Poll::Ready(Next::Request),
@@ -193,6 +218,15 @@ impl Client {
             }
         })
         .await
+    }
+
+    /// Whether its first words are those of HTTP/2, which would be a head of HTTP/1 that nobody
+    /// sends.
+    fn speaks_http2(&self) -> bool {
+        const FIRST: usize = b"PRI * HTTP/2.0\r\n\r\n".len();
+        self.is_new
+            && self.worker.inner.config.http2.prior_knowledge
+            && self.link.input.starts_with(&PREFACE[..FIRST])
     }
 
     fn try_parse(&mut self, most: usize) -> Result<bool, Refused> {
@@ -240,7 +274,7 @@ impl Client {
         let worker = self.worker.clone();
         let inner = &worker.inner;
         let mut kind = Kind::Proxy;
-        self.body_touched = false;
+        (self.body_touched, self.is_new) = (false, false);
         let is_upgrade = self.head.upgrade().is_some();
         let checked = check(inner, &self.conn, &self.head);
         let is_for_us = matches!(checked, Err(Stop::Answer(_)));

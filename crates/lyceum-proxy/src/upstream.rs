@@ -162,7 +162,6 @@ impl Server {
     }
 
     /// Sends a piece of a body. Pending until what was sent before is gone; a piece is taken whole.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -198,7 +197,6 @@ impl Server {
 
     /// Puts the body's end after what was sent; `poll_send` with no data writes it. `trailers`: as
     /// lines with an empty one at their end, or nothing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     pub(crate) fn finish(&mut self, outflow: Outflow, trailers: &[u8]) -> Result<(), Refused> {
         if outflow == Outflow::Chunked {
             chunked::write_end(&mut self.link.out, trailers)?;
@@ -207,7 +205,6 @@ impl Server {
     }
 
     /// A piece of the answer's body; none at its end.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what HTTP/2 will use"))]
     pub(crate) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,

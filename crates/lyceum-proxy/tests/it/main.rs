@@ -15,6 +15,7 @@ mod engine;
 mod error_pages;
 mod follow;
 mod forward;
+mod http2;
 mod limits;
 mod listen;
 mod pages;

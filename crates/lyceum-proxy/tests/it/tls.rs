@@ -163,6 +163,43 @@ async fn requests_come_in_by_tls_and_say_so() {
 }
 
 #[tokio::test]
+async fn http2_is_spoken_where_it_is_offered_and_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let files = authority.issue_files(folder.path(), "a", &["lab.example.edu"]);
+    let server = Server::ok().await;
+    let tls = Tls {
+        certificates: vec![files],
+        http2: true,
+        strict_transport: Some(Duration::from_secs(3_600)),
+        ..Tls::default()
+    };
+    let (proxy, _) = start(tls, &server).await;
+    let mut config = client_of(&authority, &[&rustls::version::TLS13], None);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let stream = connect(proxy.address, config, "lab.example.edu")
+        .await
+        .unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for (path, status) in [("/open/", 200), ("/open/../", 400)] {
+        let request = hyper::Request::get(format!("https://lab.example.edu{path}"));
+        let (answer, _) = requests
+            .send_request(request.body(()).unwrap(), true)
+            .unwrap();
+        let answer = crate::support::soon("an answer", answer).await.unwrap();
+        assert_eq!(answer.status(), status);
+        let strict = &answer.headers()["strict-transport-security"];
+        assert_eq!(strict, "max-age=3600");
+    }
+    let (head, _) = server.last();
+    assert_eq!(header(&head, "x-forwarded-proto").as_deref(), Some("https"));
+    assert_eq!(header(&head, "host").as_deref(), Some("lab.example.edu"));
+    connection.abort();
+}
+
+#[tokio::test]
 async fn an_old_version_is_refused_if_so_configured() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
