@@ -13,6 +13,7 @@ mod framing;
 mod heads;
 mod naive;
 mod peer;
+mod proxy_header;
 mod request;
 mod response;
 mod routes;
@@ -23,6 +24,7 @@ mod world;
 
 pub use body::chunked;
 pub use framing::framing;
+pub use proxy_header::proxy_protocol;
 pub use request::request_head;
 pub use response::response_head;
 pub use routes::routes;

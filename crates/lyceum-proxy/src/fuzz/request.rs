@@ -77,8 +77,10 @@ fn send(world: &World, is_trusted: bool, head: &Head, out: &mut Vec<u8>) -> bool
         conn,
         id: &id,
     };
-    let live = world.inner.live.load();
-    let way = find_way(&world.inner, &live, head.path());
+    let found = world.inner.find("", head.path());
+    let Ok(way) = find_way(&world.inner, found.as_ref()) else {
+        panic!("there is a hub and each route has a target");
+    };
     outgoing::request_head(out, &ctx, &way, head);
     way.is_hub()
 }

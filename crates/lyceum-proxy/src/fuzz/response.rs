@@ -54,8 +54,10 @@ pub fn response_head(data: &[u8]) {
         keep_alive: head.keep_alive && (newer || has_length),
         chunked: newer && !has_length,
     };
-    let live = world.inner.live.load();
-    let way = find_way(&world.inner, &live, head.path());
+    let found = world.inner.find("", head.path());
+    let Ok(way) = find_way(&world.inner, found.as_ref()) else {
+        panic!("there is a hub and each route has a target");
+    };
     let mut out = Vec::new();
     outgoing::answer_head(&mut out, &world.inner, &way, &head, &answer, ending);
     let head_length = out.len();

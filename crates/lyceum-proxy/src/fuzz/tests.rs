@@ -102,9 +102,19 @@ proptest! {
 
     #[test]
     fn the_longest_prefix_is_found(lines in made_of(
-        &["+/user/ada/\n", "+/user/\n", "+/\n", "+/user/ada/x/\n", "/user/%61da/x\n", "/user", "/",
-          "\n", "%2f", "%61", "+/a//b/\n", "+/a/../\n", "x", "/user/ada/y\n", "//user/ada/\n"], 14,
+        &["+/user/ada/\n", "+/user/\n", "+/\n", "+/lab/\n", "-/user/ada/\n", "/user/%61da/x\n",
+          "/user", "/", "\n", "%2f", "%61", "+/a//b/\n", "+/a/../\n", "x", "/user/ada/y\n",
+          "//user/ada/\n", "@LAB:80/user/x\n", "@user/ada/"], 16,
     )) {
         super::routes(&lines);
+    }
+
+    #[test]
+    fn a_proxy_header_says_one_thing(bytes in made_of(
+        &["PROXY ", "TCP4 ", "TCP6 ", "UNKNOWN", "192.0.2.7 ", "2001:db8::7 ", "5000 ", "443",
+          "05", " ", "\r\n", "\n", "\r\n\r\n\0\r\nQUIT\n", "!\x11\0\x0c", " \0\0\0", "!\0\0\x01",
+          "\u{1}\u{2}\u{3}\u{4}\u{1}\u{2}\u{3}\u{4}\u{1}\u{2}\u{3}\u{4}", " \0\u{1}\u{1}"], 10,
+    )) {
+        super::proxy_protocol(&bytes);
     }
 }
