@@ -267,9 +267,10 @@ fn classify(name: &[u8]) -> Known {
         b"x-forwarded-proto" => Known::ForwardedProto,
         b"x-request-id" => Known::Ours,
         b"x-requested-with" => Known::XRequestedWith,
+        // Before the others: even a trusted proxy may pass on a name that it did not look through.
+        _ if memchr::memchr(b'_', name).is_some() => lookalike(name),
         _ if name.starts_with(b"x-forwarded-") => Known::Forwarding,
         _ if name.starts_with(b"x-lyceum-") => Known::Ours,
-        _ if memchr::memchr(b'_', name).is_some() => lookalike(name),
         _ => Known::Other,
     }
 }
@@ -299,6 +300,7 @@ mod tests {
         check("x_lyceum_user", Known::Lookalike);
         check("x_forwarded-for", Known::Lookalike);
         check("x-forwarded-prefix", Known::Forwarding);
+        check("x-forwarded-client_cert", Known::Lookalike);
         check("content_length", Known::LookalikeLength);
         check("transfer_encoding", Known::LookalikeLength);
         check("x_custom", Known::Other);

@@ -32,6 +32,8 @@ mod exchange;
 mod fallback;
 mod fields;
 pub mod follow;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod head;
 mod http1;
 mod http2;

@@ -114,6 +114,28 @@ pub(crate) struct Conn {
     _place: Place,
 }
 
+#[cfg(any(test, fuzzing))]
+impl Conn {
+    /// Without a socket.
+    pub(crate) fn of_nobody(inner: &Arc<Inner>, address: SocketAddr, is_trusted: bool) -> Self {
+        let permit = inner.room.clone().try_acquire_owned();
+        let permit = permit.expect("few are made and there is room for thousands");
+        let place = Place::find(inner, permit, address.ip(), is_trusted);
+        Self {
+            address,
+            is_trusted,
+            is_https: false,
+            speaks: Speaks::Http1,
+            has_certificate: false,
+            tasks: TaskTracker::new(),
+            kill: CancellationToken::new(),
+            rules: Arc::default(),
+            first_word_by: Instant::now(),
+            _place: place.expect("few are made"),
+        }
+    }
+}
+
 impl Conn {
     /// Whom a request comes from: the last address in the chain (`said`, the lines of
     /// `X-Forwarded-For`, and ours after them) that is none of our own proxies'.
