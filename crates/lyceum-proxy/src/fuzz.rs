@@ -11,6 +11,7 @@
 mod body;
 mod framing;
 mod heads;
+mod http2;
 mod naive;
 mod peer;
 mod proxy_header;
@@ -24,6 +25,7 @@ mod world;
 
 pub use body::chunked;
 pub use framing::framing;
+pub use http2::http2;
 pub use proxy_header::proxy_protocol;
 pub use request::request_head;
 pub use response::response_head;

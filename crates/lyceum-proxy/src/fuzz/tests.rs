@@ -117,4 +117,27 @@ proptest! {
     )) {
         super::proxy_protocol(&bytes);
     }
+
+    #[test]
+    fn whatever_frames_come_the_server_gets_one_request(bytes in made_of(
+        &["\0", "\x04\0\0\0", "\x04\x01\0\0", "\x01\x05\x01\x17", "\x01\x05\x03\x08", "\x01\x04\x05\x0b",
+          "\x00\x01\x05\x03abc", "\x03\0\x01\x04\0\0\0\x08", "\x06\0\0\x0812345678",
+          "\x08\0\0\x04\0\0\0\x01", "\x07\0\0\x08\0\0\0\0\0\0\0\0", "\x00\x02te\x08trailers",
+          "\x41\x03lab", "\x44\x0d/user/ada/lab", "\x44\x0b/user/bob/x", "\x04\x04path"], 14,
+    )) {
+        super::http2(&[&[0], &bytes[..]].concat());
+    }
+}
+
+/// Some bytes of HTTP/2 are no text.
+#[test]
+fn frames_of_two_requests_and_a_reset() {
+    let head = b"\x82\x86\x41\x03lab\x44\x0d/user/ada/lab";
+    let mut bytes = b"\0\x04\0\0\0".to_vec();
+    for stream in [1, 3] {
+        bytes.extend([1, 5, stream, head.len() as u8]);
+        bytes.extend(head);
+    }
+    bytes.extend(b"\x03\0\x03\x04\0\0\0\x08");
+    super::http2(&bytes);
 }

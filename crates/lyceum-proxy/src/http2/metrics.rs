@@ -16,8 +16,8 @@ struct FloodLabels {
 
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    pub(super) connections: Gauge,
-    pub(super) streams: Gauge,
+    pub(crate) connections: Gauge,
+    pub(crate) streams: Gauge,
     pub(super) resets: Counter,
     pub(super) unanswered_pings: Counter,
     pub(super) protocol_errors: Counter,
