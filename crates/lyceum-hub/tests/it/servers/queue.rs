@@ -205,7 +205,7 @@ async fn one_persons_many_servers_delay_nobody() {
         // More places, at once and without a restart.
         let mut settings = (*hub.hub.settings()).clone();
         settings.starts.per_person = 3;
-        hub.hub.reload(settings);
+        hub.hub.reload(settings).await;
         until("she has the larger share", || async {
             spawner.at_work().len() == 3
         })
