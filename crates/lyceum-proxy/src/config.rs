@@ -83,6 +83,12 @@ pub struct Limits {
     /// How long a body may stand still in either direction.
     #[serde(with = "span")]
     pub idle: Duration,
+    /// Bytes a second that a client must send of a body, or take of an answer, while it alone is
+    /// waited for; 0 means any speed will do.
+    pub least_speed: u64,
+    /// How long a client may be slower than that.
+    #[serde(with = "span")]
+    pub slow_grace: Duration,
     /// How long a WebSocket may be silent; none means for ever.
     #[serde(with = "optional_span")]
     pub websocket_idle: Option<Duration>,
@@ -116,6 +122,8 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(600),
             idle: Duration::from_secs(3_600),
+            least_speed: 1_024,
+            slow_grace: Duration::from_secs(120),
             websocket_idle: None,
             half_closed: Duration::from_secs(10),
             access: Duration::from_secs(10),

@@ -24,6 +24,7 @@ use crate::{
     link::{Broken, Inflow, Outflow, poll_pump},
     metrics::Direction,
     outgoing::{self, Ending},
+    pace::Pace,
     request::{Ctx, Stop, Way},
     serve::{After, Client},
     upgrade::{Admitted, Gauges, Opened},
@@ -66,6 +67,7 @@ struct Exchange<'a> {
     up: Inflow,
     up_as: Outflow,
     up_counter: Counter,
+    up_pace: Pace,
     began: Instant,
     /// When body data last moved, in either direction.
     moved: Instant,
@@ -185,6 +187,7 @@ impl<'a> Exchange<'a> {
                 Framing::Chunked => Outflow::Chunked,
                 _ => Outflow::Plain,
             },
+            up_pace: Pace::of_sender(&ctx.inner.config.limits),
             up_counter: ctx.inner.metrics.bytes(way.kind, Direction::In),
             upload: Upload::Going,
             client,
@@ -259,7 +262,8 @@ impl<'a> Exchange<'a> {
             let limits = &self.ctx.inner.config.limits;
             let give_up = after(self.moved, limits.first_byte);
             let stuck = after(self.moved, limits.idle);
-            let mut when = give_up;
+            let slow = self.client_deadline();
+            let mut when = give_up.min(slow);
             if self.upload == Upload::Going {
                 when = when.min(stuck);
             }
@@ -277,6 +281,9 @@ impl<'a> Exchange<'a> {
                 return Poll::Pending;
             }
             let now = Instant::now();
+            if now >= slow {
+                return Poll::Ready(Err(self.too_slow().into()));
+            }
             if now >= give_up {
                 self.ctx.inner.metrics.count_upstream_error("first_byte");
                 return Poll::Ready(Err(Stop::from(Failure::TooSlow).into()));
@@ -297,6 +304,7 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         let (stats, counter, moved) = (self.way.stats, &self.up_counter, &mut self.moved);
+        let pace = &mut self.up_pace;
         let state = poll_pump(
             cx,
             &mut self.client.link,
@@ -306,6 +314,7 @@ impl<'a> Exchange<'a> {
             |bytes| {
                 *moved = Instant::now();
                 if bytes > 0 {
+                    pace.moved(bytes);
                     counter.inc_by(bytes as u64);
                     if let Some(stats) = stats {
                         stats.touch();
@@ -325,6 +334,19 @@ impl<'a> Exchange<'a> {
             }
         }
         Ok(())
+    }
+
+    /// When a client that sends too slowly has had its time; far away for any other.
+    fn client_deadline(&mut self) -> Instant {
+        let waits = self.upload == Upload::Going && !self.server.link.has_out();
+        let slow = self.up_pace.wait(waits);
+        slow.unwrap_or_else(|| after(self.moved, Duration::MAX))
+    }
+
+    fn too_slow(&self) -> Stop {
+        self.ctx.inner.metrics.slow_clients.inc();
+        tracing::debug!(request = %self.ctx.id, client = %self.ctx.conn.address, "the client is too slow");
+        Stop::Cut
     }
 
     /// Notices a client that leaves while it waits. True if it cannot be noticed by reading.
@@ -424,6 +446,7 @@ impl<'a> Exchange<'a> {
         };
         let counter = self.ctx.inner.metrics.bytes(self.way.kind, Direction::Out);
         self.moved = Instant::now();
+        let mut pace = Pace::of_reader(&self.ctx.inner.config.limits);
         poll_fn(|cx| {
             loop {
                 let (from, to) = (&mut self.server.link, &mut self.client.link);
@@ -431,6 +454,7 @@ impl<'a> Exchange<'a> {
                 let state = poll_pump(cx, from, &mut down, to, down_as, |bytes| {
                     *moved = Instant::now();
                     if bytes > 0 {
+                        pace.moved(bytes);
                         counter.inc_by(bytes as u64);
                         if let Some(stats) = stats {
                             stats.touch();
@@ -448,16 +472,23 @@ impl<'a> Exchange<'a> {
                     return Poll::Ready(false);
                 };
                 let idle = after(self.moved, self.ctx.inner.config.limits.idle);
-                let is_blind = is_blind || self.client.link.has_out();
-                let when = if is_blind {
-                    idle.min(self.looked + TICK)
-                } else {
-                    idle
-                };
+                let is_held_back = self.client.link.has_out();
+                let mut slow = self.client_deadline();
+                if let Some(reader) = pace.wait(is_held_back) {
+                    slow = slow.min(reader);
+                }
+                let mut when = idle.min(slow);
+                if is_blind || is_held_back {
+                    when = when.min(self.looked + TICK);
+                }
                 if self.client.alarm.poll_at(cx, when).is_pending() {
                     return Poll::Pending;
                 }
                 let now = Instant::now();
+                if now >= slow {
+                    self.too_slow();
+                    return Poll::Ready(false);
+                }
                 if now >= idle || self.look(now).is_err() {
                     return Poll::Ready(false);
                 }

@@ -11,7 +11,7 @@
 //! Reading order: `listen` (connections) → `serve` (one client connection) → `request` (what
 //! becomes of a request: `head`, `path`, `route`, `access`, `cookies`) → `exchange` (a request and
 //! its answer, both ways at once) → `outgoing` (the heads that are sent on) → `upstream` (servers'
-//! connections) → `link`, `io`, `alarm` (moving bytes) → `upgrade` (tunnels) → `error_page`,
+//! connections) → `link`, `io`, `alarm`, `pace` (moving bytes) → `upgrade` (tunnels) → `error_page`,
 //! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`; clients that
 //! speak HTTP/2 are served by `http2`, by the same decisions. Beside the data path: `control`
 //! (routes over HTTP), `side` (small servers).
@@ -42,6 +42,7 @@ mod link;
 mod listen;
 mod metrics;
 mod outgoing;
+mod pace;
 mod path;
 mod prefix_map;
 mod proxy_protocol;

@@ -95,6 +95,7 @@ impl Default for Metrics {
             bytes,
             over_limit: Counter::default(),
             chp: Chp::default(),
+            slow_clients: Counter::default(),
             ready,
         }
     }
@@ -111,6 +112,7 @@ pub(crate) struct Metrics {
     bytes: Family<BytesLabels, Counter>,
     pub(crate) over_limit: Counter,
     pub(crate) chp: Chp,
+    pub(crate) slow_clients: Counter,
 }
 
 impl Metrics {
@@ -150,6 +152,11 @@ impl Metrics {
             "connections_over_limit",
             "Connections closed because their address has too many",
             self.over_limit.clone(),
+        );
+        registry.register(
+            "slow_clients",
+            "Requests cut because their client was slower than the least speed",
+            self.slow_clients.clone(),
         );
     }
 
