@@ -68,6 +68,8 @@ struct Exchange<'a> {
     up_as: Outflow,
     up_counter: Counter,
     up_pace: Pace,
+    /// Bytes that the request's body may have.
+    most: u64,
     began: Instant,
     /// When body data last moved, in either direction.
     moved: Instant,
@@ -86,6 +88,11 @@ pub(crate) async fn run<'w>(
     let repeatable = client.head.is_repeatable();
     let is_upgrade = client.head.upgrade().is_some();
     client.body_touched = false;
+    if let Framing::Length(length) = client.head.framing
+        && length > ctx.inner.config.limits.body_bytes(way.kind)
+    {
+        return Err(too_large(ctx));
+    }
     let mut way = *way;
     let mut kept = if is_upgrade {
         None
@@ -165,6 +172,17 @@ async fn is_meant(ctx: &Ctx<'_>, way: &Way<'_>) -> bool {
     tokio::time::timeout(limit, vouched).await.unwrap_or(false)
 }
 
+pub(crate) fn too_slow(ctx: &Ctx<'_>) -> Stop {
+    ctx.inner.metrics.count_limit("least_speed");
+    tracing::debug!(request = %ctx.id, client = %ctx.conn.address, "the client is too slow");
+    Stop::Cut
+}
+
+pub(crate) fn too_large(ctx: &Ctx<'_>) -> Stop {
+    ctx.inner.metrics.count_limit("body_bytes");
+    Failure::BodyTooLarge.into()
+}
+
 pub(crate) fn bad_answer(ctx: &Ctx<'_>, way: &Way<'_>, error: &AnswerError) -> Stop {
     let (why, failure) = match error {
         AnswerError::Closed => ("closed", Failure::NoServer),
@@ -188,6 +206,7 @@ impl<'a> Exchange<'a> {
                 _ => Outflow::Plain,
             },
             up_pace: Pace::of_sender(&ctx.inner.config.limits),
+            most: ctx.inner.config.limits.body_bytes(way.kind),
             up_counter: ctx.inner.metrics.bytes(way.kind, Direction::In),
             upload: Upload::Going,
             client,
@@ -282,13 +301,14 @@ impl<'a> Exchange<'a> {
             }
             let now = Instant::now();
             if now >= slow {
-                return Poll::Ready(Err(self.too_slow().into()));
+                return Poll::Ready(Err(too_slow(self.ctx).into()));
             }
             if now >= give_up {
                 self.ctx.inner.metrics.count_upstream_error("first_byte");
                 return Poll::Ready(Err(Stop::from(Failure::TooSlow).into()));
             }
             if self.upload == Upload::Going && now >= stuck {
+                self.ctx.inner.metrics.count_limit("idle");
                 return Poll::Ready(Err(Stop::Cut.into()));
             }
             if waits && now >= self.began + CONTINUE {
@@ -304,7 +324,7 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         let (stats, counter, moved) = (self.way.stats, &self.up_counter, &mut self.moved);
-        let pace = &mut self.up_pace;
+        let (pace, sent) = (&mut self.up_pace, &mut self.client.measured.bytes_in);
         let state = poll_pump(
             cx,
             &mut self.client.link,
@@ -314,6 +334,7 @@ impl<'a> Exchange<'a> {
             |bytes| {
                 *moved = Instant::now();
                 if bytes > 0 {
+                    *sent += bytes as u64;
                     pace.moved(bytes);
                     counter.inc_by(bytes as u64);
                     if let Some(stats) = stats {
@@ -324,6 +345,9 @@ impl<'a> Exchange<'a> {
             },
         );
         self.client.body_touched |= self.up.is_begun;
+        if *sent > self.most {
+            return Err(too_large(self.ctx));
+        }
         match state {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => self.upload = Upload::Done,
@@ -341,12 +365,6 @@ impl<'a> Exchange<'a> {
         let waits = self.upload == Upload::Going && !self.server.link.has_out();
         let slow = self.up_pace.wait(waits);
         slow.unwrap_or_else(|| after(self.moved, Duration::MAX))
-    }
-
-    fn too_slow(&self) -> Stop {
-        self.ctx.inner.metrics.slow_clients.inc();
-        tracing::debug!(request = %self.ctx.id, client = %self.ctx.conn.address, "the client is too slow");
-        Stop::Cut
     }
 
     /// Notices a client that leaves while it waits. True if it cannot be noticed by reading.
@@ -411,7 +429,9 @@ impl<'a> Exchange<'a> {
         outgoing::answer_head(&mut link.out, self.ctx, self.way, head, answer, ending);
         let stats = stats.filter(|_| is_success).map(AsRef::as_ref);
         let complete = self.body(framing, ending, stats).await;
+        self.client.measured.ended = Some(self.moved);
         if !complete {
+            self.ctx.inner.metrics.count_upstream_error("cut");
             // Without a length the close itself would look like the end.
             let by_reset = !has_length && !newer;
             tracing::debug!(request = %self.ctx.id, target = %self.way.target, "an answer was cut");
@@ -446,14 +466,17 @@ impl<'a> Exchange<'a> {
         };
         let counter = self.ctx.inner.metrics.bytes(self.way.kind, Direction::Out);
         self.moved = Instant::now();
+        self.client.measured.upstream = Some(self.moved - self.began);
         let mut pace = Pace::of_reader(&self.ctx.inner.config.limits);
         poll_fn(|cx| {
             loop {
                 let (from, to) = (&mut self.server.link, &mut self.client.link);
                 let moved = &mut self.moved;
+                let taken = &mut self.client.measured.bytes_out;
                 let state = poll_pump(cx, from, &mut down, to, down_as, |bytes| {
                     *moved = Instant::now();
                     if bytes > 0 {
+                        *taken += bytes as u64;
                         pace.moved(bytes);
                         counter.inc_by(bytes as u64);
                         if let Some(stats) = stats {
@@ -486,10 +509,14 @@ impl<'a> Exchange<'a> {
                 }
                 let now = Instant::now();
                 if now >= slow {
-                    self.too_slow();
+                    let _ = too_slow(self.ctx);
                     return Poll::Ready(false);
                 }
-                if now >= idle || self.look(now).is_err() {
+                if now >= idle {
+                    self.ctx.inner.metrics.count_limit("idle");
+                    return Poll::Ready(false);
+                }
+                if self.look(now).is_err() {
                     return Poll::Ready(false);
                 }
             }
@@ -528,6 +555,7 @@ impl<'a> Exchange<'a> {
             id: *self.ctx.id,
             entered,
             gauges,
+            line: None,
         }))
     }
 }

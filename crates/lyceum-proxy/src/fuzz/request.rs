@@ -44,7 +44,7 @@ pub fn request_head(data: &[u8]) {
     if !input[0].is_ascii_alphabetic() || request::parse(&input[..end], &mut head).is_err() {
         return;
     }
-    if check(&head).is_err() {
+    if check(&world.inner, &world.stranger, &head).is_err() {
         return;
     }
     let came = Message::strict(&input[..end]);
@@ -214,6 +214,7 @@ fn check_fields(
         "x-forwarded-port",
         "x-request-id",
         "x-lyceum-proxy",
+        "x-lyceum-client",
         "x-custom",
         "host",
         "cookie",

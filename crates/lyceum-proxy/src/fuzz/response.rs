@@ -10,7 +10,8 @@ use crate::{
         scan::Scan,
     },
     outgoing::{self, Ending},
-    request::find_way,
+    request::{Ctx, find_way},
+    request_id::RequestId,
 };
 
 use super::{
@@ -59,7 +60,12 @@ pub fn response_head(data: &[u8]) {
         panic!("there is a hub and each route has a target");
     };
     let mut out = Vec::new();
-    outgoing::answer_head(&mut out, &world.inner, &way, &head, &answer, ending);
+    let ctx = Ctx {
+        inner: &world.inner,
+        conn: &world.stranger,
+        id: &RequestId::new(),
+    };
+    outgoing::answer_head(&mut out, &ctx, &way, &head, &answer, ending);
     let head_length = out.len();
     match ending.chunked {
         true => {
@@ -85,6 +91,7 @@ pub fn response_head(data: &[u8]) {
             "transfer-encoding",
             "connection",
             "location",
+            "x-request-id",
         ],
     );
     for value in sent.all("set-cookie") {

@@ -28,6 +28,7 @@ mod slowloris;
 mod smuggling;
 mod soak;
 mod support;
+mod telling;
 mod tls;
 mod torture;
 mod websocket;

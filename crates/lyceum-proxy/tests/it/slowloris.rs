@@ -83,6 +83,9 @@ async fn in_the_head() {
     trickle(&mut client, b"X-A: b\r\n").await;
     assert_eq!(server.count(), 0);
     all_is_free(&proxy).await;
+    let metrics = proxy.metrics();
+    let struck = "lyceum_proxy_limits_total{limit=\"header_read\"} 1";
+    assert!(metrics.contains(struck), "{metrics}");
 }
 
 #[tokio::test]
@@ -148,7 +151,7 @@ async fn in_the_body() {
         all_is_free(&proxy).await;
         let metrics = proxy.metrics();
         assert!(
-            metrics.contains("lyceum_proxy_slow_clients_total 1"),
+            metrics.contains("lyceum_proxy_limits_total{limit=\"least_speed\"} 1"),
             "{metrics}"
         );
     }
@@ -219,7 +222,7 @@ async fn while_reading_the_answer() {
     .await;
     let metrics = proxy.metrics();
     assert!(
-        metrics.contains("lyceum_proxy_slow_clients_total 1"),
+        metrics.contains("lyceum_proxy_limits_total{limit=\"least_speed\"} 1"),
         "{metrics}"
     );
     drop(client);

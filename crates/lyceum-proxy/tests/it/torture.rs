@@ -380,7 +380,8 @@ async fn readers_that_stop_hold_their_senders_back_in_little_memory() {
     println!(
         "{TUNNELS} tunnels that stand still: {grown} KiB more, {ahead} bytes on their way each"
     );
-    assert!(grown < TUNNELS * 256, "{grown} KiB more");
+    // Three parties' buffers, of which each tunnel may hold one; on their way are megabytes each.
+    assert!(grown < TUNNELS * 512, "{grown} KiB more");
     for client in &mut clients {
         let mut piece = vec![0; 16 << 10];
         for at in 0..LENGTH / piece.len() {
