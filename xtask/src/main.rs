@@ -14,6 +14,7 @@ mod e2e;
 mod phases;
 mod postgres;
 mod setup;
+mod soak;
 mod spdx;
 mod test;
 mod tidy;
@@ -31,6 +32,7 @@ cargo xtask COMMAND
   bench NAME       measure (--save keeps the result); `start`: memory, time to first answer, size;
                    `proxy`: against configurable-http-proxy, nginx and haproxy
                    (--quick: under two minutes; --only WORD: measures with that word in their name)
+  soak [SECONDS]   the proxy under random faults, five minutes unless said otherwise
   tidy             look over the files: headings, links, white space, paths of this machine
   deny             check licences and forbidden dependencies against deny.toml
 ";
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
         ["e2e"] => e2e::run(None),
         ["e2e", name] => e2e::run(Some(name)),
         ["bench", words @ ..] if !words.is_empty() => bench::run(words),
+        ["soak"] => soak::run(None),
+        ["soak", seconds] => soak::run(Some(seconds)),
         ["tidy"] => tidy::run(),
         ["deny"] => deny::run(),
         _ => {

@@ -8,7 +8,8 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error_page::ErrorPages, http2::Http2, listen::Arrivals, rewrite::Rewrite, upstream::Upstream,
+    access_log::AccessLog, error_page::ErrorPages, http2::Http2, listen::Arrivals, metrics::Kind,
+    rewrite::Rewrite, upstream::Upstream,
 };
 
 /// The data plane's settings.
@@ -35,6 +36,8 @@ pub struct Config {
     pub rewrite: Rewrite,
     pub error_pages: ErrorPages,
     pub limits: Limits,
+    /// Which requests are told in the log.
+    pub access_log: AccessLog,
     pub upstream: Upstream,
     /// What happens before a connection's first request.
     pub arrivals: Arrivals,
@@ -54,6 +57,7 @@ impl Default for Config {
             rewrite: Rewrite::default(),
             error_pages: ErrorPages::default(),
             limits: Limits::default(),
+            access_log: AccessLog::default(),
             upstream: Upstream::default(),
             arrivals: Arrivals::default(),
             http2: Http2::default(),
@@ -71,6 +75,15 @@ pub struct Limits {
     pub connections_per_client: usize,
     /// Bytes of a request's first line and headers; more is answered 431.
     pub header_bytes: usize,
+    /// Headers of a request, at most 128; more are answered 431.
+    pub header_count: usize,
+    /// Bytes of a request's body to the hub; more are answered 413. 0 means any number, here and
+    /// for the two below.
+    pub body_bytes_hub: u64,
+    /// The same to people's servers, and other routes whose access is checked.
+    pub body_bytes_servers: u64,
+    /// The same to routes that are open to all.
+    pub body_bytes_open: u64,
     /// How long a client may take to send its headers. A kept connection may idle as long.
     #[serde(with = "span")]
     pub header_read: Duration,
@@ -83,6 +96,12 @@ pub struct Limits {
     /// How long a body may stand still in either direction.
     #[serde(with = "span")]
     pub idle: Duration,
+    /// Bytes a second that a client must send of a body, or take of an answer, while it alone is
+    /// waited for; 0 means any speed will do.
+    pub least_speed: u64,
+    /// How long a client may be slower than that.
+    #[serde(with = "span")]
+    pub slow_grace: Duration,
     /// How long a WebSocket may be silent; none means for ever.
     #[serde(with = "optional_span")]
     pub websocket_idle: Option<Duration>,
@@ -112,10 +131,16 @@ impl Default for Limits {
             connections: 16_384,
             connections_per_client: 4_096,
             header_bytes: 64 * 1024,
+            header_count: 128,
+            body_bytes_hub: 0,
+            body_bytes_servers: 0,
+            body_bytes_open: 0,
             header_read: Duration::from_secs(60),
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(600),
             idle: Duration::from_secs(3_600),
+            least_speed: 1_024,
+            slow_grace: Duration::from_secs(120),
             websocket_idle: None,
             half_closed: Duration::from_secs(10),
             access: Duration::from_secs(10),
@@ -125,6 +150,37 @@ impl Default for Limits {
             pooled: Duration::from_secs(50),
             drain: Duration::from_secs(10),
         }
+    }
+}
+
+impl Limits {
+    /// These, with some of them said anew as names and texts: `idle` and `5m`, `connections` and
+    /// `1000`.
+    pub fn with<'a>(
+        &self,
+        said: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, String> {
+        let mut limits = self.clone();
+        for (name, text) in said {
+            let wrong = |error: serde_json::Error| format!("the limit {name}={text}: {error}");
+            let mut all = serde_json::to_value(&limits).map_err(wrong)?;
+            all[name] = match text.parse::<u64>() {
+                Ok(number) => number.into(),
+                Err(_) => text.into(),
+            };
+            limits = serde_json::from_value(all).map_err(wrong)?;
+        }
+        Ok(limits)
+    }
+
+    /// Bytes that a request's body to there may have.
+    pub(crate) fn body_bytes(&self, kind: Kind) -> u64 {
+        let most = match kind {
+            Kind::Fallback | Kind::Proxy => self.body_bytes_hub,
+            Kind::Checked => self.body_bytes_servers,
+            Kind::Open => self.body_bytes_open,
+        };
+        if most == 0 { u64::MAX } else { most }
     }
 }
 
@@ -330,5 +386,27 @@ mod tests {
             serde_json::to_string(&config).expect("serialises")
         );
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn limits_are_said_by_name() {
+        let said = [
+            ("idle", "5m"),
+            ("connections", "7"),
+            ("websocket_idle", "90s"),
+        ];
+        let limits = Limits::default().with(said).expect("all known");
+        assert_eq!(limits.idle, Duration::from_secs(300));
+        assert_eq!(limits.connections, 7);
+        assert_eq!(limits.websocket_idle, Some(Duration::from_secs(90)));
+        assert_eq!(limits.connect, Limits::default().connect);
+        for (name, text, hint) in [
+            ("idel", "5m", "`idle`"),
+            ("idle", "soon", "not a time"),
+            ("connections", "many", "connections=many"),
+        ] {
+            let error = Limits::default().with([(name, text)]).expect_err("refused");
+            assert!(error.contains(hint), "{error}");
+        }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(crate) enum Failure {
     BadRequest(Unclear),
     HeadersTooLarge,
+    /// More than a body to there may have.
+    BodyTooLarge,
     /// Something of HTTP that is not understood here.
     Unknown(&'static str),
     MethodNotAllowed,
@@ -63,6 +65,7 @@ impl Failure {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Unknown(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -267,7 +270,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const FAILURES: [Failure; 15] = [
+    const FAILURES: [Failure; 16] = [
         Failure::BadRequest(Unclear::TwoHosts),
         Failure::BadRequest(Unclear::NoHost),
         Failure::BadRequest(Unclear::HostsDiffer),
@@ -276,6 +279,7 @@ mod tests {
         Failure::Unknown("a coding"),
         Failure::BadRequest(Unclear::Path(BadPath::NotAbsolute)),
         Failure::HeadersTooLarge,
+        Failure::BodyTooLarge,
         Failure::MethodNotAllowed,
         Failure::Denied,
         Failure::AccessUnavailable,

@@ -24,6 +24,7 @@ use crate::{
     link::{Broken, Inflow, Outflow, poll_pump},
     metrics::Direction,
     outgoing::{self, Ending},
+    pace::Pace,
     request::{Ctx, Stop, Way},
     serve::{After, Client},
     upgrade::{Admitted, Gauges, Opened},
@@ -66,6 +67,9 @@ struct Exchange<'a> {
     up: Inflow,
     up_as: Outflow,
     up_counter: Counter,
+    up_pace: Pace,
+    /// Bytes that the request's body may have.
+    most: u64,
     began: Instant,
     /// When body data last moved, in either direction.
     moved: Instant,
@@ -84,6 +88,11 @@ pub(crate) async fn run<'w>(
     let repeatable = client.head.is_repeatable();
     let is_upgrade = client.head.upgrade().is_some();
     client.body_touched = false;
+    if let Framing::Length(length) = client.head.framing
+        && length > ctx.inner.config.limits.body_bytes(way.kind)
+    {
+        return Err(too_large(ctx));
+    }
     let mut way = *way;
     let mut kept = if is_upgrade {
         None
@@ -163,6 +172,17 @@ async fn is_meant(ctx: &Ctx<'_>, way: &Way<'_>) -> bool {
     tokio::time::timeout(limit, vouched).await.unwrap_or(false)
 }
 
+pub(crate) fn too_slow(ctx: &Ctx<'_>) -> Stop {
+    ctx.inner.metrics.count_limit("least_speed");
+    tracing::debug!(request = %ctx.id, client = %ctx.conn.address, "the client is too slow");
+    Stop::Cut
+}
+
+pub(crate) fn too_large(ctx: &Ctx<'_>) -> Stop {
+    ctx.inner.metrics.count_limit("body_bytes");
+    Failure::BodyTooLarge.into()
+}
+
 pub(crate) fn bad_answer(ctx: &Ctx<'_>, way: &Way<'_>, error: &AnswerError) -> Stop {
     let (why, failure) = match error {
         AnswerError::Closed => ("closed", Failure::NoServer),
@@ -185,6 +205,8 @@ impl<'a> Exchange<'a> {
                 Framing::Chunked => Outflow::Chunked,
                 _ => Outflow::Plain,
             },
+            up_pace: Pace::of_sender(&ctx.inner.config.limits),
+            most: ctx.inner.config.limits.body_bytes(way.kind),
             up_counter: ctx.inner.metrics.bytes(way.kind, Direction::In),
             upload: Upload::Going,
             client,
@@ -259,7 +281,8 @@ impl<'a> Exchange<'a> {
             let limits = &self.ctx.inner.config.limits;
             let give_up = after(self.moved, limits.first_byte);
             let stuck = after(self.moved, limits.idle);
-            let mut when = give_up;
+            let slow = self.client_deadline();
+            let mut when = give_up.min(slow);
             if self.upload == Upload::Going {
                 when = when.min(stuck);
             }
@@ -277,11 +300,15 @@ impl<'a> Exchange<'a> {
                 return Poll::Pending;
             }
             let now = Instant::now();
+            if now >= slow {
+                return Poll::Ready(Err(too_slow(self.ctx).into()));
+            }
             if now >= give_up {
                 self.ctx.inner.metrics.count_upstream_error("first_byte");
                 return Poll::Ready(Err(Stop::from(Failure::TooSlow).into()));
             }
             if self.upload == Upload::Going && now >= stuck {
+                self.ctx.inner.metrics.count_limit("idle");
                 return Poll::Ready(Err(Stop::Cut.into()));
             }
             if waits && now >= self.began + CONTINUE {
@@ -297,6 +324,7 @@ impl<'a> Exchange<'a> {
             return Ok(());
         }
         let (stats, counter, moved) = (self.way.stats, &self.up_counter, &mut self.moved);
+        let (pace, sent) = (&mut self.up_pace, &mut self.client.measured.bytes_in);
         let state = poll_pump(
             cx,
             &mut self.client.link,
@@ -306,6 +334,8 @@ impl<'a> Exchange<'a> {
             |bytes| {
                 *moved = Instant::now();
                 if bytes > 0 {
+                    *sent += bytes as u64;
+                    pace.moved(bytes);
                     counter.inc_by(bytes as u64);
                     if let Some(stats) = stats {
                         stats.touch();
@@ -315,6 +345,9 @@ impl<'a> Exchange<'a> {
             },
         );
         self.client.body_touched |= self.up.is_begun;
+        if *sent > self.most {
+            return Err(too_large(self.ctx));
+        }
         match state {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => self.upload = Upload::Done,
@@ -325,6 +358,13 @@ impl<'a> Exchange<'a> {
             }
         }
         Ok(())
+    }
+
+    /// When a client that sends too slowly has had its time; far away for any other.
+    fn client_deadline(&mut self) -> Instant {
+        let waits = self.upload == Upload::Going && !self.server.link.has_out();
+        let slow = self.up_pace.wait(waits);
+        slow.unwrap_or_else(|| after(self.moved, Duration::MAX))
     }
 
     /// Notices a client that leaves while it waits. True if it cannot be noticed by reading.
@@ -389,7 +429,9 @@ impl<'a> Exchange<'a> {
         outgoing::answer_head(&mut link.out, self.ctx, self.way, head, answer, ending);
         let stats = stats.filter(|_| is_success).map(AsRef::as_ref);
         let complete = self.body(framing, ending, stats).await;
+        self.client.measured.ended = Some(self.moved);
         if !complete {
+            self.ctx.inner.metrics.count_upstream_error("cut");
             // Without a length the close itself would look like the end.
             let by_reset = !has_length && !newer;
             tracing::debug!(request = %self.ctx.id, target = %self.way.target, "an answer was cut");
@@ -424,13 +466,18 @@ impl<'a> Exchange<'a> {
         };
         let counter = self.ctx.inner.metrics.bytes(self.way.kind, Direction::Out);
         self.moved = Instant::now();
+        self.client.measured.upstream = Some(self.moved - self.began);
+        let mut pace = Pace::of_reader(&self.ctx.inner.config.limits);
         poll_fn(|cx| {
             loop {
                 let (from, to) = (&mut self.server.link, &mut self.client.link);
                 let moved = &mut self.moved;
+                let taken = &mut self.client.measured.bytes_out;
                 let state = poll_pump(cx, from, &mut down, to, down_as, |bytes| {
                     *moved = Instant::now();
                     if bytes > 0 {
+                        *taken += bytes as u64;
+                        pace.moved(bytes);
                         counter.inc_by(bytes as u64);
                         if let Some(stats) = stats {
                             stats.touch();
@@ -448,17 +495,28 @@ impl<'a> Exchange<'a> {
                     return Poll::Ready(false);
                 };
                 let idle = after(self.moved, self.ctx.inner.config.limits.idle);
-                let is_blind = is_blind || self.client.link.has_out();
-                let when = if is_blind {
-                    idle.min(self.looked + TICK)
-                } else {
-                    idle
-                };
+                let is_held_back = self.client.link.has_out();
+                let mut slow = self.client_deadline();
+                if let Some(reader) = pace.wait(is_held_back) {
+                    slow = slow.min(reader);
+                }
+                let mut when = idle.min(slow);
+                if is_blind || is_held_back {
+                    when = when.min(self.looked + TICK);
+                }
                 if self.client.alarm.poll_at(cx, when).is_pending() {
                     return Poll::Pending;
                 }
                 let now = Instant::now();
-                if now >= idle || self.look(now).is_err() {
+                if now >= slow {
+                    let _ = too_slow(self.ctx);
+                    return Poll::Ready(false);
+                }
+                if now >= idle {
+                    self.ctx.inner.metrics.count_limit("idle");
+                    return Poll::Ready(false);
+                }
+                if self.look(now).is_err() {
                     return Poll::Ready(false);
                 }
             }
@@ -497,6 +555,7 @@ impl<'a> Exchange<'a> {
             id: *self.ctx.id,
             entered,
             gauges,
+            line: None,
         }))
     }
 }

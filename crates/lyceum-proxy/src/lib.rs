@@ -11,8 +11,8 @@
 //! Reading order: `listen` (connections) → `serve` (one client connection) → `request` (what
 //! becomes of a request: `head`, `path`, `route`, `access`, `cookies`) → `exchange` (a request and
 //! its answer, both ways at once) → `outgoing` (the heads that are sent on) → `upstream` (servers'
-//! connections) → `link`, `io`, `alarm` (moving bytes) → `upgrade` (tunnels) → `error_page`,
-//! `activity`, `metrics`. HTTP/1 as bytes, without IO, is `http1`; clients that
+//! connections) → `link`, `io`, `alarm`, `pace` (moving bytes) → `upgrade` (tunnels) → `error_page`,
+//! `activity`, `metrics`, `durations`, `access_log`. HTTP/1 as bytes, without IO, is `http1`; clients that
 //! speak HTTP/2 are served by `http2`, by the same decisions. Beside the data path: `control`
 //! (routes over HTTP), `side` (small servers).
 //!
@@ -22,11 +22,13 @@
 //! 400 (RFC 9112, section 6.3, lets us choose).
 
 mod access;
+mod access_log;
 mod activity;
 mod alarm;
 mod config;
 mod control;
 mod cookies;
+mod durations;
 mod error_page;
 mod exchange;
 mod fallback;
@@ -42,6 +44,7 @@ mod link;
 mod listen;
 mod metrics;
 mod outgoing;
+mod pace;
 mod path;
 mod prefix_map;
 mod proxy_protocol;
@@ -67,6 +70,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
+pub use access_log::AccessLog;
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
 pub use error_page::{ErrorPages, ErrorTarget};
@@ -275,7 +279,7 @@ impl Proxy {
     }
 
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
-        self.inner.metrics.register(registry);
+        self.inner.metrics.register(registry, &self.inner.connector);
         self.inner.arrived.register(registry);
         self.inner.http2.register(registry);
     }

@@ -19,12 +19,14 @@ use hyper::{
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 
 use crate::{
     Proxy,
+    durations::Durations,
     side::{self, Answer, SideListener},
+    upstream::Connector,
 };
 
 /// What kind of place a request went to.
@@ -38,6 +40,23 @@ pub(crate) enum Kind {
     Fallback,
     /// Answered here before a route was known.
     Proxy,
+}
+
+impl Kind {
+    /// As in the labels.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Checked => "Checked",
+            Self::Open => "Open",
+            Self::Fallback => "Fallback",
+            Self::Proxy => "Proxy",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,7 +76,7 @@ struct BytesLabels {
     direction: &'static str,
 }
 
-const KINDS: [Kind; 4] = [Kind::Checked, Kind::Open, Kind::Fallback, Kind::Proxy];
+pub(crate) const KINDS: [Kind; 4] = [Kind::Checked, Kind::Open, Kind::Fallback, Kind::Proxy];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const DIRECTIONS: [&str; 2] = ["in", "out"];
 
@@ -95,6 +114,8 @@ impl Default for Metrics {
             bytes,
             over_limit: Counter::default(),
             chp: Chp::default(),
+            limits: Family::default(),
+            durations: Durations::default(),
             ready,
         }
     }
@@ -111,10 +132,12 @@ pub(crate) struct Metrics {
     bytes: Family<BytesLabels, Counter>,
     pub(crate) over_limit: Counter,
     pub(crate) chp: Chp,
+    limits: Family<LimitLabels, Counter>,
+    pub(crate) durations: Durations,
 }
 
 impl Metrics {
-    pub(crate) fn register(&self, registry: &mut Registry) {
+    pub(crate) fn register(&self, registry: &mut Registry, connector: &Connector) {
         let registry = registry.sub_registry_with_prefix("lyceum_proxy");
         registry.register(
             "requests",
@@ -151,11 +174,42 @@ impl Metrics {
             "Connections closed because their address has too many",
             self.over_limit.clone(),
         );
+        registry.register(
+            "limits",
+            "Times that a limit was reached, by its name in the configuration",
+            self.limits.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "From a request's head to the last byte of its answer, by kind of route",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        registry.register(
+            "upstream_connections",
+            "Connections to servers open now, kept and tunnels among them",
+            connector.open.clone(),
+        );
+        registry.register(
+            "upstream_connections_made",
+            "Connections made to servers",
+            connector.made.clone(),
+        );
+        registry.register(
+            "upstream_waited",
+            "Requests that waited because their server had its most connections",
+            connector.waited.clone(),
+        );
     }
 
     pub(crate) fn count_request(&self, kind: Kind, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.ready.requests[kind as usize][class].inc();
+    }
+
+    /// `limit`: its name among [`crate::Limits`].
+    pub(crate) fn count_limit(&self, limit: &'static str) {
+        self.limits.get_or_create(&LimitLabels { limit }).inc();
     }
 
     pub(crate) fn count_denied(&self, why: &'static str) {

@@ -13,16 +13,19 @@ use hyper::Response;
 
 use crate::{
     Inner,
+    error_page::X_REQUEST_ID,
     fields::{Field, Known},
     head::{Head, Version},
     http1::{answer::Answer, framing::Framing},
     listen::Conn,
     request::{Ctx, Way},
+    request_id::RequestId,
     rewrite::{Rewrite, Scheme},
     target::Place,
 };
 
 const STRICT_TRANSPORT: &[u8] = b"strict-transport-security";
+const REQUEST_ID: &[u8] = b"x-request-id";
 
 /// Headers added to every request, written ahead.
 #[derive(Debug, Default)]
@@ -113,8 +116,8 @@ pub(crate) fn request_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, way: &Way<'_>, head
     if config.rewrite.x_forward {
         forwarded(out, ctx, head, host);
     }
-    if !custom.has(b"x-request-id") {
-        line(out, b"x-request-id", ctx.id.as_str().as_bytes());
+    if !custom.has(REQUEST_ID) {
+        line(out, REQUEST_ID, ctx.id.as_str().as_bytes());
     }
     let secret = config.proxy_secret.expose();
     if way.is_hub() && !secret.is_empty() {
@@ -232,6 +235,11 @@ fn passes(inner: &Inner, way: &Way<'_>, answer: &Answer, field: &Field) -> bool 
         return false;
     }
     match field.known {
+        // Ours is told, which the log has too.
+        Known::Ours => !answer
+            .fields
+            .at(field.name)
+            .eq_ignore_ascii_case(REQUEST_ID),
         // In place of configurable-http-proxy the hub is one of the routes.
         Known::SiteWide => way.is_hub() || inner.config.drop_in,
         Known::SetCookie if !way.is_hub() => {
@@ -333,6 +341,9 @@ pub(crate) fn answer_head(
     if let Some(strict) = strict {
         line(out, STRICT_TRANSPORT, strict.as_bytes());
     }
+    if answer.status >= 200 {
+        line(out, REQUEST_ID, ctx.id.as_str().as_bytes());
+    }
     let has_no_length = answer.status < 200 || answer.status == 204;
     match answer.framing {
         Framing::Length(length) => {
@@ -382,17 +393,22 @@ pub(crate) fn own_answer(
     conn: &Conn,
     head: &Head,
     answer: &Response<Bytes>,
+    id: &RequestId,
     keep_alive: bool,
 ) {
     let status = answer.status();
     let reason = status.canonical_reason().unwrap_or_default();
     start_line(out, status.as_u16(), reason.as_bytes());
     for (name, value) in answer.headers() {
+        if name == X_REQUEST_ID {
+            continue;
+        }
         line(out, name.as_str().as_bytes(), value.as_bytes());
     }
     if let Some(strict) = conn.strict_transport() {
         line(out, STRICT_TRANSPORT, strict.as_bytes());
     }
+    line(out, REQUEST_ID, id.as_str().as_bytes());
     out.extend_from_slice(b"content-length: ");
     number(out, answer.body().len() as u64);
     out.extend_from_slice(b"\r\n");

@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
     Inner,
+    access_log::{self, Line, Measured},
     alarm::{Alarm, after},
     error_page::{self, Failure, Lang},
     exchange,
@@ -65,6 +66,8 @@ pub(crate) struct Client {
     pub(crate) body_touched: bool,
     /// Nothing was asked on it yet.
     is_new: bool,
+    /// Of the present request.
+    pub(crate) measured: Measured,
     scan: Scan,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -112,6 +115,7 @@ pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>) {
         conn,
         body_touched: false,
         is_new: true,
+        measured: Measured::default(),
         scan: Scan::default(),
     };
     let end = tokio::select! {
@@ -137,10 +141,15 @@ impl Client {
                 Next::Request => {}
                 Next::Http2 => return Some(End::Http2(self.worker, self.link)),
                 Next::Refused(failure) => {
-                    let id = RequestId::new();
+                    let (id, began) = (RequestId::new(), Instant::now());
                     self.head = Head::default();
+                    self.measured = Measured::default();
+                    if failure == Failure::HeadersTooLarge {
+                        self.worker.inner.metrics.count_limit("headers");
+                    }
                     let status = self.answer_failure(&failure, &id, false).await;
                     self.worker.inner.metrics.count_request(Kind::Proxy, status);
+                    self.note(Kind::Proxy, began, status, &id, &mut After::Linger);
                     self.linger().await;
                     return None;
                 }
@@ -173,7 +182,7 @@ impl Client {
     /// Waits for a request and reads its head.
     async fn next_head(&mut self) -> Next {
         let inner = self.worker.inner.clone();
-        let limits = &inner.config.limits;
+        let (limits, metrics) = (&inner.config.limits, &inner.metrics);
         let mut began = Instant::now();
         let mut was_idle = self.link.input.is_empty();
         self.scan = Scan::default();
@@ -186,7 +195,7 @@ impl Client {
                     if self.speaks_http2() {
                         return Poll::Ready(Next::Http2);
                     }
-                    match self.try_parse(limits.header_bytes) {
+                    match self.try_parse(limits.header_bytes, limits.header_count) {
                         Ok(true) => return Poll::Ready(Next::Request),
                         Ok(false) => {}
                         Err(refused) => return Poll::Ready(Next::Refused(refused.into())),
@@ -212,6 +221,9 @@ impl Client {
                     return Poll::Pending;
                 }
                 if !is_warm {
+                    if !self.link.input.is_empty() {
+                        metrics.count_limit("header_read");
+                    }
                     return Poll::Ready(Next::End);
                 }
                 self.release();
@@ -229,7 +241,7 @@ impl Client {
             && self.link.input.starts_with(&PREFACE[..FIRST])
     }
 
-    fn try_parse(&mut self, most: usize) -> Result<bool, Refused> {
+    fn try_parse(&mut self, most: usize, most_headers: usize) -> Result<bool, Refused> {
         // One empty line before a request is forgiven (RFC 9112, section 2.2).
         if self.link.input.starts_with(b"\r\n") {
             self.link.used(2);
@@ -246,6 +258,9 @@ impl Client {
             Some(end) if end > most => Err(Refused::TooLarge),
             Some(end) => {
                 request::parse(&input[..end], &mut self.head)?;
+                if self.head.fields.list.len() > most_headers {
+                    return Err(Refused::TooLarge);
+                }
                 self.link.used(end);
                 Ok(true)
             }
@@ -275,6 +290,7 @@ impl Client {
         let inner = &worker.inner;
         let mut kind = Kind::Proxy;
         (self.body_touched, self.is_new) = (false, false);
+        self.measured = Measured::default();
         let is_upgrade = self.head.upgrade().is_some();
         let checked = check(inner, &self.conn, &self.head);
         let is_for_us = matches!(checked, Err(Stop::Answer(_)));
@@ -307,9 +323,9 @@ impl Client {
             }
         };
         let route_id = found.as_ref().map_or("", |(entry, _)| entry.id.as_str());
-        let (status, after) = match outcome {
+        let (status, mut after) = match outcome {
             Ok(served) => served,
-            Err(Stop::Answer(answer)) => (answer.status().as_u16(), self.give(&answer).await),
+            Err(Stop::Answer(answer)) => (answer.status().as_u16(), self.give(&answer, &id).await),
             Err(Stop::Failure(failure)) => {
                 let keep = self.skip_body();
                 let status = self.answer_failure(&failure, &id, keep).await;
@@ -317,31 +333,38 @@ impl Client {
             }
             Err(Stop::Cut) => {
                 tracing::debug!(request = %id, route = route_id, "the client left before its answer");
-                return After::Reset;
+                (access_log::CLIENT_LEFT, After::Reset)
             }
         };
-        inner.metrics.count_request(kind, status);
-        if !is_for_us {
-            inner.metrics.chp.count_proxied(status);
+        let has_left = status == access_log::CLIENT_LEFT && matches!(after, After::Reset);
+        if !has_left {
+            inner.metrics.count_request(kind, status);
+            if !is_for_us {
+                inner.metrics.chp.count_proxied(status);
+            }
         }
-        // Never the query: tokens and codes travel there.
-        tracing::debug!(
-            request = %id,
-            method = %String::from_utf8_lossy(self.head.method()),
-            path = self.head.path(),
-            status,
-            route = route_id,
-            client = %self.conn.address,
-            micros = began.elapsed().as_micros() as u64,
-            "request"
-        );
+        self.note(kind, began, status, &id, &mut after);
         after
     }
 
+    /// How long it took, and a line in the log.
+    fn note(&mut self, kind: Kind, began: Instant, status: u16, id: &RequestId, after: &mut After) {
+        let (inner, measured) = (&self.worker.inner, self.measured);
+        let line = Line::of(
+            inner, &self.conn, &self.head, id, kind, began, status, measured,
+        );
+        match (line, after) {
+            (Some(line), After::Tunnel(opened)) => opened.line = Some(Box::new(line)),
+            (Some(line), _) => line.tell(),
+            (None, _) => {}
+        }
+    }
+
     /// Gives an answer made here.
-    async fn give(&mut self, answer: &Response<Bytes>) -> After {
+    async fn give(&mut self, answer: &Response<Bytes>, id: &RequestId) -> After {
         let keep = self.skip_body();
-        outgoing::own_answer(&mut self.link.out, &self.conn, &self.head, answer, keep);
+        let (link, conn) = (&mut self.link, &self.conn);
+        outgoing::own_answer(&mut link.out, conn, &self.head, answer, id, keep);
         self.flushed(keep).await
     }
 
@@ -362,7 +385,8 @@ impl Client {
         // On the heap, because it is large and seldom: every connection would carry room for it.
         let page = Box::pin(error_page::answer(&self.worker.inner.config, &asked)).await;
         let answer: Response<Bytes> = page.into();
-        outgoing::own_answer(&mut self.link.out, &self.conn, &self.head, &answer, keep);
+        let (link, conn) = (&mut self.link, &self.conn);
+        outgoing::own_answer(&mut link.out, conn, &self.head, &answer, id, keep);
         answer.status().as_u16()
     }
 

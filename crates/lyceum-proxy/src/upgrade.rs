@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Inner,
     access::{CredentialHash, RevocationLog, Revoked},
+    access_log::Line,
     activity::{OpenWebSocket, Stats},
     alarm::{Alarm, TICK, after},
     link::{self, Link},
@@ -197,6 +198,8 @@ pub(crate) struct Opened {
     pub(crate) id: RequestId,
     pub(crate) entered: Entered,
     pub(crate) gauges: Gauges,
+    /// Told at the end, if this one is.
+    pub(crate) line: Option<Box<Line>>,
 }
 
 impl Tunnel {
@@ -209,6 +212,9 @@ impl Tunnel {
             () = kill.cancelled() => "shutdown",
         };
         tracing::debug!(request = %self.opened.id, end, "a tunnel ended");
+        if let Some(line) = &self.opened.line {
+            line.tell();
+        }
     }
 
     /// Carries bytes between the two until both have finished, one breaks, or time is up.
@@ -221,6 +227,7 @@ impl Tunnel {
                 server,
                 inner,
                 gauges,
+                line,
                 ..
             } = &mut *self.opened;
             let (client, server) = (&mut self.client, &mut server.link);
@@ -228,10 +235,16 @@ impl Tunnel {
             let up_state = up.poll_move(cx, client, server, |bytes| {
                 has_moved = true;
                 gauges.count_in(bytes);
+                if let Some(line) = line {
+                    line.measured.bytes_in += bytes;
+                }
             })?;
             let down_state = down.poll_move(cx, server, client, |bytes| {
                 has_moved = true;
                 gauges.count_out(bytes);
+                if let Some(line) = line {
+                    line.measured.bytes_out += bytes;
+                }
             })?;
             if has_moved {
                 last = Instant::now();
@@ -254,12 +267,20 @@ impl Tunnel {
             let mut from = last;
             while alarm.poll_at(cx, after(from, wait)).is_ready() {
                 let silent = last.elapsed();
-                let over = limits.websocket_idle.is_some_and(|idle| silent >= idle)
-                    || (half_closed && silent >= limits.half_closed)
+                let over = if limits.websocket_idle.is_some_and(|idle| silent >= idle) {
+                    Some("websocket_idle")
+                } else if half_closed && silent >= limits.half_closed
                     // A client that leaves behind bytes nobody takes cannot always be seen leaving.
-                    || (blocked && silent >= limits.idle)
-                    || (blocked && silent >= limits.half_closed && client.io.is_gone());
-                if over {
+                    || blocked && silent >= limits.half_closed && client.io.is_gone()
+                {
+                    Some("half_closed")
+                } else if blocked && silent >= limits.idle {
+                    Some("idle")
+                } else {
+                    None
+                };
+                if let Some(limit) = over {
+                    inner.metrics.count_limit(limit);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
                 from = Instant::now();

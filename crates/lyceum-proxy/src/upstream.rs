@@ -33,7 +33,6 @@ use std::{
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 
 pub(crate) use connect::{ConnectError, Connector};
 pub(crate) use pool::Pool;
@@ -106,7 +105,7 @@ pub(crate) struct Server {
     most: usize,
     pool: Arc<Pool>,
     home: Arc<pool::Home>,
-    permit: OwnedSemaphorePermit,
+    seat: pool::Seat,
 }
 
 impl Server {
@@ -115,7 +114,7 @@ impl Server {
         is_reused: bool,
         pool: Arc<Pool>,
         home: Arc<pool::Home>,
-        permit: OwnedSemaphorePermit,
+        seat: pool::Seat,
     ) -> Self {
         Self {
             link: Link::new(io),
@@ -124,7 +123,7 @@ impl Server {
             most: pool.header_bytes,
             pool,
             home,
-            permit,
+            seat,
         }
     }
 
@@ -236,7 +235,7 @@ impl Server {
     /// lets it; one that has sent more than it should is closed.
     pub(crate) fn give_back(self) {
         if self.link.input.is_empty() && !self.link.has_out() {
-            self.pool.put(&self.home, self.link, self.permit);
+            self.pool.put(&self.home, self.link, self.seat);
         }
     }
 }

@@ -100,6 +100,11 @@ fn english(failure: &Failure) -> Words {
             meaning: "This is nearly always caused by too many stored cookies. Your files are safe.",
             remedy: "Delete the cookies of this site in your browser, then log in again.",
         },
+        Failure::BodyTooLarge => Words {
+            title: "This is more than may be sent here at once",
+            meaning: "The request was larger than this site allows. Your files are safe, but what you sent was not stored.",
+            remedy: "Send it in smaller parts, or ask the people who run this site to raise the limit.",
+        },
         Failure::MethodNotAllowed | Failure::Unknown(_) => Words {
             title: "This kind of request is not served here",
             meaning: "Nothing was changed, and your files are safe.",
@@ -149,6 +154,11 @@ fn german(failure: &Failure) -> Words {
             title: "Ihr Browser hat zu viel auf einmal geschickt",
             meaning: "Das liegt fast immer an zu vielen gespeicherten Cookies. Ihre Dateien sind sicher.",
             remedy: "Löschen Sie in Ihrem Browser die Cookies dieser Seite und melden Sie sich dann neu an.",
+        },
+        Failure::BodyTooLarge => Words {
+            title: "Das ist mehr, als hier auf einmal geschickt werden darf",
+            meaning: "Die Anfrage war größer, als diese Website erlaubt. Ihre Dateien sind sicher, aber was Sie geschickt haben, wurde nicht gespeichert.",
+            remedy: "Schicken Sie es in kleineren Teilen, oder bitten Sie die Betreiber dieser Website, die Grenze anzuheben.",
         },
         Failure::MethodNotAllowed | Failure::Unknown(_) => Words {
             title: "Solche Anfragen werden hier nicht beantwortet",

@@ -91,6 +91,7 @@ pub fn response_head(data: &[u8]) {
             "transfer-encoding",
             "connection",
             "location",
+            "x-request-id",
         ],
     );
     for value in sent.all("set-cookie") {

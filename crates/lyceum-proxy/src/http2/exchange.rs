@@ -9,6 +9,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -28,13 +29,15 @@ use crate::{
     activity::Stats,
     alarm::after,
     error_page::Failure,
-    exchange::{MOST_INTERIM, bad_answer, connect},
+    error_page::X_REQUEST_ID,
+    exchange::{MOST_INTERIM, bad_answer, connect, too_large, too_slow},
     fields::Known,
     http1::{chunked::may_trail, framing::Framing},
     io::Io,
     link::{Inflow, Link, Outflow},
     metrics::Direction,
     outgoing,
+    pace::Pace,
     request::{Ctx, Stop, Way},
     upgrade::{Admitted, Gauges, Opened, Tunnel},
     upstream::{AnswerError, Server},
@@ -70,6 +73,10 @@ struct Exchange<'a> {
     upload: Upload,
     up_as: Outflow,
     up_counter: Counter,
+    up_pace: Pace,
+    /// Bytes that the request's body may have.
+    most: u64,
+    began: Instant,
     /// When body data last moved, in either direction.
     moved: Instant,
 }
@@ -81,6 +88,11 @@ pub(super) async fn run<'w>(
     way: &Way<'w>,
     admitted: Admitted,
 ) -> Result<(u16, Served), Stop> {
+    if let Framing::Length(length) = stream.head.framing
+        && length > ctx.inner.config.limits.body_bytes(way.kind)
+    {
+        return Err(too_large(ctx));
+    }
     let mut way = *way;
     let pool = stream.worker.pool.clone();
     let repeatable = stream.head.is_repeatable();
@@ -146,7 +158,12 @@ impl<'a> Exchange<'a> {
         server.link.has_written = false;
         outgoing::request_head(&mut server.link.out, ctx, way, &stream.head);
         let framing = stream.head.framing;
+        let limits = &ctx.inner.config.limits;
+        let now = Instant::now();
         Self {
+            up_pace: Pace::of_sender(limits),
+            most: limits.body_bytes(way.kind),
+            began: now,
             up_as: match framing {
                 Framing::Chunked => Outflow::Chunked,
                 _ => Outflow::Plain,
@@ -160,7 +177,7 @@ impl<'a> Exchange<'a> {
             server,
             ctx,
             way,
-            moved: Instant::now(),
+            moved: now,
         }
     }
 
@@ -207,24 +224,35 @@ impl<'a> Exchange<'a> {
             let limits = &self.ctx.inner.config.limits;
             let give_up = after(self.moved, limits.first_byte);
             let stuck = after(self.moved, limits.idle);
+            let slow = self.client_deadline();
             let is_going = self.upload == Upload::Going;
-            let when = if is_going {
-                give_up.min(stuck)
-            } else {
-                give_up
-            };
+            let mut when = give_up.min(slow);
+            if is_going {
+                when = when.min(stuck);
+            }
             if self.stream.alarm.poll_at(cx, when).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
+            if now >= slow {
+                return Poll::Ready(Err(too_slow(self.ctx).into()));
+            }
             if now >= give_up {
                 self.ctx.inner.metrics.count_upstream_error("first_byte");
                 return Poll::Ready(Err(Stop::from(Failure::TooSlow).into()));
             }
             if is_going && now >= stuck {
+                self.ctx.inner.metrics.count_limit("idle");
                 return Poll::Ready(Err(Stop::Cut.into()));
             }
         }
+    }
+
+    /// When a client that sends too slowly has had its time; far away for any other.
+    fn client_deadline(&mut self) -> Instant {
+        let waits = self.upload == Upload::Going && !self.server.link.has_out();
+        let slow = self.up_pace.wait(waits);
+        slow.unwrap_or_else(|| after(self.moved, Duration::MAX))
     }
 
     /// Sends on what there is of the request.
@@ -272,6 +300,11 @@ impl<'a> Exchange<'a> {
         };
         self.stream.body_touched = true;
         let length = data.len();
+        self.stream.measured.bytes_in += length as u64;
+        if self.stream.measured.bytes_in > self.most {
+            return Err(too_large(self.ctx));
+        }
+        self.up_pace.moved(length);
         if let Poll::Ready(Err(_)) = self.server.poll_send(cx, self.up_as, &data) {
             self.upload = Upload::Broken;
             self.stream.recv = None;
@@ -311,6 +344,10 @@ impl<'a> Exchange<'a> {
         if let Some(length) = length {
             headers.insert(CONTENT_LENGTH, length);
         }
+        if answer.status >= 101 && answer.status != 103 {
+            let id = HeaderValue::from_str(self.ctx.id.as_str()).ok()?;
+            headers.insert(X_REQUEST_ID, id);
+        }
         if let Some(strict) = self.ctx.conn.strict_transport() {
             let strict = HeaderValue::from_bytes(strict.as_bytes()).ok()?;
             headers.insert(STRICT_TRANSPORT_SECURITY, strict);
@@ -333,13 +370,16 @@ impl<'a> Exchange<'a> {
         if is_success && let Some(stats) = self.way.stats {
             stats.touch();
         }
+        self.stream.measured.upstream = Some(self.began.elapsed());
         let framing = self.stream.answer.framing;
         let headers = self.headers().ok_or_else(|| self.is_bad())?;
         let has_ended = framing == Framing::None;
         let mut send = self.send_head(status, headers, has_ended)?;
         if !has_ended {
             let stats = self.way.stats.filter(|_| is_success).map(AsRef::as_ref);
-            match self.body(&mut send, framing, stats).await {
+            let sent = self.body(&mut send, framing, stats).await;
+            self.stream.measured.ended = Some(self.moved);
+            match sent {
                 Ok(()) => {}
                 Err(Stop::Failure(_) | Stop::Answer(_)) => {
                     send.send_reset(Reason::INTERNAL_ERROR);
@@ -382,6 +422,7 @@ impl<'a> Exchange<'a> {
         let counter = self.ctx.inner.metrics.bytes(self.way.kind, Direction::Out);
         let mut piece = Bytes::new();
         self.moved = Instant::now();
+        let mut pace = Pace::of_reader(&self.ctx.inner.config.limits);
         poll_fn(|cx| {
             loop {
                 if piece.is_empty() {
@@ -406,6 +447,8 @@ impl<'a> Exchange<'a> {
                                 return Poll::Ready(Err(Stop::Cut));
                             }
                             self.moved = Instant::now();
+                            pace.moved(room);
+                            self.stream.measured.bytes_out += room as u64;
                             counter.inc_by(room as u64);
                             if let Some(stats) = stats {
                                 stats.touch();
@@ -425,10 +468,19 @@ impl<'a> Exchange<'a> {
                     return Poll::Ready(Err(stop));
                 }
                 let idle = after(self.moved, self.ctx.inner.config.limits.idle);
-                if self.stream.alarm.poll_at(cx, idle).is_pending() {
+                let mut slow = self.client_deadline();
+                if let Some(reader) = pace.wait(!piece.is_empty()) {
+                    slow = slow.min(reader);
+                }
+                if self.stream.alarm.poll_at(cx, idle.min(slow)).is_pending() {
                     return Poll::Pending;
                 }
-                if Instant::now() >= idle {
+                let now = Instant::now();
+                if now >= slow {
+                    return Poll::Ready(Err(too_slow(self.ctx)));
+                }
+                if now >= idle {
+                    self.ctx.inner.metrics.count_limit("idle");
                     return Poll::Ready(Err(Failure::TooSlow.into()));
                 }
             }
@@ -477,6 +529,7 @@ impl<'a> Exchange<'a> {
             id: *self.ctx.id,
             entered,
             gauges,
+            line: None,
         });
         let tunnel = Tunnel {
             client: Link::new(Io::Stream(Box::new(Duplex::new(recv, send)))),

@@ -16,11 +16,12 @@ use super::{
     websocket::{self, poll_room},
 };
 use crate::{
+    access_log::{self, Line, Measured},
     alarm::{Alarm, after},
     error_page::{self, Failure, Lang},
     fields::Known,
     head::Head,
-    http1::answer::Answer,
+    http1::{Refused, answer::Answer},
     listen::Conn,
     metrics::Kind,
     request::{Ctx, Stop, check, find_way},
@@ -40,6 +41,7 @@ pub(super) struct Stream {
     pub(super) respond: SendResponse<Bytes>,
     /// Some of the request's body has been taken.
     pub(super) body_touched: bool,
+    pub(super) measured: Measured,
     /// For a WebSocket: what its server has to answer to.
     pub(super) key: String,
     parts: Option<Parts>,
@@ -72,6 +74,7 @@ impl Stream {
             recv: Some(recv),
             respond,
             body_touched: false,
+            measured: Measured::default(),
             key: String::new(),
             parts: Some(parts),
             open,
@@ -145,25 +148,33 @@ impl Stream {
             }
             Err(Stop::Answer(answer)) => {
                 let status = answer.status().as_u16();
-                self.give(*answer).await;
+                self.give(*answer, &id).await;
                 status
             }
             Err(Stop::Failure(failure)) => {
                 let answer = self.page(&failure, &id).await;
                 let status = answer.status().as_u16();
-                self.give(answer).await;
+                self.give(answer, &id).await;
                 status
             }
             Err(Stop::Cut) => {
                 inner.http2.resets.inc();
                 tracing::debug!(request = %id, route = route_id, "the client left before its answer");
                 self.respond.send_reset(Reason::CANCEL);
+                if let Some(line) = self.line(kind, began, access_log::CLIENT_LEFT, &id) {
+                    line.tell();
+                }
                 return None;
             }
         };
         inner.metrics.count_request(kind, status);
         if !is_for_us {
             inner.metrics.chp.count_proxied(status);
+        }
+        match (self.line(kind, began, status, &id), &mut tunnel) {
+            (Some(line), Some(tunnel)) => tunnel.opened.line = Some(Box::new(line)),
+            (Some(line), None) => line.tell(),
+            (None, _) => {}
         }
         // Never the query: tokens and codes travel there.
         tracing::debug!(
@@ -177,6 +188,13 @@ impl Stream {
             "request"
         );
         tunnel
+    }
+
+    fn line(&self, kind: Kind, began: Instant, status: u16, id: &RequestId) -> Option<Line> {
+        let (inner, measured) = (&self.worker.inner, self.measured);
+        Line::of(
+            inner, &self.conn, &self.head, id, kind, began, status, measured,
+        )
     }
 
     fn read_head(&mut self) -> Result<(), Stop> {
@@ -193,8 +211,15 @@ impl Stream {
         }
         let most = self.worker.inner.config.limits.header_bytes;
         if let Err(refused) = head::fill(&mut self.head, &parts, has_ended, most, &self.key) {
+            if refused == Refused::TooLarge {
+                self.worker.inner.metrics.count_limit("headers");
+            }
             // What has been read of it must not decide anything, but how the page looks.
             return Err(Failure::from(refused).into());
+        }
+        if self.head.fields.list.len() > self.worker.inner.config.limits.header_count {
+            self.worker.inner.metrics.count_limit("headers");
+            return Err(Failure::HeadersTooLarge.into());
         }
         check(&self.worker.inner, &self.conn, &self.head)
     }
@@ -218,7 +243,7 @@ impl Stream {
 
     /// Gives an answer made here. What the client still sends is not wanted: the codec says so when
     /// this stream is dropped (RFC 9113, section 8.1).
-    async fn give(&mut self, answer: Response<Bytes>) {
+    async fn give(&mut self, answer: Response<Bytes>, id: &RequestId) {
         self.recv = None;
         let (mut parts, body) = answer.into_parts();
         parts
@@ -228,6 +253,9 @@ impl Stream {
             && let Ok(strict) = HeaderValue::from_bytes(strict.as_bytes())
         {
             parts.headers.insert(STRICT_TRANSPORT_SECURITY, strict);
+        }
+        if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+            parts.headers.insert(error_page::X_REQUEST_ID, id);
         }
         let is_empty = self.head.is_head() || body.is_empty();
         let response = Response::from_parts(parts, ());

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -39,6 +40,11 @@ pub(crate) enum ConnectError {
 
 #[derive(Debug)]
 pub(crate) struct Connector {
+    /// Connections there are, in use or kept.
+    pub(crate) open: Gauge,
+    pub(crate) made: Counter,
+    /// Requests for whom there was no room at first.
+    pub(crate) waited: Counter,
     settings: Upstream,
     next: AtomicUsize,
     /// Made when first needed: most sites have no server with TLS.
@@ -57,6 +63,9 @@ impl std::fmt::Debug for Tls {
 impl Connector {
     pub(crate) fn new(settings: Upstream) -> Arc<Self> {
         Arc::new(Self {
+            open: Gauge::default(),
+            made: Counter::default(),
+            waited: Counter::default(),
             settings,
             next: AtomicUsize::new(0),
             tls: OnceLock::new(),

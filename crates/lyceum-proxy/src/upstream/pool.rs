@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -24,10 +25,34 @@ use crate::{config::Config, link::Link, target::Target};
 
 use super::{ConnectError, Connector, Server};
 
+/// A connection's place among those to its server; counted as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    open: Gauge,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn new(permit: OwnedSemaphorePermit, connector: &Connector) -> Self {
+        connector.made.inc();
+        connector.open.inc();
+        Self {
+            open: connector.open.clone(),
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
+
 #[derive(Debug)]
 struct Idle {
     link: Link,
-    permit: OwnedSemaphorePermit,
+    seat: Seat,
     since: Instant,
 }
 
@@ -111,7 +136,7 @@ impl Pool {
             self.kept.fetch_sub(1, Relaxed);
             if one.since.elapsed() < self.keep && one.link.io.is_silent(careful) {
                 drop(idle);
-                let mut server = Server::new(one.link.io, true, self.clone(), home, one.permit);
+                let mut server = Server::new(one.link.io, true, self.clone(), home, one.seat);
                 server.link.out = one.link.out;
                 server.link.input = one.link.input;
                 return Some(server);
@@ -126,13 +151,17 @@ impl Pool {
         tokio::time::timeout(self.time_out, async {
             let permit = match home.room.clone().try_acquire_owned() {
                 Ok(permit) => permit,
-                Err(_) => match self.wait(target, &home).await? {
-                    Room::Kept(server) => return Ok(server),
-                    Room::New(permit) => permit,
-                },
+                Err(_) => {
+                    self.connector.waited.inc();
+                    match self.wait(target, &home).await? {
+                        Room::Kept(server) => return Ok(server),
+                        Room::New(permit) => permit,
+                    }
+                }
             };
             let io = self.connector.connect(target).await?;
-            Ok(Server::new(io, false, self.clone(), home.clone(), permit))
+            let seat = Seat::new(permit, &self.connector);
+            Ok(Server::new(io, false, self.clone(), home.clone(), seat))
         })
         .await
         .map_err(|_| ConnectError::TimeOut)?
@@ -156,7 +185,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn put(&self, home: &Home, mut link: Link, permit: OwnedSemaphorePermit) {
+    pub(super) fn put(&self, home: &Home, mut link: Link, seat: Seat) {
         if self.kept.load(Relaxed) >= self.most {
             return;
         }
@@ -166,7 +195,7 @@ impl Pool {
             self.kept.fetch_add(1, Relaxed);
             idle.push(Idle {
                 link,
-                permit,
+                seat,
                 since: Instant::now(),
             });
             home.freed.notify_one();

@@ -1,11 +1,9 @@
 //! Ordinary requests: what goes on unchanged, what is taken out, and that bodies stream.
 
-use std::time::Duration;
-
 use lyceum_proxy::{Config, RouteAccess};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Server, TestProxy, header, read_head, route, soon};
+use crate::support::{Server, TestProxy, header, read_head, route, stands_still};
 
 #[tokio::test]
 async fn path_query_and_host_arrive_as_they_were_sent() {
@@ -211,81 +209,6 @@ async fn trailers_pass_both_ways() {
 const BIG: usize = 200 << 20;
 const PIECE: usize = 64 << 10;
 
-fn resident_mib() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    (pages * 4096) >> 20
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_megabytes_pass_each_way_in_little_memory() {
-    let server = Server::raw(|mut stream, seen| async move {
-        while let Some(head) = read_head(&mut stream).await {
-            let mut left = header(&head, "content-length").map_or(0, |l| l.parse().unwrap());
-            let mut hasher = blake3::Hasher::new();
-            let mut piece = vec![0; PIECE];
-            while left > 0 {
-                let read = stream.read(&mut piece).await.unwrap();
-                assert!(read > 0, "the upload was cut");
-                hasher.update(&piece[..read]);
-                left -= read;
-            }
-            let sum = hasher.finalize().as_bytes().to_vec();
-            seen.lock().unwrap().push((head.clone(), sum));
-            let length = if head.starts_with("GET") { BIG } else { 0 };
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
-            stream.write_all(head.as_bytes()).await.unwrap();
-            for number in 0..length / PIECE {
-                stream.write_all(&vec![number as u8; PIECE]).await.unwrap();
-            }
-        }
-    })
-    .await;
-    let mut expect = blake3::Hasher::new();
-    for number in 0..BIG / PIECE {
-        expect.update(&vec![number as u8; PIECE]);
-    }
-    let expect = expect.finalize();
-    let proxy = TestProxy::open(server.address).await;
-    let mut client = proxy.connect().await;
-    let before = resident_mib();
-    let mut most = before;
-
-    let head = format!("PUT /open/big HTTP/1.1\r\nHost: lab\r\nContent-Length: {BIG}\r\n\r\n");
-    client.send(head).await;
-    for number in 0..BIG / PIECE {
-        client.send(vec![number as u8; PIECE]).await;
-        most = most.max(resident_mib());
-    }
-    assert_eq!(client.answer().await.status, 200);
-    assert_eq!(server.last().1, expect.as_bytes());
-
-    client
-        .send("GET /open/big HTTP/1.1\r\nHost: lab\r\n\r\n")
-        .await;
-    client.head().await;
-    let mut hasher = blake3::Hasher::new();
-    let mut piece = vec![0; PIECE];
-    let mut left = BIG;
-    while left > 0 {
-        let read = soon("the download", client.0.read(&mut piece))
-            .await
-            .unwrap();
-        assert!(read > 0, "the download was cut");
-        hasher.update(&piece[..read]);
-        left -= read;
-        most = most.max(resident_mib());
-    }
-    assert_eq!(hasher.finalize(), expect);
-    // The other tests run in the same process, so this leaves room for them.
-    assert!(most < before + 64, "grew from {before} to {most} MiB");
-
-    let activity = proxy.proxy.take_activity();
-    assert_eq!(activity.len(), 1);
-    assert_eq!(activity[0].bytes_in, BIG as u64);
-    assert_eq!(activity[0].bytes_out, BIG as u64);
-}
-
 #[tokio::test]
 async fn a_slow_reader_holds_the_server_back() {
     let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -312,14 +235,8 @@ async fn a_slow_reader_holds_the_server_back() {
     client.head().await;
     // Nothing more is read: the sender must come to a stop at what the sockets hold.
     let load = || sent.load(std::sync::atomic::Ordering::SeqCst);
-    let mut last = usize::MAX;
-    soon("the server to be held back", async {
-        while last != load() {
-            last = load();
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    })
-    .await;
+    stands_still("the server to be held back", load).await;
+    let last = load();
     assert!(last < 64 << 20, "{last} bytes were taken from the server");
 }
 

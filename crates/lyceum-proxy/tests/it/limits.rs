@@ -210,3 +210,58 @@ async fn a_client_that_leaves_a_frozen_server_mid_upload_is_noticed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn many_headers_get_431() {
+    let server = Server::ok().await;
+    let limits = Limits {
+        header_count: 10,
+        ..Limits::default()
+    };
+    let proxy = with_limits(&server, limits).await;
+    let fits = "X-A: b\r\n".repeat(9);
+    assert_eq!(proxy.get("/open/", &fits).await.status, 200);
+    let too_many = "X-A: b\r\n".repeat(10);
+    assert_eq!(proxy.get("/open/", &too_many).await.status, 431);
+    let metrics = proxy.metrics();
+    let struck = "lyceum_proxy_limits_total{limit=\"headers\"} 1";
+    assert!(metrics.contains(struck), "{metrics}");
+}
+
+#[tokio::test]
+async fn large_bodies_get_413_where_that_is_bounded() {
+    let server = Server::ok().await;
+    let config = Config {
+        limits: Limits {
+            body_bytes_open: 1_000,
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let routes = vec![route("/open/", server.address, RouteAccess::Open)];
+    let proxy = TestProxy::start(config, server.address, routes).await;
+    let put = |path: &str, length: usize| {
+        let body = "x".repeat(length);
+        format!("PUT {path} HTTP/1.1\r\nHost: lab\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    assert_eq!(proxy.ask(put("/open/", 1_000)).await.status, 200);
+    assert_eq!(proxy.ask(put("/hub/", 2_000)).await.status, 200);
+    assert_eq!(server.count(), 2);
+    let answer = proxy.ask(put("/open/", 1_001)).await;
+    assert_eq!(answer.status, 413);
+    assert!(answer.text().contains("smaller parts"), "{}", answer.text());
+    assert_eq!(server.count(), 2, "it was sent on");
+
+    // Of one in chunks the length shows only on the way.
+    let mut client = proxy.connect().await;
+    client
+        .send("POST /open/ HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    for _ in 0..3 {
+        client.send(format!("190\r\n{}\r\n", "x".repeat(400))).await;
+    }
+    assert_eq!(client.answer().await.status, 413);
+    let metrics = proxy.metrics();
+    let struck = "lyceum_proxy_limits_total{limit=\"body_bytes\"} 2";
+    assert!(metrics.contains(struck), "{metrics}");
+}

@@ -2,11 +2,14 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helpers too"
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it measured, in its helpers too"
 )]
 
 mod access;
 mod acme;
+mod alone;
+mod big;
 mod control;
 mod defects;
 mod drain;
@@ -21,7 +24,11 @@ mod listen;
 mod pages;
 mod proxy_protocol;
 mod routes;
+mod slowloris;
 mod smuggling;
+mod soak;
 mod support;
+mod telling;
 mod tls;
+mod torture;
 mod websocket;

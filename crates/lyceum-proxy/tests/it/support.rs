@@ -41,6 +41,22 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     .await;
 }
 
+/// Waits until a number no longer changes.
+pub(crate) async fn stands_still(what: &str, mut number: impl FnMut() -> usize) {
+    soon(what, async {
+        let mut last = number();
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let now = number();
+            if now == last {
+                return;
+            }
+            last = now;
+        }
+    })
+    .await;
+}
+
 /// Decides by a table from secret to decision; `asked` counts the questions.
 #[derive(Default)]
 pub(crate) struct FakeAccess {

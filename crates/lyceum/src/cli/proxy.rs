@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lyceum_proxy::{
-    Config, ErrorPages, ErrorTarget, Limits, ListenAddress, Listener, Network, ProxySecret,
-    Rewrite, Scheme,
+    AccessLog, Config, ErrorPages, ErrorTarget, Limits, ListenAddress, Listener, Network,
+    ProxySecret, Rewrite, Scheme,
 };
 
 use super::Outcome;
@@ -117,6 +117,12 @@ pub struct ProxyCommand {
     /// How much is told.
     #[arg(long, value_name = "LEVEL", ignore_case = true, default_value = "info")]
     pub log_level: Level,
+    /// Which requests are told in the log: off, full, or 1/100 for one in a hundred.
+    #[arg(long, value_name = "WHICH", default_value_t)]
+    pub access_log: AccessLog,
+    /// A limit by its name, NAME=VALUE, such as least_speed=500 or idle=10m; may be repeated.
+    #[arg(long, value_name = "LIMIT", value_parser = limit)]
+    pub limit: Vec<(String, String)>,
     /// Milliseconds that a body may stand still.
     #[arg(long, value_name = "MILLISECONDS", value_parser = millis)]
     pub timeout: Option<Duration>,
@@ -212,10 +218,14 @@ impl ProxyCommand {
             (None, None) => None,
         };
         let (config, task) = if self.follow.hubs.is_empty() {
-            (self.config(), self.drop_in(token)?)
+            let config = Config {
+                limits: self.limits(Limits::default())?,
+                ..self.config()
+            };
+            (config, self.drop_in(token)?)
         } else {
             let (config, settings) = self.follow.settings(&self.trusted_proxy)?;
-            let limits = self.limits(config.limits.clone());
+            let limits = self.limits(config.limits.clone())?;
             (Config { limits, ..config }, Task::Follow(settings))
         };
         let config = Config {
@@ -248,7 +258,10 @@ impl ProxyCommand {
             redirect,
             tls,
             metrics,
-            config,
+            config: Config {
+                access_log: self.access_log,
+                ..config
+            },
             task,
             pid_file: self.pid_file.clone(),
             workers: self.workers.map_or_else(processors, NonZeroUsize::get),
@@ -332,18 +345,21 @@ impl ProxyCommand {
                 folder: self.error_path.clone(),
                 ..ErrorPages::default()
             },
-            limits: self.limits(Limits::default()),
             ..Config::default()
         }
     }
 
-    fn limits(&self, others: Limits) -> Limits {
-        Limits {
+    fn limits(&self, others: Limits) -> Result<Limits, Failure> {
+        let limits = Limits {
             idle: self.timeout.unwrap_or(others.idle),
             first_byte: self.proxy_timeout.unwrap_or(others.first_byte),
             header_read: self.keep_alive_timeout.unwrap_or(others.header_read),
             ..others
-        }
+        };
+        let said = self.limit.iter();
+        limits
+            .with(said.map(|(name, text)| (name.as_str(), text.as_str())))
+            .map_err(|error| Failure::new(format!("--limit: {error}")))
     }
 }
 
@@ -356,6 +372,12 @@ fn millis(text: &str) -> Result<Duration, String> {
         Ok(0) | Err(_) => Err("write a number of milliseconds above 0".into()),
         Ok(number) => Ok(Duration::from_millis(number)),
     }
+}
+
+fn limit(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "write it as NAME=VALUE, such as idle=10m".into())
 }
 
 fn scheme(text: &str) -> Result<Scheme, String> {
@@ -564,6 +586,25 @@ mod tests {
             made.config.trusted_proxies,
             ["10.0.0.0/8".parse().expect("one")]
         );
+    }
+
+    #[test]
+    fn limits_and_the_access_log_are_said_by_name() {
+        let made = plan(&[
+            "--access-log",
+            "1/100",
+            "--limit",
+            "connect=2s",
+            "--limit",
+            "least_speed=500",
+        ]);
+        assert_eq!(made.config.access_log.to_string(), "1/100");
+        assert_eq!(made.config.limits.connect, Duration::from_secs(2));
+        assert_eq!(made.config.limits.least_speed, 500);
+        assert_eq!(plan(&[]).config.access_log, AccessLog::Off);
+        let failure = parse(&["--limit", "idel=1s"]).plan(None);
+        let failure = failure.err().expect("refused");
+        assert!(failure.message.contains("idel"), "{failure}");
     }
 
     #[test]
