@@ -107,6 +107,7 @@ struct Following {
     proxy: Proxy,
     address: SocketAddr,
     stop: CancellationToken,
+    link: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drop for Following {
@@ -127,12 +128,20 @@ impl Following {
         let stop = CancellationToken::new();
         let (serving, stopped) = (proxy.clone(), stop.clone());
         tokio::spawn(async move { serving.run(listener, stopped.cancelled_owned()).await });
-        tokio::spawn(link.run(proxy.clone(), stop.clone()));
+        let link = tokio::spawn(link.run(proxy.clone(), stop.clone()));
         Self {
             proxy,
             address,
             stop,
+            link: Some(link),
         }
+    }
+
+    /// Until it has written its table down for the last time.
+    async fn end(mut self) {
+        self.stop.cancel();
+        let link = self.link.take().unwrap();
+        soon("its link to the hubs ends", link).await.unwrap();
     }
 
     fn has(&self, path: &str) -> bool {
@@ -261,13 +270,13 @@ async fn a_damaged_table_is_as_good_as_none() {
     let file = folder.0.join("routes");
     let proxy = Following::start(&[hub.address], keep).await;
     until("the table is written", || file.exists()).await;
-    drop(proxy);
+    proxy.end().await;
     let good = std::fs::read(&file).unwrap();
 
     let proxy = Following::start(&[gone], keep).await;
     until("the table is read", || proxy.has("/user/ada/x")).await;
     assert!(proxy.health().await.starts_with("HTTP/1.1 200"));
-    drop(proxy);
+    proxy.end().await;
 
     std::fs::write(&file, &good[..good.len() - 3]).unwrap();
     let proxy = Following::start(&[gone], keep).await;
@@ -279,7 +288,7 @@ async fn a_damaged_table_is_as_good_as_none() {
     .await;
     assert!(!proxy.has("/user/ada/x"));
     // And a hub mends it.
-    drop(proxy);
+    proxy.end().await;
     let proxy = Following::start(&[gone, hub.address], keep).await;
     until("the table is there", || proxy.has("/user/ada/x")).await;
     until("the file is whole again", || {
