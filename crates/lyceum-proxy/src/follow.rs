@@ -83,6 +83,8 @@ pub struct Link {
     access: Arc<ask::HttpAccess>,
     shelf: Option<Shelf>,
     name: String,
+    /// The number that the stream has reached; none while no hub is heard.
+    reached: watch::Sender<Option<i64>>,
 }
 
 impl Link {
@@ -105,6 +107,7 @@ impl Link {
             access,
             shelf,
             name: crate::request_id::RequestId::new().to_string(),
+            reached: watch::Sender::new(None),
         })
     }
 
@@ -116,6 +119,11 @@ impl Link {
     /// For [`Proxy::new`].
     pub fn access(&self) -> Arc<dyn Access> {
         self.access.clone()
+    }
+
+    /// The number of the newest change that is in force, none while no hub is heard.
+    pub fn reached(&self) -> watch::Receiver<Option<i64>> {
+        self.reached.subscribe()
     }
 
     /// Follows until `shutdown`.
@@ -132,7 +140,7 @@ impl Link {
                 }
             }
         }
-        let (reached, progress) = watch::channel(None);
+        let (reached, progress) = (self.reached.clone(), self.reached.subscribe());
         let (to_save, saving) = watch::channel(None);
         let mut follower = Follower {
             settings: &self.settings,
@@ -161,7 +169,7 @@ impl Link {
                 watching,
                 telling,
                 self.access.run(),
-                self.save(saving.clone()),
+                self.save(&proxy, saving.clone()),
                 async {
                     loop {
                         tokio::time::sleep(self.settings.report_every).await;
@@ -175,7 +183,7 @@ impl Link {
         follower.save_rest();
         let last_table = saving.borrow().clone();
         if let Some(table) = last_table {
-            self.write(table, &mut false).await;
+            self.write(&proxy, table, &mut false).await;
         }
         let last_words = async {
             uses.send(&proxy, &self.hubs, &self.name, None).await;
@@ -200,18 +208,20 @@ impl Link {
     }
 
     /// Writes each new table; while one is being written, those in between are skipped.
-    async fn save(&self, mut news: watch::Receiver<Option<Arc<Saved>>>) {
+    async fn save(&self, proxy: &Proxy, mut news: watch::Receiver<Option<Arc<Saved>>>) {
         let mut failing = false;
         while news.changed().await.is_ok() {
             let Some(saved) = news.borrow_and_update().clone() else {
                 continue;
             };
-            self.write(saved, &mut failing).await;
+            self.write(proxy, saved, &mut failing).await;
         }
     }
 
-    async fn write(&self, saved: Arc<Saved>, failing: &mut bool) {
-        if let Some(shelf) = self.shelf.clone() {
+    async fn write(&self, proxy: &Proxy, saved: Arc<Saved>, failing: &mut bool) {
+        // Once handed on, the next process keeps the file.
+        let shelf = self.shelf.clone();
+        if let Some(shelf) = shelf.filter(|_| !proxy.inner.is_handed_on()) {
             let file = shelf.file();
             let written = tokio::task::spawn_blocking(move || shelf.save(&saved)).await;
             match written {

@@ -278,6 +278,11 @@ impl Proxy {
         self.inner.trouble.store(why.map(Arc::new));
     }
 
+    /// What [`Proxy::set_trouble`] said last.
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.inner.trouble.load_full()
+    }
+
     pub fn register_metrics(&self, registry: &mut prometheus_client::registry::Registry) {
         self.inner.metrics.register(registry, &self.inner.connector);
         self.inner.arrived.register(registry);

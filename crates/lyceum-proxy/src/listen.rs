@@ -198,6 +198,10 @@ impl Inner {
     pub(crate) fn hand_on(&self) {
         self.draining.handed_on.store(true, Relaxed);
     }
+
+    pub(crate) fn is_handed_on(&self) -> bool {
+        self.draining.handed_on.load(Relaxed)
+    }
 }
 
 /// [`run_doors`] on one plain socket.
@@ -240,8 +244,7 @@ pub(crate) async fn run_doors(
     accepting.close();
     shutdown.await;
     inner.begin_drain();
-    let is_handed_on = inner.draining.handed_on.load(Relaxed);
-    if !is_handed_on && !inner.config.arrivals.unready.is_zero() {
+    if !inner.is_handed_on() && !inner.config.arrivals.unready.is_zero() {
         tokio::time::sleep(inner.config.arrivals.unready).await;
     }
     ctx.stop.cancel();
@@ -267,10 +270,7 @@ pub(crate) async fn run_doors(
 /// The socket of a door, as the runtime sees it.
 enum Queue {
     Tcp(TcpListener),
-    Unix(
-        UnixListener,
-        #[expect(dead_code, reason = "removed with it")] Option<SocketFile>,
-    ),
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 enum Stream {
@@ -324,6 +324,15 @@ impl Queue {
     }
 }
 
+impl Queue {
+    /// Closes this end only: another process accepts at the same socket.
+    fn leave(self) {
+        if let Self::Unix(_, Some(file)) = self {
+            file.leave();
+        }
+    }
+}
+
 /// Takes in connections at one door until told to stop, and then those that already wait.
 async fn accept_all(ctx: Ctx, door: Door) {
     let Door { socket, rules, .. } = door;
@@ -358,7 +367,8 @@ async fn accept_all(ctx: Ctx, door: Door) {
             }
         }
     }
-    if ctx.inner.draining.handed_on.load(Relaxed) {
+    if ctx.inner.is_handed_on() {
+        queue.leave();
         return;
     }
     // These clients believe that they are connected: without this they would be reset.

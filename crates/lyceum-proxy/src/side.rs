@@ -1,7 +1,14 @@
 //! Small servers beside the data path: the control API and the metrics page. HTTP/1.1 over TCP or
 //! a unix socket, with bounds of its own.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    os::fd::{AsFd, OwnedFd},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -28,6 +35,16 @@ pub(crate) type Answer = Full<Bytes>;
 pub enum SideListener {
     Tcp(TcpListener),
     Unix(UnixListener),
+}
+
+impl SideListener {
+    /// A second handle to the same queue of connections, for whoever takes over.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Unix(listener) => listener.as_fd().try_clone_to_owned(),
+        }
+    }
 }
 
 pub(crate) async fn run<H, F>(

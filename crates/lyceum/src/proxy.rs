@@ -2,24 +2,38 @@
 //! of their own, the metrics page and what tells the routes (the control API, or the tie to Lyceum
 //! hubs), until a signal comes.
 //!
+//! A proxy of Lyceum hubs is followed by the next without a lost connection ([`sockets`]): the next
+//! one knows all routes before it takes its first request, and only then may this one drain.
+//!
 //! Each worker is a thread with a runtime and a listening socket of its own on the same port, so
 //! that the system spreads connections and no worker ever waits for another.
 
+mod sockets;
+
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lyceum_proxy::follow::{FollowError, Link, Settings};
 use lyceum_proxy::{
-    Certificates, Config, Door, ListenAddress, Listener, Proxy, ProxySecret, SideListener, Tls,
+    Certificates, Config, Door, HandOver, ListenAddress, Listener, Proxy, ProxySecret,
+    SideListener, Tls,
 };
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 use crate::progress::{put, say};
 use crate::serve::Signals;
+use sockets::{Given, Role, copies};
+
+pub use sockets::Succession;
+
+/// How long a proxy that takes over waits for a hub, before the table on disk has to do.
+const FIRST_NEWS: Duration = Duration::from_secs(5);
 
 /// What the command line asks for.
 pub struct Plan {
@@ -31,6 +45,7 @@ pub struct Plan {
     pub config: Config,
     pub task: Task,
     pub pid_file: Option<PathBuf>,
+    pub succession: Option<Succession>,
     pub workers: usize,
     pub json: bool,
 }
@@ -53,7 +68,16 @@ pub enum At {
     Unix(PathBuf),
 }
 
-/// Runs until SIGINT or SIGTERM.
+impl At {
+    fn listen_address(&self) -> ListenAddress {
+        match self {
+            Self::Tcp(address) => ListenAddress::Tcp(*address),
+            Self::Unix(path) => ListenAddress::Unix(path.clone()),
+        }
+    }
+}
+
+/// Runs until SIGINT or SIGTERM, or until another proxy has taken over.
 pub fn run(plan: Plan) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -69,21 +93,73 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let certificates = plan.tls.map(Certificates::open).transpose();
     let certificates = certificates.map_err(|error| Failure::new(error.to_string()))?;
-    let mut workers = bind_workers(&plan.public, certificates.as_ref(), plan.workers)?;
+    let mut given = Given::find(plan.succession.as_ref())?;
+    let sockets = given.take(Role::Public, &plan.public.address);
+    let mut workers = bind_workers(&plan.public, certificates.as_ref(), plan.workers, sockets)?;
     let public = place_of(&workers[0][0]);
-    if let Some(listener) = &plan.redirect {
-        let door = Door::bind(listener, certificates.as_ref(), false)
-            .map_err(|error| explain_door("--redirect-port", listener, &error))?;
+    let redirect = match &plan.redirect {
+        Some(listener) => {
+            let socket = given.take(Role::Redirect, &listener.address).pop();
+            Some(bind_redirect(listener, certificates.as_ref(), socket)?)
+        }
+        None => None,
+    };
+    let metrics = match &plan.metrics {
+        Some(at) => {
+            let socket = given.take(Role::Metrics, &at.listen_address()).pop();
+            Some(Place::take("--metrics-port", at, socket)?)
+        }
+        None => None,
+    };
+    let heirlooms = {
+        let doors = workers.iter().flatten().map(|door| (Role::Public, door));
+        let doors = doors.chain(redirect.iter().map(|door| (Role::Redirect, door)));
+        copies(doors, metrics.as_ref().map(|(listener, _)| listener))
+            .map_err(|error| Failure::io("a socket can't be copied", &error))?
+    };
+    if let Some(door) = redirect {
         tracing::info!("redirecting {} to https", place_of(&door));
         workers[0].push(door);
     }
-    let metrics = match &plan.metrics {
-        Some(at) => Some(Place::take("--metrics-port", at)?),
-        None => None,
-    };
     let (proxy, teller) = Teller::prepare(plan.task, plan.config)?;
     let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let stop = CancellationToken::new();
+    // The end of listening, and of all that was under way: until then hubs are followed, since
+    // whoever logs out loses open WebSockets too.
+    let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+    let (target, reached) = (teller.target().to_owned(), teller.reached());
+    let beside = tokio::spawn({
+        let (proxy, stop, over) = (proxy.clone(), stop.clone(), over.clone());
+        async move {
+            let keeping = async {
+                if let Some(certificates) = &certificates {
+                    certificates.keep(stop.cancelled()).await;
+                }
+            };
+            let telling = teller.run(proxy.clone(), stop.clone(), over);
+            let telling = async { tokio::join!(telling, keeping) };
+            match metrics {
+                Some((listener, place)) => {
+                    tracing::info!("metrics at {place}/metrics");
+                    tokio::join!(telling, proxy.run_metrics(listener, stop.cancelled()));
+                }
+                None => {
+                    telling.await;
+                }
+            }
+        }
+    });
+    if let Some(reached) = reached.filter(|_| given.has_predecessor()) {
+        let settled = tokio::select! {
+            settled = settle(&proxy, reached) => settled,
+            () = signals.wait() => Err(Failure::new("stopped before it took over")),
+        };
+        if settled.is_err() {
+            stop.cancel();
+            over.cancel();
+            let _ = beside.await;
+            return settled;
+        }
+    }
     // Workers hold an end of it and say nothing; once all have ended there is nobody left to.
     let (working, mut ended) = mpsc::channel::<()>(1);
     let count = workers.len();
@@ -98,47 +174,72 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
             .map_err(|error| Failure::io("a worker thread can't be started", &error))?;
     }
     drop(working);
-    tracing::info!(workers = count, "proxying {public} to {}", teller.target());
+    given.serving();
+    tracing::info!(workers = count, "proxying {public} to {target}");
+    let follows = plan.succession.is_some();
     if plan.json {
         put(&serde_json::json!({ "event": "listening", "url": public }));
-    } else if matches!(teller, Teller::Hubs(_)) {
+    } else if follows {
         say(&format!("The proxy listens at {public}. Ctrl-C stops it."));
     }
-    let beside = tokio::spawn({
-        let (proxy, stop) = (proxy.clone(), stop.clone());
-        async move {
-            let keeping = async {
-                if let Some(certificates) = &certificates {
-                    certificates.keep(stop.cancelled()).await;
-                }
-            };
-            let telling = teller.run(proxy.clone(), stop.clone());
-            let telling = async { tokio::join!(telling, keeping) };
-            match metrics {
-                Some((listener, place)) => {
-                    tracing::info!("metrics at {place}/metrics");
-                    tokio::join!(telling, proxy.run_metrics(listener, stop.cancelled()));
-                }
-                None => {
-                    telling.await;
-                }
-            }
-        }
-    });
     tokio::select! {
-        () = signals.wait() => {}
+        () = signals.wait() => {
+            tracing::info!("stopping; open connections have some seconds left");
+        }
+        () = succeeded(plan.succession.as_ref(), heirlooms) => {
+            proxy.hand_on();
+            tracing::info!("another proxy serves now; open connections have some time left");
+        }
         _ = ended.recv() => {
             return Err(Failure::new("all workers have ended; the log says why"));
         }
     }
-    tracing::info!("stopping; open connections have some seconds left");
     stop.cancel();
+    let ending = async {
+        ended.recv().await;
+        over.cancel();
+        let _ = beside.await;
+    };
     tokio::select! {
-        _ = async { tokio::join!(ended.recv(), beside) } => {}
+        () = ending => {}
         () = signals.wait() => tracing::info!("stopping at once"),
     }
     drop(pid_file);
     Ok(())
+}
+
+/// Until the routes are known that the proxy before serves.
+async fn settle(proxy: &Proxy, mut reached: watch::Receiver<Option<i64>>) -> Result<(), Failure> {
+    let heard = tokio::time::timeout(FIRST_NEWS, reached.wait_for(Option::is_some)).await;
+    match (heard, proxy.trouble()) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), None) => {
+            tracing::warn!("no hub answers: taking over with the routes on disk");
+            Ok(())
+        }
+        (Err(_), Some(trouble)) => Err(Failure::new(format!("not taking over: {trouble}"))
+            .hint("the proxy that runs goes on; `--hub` names where the hubs are")),
+    }
+}
+
+/// Until another proxy has these sockets and serves.
+async fn succeeded(succession: Option<&Succession>, sockets: Vec<(String, OwnedFd)>) {
+    if let Some(succession) = succession {
+        let place = succession.place();
+        let offered = match HandOver::bind(&place, sockets) {
+            Ok(offer) => offer.wait().await,
+            Err(error) => Err(error),
+        };
+        match offered {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(
+                place = %place.display(),
+                %error,
+                "no other proxy can take over from this one without lost connections"
+            ),
+        }
+    }
+    std::future::pending().await
 }
 
 /// A [`Task`] that is ready to be begun.
@@ -160,7 +261,7 @@ impl Teller {
                 token,
                 default_target,
             } => {
-                let (listener, place) = Place::take("--api-port", &api)?;
+                let (listener, place) = Place::take("--api-port", &api, None)?;
                 if token.is_none() {
                     tracing::warn!(
                         "CONFIGPROXY_AUTH_TOKEN is not set: whoever reaches the control API may change the routes"
@@ -197,7 +298,15 @@ impl Teller {
         }
     }
 
-    async fn run(self, proxy: Proxy, stop: CancellationToken) {
+    /// How far it knows what Lyceum hubs tell.
+    fn reached(&self) -> Option<watch::Receiver<Option<i64>>> {
+        match self {
+            Self::Api { .. } => None,
+            Self::Hubs(link) => Some(link.reached()),
+        }
+    }
+
+    async fn run(self, proxy: Proxy, stop: CancellationToken, over: CancellationToken) {
         match self {
             Self::Api {
                 listener,
@@ -208,7 +317,7 @@ impl Teller {
                 tracing::info!("control API at {place}/api/routes");
                 proxy.run_control(listener, token, stop.cancelled()).await;
             }
-            Self::Hubs(link) => link.run(proxy, stop).await,
+            Self::Hubs(link) => link.run(proxy, over).await,
         }
     }
 }
@@ -223,13 +332,17 @@ fn work(proxy: &Proxy, doors: Vec<Door>, stop: &CancellationToken) {
     }
 }
 
-/// One door for each worker, at one address.
+/// One door for each worker, at one address; or several, if that many `sockets` listen already.
 fn bind_workers(
     listener: &Listener,
     certificates: Option<&Certificates>,
     workers: usize,
+    sockets: Vec<OwnedFd>,
 ) -> Result<Vec<Vec<Door>>, Failure> {
     let explain = |error: std::io::Error| explain_door("--port", listener, &error);
+    if !sockets.is_empty() {
+        return adopt_all(listener, certificates, workers, sockets).map_err(explain);
+    }
     // Alone on the port: sockets that share one would also share it with another program that
     // does the same, and each would get half of the requests.
     let first = Door::bind(listener, certificates, false).map_err(explain)?;
@@ -254,6 +367,37 @@ fn bind_workers(
         .map(|_| Door::bind(&listener, certificates, true).map(|door| vec![door]))
         .collect::<Result<_, _>>()
         .map_err(explain)
+}
+
+/// Each socket has a queue of its own, so none may be left without a worker.
+fn adopt_all(
+    listener: &Listener,
+    certificates: Option<&Certificates>,
+    workers: usize,
+    sockets: Vec<OwnedFd>,
+) -> std::io::Result<Vec<Vec<Door>>> {
+    let count = sockets.len();
+    let mut all: Vec<Vec<Door>> = (0..workers).map(|_| Vec::new()).collect();
+    for (index, socket) in sockets.into_iter().enumerate() {
+        all[index % workers].push(Door::adopt(listener, certificates, socket)?);
+    }
+    for index in count..workers {
+        let shared = all[index % count][0].share()?;
+        all[index].push(Door::adopt(listener, certificates, shared)?);
+    }
+    Ok(all)
+}
+
+fn bind_redirect(
+    listener: &Listener,
+    certificates: Option<&Certificates>,
+    socket: Option<OwnedFd>,
+) -> Result<Door, Failure> {
+    let door = match socket {
+        Some(socket) => Door::adopt(listener, certificates, socket),
+        None => Door::bind(listener, certificates, false),
+    };
+    door.map_err(|error| explain_door("--redirect-port", listener, &error))
 }
 
 /// As people write it.
@@ -294,11 +438,18 @@ fn explain_bind(option: &str, address: SocketAddr, error: &std::io::Error) -> Fa
 struct Place;
 
 impl Place {
-    fn take(option: &str, at: &At) -> Result<(SideListener, String), Failure> {
+    fn take(
+        option: &str,
+        at: &At,
+        socket: Option<OwnedFd>,
+    ) -> Result<(SideListener, String), Failure> {
         match at {
             At::Tcp(address) => {
-                let listener = std::net::TcpListener::bind(address)
-                    .map_err(|error| explain_bind(option, *address, &error))?;
+                let listener = match socket {
+                    Some(socket) => std::net::TcpListener::from(socket),
+                    None => std::net::TcpListener::bind(address)
+                        .map_err(|error| explain_bind(option, *address, &error))?,
+                };
                 let place = format!("http://{}", local(&listener)?);
                 let listener = listener
                     .set_nonblocking(true)
@@ -307,10 +458,20 @@ impl Place {
                 Ok((SideListener::Tcp(listener), place))
             }
             At::Unix(path) => {
-                remove_dead_socket(path)?;
-                let listener = UnixListener::bind(path).map_err(|error| {
+                let failed = |error: std::io::Error| {
                     Failure::io(format!("{} can't be listened on", path.display()), &error)
-                })?;
+                };
+                let listener = match socket {
+                    Some(socket) => {
+                        let listener = std::os::unix::net::UnixListener::from(socket);
+                        listener.set_nonblocking(true).map_err(failed)?;
+                        UnixListener::from_std(listener).map_err(failed)?
+                    }
+                    None => {
+                        remove_dead_socket(path)?;
+                        UnixListener::bind(path).map_err(failed)?
+                    }
+                };
                 Ok((SideListener::Unix(listener), path.display().to_string()))
             }
         }

@@ -166,6 +166,11 @@ impl SocketFile {
             inode: inode_of(path).unwrap_or_default(),
         }
     }
+
+    /// It stays, for whoever listens there now.
+    pub(crate) fn leave(mut self) {
+        self.inode = 0;
+    }
 }
 
 impl Drop for SocketFile {
@@ -208,7 +213,8 @@ impl Door {
         Self::new(listener, certificates, socket)
     }
 
-    /// Takes a socket that listens already: one that systemd or an earlier process handed over.
+    /// Takes a socket that listens already: one that systemd or an earlier process handed over. The
+    /// file of a unix socket is left where it is at the end.
     pub fn adopt(
         listener: &Listener,
         certificates: Option<&Certificates>,

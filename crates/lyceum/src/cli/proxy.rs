@@ -264,6 +264,7 @@ impl ProxyCommand {
             },
             task,
             pid_file: self.pid_file.clone(),
+            succession: self.follow.succession(),
             workers: self.workers.map_or_else(processors, NonZeroUsize::get),
             json: self.json,
         })

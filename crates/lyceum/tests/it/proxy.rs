@@ -344,3 +344,44 @@ fn api_and_metrics_can_be_on_unix_sockets() {
     running.tell(Signal::TERM);
     assert_eq!(running.end().0, Some(0));
 }
+
+/// As systemd does it; the shell puts the socket where it belongs and gives its process away.
+#[test]
+fn it_serves_at_a_socket_that_systemd_has_bound() {
+    let site = Site::new();
+    let bound = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = bound.local_addr().expect("an address");
+    let plain = proxy(&site, &[]);
+    let mut command = Command::new("/bin/sh");
+    command
+        .args([
+            "-c",
+            "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"",
+        ])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(folder) = plain.get_current_dir() {
+        command.current_dir(folder);
+    }
+    command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "web");
+    command.stdin(std::os::fd::OwnedFd::from(
+        bound.try_clone().expect("a copy"),
+    ));
+    // It waits in the queue until somebody serves.
+    let early = connect(address);
+    let running = Running::start(command);
+    assert_eq!(running.public, address);
+    let answer = ask(early, "GET", "/_chp_healthz", "");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    running.tell(Signal::TERM);
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+    // The socket is systemd's: whoever comes now waits for the next one.
+    connect(address);
+}

@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -52,6 +53,18 @@ impl Running {
     fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("waited");
+    }
+
+    /// Its exit code, once it ends by itself.
+    async fn ended(&mut self) -> Option<i32> {
+        let mut code = None;
+        until("it ends by itself", async || {
+            let status = self.child.try_wait().expect("waited");
+            code = status.map(|status| status.code());
+            status.is_some()
+        })
+        .await;
+        code.flatten()
     }
 
     fn text(&self, key: &str) -> String {
@@ -121,7 +134,12 @@ impl Place {
     }
 
     fn proxy(&self, state: &str, listen: &str, hubs: &[&str]) -> Running {
+        self.proxy_with(state, listen, hubs, &[])
+    }
+
+    fn proxy_with(&self, state: &str, listen: &str, hubs: &[&str], more: &[&str]) -> Running {
         let mut args = vec!["proxy", "--state", state, "--listen", listen, "--json"];
+        args.extend(more);
         args.extend(["--hub-secret", "file:data/keys/proxy"]);
         for hub in hubs {
             args.extend(["--hub", hub]);
@@ -280,6 +298,110 @@ async fn hubs_and_proxies_go_and_come_while_people_work() {
     })
     .await;
     drop((one, two, second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_replaced_while_people_work() {
+    let place = Place::new().await;
+    let hub = place.hub("127.0.0.1:0");
+    let hubs = [hub.text("hub")];
+    let hubs = [hubs[0].as_str()];
+    let limits = ["--limit", "drain=10m"];
+    let mut old = place.proxy_with("state", "127.0.0.1:0", &hubs, &limits);
+    let address = old.address();
+    let password = hub.said["accounts"][0]["password"].as_str();
+    let browser = Client::new(address);
+    let password = password.expect("the first password");
+    browser.log_in("admin", password).await.expect(302);
+    let wish = [("user", "admin"), ("server", "")];
+    browser
+        .post_form("/hub/servers/start", &wish)
+        .await
+        .expect(302);
+    until("the server is ready", async || {
+        browser.get("/hub/spawn-pending/admin").await.location() == "/user/admin/"
+    })
+    .await;
+    let access = browser.cookie("lyceum-access").expect("signed in");
+    let mut socket = open_socket(address, &access).await;
+    echoes(&mut socket, "the first proxy").await;
+
+    // Clients that come anew all the time; each must be served.
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let served = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, served, access) = (stop.clone(), served.clone(), access.clone());
+            tokio::spawn(async move {
+                while !stop.load(Relaxed) {
+                    let client = Client::new(address);
+                    client.plant("lyceum-access", &access, "/");
+                    client.get("/user/admin/lab").await.expect(200);
+                    served.fetch_add(1, Relaxed);
+                }
+            })
+        })
+        .collect();
+    let traffic = async || {
+        let before = served.load(Relaxed);
+        until("people are served", async || {
+            served.load(Relaxed) > before + 50
+        })
+        .await;
+    };
+    traffic().await;
+    let listen = address.to_string();
+
+    // One that finds no hub and no table leaves the other in peace.
+    let mut command = place.site.command(&[
+        "proxy",
+        "--take-over",
+        "--listen",
+        &listen,
+        "--hub",
+        "http://127.0.0.1:1",
+        "--hub-secret",
+        "file:data/keys/proxy",
+        "--state",
+        "state",
+    ]);
+    std::fs::rename(place.site.path("state/routes"), place.site.path("routes")).expect("moved");
+    let said = place.site.said(command.output().expect("runs"));
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("not taking over: no hub"), "{}", said.err);
+    traffic().await;
+
+    for round in 0..3 {
+        let more = [&limits[..], &["--take-over"]].concat();
+        let next = place.proxy_with("state", &listen, &hubs, &more);
+        assert_eq!(next.address(), address);
+        traffic().await;
+        // The old one goes on with what it has, and with nothing else.
+        echoes(&mut socket, "still the one before").await;
+        assert!(old.child.try_wait().expect("waited").is_none(), "{round}");
+        drop(socket);
+        assert_eq!(old.ended().await, Some(0));
+        traffic().await;
+        socket = open_socket(address, &access).await;
+        echoes(&mut socket, "the next proxy").await;
+        old = next;
+    }
+    stop.store(true, Relaxed);
+    for client in clients {
+        client.await.expect("no request was lost");
+    }
+
+    // What is open at the one before still ends with a log-out at the next.
+    let more = [&limits[..], &["--take-over"]].concat();
+    let next = place.proxy_with("state", &listen, &hubs, &more);
+    echoes(&mut socket, "a last time").await;
+    browser.post_form("/hub/logout", &[]).await.expect(302);
+    let end = tokio::time::timeout(PATIENCE, socket.next()).await;
+    let end = end.expect("the socket ends");
+    assert!(!matches!(end, Some(Ok(_))), "{end:?}");
+    drop(socket);
+    assert_eq!(old.ended().await, Some(0));
+    drop((next, hub));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use lyceum_proxy::{Config, Network, Target};
 use crate::compose::proxy_config;
 use crate::config::{SecretRef, Span, check_shared_secret};
 use crate::failure::Failure;
+use crate::proxy::Succession;
 
 /// What only somebody else's hub is told by, or what Lyceum's hubs decide.
 const NOT_WITH_HUBS: [&str; 9] = [
@@ -47,12 +48,23 @@ pub struct FollowArgs {
         default_value = "lyceum-proxy-data"
     )]
     pub state: PathBuf,
+    /// Take the ports over from the proxy that runs with the same --state, which then ends what it
+    /// has under way; no connection is refused meanwhile. Without such a proxy, just start.
+    #[arg(long, requires = "hubs")]
+    pub take_over: bool,
     /// How long decisions about access are remembered while no hub tells of log-outs.
     #[arg(long, value_name = "TIME", default_value = "30s", requires = "hubs")]
     pub keep_when_cut: Span,
 }
 
 impl FollowArgs {
+    pub(super) fn succession(&self) -> Option<Succession> {
+        (!self.hubs.is_empty()).then(|| Succession {
+            folder: self.state.clone(),
+            take_over: self.take_over,
+        })
+    }
+
     pub(super) fn settings(
         &self,
         trusted_proxies: &[Network],
