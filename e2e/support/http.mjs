@@ -2,7 +2,9 @@
 // browser, redirects followed by hand so that each can be looked at.
 
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
+import { lookup } from 'node:dns';
+import { request as plain } from 'node:http';
+import { request as secure } from 'node:https';
 import WebSocket from 'ws';
 
 const LIMIT_MS = 60_000;
@@ -123,7 +125,7 @@ export function unescapeHtml(text) {
  */
 export function exchange(url, options, body) {
   return new Promise((resolve, reject) => {
-    const sent = request(url, options, (answer) => {
+    const sent = begin(url, options, (answer) => {
       const chunks = [];
       answer.on('data', (chunk) => chunks.push(chunk));
       answer.on('error', reject);
@@ -142,7 +144,7 @@ export function firstEvent(base, path, token, look) {
   const url = new URL(path, base);
   const headers = { authorization: `token ${token}`, accept: 'text/event-stream' };
   return new Promise((resolve, reject) => {
-    const sent = request(url, { headers, signal: AbortSignal.timeout(LIMIT_MS) }, (answer) => {
+    const sent = begin(url, { headers, signal: AbortSignal.timeout(LIMIT_MS) }, (answer) => {
       if (answer.statusCode !== 200) reject(new Error(`GET ${url}: ${answer.statusCode}`));
       let rest = '';
       answer.setEncoding('utf8').on('data', (text) => {
@@ -223,4 +225,16 @@ function executeOn(socket, account, code) {
     socket.on('message', hear);
     socket.send(JSON.stringify(message));
   });
+}
+
+function begin(url, options, then) {
+  const { protocol } = new URL(url);
+  return (protocol === 'https:' ? secure : plain)(url, { lookup: lookUp, ...options }, then);
+}
+
+/** Every name below localhost is this machine, as browsers have it and some systems don't. */
+function lookUp(name, options, then) {
+  if (!name.endsWith('.localhost')) lookup(name, options, then);
+  else if (options.all) then(null, [{ address: '127.0.0.1', family: 4 }]);
+  else then(null, '127.0.0.1', 4);
 }

@@ -15,10 +15,13 @@ import { until } from './story.mjs';
 const KEPT_LINES = 400;
 const STOP_LIMIT_MS = 30_000;
 
-/** Starts it with further lines of `jupyterhub_config.py`; resolves when its log-in page is there. */
-export async function startJupyterHub({ config = '' } = {}) {
+/**
+ * Starts it with further lines of `jupyterhub_config.py`; resolves when its log-in page is there.
+ * With a `host` of more than one label each person gets a name below it.
+ */
+export async function startJupyterHub({ config = '', host = '127.0.0.1' } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-e2e-hub-'));
-  const hub = new JupyterHub(folder, await freePorts(3));
+  const hub = new JupyterHub(folder, host, await freePorts(3));
   try {
     await hub.configure(config);
     await hub.start();
@@ -33,10 +36,11 @@ class JupyterHub {
   #process;
   #lines = [];
 
-  constructor(folder, [port, apiPort, hubPort]) {
+  constructor(folder, host, [port, apiPort, hubPort]) {
     this.folder = folder;
     this.ports = { port, apiPort, hubPort };
-    this.url = `http://127.0.0.1:${port}/`;
+    this.host = host;
+    this.url = `http://${host}:${port}/`;
     this.account = { name: 'ada', password: 'e2e-password' };
     this.pidFile = join(folder, 'proxy.pid');
   }
@@ -61,6 +65,7 @@ class JupyterHub {
       `c.Spawner.cmd = ['${join(JUPYTER_ENV, 'bin/jupyterhub-singleuser')}']`,
       // Jupyter itself asks for this word when root runs it.
       ...(root ? [`c.Spawner.args = ['--allow-root']`] : []),
+      ...(this.host === '127.0.0.1' ? [] : [`c.JupyterHub.subdomain_host = 'http://${this.host}:${port}'`]),
       further,
     ];
     await writeFile(join(this.folder, 'jupyterhub_config.py'), `${lines.join('\n')}\n`);

@@ -75,6 +75,12 @@ const NEEDS: &[Need] = &[
         browser: true,
     },
     Need {
+        what: "openssl, for certificates of tests",
+        packages: &["openssl"],
+        there: || succeeds(command("openssl").arg("version")),
+        browser: true,
+    },
+    Need {
         what: "a font for Chromium",
         packages: &["fonts-dejavu-core"],
         there: || Path::new("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf").exists(),

@@ -65,7 +65,7 @@ pub struct Tls {
     pub clients: Option<ClientCertificates>,
     /// The oldest version that is spoken.
     pub oldest: TlsVersion,
-    /// Offer HTTP/2.
+    /// Offer HTTP/2, which browsers then speak, for WebSockets too.
     pub http2: bool,
     /// Tell browsers never to come without TLS, and for how long they shall remember it.
     #[serde(with = "optional_span")]
@@ -84,7 +84,7 @@ impl Default for Tls {
             acme: None,
             clients: None,
             oldest: TlsVersion::Tls12,
-            http2: false,
+            http2: true,
             strict_transport: None,
             strict_subdomains: false,
             look_every: Duration::from_secs(5),

@@ -508,6 +508,7 @@ impl<'a> Exchange<'a> {
             .tunnels
             .enter(admitted, &inner.log, metrics.websockets.clone())
             .ok_or(Failure::Denied)?;
+        inner.http2.websockets.inc();
         let gauges = Gauges {
             stats: self.way.stats.cloned(),
             _websocket: self.way.stats.map(Stats::open_websocket),

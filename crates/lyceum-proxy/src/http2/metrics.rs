@@ -18,6 +18,7 @@ struct FloodLabels {
 pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     pub(crate) streams: Gauge,
+    pub(super) websockets: Counter,
     pub(super) resets: Counter,
     pub(super) unanswered_pings: Counter,
     pub(super) protocol_errors: Counter,
@@ -36,6 +37,11 @@ impl Metrics {
             "streams",
             "Requests and WebSockets open on HTTP/2 connections",
             self.streams.clone(),
+        );
+        registry.register(
+            "websockets",
+            "WebSockets opened on HTTP/2 connections",
+            self.websockets.clone(),
         );
         registry.register(
             "resets",
