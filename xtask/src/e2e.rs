@@ -21,9 +21,9 @@ pub(crate) fn tell(name: Option<&str>) -> Result<()> {
         bail!("no story of that name; there are: {}", stories.join(", "));
     }
     call(cargo().args(["build", "--package", "lyceum"]))?;
-    // One after the other: each starts a browser and a JupyterLab.
+    // Each starts a browser and a JupyterLab, and half of its time waits for them.
     let mut node = command("node");
-    node.args(["--test", "--test-concurrency=1", "--test-reporter=spec"]);
+    node.args(["--test", "--test-concurrency=2", "--test-reporter=spec"]);
     for story in chosen {
         node.arg(format!("e2e/{story}.test.mjs"));
     }
