@@ -114,7 +114,7 @@ pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> 
                 .is_some_and(|rest| rest.starts_with('['))
         };
         if !shortened.iter().any(in_list) {
-            found.push((tree.place_of(path), message));
+            found.push((tree.place_of(path), fit::of_key(path, &message)));
         }
     });
     if found.is_empty() {

@@ -16,9 +16,9 @@ pub enum ConfigCommand {
         after_help = "Exit code 3 when there are problems.\n\nExample:\n  lyceum config check /etc/lyceum/lyceum.yaml"
     )]
     Check {
-        /// The file to check.
-        #[arg(default_value = DEFAULT_FILE, env = "LYCEUM_CONFIG")]
-        file: PathBuf,
+        /// The file to check. Left out: lyceum.yaml in this folder, if it is there.
+        #[arg(env = "LYCEUM_CONFIG")]
+        file: Option<PathBuf>,
         /// Print JSON, for machines.
         #[arg(long)]
         json: bool,
@@ -41,12 +41,15 @@ impl ConfigCommand {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         match self {
             Self::Check { file, json } => {
+                let Some(file) = config::locate(file.as_deref()) else {
+                    return without_file(json);
+                };
                 let problems = match config::load(Some(&file)) {
                     Ok(_) => Vec::new(),
                     Err(Problems(problems)) => problems,
                 };
                 if json {
-                    print_json(&serde_json::json!({ "problems": problems }))?;
+                    print_json(&serde_json::json!({ "file": file, "problems": problems }))?;
                 } else {
                     let lines: String = problems
                         .iter()
@@ -90,6 +93,18 @@ impl ConfigCommand {
             Self::Example => print(&config::example()).map(|()| Outcome::Good),
         }
     }
+}
+
+/// Nothing to check is no problem: the defaults are good.
+fn without_file(json: bool) -> Result<Outcome, Failure> {
+    if json {
+        print_json(&serde_json::json!({ "file": null, "problems": [] }))?;
+    } else {
+        print(&format!(
+            "there is no {DEFAULT_FILE} in this folder: the defaults are in force (`lyceum config example` shows every key)\n"
+        ))?;
+    }
+    Ok(Outcome::Good)
 }
 
 /// Loads, and makes one failure of all problems.

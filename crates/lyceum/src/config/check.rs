@@ -332,80 +332,86 @@ fn names(path: &str, list: &[String], problem: &mut dyn FnMut(&str, String)) -> 
 
 fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Servers {
     let servers = &raw.servers;
-    let mut must = |good: bool, path: &str, message: &str| {
+    let mut must = |good: bool, path: &str, message: String| {
         if !good {
-            problem(path, message.into());
+            problem(path, message);
         }
     };
     let command = servers.command.as_deref();
     must(
         command.is_none_or(|words| words.first().is_some_and(|word| !word.is_empty())),
         "servers.command",
-        "the command is empty",
+        "the command is empty".into(),
     );
+    let opens = &servers.opens;
     must(
-        servers.opens.starts_with('/') && !servers.opens.starts_with("//"),
+        opens.starts_with('/') && !opens.starts_with("//"),
         "servers.opens",
-        "a page of the server starts with one `/`, such as `/lab` or `/tree`",
+        format!(
+            "a page of the server starts with one `/`, such as `/lab` or `/tree`; found {opens:?}"
+        ),
     );
-    let seconds = servers.start_timeout.0.as_secs();
-    must(
-        (1..=3600).contains(&seconds),
-        "servers.start_timeout",
-        "a start may take from `1s` to `1h`",
-    );
-    must(
-        (1..=1000).contains(&servers.per_person),
-        "servers.per_person",
-        "a number from 1 to 1000",
-    );
-    must(
-        (1..=1000).contains(&servers.concurrent_starts),
-        "servers.concurrent_starts",
-        "a number from 1 to 1000",
-    );
-    must(
-        (1..=1000).contains(&servers.concurrent_starts_per_person),
-        "servers.concurrent_starts_per_person",
-        "a number from 1 to 1000; a small part of `concurrent_starts` keeps it fair",
-    );
-    must(
-        (1..=3600).contains(&servers.slow_after.0.as_secs()),
-        "servers.slow_after",
-        "from `1s` to `1h`; `20s` is long for a server that is well",
-    );
-    must(
-        servers
-            .memory
-            .limit
-            .is_none_or(|limit| limit.0 >= 128 << 20),
-        "servers.memory.limit",
-        "a notebook server does not start with less than `128Mi`",
-    );
-    must(
-        servers
-            .cpu
-            .limit
-            .is_none_or(|limit| limit.is_finite() && (0.01..=4096.0).contains(&limit)),
-        "servers.cpu.limit",
-        "a number of cores from 0.01 to 4096",
-    );
-    must(
-        servers.processes.is_none_or(|processes| processes >= 16),
-        "servers.processes",
-        "a notebook server needs at least 16 processes and threads",
-    );
+    for (path, span, besides) in [
+        ("servers.start_timeout", servers.start_timeout, ""),
+        (
+            "servers.slow_after",
+            servers.slow_after,
+            "; `20s` is long for a server that is well",
+        ),
+    ] {
+        must(
+            (1..=3600).contains(&span.0.as_secs()),
+            path,
+            format!("a time from `1s` to `1h` is expected, found `{span}`{besides}"),
+        );
+    }
+    for (path, number, besides) in [
+        ("servers.per_person", servers.per_person, ""),
+        ("servers.concurrent_starts", servers.concurrent_starts, ""),
+        (
+            "servers.concurrent_starts_per_person",
+            servers.concurrent_starts_per_person,
+            "; a small part of `concurrent_starts` keeps it fair",
+        ),
+    ] {
+        must(
+            (1..=1000).contains(&number),
+            path,
+            format!("a number from 1 to 1000 is expected, found {number}{besides}"),
+        );
+    }
+    if let Some(limit) = servers.memory.limit {
+        must(
+            limit.0 >= 128 << 20,
+            "servers.memory.limit",
+            format!("a notebook server does not start with less than `128Mi`, found `{limit}`"),
+        );
+    }
+    if let Some(limit) = servers.cpu.limit {
+        must(
+            limit.is_finite() && (0.01..=4096.0).contains(&limit),
+            "servers.cpu.limit",
+            format!("a number of cores from 0.01 to 4096 is expected, found {limit}"),
+        );
+    }
+    if let Some(processes) = servers.processes {
+        must(
+            processes >= 16,
+            "servers.processes",
+            format!("a notebook server needs at least 16 processes and threads, found {processes}"),
+        );
+    }
     for (name, value) in &servers.env {
         let path = format!("servers.env.{name}");
         must(
             !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'),
             &path,
-            "not usable as an environment variable",
+            "not usable as an environment variable".into(),
         );
         must(
             !name.starts_with("JUPYTERHUB_"),
             &path,
-            "`JUPYTERHUB_…` variables are set by Lyceum itself",
+            "`JUPYTERHUB_…` variables are set by Lyceum itself".into(),
         );
     }
     Servers {

@@ -42,10 +42,21 @@ pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
             Err(misfit) => misfit,
         };
         let steps: Vec<Step> = misfit.steps.into_iter().rev().collect();
+        let message = match steps.as_slice() {
+            // A key that isn't known, or a text that is no mapping: the message has all there is.
+            [] => misfit.message,
+            _ if misfit.of_key => misfit.message,
+            steps => {
+                // Items behind one that was taken out have moved up: only the list is named.
+                let moved = |at: &usize| shortened.contains(&path_text(&steps[..*at]));
+                let end = (0..steps.len()).find(moved).unwrap_or(steps.len());
+                of_key(&path_text(&steps[..end]), &misfit.message)
+            }
+        };
+        problems.push((misfit.place.unwrap_or(tree.place), message));
         if let Some((Step::Index(_), list)) = steps.split_last() {
             shortened.push(path_text(list));
         }
-        problems.push((misfit.place.unwrap_or(tree.place), misfit.message));
         if problems.len() >= MAX_PROBLEMS || !tree.remove(&steps) {
             return Fitted {
                 value: T::default(),
@@ -56,12 +67,19 @@ pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
     }
 }
 
+/// What is wrong with the value of a key.
+pub(crate) fn of_key(path: &str, message: &str) -> String {
+    format!("`{path}`: {message}")
+}
+
 /// What does not fit; the steps from the root are gathered on the way up, innermost first.
 #[derive(Debug)]
 pub(crate) struct Misfit {
     message: String,
     place: Option<Place>,
     steps: Vec<Step>,
+    /// It is about the key itself, not about its value.
+    of_key: bool,
 }
 
 impl Misfit {
@@ -70,6 +88,7 @@ impl Misfit {
             message,
             place: None,
             steps: Vec::new(),
+            of_key: false,
         }
     }
 
@@ -136,10 +155,13 @@ impl de::Error for Misfit {
         Self::invalid_type(unexpected, expected)
     }
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!(
-            "unknown key `{field}`; {}",
-            suggest(field, expected)
-        ))
+        Self {
+            of_key: true,
+            ..Self::new(format!(
+                "unknown key `{field}`; {}",
+                suggest(field, expected)
+            ))
+        }
     }
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         Self::new(format!(

@@ -36,20 +36,63 @@ log: {level: inof}
 people:
   admins: [ada, 'Ada Lovelace', grace/x]
 "), @r#"
-    lyceum.yaml:2:9: expected text (put it in quotes), found the number 8000
+    lyceum.yaml:2:9: `listen`: expected text (put it in quotes), found the number 8000
     lyceum.yaml:3:1: unknown key `peple`; did you mean `people`?
     lyceum.yaml:5:3: unknown key `memroy`; did you mean `memory`?
-    lyceum.yaml:6:19: "2" is not an amount of memory; write a number and a unit, such as `512M`, `2G` or `10Gi`
-    lyceum.yaml:7:18: "2 minutes" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
-    lyceum.yaml:8:15: expected a whole number, found the text "many"
-    lyceum.yaml:9:10: a page of the server starts with one `/`, such as `/lab` or `/tree`
-    lyceum.yaml:10:15: expected text (put it in quotes), found the number 755
-    lyceum.yaml:10:38: `JUPYTERHUB_…` variables are set by Lyceum itself
-    lyceum.yaml:11:14: unknown value `inof`; did you mean `info`?
-    lyceum.yaml:13:17: "Ada Lovelace": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
-    lyceum.yaml:13:33: "grace/x": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
+    lyceum.yaml:6:19: `servers.memory.limit`: "2" is not an amount of memory; write a number and a unit, such as `512M`, `2G` or `10Gi`
+    lyceum.yaml:7:18: `servers.start_timeout`: "2 minutes" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
+    lyceum.yaml:8:15: `servers.per_person`: expected a whole number, found the text "many"
+    lyceum.yaml:9:10: `servers.opens`: a page of the server starts with one `/`, such as `/lab` or `/tree`; found "lab"
+    lyceum.yaml:10:15: `servers.env.MODE`: expected text (put it in quotes), found the number 755
+    lyceum.yaml:10:38: `servers.env.JUPYTERHUB_USER`: `JUPYTERHUB_…` variables are set by Lyceum itself
+    lyceum.yaml:11:14: `log.level`: unknown value `inof`; did you mean `info`?
+    lyceum.yaml:13:17: `people.admins[1]`: "Ada Lovelace": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
+    lyceum.yaml:13:33: `people.admins[2]`: "grace/x": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
     lyceum.yaml: 12 problems
     "#);
+}
+
+#[test]
+fn a_value_out_of_range_is_told_with_what_is_allowed() {
+    assert_snapshot!(check("
+servers:
+  memory: {limit: 5M}
+  cpu: {limit: 0}
+  processes: 2
+  per_person: 0
+  concurrent_starts: 5000
+  concurrent_starts_per_person: 0
+  start_timeout: 2h
+  slow_after: 10ms
+people:
+  block: [7, 8, Ada L]
+"), @r#"
+    lyceum.yaml:3:19: `servers.memory.limit`: a notebook server does not start with less than `128Mi`, found `5M`
+    lyceum.yaml:4:16: `servers.cpu.limit`: a number of cores from 0.01 to 4096 is expected, found 0
+    lyceum.yaml:5:14: `servers.processes`: a notebook server needs at least 16 processes and threads, found 2
+    lyceum.yaml:6:15: `servers.per_person`: a number from 1 to 1000 is expected, found 0
+    lyceum.yaml:7:22: `servers.concurrent_starts`: a number from 1 to 1000 is expected, found 5000
+    lyceum.yaml:8:33: `servers.concurrent_starts_per_person`: a number from 1 to 1000 is expected, found 0; a small part of `concurrent_starts` keeps it fair
+    lyceum.yaml:9:18: `servers.start_timeout`: a time from `1s` to `1h` is expected, found `2h`
+    lyceum.yaml:10:15: `servers.slow_after`: a time from `1s` to `1h` is expected, found `10ms`; `20s` is long for a server that is well
+    lyceum.yaml:12:11: `people.block[0]`: expected text (put it in quotes), found the number 7
+    lyceum.yaml:12:14: `people.block`: expected text (put it in quotes), found the number 8
+    lyceum.yaml: 10 problems
+    "#);
+}
+
+#[test]
+fn without_a_file_the_defaults_are_good() {
+    let site = Site::new();
+    let said = site.run(&["config", "check"]);
+    assert_eq!(said.code, Some(0), "{}", said.out);
+    assert_snapshot!(said.out, @"there is no lyceum.yaml in this folder: the defaults are in force (`lyceum config example` shows every key)");
+    let said = site.run(&["config", "check", "lyceum.yaml"]);
+    assert_eq!(said.code, Some(3), "a file that is named must be there");
+    let mut by_variable = site.command(&["config", "check"]);
+    by_variable.env("LYCEUM_CONFIG", "lyceum.yaml");
+    let said = site.said(by_variable.output().expect("runs"));
+    assert_eq!(said.code, Some(3), "{}", said.out);
 }
 
 #[test]
@@ -114,7 +157,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     let plain = check("store: {database: 'postgres://lyceum:hunter2@db/x'}\n");
     assert!(!plain.contains("hunter2"), "{plain}");
     assert_snapshot!(plain, @r#"
-    lyceum.yaml:1:19: a secret does not stand in this file; put it in a file or a variable and write `file:PATH` or `env:NAME`
+    lyceum.yaml:1:19: `store.database`: a secret does not stand in this file; put it in a file or a variable and write `file:PATH` or `env:NAME`
     lyceum.yaml: 1 problem
     "#);
 

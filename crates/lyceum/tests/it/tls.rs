@@ -136,22 +136,22 @@ tls:
     let said = site.run(&["config", "check"]);
     assert_eq!(said.code, Some(3));
     assert_snapshot!(said.out, @r#"
-    lyceum.yaml:1:19: "10.0.0.0/33" is not a network; write it like 10.0.0.0/8 or fd00::/8
-    lyceum.yaml:1:32: "everyone" is not a network; write it like 10.0.0.0/8 or fd00::/8
-    lyceum.yaml:2:18: "host" is not a network; write it like 10.0.0.0/8 or fd00::/8
-    lyceum.yaml:4:51: the key `certificate` is missing here
+    lyceum.yaml:1:19: `trusted_proxies[0]`: "10.0.0.0/33" is not a network; write it like 10.0.0.0/8 or fd00::/8
+    lyceum.yaml:1:32: `trusted_proxies[1]`: "everyone" is not a network; write it like 10.0.0.0/8 or fd00::/8
+    lyceum.yaml:2:18: `proxy_protocol[0]`: "host" is not a network; write it like 10.0.0.0/8 or fd00::/8
+    lyceum.yaml:4:51: `tls.certificates[1]`: the key `certificate` is missing here
     lyceum.yaml:4:52: unknown key `certificat`; did you mean `certificate`?
-    lyceum.yaml:5:9: write `agree_to_terms: true` once you have read the authority's terms of service
-    lyceum.yaml:5:18: "*.lab.example.edu" is not a host name; wildcards and addresses can't be had by ACME over HTTP or TLS
-    lyceum.yaml:5:68: "http://ca/" does not start with `https://`
-    lyceum.yaml:6:18: "80" is not an address with a port, such as `0.0.0.0:80`
-    lyceum.yaml:7:11: unknown value `tls1.1`; did you mean `tls1.2`?
-    lyceum.yaml:8:12: name the file of the `authorities` whose certificates count
+    lyceum.yaml:5:9: `tls.acme`: write `agree_to_terms: true` once you have read the authority's terms of service
+    lyceum.yaml:5:18: `tls.acme.names[0]`: "*.lab.example.edu" is not a host name; wildcards and addresses can't be had by ACME over HTTP or TLS
+    lyceum.yaml:5:68: `tls.acme.directory`: "http://ca/" does not start with `https://`
+    lyceum.yaml:6:18: `tls.redirect_from`: "80" is not an address with a port, such as `0.0.0.0:80`
+    lyceum.yaml:7:11: `tls.oldest`: unknown value `tls1.1`; did you mean `tls1.2`?
+    lyceum.yaml:8:12: `tls.clients`: name the file of the `authorities` whose certificates count
     lyceum.yaml: 11 problems
     "#);
     site.write("lyceum.yaml", "tls: {strict_transport: 1h}\n");
     assert_snapshot!(site.run(&["config", "check"]).out, @r#"
-    lyceum.yaml:1:6: TLS needs a certificate: name files in `certificates`, or host names in `acme.names`
+    lyceum.yaml:1:6: `tls`: TLS needs a certificate: name files in `certificates`, or host names in `acme.names`
     lyceum.yaml: 1 problem
     "#);
     site.write(
@@ -159,7 +159,7 @@ tls:
         "tls: {acme: {names: [lab.example.edu], agree_to_terms: true}}\n",
     );
     assert_snapshot!(site.run(&["config", "check"]).out, @r#"
-    lyceum.yaml:1:13: the authority asks on port 80: add `redirect_from: 0.0.0.0:80` to `tls`, or take `challenge: tls-alpn`
+    lyceum.yaml:1:13: `tls.acme`: the authority asks on port 80: add `redirect_from: 0.0.0.0:80` to `tls`, or take `challenge: tls-alpn`
     lyceum.yaml: 1 problem
     "#);
 }
