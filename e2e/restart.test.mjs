@@ -66,6 +66,7 @@ test('stopped with Ctrl-C and started again, everything goes on', { timeout: 300
   await step('the server was adopted, and the kernel remembers', async () => {
     const model = await script.expect(200, 'GET', user, { token });
     assert.equal(model.servers[''].ready, true);
+    assert.equal(lyceum.adopted, 1, 'the start tells how many servers went on');
     assert.deepEqual(await processes(), before);
     const again = await openKernel(lyceum.url, student, kernel.id, { authorization: `token ${token}` });
     assert.equal(await again.execute('kept + 1'), '43');

@@ -106,6 +106,7 @@ class Lyceum {
     if (typeof first === 'string') throw new Error(`${BINARY} ${args.join(' ')}\n${first} before it was ready; its output:\n${this.output()}`);
     this.url = first.url;
     this.accounts = first.accounts;
+    this.adopted = first.adopted;
     // Another start listens where this one did: browsers and servers know the address.
     this.listen = `127.0.0.1:${new URL(this.url).port}`;
   }

@@ -11,6 +11,7 @@ pub mod tokens;
 pub mod up;
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -82,6 +83,27 @@ pub struct ConfigArgs {
     /// The configuration. Left out: lyceum.yaml in this folder if it is there, else the defaults.
     #[arg(long, env = "LYCEUM_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Where people come in; shared by `up` and by `doctor`, which looks whether it is free.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ListenArgs {
+    /// Address and port to listen on, instead of the configuration's.
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
+    pub listen: Option<SocketAddr>,
+    /// Port to listen on, at the configuration's address.
+    #[arg(long)]
+    pub port: Option<u16>,
+}
+
+impl ListenArgs {
+    pub fn address(&self, configured: SocketAddr) -> SocketAddr {
+        match (self.listen, self.port) {
+            (Some(listen), _) => listen,
+            (None, Some(port)) => SocketAddr::new(configured.ip(), port),
+            (None, None) => configured,
+        }
+    }
 }
 
 /// How a command that did its work ended.

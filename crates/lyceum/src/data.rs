@@ -41,30 +41,11 @@ impl DataFolder {
     }
 
     fn open_as(root: &Path, how: FlockOperation) -> Result<Self, Failure> {
-        let failed = |error: &std::io::Error| {
-            let what = format!("the data folder {} can't be used", root.display());
-            let failure = Failure::io(what, error);
-            match error.kind() {
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => failure.hint(
-                    "choose a data folder that you may write with --data, or mend its owner and mode",
-                ),
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => failure.hint(
-                    "the disk is full: free some space, or choose another data folder with --data",
-                ),
-                _ => failure,
-            }
-        };
+        let failed = |error: &std::io::Error| unusable(root, error);
+        look(root)?;
         let mut private = fs::DirBuilder::new();
         private.recursive(true).mode(0o700);
-        private.create(root).map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => not_a_folder(root),
-            ErrorKind::NotADirectory => Failure::new(format!(
-                "the data folder {} can't be made: on the way to it is a file",
-                root.display()
-            ))
-            .hint("choose another data folder with --data"),
-            _ => failed(&error),
-        })?;
+        private.create(root).map_err(|error| failed(&error))?;
         let root = root.canonicalize().map_err(|error| failed(&error))?;
         check_private(&root)?;
         let lock = lock(&root, how)?;
@@ -87,14 +68,22 @@ impl DataFolder {
 impl Layout {
     /// A folder that is there already, beside whoever holds its lock: for commands that only use the store.
     pub fn existing(root: &Path) -> Result<Self, Failure> {
-        if !root.join("keys").is_dir() {
-            return Err(
-                Failure::new(format!("{} is not a data folder of Lyceum", root.display())).hint(
+        match fs::metadata(root.join("keys")) {
+            Ok(meta) if meta.is_dir() => check_private(root)?,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                // Whose it is tells more than that it is closed.
+                return Err(check_private(root).err().unwrap_or_else(|| closed(root)));
+            }
+            _ => {
+                return Err(Failure::new(format!(
+                    "{} is not a data folder of Lyceum",
+                    root.display()
+                ))
+                .hint(
                     "name the right one with --data or LYCEUM_DATA; `lyceum up` makes a new one",
-                ),
-            );
+                ));
+            }
         }
-        check_private(root)?;
         let root = root.canonicalize().map_err(|error| {
             Failure::io(
                 format!("the data folder {} can't be used", root.display()),
@@ -146,16 +135,98 @@ impl Layout {
     }
 }
 
+/// What [`look`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    There,
+    /// Nothing is in the way of making it.
+    ToBeMade,
+}
+
+/// Whether a folder can be used or made, as far as that can be told without changing anything.
+pub fn look(root: &Path) -> Result<Found, Failure> {
+    match fs::metadata(root) {
+        Ok(_) => {
+            check_private(root)?;
+            may_write(root).map_err(|error| unusable(root, &error))?;
+            Ok(Found::There)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let whole = std::path::absolute(root).map_err(|error| unusable(root, &error))?;
+            let above = whole.ancestors().skip(1).find(|folder| folder.exists());
+            let above = above.unwrap_or(Path::new("/"));
+            may_write(above).map_err(|error| {
+                Failure::new(format!(
+                    "the data folder {} can't be made: {} can't be written ({error})",
+                    root.display(),
+                    above.display()
+                ))
+                .hint(OTHER_PLACE)
+            })?;
+            Ok(Found::ToBeMade)
+        }
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Failure::new(format!(
+            "the data folder {} can't be made: on the way to it is a file",
+            root.display()
+        ))
+        .hint("choose another data folder with --data")),
+        Err(error) => Err(unusable(root, &error)),
+    }
+}
+
+/// Whether this user may make files in a folder.
+fn may_write(folder: &Path) -> std::io::Result<()> {
+    use rustix::fs::Access;
+    Ok(rustix::fs::access(
+        folder,
+        Access::WRITE_OK | Access::EXEC_OK,
+    )?)
+}
+
+const OTHER_PLACE: &str =
+    "choose a data folder that you may write with --data, or mend its owner and mode";
+
+fn unusable(root: &Path, error: &std::io::Error) -> Failure {
+    let what = format!("the data folder {} can't be used", root.display());
+    let failure = Failure::io(what, error);
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => failure.hint(OTHER_PLACE),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => failure
+            .hint("the disk is full: free some space, or choose another data folder with --data"),
+        _ => failure,
+    }
+}
+
+/// For one who can't look in, while it isn't known whose it is.
+fn closed(root: &Path) -> Failure {
+    Failure::new(format!(
+        "the data folder {} is closed to this user",
+        root.display()
+    ))
+    .hint("run this as the user that Lyceum runs as; if that is you, its mode is wrong: it and what is in it need 700")
+}
+
 /// Nobody but the owner may look in: database, keys and homes are in there.
-pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
-    let meta = fs::metadata(root).map_err(|error| {
-        Failure::io(
+fn check_private(root: &Path) -> Result<(), Failure> {
+    let meta = fs::metadata(root).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => closed(root),
+        _ => Failure::io(
             format!("the data folder {} can't be read", root.display()),
             &error,
-        )
+        ),
     })?;
     if !meta.is_dir() {
         return Err(not_a_folder(root));
+    }
+    let owner = meta.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(Failure::new(format!(
+            "the data folder {} belongs to somebody else (user id {owner})",
+            root.display()
+        ))
+        .hint(format!(
+            "run this as its owner (`sudo -u '#{owner}' lyceum …`), or choose another data folder with --data"
+        )));
     }
     let mode = meta.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -164,13 +235,6 @@ pub(crate) fn check_private(root: &Path) -> Result<(), Failure> {
             root.display()
         ))
         .hint(format!("chmod 700 {}", root.display())));
-    }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(Failure::new(format!(
-            "the data folder {} belongs to somebody else",
-            root.display()
-        ))
-        .hint("run as its owner, or choose another data folder with --data"));
     }
     Ok(())
 }

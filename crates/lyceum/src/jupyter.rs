@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{ROOM_FOR_JUPYTER, free_space};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 
 pub use self::python::{OLDEST, Python};
@@ -87,7 +88,11 @@ pub fn find(jupyter: &Path) -> Option<Environment> {
 }
 
 /// Makes the environment, or goes on where an interrupted preparation was.
-pub fn prepare(jupyter: &Path, progress: &Progress) -> Result<Environment, Failure> {
+pub fn prepare(
+    jupyter: &Path,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<Environment, Failure> {
     if let Some(ready) = find(jupyter) {
         return Ok(ready);
     }
@@ -103,7 +108,7 @@ pub fn prepare(jupyter: &Path, progress: &Progress) -> Result<Environment, Failu
         ))
         .hint("free some space, choose another data folder with --data, or take an existing environment with --jupyter-env PATH"));
     }
-    make_venv(&python, &root, progress)?;
+    make_venv(&python, &root, progress, interrupt)?;
     let constraints = root.join("constraints.txt");
     fs::write(&constraints, CONSTRAINTS).map_err(|error| {
         Failure::io(
@@ -128,7 +133,7 @@ pub fn prepare(jupyter: &Path, progress: &Progress) -> Result<Environment, Failu
         .args(["--progress-bar", "off", "--constraint"])
         .arg(&constraints)
         .args(PACKAGES);
-    command::pip_install(&mut install, PIP_TIMEOUT, total, progress)?;
+    command::pip_install(&mut install, PIP_TIMEOUT, total, progress, interrupt)?;
     progress.step("checking the Jupyter environment");
     let version = ask_version(&root)?;
     write_marker(&root.join(MARKER), &root, &version)?;
@@ -157,7 +162,12 @@ pub fn existing(path: &Path, cache: &Path) -> Result<Environment, Failure> {
 }
 
 /// A virtual environment whose pip answers is kept; a half-made one is made anew.
-fn make_venv(python: &Python, root: &Path, progress: &Progress) -> Result<(), Failure> {
+fn make_venv(
+    python: &Python,
+    root: &Path,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
     if root.exists() {
         let mut pip = venv_python(root);
         pip.args(["-m", "pip", "--version"]);
@@ -175,7 +185,7 @@ fn make_venv(python: &Python, root: &Path, progress: &Progress) -> Result<(), Fa
     ));
     let mut venv = std::process::Command::new(&python.program);
     venv.args(["-m", "venv"]).arg(root);
-    command::run(&mut venv, VENV_TIMEOUT)
+    command::run_until(&mut venv, VENV_TIMEOUT, interrupt)
         .map_err(|failure| python::explain_venv(failure, python))?;
     Ok(())
 }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod data;
 pub mod demo;
 pub mod failure;
+pub mod interrupt;
 pub mod jupyter;
 pub mod keys;
 pub mod launch;

@@ -19,6 +19,7 @@ use crate::config::{Config, SpawnerAccounts};
 use crate::data::DataFolder;
 use crate::demo;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::jupyter::Environment;
 use crate::keys;
 use crate::launch::Accounts;
@@ -28,15 +29,27 @@ use crate::public::Public;
 use crate::reload::ConfigWatch;
 
 /// For whoever starts Lyceum without system accounts.
-pub(crate) const SHARED_WARNING: &str = "All notebook servers run under the account of Lyceum itself: whoever has one can read everybody's files \
+pub(crate) fn shared_warning() -> String {
+    let root = match rustix::process::geteuid().is_root() {
+        true => {
+            "WARNING: this Lyceum runs as root, so every notebook cell that anybody runs is run as root.\n"
+        }
+        false => "",
+    };
+    format!("{root}{SHARED}")
+}
+
+const SHARED: &str = "All notebook servers run under the account of Lyceum itself: whoever has one can read everybody's files \
 and Lyceum's own.\nThat is for trying out and for people who trust each other; otherwise run it as root with system accounts \
 (docs/admin/system-accounts.md).\n";
+
 /// What the command line has prepared, for a hub with or without a proxy.
 pub struct Site {
     pub watch: Arc<ConfigWatch>,
     /// Held, and so locked, until the end.
     pub folder: DataFolder,
     pub environment: Environment,
+    pub interrupt: Interrupt,
 }
 
 /// What the command line has prepared.
@@ -102,6 +115,22 @@ impl Standing {
         Ok(running.len())
     }
 
+    /// How many of these people have: what a restored database knows nothing of doesn't count.
+    pub async fn adopted(&self) -> Result<usize, Failure> {
+        let running = self.spawner.list().await;
+        let running = running.map_err(|error| {
+            Failure::new(format!("running servers can't be looked up: {error}"))
+        })?;
+        let failed = |error: lyceum_store::DbError| Failure::new(format!("the database: {error}"));
+        let mut tx = self.ground.db.read().await.map_err(failed)?;
+        let known = lyceum_hub::db::servers::active_keys(&mut tx).await;
+        let known = known.map_err(failed)?;
+        let is_known = |key: &&lyceum_model::server::ServerKey| {
+            known.iter().any(|known| known == key.as_str())
+        };
+        Ok(running.iter().filter(is_known).count())
+    }
+
     pub fn start(
         self,
         site: &Site,
@@ -144,7 +173,6 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         Some(url) => url.clone(),
         None => format!("http://{own}/hub/api"),
     };
-    let mut stop = Signals::new()?;
     let standing = Standing::open(&site, false).await?;
     let shared = standing.accounts == Accounts::Shared;
     let doors = Doors {
@@ -181,11 +209,11 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
             None => {}
         }
         if shared {
-            say(SHARED_WARNING);
+            say(&shared_warning());
         }
         say("Ctrl-C stops it.");
     }
-    let asked = until_end(&mut stop, &machine).await;
+    let asked = until_end(&site.interrupt, &machine).await;
     if !json && asked.is_ok() {
         say("lyceum: stopping; notebook servers go on");
     }
@@ -194,9 +222,9 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
 }
 
 /// Waits until it is asked to stop, or stops by itself for a reason that the log tells.
-pub async fn until_end(stop: &mut Signals, machine: &Machine) -> Result<(), Failure> {
+pub async fn until_end(interrupt: &Interrupt, machine: &Machine) -> Result<(), Failure> {
     tokio::select! {
-        () = stop.wait() => Ok(()),
+        () = interrupt.asked() => Ok(()),
         () = machine.ended() => Err(Failure::new("this hub has stopped by itself; its log says why")),
     }
 }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::launch::Accounts;
 use crate::progress::{put, say};
 use crate::public::Public;
-use crate::serve::{self, Doors, Signals, Site, Standing};
+use crate::serve::{self, Doors, Site, Standing};
 
 /// The setting that remembers the hub's own port: servers that run know it and are adopted.
 const PORT_SETTING: &str = "internal-port";
@@ -38,6 +38,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     let data = site.folder.layout().clone();
     let standing = Standing::open(&site, demo).await?;
     let running = standing.running().await?;
+    let adopted = standing.adopted().await?;
     let internal = internal_listener(&standing.ground, running).await?;
     let hub = serve::address(&internal)?;
     if demo {
@@ -47,7 +48,6 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         Some(url) => url.to_string(),
         None => format!("{}://{}/", public.scheme(), shown(public.address)),
     };
-    let mut stop = Signals::new()?;
     let shared = standing.accounts == Accounts::Shared;
     let (ground, machine) = standing.start(
         &site,
@@ -64,8 +64,15 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         people.extend(demo::people(&ground).await?);
     }
     let show = demo || std::io::IsTerminal::is_terminal(&std::io::stderr());
-    announce(&url, &people, json, show, shared);
-    let asked = serve::until_end(&mut stop, &machine).await;
+    let ready = Ready {
+        url: &url,
+        people: &people,
+        show,
+        shared,
+        adopted,
+    };
+    ready.announce(json);
+    let asked = serve::until_end(&site.interrupt, &machine).await;
     if !json && asked.is_ok() {
         say("lyceum: stopping; notebook servers go on and are there again at the next start");
     }
@@ -131,32 +138,82 @@ fn shown(address: SocketAddr) -> String {
     }
 }
 
-/// Says where to point the browser and how to log in.
-fn announce(url: &str, people: &[Account], json: bool, show: bool, shared: bool) {
-    if json {
-        put(&serde_json::json!({ "event": "ready", "url": url, "accounts": people }));
-        return;
-    }
-    say(&format!("\nLyceum is ready:  {url}\n"));
-    if !people.is_empty() && show {
-        say("Log in as");
-        let names = people.iter().map(|account| account.name.len());
-        let width = names.max().unwrap_or(0);
-        for account in people {
-            say(&format!(
-                "  {:width$}  password {}  ({})",
-                account.name, account.password, account.role
-            ));
+/// What there is to say once it runs.
+struct Ready<'a> {
+    url: &'a str,
+    people: &'a [Account],
+    /// First passwords may be shown.
+    show: bool,
+    /// Servers run under Lyceum's own account.
+    shared: bool,
+    /// How many servers of an earlier life still run.
+    adopted: usize,
+}
+
+impl Ready<'_> {
+    /// Says where to point the browser and how to log in.
+    fn announce(&self, json: bool) {
+        if json {
+            put(&serde_json::json!({
+                "event": "ready",
+                "url": self.url,
+                "accounts": self.people,
+                "adopted": self.adopted,
+            }));
+            return;
         }
-        say("These are the first passwords; each is shown until it is changed.\n");
-    } else if !people.is_empty() {
-        // What is not a terminal is a log, and a password has no place there.
-        say(
-            "The first password of admin is not told to a log: `lyceum user add admin` sets one.\n",
-        );
+        say(&format!("\nLyceum is ready:  {}\n", self.url));
+        if let Some(words) = still_running(self.adopted) {
+            say(&words);
+        }
+        if !self.people.is_empty() && self.show {
+            say("Log in as");
+            let names = self.people.iter().map(|account| account.name.len());
+            let width = names.max().unwrap_or(0);
+            for account in self.people {
+                say(&format!(
+                    "  {:width$}  password {}  ({})",
+                    account.name, account.password, account.role
+                ));
+            }
+            say("These are the first passwords; each is shown until it is changed.\n");
+        } else if !self.people.is_empty() {
+            // What is not a terminal is a log, and a password has no place there.
+            say(
+                "The first password of admin is not told to a log: `lyceum user add admin` sets one.\n",
+            );
+        }
+        if self.shared {
+            say(&serve::shared_warning());
+        }
+        say("Ctrl-C stops it.");
     }
-    if shared {
-        say(serve::SHARED_WARNING);
+}
+
+/// After a restart: what went on meanwhile.
+fn still_running(servers: usize) -> Option<String> {
+    match servers {
+        0 => None,
+        1 => Some("1 notebook server has gone on running and is here again.\n".into()),
+        many => Some(format!(
+            "{many} notebook servers have gone on running and are here again.\n"
+        )),
     }
-    say("Ctrl-C stops it.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_that_went_on_are_counted() {
+        let check = |servers: usize, expect: Option<&str>| {
+            let said = still_running(servers);
+            let said = said.as_deref().map(|said| said.split(" gone ").next());
+            assert_eq!(said.flatten(), expect, "{servers}");
+        };
+        check(0, None);
+        check(1, Some("1 notebook server has"));
+        check(17, Some("17 notebook servers have"));
+    }
 }

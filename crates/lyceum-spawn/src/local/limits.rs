@@ -43,14 +43,15 @@ pub struct LimitsReport {
 impl Mechanism {
     fn words(self) -> &'static str {
         match self {
-            Self::Cgroup => "for the server as a whole (cgroup)",
-            Self::Rlimit => "for each process (rlimit)",
+            Self::Cgroup => "per server",
+            Self::Rlimit => "per process",
             Self::ProcessTree => "by the tree of processes",
             Self::None => "not limited",
         }
     }
 }
 
+/// One short sentence; why not better is in the notes.
 impl std::fmt::Display for LimitsReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -59,11 +60,7 @@ impl std::fmt::Display for LimitsReport {
             self.memory.words(),
             self.cpu.words(),
             self.processes.words()
-        )?;
-        for note in &self.notes {
-            write!(f, "; {note}")?;
-        }
-        Ok(())
+        )
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! A check is a function `fn(&Doctor) -> Check`; parts add theirs to [`CHECKS`].
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use clap::Args;
 use serde::Serialize;
 
-use super::{ConfigArgs, DataArgs, Outcome, print, print_json};
-use crate::data::{self, ROOM_FOR_JUPYTER};
+use super::{ConfigArgs, DataArgs, ListenArgs, Outcome, print, print_json};
+use crate::data::{self, Found, ROOM_FOR_JUPYTER};
 use crate::failure::Failure;
 use crate::{config, jupyter};
 
@@ -20,6 +20,11 @@ pub struct Doctor {
     pub data: DataArgs,
     #[command(flatten)]
     pub config: ConfigArgs,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Say more where there is more to say.
+    #[arg(long, short)]
+    pub verbose: bool,
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
@@ -30,8 +35,12 @@ pub struct Doctor {
 pub struct Check {
     pub name: &'static str,
     pub result: CheckResult,
+    /// One short sentence.
     pub message: String,
     pub hint: Option<String>,
+    /// What is worth knowing besides, for `--verbose` and for machines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,6 +62,7 @@ impl Check {
             result,
             message,
             hint,
+            details: Vec::new(),
         }
     }
 }
@@ -78,23 +88,11 @@ fn check_config(doctor: &Doctor) -> Check {
 
 fn check_data(doctor: &Doctor) -> Check {
     let root = &doctor.data.data;
-    let said = if root.exists() {
-        data::check_private(root).and_then(|()| {
-            // Not the lock: doctor must be usable beside a running Lyceum.
-            rustix::fs::access(root, rustix::fs::Access::WRITE_OK).map_err(|error| {
-                Failure::io(
-                    format!("{} can't be written", root.display()),
-                    &error.into(),
-                )
-            })?;
-            Ok(format!("{} is private and writable", root.display()))
-        })
-    } else {
-        Ok(format!(
-            "{} is not there yet and will be made",
-            root.display()
-        ))
-    };
+    // Not the lock: doctor must be usable beside a running Lyceum.
+    let said = data::look(root).map(|found| match found {
+        Found::There => format!("{} is private and writable", root.display()),
+        Found::ToBeMade => format!("{} is not there yet and will be made", root.display()),
+    });
     Check::of("data", said)
 }
 
@@ -132,29 +130,46 @@ fn check_port(doctor: &Doctor) -> Check {
             Ok("not looked at: the configuration has problems".into()),
         );
     };
-    let listen = loaded.config.listen;
     if let Some(process) = data::running_on(&doctor.data.data) {
         let said = format!("not looked at: Lyceum runs on this data folder (process {process})");
         return Check::of("port", Ok(said));
     }
-    let said = TcpListener::bind(listen)
-        .map(|_| format!("{listen} is free"))
-        .map_err(|error| crate::public::explain_bind(listen, &error));
+    let listen = doctor.listen.address(loaded.config.listen);
+    let from = loaded.config.tls.and_then(|tls| tls.redirect_from);
+    let free = |address: SocketAddr| {
+        TcpListener::bind(address)
+            .map(|_| format!("{address} is free"))
+            .map_err(|error| crate::public::explain_bind(address, &error))
+    };
+    let said = free(listen).and_then(|said| match from {
+        Some(from) => free(from).map(|other| format!("{said}, {other}")),
+        None => Ok(said),
+    });
     Check::of("port", said)
 }
 
 /// Which limits servers get here, and why not better ones.
 fn check_limits(doctor: &Doctor) -> Check {
-    let said = || {
+    let report = || {
         let loaded =
             super::config::load(config::locate(doctor.config.config.as_deref()).as_deref())?;
         let Ok(layout) = data::Layout::existing(&doctor.data.data) else {
-            return Ok("looked at once the data folder is there".to_owned());
+            return Ok(None);
         };
-        let report = crate::compose::local_spawner(&loaded.config, &layout)?.capabilities();
-        Ok(report.to_string())
+        crate::compose::local_spawner(&loaded.config, &layout)
+            .map(|spawner| Some(spawner.capabilities()))
     };
-    Check::of("limits", said())
+    match report() {
+        Ok(Some(report)) => Check {
+            details: report.notes.clone(),
+            ..Check::of("limits", Ok(report.to_string()))
+        },
+        Ok(None) => Check::of(
+            "limits",
+            Ok("looked at once the data folder is there".into()),
+        ),
+        Err(failure) => Check::of("limits", Err(failure)),
+    }
 }
 
 impl Doctor {
@@ -173,9 +188,13 @@ impl Doctor {
                     CheckResult::Problem => "PROBLEM",
                 };
                 print(&format!("{word}  {:8}  {}\n", check.name, check.message))?;
-                if let Some(hint) = &check.hint {
-                    print(&format!("{:21}{hint}\n", ""))?;
+                let details = check.details.iter().filter(|_| self.verbose);
+                for line in check.hint.iter().chain(details) {
+                    print(&format!("{:19}{line}\n", ""))?;
                 }
+            }
+            if !self.verbose && checks.iter().any(|check| !check.details.is_empty()) {
+                print("--verbose says why limits are not better\n")?;
             }
         }
         Ok(if problems == 0 {

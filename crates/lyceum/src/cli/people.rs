@@ -60,8 +60,12 @@ pub enum AdminCommand {
         config: ConfigArgs,
     },
     /// Take that back.
+    #[command(after_help = "The last administrator stays one, unless --force is given.")]
     Revoke {
         name: UserName,
+        /// Even when nobody is left who may administer.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         data: DataArgs,
         #[command(flatten)]
@@ -128,8 +132,13 @@ impl UserCommand {
 impl AdminCommand {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         match self {
-            Self::Grant { name, data, config } => set_admin(name, &data, &config, true),
-            Self::Revoke { name, data, config } => set_admin(name, &data, &config, false),
+            Self::Grant { name, data, config } => grant(&name, &data, &config),
+            Self::Revoke {
+                name,
+                force,
+                data,
+                config,
+            } => revoke(&name, force, &data, &config),
             Self::List { data, config, json } => {
                 let people = block_on(async move {
                     let (ground, _, _) = ground(&data, &config).await?;
@@ -166,35 +175,78 @@ async fn add(ground: &Ground, name: &UserName, password: Secret) -> Result<bool,
     Ok(known)
 }
 
-fn set_admin(
-    name: UserName,
-    data: &DataArgs,
-    config: &ConfigArgs,
-    admin: bool,
-) -> Result<Outcome, Failure> {
-    let user = name.clone();
-    block_on(async move {
+fn grant(name: &UserName, data: &DataArgs, config: &ConfigArgs) -> Result<Outcome, Failure> {
+    block_on(async {
         let (ground, _, _) = ground(data, config).await?;
         let mut tx = ground.db.write().await.map_err(failed)?;
-        let Some(user) = db::users::find(&mut tx, &user).await.map_err(failed)? else {
-            return Err(Failure::new(format!("there is nobody called {user}"))
-                .hint("people are there once they have signed in, or after `lyceum user add`"));
-        };
-        db::users::set_admin(&mut tx, &user.id, admin)
-            .await
-            .map_err(failed)?;
-        revocations::announce(&mut tx, user.name.as_str(), ground.clock.now())
-            .await
-            .map_err(failed)?;
-        tx.commit().await.map_err(failed)
+        let user = get(&mut tx, name).await?;
+        set_admin(tx, &ground, &user, true).await
     })?;
-    print(&match admin {
-        true => format!("{name} is an administrator now\n"),
-        false => {
-            format!("{name} is no administrator any more (unless `people.admins` names her)\n")
+    print(&format!("{name} is an administrator now\n"))?;
+    Ok(Outcome::Good)
+}
+
+fn revoke(
+    name: &UserName,
+    force: bool,
+    data: &DataArgs,
+    config: &ConfigArgs,
+) -> Result<Outcome, Failure> {
+    let named = block_on(async {
+        let (ground, config, _) = ground(data, config).await?;
+        let mut configured = Vec::new();
+        for admin in &config.people.admins {
+            let known = ground.accounts.exists(admin).await;
+            let known = known.map_err(|error| Failure::new(format!("the database: {error:#}")))?;
+            if known && config.people.admit(admin) {
+                configured.push(admin.clone());
+            }
         }
+        let mut tx = ground.db.write().await.map_err(failed)?;
+        let user = get(&mut tx, name).await?;
+        let stored = db::users::admins(&mut tx).await.map_err(failed)?;
+        let another = stored.iter().any(|other| {
+            other.id != user.id && other.blocked_at.is_none() && config.people.admit(&other.name)
+        });
+        if user.admin && !another && configured.is_empty() && !force {
+            return Err(Failure::new(format!(
+                "{name} is the last administrator: nobody could administer after that"
+            ))
+            .hint("make another one first (`lyceum admin grant NAME`), or say --force"));
+        }
+        set_admin(tx, &ground, &user, false).await?;
+        Ok(config.people.admins.contains(name))
+    })?;
+    print(&match named {
+        false => format!("{name} is no administrator any more\n"),
+        true => format!(
+            "{name} is no administrator any more, until the next log-in: `people.admins` in the configuration names {name}; take the name out there too\n"
+        ),
     })?;
     Ok(Outcome::Good)
+}
+
+async fn get(tx: &mut lyceum_store::Tx, name: &UserName) -> Result<db::users::User, Failure> {
+    let user = db::users::find(tx, name).await.map_err(failed)?;
+    user.ok_or_else(|| {
+        Failure::new(format!("there is nobody called {name}"))
+            .hint("people are there once they have signed in, or after `lyceum user add`")
+    })
+}
+
+async fn set_admin(
+    mut tx: lyceum_store::Tx,
+    ground: &Ground,
+    user: &db::users::User,
+    admin: bool,
+) -> Result<(), Failure> {
+    db::users::set_admin(&mut tx, &user.id, admin)
+        .await
+        .map_err(failed)?;
+    revocations::announce(&mut tx, user.name.as_str(), ground.clock.now())
+        .await
+        .map_err(failed)?;
+    tx.commit().await.map_err(failed)
 }
 
 fn show(people: &[db::users::User], json: bool) -> Result<Outcome, Failure> {

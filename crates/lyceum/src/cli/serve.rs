@@ -15,6 +15,7 @@ use crate::compose::location;
 use crate::config::Config;
 use crate::data::{DataFolder, Layout};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::jupyter::{self, Environment};
 use crate::progress::Progress;
 use crate::public::explain_bind;
@@ -59,12 +60,13 @@ impl Serve {
         let folder = self.open_folder(&configured)?;
         let listener =
             std::net::TcpListener::bind(listen).map_err(|error| explain_bind(listen, &error))?;
-        let environment = self.prepare(folder.layout())?;
+        let (environment, interrupt) = self.prepare(folder.layout())?;
         let prepared = Prepared {
             site: Site {
                 watch,
                 folder,
                 environment,
+                interrupt,
             },
             listener,
             json: self.json,
@@ -90,19 +92,21 @@ impl Serve {
     }
 
     /// One hub prepares, the others wait for it.
-    fn prepare(&self, layout: &Layout) -> Result<Environment, Failure> {
+    fn prepare(&self, layout: &Layout) -> Result<(Environment, Interrupt), Failure> {
         let path = layout.preparing();
         let failed = |error: std::io::Error| {
             Failure::io(format!("{} can't be locked", path.display()), &error)
         };
         let turn = File::create(&path).map_err(failed)?;
         flock(&turn, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+        // Not before: whoever waits for the lock ends by Ctrl-C as any program does.
+        let interrupt = Interrupt::listen()?;
         let progress = Progress::suited(self.json);
         let environment = match &self.jupyter_env {
             Some(path) => jupyter::existing(path, &layout.jupyter()),
-            None => jupyter::prepare(&layout.jupyter(), &progress),
+            None => jupyter::prepare(&layout.jupyter(), &progress, &interrupt),
         };
         progress.finish();
-        environment
+        Ok((environment?, interrupt))
     }
 }

@@ -69,19 +69,16 @@ impl ServerCommand {
                 let lines = block_on(async move {
                     let (ground, config, layout) = ground(&data, &config).await?;
                     let mut tx = ground.db.read().await.map_err(failed)?;
-                    let owner = db::users::find(&mut tx, &user).await.map_err(failed)?;
-                    let row = match &owner {
-                        Some(owner) => db::servers::find(&mut tx, &owner.id, &server)
-                            .await
-                            .map_err(failed)?,
-                        None => None,
+                    let Some(owner) = db::users::find(&mut tx, &user).await.map_err(failed)? else {
+                        return Err(Failure::new(format!("there is nobody called {user}"))
+                            .hint("`lyceum user list` shows who there is"));
                     };
+                    let rows = db::servers::of_user(&mut tx, &owner.id)
+                        .await
+                        .map_err(failed)?;
+                    let row = rows.iter().find(|row| row.name == server);
                     let Some(key) = row.and_then(|row| ServerKey::parse(&row.key)) else {
-                        return Err(Failure::new(format!(
-                            "{user} has no server {server:?}",
-                            server = server.as_str()
-                        ))
-                        .hint("`lyceum server list` shows which there are"));
+                        return Err(no_server(&user, &server, &rows));
                     };
                     local_spawner(&config, &layout)?
                         .log_tail(&key, lines)
@@ -94,6 +91,25 @@ impl ServerCommand {
         }
         Ok(Outcome::Good)
     }
+}
+
+/// Which server is missing, and which there are instead.
+fn no_server(user: &UserName, server: &ServerName, rows: &[db::servers::Server]) -> Failure {
+    let said = match server.is_default() {
+        true => format!("{user} has never started the default server"),
+        false => format!("{user} has no server called {server}"),
+    };
+    let there: Vec<String> = rows
+        .iter()
+        .map(|row| match row.name.is_default() {
+            true => format!("the default one (`lyceum server logs {user}`)"),
+            false => format!("{0} (`lyceum server logs {user} {0}`)", row.name),
+        })
+        .collect();
+    Failure::new(said).hint(match there.as_slice() {
+        [] => format!("{user} has no servers yet"),
+        there => format!("there is {}", there.join(", ")),
+    })
 }
 
 fn list(servers: &[db::servers::Server], json: bool) -> Result<(), Failure> {

@@ -1,15 +1,15 @@
 //! `lyceum up`: reads the configuration, opens the data folder, takes the port, prepares the
 //! Jupyter environment, then hands over to [`crate::up::run`].
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use lyceum_model::clock::Clock;
 
-use super::{ConfigArgs, DataArgs, Outcome};
+use super::{ConfigArgs, DataArgs, ListenArgs, Outcome};
 use crate::data::DataFolder;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::public::Public;
 use crate::reload::ConfigWatch;
@@ -34,12 +34,8 @@ pub struct Up {
     /// Take this existing virtual environment instead of making one.
     #[arg(long, value_name = "FOLDER", env = "LYCEUM_JUPYTER_ENV")]
     pub jupyter_env: Option<PathBuf>,
-    /// Address and port to listen on, instead of the configuration's.
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with = "port")]
-    pub listen: Option<SocketAddr>,
-    /// Port to listen on, at the configuration's address.
-    #[arg(long)]
-    pub port: Option<u16>,
+    #[command(flatten)]
+    pub listen: ListenArgs,
     /// Add a course, a teacher and two students to look around with.
     #[arg(long)]
     pub demo: bool,
@@ -57,18 +53,15 @@ impl Up {
             .map_err(|problems| Failure::new(problems.to_string()))?;
         let configured = watch.current();
         telemetry::start(&configured.log)?;
-        let listen = match (self.listen, self.port) {
-            (Some(listen), _) => listen,
-            (None, Some(port)) => SocketAddr::new(configured.listen.ip(), port),
-            (None, None) => configured.listen,
-        };
+        let listen = self.listen.address(configured.listen);
         let folder = DataFolder::open(&self.data.data)?;
         // Taken before minutes of preparation, so that a taken port is told at once.
         let public = Public::bind(&configured, folder.layout(), listen)?;
+        let interrupt = Interrupt::listen()?;
         let progress = Progress::suited(self.json);
         let jupyter = match &self.jupyter_env {
             Some(path) => jupyter::existing(path, &folder.layout().jupyter()),
-            None => jupyter::prepare(&folder.layout().jupyter(), &progress),
+            None => jupyter::prepare(&folder.layout().jupyter(), &progress, &interrupt),
         };
         progress.finish();
         let prepared = Prepared {
@@ -76,6 +69,7 @@ impl Up {
                 watch,
                 folder,
                 environment: jupyter?,
+                interrupt,
             },
             public,
             demo: self.demo,

@@ -2,20 +2,39 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 
 /// How many last lines are kept to explain a failure.
 const KEPT_LINES: usize = 200;
 const MAX_LINE: u64 = 16 * 1024;
 
+/// How often it is looked whether the end was asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Runs to the end; the answer is what the program wrote to standard output.
 pub(super) fn run(command: &mut Command, timeout: Duration) -> Result<String, Failure> {
-    run_seeing(command, timeout, &mut |_| {})
+    run_seeing(command, timeout, &Interrupt::default(), &mut |_| {})
+}
+
+/// The same for what takes a while: it is stopped when the end is asked for.
+pub(super) fn run_until(
+    command: &mut Command,
+    timeout: Duration,
+    interrupt: &Interrupt,
+) -> Result<String, Failure> {
+    run_seeing(command, timeout, interrupt, &mut |_| {})
+}
+
+fn interrupted() -> Failure {
+    Failure::new("interrupted before the Jupyter environment was ready")
+        .hint("the same command goes on where it was")
 }
 
 /// `pip install`, with live counts.
@@ -24,6 +43,7 @@ pub(super) fn pip_install(
     timeout: Duration,
     total: usize,
     progress: &Progress,
+    interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let mut collected = 0;
     let mut see = |line: &str| {
@@ -40,12 +60,13 @@ pub(super) fn pip_install(
             progress.moved("unpacking packages", count, count);
         }
     };
-    run_seeing(command, timeout, &mut see).map(drop)
+    run_seeing(command, timeout, interrupt, &mut see).map(drop)
 }
 
 fn run_seeing(
     command: &mut Command,
     timeout: Duration,
+    interrupt: &Interrupt,
     see: &mut dyn FnMut(&str),
 ) -> Result<String, Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
@@ -66,7 +87,8 @@ fn run_seeing(
     let deadline = Instant::now() + timeout;
     let mut last: VecDeque<(bool, String)> = VecDeque::new();
     loop {
-        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left.min(LOOK_EVERY)) {
             Ok((is_out, line)) => {
                 if is_out {
                     see(&line);
@@ -77,16 +99,23 @@ fn run_seeing(
                 last.push_back((is_out, line));
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                // It may have ended just now; then the kill finds nobody, which is fine.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(Failure::new(format!(
-                    "{program} did not finish in {} s and was stopped",
-                    timeout.as_secs()
-                ))
-                .hint("start again to go on; is the network slow, or the machine busy?"));
-            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let is_late = Instant::now() >= deadline;
+        if interrupt.is_asked() || is_late {
+            // It may have ended just now; then the kill finds nobody, which is fine.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if interrupt.is_asked() {
+            return Err(interrupted());
+        }
+        if is_late {
+            return Err(Failure::new(format!(
+                "{program} did not finish in {} s and was stopped",
+                timeout.as_secs()
+            ))
+            .hint("start again to go on; is the network slow, or the machine busy?"));
         }
     }
     for reader in readers {
@@ -104,6 +133,16 @@ fn run_seeing(
         return Ok(out.join("\n"));
     }
     let lines: Vec<String> = last.into_iter().map(|(_, line)| line).collect();
+    // Ctrl-C on a terminal reaches the program too, which may end before we are told.
+    let told = |line: &String| {
+        line.contains("Operation cancelled by user") || line.starts_with("KeyboardInterrupt")
+    };
+    if interrupt.is_asked()
+        || status.signal() == Some(rustix::process::Signal::INT.as_raw())
+        || lines.iter().any(told)
+    {
+        return Err(interrupted());
+    }
     Err(explain(&program, &status.to_string(), &lines))
 }
 
@@ -196,6 +235,12 @@ mod tests {
         );
         check("echo nothing good; exit 3", "nothing good", "");
         check("kill -9 $$", "signal: 9", "");
+        check("kill -2 $$", "interrupted", "goes on where it was");
+        check(
+            "echo 'ERROR: Operation cancelled by user' >&2; exit 1",
+            "interrupted",
+            "goes on where it was",
+        );
     }
 
     #[test]

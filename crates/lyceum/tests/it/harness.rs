@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -56,13 +57,51 @@ impl Site {
         command
     }
 
+    /// The same by somebody who is not root, to whom the site then belongs: permissions are
+    /// nothing to root. Whoever runs the tests as another user is that somebody.
+    pub(crate) fn command_of_nobody(&self, args: &[&str]) -> Command {
+        const NOBODY: u32 = 65534;
+        let command = self.command(args);
+        if !rustix::process::geteuid().is_root() {
+            return command;
+        }
+        // Nobody may not be able to reach the one in the target folder.
+        let program = self.path("lyceum");
+        if !program.exists() {
+            let built = env!("CARGO_BIN_EXE_lyceum");
+            std::fs::hard_link(built, &program)
+                .or_else(|_| std::fs::copy(built, &program).map(drop))
+                .expect("a copy of the program");
+            for path in [self.path(""), self.path("bin")] {
+                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).expect("given away");
+            }
+        }
+        let mut of_nobody = Command::new(program);
+        of_nobody
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", self.path("bin"))
+            .stdin(Stdio::null())
+            .uid(NOBODY)
+            .gid(NOBODY);
+        of_nobody
+    }
+
+    pub(crate) fn run_as_nobody(&self, args: &[&str]) -> Said {
+        self.said(self.command_of_nobody(args).output().expect("runs"))
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         self.said(self.command(args).output().expect("runs"))
     }
 
     /// Runs `up` until it is ready, then stops it as Ctrl-C does; or until it ends by itself.
     pub(crate) fn up(&self, args: &[&str]) -> Said {
-        let mut command = self.command(args);
+        self.until_ready(self.command(args))
+    }
+
+    pub(crate) fn until_ready(&self, mut command: Command) -> Said {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("runs");
         let mut err = Vec::new();

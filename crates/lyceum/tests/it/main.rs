@@ -1,7 +1,9 @@
 //! The real program in temporary folders: configuration errors, data folder, preparation, the proxy
 //! alone, several hubs and proxies.
 
+mod commands;
 mod config;
+mod doctor;
 mod harness;
 mod proxy;
 mod replicas;

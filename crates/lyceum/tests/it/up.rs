@@ -1,4 +1,4 @@
-//! `lyceum up` as far as it prepares, and `lyceum doctor`. Python is a shell script here; the real
+//! `lyceum up` as far as it prepares. Python is a shell script here; the real
 //! installation is in the end-to-end tests.
 
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +32,7 @@ case "$*" in
 esac
 "#;
 
-fn site_with_python() -> Site {
+pub(crate) fn site_with_python() -> Site {
     let site = Site::new();
     let folder = site.path("").canonicalize().expect("there");
     let script = FAKE_PYTHON.replace("SITE", folder.to_str().expect("text"));
@@ -127,6 +127,44 @@ fn an_interrupted_preparation_goes_on() {
     );
     let venvs = site.read("calls").matches("-m venv").count();
     assert_eq!(venvs, 1, "the half-made environment was kept");
+}
+
+#[test]
+fn an_interruption_is_told_and_stops_pip() {
+    let site = site_with_python();
+    site.write("hang", "");
+    let mut child = site
+        .command(&UP)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    wait_for(&site.path("pip-pid"), &mut child);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("told");
+    let said = site.said(child.wait_with_output().expect("ends"));
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @r#"
+    lyceum: preparing the Jupyter environment (once; a few minutes)
+    lyceum: making a virtual environment with Python 3.11.9
+    lyceum: installing JupyterLab, nbgrader and what they need
+    lyceum: interrupted before the Jupyter environment was ready
+            the same command goes on where it was
+    "#);
+    let pip: i32 = site.read("pip-pid").trim().parse().expect("an id");
+    let pip = rustix::process::Pid::from_raw(pip).expect("an id");
+    assert!(
+        rustix::process::test_kill_process(pip).is_err(),
+        "pip was stopped and waited for"
+    );
+    std::fs::remove_file(site.path("hang")).expect("removed");
+    let said = site.up(&UP);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.err
+            .contains("going on with an interrupted preparation"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
@@ -231,9 +269,24 @@ fn a_data_folder_that_can_not_be_used() {
     std::fs::set_permissions(site.path("open"), std::fs::Permissions::from_mode(0o755))
         .expect("mode");
     assert_snapshot!(site.run(&["up", "--data", "open"]).err, @r#"
-    lyceum: the data folder SITE/open is open to others (mode 755)
-            chmod 700 SITE/open
+    lyceum: the data folder open is open to others (mode 755)
+            chmod 700 open
     "#);
+}
+
+#[test]
+fn who_runs_the_cells_is_said() {
+    const WARNING: &str = "WARNING: this Lyceum runs as root, so every notebook cell that anybody runs is run as root.\n";
+    let site = site_with_python();
+    if rustix::process::geteuid().is_root() {
+        let said = site.up(&["up", "--demo", "--port", "0", "--data", "of-root"]);
+        assert!(said.err.contains(WARNING), "{}", said.err);
+    }
+    let of_nobody = site.command_of_nobody(&["up", "--demo", "--port", "0", "--data", "mine"]);
+    let said = site.until_ready(of_nobody);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(!said.err.contains("WARNING"), "{}", said.err);
+    assert!(said.err.contains("All notebook servers run under"));
 }
 
 #[test]
@@ -257,29 +310,6 @@ fn two_on_one_folder() {
     lyceum: another Lyceum (process PID) is using the data folder SITE/lyceum-data
             stop that one, or give this one a folder of its own with --data
     "#);
-}
-
-#[test]
-fn doctor_tells_machines_too() {
-    let site = site_with_python();
-    site.write("lyceum.yaml", "listen: 127.0.0.1:0\n");
-    let said = site.run(&["doctor", "--json"]);
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
-    assert_eq!(json["problems"], 0);
-    assert!(!site.path("lyceum-data").exists(), "doctor changes nothing");
-
-    std::fs::remove_file(site.path("bin/python3")).expect("removed");
-    let said = site.run(&["doctor", "--json"]);
-    assert_eq!(said.code, Some(3));
-    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
-    let checks = json["checks"].as_array().expect("a list");
-    let bad: Vec<_> = checks
-        .iter()
-        .filter(|check| check["result"] == "problem")
-        .collect();
-    assert_eq!(bad.len(), 1);
-    assert_eq!(bad[0]["name"], "python");
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! Commands beside a Lyceum: whose data folder it is, administrators, logs of servers.
+
+use std::os::unix::fs::PermissionsExt;
+
+use insta::assert_snapshot;
+
+use crate::harness::Site;
+use crate::up::site_with_python;
+
+/// A site whose data folder was made by `up --demo`.
+fn demo() -> Site {
+    let site = site_with_python();
+    let said = site.up(&["up", "--demo", "--port", "0"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    site
+}
+
+#[test]
+fn a_closed_data_folder_is_called_so() {
+    let site = Site::new();
+    let keys = site.path("closed/keys");
+    std::fs::create_dir_all(keys).expect("made");
+    let mode = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(site.path("closed"), mode).expect("mode");
+    };
+    mode(0o700);
+    if rustix::process::geteuid().is_root() {
+        let said = site.run_as_nobody(&["user", "list", "--data", "closed"]);
+        assert_eq!(said.code, Some(1));
+        assert_snapshot!(said.err, @r#"
+        lyceum: the data folder closed belongs to somebody else (user id 0)
+                run this as its owner (`sudo -u '#0' lyceum …`), or choose another data folder with --data
+        "#);
+        std::os::unix::fs::chown(site.path("closed"), Some(65534), Some(65534)).expect("given");
+    }
+    mode(0o000);
+    let said = site.run_as_nobody(&["user", "list", "--data", "closed"]);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @r#"
+    lyceum: the data folder closed is closed to this user
+            run this as the user that Lyceum runs as; if that is you, its mode is wrong: it and what is in it need 700
+    "#);
+    mode(0o700);
+    std::fs::create_dir(site.path("other")).expect("made");
+    let said = site.run(&["user", "list", "--data", "other"]);
+    assert_snapshot!(said.err, @r#"
+    lyceum: other is not a data folder of Lyceum
+            name the right one with --data or LYCEUM_DATA; `lyceum up` makes a new one
+    "#);
+}
+
+#[test]
+fn the_last_administrator_stays_one() {
+    let site = demo();
+    let said = site.run(&["admin", "revoke", "admin"]);
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    assert_snapshot!(said.err, @r#"
+    lyceum: admin is the last administrator: nobody could administer after that
+            make another one first (`lyceum admin grant NAME`), or say --force
+    "#);
+    // Nobody can log in under a name that has no account.
+    site.write("lyceum.yaml", "people: {admins: [nobody-yet]}\n");
+    assert_eq!(site.run(&["admin", "revoke", "admin"]).code, Some(1));
+    // An administrator who may not come in is none.
+    assert_eq!(site.run(&["admin", "grant", "grace"]).code, Some(0));
+    site.write("lyceum.yaml", "people: {block: [grace]}\n");
+    assert_eq!(site.run(&["admin", "revoke", "admin"]).code, Some(1));
+    site.write("lyceum.yaml", "people: {admins: [ada]}\n");
+    let said = site.run(&["admin", "revoke", "admin"]);
+    assert_snapshot!(said.out, @"admin is no administrator any more");
+    let said = site.run(&["admin", "revoke", "grace"]);
+    assert_eq!(
+        said.code,
+        Some(0),
+        "the configuration has one: {}",
+        said.err
+    );
+    site.write("lyceum.yaml", "");
+    assert_eq!(site.run(&["admin", "grant", "ben"]).code, Some(0));
+    assert_eq!(site.run(&["admin", "revoke", "ben"]).code, Some(1));
+    let said = site.run(&["admin", "revoke", "ben", "--force"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(site.run(&["admin", "list"]).out, "");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_called_by_name() {
+    let site = demo();
+    assert_snapshot!(site.run(&["server", "logs", "ben"]).err, @r#"
+    lyceum: ben has never started the default server
+            ben has no servers yet
+    "#);
+    assert_snapshot!(site.run(&["server", "logs", "ben", "gpu"]).err, @r#"
+    lyceum: ben has no server called gpu
+            ben has no servers yet
+    "#);
+    assert_snapshot!(site.run(&["server", "logs", "beb"]).err, @r#"
+    lyceum: there is nobody called beb
+            `lyceum user list` shows who there is
+    "#);
+}

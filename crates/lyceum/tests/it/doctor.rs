@@ -1,0 +1,107 @@
+//! `lyceum doctor`: it looks at what `lyceum up` would use, and finds what that would.
+
+use std::os::unix::fs::PermissionsExt;
+
+use insta::assert_snapshot;
+
+use crate::harness::Site;
+use crate::up::site_with_python;
+
+/// The lines about one check.
+fn lines_of(out: &str, name: &str) -> String {
+    out.lines()
+        .skip_while(|line| line.split_whitespace().nth(1) != Some(name))
+        .enumerate()
+        .take_while(|(at, line)| *at == 0 || line.starts_with("         "))
+        .map(|(_, line)| format!("{line}\n"))
+        .collect()
+}
+
+fn close(site: &Site, folder: &str) {
+    let path = site.path(folder);
+    std::fs::create_dir(&path).expect("made");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o555)).expect("mode");
+}
+
+#[test]
+fn a_folder_that_up_can_not_make_is_a_problem() {
+    let site = site_with_python();
+    close(&site, "closed");
+    let folder = ["--data", "closed/data"];
+    let said = site.run_as_nobody(&["doctor", folder[0], folder[1], "--port", "0"]);
+    assert_eq!(said.code, Some(3), "{}{}", said.out, said.err);
+    assert_snapshot!(lines_of(&said.out, "data"), @r#"
+    PROBLEM  data      the data folder closed/data can't be made: SITE/closed can't be written (Permission denied (os error 13))
+                       choose a data folder that you may write with --data, or mend its owner and mode
+    "#);
+    let said = site.run_as_nobody(&["up", folder[0], folder[1], "--port", "0"]);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @r#"
+    lyceum: the data folder closed/data can't be made: SITE/closed can't be written (Permission denied (os error 13))
+            choose a data folder that you may write with --data, or mend its owner and mode
+    "#);
+}
+
+#[test]
+fn the_port_that_up_would_take() {
+    let site = site_with_python();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let listen = taken.local_addr().expect("bound");
+    let port = listen.port().to_string();
+    site.write("lyceum.yaml", &format!("listen: {listen}\n"));
+    let said = site.run(&["doctor"]);
+    assert_eq!(said.code, Some(3), "{}", said.out);
+    assert_snapshot!(lines_of(&said.out, "port").replace(&port, "PORT"), @r#"
+    PROBLEM  port      port PORT is taken by another program
+                       choose another with --port, or set `listen` in lyceum.yaml
+    "#);
+    let said = site.run(&["doctor", "--port", "0"]);
+    assert_eq!(said.code, Some(0), "{}", said.out);
+    site.write("lyceum.yaml", "");
+    let said = site.run(&["doctor", "--port", &port]);
+    assert_eq!(said.code, Some(3), "{}", said.out);
+    assert!(lines_of(&said.out, "port").starts_with("PROBLEM"));
+}
+
+#[test]
+fn limits_are_one_short_sentence() {
+    let site = site_with_python();
+    let up = site.up(&["up", "--demo", "--port", "0"]);
+    assert_eq!(up.code, Some(0), "{}", up.err);
+    let said = site.run(&["doctor", "--port", "0"]);
+    let limits = lines_of(&said.out, "limits");
+    assert_eq!(limits.lines().count(), 1, "{limits}");
+    assert!(limits.len() < 120, "{limits}");
+    let json = site.run(&["doctor", "--port", "0", "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let checks = json["checks"].as_array().expect("a list");
+    let check = checks.iter().find(|check| check["name"] == "limits");
+    let details = check.expect("limits")["details"].as_array().cloned();
+    // How many there are depends on the machine; all are told when asked for.
+    let verbose = site.run(&["doctor", "--port", "0", "--verbose"]).out;
+    let told = lines_of(&verbose, "limits").lines().count();
+    assert_eq!(told, 1 + details.unwrap_or_default().len(), "{verbose}");
+}
+
+#[test]
+fn doctor_tells_machines_too() {
+    let site = site_with_python();
+    site.write("lyceum.yaml", "listen: 127.0.0.1:0\n");
+    let said = site.run(&["doctor", "--json"]);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(json["problems"], 0);
+    assert!(!site.path("lyceum-data").exists(), "doctor changes nothing");
+
+    std::fs::remove_file(site.path("bin/python3")).expect("removed");
+    let said = site.run(&["doctor", "--json"]);
+    assert_eq!(said.code, Some(3));
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let checks = json["checks"].as_array().expect("a list");
+    let bad: Vec<_> = checks
+        .iter()
+        .filter(|check| check["result"] == "problem")
+        .collect();
+    assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0]["name"], "python");
+}
