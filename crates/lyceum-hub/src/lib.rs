@@ -134,6 +134,10 @@ impl Hub {
 
     async fn ask_about_everybody_anew(&self) -> anyhow::Result<()> {
         let mut tx = self.db().write().await?;
+        let admins = &self.0.settings.load().admission.admins;
+        for name in users::follow_configuration(&mut tx, admins, self.now()).await? {
+            tracing::info!(%name, "no administrator any more: the configuration no longer says so");
+        }
         jobs::revocations::announce_all(&mut tx, self.now()).await?;
         tx.commit().await?;
         proxy::refresh(self).await

@@ -1,14 +1,19 @@
 //! People: how an identity becomes a row.
 
+use std::collections::BTreeSet;
+
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
 use lyceum_model::identity::Identity;
 use lyceum_model::name::UserName;
-use lyceum_store::Tx;
+use lyceum_store::{Tx, settings};
 
 use crate::db;
 use crate::db::users::User;
 use crate::jobs::revocations;
+
+/// The setting that remembers whose role is the configuration's.
+const BY_CONFIGURATION: &str = "admins-by-configuration";
 
 /// Makes a person if there is none of that name. The home is named once and for ever; the name of a
 /// deleted person never leads to the old home, since each home carries its id.
@@ -32,8 +37,14 @@ pub async fn ensure(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<U
     Ok(db::users::find(tx, name).await?.unwrap_or(user))
 }
 
-/// After a good sign-in: the row, brought up to date with what the source vouches for.
-pub async fn admit(tx: &mut Tx, identity: &Identity, now: Millis) -> sqlx::Result<User> {
+/// After a good sign-in: the row, brought up to date with what the source vouches for. `admins` are
+/// those of the configuration: a role that comes from there goes with it.
+pub async fn admit(
+    tx: &mut Tx,
+    identity: &Identity,
+    admins: &BTreeSet<UserName>,
+    now: Millis,
+) -> sqlx::Result<User> {
     let mut user = ensure(tx, &identity.name, now).await?;
     if let Some(name) = &identity.display_name
         && user.display_name.as_ref() != Some(name)
@@ -46,9 +57,66 @@ pub async fn admit(tx: &mut Tx, identity: &Identity, now: Millis) -> sqlx::Resul
         db::users::set_admin(tx, &user.id, admin).await?;
         revocations::announce(tx, identity.name.as_str(), now).await?;
         user.admin = admin;
+        if admin && admins.contains(&identity.name) {
+            let mut ids = configured(tx, now).await?;
+            ids.insert(user.id.clone());
+            keep_configured(tx, &ids, now).await?;
+        }
     }
     db::users::touch(tx, &user.id, now).await?;
     Ok(user)
+}
+
+/// Makes somebody an administrator for good, whatever the configuration says later.
+pub async fn grant_admin(tx: &mut Tx, user: &User, now: Millis) -> sqlx::Result<()> {
+    let mut ids = configured(tx, now).await?;
+    if ids.remove(&user.id) {
+        keep_configured(tx, &ids, now).await?;
+    }
+    db::users::set_admin(tx, &user.id, true).await?;
+    revocations::announce(tx, user.name.as_str(), now).await
+}
+
+/// Takes the role back from those whom the configuration gave it and no longer names. Tells who.
+pub async fn follow_configuration(
+    tx: &mut Tx,
+    admins: &BTreeSet<UserName>,
+    now: Millis,
+) -> sqlx::Result<Vec<UserName>> {
+    let ids = configured(tx, now).await?;
+    let (mut kept, mut lost) = (BTreeSet::new(), Vec::new());
+    for id in &ids {
+        let Some(user) = db::users::get(tx, id).await? else {
+            continue;
+        };
+        if admins.contains(&user.name) {
+            kept.insert(id.clone());
+        } else if user.admin {
+            db::users::set_admin(tx, id, false).await?;
+            revocations::announce(tx, user.name.as_str(), now).await?;
+            lost.push(user.name);
+        }
+    }
+    if kept != ids {
+        keep_configured(tx, &kept, now).await?;
+    }
+    Ok(lost)
+}
+
+/// The ids of those who are administrators because the configuration says so; nobody else changes
+/// them until the transaction ends.
+async fn configured(tx: &mut Tx, now: Millis) -> sqlx::Result<BTreeSet<String>> {
+    settings::lock(tx, BY_CONFIGURATION, "[]", now).await?;
+    let text = settings::get(tx, BY_CONFIGURATION).await?;
+    // What is not readable is as good as nothing: roles stay where they are.
+    Ok(text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default())
+}
+
+async fn keep_configured(tx: &mut Tx, ids: &BTreeSet<String>, now: Millis) -> sqlx::Result<()> {
+    let text = serde_json::json!(ids).to_string();
+    settings::set(tx, BY_CONFIGURATION, &text, now).await
 }
 
 /// A folder name: readable, lower case, unique by the id's random end.

@@ -90,6 +90,7 @@ impl Standing {
             check_reach(&[homes, bin.clone(), python])?;
         }
         let ground = Ground::open(&config, data).await?;
+        follow_configured_admins(&ground, &config).await?;
         let place = Place::take(&ground.db, &ground.clock, &data.run()).await?;
         let spawner = local_spawner(&config, data)?;
         if let Some(why) = spawner.ports_unchecked() {
@@ -265,6 +266,18 @@ fn accounts(config: &Config, demo: bool) -> Result<Accounts, Failure> {
         None if root && !demo => Ok(Accounts::System),
         None => Ok(Accounts::Shared),
     }
+}
+
+/// The configuration may have changed while nothing ran.
+async fn follow_configured_admins(ground: &Ground, config: &Config) -> Result<(), Failure> {
+    let failed = |error: lyceum_store::DbError| Failure::new(format!("the database: {error}"));
+    let mut tx = ground.db.write().await.map_err(failed)?;
+    let (admins, now) = (&config.people.admins, ground.clock.now());
+    let lost = lyceum_hub::users::follow_configuration(&mut tx, admins, now).await;
+    for name in lost.map_err(failed)? {
+        tracing::info!(%name, "no administrator any more: the configuration no longer says so");
+    }
+    tx.commit().await.map_err(failed)
 }
 
 /// Servers under other accounts must be able to reach their home and their program.

@@ -140,7 +140,7 @@ pub async fn sign_in(
     let now = hub.now();
     let (cookie_secret, access_secret) = (new_secret(), new_secret());
     let mut tx = hub.db().write().await?;
-    let user = users::admit(&mut tx, &identity, now).await?;
+    let user = users::admit(&mut tx, &identity, &hub.settings().admission.admins, now).await?;
     let mut ended = None;
     // Whoever signs in gets a new session; the one before it ends, so none can be planted.
     if let Some(Caller {

@@ -2,6 +2,7 @@
 //!
 //! `api` and `pages` mirror the folders of `src`; what concerns every route stands beside them.
 
+mod admins;
 mod api;
 mod errors;
 mod identify;

@@ -180,7 +180,10 @@ fn grant(name: &UserName, data: &DataArgs, config: &ConfigArgs) -> Result<Outcom
         let (ground, _, _) = ground(data, config).await?;
         let mut tx = ground.db.write().await.map_err(failed)?;
         let user = get(&mut tx, name).await?;
-        set_admin(tx, &ground, &user, true).await
+        users::grant_admin(&mut tx, &user, ground.clock.now())
+            .await
+            .map_err(failed)?;
+        tx.commit().await.map_err(failed)
     })?;
     print(&format!("{name} is an administrator now\n"))?;
     Ok(Outcome::Good)
@@ -214,7 +217,13 @@ fn revoke(
             ))
             .hint("make another one first (`lyceum admin grant NAME`), or say --force"));
         }
-        set_admin(tx, &ground, &user, false).await?;
+        db::users::set_admin(&mut tx, &user.id, false)
+            .await
+            .map_err(failed)?;
+        revocations::announce(&mut tx, user.name.as_str(), ground.clock.now())
+            .await
+            .map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
         Ok(config.people.admins.contains(name))
     })?;
     print(&match named {
@@ -232,21 +241,6 @@ async fn get(tx: &mut lyceum_store::Tx, name: &UserName) -> Result<db::users::Us
         Failure::new(format!("there is nobody called {name}"))
             .hint("people are there once they have signed in, or after `lyceum user add`")
     })
-}
-
-async fn set_admin(
-    mut tx: lyceum_store::Tx,
-    ground: &Ground,
-    user: &db::users::User,
-    admin: bool,
-) -> Result<(), Failure> {
-    db::users::set_admin(&mut tx, &user.id, admin)
-        .await
-        .map_err(failed)?;
-    revocations::announce(&mut tx, user.name.as_str(), ground.clock.now())
-        .await
-        .map_err(failed)?;
-    tx.commit().await.map_err(failed)
 }
 
 fn show(people: &[db::users::User], json: bool) -> Result<Outcome, Failure> {
