@@ -47,7 +47,7 @@ test('from log-in to 42 in a notebook, and out again', { timeout: 400_000 }, asy
     steps.catch(() => {});
     await controls.start(page).click();
     await page.waitForURL(/\/hub\/spawn-pending\//);
-    await takePicture(page, 'progress');
+    await takePicture(page, 'progress', underWay);
     await waitForServer(page, student);
     await page.waitForURL(new RegExp(`/user/${student.name}/lab`));
     await waitForLab(page);
@@ -99,9 +99,15 @@ async function collectSteps(page, base, account) {
   }
 }
 
-/** For the README, when asked for. */
-async function takePicture(page, name) {
+/** Until a start has something to show: the program runs, but does not answer yet. */
+async function underWay(page) {
+  await page.waitForFunction(() => document.querySelectorAll('[data-steps] li').length >= 3 && document.querySelector('progress')?.value >= 25);
+}
+
+/** For the README, when asked for; `until` there is something to see. */
+async function takePicture(page, name, until = async () => {}) {
   if (process.env.LYCEUM_SCREENSHOTS !== '1') return;
+  await until(page);
   await mkdir(PICTURES, { recursive: true });
   await page.screenshot({ path: join(PICTURES, `${name}.png`), animations: 'disabled' });
 }

@@ -121,9 +121,16 @@ impl Saying {
         }
     }
 
-    /// To stand by itself in a paragraph: with a full stop where the text has none.
+    /// To stand by itself in a paragraph: with a capital at its beginning, unless that is a value,
+    /// and a full stop where the text has none.
     pub fn sentence(&self, lang: Lang) -> String {
         let mut text = self.in_lang(lang);
+        let words = TEXTS.find_for(lang, &self.key, None);
+        if words.is_some_and(|words| words.starts_with(char::is_lowercase)) {
+            let first: String = text.chars().take(1).flat_map(char::to_uppercase).collect();
+            let rest = text.chars().skip(1);
+            text = first.chars().chain(rest).collect();
+        }
         if !text.ends_with(['.', '!', '?', '…']) {
             text.push('.');
         }
@@ -280,6 +287,17 @@ mod tests {
             "cannot run as the system account \"ada\": servers of people must not run as root"
         );
         assert!(saying.in_lang(Lang::De).contains("Systemkonto „ada“"));
+    }
+
+    #[test]
+    fn a_sentence_begins_and_ends_as_one() {
+        let check = |saying: Saying, lang: Lang, expect: &str| {
+            assert_eq!(saying.sentence(lang), expect);
+        };
+        check(say!("name.empty"), Lang::En, "The name is empty.");
+        check(say!("name.empty"), Lang::De, "Der Name ist leer.");
+        // A value stays as it is written.
+        check(Saying::quote("ada fell"), Lang::En, "ada fell.");
     }
 
     #[test]

@@ -5,11 +5,13 @@ const html = document.documentElement;
 // The language of the page, with the reader's own country where it is the same language.
 const locale = navigator.languages.find((tag) => tag.split("-")[0] === html.lang) ?? html.lang;
 const format = (options) => new Intl.DateTimeFormat(locale, options);
-const clock = format({ hour: "2-digit", minute: "2-digit" });
-const exactClock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+// The hours of a day are counted through, in every language: 21:46 is not mistaken for the morning.
+const hours = { hour: "2-digit", hourCycle: "h23" };
+const clock = format({ ...hours, minute: "2-digit" });
+const exactClock = format({ ...hours, minute: "2-digit", second: "2-digit" });
 const sameYear = format({ weekday: "short", day: "numeric", month: "short" });
 const otherYear = format({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
-const exact = format({ dateStyle: "full", timeStyle: "long" });
+const exact = format({ dateStyle: "full", timeStyle: "long", hourCycle: "h23" });
 const nearDay = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 
 function dayWords(at) {

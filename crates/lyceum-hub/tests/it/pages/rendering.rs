@@ -100,3 +100,53 @@ async fn a_bad_edit_of_the_configuration_is_seen_by_administrators() {
     let page = root.get("/hub/admin").await.expect(200).text();
     assert!(!page.contains("usres"), "{page}");
 }
+
+/// What stands between tags, in one line.
+fn words(page: &str) -> String {
+    let text: String = page
+        .split('<')
+        .filter_map(|part| part.split_once('>'))
+        .map(|(_, text)| text)
+        .collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_read_as_sentences() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    start_server(&hub, "ada").await;
+    for (lang, since, refused, missing) in [
+        (
+            "en",
+            "Ready since ",
+            "A server name has lower-case letters, digits and single hyphens",
+            "There is no such page The address is mistyped, or it leads to something that is gone or that you have no access to. Back home Status 404",
+        ),
+        (
+            "de",
+            "Bereit seit ",
+            "Ein Servername ",
+            "Diese Seite gibt es nicht Die Adresse ist falsch geschrieben, oder sie führt zu etwas, das es nicht mehr gibt oder worauf Sie keinen Zugriff haben. Zur Startseite Status 404",
+        ),
+    ] {
+        let ada = hub.signed_in("ada").await;
+        let ada = ada
+            .with_header("accept-language", lang)
+            .with_header("accept", "text/html");
+        let page = words(&ada.get("/hub/logs/ada").await.expect(200).text());
+        assert!(page.contains(since), "{page}");
+        let page = ada.post_form("/hub/servers/add", &[("server", "GPU")]);
+        let page = words(&page.await.expect(400).text());
+        assert!(page.contains(refused), "{page}");
+        for path in [
+            "/hub/no-such-page",
+            "/hub/logs/nobody",
+            "/hub/static/nothing",
+        ] {
+            let page = words(&ada.get(path).await.expect(404).text());
+            assert!(page.contains(missing), "{path}: {page}");
+        }
+    }
+    hub.stop().await;
+}
