@@ -210,7 +210,7 @@ test('a start that can not be says why in a line, and what to do', { timeout: 12
   const closed = join(folder, 'closed');
   await mkdir(closed, { mode: 0o555 });
   const how = { wrapper, program };
-  await refused('the data folder can not be made', ['up', '--data', join(closed, 'data'), '--port', '0'], /data folder .*closed\/data can't be used: .*[Pp]ermission denied/, /--data/, how);
+  await refused('the data folder can not be made', ['up', '--data', join(closed, 'data'), '--port', '0'], /data folder .*closed\/data can't be made: .*[Pp]ermission denied/, /--data/, how);
   const foreign = join(folder, 'foreign');
   if (root) {
     await mkdir(foreign, { mode: 0o700 });

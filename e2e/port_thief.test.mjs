@@ -92,7 +92,7 @@ test('a program that takes the port of a server gets nothing', { timeout: 300_00
     const taken = await port();
     await thief.take(taken);
     assert.ok([202, 500].includes((await answer).status));
-    const reason = new RegExp(`another program of this machine listens on port ${taken}, .* start the server again`);
+    const reason = new RegExp(`[Aa]nother program of this machine listens on port ${taken}, .* start the server again`);
     const last = (await script.readEvents(`${user}/server/progress`, { token })).at(-1);
     assert.equal(last.failed, true, JSON.stringify(last));
     assert.match(last.message, reason);

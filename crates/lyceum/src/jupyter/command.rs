@@ -235,7 +235,6 @@ mod tests {
         );
         check("echo nothing good; exit 3", "nothing good", "");
         check("kill -9 $$", "signal: 9", "");
-        check("kill -2 $$", "interrupted", "goes on where it was");
         check(
             "echo 'ERROR: Operation cancelled by user' >&2; exit 1",
             "interrupted",
