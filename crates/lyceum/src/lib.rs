@@ -2,7 +2,7 @@
 //! it; it is a library only so that its parts are checked as one.
 //!
 //! Reading order: [`compose`] (how the parts are joined), [`cli`] (what can be said), [`config`] and
-//! [`reload`], [`data`], [`keys`] and [`jupyter`] (what `up` prepares), [`serve`], [`up`] and [`demo`]
+//! [`reload`], [`data`], [`keys`] and [`jupyter`] (what `up` prepares, until an [`interrupt`]), [`serve`], [`up`] and [`demo`]
 //! (what then runs), [`launch`] (what the hub asks us), [`proxy`] (the data plane alone), [`telemetry`].
 
 pub mod cli;
