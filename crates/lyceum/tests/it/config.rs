@@ -53,6 +53,42 @@ people:
 }
 
 #[test]
+fn mistakes_about_the_proxy_have_their_places() {
+    assert_snapshot!(check("
+proxy:
+  acess_log: full
+  access_log: sometimes
+  plain_http2: 1
+  limits:
+    idel: 5m
+    idle: soon
+    connect: 1ms
+    connections: 0
+    connections_per_client: many
+    header_bytes: 64
+    header_count: 200
+    body_bytes_servers: 0B
+    drain: 2h
+tls: {htpt2: false}
+"), @r#"
+    lyceum.yaml:3:3: unknown key `acess_log`; did you mean `access_log`?
+    lyceum.yaml:4:15: "sometimes" is no access log; write off, full, or 1/100 for one request in a hundred
+    lyceum.yaml:5:16: expected `true` or `false`, found the number 1
+    lyceum.yaml:7:5: unknown key `idel`; did you mean `idle`?
+    lyceum.yaml:8:11: "soon" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
+    lyceum.yaml:9:14: nothing on a network is done sooner than `100ms`
+    lyceum.yaml:10:18: with 0 nobody gets in; a number from 1 on
+    lyceum.yaml:11:29: expected a whole number, found the text "many"
+    lyceum.yaml:12:19: "64" is not an amount of memory; write a number and a unit, such as `512M`, `2G` or `10Gi`
+    lyceum.yaml:13:19: a number from 16 to 128; browsers send about 20 headers
+    lyceum.yaml:14:25: leave it out for bodies of any size
+    lyceum.yaml:15:12: at most `1h`
+    lyceum.yaml:16:7: unknown key `htpt2`; did you mean `http2`?
+    lyceum.yaml: 13 problems
+    "#);
+}
+
+#[test]
 fn syntax_and_hostile_files() {
     assert_snapshot!(check("listen: [1\nlog: {}\n"), @r#"
     lyceum.yaml:2:4: not valid YAML: illegal placement of ':' indicator
@@ -140,6 +176,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     tls.certificates                      []                              default
     tls.clients.authorities               -                               default
     tls.clients.required                  false                           default
+    tls.http2                             true                            default
     tls.oldest                            tls1.2                          default
     tls.redirect_from                     -                               default
     tls.strict_transport                  -                               default
@@ -150,6 +187,29 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     store.key                             -                               default
     hub.api_url                           -                               default
     hub.listen                            127.0.0.1:8081                  default
+    proxy.access_log                      off                             default
+    proxy.limits.access                   10s                             default
+    proxy.limits.body_bytes_hub           -                               default
+    proxy.limits.body_bytes_open          -                               default
+    proxy.limits.body_bytes_servers       -                               default
+    proxy.limits.connect                  5s                              default
+    proxy.limits.connections              16384                           default
+    proxy.limits.connections_per_client   4096                            default
+    proxy.limits.decisions                65536                           default
+    proxy.limits.drain                    3s                              default
+    proxy.limits.first_byte               10m                             default
+    proxy.limits.half_closed              10s                             default
+    proxy.limits.header_bytes             64Ki                            default
+    proxy.limits.header_count             128                             default
+    proxy.limits.header_read              1m                              default
+    proxy.limits.idle                     1h                              default
+    proxy.limits.least_speed              1Ki                             default
+    proxy.limits.pooled                   50s                             default
+    proxy.limits.pooled_per_target        512                             default
+    proxy.limits.refusal                  1s                              default
+    proxy.limits.slow_grace               2m                              default
+    proxy.limits.websocket_idle           -                               default
+    proxy.plain_http2                     false                           default
     proxy.secret                          -                               default
     sign_in[0].kind                       local                           default
     sign_in[0].title                      Lyceum                          default
