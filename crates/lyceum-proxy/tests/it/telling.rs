@@ -17,7 +17,7 @@ use crate::support::{Server, TestProxy, header, read_head, route, until};
 
 /// Keeps the access log's lines, as `name=value` pairs. For tests on one thread.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 
 struct Text(String);
 
@@ -54,7 +54,7 @@ impl Subscriber for Lines {
 }
 
 impl Lines {
-    fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
