@@ -15,7 +15,7 @@ import { until } from './story.mjs';
 const KEPT_LINES = 400;
 const STOP_LIMIT_MS = 30_000;
 
-/** Starts it with further lines of `jupyterhub_config.py`; resolves when its log-in page is there. */
+/** Starts it with further lines of `jupyterhub_config.py` (or a function that makes them of the folder and the ports); resolves when its log-in page is there. */
 export async function startJupyterHub({ config = '' } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-e2e-hub-'));
   const hub = new JupyterHub(folder, await freePorts(3));
@@ -61,7 +61,7 @@ class JupyterHub {
       `c.Spawner.cmd = ['${join(JUPYTER_ENV, 'bin/jupyterhub-singleuser')}']`,
       // Jupyter itself asks for this word when root runs it.
       ...(root ? [`c.Spawner.args = ['--allow-root']`] : []),
-      further,
+      typeof further === 'function' ? further({ folder: this.folder, ...this.ports }) : further,
     ];
     await writeFile(join(this.folder, 'jupyterhub_config.py'), `${lines.join('\n')}\n`);
   }
