@@ -120,6 +120,10 @@ async fn of_a_sample_some_are_told_and_when_it_is_off_none() {
     let proxy = start(&server, "off").await;
     assert_eq!(proxy.get("/open/", "").await.status, 200);
     assert_eq!(lines.all().len(), 3);
+    // Until somebody wants them.
+    proxy.proxy.set_access_log(AccessLog::Full);
+    assert_eq!(proxy.get("/open/", "").await.status, 200);
+    assert_eq!(lines.all().len(), 4);
 }
 
 #[tokio::test]
