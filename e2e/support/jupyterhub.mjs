@@ -16,12 +16,13 @@ const KEPT_LINES = 400;
 const STOP_LIMIT_MS = 30_000;
 
 /**
- * Starts it with further lines of `jupyterhub_config.py`; resolves when its log-in page is there.
- * With a `host` of more than one label each person gets a name below it.
+ * Starts it with further lines of `jupyterhub_config.py` (or a function that makes them of the folder
+ * and the ports); resolves when its log-in page is there. With a `host` of more than one label each
+ * person gets a name below it.
  */
 export async function startJupyterHub({ config = '', host = '127.0.0.1' } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-e2e-hub-'));
-  const hub = new JupyterHub(folder, host, await freePorts(3));
+  const hub = new JupyterHub(folder, host, await freePorts(4));
   try {
     await hub.configure(config);
     await hub.start();
@@ -36,9 +37,9 @@ class JupyterHub {
   #process;
   #lines = [];
 
-  constructor(folder, host, [port, apiPort, hubPort]) {
+  constructor(folder, host, [port, apiPort, hubPort, serverPort]) {
     this.folder = folder;
-    this.ports = { port, apiPort, hubPort };
+    this.ports = { port, apiPort, hubPort, serverPort };
     this.host = host;
     this.url = `http://${host}:${port}/`;
     this.account = { name: 'ada', password: 'e2e-password' };
@@ -46,7 +47,7 @@ class JupyterHub {
   }
 
   async configure(further) {
-    const { port, apiPort, hubPort } = this.ports;
+    const { port, apiPort, hubPort, serverPort } = this.ports;
     await mkdir(join(this.folder, 'homes'));
     const root = process.getuid() === 0;
     const lines = [
@@ -62,11 +63,12 @@ class JupyterHub {
       `c.ConfigurableHTTPProxy.pid_file = '${this.pidFile}'`,
       `c.ConfigurableHTTPProxy.check_running_interval = 1`,
       `c.SimpleLocalProcessSpawner.home_dir_template = '${join(this.folder, 'homes')}/{username}'`,
+      `c.Spawner.port = ${serverPort}`,
       `c.Spawner.cmd = ['${join(JUPYTER_ENV, 'bin/jupyterhub-singleuser')}']`,
       // Jupyter itself asks for this word when root runs it.
       ...(root ? [`c.Spawner.args = ['--allow-root']`] : []),
       ...(this.host === '127.0.0.1' ? [] : [`c.JupyterHub.subdomain_host = 'http://${this.host}:${port}'`]),
-      further,
+      typeof further === 'function' ? further({ folder: this.folder, ...this.ports }) : further,
     ];
     await writeFile(join(this.folder, 'jupyterhub_config.py'), `${lines.join('\n')}\n`);
   }
@@ -126,16 +128,23 @@ class JupyterHub {
   }
 }
 
-/** JupyterHub must be told its ports; these were free a moment ago. */
+/**
+ * JupyterHub must be told its ports, and its servers' before it uses them. The system gives those
+ * above to anybody, Lyceum takes those from 10,000 on; of the others each story has a block.
+ */
 async function freePorts(count) {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports = [];
+  for (let port = 2000 + (process.pid % 480) * 16; ports.length < count; port += 1) {
+    if (port >= 9900) throw new Error('no free ports below 9900');
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+function isFree(port) {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }

@@ -4,7 +4,15 @@
 //! header. WebSockets have theirs when they end, with all their bytes. While the log is off a
 //! request costs one comparison.
 
-use std::{cell::Cell, fmt, net::IpAddr, num::NonZeroU32, str::FromStr, time::Duration};
+use std::{
+    cell::Cell,
+    fmt,
+    net::IpAddr,
+    num::NonZeroU32,
+    str::FromStr,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -40,6 +48,35 @@ impl AccessLog {
                 PASSED.set((passed + 1) % every);
                 passed == 0
             }
+        }
+    }
+}
+
+/// The access log in force, which may be another from the next request on.
+#[derive(Debug)]
+pub(crate) struct InForce(AtomicU32);
+
+impl InForce {
+    pub(crate) fn new(log: AccessLog) -> Self {
+        let this = Self(AtomicU32::new(0));
+        this.set(log);
+        this
+    }
+
+    pub(crate) fn set(&self, log: AccessLog) {
+        let every = match log {
+            AccessLog::Off => 0,
+            AccessLog::Full => 1,
+            AccessLog::Sampled(every) => every.get(),
+        };
+        self.0.store(every, Relaxed);
+    }
+
+    fn get(&self) -> AccessLog {
+        match NonZeroU32::new(self.0.load(Relaxed)) {
+            None => AccessLog::Off,
+            Some(NonZeroU32::MIN) => AccessLog::Full,
+            Some(every) => AccessLog::Sampled(every),
         }
     }
 }
@@ -127,7 +164,7 @@ impl Line {
     ) -> Option<Self> {
         let ended = measured.ended.unwrap_or_else(Instant::now);
         inner.metrics.durations.note(kind, ended - began);
-        if !inner.config.access_log.takes() {
+        if !inner.access_log.get().takes() {
             return None;
         }
         let client = conn.client(inner, head.fields.all(Known::ForwardedFor));
@@ -176,6 +213,16 @@ mod tests {
         for text in ["", "on", "1/0", "1/", "2/3", "1/x"] {
             let error = text.parse::<AccessLog>().expect_err("none of them");
             assert!(error.contains("1/100"), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_is_in_force_from_then_on() {
+        let log = InForce::new(AccessLog::Off);
+        for text in ["full", "1/7", "off"] {
+            let other = text.parse().expect("one of them");
+            log.set(other);
+            assert_eq!(log.get(), other);
         }
     }
 

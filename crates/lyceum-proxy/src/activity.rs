@@ -13,7 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::{metrics::Sampled, route::Entry};
+use crate::{route::Entry, sampled::Sampled};
 
 /// What happened on one route since it was last asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub struct Config {
     pub rewrite: Rewrite,
     pub error_pages: ErrorPages,
     pub limits: Limits,
-    /// Which requests are told in the log.
+    /// Which requests are told in the log, until [`crate::Proxy::set_access_log`] says otherwise.
     pub access_log: AccessLog,
     pub upstream: Upstream,
     /// What happens before a connection's first request.
@@ -66,7 +66,7 @@ impl Default for Config {
 }
 
 /// Every bound of the data plane. Times are written `250ms`, `30s`, `5m`, `1h`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Client connections at once; further ones wait in the system's queue.

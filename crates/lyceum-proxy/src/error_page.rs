@@ -22,7 +22,7 @@ use hyper::{
 
 pub(crate) use self::words::Lang;
 use self::words::{Words, frame, why, words};
-use crate::{config::Config, path::BadPath};
+use crate::{Inner, config::Config, path::BadPath};
 
 pub use self::elsewhere::{ErrorPages, ErrorTarget};
 
@@ -139,7 +139,8 @@ impl From<Page> for Response<Bytes> {
 }
 
 /// Never takes longer than [`ErrorPages::patience`] and always has an answer.
-pub(crate) async fn answer(config: &Config, asked: &Asked<'_>) -> Page {
+pub(crate) async fn answer(inner: &Inner, asked: &Asked<'_>) -> Page {
+    let config = &inner.config;
     let status = asked.failure.status_for(config);
     let id = (X_REQUEST_ID, Cow::Owned(asked.request_id.to_owned()));
     if config.drop_in && asked.is_websocket {
@@ -152,7 +153,10 @@ pub(crate) async fn answer(config: &Config, asked: &Asked<'_>) -> Page {
     let code = status.as_u16();
     // What the request itself got wrong is nobody else's to explain.
     let page = match code {
-        404 | 503 => config.error_pages.fetch(code, asked.url).await,
+        404 | 503 => {
+            let pages = &config.error_pages;
+            pages.fetch(code, asked.url, &inner.connector).await
+        }
         _ => None,
     };
     let mut page = match page {

@@ -153,6 +153,7 @@ pub(crate) async fn connect<'w>(
                 tracing::info!(request = %ctx.id, %target, %error, "a server cannot be reached");
                 break match error {
                     ConnectError::TimeOut => "connect_time_out",
+                    ConnectError::Tls(_) => "tls",
                     ConnectError::Refused(_) | ConnectError::Settings(_) => "connect",
                 };
             }
@@ -186,6 +187,7 @@ pub(crate) fn too_large(ctx: &Ctx<'_>) -> Stop {
 pub(crate) fn bad_answer(ctx: &Ctx<'_>, way: &Way<'_>, error: &AnswerError) -> Stop {
     let (why, failure) = match error {
         AnswerError::Closed => ("closed", Failure::NoServer),
+        AnswerError::Tls(_) => ("tls", Failure::NoServer),
         AnswerError::Bad(_) => ("bad_answer", Failure::BadAnswer),
     };
     ctx.inner.metrics.count_upstream_error(why);

@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use mirror::{Mirror, NewsError, difference};
 
-use crate::{Access, Proxy, config::ProxySecret, fallback::Fallback, target::Target};
+use crate::{
+    Access, Proxy, config::ProxySecret, fallback::Fallback, target::Target, upstream::Upstream,
+};
 use disk::{Saved, Shelf};
 use stream::Follower;
 
@@ -41,6 +43,8 @@ pub struct Settings {
     /// All replicas of the hub, in the order they are tried.
     pub hubs: Vec<Target>,
     pub secret: ProxySecret,
+    /// How hubs are checked whose address begins with `https`, and what is shown to them.
+    pub upstream: Upstream,
     /// Where the last table is kept; none: it is not.
     pub folder: Option<PathBuf>,
     /// A stream that is silent for so long is given up. Hubs beat every two seconds.
@@ -56,6 +60,7 @@ impl Settings {
         Self {
             hubs,
             secret,
+            upstream: Upstream::default(),
             folder: None,
             silence: Duration::from_secs(10),
             keep_when_cut: Duration::from_secs(30),
@@ -71,6 +76,8 @@ pub enum FollowError {
     NoHub,
     #[error("the proxy secret is empty or has characters that can't stand in a header")]
     Secret,
+    #[error("TLS towards the hubs can't be set up: {0}")]
+    Tls(String),
     #[error("the folder {folder} for the table of routes can't be used: {error}", folder = .0.display(), error = .1)]
     Folder(PathBuf, std::io::Error),
 }
@@ -93,7 +100,7 @@ impl Link {
         if settings.secret.expose().is_empty() {
             return Err(FollowError::Secret);
         }
-        let hubs = hubs::Hubs::new(fallback, &settings.secret).ok_or(FollowError::Secret)?;
+        let hubs = hubs::Hubs::new(fallback, &settings)?;
         let shelf = match &settings.folder {
             Some(folder) => Some(
                 Shelf::open(folder).map_err(|error| FollowError::Folder(folder.clone(), error))?,

@@ -117,9 +117,16 @@ async fn converse(worker: Arc<Worker>, io: Io, conn: Arc<Conn>, early: Vec<u8>) 
     let (wire, seen) = Wire::new(io, early, &config.http2);
     let limit = config.limits.header_read;
     let handshake = builder(&worker.inner).handshake::<_, Bytes>(wire);
-    let Ok(Ok(mut connection)) = tokio::time::timeout(limit, handshake).await else {
-        worker.inner.http2.protocol_errors.inc();
-        return;
+    let mut connection = match tokio::time::timeout(limit, handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) => {
+            worker.inner.http2.protocol_errors.inc();
+            return;
+        }
+        Err(_) => {
+            worker.inner.metrics.count_limit("header_read");
+            return;
+        }
     };
     let served = Served {
         pings: connection.ping_pong(),

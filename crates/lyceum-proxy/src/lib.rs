@@ -52,6 +52,7 @@ mod request;
 mod request_id;
 mod rewrite;
 mod route;
+mod sampled;
 mod serve;
 mod side;
 mod target;
@@ -100,6 +101,7 @@ pub struct Proxy {
 
 struct Inner {
     config: Config,
+    access_log: access_log::InForce,
     /// Where everything goes that no route matches; none in front of somebody else's hub.
     fallback: Option<Fallback>,
     /// Why nothing can be served yet; told on the health page.
@@ -196,6 +198,7 @@ impl Proxy {
         );
         let inner = Inner {
             hidden,
+            access_log: access_log::InForce::new(config.access_log),
             live: ArcSwap::default(),
             turn: Mutex::default(),
             book: activity::Book::default(),
@@ -271,6 +274,11 @@ impl Proxy {
     /// Forgets decisions, so that each is asked for again. WebSockets go on.
     pub fn forget_decisions(&self) {
         self.inner.decisions.forget();
+    }
+
+    /// Tells other requests in the log from now on than [`Config::access_log`] says.
+    pub fn set_access_log(&self, which: AccessLog) {
+        self.inner.access_log.set(which);
     }
 
     /// Says on the health page that nothing can be served, and why; or that all is well.

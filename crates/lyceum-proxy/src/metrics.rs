@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
 };
 
 use hyper::{
@@ -25,7 +24,9 @@ use prometheus_client::{
 use crate::{
     Proxy,
     durations::Durations,
+    sampled::Sampled,
     side::{self, Answer, SideListener},
+    tls::Certificates,
     upstream::Connector,
 };
 
@@ -331,8 +332,7 @@ impl Chp {
         ];
         for (name, help, sampled) in summaries {
             head(&mut text, name, help, "summary");
-            let (count, seconds) = sampled.total();
-            let _ = writeln!(text, "{name}_sum {seconds}\n{name}_count {count}");
+            sampled.show(&mut text, name);
         }
         text
     }
@@ -370,10 +370,19 @@ impl ByStatus {
 }
 
 impl Proxy {
-    /// Serves `/metrics` until `shutdown`: configurable-http-proxy's names, then ours.
-    pub async fn run_metrics(&self, listener: SideListener, shutdown: impl Future<Output = ()>) {
+    /// Serves `/metrics` until `shutdown`: configurable-http-proxy's names, then ours, among them
+    /// those of `certificates`.
+    pub async fn run_metrics(
+        &self,
+        listener: SideListener,
+        certificates: Option<&Certificates>,
+        shutdown: impl Future<Output = ()>,
+    ) {
         let mut registry = Registry::default();
         self.register_metrics(&mut registry);
+        if let Some(certificates) = certificates {
+            certificates.register_metrics(&mut registry);
+        }
         let (proxy, registry) = (self.clone(), Arc::new(registry));
         let handler = move |request: Request<Incoming>| {
             let text = (request.uri().path() == "/metrics").then(|| {
@@ -411,46 +420,6 @@ fn as_prometheus(open_metrics: &str) -> String {
         };
     }
     text
-}
-
-/// Counts every call of something short, and times one in [`Sampled::EVERY`]: reading the clock
-/// would cost as much as what is timed.
-#[derive(Debug, Default)]
-pub(crate) struct Sampled {
-    count: AtomicU64,
-    timed: AtomicU64,
-    nanos: AtomicU64,
-}
-
-impl Sampled {
-    const EVERY: u64 = 64;
-
-    pub(crate) const fn new() -> Self {
-        Self {
-            count: AtomicU64::new(0),
-            timed: AtomicU64::new(0),
-            nanos: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn time<T>(&self, work: impl FnOnce() -> T) -> T {
-        if !self.count.fetch_add(1, Relaxed).is_multiple_of(Self::EVERY) {
-            return work();
-        }
-        let began = Instant::now();
-        let done = work();
-        self.nanos
-            .fetch_add(began.elapsed().as_nanos() as u64, Relaxed);
-        self.timed.fetch_add(1, Relaxed);
-        done
-    }
-
-    /// How many, and how many seconds they took together by the sample's average.
-    fn total(&self) -> (u64, f64) {
-        let (count, timed) = (self.count.load(Relaxed), self.timed.load(Relaxed));
-        let average = self.nanos.load(Relaxed) as f64 / timed.max(1) as f64;
-        (count, average * count as f64 / 1e9)
-    }
 }
 
 /// Seen from the server: in from clients, out to clients.

@@ -383,7 +383,7 @@ impl Client {
             request_id: id.as_str(),
         };
         // On the heap, because it is large and seldom: every connection would carry room for it.
-        let page = Box::pin(error_page::answer(&self.worker.inner.config, &asked)).await;
+        let page = Box::pin(error_page::answer(&self.worker.inner, &asked)).await;
         let answer: Response<Bytes> = page.into();
         let (link, conn) = (&mut self.link, &self.conn);
         outgoing::own_answer(&mut link.out, conn, &self.head, &answer, id, keep);

@@ -1,5 +1,5 @@
-//! Small servers beside the data path: the control API and the metrics page. HTTP/1.1 over TCP or
-//! a unix socket, with bounds of its own.
+//! Small servers beside the data path: the control API and the metrics page. HTTP/1.1 over TCP, TLS
+//! or a unix socket, with bounds of its own.
 
 use std::{
     convert::Infallible,
@@ -16,15 +16,20 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener},
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::tls::{Certificates, HandshakeError};
 
 /// Connections at once; further ones wait.
 const CONNECTIONS: usize = 1024;
 /// How long the head of a request may take, and a connection may idle.
 const HEAD: Duration = Duration::from_secs(60);
+/// TLS handshakes at once, and how long one may take.
+const HANDSHAKES: usize = 64;
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long answers under way may take once it is to stop.
 const LAST: Duration = Duration::from_secs(2);
 
@@ -35,13 +40,14 @@ pub(crate) type Answer = Full<Bytes>;
 pub enum SideListener {
     Tcp(TcpListener),
     Unix(UnixListener),
+    Tls(TcpListener, Certificates),
 }
 
 impl SideListener {
     /// A second handle to the same queue of connections, for whoever takes over.
     pub fn share(&self) -> io::Result<OwnedFd> {
         match self {
-            Self::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Self::Tcp(listener) | Self::Tls(listener, _) => listener.as_fd().try_clone_to_owned(),
             Self::Unix(listener) => listener.as_fd().try_clone_to_owned(),
         }
     }
@@ -56,6 +62,7 @@ pub(crate) async fn run<H, F>(
     F: Future<Output = Response<Answer>> + Send + 'static,
 {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let mut shutdown = pin!(shutdown);
     loop {
@@ -68,8 +75,8 @@ pub(crate) async fn run<H, F>(
             () = &mut shutdown => break,
             accepted = accepting => accepted,
         };
-        let io = match accepted {
-            Ok(io) => io,
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -77,9 +84,16 @@ pub(crate) async fn run<H, F>(
             }
         };
         let (handler, stop) = (handler.clone(), stop.clone());
+        let handshakes = handshakes.clone();
         tasks.spawn(async move {
             let _permit = permit;
-            serve(io, handler, stop).await;
+            let io = tokio::select! {
+                io = accepted.introduce(&handshakes) => io,
+                () = stop.cancelled() => None,
+            };
+            if let Some(io) = io {
+                serve(io, handler, stop).await;
+            }
         });
     }
     drop(listener);
@@ -91,15 +105,48 @@ pub(crate) async fn run<H, F>(
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn accept(listener: &SideListener) -> io::Result<Box<dyn Stream>> {
-    match listener {
-        SideListener::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
-            let _ = stream.set_nodelay(true);
-            Ok(Box::new(stream))
+/// A connection, which may have to say first who it is.
+enum Accepted {
+    Ready(Box<dyn Stream>),
+    Tls(TcpStream, Certificates),
+}
+
+impl Accepted {
+    async fn introduce(self, at_once: &Semaphore) -> Option<Box<dyn Stream>> {
+        let (stream, certificates) = match self {
+            Self::Ready(stream) => return Some(stream),
+            Self::Tls(stream, certificates) => (stream, certificates),
+        };
+        let handshake = certificates.handshake(stream, at_once);
+        match tokio::time::timeout(HANDSHAKE, handshake).await {
+            Ok(Ok(stream)) => Some(Box::new(stream)),
+            Ok(Err(HandshakeError::Failed(error))) => {
+                tracing::warn!(%error, "a TLS handshake beside the data path failed");
+                None
+            }
+            Ok(Err(HandshakeError::PlainHttp)) => {
+                tracing::warn!("plain HTTP came to the TLS port of the control API");
+                None
+            }
+            Ok(Err(HandshakeError::Acme)) | Err(_) => None,
         }
-        SideListener::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
     }
+}
+
+async fn accept(listener: &SideListener) -> io::Result<Accepted> {
+    Ok(match listener {
+        SideListener::Tcp(socket) => Accepted::Ready(Box::new(accept_tcp(socket).await?)),
+        SideListener::Unix(socket) => Accepted::Ready(Box::new(socket.accept().await?.0)),
+        SideListener::Tls(socket, certificates) => {
+            Accepted::Tls(accept_tcp(socket).await?, certificates.clone())
+        }
+    })
+}
+
+async fn accept_tcp(socket: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = socket.accept().await?;
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 async fn serve<H, F>(io: Box<dyn Stream>, handler: H, stop: CancellationToken)

@@ -2,12 +2,13 @@
 //!
 //! [`Certificates`] is made once and shared by all doors and workers. Somebody must run
 //! [`Certificates::keep`]: it looks at the files again and again and gets certificates by ACME.
-//! Files and their checks are in `tls/pair.rs`, which one is shown to whom in `tls/choose.rs`,
+//! Files and their checks are in `tls/pair.rs`, locked keys in `tls/unlock.rs`, which one is shown to whom in `tls/choose.rs`,
 //! ACME in `tls/acme.rs`.
 
 pub(crate) mod acme;
 mod choose;
 mod pair;
+mod unlock;
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +40,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{optional_span, span},
+    config::{ProxySecret, optional_span, span},
     io::Plain,
 };
 use acme::Answers;
@@ -72,6 +73,9 @@ pub struct Tls {
     pub strict_transport: Option<Duration>,
     /// Whether that holds for the host's sub-domains too.
     pub strict_subdomains: bool,
+    /// What unlocks the keys of `certificates` that are locked.
+    #[serde(skip)]
+    pub passphrase: Option<ProxySecret>,
     /// How often the files are looked at.
     #[serde(with = "span")]
     pub look_every: Duration,
@@ -87,6 +91,7 @@ impl Default for Tls {
             http2: true,
             strict_transport: None,
             strict_subdomains: false,
+            passphrase: None,
             look_every: Duration::from_secs(5),
         }
     }
@@ -224,6 +229,15 @@ impl From<io::Error> for HandshakeError {
 impl Certificates {
     /// Reads every file. What is wrong with one is an error now, and only a warning later.
     pub fn open(tls: Tls) -> Result<Self, TlsError> {
+        Self::with(tls, Metrics::default())
+    }
+
+    /// Others, told of in the same metrics.
+    pub fn open_beside(&self, tls: Tls) -> Result<Self, TlsError> {
+        Self::with(tls, self.shared.metrics.clone())
+    }
+
+    fn with(tls: Tls, metrics: Metrics) -> Result<Self, TlsError> {
         if tls.certificates.is_empty() && tls.acme.is_none() {
             return Err(TlsError::Settings(
                 "TLS needs certificates: name files, or let ACME get some".into(),
@@ -231,7 +245,11 @@ impl Certificates {
         }
         let mut sources = Vec::new();
         for files in &tls.certificates {
-            sources.push(Source::files(files.clone()).open()?);
+            sources.push(
+                Source::files(files.clone())
+                    .unlocked_by(tls.passphrase.clone())
+                    .open()?,
+            );
         }
         let answers = match &tls.acme {
             Some(acme) => {
@@ -264,7 +282,7 @@ impl Certificates {
                 answers,
                 sources: Mutex::new(sources),
                 authorities: Mutex::new(authorities),
-                metrics: Metrics::default(),
+                metrics,
             }),
         };
         certificates.tell();

@@ -34,7 +34,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use connect::{ConnectError, Connector};
+pub(crate) use connect::{ConnectError, Connector, client_config};
 pub(crate) use pool::Pool;
 
 use crate::{
@@ -90,6 +90,9 @@ impl Default for Upstream {
 pub(crate) enum AnswerError {
     #[error("it closed without an answer")]
     Closed,
+    /// By TLS 1.3 a server tells only after the handshake that it does not take our certificate.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     #[error("its answer cannot be read: {0}")]
     Bad(Refused),
 }
@@ -154,6 +157,10 @@ impl Server {
                 Ok(1..) => {}
                 Ok(0) if !self.link.input.is_empty() => {
                     return Poll::Ready(Err(AnswerError::Bad(Refused::Bad("it ends too early"))));
+                }
+                // What TLS itself has to say; anything else is news of the network.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Poll::Ready(Err(AnswerError::Tls(error)));
                 }
                 Ok(0) | Err(_) => return Poll::Ready(Err(AnswerError::Closed)),
             }

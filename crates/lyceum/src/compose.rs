@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, DRAIN};
 use crate::data::Layout;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
@@ -43,8 +43,8 @@ use crate::place::Place;
 use crate::public::Public;
 use crate::reload::{ConfigState, ConfigWatch};
 
-/// How long requests and sockets may go on after Ctrl-C.
-const DRAIN: Duration = Duration::from_secs(3);
+/// How much longer than requests everything else may take to end.
+const LAST: Duration = Duration::from_secs(9);
 
 /// What every command stands on.
 pub struct Ground {
@@ -156,6 +156,8 @@ pub struct Machine {
     pub hub: Hub,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    /// How long requests may go on once it is to stop.
+    drain: Duration,
 }
 
 impl Machine {
@@ -189,12 +191,19 @@ impl Machine {
         let public = order.public.map(|public| {
             let config = lyceum_proxy::Config {
                 trusted_proxies: config.trusted_proxies.clone(),
+                access_log: config.proxy.access_log,
+                limits: config.proxy.limits.clone(),
+                http2: lyceum_proxy::Http2 {
+                    prior_knowledge: config.proxy.plain_http2,
+                    ..lyceum_proxy::Http2::default()
+                },
                 ..proxy_config(&proxy_secret)
             };
             let proxy = Proxy::new(config, Target::from(internal), Arc::new(hub.clone()));
             hub.links().attach(proxy.clone());
             (proxy, public)
         });
+        let running = public.as_ref().map(|(proxy, _)| proxy.clone());
         let state = ConfigMetrics::default();
         let mut registry = Registry::default();
         hub.metrics().register(&mut registry);
@@ -253,6 +262,7 @@ impl Machine {
                 api_url: order.api_url,
                 hint: order.hint,
                 state,
+                proxy: running,
             },
             Sources {
                 db: ground.db.clone(),
@@ -266,6 +276,7 @@ impl Machine {
             hub,
             shutdown,
             tasks,
+            drain: config.proxy.limits.drain,
         })
     }
 
@@ -277,7 +288,7 @@ impl Machine {
     /// Stops taking requests, lets what is under way end, and returns. Notebook servers go on.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        if tokio::time::timeout(DRAIN * 4, self.tasks.wait())
+        if tokio::time::timeout(self.drain + LAST, self.tasks.wait())
             .await
             .is_err()
         {
@@ -423,6 +434,8 @@ struct Reload {
     api_url: String,
     hint: Option<Saying>,
     state: ConfigMetrics,
+    /// The one in this process.
+    proxy: Option<Proxy>,
 }
 
 struct Sources {
@@ -449,6 +462,9 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
                     &from.accounts,
                     &config,
                 ));
+                if let Some(proxy) = &reload.proxy {
+                    proxy.set_access_log(config.proxy.access_log);
+                }
                 reload.hub.reload(settings).await;
             }
             Err(failure) => {

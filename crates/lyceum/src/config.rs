@@ -5,8 +5,8 @@
 //! file, line, column and the nearest known word.
 //!
 //! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
-//! are the types people write, `tls.rs` is the section of that
-//! name, `show.rs` is for `lyceum config show|schema|example`.
+//! are the types people write, `tls.rs` and `proxy.rs` are the sections of
+//! these names, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -15,6 +15,7 @@
 mod check;
 mod fit;
 mod problem;
+mod proxy;
 mod raw;
 mod secret_ref;
 mod show;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::check::{Config, Hub, People, Servers, Spawner, Store, check_shared_secret};
 pub use self::problem::{Place, Problem, Problems};
+pub use self::proxy::{DRAIN, ProxySettings};
 pub use self::raw::{
     LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, RawTheme, SignInKind, SpawnerAccounts,
     SpawnerKind,

@@ -48,6 +48,8 @@ pub struct Plan {
     pub succession: Option<Succession>,
     pub workers: usize,
     pub json: bool,
+    /// What is told in the log at the beginning.
+    pub notes: Vec<String>,
 }
 
 /// Who tells the routes.
@@ -55,6 +57,7 @@ pub enum Task {
     /// Somebody else's hub, through the control API.
     DropIn {
         api: At,
+        api_tls: Option<Box<Tls>>,
         token: Option<ProxySecret>,
         default_target: Option<String>,
     },
@@ -91,6 +94,16 @@ pub fn run(plan: Plan) -> Result<(), Failure> {
 
 async fn serve(plan: Plan) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
+    for note in &plan.notes {
+        tracing::warn!("{note}");
+    }
+    // A file that can't be used is told now, not when the first server speaks TLS.
+    let upstream = &plan.config.upstream;
+    if upstream.ca.is_some() || upstream.certificate.is_some() {
+        upstream
+            .check()
+            .map_err(|error| Failure::new(format!("--client-ssl-…: {error}")))?;
+    }
     let certificates = plan.tls.map(Certificates::open).transpose();
     let certificates = certificates.map_err(|error| Failure::new(error.to_string()))?;
     let mut given = Given::find(plan.succession.as_ref())?;
@@ -121,7 +134,7 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
         tracing::info!("redirecting {} to https", place_of(&door));
         workers[0].push(door);
     }
-    let (proxy, teller) = Teller::prepare(plan.task, plan.config)?;
+    let (proxy, teller) = Teller::prepare(plan.task, plan.config, certificates.as_ref())?;
     let pid_file = plan.pid_file.as_deref().map(PidFile::write).transpose()?;
     // The end of listening, and of all that was under way: until then hubs are followed, since
     // whoever logs out loses open WebSockets too.
@@ -130,17 +143,22 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
     let beside = tokio::spawn({
         let (proxy, stop, over) = (proxy.clone(), stop.clone(), over.clone());
         async move {
-            let keeping = async {
-                if let Some(certificates) = &certificates {
+            let for_api = teller.certificates().cloned();
+            let keep = async |certificates: Option<&Certificates>| {
+                if let Some(certificates) = certificates {
                     certificates.keep(stop.cancelled()).await;
                 }
             };
             let telling = teller.run(proxy.clone(), stop.clone(), over);
-            let telling = async { tokio::join!(telling, keeping) };
+            let telling = async {
+                tokio::join!(telling, keep(certificates.as_ref()), keep(for_api.as_ref()))
+            };
             match metrics {
                 Some((listener, place)) => {
                     tracing::info!("metrics at {place}/metrics");
-                    tokio::join!(telling, proxy.run_metrics(listener, stop.cancelled()));
+                    // Those of the API are told of with those of the public port.
+                    let told = certificates.as_ref().or(for_api.as_ref());
+                    tokio::join!(telling, proxy.run_metrics(listener, told, stop.cancelled()));
                 }
                 None => {
                     telling.await;
@@ -254,14 +272,34 @@ enum Teller {
 }
 
 impl Teller {
-    fn prepare(task: Task, config: Config) -> Result<(Proxy, Self), Failure> {
+    /// `public`: the certificates of the public port.
+    fn prepare(
+        task: Task,
+        config: Config,
+        public: Option<&Certificates>,
+    ) -> Result<(Proxy, Self), Failure> {
         match task {
             Task::DropIn {
                 api,
+                api_tls,
                 token,
                 default_target,
             } => {
+                let certificates = api_tls.map(|tls| match public {
+                    Some(public) => public.open_beside(*tls),
+                    None => Certificates::open(*tls),
+                });
+                let certificates = certificates
+                    .transpose()
+                    .map_err(|error| Failure::new(error.to_string()))?;
                 let (listener, place) = Place::take("--api-port", &api, None)?;
+                let (listener, place) = match (listener, &certificates) {
+                    (SideListener::Tcp(listener), Some(certificates)) => (
+                        SideListener::Tls(listener, certificates.clone()),
+                        place.replacen("http:", "https:", 1),
+                    ),
+                    (listener, _) => (listener, place),
+                };
                 if token.is_none() {
                     tracing::warn!(
                         "CONFIGPROXY_AUTH_TOKEN is not set: whoever reaches the control API may change the routes"
@@ -285,6 +323,17 @@ impl Teller {
                 let proxy = Proxy::new(config, link.fallback(), link.access());
                 Ok((proxy, Self::Hubs(Box::new(link))))
             }
+        }
+    }
+
+    /// Those of the control API.
+    fn certificates(&self) -> Option<&Certificates> {
+        match self {
+            Self::Api {
+                listener: SideListener::Tls(_, certificates),
+                ..
+            } => Some(certificates),
+            _ => None,
         }
     }
 

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use lyceum_model::clock::{Clock, Millis};
 use tokio::sync::watch;
 
-use crate::config::{self, Config, Loaded, Problems};
+use crate::config::{self, Config, Loaded, Problems, ProxySettings};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -208,8 +208,18 @@ fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
     }
     if new.proxy_secret != current.proxy_secret {
         new.proxy_secret = current.proxy_secret.clone();
-        kept.push("proxy");
+        kept.push("proxy.secret");
     }
+    if new.proxy.limits != current.proxy.limits {
+        kept.push("proxy.limits");
+    }
+    if new.proxy.plain_http2 != current.proxy.plain_http2 {
+        kept.push("proxy.plain_http2");
+    }
+    new.proxy = ProxySettings {
+        access_log: new.proxy.access_log,
+        ..current.proxy.clone()
+    };
     if new.spawner != current.spawner {
         new.spawner = current.spawner.clone();
         kept.push("spawner");
@@ -283,6 +293,23 @@ mod tests {
         fs::write(&path, "theme: {name: Fourth}\n").expect("written");
         assert_eq!(watch.check_now(), Look::Loaded);
         assert_eq!(watch.state().problem, None);
+    }
+
+    #[test]
+    fn of_the_proxy_the_access_log_is_taken_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lyceum.yaml");
+        fs::write(&path, "proxy: {limits: {idle: 5m}}\n").expect("written");
+        let watch = ConfigWatch::open(Some(path.clone()), Clock::system()).expect("good");
+        let text = "proxy: {limits: {idle: 6m}, plain_http2: true, access_log: 1/10}\n";
+        fs::write(&path, text).expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        let config = watch.current();
+        assert_eq!(config.proxy.access_log.to_string(), "1/10");
+        assert_eq!(config.proxy.limits.idle.as_secs(), 300);
+        assert!(!config.proxy.plain_http2);
+        let kept = watch.state().at_next_start.clone();
+        assert_eq!(kept, ["proxy.limits", "proxy.plain_http2"]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
+use crate::{target::Target, upstream::Connector};
+
 /// The largest page.
 const LARGEST: usize = 1024 * 1024;
 
@@ -56,10 +58,15 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 impl ErrorPages {
     /// None if there is nobody to ask, or nothing came of it.
-    pub(super) async fn fetch(&self, code: u16, url: &str) -> Option<Fetched> {
+    pub(super) async fn fetch(
+        &self,
+        code: u16,
+        url: &str,
+        connector: &Connector,
+    ) -> Option<Fetched> {
         let page = async {
             match (&self.target, &self.folder) {
-                (Some(target), _) => target.fetch(code, url).await.map(Some),
+                (Some(target), _) => target.fetch(code, url, connector).await.map(Some),
                 (None, Some(folder)) => read(folder, code).await.map(Some),
                 (None, None) => Ok(None),
             }
@@ -105,7 +112,8 @@ async fn read_file(path: &std::path::Path) -> io::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// A server that makes error pages, such as `http://127.0.0.1:8081/hub/error` or
+/// A server that makes error pages, such as `http://127.0.0.1:8081/hub/error`,
+/// `https://hub:8081/hub/error` (checked as all servers are) or
 /// `http+unix://%2Frun%2Fhub.sock/hub/error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -123,6 +131,7 @@ pub struct ErrorTarget {
 enum Place {
     /// Host and port.
     Tcp(String),
+    Tls(Target),
     Unix(PathBuf),
 }
 
@@ -130,14 +139,15 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl ErrorTarget {
-    async fn fetch(&self, code: u16, url: &str) -> Result<Fetched, String> {
-        self.ask(code, url)
+    async fn fetch(&self, code: u16, url: &str, connector: &Connector) -> Result<Fetched, String> {
+        self.ask(code, url, connector)
             .await
             .map_err(|error| format!("{}: {error}", self.text))
     }
 
-    async fn ask(&self, code: u16, url: &str) -> Result<Fetched, Error> {
+    async fn ask(&self, code: u16, url: &str, connector: &Connector) -> Result<Fetched, Error> {
         let (stream, host): (Box<dyn Stream>, &str) = match &self.place {
+            Place::Tls(target) => (Box::new(connector.connect(target).await?), target.host()),
             Place::Tcp(authority) => (Box::new(TcpStream::connect(authority).await?), authority),
             Place::Unix(path) => (Box::new(UnixStream::connect(path).await?), "localhost"),
         };
@@ -188,7 +198,7 @@ impl FromStr for ErrorTarget {
         let wrong = |why: &str| format!("\"{text}\" cannot be asked for error pages: {why}");
         let (scheme, rest) = text
             .split_once("://")
-            .ok_or_else(|| wrong("it must begin with http://"))?;
+            .ok_or_else(|| wrong("it must begin with http:// or https://"))?;
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(at);
         let rest = rest.split('#').next().unwrap_or_default();
@@ -200,6 +210,7 @@ impl FromStr for ErrorTarget {
         path.parse::<hyper::Uri>()
             .map_err(|_| wrong("its path is not well formed"))?;
         let place = match scheme {
+            "https" => Place::Tls(format!("https://{authority}").parse()?),
             "http" => {
                 let parsed: hyper::http::uri::Authority = authority
                     .parse()
@@ -224,8 +235,11 @@ impl FromStr for ErrorTarget {
                 }
                 Place::Unix(PathBuf::from(path.into_owned()))
             }
-            "https" => return Err(wrong("TLS towards servers is not there yet; use http://")),
-            _ => return Err(wrong("it must begin with http:// or http+unix://")),
+            _ => {
+                return Err(wrong(
+                    "it must begin with http://, https:// or http+unix://",
+                ));
+            }
         };
         Ok(Self {
             place,
@@ -266,6 +280,7 @@ mod tests {
             let got = text.parse::<ErrorTarget>().ok().map(|target| {
                 let place = match target.place {
                     Place::Tcp(authority) => authority,
+                    Place::Tls(target) => target.to_string(),
                     Place::Unix(path) => path.display().to_string(),
                 };
                 (place, target.path)
@@ -285,6 +300,8 @@ mod tests {
         );
         check("http://hub", Some(("hub:80", "/")));
         check("http://[::1]:9?a=b", Some(("[::1]:9", "/")));
+        check("https://hub/e", Some(("https://hub:443", "/e/")));
+        check("https://[::1]:9", Some(("https://[::1]:9", "/")));
         check(
             "http+unix://%2Frun%2Fh.sock/e",
             Some(("/run/h.sock", "/e/")),
@@ -292,7 +309,8 @@ mod tests {
         check("unix+http://%2Frun%2Fh.sock", Some(("/run/h.sock", "/")));
         for wrong in [
             "hub:8081",
-            "https://hub",
+            "https://",
+            "https://u@hub",
             "ftp://hub",
             "http://",
             "http://u@h",

@@ -9,14 +9,22 @@ use hyper::{
     body::Incoming,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use rustls::{ClientConfig, RootCertStore};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::wire::AUTH_SCHEME;
-use crate::{config::ProxySecret, fallback::Fallback, target::Target};
+use super::{FollowError, Settings, wire::AUTH_SCHEME};
+use crate::{
+    fallback::Fallback,
+    rewrite::Scheme,
+    target::{Place, Target},
+    tls::provider,
+    upstream::client_config,
+};
 
 /// For a connection to be made.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -44,9 +52,25 @@ pub(crate) enum Trouble {
     Unreadable(String),
 }
 
+/// Files are read only if some hub speaks TLS.
+fn tls(settings: &Settings) -> Result<ClientConfig, String> {
+    let is_https = |hub: &Target| matches!(hub.place(), Place::Tcp(Scheme::Https, _));
+    if !settings.hubs.iter().any(is_https) {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let nobody = RootCertStore::empty();
+        return Ok(builder.with_root_certificates(nobody).with_no_client_auth());
+    }
+    let mut config = client_config(&settings.upstream)?;
+    // The connector says by itself what it speaks.
+    config.alpn_protocols.clear();
+    Ok(config)
+}
+
 #[derive(Clone)]
 pub(crate) struct Hubs {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     fallback: Fallback,
     secret: HeaderValue,
 }
@@ -58,20 +82,25 @@ impl fmt::Debug for Hubs {
 }
 
 impl Hubs {
-    /// None when the secret can't stand in a header.
-    pub(crate) fn new(fallback: Fallback, secret: &ProxySecret) -> Option<Self> {
-        let mut secret =
-            HeaderValue::from_str(&format!("{AUTH_SCHEME} {}", secret.expose())).ok()?;
+    pub(crate) fn new(fallback: Fallback, settings: &Settings) -> Result<Self, FollowError> {
+        let secret = format!("{AUTH_SCHEME} {}", settings.secret.expose());
+        let mut secret = HeaderValue::from_str(&secret).map_err(|_| FollowError::Secret)?;
         secret.set_sensitive(true);
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(settings).map_err(FollowError::Tls)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .pool_max_idle_per_host(16)
             .build(connector);
-        Some(Self {
+        Ok(Self {
             client,
             fallback,
             secret,

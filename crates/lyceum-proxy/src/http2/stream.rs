@@ -237,7 +237,7 @@ impl Stream {
             is_websocket: head.upgrade().is_some(),
             request_id: id.as_str(),
         };
-        let page = error_page::answer(&self.worker.inner.config, &asked).await;
+        let page = error_page::answer(&self.worker.inner, &asked).await;
         page.into()
     }
 

@@ -17,7 +17,8 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{CertificateFiles, CertificateState, TlsError, provider};
+use super::{CertificateFiles, CertificateState, TlsError, provider, unlock::unlock};
+use crate::config::ProxySecret;
 
 /// No chain is larger.
 const LARGEST: u64 = 1 << 20;
@@ -47,7 +48,7 @@ impl Pair {
         let text = String::from_utf8_lossy(key_bytes);
         let key = PrivateKeyDer::from_pem_slice(key_bytes).map_err(|_| {
             wrong_key(if text.contains("ENCRYPTED") {
-                "the key is locked by a pass phrase; unlock it first (openssl pkey -in … -out …)"
+                "the key is locked by a pass phrase in OpenSSL's old form; write it anew (openssl pkcs8 -topk8 -in … -out …) or without one (openssl pkey -in … -out …)"
                     .into()
             } else {
                 "holds no private key in PEM form".into()
@@ -147,6 +148,8 @@ pub(super) struct Source {
     /// What was looked at last, good or bad.
     seen: Option<blake3::Hash>,
     problem: Option<String>,
+    /// What unlocks the key.
+    passphrase: Option<ProxySecret>,
     /// The day of the last warning that it ends soon.
     warned: Option<SystemTime>,
 }
@@ -170,8 +173,14 @@ impl Source {
             is_stand_in: false,
             seen: None,
             problem: None,
+            passphrase: None,
             warned: None,
         }
+    }
+
+    pub(super) fn unlocked_by(mut self, passphrase: Option<ProxySecret>) -> Self {
+        self.passphrase = passphrase;
+        self
     }
 
     /// One file for both, which may not be there yet; then the stand-in is shown.
@@ -204,8 +213,16 @@ impl Source {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(&bytes).update(&key);
-        let pair = Pair::parse((&self.certificate, &bytes), (&self.key, &key));
-        Ok((hasher.finalize(), pair))
+        // Unlocking is slow by design, and what stands in force has been unlocked.
+        let hash = hasher.finalize();
+        if self.seen == Some(hash)
+            && let Some(pair) = &self.pair
+        {
+            return Ok((hash, Ok(Pair::clone(pair))));
+        }
+        let pair = unlock(&self.key, &key, self.passphrase.as_ref())
+            .and_then(|key| Pair::parse((&self.certificate, &bytes), (&self.key, &key)));
+        Ok((hash, pair))
     }
 
     pub(super) fn look(&mut self) -> Look {

@@ -33,6 +33,9 @@ pub(crate) enum ConnectError {
     TimeOut,
     #[error("{0}")]
     Refused(#[from] io::Error),
+    /// It listens, but does not prove who it is, or does not take what we show.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     /// What is configured cannot be used; says which file and why.
     #[error("{0}")]
     Settings(String),
@@ -150,7 +153,8 @@ impl Connector {
             .to_owned();
         let name = ServerName::try_from(host)
             .map_err(|_| ConnectError::Settings(format!("{authority} is no name for TLS")))?;
-        let stream = tls.0.connect(name, Plain::Tcp(stream)).await?;
+        let shaken = tls.0.connect(name, Plain::Tcp(stream)).await;
+        let stream = shaken.map_err(ConnectError::Tls)?;
         Ok(Io::Tls(Box::new(stream.into())))
     }
 }
@@ -169,7 +173,7 @@ impl Upstream {
     }
 }
 
-fn client_config(settings: &Upstream) -> Result<ClientConfig, String> {
+pub(crate) fn client_config(settings: &Upstream) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

@@ -53,7 +53,9 @@ impl DropIn {
                     .await;
             }),
             tokio::spawn(async move {
-                three.run_metrics(SideListener::Tcp(metrics), never()).await;
+                three
+                    .run_metrics(SideListener::Tcp(metrics), None, never())
+                    .await;
             }),
         ];
         Self {

@@ -322,3 +322,73 @@ async fn requests_for_the_hub_go_to_one_that_takes_connections() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 }
+
+/// Speaks TLS before somebody who does not, for `localhost`; counts who hung up on the certificate.
+async fn tls_before(
+    server: SocketAddr,
+    authority: &crate::tls::Authority,
+) -> (SocketAddr, Arc<AtomicUsize>) {
+    let (certificate, key) = authority.issue(&["localhost"]);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hung_up = Arc::new(AtomicUsize::new(0));
+    let counter = hung_up.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, counter) = (acceptor.clone(), counter.clone());
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(stream).await.inspect_err(|_| {
+                    counter.fetch_add(1, SeqCst);
+                })?;
+                let mut server = tokio::net::TcpStream::connect(server).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    (address, hung_up)
+}
+
+#[tokio::test]
+async fn a_hub_is_followed_by_tls_if_its_certificate_is_that_of_the_named_authority() {
+    let hub = FakeHub::start(200, &[HELLO, &snapshot(5, &["ada"], false)]).await;
+    let (authority, other) = (crate::tls::Authority::new(), crate::tls::Authority::new());
+    let (address, hung_up) = tls_before(hub.address, &authority).await;
+    let folder = Folder::new("hub-by-tls");
+    let follow = async |trusted: &crate::tls::Authority| {
+        let ca = folder.0.join("ca.pem");
+        std::fs::write(&ca, trusted.0.pem()).unwrap();
+        Following::start(&[address], |settings| {
+            let named = format!("https://localhost:{}", address.port());
+            settings.hubs = vec![named.parse().unwrap()];
+            settings.upstream.ca = Some(ca);
+        })
+        .await
+    };
+    let proxy = follow(&authority).await;
+    until("the table is there", || proxy.has("/user/ada/x")).await;
+    drop(proxy);
+    let opened = hub.opened.load(SeqCst);
+    assert_eq!(hung_up.load(SeqCst), 0);
+    let proxy = follow(&other).await;
+    until("some attempts", || hung_up.load(SeqCst) >= 3).await;
+    let health = proxy.health().await;
+    assert!(health.contains("no hub has answered"), "{health}");
+    assert_eq!(hub.opened.load(SeqCst), opened, "it was asked all the same");
+
+    let mut settings = Settings::new(
+        vec!["https://localhost:1".parse().unwrap()],
+        "a secret of tests".to_owned().into(),
+    );
+    settings.upstream.ca = Some(folder.0.join("gone.pem"));
+    let error = Link::new(settings).err().unwrap().to_string();
+    assert!(error.contains("gone.pem"), "{error}");
+}

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod floods;
+mod limits;
 mod raw;
 mod websocket;
 

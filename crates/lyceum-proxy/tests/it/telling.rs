@@ -17,7 +17,7 @@ use crate::support::{Server, TestProxy, header, read_head, route, until};
 
 /// Keeps the access log's lines, as `name=value` pairs. For tests on one thread.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 
 struct Text(String);
 
@@ -54,7 +54,7 @@ impl Subscriber for Lines {
 }
 
 impl Lines {
-    fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -120,6 +120,10 @@ async fn of_a_sample_some_are_told_and_when_it_is_off_none() {
     let proxy = start(&server, "off").await;
     assert_eq!(proxy.get("/open/", "").await.status, 200);
     assert_eq!(lines.all().len(), 3);
+    // Until somebody wants them.
+    proxy.proxy.set_access_log(AccessLog::Full);
+    assert_eq!(proxy.get("/open/", "").await.status, 200);
+    assert_eq!(lines.all().len(), 4);
 }
 
 #[tokio::test]

@@ -550,3 +550,63 @@ async fn a_large_answer_and_a_web_socket_go_through_tls() {
         assert_eq!(back, message);
     }
 }
+
+/// `openssl` is not needed: a key locked as it locks them (PBKDF2 with SHA-256, AES-256-CBC).
+fn lock(key: &KeyPair, passphrase: &str) -> String {
+    use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, pkcs5::pbes2};
+    let der = key.serialize_der();
+    let info = PrivateKeyInfoRef::try_from(der.as_slice()).unwrap();
+    let parameters =
+        pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(2_048, b"salt-of-8", [7; 16]);
+    let locked = info
+        .encrypt_with_params(parameters.unwrap(), passphrase)
+        .unwrap();
+    assert!(EncryptedPrivateKeyInfoRef::try_from(locked.as_bytes()).is_ok());
+    let pem = locked.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF);
+    pem.unwrap().as_str().to_owned()
+}
+
+#[tokio::test]
+async fn a_locked_key_is_unlocked_by_its_pass_phrase_and_by_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let files = authority.issue_files(folder.path(), "a", &["lab.example.edu"]);
+    let key = KeyPair::from_pem(&fs::read_to_string(&files.key).unwrap()).unwrap();
+    fs::write(&files.key, lock(&key, "correct horse")).unwrap();
+    let with = |passphrase: Option<&str>| Tls {
+        certificates: vec![files.clone()],
+        passphrase: passphrase.map(|text| text.to_owned().into()),
+        ..Tls::default()
+    };
+    for (passphrase, why) in [
+        (None, "locked by a pass phrase and none was given"),
+        (Some("wrong"), "the pass phrase does not unlock the key"),
+    ] {
+        let error = Certificates::open(with(passphrase))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("a.key") && error.contains(why), "{error}");
+    }
+    let server = Server::ok().await;
+    let (proxy, certificates) = start(with(Some("correct horse")), &server).await;
+    let mut stream = connect(proxy.address, client(&authority), "lab.example.edu")
+        .await
+        .unwrap();
+    assert!(get(&mut stream).await.unwrap().starts_with("HTTP/1.1 200"));
+    // A changed one is unlocked too.
+    let before = leaf(&stream);
+    authority.issue_files(folder.path(), "a", &["lab.example.edu"]);
+    let key = KeyPair::from_pem(&fs::read_to_string(&files.key).unwrap()).unwrap();
+    fs::write(&files.key, lock(&key, "correct horse")).unwrap();
+    certificates.look();
+    let stream = connect(proxy.address, client(&authority), "lab.example.edu")
+        .await
+        .unwrap();
+    assert_ne!(leaf(&stream), before);
+    assert!(
+        certificates
+            .states()
+            .iter()
+            .all(|one| one.problem.is_none())
+    );
+}

@@ -224,7 +224,8 @@ impl ProxyCommand {
             };
             (config, self.drop_in(token)?)
         } else {
-            let (config, settings) = self.follow.settings(&self.trusted_proxy)?;
+            let (config, mut settings) = self.follow.settings(&self.trusted_proxy)?;
+            settings.upstream = self.tls.upstream()?;
             let limits = self.limits(config.limits.clone())?;
             (Config { limits, ..config }, Task::Follow(settings))
         };
@@ -267,6 +268,7 @@ impl ProxyCommand {
             succession: self.follow.succession(),
             workers: self.workers.map_or_else(processors, NonZeroUsize::get),
             json: self.json,
+            notes: self.tls.unused(),
         })
     }
 
@@ -292,8 +294,19 @@ impl ProxyCommand {
             Some(path) => At::Unix(path.clone()),
             None => At::Tcp(address("--api-ip", &self.api_ip, self.api_port()?)?),
         };
+        let api_tls = self.tls.api()?.map(Box::new);
+        if let (At::Unix(_), Some(_)) = (&api, &api_tls) {
+            return Err(Failure::new(
+                "--api-ssl-cert: a unix socket speaks no TLS; who may open the file is what counts",
+            ));
+        }
+        let is_closed = api_tls
+            .as_ref()
+            .and_then(|tls| tls.clients.as_ref())
+            .is_some_and(|clients| clients.required);
         if let (At::Tcp(address), None, false) = (&api, &token, self.open_api)
             && !address.ip().is_loopback()
+            && !is_closed
         {
             return Err(Failure::new(format!(
                 "the control API would be open to everybody who reaches {}, because CONFIGPROXY_AUTH_TOKEN is not set",
@@ -303,6 +316,7 @@ impl ProxyCommand {
         }
         Ok(Task::DropIn {
             api,
+            api_tls,
             token,
             default_target: self.default_target.clone(),
         })
@@ -697,6 +711,7 @@ mod tests {
         assert_eq!(redirect.address.to_string(), "127.0.0.1:80");
         assert_eq!(redirect.redirect_to_https, Some(443));
         let upstream = &made.config.upstream;
+        assert!(tls.http2);
         assert_eq!(upstream.ca, Some("ca".into()));
         assert_eq!(upstream.key, Some("ck".into()));
         assert_eq!(upstream.certificate, Some("cc".into()));
@@ -714,8 +729,6 @@ mod tests {
             "--ssl-cert",
             "--ssl-ca",
             "--ssl-protocol",
-            "--ssl-ciphers",
-            "--ssl-dhparam",
             "--api-ssl-key",
             "--api-ssl-cert",
             "--api-ssl-ca",
@@ -727,7 +740,6 @@ mod tests {
         for option in [
             "--ssl-request-cert",
             "--ssl-reject-unauthorized",
-            "--ssl-allow-rc4",
             "--api-ssl-request-cert",
             "--api-ssl-reject-unauthorized",
         ] {
@@ -735,7 +747,7 @@ mod tests {
         }
         let old = [
             "--ssl-protocol",
-            "TLSv1_1",
+            "TLSv9",
             "--ssl-key",
             "k",
             "--ssl-cert",
@@ -743,6 +755,79 @@ mod tests {
         ];
         let failure = parse(&old).plan(None).err().expect("refused");
         assert!(failure.message.contains("1.2 and 1.3"), "{failure}");
+    }
+
+    #[test]
+    fn what_changes_nothing_is_taken_and_told() {
+        let made = plan(&[
+            "--ssl-ciphers",
+            "HIGH",
+            "--ssl-allow-rc4",
+            "--ssl-dhparam",
+            "d",
+            "--ssl-protocol",
+            "TLSv1",
+            "--ssl-key",
+            "k",
+            "--ssl-cert",
+            "c",
+            "--no-http2",
+        ]);
+        let tls = made.tls.expect("said");
+        assert_eq!(tls.oldest, lyceum_proxy::TlsVersion::Tls12);
+        assert!(!tls.http2);
+        let options = [
+            "--ssl-ciphers",
+            "--ssl-allow-rc4",
+            "--ssl-dhparam",
+            "--ssl-protocol",
+        ];
+        assert_eq!(made.notes.len(), options.len(), "{:?}", made.notes);
+        for (note, option) in made.notes.iter().zip(options) {
+            assert!(note.starts_with(option), "{note}");
+        }
+        assert!(
+            plan(&["--ssl-key", "k", "--ssl-cert", "c"])
+                .notes
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn the_control_api_speaks_tls_as_a_jupyterhub_asks_for_it() {
+        let args = [
+            "--api-ip",
+            "0.0.0.0",
+            "--api-ssl-key",
+            "k",
+            "--api-ssl-cert",
+            "c",
+            "--api-ssl-ca",
+            "a",
+            "--api-ssl-request-cert",
+            "--api-ssl-reject-unauthorized",
+        ];
+        // Whoever has no certificate gets nowhere, so no token is needed.
+        let made = parse(&args).plan(None).expect("can be done");
+        let Task::DropIn { api_tls, .. } = made.task else {
+            panic!("it follows");
+        };
+        let tls = api_tls.expect("said");
+        assert_eq!(tls.certificates[0].key, PathBuf::from("k"));
+        assert_eq!(tls.certificates[0].certificate, PathBuf::from("c"));
+        let clients = tls.clients.expect("asked for");
+        assert_eq!((clients.authorities, clients.required), ("a".into(), true));
+        assert!(!tls.http2 && made.tls.is_none());
+        let socket = [
+            "--api-socket",
+            "s",
+            "--api-ssl-key",
+            "k",
+            "--api-ssl-cert",
+            "c",
+        ];
+        let failure = parse(&socket).plan(None).err().expect("refused");
+        assert!(failure.message.contains("unix socket"), "{failure}");
     }
 
     fn check_refused(args: &[&str]) {

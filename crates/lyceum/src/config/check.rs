@@ -13,7 +13,7 @@ use lyceum_store::secret::KEY_LEN;
 use url::Url;
 
 use super::raw::{RawConfig, RawSignIn, SpawnerAccounts, SpawnerKind};
-use super::{RawLog, RawTheme, Tls};
+use super::{ProxySettings, RawLog, RawTheme, Tls};
 
 /// The checked configuration: whoever holds one need not check again.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,7 @@ pub struct Config {
     pub hub: Hub,
     /// What hubs and proxies share; `None`: made from the master key.
     pub proxy_secret: Option<Secret>,
+    pub proxy: ProxySettings,
     pub sign_in: Vec<RawSignIn>,
     pub people: People,
     pub servers: Servers,
@@ -125,6 +126,7 @@ pub(crate) fn check(
         store: check_store(raw, folder, problem),
         hub: check_hub(raw, problem),
         proxy_secret: check_proxy_secret(raw, folder, problem),
+        proxy: super::proxy::check_proxy(raw, problem),
         sign_in: check_sign_in(raw, problem),
         people: People {
             admins: names("people.admins", &raw.people.admins, problem),

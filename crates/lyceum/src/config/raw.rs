@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::proxy::RawProxy;
 use super::secret_ref::SecretRef;
 use super::units::{Bytes, Span};
 
@@ -31,7 +32,7 @@ pub struct RawConfig {
     pub store: RawStore,
     /// The hub as a process of its own (`lyceum serve`). Takes effect at the next start.
     pub hub: RawHub,
-    /// Proxies that run apart from the hub (`lyceum proxy`). Takes effect at the next start.
+    /// The proxy of `lyceum up`, and what hubs and proxies share. `lyceum proxy` has options instead.
     pub proxy: RawProxy,
     /// The ways to sign in, in the order of the log-in page.
     pub sign_in: SignInList,
@@ -58,7 +59,7 @@ impl Default for Listen {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawTls {
     /// Certificates, each with `certificate` (with its chain) and `key`, files in PEM form. Whoever
@@ -75,6 +76,22 @@ pub struct RawTls {
     pub oldest: RawTlsVersion,
     /// Tell browsers to come by `https` only, and for how long they shall remember: `180d`.
     pub strict_transport: Option<Span>,
+    /// `false`: offer browsers HTTP/1.1 only.
+    pub http2: bool,
+}
+
+impl Default for RawTls {
+    fn default() -> Self {
+        Self {
+            certificates: Vec::new(),
+            acme: RawAcme::default(),
+            redirect_from: None,
+            clients: RawClientCertificates::default(),
+            oldest: RawTlsVersion::default(),
+            strict_transport: None,
+            http2: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -160,14 +177,6 @@ impl Default for RawHub {
             api_url: None,
         }
     }
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawProxy {
-    /// `file:PATH` or `env:NAME`, holding the secret that hubs and proxies share. Left out: made from the
-    /// master key and written to `keys/proxy` in the data folder, for proxies on the same machine.
-    pub secret: Option<SecretRef>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

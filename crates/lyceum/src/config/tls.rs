@@ -66,6 +66,7 @@ impl Tls {
                 RawTlsVersion::Tls13 => TlsVersion::Tls13,
             },
             strict_transport: raw.strict_transport.map(|span| span.0),
+            http2: raw.http2,
             ..lyceum_proxy::Tls::default()
         }
     }

@@ -82,6 +82,42 @@ people:
 }
 
 #[test]
+fn mistakes_about_the_proxy_have_their_places() {
+    assert_snapshot!(check("
+proxy:
+  acess_log: full
+  access_log: sometimes
+  plain_http2: 1
+  limits:
+    idel: 5m
+    idle: soon
+    connect: 1ms
+    connections: 0
+    connections_per_client: many
+    header_bytes: 64
+    header_count: 200
+    body_bytes_servers: 0B
+    drain: 2h
+tls: {htpt2: false}
+"), @r#"
+    lyceum.yaml:3:3: unknown key `acess_log`; did you mean `access_log`?
+    lyceum.yaml:4:15: `proxy.access_log`: "sometimes" is no access log; write off, full, or 1/100 for one request in a hundred
+    lyceum.yaml:5:16: `proxy.plain_http2`: expected `true` or `false`, found the number 1
+    lyceum.yaml:7:5: unknown key `idel`; did you mean `idle`?
+    lyceum.yaml:8:11: `proxy.limits.idle`: "soon" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
+    lyceum.yaml:9:14: `proxy.limits.connect`: a time from `100ms` on is expected, found `1ms`
+    lyceum.yaml:10:18: `proxy.limits.connections`: a number from 1 on is expected, found 0: nobody would get in
+    lyceum.yaml:11:29: `proxy.limits.connections_per_client`: expected a whole number, found the text "many"
+    lyceum.yaml:12:19: `proxy.limits.header_bytes`: "64" is not an amount of memory; write a number and a unit, such as `512M`, `2G` or `10Gi`
+    lyceum.yaml:13:19: `proxy.limits.header_count`: a number from 16 to 128 is expected, found 200; browsers send about 20 headers
+    lyceum.yaml:14:25: `proxy.limits.body_bytes_servers`: found `0`: nothing could be sent; left out, bodies may have any size
+    lyceum.yaml:15:12: `proxy.limits.drain`: a time up to `1h` is expected, found `2h`
+    lyceum.yaml:16:7: unknown key `htpt2`; did you mean `http2`?
+    lyceum.yaml: 13 problems
+    "#);
+}
+
+#[test]
 fn without_a_file_the_defaults_are_good() {
     let site = Site::new();
     let said = site.run(&["config", "check"]);
@@ -183,6 +219,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     tls.certificates                      []                              default
     tls.clients.authorities               -                               default
     tls.clients.required                  false                           default
+    tls.http2                             true                            default
     tls.oldest                            tls1.2                          default
     tls.redirect_from                     -                               default
     tls.strict_transport                  -                               default
@@ -193,6 +230,29 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     store.key                             -                               default
     hub.api_url                           -                               default
     hub.listen                            127.0.0.1:8081                  default
+    proxy.access_log                      off                             default
+    proxy.limits.access                   10s                             default
+    proxy.limits.body_bytes_hub           -                               default
+    proxy.limits.body_bytes_open          -                               default
+    proxy.limits.body_bytes_servers       -                               default
+    proxy.limits.connect                  5s                              default
+    proxy.limits.connections              16384                           default
+    proxy.limits.connections_per_client   4096                            default
+    proxy.limits.decisions                65536                           default
+    proxy.limits.drain                    3s                              default
+    proxy.limits.first_byte               10m                             default
+    proxy.limits.half_closed              10s                             default
+    proxy.limits.header_bytes             64Ki                            default
+    proxy.limits.header_count             128                             default
+    proxy.limits.header_read              1m                              default
+    proxy.limits.idle                     1h                              default
+    proxy.limits.least_speed              1Ki                             default
+    proxy.limits.pooled                   50s                             default
+    proxy.limits.pooled_per_target        512                             default
+    proxy.limits.refusal                  1s                              default
+    proxy.limits.slow_grace               2m                              default
+    proxy.limits.websocket_idle           -                               default
+    proxy.plain_http2                     false                           default
     proxy.secret                          -                               default
     sign_in[0].kind                       local                           default
     sign_in[0].title                      Lyceum                          default

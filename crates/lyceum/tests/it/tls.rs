@@ -46,10 +46,11 @@ fn lyceum_up_speaks_tls_and_says_so_to_the_hub() {
     let certificate = write_certificate(&site);
     site.write(
         "lyceum.yaml",
-        "tls:\n  certificates: [{certificate: cert.pem, key: key.pem}]\n  strict_transport: 1h\n",
+        "tls:\n  certificates: [{certificate: cert.pem, key: key.pem}]\n  strict_transport: 1h\nproxy:\n  access_log: full\n  limits: {header_count: 20}\n",
     );
     let mut command = site.command(&UP);
-    let mut child = command.stdout(Stdio::piped()).spawn().expect("runs");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("runs");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let url = lines
         .by_ref()
@@ -64,20 +65,20 @@ fn lyceum_up_speaks_tls_and_says_so_to_the_hub() {
     let mut roots = RootCertStore::empty();
     roots.add(certificate).expect("added");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = ServerName::try_from("localhost").expect("a name");
-    let session = ClientConnection::new(Arc::new(config), name).expect("a session");
-    let socket = TcpStream::connect(("127.0.0.1", port)).expect("connected");
-    let mut stream = StreamOwned::new(session, socket);
-    stream
-        .write_all(b"GET /hub/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("read");
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let config = Arc::new(config);
+    assert_eq!(ask(port, &config, "").1.as_deref(), Some(&b"h2"[..]));
+    let mut config = ClientConfig::clone(&config);
+    config.alpn_protocols.clear();
+    let config = Arc::new(config);
+    let (answer, _) = ask(port, &config, &"X-A: b\r\n".repeat(20));
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let (answer, _) = ask(port, &config, "");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let head = answer
         .split("\r\n\r\n")
@@ -100,6 +101,28 @@ fn lyceum_up_speaks_tls_and_says_so_to_the_hub() {
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
     assert_eq!(child.wait().expect("ends").code(), Some(0));
+    let mut log = String::new();
+    let mut stderr = child.stderr.take().expect("piped");
+    stderr.read_to_string(&mut log).expect("read");
+    assert!(log.contains("/hub/login"), "no access log: {log}");
+}
+
+/// What is answered, as far as it is text, and the protocol that was agreed on.
+fn ask(port: u16, config: &Arc<ClientConfig>, headers: &str) -> (String, Option<Vec<u8>>) {
+    let name = ServerName::try_from("localhost").expect("a name");
+    let session = ClientConnection::new(config.clone(), name).expect("a session");
+    let socket = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    let mut stream = StreamOwned::new(session, socket);
+    write!(
+        stream,
+        "GET /hub/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n"
+    )
+    .expect("sent");
+    let mut answer = Vec::new();
+    // One that speaks HTTP/2 hangs up on this.
+    let _ = stream.read_to_end(&mut answer);
+    let agreed = stream.conn.alpn_protocol().map(<[u8]>::to_vec);
+    (String::from_utf8_lossy(&answer).into_owned(), agreed)
 }
 
 #[test]

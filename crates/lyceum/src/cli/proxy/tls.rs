@@ -1,10 +1,10 @@
 //! The options of `lyceum proxy` about TLS: what they ask of the listeners and of the connections to
-//! servers. What cannot be done is refused by its name.
+//! servers. What cannot be done is refused by its name, what changes nothing is told.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use lyceum_proxy::{CertificateFiles, ClientCertificates, Tls, TlsVersion, Upstream};
+use lyceum_proxy::{CertificateFiles, ClientCertificates, ProxySecret, Tls, TlsVersion, Upstream};
 
 use crate::failure::Failure;
 
@@ -29,28 +29,28 @@ pub struct TlsOptions {
     /// The oldest version of TLS: TLSv1_2 or TLSv1_3.
     #[arg(long, value_name = "NAME")]
     pub ssl_protocol: Option<String>,
-    /// Not supported: only sound cipher suites are there.
+    /// Taken and not used: only sound cipher suites are there.
     #[arg(long, value_name = "LIST")]
     pub ssl_ciphers: Option<String>,
-    /// Not supported: RC4 is broken.
+    /// Taken and not used: RC4 is broken.
     #[arg(long)]
     pub ssl_allow_rc4: bool,
-    /// Not supported: nothing uses them.
+    /// Taken and not used: nothing needs them.
     #[arg(long, value_name = "FILE")]
     pub ssl_dhparam: Option<PathBuf>,
-    /// Not supported yet: key of the control API.
+    /// Key of the control API.
     #[arg(long, value_name = "FILE")]
     pub api_ssl_key: Option<PathBuf>,
-    /// Not supported yet: certificate of the control API.
+    /// Certificate of the control API, with its chain.
     #[arg(long, value_name = "FILE")]
     pub api_ssl_cert: Option<PathBuf>,
-    /// Not supported yet: authorities whose client certificates the control API accepts.
+    /// Authorities whose client certificates the control API accepts.
     #[arg(long, value_name = "FILE")]
     pub api_ssl_ca: Option<PathBuf>,
-    /// Not supported yet: ask clients of the control API for certificates.
+    /// Ask clients of the control API for certificates.
     #[arg(long)]
     pub api_ssl_request_cert: bool,
-    /// Not supported yet: turn away clients of the control API without an accepted certificate.
+    /// Turn away clients of the control API without an accepted certificate.
     #[arg(long)]
     pub api_ssl_reject_unauthorized: bool,
     /// Key that the proxy shows to servers.
@@ -71,6 +71,9 @@ pub struct TlsOptions {
     /// Accept any certificate of a server.
     #[arg(long)]
     pub insecure: bool,
+    /// Offer clients HTTP/1.1 only.
+    #[arg(long)]
+    pub no_http2: bool,
     /// A port whose plain HTTP requests are redirected to HTTPS.
     #[arg(long, value_name = "PORT")]
     pub redirect_port: Option<u16>,
@@ -79,55 +82,25 @@ pub struct TlsOptions {
     pub redirect_to: Option<u16>,
     /// Passphrase of the public port's key.
     #[arg(skip)]
-    pub ssl_passphrase: Option<String>,
+    pub ssl_passphrase: Option<ProxySecret>,
     /// Passphrase of the control API's key.
     #[arg(skip)]
-    pub api_ssl_passphrase: Option<String>,
+    pub api_ssl_passphrase: Option<ProxySecret>,
 }
 
 impl TlsOptions {
     /// Passphrases come by the environment, as with configurable-http-proxy.
     pub(super) fn read_environment(&mut self) {
-        let value = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let value = |name| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            value.map(ProxySecret::from)
+        };
         self.ssl_passphrase = value("CONFIGPROXY_SSL_KEY_PASSPHRASE");
         self.api_ssl_passphrase = value("CONFIGPROXY_API_SSL_KEY_PASSPHRASE");
     }
 
     /// Refuses what cannot be done, by the first option that asks for it.
     pub(super) fn refuse(&self) -> Result<(), Failure> {
-        let asked = [
-            ("--ssl-ciphers", self.ssl_ciphers.is_some()),
-            ("--ssl-allow-rc4", self.ssl_allow_rc4),
-            ("--ssl-dhparam", self.ssl_dhparam.is_some()),
-            ("--api-ssl-key", self.api_ssl_key.is_some()),
-            ("--api-ssl-cert", self.api_ssl_cert.is_some()),
-            ("--api-ssl-ca", self.api_ssl_ca.is_some()),
-            ("--api-ssl-request-cert", self.api_ssl_request_cert),
-            (
-                "--api-ssl-reject-unauthorized",
-                self.api_ssl_reject_unauthorized,
-            ),
-        ];
-        if let Some((name, _)) = asked.into_iter().find(|(_, is_asked)| *is_asked) {
-            let (why, hint) = if name.starts_with("--api") {
-                (
-                    "the control API does not speak TLS yet",
-                    "leave it out, and keep the API on this machine or on a unix socket",
-                )
-            } else {
-                (
-                    "which cipher suites are spoken can't be chosen",
-                    "leave it out: only sound ones are",
-                )
-            };
-            return Err(Failure::new(format!("{name}: {why}")).hint(hint));
-        }
-        if self.ssl_passphrase.is_some() || self.api_ssl_passphrase.is_some() {
-            return Err(Failure::new(
-                "CONFIGPROXY_SSL_KEY_PASSPHRASE: keys with a passphrase can't be read",
-            )
-            .hint("write the key without one, readable to this account only"));
-        }
         if self.redirect_to.is_some() && self.redirect_port.is_none() {
             return Err(Failure::new(
                 "--redirect-to: without --redirect-port nothing is redirected",
@@ -136,65 +109,103 @@ impl TlsOptions {
         Ok(())
     }
 
+    /// What is taken from a command line made for another program and changes nothing here.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut say = |is_said: bool, text: &str| {
+            if is_said {
+                lines.push(text.to_owned());
+            }
+        };
+        say(
+            self.ssl_ciphers.is_some(),
+            "--ssl-ciphers is not used: only the sound cipher suites of TLS 1.2 and 1.3 are spoken",
+        );
+        say(
+            self.ssl_allow_rc4,
+            "--ssl-allow-rc4 is not used: RC4 is broken and never spoken",
+        );
+        say(
+            self.ssl_dhparam.is_some(),
+            "--ssl-dhparam is not used: keys are agreed on elliptic curves",
+        );
+        if let Some(name) = &self.ssl_protocol
+            && is_older(&protocol(name))
+        {
+            lines.push(format!(
+                "--ssl-protocol {name} is not used: TLS 1.2 and 1.3 are spoken"
+            ));
+        }
+        lines
+    }
+
     /// TLS of the public port; none for plain HTTP.
     pub(super) fn listening(&self) -> Result<Option<Tls>, Failure> {
-        let (certificate, key) = match (&self.ssl_cert, &self.ssl_key) {
-            (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
-            (Some(_), None) => {
-                return Err(
-                    Failure::new("--ssl-cert: its key is missing").hint("name it with --ssl-key")
-                );
-            }
-            (None, Some(_)) => {
-                return Err(Failure::new("--ssl-key: its certificate is missing")
-                    .hint("name it with --ssl-cert"));
-            }
-            (None, None) => {
-                let asked = [
-                    ("--ssl-ca", self.ssl_ca.is_some()),
-                    ("--ssl-request-cert", self.ssl_request_cert),
-                    ("--ssl-reject-unauthorized", self.ssl_reject_unauthorized),
-                    ("--ssl-protocol", self.ssl_protocol.is_some()),
-                    ("--redirect-port", self.redirect_port.is_some()),
-                ];
-                return match asked.into_iter().find(|(_, is_asked)| *is_asked) {
-                    Some((name, _)) => Err(Failure::new(format!(
-                        "{name}: the public port speaks no TLS"
-                    ))
-                    .hint("name its certificate with --ssl-cert and --ssl-key")),
-                    None => Ok(None),
-                };
-            }
+        let port = Port {
+            prefix: "--ssl",
+            what: "the public port",
+            certificate: self.ssl_cert.as_ref(),
+            key: self.ssl_key.as_ref(),
+            authorities: self.ssl_ca.as_ref(),
+            asks: self.ssl_request_cert,
+            requires: self.ssl_reject_unauthorized,
+            passphrase: self.ssl_passphrase.as_ref(),
         };
-        let asks = self.ssl_request_cert || self.ssl_reject_unauthorized;
-        let clients = match &self.ssl_ca {
-            Some(authorities) if asks => Some(ClientCertificates {
-                authorities: authorities.clone(),
-                required: self.ssl_reject_unauthorized,
-            }),
-            None if asks => {
-                return Err(Failure::new(
-                    "--ssl-request-cert: no authority of client certificates is known",
-                )
-                .hint("name a file with --ssl-ca"));
+        let tls = port.tls()?;
+        if tls.is_none() {
+            let alone = [
+                (
+                    "--ssl-protocol",
+                    self.ssl_protocol.is_some() && self.api_ssl_cert.is_none(),
+                ),
+                ("--redirect-port", self.redirect_port.is_some()),
+            ];
+            if let Some((name, _)) = alone.into_iter().find(|(_, is_asked)| *is_asked) {
+                return Err(port.speaks_none(name));
             }
-            _ => None,
+        }
+        let oldest = self.oldest();
+        tls.map(|tls| {
+            Ok(Tls {
+                oldest: oldest?,
+                http2: !self.no_http2,
+                ..tls
+            })
+        })
+        .transpose()
+    }
+
+    /// TLS of the control API; none for plain HTTP.
+    pub(super) fn api(&self) -> Result<Option<Tls>, Failure> {
+        let port = Port {
+            prefix: "--api-ssl",
+            what: "the control API",
+            certificate: self.api_ssl_cert.as_ref(),
+            key: self.api_ssl_key.as_ref(),
+            authorities: self.api_ssl_ca.as_ref(),
+            asks: self.api_ssl_request_cert,
+            requires: self.api_ssl_reject_unauthorized,
+            passphrase: self.api_ssl_passphrase.as_ref(),
         };
-        Ok(Some(Tls {
-            certificates: vec![CertificateFiles { certificate, key }],
-            clients,
-            oldest: self.oldest()?,
-            ..Tls::default()
-        }))
+        let tls = port.tls()?;
+        let oldest = self.oldest();
+        tls.map(|tls| {
+            Ok(Tls {
+                oldest: oldest?,
+                ..tls
+            })
+        })
+        .transpose()
     }
 
     fn oldest(&self) -> Result<TlsVersion, Failure> {
         let Some(name) = &self.ssl_protocol else {
             return Ok(TlsVersion::Tls12);
         };
-        match name.trim_end_matches("_method").replace('_', ".").as_str() {
+        match protocol(name).as_str() {
             "TLSv1.3" => Ok(TlsVersion::Tls13),
             "TLSv1.2" | "TLS" | "SSLv23" => Ok(TlsVersion::Tls12),
+            older if is_older(older) => Ok(TlsVersion::Tls12),
             _ => Err(Failure::new(format!(
                 "--ssl-protocol {name}: only TLS 1.2 and 1.3 are spoken"
             ))
@@ -216,5 +227,82 @@ impl TlsOptions {
             insecure: self.insecure,
             ..Upstream::default()
         })
+    }
+}
+
+/// `TLSv1_2_method` and `TLSv1_2` as `TLSv1.2`.
+fn protocol(name: &str) -> String {
+    name.trim_end_matches("_method").replace('_', ".")
+}
+
+fn is_older(protocol: &str) -> bool {
+    matches!(protocol, "TLSv1.1" | "TLSv1" | "SSLv3" | "SSLv2")
+}
+
+/// The options about one port.
+struct Port<'a> {
+    prefix: &'static str,
+    what: &'static str,
+    certificate: Option<&'a PathBuf>,
+    key: Option<&'a PathBuf>,
+    authorities: Option<&'a PathBuf>,
+    asks: bool,
+    requires: bool,
+    passphrase: Option<&'a ProxySecret>,
+}
+
+impl Port<'_> {
+    fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let prefix = self.prefix;
+        let (certificate, key) = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+            (Some(_), None) => {
+                return Err(Failure::new(format!("{prefix}-cert: its key is missing"))
+                    .hint(format!("name it with {prefix}-key")));
+            }
+            (None, Some(_)) => {
+                return Err(
+                    Failure::new(format!("{prefix}-key: its certificate is missing"))
+                        .hint(format!("name it with {prefix}-cert")),
+                );
+            }
+            (None, None) => {
+                let asked = [
+                    ("ca", self.authorities.is_some()),
+                    ("request-cert", self.asks),
+                    ("reject-unauthorized", self.requires),
+                ];
+                return match asked.into_iter().find(|(_, is_asked)| *is_asked) {
+                    Some((name, _)) => Err(self.speaks_none(&format!("{prefix}-{name}"))),
+                    None => Ok(None),
+                };
+            }
+        };
+        let clients = match self.authorities {
+            Some(authorities) if self.asks || self.requires => Some(ClientCertificates {
+                authorities: authorities.clone(),
+                required: self.requires,
+            }),
+            None if self.asks || self.requires => {
+                return Err(Failure::new(format!(
+                    "{prefix}-request-cert: no authority of client certificates is known"
+                ))
+                .hint(format!("name a file with {prefix}-ca")));
+            }
+            _ => None,
+        };
+        Ok(Some(Tls {
+            certificates: vec![CertificateFiles { certificate, key }],
+            clients,
+            passphrase: self.passphrase.cloned(),
+            ..Tls::default()
+        }))
+    }
+
+    fn speaks_none(&self, option: &str) -> Failure {
+        let (prefix, what) = (self.prefix, self.what);
+        Failure::new(format!("{option}: {what} speaks no TLS")).hint(format!(
+            "name its certificate with {prefix}-cert and {prefix}-key"
+        ))
     }
 }
