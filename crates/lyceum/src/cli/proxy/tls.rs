@@ -192,6 +192,8 @@ impl TlsOptions {
         tls.map(|tls| {
             Ok(Tls {
                 oldest: oldest?,
+                // It has a small server of its own, which speaks HTTP/1.1.
+                http2: false,
                 ..tls
             })
         })
