@@ -8,8 +8,8 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access_log::AccessLog, error_page::ErrorPages, http2::Http2, listen::Arrivals, metrics::Kind,
-    rewrite::Rewrite, upstream::Upstream,
+    access_log::AccessLog, descriptors, error_page::ErrorPages, http2::Http2, listen::Arrivals,
+    metrics::Kind, rewrite::Rewrite, upstream::Upstream,
 };
 
 /// The data plane's settings.
@@ -69,7 +69,8 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Client connections at once; further ones wait in the system's queue.
+    /// Client connections at once; further ones wait in the system's queue. 0 means as many as go
+    /// with the limit of open files at the start: half of it less some, at most 32,768.
     pub connections: usize,
     /// Client connections at once from one address (trusted proxies are exempt).
     pub connections_per_client: usize,
@@ -128,7 +129,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 16_384,
+            connections: 0,
             connections_per_client: 4_096,
             header_bytes: 64 * 1024,
             header_count: 128,
@@ -171,6 +172,13 @@ impl Limits {
             limits = serde_json::from_value(all).map_err(wrong)?;
         }
         Ok(limits)
+    }
+
+    pub(crate) fn all_connections(&self) -> usize {
+        match self.connections {
+            0 => descriptors::connections_now(),
+            connections => connections,
+        }
     }
 
     /// Bytes that a request's body to there may have.

@@ -28,6 +28,7 @@ mod alarm;
 mod config;
 mod control;
 mod cookies;
+mod descriptors;
 mod durations;
 mod error_page;
 mod exchange;
@@ -37,6 +38,7 @@ pub mod follow;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod head;
+mod heap;
 mod http1;
 mod http2;
 mod io;
@@ -74,6 +76,7 @@ pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
 pub use access_log::AccessLog;
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
+pub use descriptors::raise_descriptor_limit;
 pub use error_page::{ErrorPages, ErrorTarget};
 pub use fallback::Fallback;
 pub use http2::Http2;
@@ -121,6 +124,7 @@ struct Inner {
     http2: http2::Metrics,
     room: Arc<Semaphore>,
     per_client: listen::PerClient,
+    heap: heap::Heap,
     arrived: listen::Arrived,
     /// TLS handshakes under way.
     handshakes: Semaphore,
@@ -144,6 +148,17 @@ impl fmt::Debug for Proxy {
 impl Inner {
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Client connections, and the tunnels among or within them once more.
+    fn open(&self) -> i64 {
+        self.metrics.connections.get() + self.metrics.websockets.get()
+    }
+
+    /// Gives up room that many connections needed and few no longer do; to be called now and then.
+    fn tidy(&self) {
+        self.per_client.shrink();
+        self.heap.tidy(self.open());
     }
 
     /// To be called in turn, after something was put.
@@ -210,9 +225,10 @@ impl Proxy {
             metrics: metrics::Metrics::default(),
             http2: http2::Metrics::default(),
             room: Arc::new(Semaphore::new(
-                config.limits.connections.min(Semaphore::MAX_PERMITS),
+                config.limits.all_connections().min(Semaphore::MAX_PERMITS),
             )),
             per_client: listen::PerClient::default(),
+            heap: heap::Heap::default(),
             arrived: listen::Arrived::default(),
             handshakes: Semaphore::new(config.arrivals.handshakes.min(Semaphore::MAX_PERMITS)),
             draining: listen::Draining::default(),

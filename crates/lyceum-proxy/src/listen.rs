@@ -234,8 +234,8 @@ pub(crate) async fn run_doors(
         kill: CancellationToken::new(),
     };
     let tidy = tokio::spawn({
-        let (pool, kill) = (worker.pool.clone(), ctx.kill.clone());
-        async move { pool.keep_tidy(kill).await }
+        let (worker, kill) = (worker.clone(), ctx.kill.clone());
+        async move { worker.keep_tidy(kill).await }
     });
     let accepting = TaskTracker::new();
     for door in doors {
@@ -264,7 +264,7 @@ pub(crate) async fn run_doors(
     ctx.kill.cancel();
     ctx.tasks.wait().await;
     let _ = tidy.await;
-    worker.pool.close_idle();
+    worker.pool.drop_idle();
 }
 
 /// The socket of a door, as the runtime sees it.
@@ -362,6 +362,9 @@ async fn accept_all(ctx: Ctx, door: Door) {
                 ctx.inner.arrived.count_accept_error(why);
                 if why != "client" {
                     log.warn(&error);
+                    if why == "descriptors" {
+                        ctx.worker.pool.drop_idle();
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -451,13 +454,15 @@ fn arrive(
         Stream::Unix(stream) if is_plain => {
             let io = Io::Plain(Plain::Unix(stream));
             if let Some((io, conn)) = arrival.into_conn(address, false, Secured::default(), io) {
-                ctx.tasks.spawn(serve::serve(ctx.worker.clone(), io, conn));
+                ctx.tasks
+                    .spawn(serve::on_heap(ctx.worker.clone(), io, conn));
             }
         }
         Stream::Tcp(stream) if is_plain => {
             let io = Io::Plain(Plain::Tcp(stream));
             if let Some((io, conn)) = arrival.into_conn(address, false, Secured::default(), io) {
-                ctx.tasks.spawn(serve::serve(ctx.worker.clone(), io, conn));
+                ctx.tasks
+                    .spawn(serve::on_heap(ctx.worker.clone(), io, conn));
             }
         }
         stream => {

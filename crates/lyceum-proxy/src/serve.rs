@@ -7,7 +7,7 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use hyper::Response;
 use tokio::{io::AsyncWrite, time::Instant};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture as Drained};
 
 use crate::{
     Inner,
@@ -48,6 +48,17 @@ pub(crate) struct Worker {
     pub(crate) drain: CancellationToken,
 }
 
+impl Worker {
+    /// Housekeeping until told to stop.
+    pub(crate) async fn keep_tidy(&self, stop: CancellationToken) {
+        let every = self.pool.tidy_every();
+        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+            self.pool.prune();
+            self.inner.tidy();
+        }
+    }
+}
+
 /// After this long an idle connection gives its buffers back.
 const KEPT_WARM: Duration = Duration::from_secs(1);
 /// How long a closing connection is read, and how long it may be silent meanwhile.
@@ -69,7 +80,6 @@ pub(crate) struct Client {
     /// Of the present request.
     pub(crate) measured: Measured,
     scan: Scan,
-    draining: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 /// What is done with the connection after an answer.
@@ -86,8 +96,8 @@ pub(crate) enum After {
 
 /// What a connection becomes.
 enum End {
-    Tunnel(Tunnel),
-    Http2(Arc<Worker>, Link),
+    Tunnel(Box<Opened>),
+    Http2,
 }
 
 enum Next {
@@ -99,18 +109,29 @@ enum Next {
     End,
 }
 
+/// [`serve`], large as it is, made in its place: on the way into a task it would be copied a few
+/// times.
+pub(crate) fn on_heap(
+    worker: Arc<Worker>,
+    io: Io,
+    conn: Arc<Conn>,
+) -> Pin<Box<impl Future<Output = ()> + Send>> {
+    Box::pin(serve(worker, io, conn))
+}
+
 pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>) {
     if conn.speaks == Speaks::Http2 {
         // On the heap, because connections of HTTP/1 would carry room for it.
         return Box::pin(http2::serve(worker, io, conn, Vec::new())).await;
     }
-    let kept = conn.clone();
-    let client = Client {
+    let (kept, drain) = (conn.clone(), worker.drain.clone());
+    let draining = pin!(drain.cancelled());
+    // Here and lent to what serves it, so that the task has room for it once.
+    let mut client = Client {
         link: Link::new(io),
         head: Head::default(),
         answer: Answer::default(),
         alarm: Alarm::default(),
-        draining: Box::pin(worker.drain.clone().cancelled_owned()),
         worker,
         conn,
         body_touched: false,
@@ -120,13 +141,20 @@ pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>) {
     };
     let end = tokio::select! {
         biased;
-        end = client.run() => end,
+        end = client.run(draining) => end,
         () = kept.kill.cancelled() => None,
     };
     match end {
         // Tasks of their own, which are smaller than this one.
-        Some(End::Tunnel(tunnel)) => drop(kept.tasks.spawn(tunnel.run())),
-        Some(End::Http2(worker, link)) => {
+        Some(End::Tunnel(opened)) => {
+            let tunnel = Tunnel {
+                client: client.link,
+                opened,
+            };
+            drop(kept.tasks.spawn(tunnel.run()));
+        }
+        Some(End::Http2) => {
+            let Client { worker, link, .. } = client;
             let task = http2::serve(worker, link.io, kept.clone(), link.input);
             drop(kept.tasks.spawn(task));
         }
@@ -135,11 +163,11 @@ pub(crate) async fn serve(worker: Arc<Worker>, io: Io, conn: Arc<Conn>) {
 }
 
 impl Client {
-    async fn run(mut self) -> Option<End> {
+    async fn run(&mut self, mut draining: Pin<&mut Drained<'_>>) -> Option<End> {
         loop {
-            match self.next_head().await {
+            match self.next_head(draining.as_mut()).await {
                 Next::Request => {}
-                Next::Http2 => return Some(End::Http2(self.worker, self.link)),
+                Next::Http2 => return Some(End::Http2),
                 Next::Refused(failure) => {
                     let (id, began) = (RequestId::new(), Instant::now());
                     self.head = Head::default();
@@ -169,18 +197,13 @@ impl Client {
                     self.link.io.reset_on_close();
                     return None;
                 }
-                After::Tunnel(opened) => {
-                    return Some(End::Tunnel(Tunnel {
-                        client: self.link,
-                        opened,
-                    }));
-                }
+                After::Tunnel(opened) => return Some(End::Tunnel(opened)),
             }
         }
     }
 
     /// Waits for a request and reads its head.
-    async fn next_head(&mut self) -> Next {
+    async fn next_head(&mut self, mut draining: Pin<&mut Drained<'_>>) -> Next {
         let inner = self.worker.inner.clone();
         let (limits, metrics) = (&inner.config.limits, &inner.metrics);
         let mut began = Instant::now();
@@ -207,7 +230,7 @@ impl Client {
                     Poll::Pending => {}
                 }
                 let mut deadline = after(began, limits.header_read);
-                if self.link.input.is_empty() && self.draining.as_mut().poll(cx).is_ready() {
+                if self.link.input.is_empty() && draining.as_mut().poll(cx).is_ready() {
                     // Who has just connected may still send a first request.
                     if Instant::now() >= self.conn.first_word_by {
                         return Poll::Ready(Next::End);

@@ -70,6 +70,9 @@ pub struct LocalConfig {
     pub shell: String,
     /// What servers get of the hub's environment: see [`env::inherit`].
     pub inherited: Env,
+    /// How many files a server may open until it asks for more, where the hub has raised its own
+    /// limit and nothing else is said for the server.
+    pub open_files: Option<u64>,
     /// The pause after SIGINT, before SIGTERM.
     pub interrupt: Duration,
     /// The pause after SIGTERM, before SIGKILL.
@@ -85,6 +88,7 @@ impl LocalConfig {
             homes,
             shell: "/bin/sh".into(),
             inherited: Env::new(),
+            open_files: None,
             interrupt: Duration::from_secs(10),
             term: Duration::from_secs(5),
             cgroups: Cgroups::Auto,
@@ -222,6 +226,7 @@ impl LocalSpawner {
                 home: spec.home.clone(),
                 run_as: spec.run_as.clone(),
                 resources: spec.resources,
+                open_files: self.config.open_files,
                 cgroup_procs: None,
                 memory_by_cgroup: cgroup.as_ref().is_some_and(|group| group.memory),
                 processes_by_cgroup: cgroup.as_ref().is_some_and(|group| group.pids),

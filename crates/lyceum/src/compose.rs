@@ -318,6 +318,7 @@ pub fn local_spawner(config: &Config, data: &Layout) -> Result<LocalSpawner, Fai
     let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
     let mut local = LocalConfig::new(shim, data.run(), homes);
     local.inherited = inherit(environment(), &[]);
+    local.open_files = crate::open_files::earlier();
     LocalSpawner::new(local)
         .map_err(|error| Failure::new(format!("servers can't be run here: {error}")))
 }

@@ -3,7 +3,8 @@
 //!
 //! Reading order: [`compose`] (how the parts are joined), [`cli`] (what can be said), [`config`] and
 //! [`reload`], [`data`], [`keys`] and [`jupyter`] (what `up` prepares, until an [`interrupt`]), [`serve`], [`up`] and [`demo`]
-//! (what then runs), [`launch`] (what the hub asks us), [`proxy`] (the data plane alone), [`telemetry`].
+//! (what then runs), [`launch`] (what the hub asks us), [`proxy`] (the data plane alone), [`open_files`],
+//! [`telemetry`].
 
 pub mod cli;
 pub mod compose;
@@ -15,6 +16,7 @@ pub mod interrupt;
 pub mod jupyter;
 pub mod keys;
 pub mod launch;
+pub mod open_files;
 pub mod place;
 pub mod progress;
 pub mod proxy;

@@ -82,6 +82,7 @@ impl At {
 
 /// Runs until SIGINT or SIGTERM, or until another proxy has taken over.
 pub fn run(plan: Plan) -> Result<(), Failure> {
+    crate::open_files::raise();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -34,6 +34,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         demo,
         json,
     } = prepared;
+    crate::open_files::raise();
     let config = site.watch.current();
     let data = site.folder.layout().clone();
     let standing = Standing::open(&site, demo).await?;

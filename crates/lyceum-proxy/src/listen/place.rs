@@ -29,6 +29,15 @@ impl PerClient {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// After a crowd of clients has left.
+    pub(crate) fn shrink(&self) {
+        let mut counts = self.counts();
+        if counts.len() < counts.capacity() / 8 {
+            let few = counts.len() * 2;
+            counts.shrink_to(few.max(64));
+        }
+    }
+
     fn change(&self, client: IpAddr, change: impl FnOnce(&mut Counts)) {
         let mut counts = self.counts();
         let count = counts.entry(client).or_default();
@@ -77,6 +86,7 @@ impl Place {
             count.connections += 1;
         }
         inner.metrics.connections.inc();
+        inner.heap.saw(inner.open());
         Some(Self {
             inner: Arc::downgrade(inner),
             client,

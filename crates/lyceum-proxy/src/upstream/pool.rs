@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,11 +16,11 @@ use std::{
 };
 
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::io::Errno;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{config::Config, link::Link, target::Target};
 
@@ -159,7 +160,13 @@ impl Pool {
                     }
                 }
             };
-            let io = self.connector.connect(target).await?;
+            let io = match self.connector.connect(target).await {
+                Err(ConnectError::Refused(error)) if is_out_of_descriptors(&error) => {
+                    self.drop_idle();
+                    self.connector.connect(target).await?
+                }
+                made => made?,
+            };
             let seat = Seat::new(permit, &self.connector);
             Ok(Server::new(io, false, self.clone(), home.clone(), seat))
         })
@@ -203,9 +210,10 @@ impl Pool {
     }
 
     /// Closes what is closed or old, gives memory back, and forgets servers without a connection.
-    fn prune(&self) {
+    pub(crate) fn prune(&self) {
         let now = Instant::now();
-        self.homes().retain(|_, home| {
+        let mut homes = self.homes();
+        homes.retain(|_, home| {
             let mut idle = home.idle();
             let before = idle.len();
             idle.retain_mut(|one| {
@@ -218,21 +226,30 @@ impl Pool {
             }
             !idle.is_empty() || home.room.available_permits() < self.open
         });
+        if homes.len() < homes.capacity() / 8 {
+            let few = homes.len() * 2;
+            homes.shrink_to(few.max(64));
+        }
     }
 
-    pub(crate) fn close_idle(&self) {
-        let homes = std::mem::take(&mut *self.homes());
-        for home in homes.values() {
+    /// Closes all that nobody uses.
+    pub(crate) fn drop_idle(&self) {
+        for home in self.homes().values() {
             let closed = std::mem::take(&mut *home.idle());
             self.kept.fetch_sub(closed.len(), Relaxed);
         }
     }
 
-    /// Prunes until told to stop.
-    pub(crate) async fn keep_tidy(&self, stop: CancellationToken) {
-        let every = (self.keep / 4).clamp(Duration::from_millis(100), Duration::from_secs(5));
-        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
-            self.prune();
-        }
+    /// How often to prune.
+    pub(crate) fn tidy_every(&self) -> Duration {
+        (self.keep / 4).clamp(Duration::from_millis(100), Duration::from_secs(5))
     }
+}
+
+/// The process or the machine has no more.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }

@@ -150,6 +150,11 @@ pub(crate) fn apply(launch: &Launch) -> Result<(), SpawnError> {
     let resources = &launch.resources;
     if let Some(limit) = resources.open_files {
         set(Resource::Nofile, say!("limit.open_files"), limit)?;
+    } else if let Some(limit) = launch.open_files {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = Some(maximum.map_or(limit, |maximum| limit.min(maximum)));
+        let what = say!("limit.open_files");
+        put(Resource::Nofile, what, Rlimit { current, maximum })?;
     }
     if let Some(limit) = resources.memory_limit.filter(|_| !launch.memory_by_cgroup) {
         set(Resource::Data, say!("limit.memory"), limit)?;
@@ -171,6 +176,10 @@ fn set(resource: Resource, what: Saying, limit: u64) -> Result<(), SpawnError> {
         current: limit,
         maximum: limit,
     };
+    put(resource, what, rlimit)
+}
+
+fn put(resource: Resource, what: Saying, rlimit: Rlimit) -> Result<(), SpawnError> {
     setrlimit(resource, rlimit).map_err(|errno| SpawnError::Limits {
         what: what.into(),
         error: errno.to_string(),

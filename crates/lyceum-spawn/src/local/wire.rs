@@ -60,6 +60,8 @@ pub(crate) struct Launch {
     pub(crate) home: String,
     pub(crate) run_as: Option<RunAs>,
     pub(crate) resources: Resources,
+    /// See [`super::LocalConfig`].
+    pub(crate) open_files: Option<u64>,
     /// `cgroup.procs` of the cgroup to enter; filled in by the keeper.
     pub(crate) cgroup_procs: Option<PathBuf>,
     /// Whether memory and processes are limited by the cgroup, so that rlimits are not needed.
