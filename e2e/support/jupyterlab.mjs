@@ -28,7 +28,8 @@ export async function runCell(page, code) {
   await cell.locator('.cm-content').click();
   await page.keyboard.type(code);
   await page.keyboard.press('Shift+Enter');
-  const answer = answers.nth(before);
+  // It is there a moment before its text.
+  const answer = answers.nth(before).filter({ hasText: /\S/ });
   await answer.waitFor({ timeout: 60_000 });
   return (await answer.innerText()).trim();
 }

@@ -2,8 +2,9 @@
 //! of their own, the metrics page and what tells the routes (the control API, or the tie to Lyceum
 //! hubs), until a signal comes.
 //!
-//! A proxy of Lyceum hubs is followed by the next without a lost connection ([`sockets`]): the next
-//! one knows all routes before it takes its first request, and only then may this one drain.
+//! A proxy of Lyceum hubs is followed by the next without a lost connection (module `sockets`):
+//! the next one knows all routes before it takes its first request, and only then may this one
+//! drain.
 //!
 //! Each worker is a thread with a runtime and a listening socket of its own on the same port, so
 //! that the system spreads connections and no worker ever waits for another.

@@ -44,8 +44,8 @@ impl Default for RawProxy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLimits {
-    /// Connections of clients at once; further ones wait.
-    pub connections: u32,
+    /// Connections of clients at once; further ones wait. Left out: as many as open files allow.
+    pub connections: Option<u32>,
     /// How many of them may come from one address; `trusted_proxies` are exempt.
     pub connections_per_client: u32,
     /// A request's first line and headers; more is answered 431.
@@ -100,7 +100,7 @@ impl Default for RawLimits {
         };
         let bytes = |most: u64| (most > 0).then_some(Bytes(most));
         Self {
-            connections: number(limits.connections),
+            connections: (limits.connections > 0).then(|| number(limits.connections)),
             connections_per_client: number(limits.connections_per_client),
             header_bytes: Bytes(limits.header_bytes as u64),
             header_count: number(limits.header_count),
@@ -138,7 +138,7 @@ impl RawLimits {
     fn meant(&self) -> Limits {
         let bytes = |most: Option<Bytes>| most.map_or(0, |most| most.0);
         Limits {
-            connections: count(self.connections),
+            connections: self.connections.map_or(0, count),
             connections_per_client: count(self.connections_per_client),
             header_bytes: usize::try_from(self.header_bytes.0).unwrap_or(usize::MAX),
             header_count: count(self.header_count),
@@ -179,10 +179,13 @@ pub(super) fn check_proxy(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)
     let limits = &raw.proxy.limits;
     for (name, number) in [
         ("connections", limits.connections),
-        ("connections_per_client", limits.connections_per_client),
-        ("decisions", limits.decisions),
+        (
+            "connections_per_client",
+            Some(limits.connections_per_client),
+        ),
+        ("decisions", Some(limits.decisions)),
     ] {
-        if number == 0 {
+        if number == Some(0) {
             let path = format!("proxy.limits.{name}");
             let message = "a number from 1 on is expected, found 0: nobody would get in";
             problem(&path, message.into());
