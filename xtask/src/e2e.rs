@@ -7,10 +7,11 @@ use std::fs;
 
 pub(crate) fn run(name: Option<&str>) -> Result<()> {
     setup::run(Extent::Everything)?;
+    call(cargo().args(["build", "--package", "lyceum"]))?;
     tell(name)
 }
 
-/// One story by its name, or all.
+/// One story by its name, or all, told to the program that was built last.
 pub(crate) fn tell(name: Option<&str>) -> Result<()> {
     let stories = list_stories()?;
     let chosen: Vec<&String> = stories
@@ -20,7 +21,6 @@ pub(crate) fn tell(name: Option<&str>) -> Result<()> {
     if chosen.is_empty() {
         bail!("no story of that name; there are: {}", stories.join(", "));
     }
-    call(cargo().args(["build", "--package", "lyceum"]))?;
     // Each starts a browser and a JupyterLab, and half of its time waits for them.
     let mut node = command("node");
     node.args(["--test", "--test-concurrency=2", "--test-reporter=spec"]);

@@ -10,6 +10,7 @@ use crate::setup::Extent;
 use crate::tools::{call, cargo, jupyter_env};
 use crate::{deny, e2e, setup, tidy};
 use anyhow::Result;
+use std::num::NonZeroUsize;
 
 pub(crate) fn run(extent: Extent) -> Result<()> {
     let mut phases = Phases::default();
@@ -45,15 +46,19 @@ fn run_phases(phases: &mut Phases, extent: Extent) -> Result<()> {
                 .env("RUSTDOCFLAGS", "-D warnings"),
         )
     })?;
-    // Built first, so that the database is not kept waiting for the compiler.
+    // Built first, so that the database is not kept waiting for the compiler. The program itself
+    // is among it, since tests start it too.
     phases.run("build tests", || {
         call(cargo().args(["test", "--workspace", "--no-run"]))
     })?;
     let postgres = phases.run("postgres", Postgres::start)?;
+    // Most of their time tests wait, for processes and databases.
+    let threads = 2 * std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
     phases.run("tests", || {
         call(
             cargo()
                 .args(["test", "--workspace"])
+                .env("RUST_TEST_THREADS", threads.to_string())
                 .env("LYCEUM_TEST_POSTGRES", postgres.url())
                 .env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env()),
         )

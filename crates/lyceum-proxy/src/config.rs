@@ -121,7 +121,11 @@ pub struct Limits {
     pub pooled_per_target: usize,
     #[serde(with = "span")]
     pub pooled: Duration,
-    /// How long requests and WebSockets may go on after a shutdown was asked for.
+    /// How long to go on taking connections after a shutdown was asked for, while the readiness
+    /// page already says no: as long as a load balancer takes to notice.
+    #[serde(with = "span")]
+    pub unready: Duration,
+    /// How long requests and WebSockets may go on after that.
     #[serde(with = "span")]
     pub drain: Duration,
 }
@@ -149,6 +153,7 @@ impl Default for Limits {
             decisions: 65_536,
             pooled_per_target: 512,
             pooled: Duration::from_secs(50),
+            unready: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
     }

@@ -313,13 +313,14 @@ impl Proxy {
         self.inner.http2.register(registry);
     }
 
-    /// Whether a load balancer should send requests here: not once a shutdown has begun.
+    /// Whether a load balancer should send requests here: neither before there are routes nor once
+    /// a shutdown has begun.
     pub fn is_ready(&self) -> bool {
-        !self.inner.is_draining()
+        !self.inner.is_draining() && self.inner.trouble.load().is_none()
     }
 
     /// Says that another process accepts from the same sockets now: a shutdown leaves it what
-    /// waits there, and goes by at once without [`Arrivals::unready`].
+    /// waits there, and goes by at once without [`Limits::unready`].
     pub fn hand_on(&self) {
         self.inner.hand_on();
     }

@@ -54,7 +54,7 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 /// How long to wait when the system has no descriptor or memory for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Bounds of what happens before a connection's first request, and of the end.
+/// Bounds of what happens before a connection's first request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Arrivals {
@@ -68,10 +68,6 @@ pub struct Arrivals {
     pub handshakes_per_client: usize,
     /// TLS handshakes under way at once; further ones wait their turn.
     pub handshakes: usize,
-    /// How long to go on listening after a shutdown was asked for, while the readiness page
-    /// already says no: as long as a load balancer takes to notice.
-    #[serde(with = "span")]
-    pub unready: Duration,
 }
 
 impl Default for Arrivals {
@@ -81,7 +77,6 @@ impl Default for Arrivals {
             handshake: Duration::from_secs(10),
             handshakes_per_client: 128,
             handshakes: 1_024,
-            unready: Duration::ZERO,
         }
     }
 }
@@ -244,8 +239,8 @@ pub(crate) async fn run_doors(
     accepting.close();
     shutdown.await;
     inner.begin_drain();
-    if !inner.is_handed_on() && !inner.config.arrivals.unready.is_zero() {
-        tokio::time::sleep(inner.config.arrivals.unready).await;
+    if !inner.is_handed_on() && !inner.config.limits.unready.is_zero() {
+        tokio::time::sleep(inner.config.limits.unready).await;
     }
     ctx.stop.cancel();
     accepting.wait().await;

@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, DRAIN};
+use crate::config::Config;
 use crate::data::Layout;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
@@ -302,10 +302,6 @@ impl Machine {
 pub fn proxy_config(secret: &Secret) -> lyceum_proxy::Config {
     lyceum_proxy::Config {
         proxy_secret: secret.expose().to_owned().into(),
-        limits: lyceum_proxy::Limits {
-            drain: DRAIN,
-            ..lyceum_proxy::Limits::default()
-        },
         ..lyceum_proxy::Config::default()
     }
 }

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::check::{Config, Hub, People, Servers, Spawner, Store, check_shared_secret};
 pub use self::problem::{Place, Problem, Problems};
-pub use self::proxy::{DRAIN, ProxySettings};
+pub use self::proxy::ProxySettings;
 pub use self::raw::{
     LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, RawTheme, SignInKind, SpawnerAccounts,
     SpawnerKind,

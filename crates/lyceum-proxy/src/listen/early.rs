@@ -69,10 +69,11 @@ impl Conn {
     ) -> Option<Early> {
         if path.starts_with("/_") || path.starts_with("/.") {
             if path == READY {
-                return Some(if inner.is_draining() {
-                    Early::text(503, "draining\n")
-                } else {
-                    Early::text(200, "ready\n")
+                let trouble = inner.trouble.load();
+                return Some(match trouble.as_deref() {
+                    _ if inner.is_draining() => Early::text(503, "draining\n"),
+                    Some(why) => Early::text(503, format!("{why}\n")),
+                    None => Early::text(200, "ready\n"),
                 });
             }
             if let Some(token) = path.strip_prefix(acme::HTTP_PATH) {

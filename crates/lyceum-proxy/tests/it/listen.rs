@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use lyceum_proxy::{Arrivals, Config, Door, Limits, ListenAddress, Listener, RouteAccess};
+use lyceum_proxy::{Config, Door, Limits, ListenAddress, Listener, RouteAccess};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
@@ -131,9 +131,9 @@ async fn plain_http_is_sent_on_to_https() {
 async fn readiness_goes_first_and_listening_later() {
     let server = Server::ok().await;
     let config = Config {
-        arrivals: Arrivals {
+        limits: Limits {
             unready: Duration::from_secs(1),
-            ..Arrivals::default()
+            ..Limits::default()
         },
         ..Config::default()
     };

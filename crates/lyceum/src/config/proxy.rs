@@ -85,12 +85,15 @@ pub struct RawLimits {
     pub pooled_per_target: u32,
     /// How long they are kept.
     pub pooled: Span,
-    /// How long open requests may go on after a stop was asked for.
+    /// How long to go on taking connections after a stop was asked for, while `/_lyceum/ready` already
+    /// answers 503: as long as a load balancer takes to notice.
+    pub unready: Span,
+    /// How long open requests may go on after a stop was asked for and `unready` is over.
     pub drain: Span,
 }
 
 /// How long requests and sockets may go on after Ctrl-C, unless something else is said.
-pub const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_secs(3);
 
 impl Default for RawLimits {
     fn default() -> Self {
@@ -120,6 +123,7 @@ impl Default for RawLimits {
             decisions: number(limits.decisions),
             pooled_per_target: number(limits.pooled_per_target),
             pooled: Span(limits.pooled),
+            unready: Span(limits.unready),
             drain: Span(limits.drain),
         }
     }
@@ -158,6 +162,7 @@ impl RawLimits {
             decisions: count(self.decisions),
             pooled_per_target: count(self.pooled_per_target),
             pooled: self.pooled.0,
+            unready: self.unready.0,
             drain: self.drain.0,
         }
     }
@@ -231,9 +236,11 @@ pub(super) fn check_proxy(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)
             problem(&path, message);
         }
     }
-    if limits.drain.0 > Duration::from_secs(3600) {
-        let message = format!("a time up to `1h` is expected, found `{}`", limits.drain);
-        problem("proxy.limits.drain", message);
+    for (name, span) in [("unready", limits.unready), ("drain", limits.drain)] {
+        if span.0 > Duration::from_secs(3600) {
+            let message = format!("a time up to `1h` is expected, found `{span}`");
+            problem(&format!("proxy.limits.{name}"), message);
+        }
     }
     ProxySettings {
         access_log,

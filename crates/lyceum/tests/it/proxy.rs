@@ -171,6 +171,40 @@ fn a_second_signal_does_not_wait_for_open_connections() {
 }
 
 #[test]
+fn a_load_balancer_has_time_to_notice_that_it_will_stop() {
+    let site = Site::new();
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = format!("http://{}", server.local_addr().expect("an address"));
+    let args = ["--default-target", &target, "--limit", "unready=30m"];
+    let running = Running::start(proxy(&site, &args));
+    let ready = || ask(connect(running.public), "GET", "/_lyceum/ready", "");
+    assert!(ready().starts_with("HTTP/1.1 200"), "{}", ready());
+    running.tell(Signal::TERM);
+    let mut answer = ready();
+    while !answer.starts_with("HTTP/1.1 503") {
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer = ready();
+    }
+    // Those whom it still sends are served meanwhile.
+    let public = running.public;
+    let client = std::thread::spawn(move || ask(connect(public), "GET", "/", ""));
+    let (mut asked, _) = server.accept().expect("asked");
+    let mut head = BufReader::new(asked.try_clone().expect("cloned")).lines();
+    while !head.next().expect("a line").expect("read").is_empty() {}
+    asked
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        .expect("sent");
+    let answer = client.join().expect("served");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"),
+        "{answer}"
+    );
+    running.tell(Signal::TERM);
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
 fn a_taken_port_ends_it_at_once() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
