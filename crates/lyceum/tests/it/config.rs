@@ -251,8 +251,8 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     proxy.limits.pooled_per_target        512                             default
     proxy.limits.refusal                  1s                              default
     proxy.limits.slow_grace               2m                              default
+    proxy.limits.unready                  0s                              default
     proxy.limits.websocket_idle           -                               default
-
     proxy.plain_http2                     false                           default
     proxy.secret                          -                               default
     sign_in[0].kind                       local                           default
