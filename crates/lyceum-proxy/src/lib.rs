@@ -123,11 +123,11 @@ struct Inner {
     metrics: metrics::Metrics,
     http2: http2::Metrics,
     room: Arc<Semaphore>,
+    /// Of these for one client.
+    most_per_client: usize,
     per_client: listen::PerClient,
     heap: heap::Heap,
     arrived: listen::Arrived,
-    /// TLS handshakes under way.
-    handshakes: Semaphore,
     draining: listen::Draining,
 }
 
@@ -224,13 +224,13 @@ impl Proxy {
             custom: outgoing::Custom::new(&config.rewrite),
             metrics: metrics::Metrics::default(),
             http2: http2::Metrics::default(),
+            most_per_client: config.limits.connections_of_one(),
             room: Arc::new(Semaphore::new(
                 config.limits.all_connections().min(Semaphore::MAX_PERMITS),
             )),
             per_client: listen::PerClient::default(),
             heap: heap::Heap::default(),
             arrived: listen::Arrived::default(),
-            handshakes: Semaphore::new(config.arrivals.handshakes.min(Semaphore::MAX_PERMITS)),
             draining: listen::Draining::default(),
             fallback,
             trouble: ArcSwapOption::empty(),
