@@ -172,6 +172,10 @@ impl Inner {
     /// the request says, port and all; it only matters under host routing.
     fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
         let host = self.config.host_routing.then_some(host);
+        if host.is_some() && path.starts_with(tls::acme::HTTP_PATH) {
+            // Whoever answers there gets certificates for the name; that is nobody's server.
+            return None;
+        }
         let find = || self.live.load().find_entry(host, path);
         self.metrics.chp.found.time(find)
     }
