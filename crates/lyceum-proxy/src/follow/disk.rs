@@ -7,7 +7,7 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -35,10 +35,22 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    /// Makes the folder, private, where it is missing.
+    /// Makes the folder, private, where it is missing. Whoever else could write there could send
+    /// people anywhere.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let mut private = fs::DirBuilder::new();
         private.recursive(true).mode(0o700).create(folder)?;
+        let there = fs::metadata(folder)?;
+        let why = if there.uid() != rustix::process::geteuid().as_raw() {
+            "it belongs to another account"
+        } else if there.mode() & 0o022 != 0 {
+            "others may write there; take that away with chmod go-w"
+        } else {
+            ""
+        };
+        if !why.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
         Ok(Self {
             folder: folder.to_owned(),
             turn: Arc::default(),
@@ -144,6 +156,9 @@ mod tests {
             assert!(shelf.load().is_err(), "changed at {at}");
         }
         assert_eq!(fs::read_dir(&folder).expect("read").count(), 1);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o770)).expect("changed");
+        let error = Shelf::open(&folder).expect_err("refused");
+        assert!(error.to_string().contains("chmod"), "{error}");
         fs::remove_dir_all(&folder).expect("removed");
     }
 }

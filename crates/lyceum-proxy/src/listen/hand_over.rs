@@ -181,6 +181,16 @@ pub fn take_over(path: &Path) -> io::Result<Option<Handed>> {
         }
         Err(error) => return Err(error),
     };
+    let other = rustix::net::sockopt::socket_peercred(&stream)?.uid;
+    if other != rustix::process::geteuid() {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "it runs under another account, with the uid {}",
+                other.as_raw()
+            ),
+        ));
+    }
     stream.set_read_timeout(Some(WORD))?;
     let mut length = [0; 4];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
