@@ -72,7 +72,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
+pub use access::{Access, Ask, Credential, Decision, Revoked};
 pub use access_log::AccessLog;
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};

@@ -87,6 +87,7 @@ impl Mirror {
                 put,
                 removed,
                 revoked,
+                mut only,
             } => {
                 let ours = self.number.ok_or(NewsError::NoTable)?;
                 if number <= ours {
@@ -95,7 +96,7 @@ impl Mirror {
                 self.change(put, removed)?;
                 self.number = Some(number);
                 for taken in revoked {
-                    self.proxy.revoke(taken.into());
+                    self.proxy.revoke(taken.narrowed(&mut only));
                 }
                 Ok(true)
             }
