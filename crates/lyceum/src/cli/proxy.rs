@@ -47,6 +47,7 @@ const TRUSTED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
     after_help = "Examples:\n  \
         lyceum proxy --listen 0.0.0.0:8000 --hub http://127.0.0.1:8081 --hub http://127.0.0.1:8082 \\\n      \
         --hub-secret file:/srv/lyceum/keys/proxy --state /var/lib/lyceum-proxy\n  \
+        lyceum proxy --config /etc/lyceum.yaml --hub http://10.0.0.5:8081 --state /var/lib/lyceum-proxy\n  \
         lyceum proxy --default-target http://127.0.0.1:8081\n  \
         in jupyterhub_config.py: c.ConfigurableHTTPProxy.command = [\"lyceum\", \"proxy\"]"
 )]
@@ -124,11 +125,11 @@ pub struct ProxyCommand {
     /// How much is told.
     #[arg(long, value_name = "LEVEL", ignore_case = true, default_value = "info")]
     pub log_level: Level,
-    /// Which requests are told in the log: off, full, or 1/100 for one in a hundred.
-    /// [default: off]
+    /// Which requests are told in the log: off, full, or 1/100 for one in a hundred [default: off].
     #[arg(long, value_name = "WHICH")]
     pub access_log: Option<AccessLog>,
-    /// A limit by its name, NAME=VALUE, such as least_speed=500 or idle=10m; may be repeated.
+    /// A limit by its name, NAME=VALUE, such as least_speed=500 or idle=10m; may be repeated. All
+    /// names and defaults: docs/admin/proxy.md#limits.
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub limit: Vec<(String, String)>,
     /// Milliseconds that a body may stand still.
