@@ -129,7 +129,7 @@ pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> 
 }
 
 /// A text that passed a check.
-struct Read<C> {
+struct Passed<C> {
     checked: C,
     raw: RawConfig,
     tree: Node,
@@ -140,7 +140,7 @@ fn read<C>(
     text: &str,
     folder: &Path,
     check: impl FnOnce(&RawConfig, &Path, &mut dyn FnMut(&str, String)) -> C,
-) -> Result<Read<C>, Problems> {
+) -> Result<Passed<C>, Problems> {
     let tree = Node::parse(text).map_err(|(place, message)| {
         Problems(vec![Problem {
             file: file.into(),
@@ -167,7 +167,7 @@ fn read<C>(
         }
     });
     if found.is_empty() {
-        return Ok(Read { checked, raw, tree });
+        return Ok(Passed { checked, raw, tree });
     }
     found.sort_by_key(|(place, _)| *place);
     Err(Problems(
