@@ -169,10 +169,12 @@ impl Inner {
     }
 
     /// The route of a request, and how many bytes of the path its prefix takes. `host` is what
-    /// the request says, port and all; it only matters under host routing.
+    /// the request says, port and all.
     fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
-        let host = self.config.host_routing.then_some(host);
-        let find = || self.live.load().find_entry(host, path);
+        let find = || match self.config.host_routing {
+            true => self.live.load().find_entry(Some(host), path),
+            false => self.live.load().find_at(host, path),
+        };
         self.metrics.chp.found.time(find)
     }
 }

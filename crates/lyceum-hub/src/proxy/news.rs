@@ -125,6 +125,7 @@ fn published((id, user, server, key, address): db::servers::RouteRow) -> Option<
         Ok(target) => Some(PublishedRoute {
             id,
             prefix,
+            host: None,
             target,
             owner: user.to_string(),
             checked: true,

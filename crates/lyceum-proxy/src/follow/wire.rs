@@ -5,7 +5,7 @@
 //! commit order, the same on every replica; so a proxy that has seen N at one hub asks another for
 //! what came after N. What is unknown to a reader is skipped, so that old and new can talk.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
@@ -69,6 +69,10 @@ pub enum News {
 pub struct PublishedRoute {
     pub id: String,
     pub prefix: String,
+    /// The only host that it is for, without a port. A proxy of an earlier version takes the route
+    /// for one of all hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     pub target: Target,
     pub owner: String,
     /// Whether access is asked for first. When in doubt it is.
@@ -83,10 +87,20 @@ fn yes() -> bool {
     true
 }
 
+impl PublishedRoute {
+    /// [`Route::prefix`]
+    pub(crate) fn place(&self) -> Cow<'_, str> {
+        match &self.host {
+            Some(host) => format!("//{}{}", host.to_ascii_lowercase(), self.prefix).into(),
+            None => self.prefix.as_str().into(),
+        }
+    }
+}
+
 impl From<PublishedRoute> for Route {
     fn from(route: PublishedRoute) -> Self {
         Self {
-            prefix: route.prefix,
+            prefix: route.place().into_owned(),
             id: route.id,
             target: route.target,
             access: if route.checked {

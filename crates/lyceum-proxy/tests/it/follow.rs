@@ -533,3 +533,40 @@ async fn many_uses_are_told_in_parts_and_again_if_they_were_refused() {
     );
     assert_eq!(sizes.iter().sum::<usize>(), ROUTES, "told twice: {sizes:?}");
 }
+
+#[tokio::test]
+async fn a_route_may_be_for_one_host_alone() {
+    let (ada, ben) = (
+        Server::answer_with(&b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nada"[..]).await,
+        Server::answer_with(&b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nben"[..]).await,
+    );
+    let routes = serde_json::json!([
+        { "id": "a", "host": "Ada.lab.example", "prefix": "/", "target": format!("http://{}", ada.address), "owner": "ada", "checked": false },
+        { "id": "b", "prefix": "/user/ben/", "target": format!("http://{}", ben.address), "owner": "ben", "checked": false },
+    ]);
+    let table =
+        serde_json::json!({ "news": "snapshot", "number": 1, "routes": routes, "more": false });
+    let hub = FakeHub::start(200, &[HELLO, &table.to_string()]).await;
+    let proxy = Following::start(&[hub.address], |_| {}).await;
+    until("the table is there", || proxy.has("/user/ben/x")).await;
+    let check = async |host: &str, path: &str, words: &str| {
+        let mut client = Client(tokio::net::TcpStream::connect(proxy.address).await.unwrap());
+        client
+            .send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
+        let answer = client.answer().await.text();
+        assert!(answer.contains(words), "{host} {path}: {answer}");
+    };
+    check("ada.lab.example", "/user/ben/", "ada").await;
+    check("ADA.lab.example:8000", "/x", "ada").await;
+    check("lab.example", "/user/ben/", "ben").await;
+    // What is no route is the hub's, whose answer has this word.
+    check("lab.example", "/x", "vouched").await;
+    check("lab.example", "/ada.lab.example/x", "vouched").await;
+    check("lab.example", "//ada.lab.example/x", "vouched").await;
+    check("x.ada.lab.example", "/x", "vouched").await;
+    hub.say(r#"{"news":"changes","number":2,"put":[],"removed":["a"],"revoked":[]}"#);
+    until("it is gone", || proxy.proxy.routes().routes().len() == 1).await;
+    check("ada.lab.example", "/x", "vouched").await;
+    check("ada.lab.example", "/user/ben/", "ben").await;
+}
