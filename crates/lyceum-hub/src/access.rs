@@ -64,11 +64,11 @@ async fn is_server(hub: &Hub, route_id: &str, address: &proxy::Target) -> anyhow
 async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let now = hub.now();
     let mut tx = hub.db().read().await?;
-    let (user_id, granted) = match &ask.credential {
+    let (user_id, granted, grounds) = match &ask.credential {
         Credential::None => return Ok(Decision::SignIn),
         Credential::AccessCookie(cookie) => {
             match db::sessions::by_access(&mut tx, &tokens::hash_access(cookie), now.0).await? {
-                Some(session) => (session.user_id, None),
+                Some(session) => (session.user_id, None, vec![session.id]),
                 None => return Ok(Decision::SignIn),
             }
         }
@@ -76,7 +76,10 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
             match db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? {
                 Some(token) => {
                     hub.token_uses().note(&token.id, now);
-                    (token.user_id, Some(token.scopes))
+                    // One made through a session ends with it.
+                    let grounds = [Some(token.id), token.session_id];
+                    let grounds = grounds.into_iter().flatten().collect();
+                    (token.user_id, Some(token.scopes), grounds)
                 }
                 None => return Ok(Decision::Deny),
             }
@@ -106,6 +109,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
         match scopes.allows(ScopeName::AccessServers, target, &NoGroups) {
             Verdict::Yes => Decision::Allow {
                 subject: user.name.to_string(),
+                grounds: grounds.into(),
                 for_how_long: KEEP,
             },
             _ => Decision::Deny,

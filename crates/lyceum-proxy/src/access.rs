@@ -69,10 +69,13 @@ pub enum Credential {
 }
 
 impl Credential {
-    pub(crate) fn hash(&self) -> Option<CredentialHash> {
+    /// Kept in place of the secret, as it is written on the wire.
+    fn hash(&self) -> [u8; 32] {
         match self {
-            Self::AccessCookie(secret) | Self::Token(secret) => Some(CredentialHash::of(secret)),
-            Self::None => None,
+            Self::AccessCookie(secret) | Self::Token(secret) => {
+                *blake3::hash(secret.as_bytes()).as_bytes()
+            }
+            Self::None => [0; 32],
         }
     }
 
@@ -95,27 +98,14 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// The BLAKE3 hash of a cookie value or token, as the secret is written on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CredentialHash(pub [u8; 32]);
-
-impl CredentialHash {
-    pub fn of(secret: &str) -> Self {
-        Self(*blake3::hash(secret.as_bytes()).as_bytes())
-    }
-}
-
-impl fmt::Debug for CredentialHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CredentialHash(***)")
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// `subject` names the person or service, for [`Revoked::Subject`].
     Allow {
+        /// The person or service, for [`Revoked::Subject`].
         subject: String,
+        /// Names of what the decision rests upon, for [`Revoked::Grounds`]: of the session, of the
+        /// token. None are named: it falls whenever something of the subject's does.
+        grounds: Arc<[String]>,
         for_how_long: Duration,
     },
     /// Known, but may not.
@@ -129,19 +119,25 @@ pub enum Decision {
 /// Whose decisions and WebSockets end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revoked {
-    Credential(CredentialHash),
+    /// What of the subject's rests on one of these.
+    Grounds {
+        subject: String,
+        fallen: Vec<String>,
+    },
     Subject(String),
     All,
 }
 
 impl Revoked {
-    pub(crate) fn concerns(
-        &self,
-        credential: Option<CredentialHash>,
-        subject: Option<&str>,
-    ) -> bool {
+    pub(crate) fn concerns(&self, subject: Option<&str>, grounds: &[String]) -> bool {
         match self {
-            Self::Credential(hash) => credential == Some(*hash),
+            Self::Grounds {
+                subject: name,
+                fallen,
+            } => {
+                subject == Some(name.as_str())
+                    && (grounds.is_empty() || grounds.iter().any(|one| fallen.contains(one)))
+            }
             Self::Subject(name) => subject == Some(name.as_str()),
             Self::All => true,
         }
@@ -169,12 +165,7 @@ impl RevocationLog {
     }
 
     /// Whether a revocation after `number` concerns this one. When in doubt, yes.
-    pub(crate) fn hit_since(
-        &self,
-        number: u64,
-        credential: Option<CredentialHash>,
-        subject: Option<&str>,
-    ) -> bool {
+    pub(crate) fn hit_since(&self, number: u64, subject: Option<&str>, grounds: &[String]) -> bool {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let news = (log.0 - number) as usize;
         news > log.1.len()
@@ -183,14 +174,13 @@ impl RevocationLog {
                 .iter()
                 .rev()
                 .take(news)
-                .any(|what| what.concerns(credential, subject))
+                .any(|what| what.concerns(subject, grounds))
     }
 }
 
 /// One question with its answer once it is there.
 #[derive(Debug)]
 struct Entry {
-    credential: Option<CredentialHash>,
     answer: OnceCell<(Decision, Instant)>,
     revoked: AtomicBool,
 }
@@ -225,10 +215,9 @@ impl Decisions {
     }
 
     pub(crate) async fn decide(&self, access: &dyn Access, ask: &Ask) -> Decision {
-        let credential = ask.credential.hash();
-        let key = key_of(ask, credential);
+        let key = key_of(ask);
         for _ in 0..TRIES {
-            let entry = self.entry(key, credential);
+            let entry = self.entry(key);
             let (decision, _) = entry
                 .answer
                 .get_or_init(|| async {
@@ -251,7 +240,7 @@ impl Decisions {
         Decision::Unavailable
     }
 
-    fn entry(&self, key: [u8; 32], credential: Option<CredentialHash>) -> Arc<Entry> {
+    fn entry(&self, key: [u8; 32]) -> Arc<Entry> {
         let now = Instant::now();
         let mut shard = self.shard(key);
         if let Some(entry) = shard.get(&key)
@@ -275,7 +264,6 @@ impl Decisions {
             }
         }
         let entry = Arc::new(Entry {
-            credential,
             answer: OnceCell::new(),
             revoked: AtomicBool::new(false),
         });
@@ -288,10 +276,13 @@ impl Decisions {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.retain(|_, entry| {
                 let hit = match entry.answer.get() {
-                    Some((Decision::Allow { subject, .. }, _)) => {
-                        what.concerns(entry.credential, Some(subject))
-                    }
-                    Some(_) => what.concerns(entry.credential, None),
+                    Some((
+                        Decision::Allow {
+                            subject, grounds, ..
+                        },
+                        _,
+                    )) => what.concerns(Some(subject), grounds),
+                    Some(_) => what.concerns(None, &[]),
                     // Whom it will name is not known yet: ask again to be sure.
                     None => true,
                 };
@@ -319,10 +310,10 @@ impl Decisions {
     }
 }
 
-fn key_of(ask: &Ask, credential: Option<CredentialHash>) -> [u8; 32] {
+fn key_of(ask: &Ask) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[ask.credential.kind()]);
-    hasher.update(&credential.map_or([0; 32], |hash| hash.0));
+    hasher.update(&ask.credential.hash());
     hasher.update(ask.route_id.as_bytes());
     *hasher.finalize().as_bytes()
 }
@@ -334,10 +325,9 @@ mod tests {
     #[test]
     fn secrets_do_not_print() {
         let shown = format!(
-            "{:?} {:?} {:?}",
+            "{:?} {:?}",
             Credential::Token("hunter2".into()),
             Credential::AccessCookie("hunter2".into()),
-            CredentialHash::of("hunter2"),
         );
         assert!(!shown.contains("hunter2"), "{shown}");
     }
@@ -347,15 +337,35 @@ mod tests {
         let log = RevocationLog::default();
         let before = log.number();
         log.push(Revoked::Subject("ada".into()));
-        assert!(log.hit_since(before, None, Some("ada")));
-        assert!(!log.hit_since(before, None, Some("bob")));
-        assert!(!log.hit_since(log.number(), None, Some("ada")));
+        assert!(log.hit_since(before, Some("ada"), &[]));
+        assert!(!log.hit_since(before, Some("bob"), &[]));
+        assert!(!log.hit_since(log.number(), Some("ada"), &[]));
         for _ in 0..=RevocationLog::KEPT {
             log.push(Revoked::Subject("carl".into()));
         }
         assert!(
-            log.hit_since(before, None, Some("bob")),
+            log.hit_since(before, Some("bob"), &[]),
             "forgotten news count as a hit"
         );
+    }
+
+    #[test]
+    fn what_rests_on_something_else_stays() {
+        let check = |subject: Option<&str>, grounds: &[&str], expect: bool| {
+            let fallen = Revoked::Grounds {
+                subject: "ada".into(),
+                fallen: vec!["s1".into(), "t1".into()],
+            };
+            let grounds: Vec<String> = grounds.iter().map(|one| (*one).to_owned()).collect();
+            let hit = fallen.concerns(subject, &grounds);
+            assert_eq!(hit, expect, "{subject:?} {grounds:?}");
+        };
+        check(Some("ada"), &["s1"], true);
+        check(Some("ada"), &["t2", "s1"], true);
+        check(Some("ada"), &["s2"], false);
+        check(Some("ada"), &[], true);
+        check(Some("bob"), &["s1"], false);
+        check(Some("bob"), &[], false);
+        check(None, &[], false);
     }
 }

@@ -1,7 +1,7 @@
 //! What people and programs see when a request cannot be served.
 //!
 //! A browser gets a small page without scripts or outside parts; a program gets
-//! `{"status": …, "message": …}`. Neither carries the cause, but both the request id, which the log
+//! `{"status": …, "message": …, "request_id": …}`. Neither carries the cause, but both the request id, which the log
 //! has too. A page is in the language that the browser asks for ([`mod@words`]), JSON in English.
 //! Pages of somebody else, by configuration, come before ours: see `error_page/elsewhere.rs`.
 //! [`answer`] is all that the data path calls.
@@ -22,7 +22,7 @@ use hyper::{
 
 pub(crate) use self::words::Lang;
 use self::words::{Words, frame, why, words};
-use crate::{Inner, config::Config, path::BadPath};
+use crate::{Inner, config::Config, metrics::Kind, path::BadPath};
 
 pub use self::elsewhere::{ErrorPages, ErrorTarget};
 
@@ -45,6 +45,8 @@ pub(crate) enum Failure {
     /// Something answered that is not HTTP.
     BadAnswer,
     TooSlow,
+    /// One of the three above, of the hub: there is no home page to go to, and no server to start.
+    NoHub,
     /// No route, and nowhere else to go.
     NoRoute,
 }
@@ -70,10 +72,22 @@ impl Failure {
             Self::Unknown(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
-            Self::AccessUnavailable | Self::NoServer => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AccessUnavailable | Self::NoServer | Self::NoHub => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::BadAnswer => StatusCode::BAD_GATEWAY,
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
+        }
+    }
+
+    /// As it looks to whoever wanted something of this kind.
+    fn seen(&self, kind: Kind) -> Self {
+        match self {
+            Self::NoServer | Self::BadAnswer | Self::TooSlow if kind == Kind::Fallback => {
+                Self::NoHub
+            }
+            other => other.clone(),
         }
     }
 
@@ -109,6 +123,8 @@ pub(crate) fn wants_json(accept: &[u8], path: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) failure: &'a Failure,
+    /// What it was for.
+    pub(crate) kind: Kind,
     /// Path and query as they came.
     pub(crate) url: &'a str,
     pub(crate) wants_json: bool,
@@ -178,19 +194,17 @@ pub(crate) async fn answer(inner: &Inner, asked: &Asked<'_>) -> Page {
 }
 
 fn own(config: &Config, asked: &Asked<'_>, status: StatusCode) -> Page {
+    let failure = asked.failure.seen(asked.kind);
     let (content_type, text) = if asked.wants_json {
-        let message = asked.failure.message();
-        let body = serde_json::json!({"status": status.as_u16(), "message": message});
+        let body = serde_json::json!({
+            "status": status.as_u16(),
+            "message": failure.message(),
+            "request_id": asked.request_id,
+        });
         ("application/json", body.to_string())
     } else {
         let base_path = &config.base_path;
-        let page = page(
-            asked.failure,
-            status,
-            asked.lang,
-            asked.request_id,
-            base_path,
-        );
+        let page = page(&failure, status, asked.lang, asked.request_id, base_path);
         ("text/html; charset=utf-8", page)
     };
     Page {
@@ -240,18 +254,23 @@ fn page(
         }
         _ => String::new(),
     };
-    let home = escape(&format!("{base_path}hub/home"));
+    let home = match failure {
+        Failure::NoHub => String::new(),
+        _ => format!(
+            "<p><a href=\"{}\">{}</a></p>\n",
+            escape(&format!("{base_path}hub/home")),
+            frame.home
+        ),
+    };
     let (give_code, error) = frame.code;
     format!(
         "<!doctype html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n{why}<p>{meaning}</p>\n<p>{remedy}</p>\n\
-         <p><a href=\"{home}\">{go_home}</a></p>\n\
-         <p class=\"code\">{give_code} <code>{request_id}</code> ({error} {status})</p>\n\
+         {home}<p class=\"code\">{give_code} <code>{request_id}</code> ({error} {status})</p>\n\
          </main>\n</body>\n</html>\n",
         tag = lang.tag(),
-        go_home = frame.home,
     )
 }
 
@@ -274,7 +293,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const FAILURES: [Failure; 16] = [
+    const FAILURES: [Failure; 17] = [
         Failure::BadRequest(Unclear::TwoHosts),
         Failure::BadRequest(Unclear::NoHost),
         Failure::BadRequest(Unclear::HostsDiffer),
@@ -290,6 +309,7 @@ mod tests {
         Failure::NoServer,
         Failure::BadAnswer,
         Failure::TooSlow,
+        Failure::NoHub,
         Failure::NoRoute,
     ];
 
@@ -319,7 +339,7 @@ mod tests {
             let english = said(&page(&failure, StatusCode::OK, Lang::En, "0id", "/"));
             let german = said(&page(&failure, StatusCode::OK, Lang::De, "0id", "/"));
             assert_eq!(english.len(), german.len(), "{failure:?}");
-            assert!(english.len() >= 5, "{english:?}");
+            assert!(english.len() >= 4, "{english:?}");
             for text in english {
                 assert!(!german.contains(&text), "{failure:?}: {text}");
             }

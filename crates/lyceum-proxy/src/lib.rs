@@ -72,7 +72,7 @@ use std::{
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::{net::TcpListener, sync::Semaphore};
 
-pub use access::{Access, Ask, Credential, CredentialHash, Decision, Revoked};
+pub use access::{Access, Ask, Credential, Decision, Revoked};
 pub use access_log::AccessLog;
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
@@ -169,15 +169,16 @@ impl Inner {
     }
 
     /// The route of a request, and how many bytes of the path its prefix takes. `host` is what
-    /// the request says, port and all; it only matters under host routing.
+    /// the request says, port and all.
     fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
-        let host = self.config.host_routing.then_some(host);
-        if host.is_some() && path.starts_with(tls::acme::HTTP_PATH) {
-            // Whoever answers there gets certificates for the name; that is nobody's server.
-            return None;
-        }
-        let find = || self.live.load().find_entry(host, path);
-        self.metrics.chp.found.time(find)
+        let find = || match self.config.host_routing {
+            true => self.live.load().find_entry(Some(host), path),
+            false => self.live.load().find_at(host, path),
+        };
+        let found = self.metrics.chp.found.time(find);
+        // Whoever answers there gets certificates for the name; that is nobody's server.
+        let names_host = |entry: &route::Entry| self.config.host_routing || entry.has_host;
+        found.filter(|(entry, _)| !(path.starts_with(tls::acme::HTTP_PATH) && names_host(entry)))
     }
 }
 

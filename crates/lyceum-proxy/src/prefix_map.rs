@@ -5,7 +5,7 @@
 //! pointers, and puts the copy in its place; a lookup only loads pointers, so it never waits for a
 //! change, allocates nothing (but for long escaped paths), and costs the same however many values
 //! there are: one probe for each depth that any prefix has. A map that gets crowded is replaced by
-//! one with more shards ([`PrefixMap::roomier`]).
+//! one with more shards ([`PrefixMap::is_crowded`]).
 
 use std::{
     borrow::Cow,
@@ -114,11 +114,9 @@ impl<T: Keyed> PrefixMap<T> {
         })
     }
 
-    /// A map with the same values and more shards, if there are too many values for these.
-    pub(crate) fn roomier(&self) -> Option<Self> {
-        (self.len() > CROWDED * self.shards.len())
-            .then(|| Self::build(self.values()).ok())
-            .flatten()
+    /// Whether there are too many values for these shards; a map built anew has more.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.len() > CROWDED * self.shards.len()
     }
 
     pub(crate) fn len(&self) -> usize {

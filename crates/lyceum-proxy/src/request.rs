@@ -186,10 +186,12 @@ impl Ctx<'_> {
             };
             let access = self.inner.access.as_ref();
             match self.inner.decisions.decide(access, &ask).await {
-                Decision::Allow { subject, .. } => {
+                Decision::Allow {
+                    subject, grounds, ..
+                } => {
                     return Ok(Admitted {
-                        credential: ask.credential.hash(),
                         subject: Some(subject),
+                        grounds,
                         as_of,
                     });
                 }

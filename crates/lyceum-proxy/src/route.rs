@@ -6,6 +6,9 @@
 //!
 //! Under host routing a route's first segment is a host name, compared without regard to case and
 //! without the port; the route `/` is there for all hosts.
+//!
+//! Lyceum's hubs name the host of single routes, `//ada.lab.example.edu/user/ada/`. Those are kept
+//! apart and looked at first, so that no path can be taken for a host.
 
 use std::{
     collections::HashSet,
@@ -21,7 +24,8 @@ use crate::{
 /// One prefix and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Whole decoded segments with a slash at both ends: `/user/ada/`.
+    /// Whole decoded segments with a slash at both ends: `/user/ada/`. With two slashes before it
+    /// the first segment is the host that the route is for alone.
     pub prefix: String,
     /// The publisher's name for it; decisions and activity are kept by this.
     pub id: String,
@@ -62,6 +66,8 @@ pub enum RouteError {
 pub(crate) struct Entry {
     /// As [`Keyed::key`] has it; hosts are in small letters.
     key: String,
+    /// Whether the first segment of the key is a host, and this not a table of host routing.
+    pub(crate) has_host: bool,
     /// As [`Route::prefix`] has it.
     pub(crate) prefix: String,
     pub(crate) id: String,
@@ -91,8 +97,8 @@ impl Keyed for Entry {
 
 impl Entry {
     fn new(route: Route) -> Result<Self, RouteError> {
-        let key = match key_of(&route.prefix) {
-            Some(key) => key.to_owned(),
+        let (key, has_host) = match key_at(&route.prefix) {
+            Some(place) => place,
             None => {
                 return Err(RouteError::Prefix {
                     id: route.id,
@@ -102,6 +108,7 @@ impl Entry {
         };
         Ok(Self {
             key,
+            has_host,
             prefix: route.prefix,
             id: route.id,
             target: Some(route.target),
@@ -121,6 +128,7 @@ impl Entry {
         let key = control_key(key_of(&prefix)?, by_host);
         Some(Self {
             key,
+            has_host: false,
             id: told.path.clone(),
             prefix,
             target,
@@ -154,7 +162,17 @@ impl Entry {
 impl Route {
     /// Whether a table takes its prefix.
     pub(crate) fn has_sound_prefix(&self) -> bool {
-        key_of(&self.prefix).is_some()
+        key_at(&self.prefix).is_some()
+    }
+}
+
+/// The key of a prefix, and whether it begins with a host.
+fn key_at(prefix: &str) -> Option<(String, bool)> {
+    match prefix.strip_prefix('/') {
+        Some(with_host) if with_host.starts_with('/') && with_host != "/" => {
+            Some((control_key(key_of(with_host)?, true), true))
+        }
+        _ => Some((key_of(prefix)?.to_owned(), false)),
     }
 }
 
@@ -189,6 +207,8 @@ fn control_key(key: &str, by_host: bool) -> String {
 #[derive(Debug, Default)]
 pub struct RouteTable {
     map: PrefixMap<Entry>,
+    /// Routes for one host alone.
+    hosts: PrefixMap<Entry>,
 }
 
 impl RouteTable {
@@ -206,12 +226,19 @@ impl RouteTable {
             .into_iter()
             .map(|route| Entry::new(route).map(Arc::new))
             .collect();
-        let map = PrefixMap::build(entries?).map_err(|(first, second)| RouteError::SamePrefix {
-            first: first.id.clone(),
-            second: second.id.clone(),
-            prefix: first.prefix.clone(),
-        })?;
-        Ok(Self { map })
+        let (hosts, entries): (Vec<_>, Vec<_>) =
+            entries?.into_iter().partition(|entry| entry.has_host);
+        let build = |entries: Vec<Arc<Entry>>| {
+            PrefixMap::build(entries).map_err(|(first, second)| RouteError::SamePrefix {
+                first: first.id.clone(),
+                second: second.id.clone(),
+                prefix: first.prefix.clone(),
+            })
+        };
+        Ok(Self {
+            map: build(entries)?,
+            hosts: build(hosts)?,
+        })
     }
 
     /// The route a request path (as sent, still percent-encoded) belongs to.
@@ -229,6 +256,18 @@ impl RouteTable {
         }
     }
 
+    /// As [`RouteTable::find_entry`] without host routing, where single routes may be a host's.
+    pub(crate) fn find_at(&self, host: &str, path: &str) -> Option<(Arc<Entry>, usize)> {
+        if self.hosts.len() > 0
+            && let Some(found) = self
+                .hosts
+                .find(Some(&prefix_map::small(bare_host(host))), path)
+        {
+            return Some(found);
+        }
+        self.find_entry(None, path)
+    }
+
     /// The entry that the control API calls by this path.
     pub(crate) fn get_told(&self, path: &str, by_host: bool) -> Option<Arc<Entry>> {
         self.map.get(&told_key(path, by_host)?)
@@ -244,7 +283,10 @@ impl RouteTable {
     }
 
     pub(crate) fn put(&self, entry: Entry) {
-        self.map.insert(Arc::new(entry));
+        match entry.has_host {
+            true => self.hosts.insert(Arc::new(entry)),
+            false => self.map.insert(Arc::new(entry)),
+        };
     }
 
     pub(crate) fn put_route(
@@ -259,16 +301,30 @@ impl RouteTable {
     }
 
     pub(crate) fn remove_route(&self, prefix: &str) -> bool {
-        key_of(prefix).is_some_and(|key| self.map.remove(key).is_some())
+        match key_at(prefix) {
+            Some((key, true)) => self.hosts.remove(&key).is_some(),
+            Some((key, false)) => self.map.remove(&key).is_some(),
+            None => false,
+        }
     }
 
     /// The same table with more room, once this one is crowded.
     pub(crate) fn roomier(&self) -> Option<Self> {
-        self.map.roomier().map(|map| Self { map })
+        let is_crowded = self.map.is_crowded() || self.hosts.is_crowded();
+        let (hosts, entries): (Vec<_>, Vec<_>) = is_crowded
+            .then(|| self.entries())?
+            .into_iter()
+            .partition(|entry| entry.has_host);
+        Some(Self {
+            map: PrefixMap::build(entries).ok()?,
+            hosts: PrefixMap::build(hosts).ok()?,
+        })
     }
 
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
-        self.map.values()
+        let mut entries = self.map.values();
+        entries.extend(self.hosts.values());
+        entries
     }
 
     /// All of them, sorted by prefix.

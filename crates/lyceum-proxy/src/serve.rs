@@ -175,7 +175,7 @@ impl Client {
                     if failure == Failure::HeadersTooLarge {
                         self.worker.inner.metrics.count_limit("headers");
                     }
-                    let status = self.answer_failure(&failure, &id, false).await;
+                    let status = self.answer_failure(&failure, Kind::Proxy, &id, false).await;
                     self.worker.inner.metrics.count_request(Kind::Proxy, status);
                     self.note(Kind::Proxy, began, status, &id, &mut After::Linger);
                     self.linger().await;
@@ -351,7 +351,7 @@ impl Client {
             Err(Stop::Answer(answer)) => (answer.status().as_u16(), self.give(&answer, &id).await),
             Err(Stop::Failure(failure)) => {
                 let keep = self.skip_body();
-                let status = self.answer_failure(&failure, &id, keep).await;
+                let status = self.answer_failure(&failure, kind, &id, keep).await;
                 (status, self.flushed(keep).await)
             }
             Err(Stop::Cut) => {
@@ -392,13 +392,20 @@ impl Client {
     }
 
     /// Writes the page for a failure; gives its status.
-    async fn answer_failure(&mut self, failure: &Failure, id: &RequestId, keep: bool) -> u16 {
+    async fn answer_failure(
+        &mut self,
+        failure: &Failure,
+        kind: Kind,
+        id: &RequestId,
+        keep: bool,
+    ) -> u16 {
         let head = &self.head;
         let accept = head.fields.first(Known::Accept).unwrap_or_default();
         let language = head.fields.first(Known::AcceptLanguage);
         let url = format!("{}{}", head.path(), String::from_utf8_lossy(head.query()));
         let asked = error_page::Asked {
             failure,
+            kind,
             url: if url.is_empty() { "/" } else { &url },
             wants_json: error_page::wants_json(accept, head.path()),
             lang: Lang::wanted(language.unwrap_or_default()),

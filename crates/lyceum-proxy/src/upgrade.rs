@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Inner,
-    access::{CredentialHash, RevocationLog, Revoked},
+    access::{RevocationLog, Revoked},
     access_log::Line,
     activity::{OpenWebSocket, Stats},
     alarm::{Alarm, TICK, after},
@@ -35,8 +35,8 @@ use crate::{
 /// Who was let in, and the number of the last revocation before they were asked for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Admitted {
-    pub(crate) credential: Option<CredentialHash>,
     pub(crate) subject: Option<String>,
+    pub(crate) grounds: Arc<[String]>,
     pub(crate) as_of: u64,
 }
 
@@ -72,8 +72,8 @@ impl Tunnels {
         // round, so one of the two sees the other.
         let hit = log.hit_since(
             admitted.as_of,
-            admitted.credential,
             admitted.subject.as_deref(),
+            &admitted.grounds,
         );
         (!hit).then_some(entered)
     }
@@ -81,7 +81,7 @@ impl Tunnels {
     pub(crate) fn revoke(&self, what: &Revoked) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         for (admitted, cancel) in open.values() {
-            if what.concerns(admitted.credential, admitted.subject.as_deref()) {
+            if what.concerns(admitted.subject.as_deref(), &admitted.grounds) {
                 cancel.cancel();
             }
         }

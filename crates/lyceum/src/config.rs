@@ -26,7 +26,9 @@ mod units;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub use self::check::{Config, Hub, People, Servers, Spawner, Store, check_shared_secret};
+pub use self::check::{
+    Config, Front, Hub, People, Servers, Spawner, Store, check_shared_secret, https_port,
+};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::proxy::ProxySettings;
 pub use self::raw::{
@@ -62,9 +64,33 @@ pub fn locate(named: Option<&Path>) -> Option<PathBuf> {
 
 /// Reads and checks a file; without one the defaults hold.
 pub fn load(path: Option<&Path>) -> Result<Loaded, Problems> {
-    let Some(path) = path else {
-        return parse("default", "", Path::new("."));
-    };
+    match path {
+        Some(path) => parse(
+            &path.display().to_string(),
+            &text_of(path)?,
+            folder_of(path),
+        ),
+        None => parse("default", "", Path::new(".")),
+    }
+}
+
+/// Of a file what `lyceum proxy` takes from it. Its drain is longer than that of `lyceum up`, where
+/// somebody waits at the terminal.
+pub fn load_front(path: &Path) -> Result<Front, Problems> {
+    let file = path.display().to_string();
+    let read = read(&file, &text_of(path)?, folder_of(path), check::check_front)?;
+    let mut front = read.checked;
+    if read.tree.place_of("proxy.limits.drain").is_none() {
+        front.proxy.limits.drain = lyceum_proxy::Limits::default().drain;
+    }
+    Ok(front)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("."))
+}
+
+fn text_of(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
     let problem = |message: String| {
         Problems(vec![Problem {
@@ -82,18 +108,39 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Problems> {
             "larger than 1 MiB, which no configuration is".into(),
         ));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
             .iter()
             .filter(|byte| **byte == b'\n')
             .count();
         problem(format!("not UTF-8 text (line {})", line + 1))
-    })?;
-    parse(&file, &text, path.parent().unwrap_or(Path::new(".")))
+    })
 }
 
 /// Reads and checks a text; `folder` is what its relative paths start from.
 pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> {
+    let read = read(file, text, folder, check::check)?;
+    Ok(Loaded {
+        config: read.checked,
+        raw: read.raw,
+        file: file.to_owned(),
+        tree: Some(read.tree),
+    })
+}
+
+/// A text that passed a check.
+struct Passed<C> {
+    checked: C,
+    raw: RawConfig,
+    tree: Node,
+}
+
+fn read<C>(
+    file: &str,
+    text: &str,
+    folder: &Path,
+    check: impl FnOnce(&RawConfig, &Path, &mut dyn FnMut(&str, String)) -> C,
+) -> Result<Passed<C>, Problems> {
     let tree = Node::parse(text).map_err(|(place, message)| {
         Problems(vec![Problem {
             file: file.into(),
@@ -110,7 +157,7 @@ pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> 
         .into_iter()
         .map(|(place, message)| (Some(place), message))
         .collect();
-    let config = check::check(&raw, folder, &mut |path, message| {
+    let checked = check(&raw, folder, &mut |path, message| {
         let in_list = |list: &String| {
             path.strip_prefix(list.as_str())
                 .is_some_and(|rest| rest.starts_with('['))
@@ -120,13 +167,7 @@ pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> 
         }
     });
     if found.is_empty() {
-        let file = file.to_owned();
-        return Ok(Loaded {
-            config,
-            raw,
-            file,
-            tree: Some(tree),
-        });
+        return Ok(Passed { checked, raw, tree });
     }
     found.sort_by_key(|(place, _)| *place);
     Err(Problems(

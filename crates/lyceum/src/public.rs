@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use lyceum_proxy::{Certificates, Door, Listener};
 
-use crate::config::Config;
+use crate::config::{Config, https_port};
 use crate::data::Layout;
 use crate::failure::Failure;
 
@@ -39,10 +39,7 @@ impl Public {
         let address = door.local_addr().unwrap_or(listen);
         let mut doors = vec![door];
         if let Some(from) = config.tls.as_ref().and_then(|tls| tls.redirect_from) {
-            let port = config
-                .public_url
-                .as_ref()
-                .and_then(url::Url::port_or_known_default);
+            let port = https_port(config.public_url.as_ref());
             let plain = Listener {
                 redirect_to_https: Some(port.unwrap_or(address.port())),
                 proxy_protocol: config.proxy_protocol.clone(),

@@ -70,8 +70,8 @@ pub async fn delete_token(
     let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0)
         .await?
         .ok_or_else(ApiError::not_found)?;
-    db::tokens::delete(&mut tx, &token).await?;
-    revocations::announce(&mut tx, owner.name.as_str(), hub.now()).await?;
+    let fallen = db::tokens::delete(&mut tx, &token).await?;
+    revocations::announce_fallen(&mut tx, owner.name.as_str(), &fallen, hub.now()).await?;
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     Ok(StatusCode::NO_CONTENT)

@@ -84,24 +84,16 @@ pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<T
 }
 
 /// Takes a token back. One from an OAuth client takes all of this person's tokens for that client
-/// with it, since a client that holds one gets the next without asking.
-pub async fn delete(tx: &mut Tx, token: &Token) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query("DELETE FROM tokens WHERE id = $1")
-        .bind(&token.id)
-        .execute(c)
-        .await
-        .map(|_| ()))?;
-    if let Some(client) = &token.oauth_client {
-        on!(tx, |c| sqlx::query(
-            "DELETE FROM tokens WHERE user_id = $1 AND oauth_client = $2"
-        )
-        .bind(&token.user_id)
-        .bind(client)
-        .execute(c)
-        .await
-        .map(|_| ()))?;
-    }
-    Ok(())
+/// with it, since a client that holds one gets the next without asking. Tells their ids.
+pub async fn delete(tx: &mut Tx, token: &Token) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| sqlx::query_scalar(
+        "DELETE FROM tokens WHERE id = $1 OR (user_id = $2 AND oauth_client = $3) RETURNING id"
+    )
+    .bind(&token.id)
+    .bind(&token.user_id)
+    .bind(&token.oauth_client)
+    .fetch_all(c)
+    .await)
 }
 
 /// A stopped server's own token, and what people's browsers held through it.

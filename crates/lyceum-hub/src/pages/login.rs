@@ -151,7 +151,7 @@ pub async fn sign_in(
     }) = &caller
     {
         db::sessions::end(&mut tx, id, user_id).await?;
-        ended = Some(name.as_str());
+        ended = Some((name.as_str(), id.clone()));
     }
     let session = db::sessions::Session {
         id: new_id(now),
@@ -165,11 +165,12 @@ pub async fn sign_in(
         agent: Some(info.agent.clone()),
     };
     db::sessions::insert(&mut tx, &session).await?;
-    if let Some(name) = ended {
-        revocations::announce(&mut tx, name, now).await?;
+    let has_ended = ended.is_some();
+    if let Some((name, id)) = ended {
+        revocations::announce_fallen(&mut tx, name, &[id], now).await?;
     }
     tx.commit().await?;
-    if ended.is_some() {
+    if has_ended {
         crate::proxy::pass_on(&hub).await;
     }
     tracing::info!(user = %user.name, address = %info.address, "signed in");
@@ -337,7 +338,8 @@ pub async fn sign_out(
     {
         let mut tx = hub.db().write().await?;
         db::sessions::end(&mut tx, id, user_id).await?;
-        revocations::announce(&mut tx, name.as_str(), hub.now()).await?;
+        let fallen = std::slice::from_ref(id);
+        revocations::announce_fallen(&mut tx, name.as_str(), fallen, hub.now()).await?;
         tx.commit().await?;
         crate::proxy::pass_on(&hub).await;
         tracing::info!(user = %name, "signed out");

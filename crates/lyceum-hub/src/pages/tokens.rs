@@ -190,9 +190,9 @@ pub async fn revoke(
     }
     let mut tx = hub.db().write().await?;
     if let Some(token) = db::tokens::find(&mut tx, &caller.user_id, &form.id, hub.now().0).await? {
-        db::tokens::delete(&mut tx, &token).await?;
+        let fallen = db::tokens::delete(&mut tx, &token).await?;
+        revocations::announce_fallen(&mut tx, caller.name.as_str(), &fallen, hub.now()).await?;
     }
-    revocations::announce(&mut tx, caller.name.as_str(), hub.now()).await?;
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     Ok(redirect("/hub/token"))
@@ -207,8 +207,9 @@ pub async fn end_session(
         return Err(ApiError::forbidden(say!("refused.for_browsers")));
     }
     let mut tx = hub.db().write().await?;
-    db::sessions::end(&mut tx, &form.id, &caller.user_id).await?;
-    revocations::announce(&mut tx, caller.name.as_str(), hub.now()).await?;
+    if db::sessions::end(&mut tx, &form.id, &caller.user_id).await? {
+        revocations::announce_fallen(&mut tx, caller.name.as_str(), &[form.id], hub.now()).await?;
+    }
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     Ok(redirect("/hub/token"))

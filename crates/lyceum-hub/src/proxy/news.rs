@@ -5,7 +5,7 @@
 //! numbers are given in commit order, and all is read in one snapshot. So each replica makes the
 //! same table of the same number, and a proxy may go on at another one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_proxy::Target;
@@ -42,12 +42,25 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
     if news.len() >= MOST_EVENTS as usize {
         return snapshot(tx, number).await;
     }
-    let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
+    let mut ids = BTreeSet::new();
+    let mut taken: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
     for event in news {
         match event.topic.as_str() {
-            keeper::TOPIC => ids.insert(event.subject),
-            _ => names.insert(event.subject),
-        };
+            keeper::TOPIC => {
+                ids.insert(event.subject);
+            }
+            _ => {
+                let fallen = revocations::grounds(&event.body);
+                let known = taken
+                    .entry(event.subject)
+                    .or_insert_with(|| Some(Vec::new()));
+                // Who has lost everything has nothing that could stay.
+                *known = known
+                    .take()
+                    .zip(fallen)
+                    .map(|(all, new)| [all, new].concat());
+            }
+        }
     }
     let put = current(tx, &ids).await?;
     let there: BTreeSet<&str> = put.iter().map(|route| route.id.as_str()).collect();
@@ -55,7 +68,11 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
     Ok(News::Changes {
         number,
         removed: removed.cloned().collect(),
-        revoked: names.iter().map(|name| Taken::of(name)).collect(),
+        revoked: taken.keys().map(|name| Taken::of(name)).collect(),
+        only: taken
+            .into_iter()
+            .filter_map(|(name, fallen)| Some((name, fallen?)))
+            .collect(),
         put,
     })
 }
@@ -108,6 +125,7 @@ fn published((id, user, server, key, address): db::servers::RouteRow) -> Option<
         Ok(target) => Some(PublishedRoute {
             id,
             prefix,
+            host: None,
             target,
             owner: user.to_string(),
             checked: true,

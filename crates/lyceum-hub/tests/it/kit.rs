@@ -1,14 +1,24 @@
 //! Steps that many stories share.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use futures_util::{SinkExt, StreamExt};
 use lyceum_model::messages::Messages;
 use lyceum_model::name::UserName;
 use lyceum_model::server::HubEnv;
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::{Client, TestHub};
+use lyceum_web::cookie;
 use lyceum_web::page::Lang;
 use lyceum_web::page::messages::OWN_MESSAGES;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// Longer than anything takes that does not hang.
+const LONG: Duration = Duration::from_secs(60);
 
 /// Starts the default server and gives the environment it got.
 pub(crate) async fn start_server(hub: &TestHub, name: &str) -> HubEnv {
@@ -27,6 +37,55 @@ pub(crate) async fn start_server(hub: &TestHub, name: &str) -> HubEnv {
         .rev()
         .find(|order| order.hub.user.as_str() == name);
     order.expect("the spawner was asked").hub.clone()
+}
+
+/// A WebSocket of Ada's server, through the proxy.
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// With one header that says who comes; none if it is refused.
+    pub(crate) async fn open(hub: &TestHub, name: &'static str, value: &str) -> Option<Self> {
+        let mut request = format!("ws://{}/user/ada/echo", hub.address())
+            .into_client_request()
+            .expect("a request");
+        let value = value.parse().expect("a header");
+        request.headers_mut().insert(name, value);
+        let (socket, _) = tokio_tungstenite::connect_async(request).await.ok()?;
+        let mut socket = Self(socket);
+        socket.assert_open().await;
+        Some(socket)
+    }
+
+    pub(crate) async fn by_cookie(hub: &TestHub, client: &Client) -> Self {
+        let access = client.cookie(cookie::ACCESS).expect("an access cookie");
+        let cookies = format!("{}={access}", cookie::ACCESS);
+        let socket = Self::open(hub, "cookie", &cookies).await;
+        socket.expect("a WebSocket")
+    }
+
+    pub(crate) async fn by_token(hub: &TestHub, token: &str) -> Self {
+        let socket = Self::open(hub, "authorization", &format!("token {token}")).await;
+        socket.expect("a WebSocket")
+    }
+
+    pub(crate) async fn assert_open(&mut self) {
+        self.0.send(Message::text("6*7")).await.expect("sent");
+        let echo = tokio::time::timeout(LONG, self.0.next()).await;
+        let echo = echo.expect("an echo").expect("open").expect("a message");
+        assert_eq!(echo, Message::text("6*7"));
+    }
+
+    pub(crate) async fn assert_ends(&mut self) {
+        let ended = async {
+            while let Some(Ok(message)) = self.0.next().await {
+                if message.is_close() {
+                    break;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(LONG, ended).await;
+        ended.expect("the open WebSocket ends");
+    }
 }
 
 /// A program with a new token of this person.

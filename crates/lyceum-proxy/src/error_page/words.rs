@@ -135,6 +135,11 @@ fn english(failure: &Failure) -> Words {
             meaning: "It is running but busy. Your files are safe, and what it is computing may still finish.",
             remedy: "Wait and reload this page. If that does not help, restart the server from your home page.",
         },
+        Failure::NoHub => Words {
+            title: "This site does not answer right now",
+            meaning: "It may just be starting again. Servers that run go on, and your files are safe.",
+            remedy: "Wait a moment and reload this page.",
+        },
         Failure::NoRoute => Words {
             title: "There is nothing at this address",
             meaning: "The server that was here may have been stopped. Your files are safe.",
@@ -189,6 +194,11 @@ fn german(failure: &Failure) -> Words {
             title: "Der Server hat zu lange für eine Antwort gebraucht",
             meaning: "Er läuft, ist aber beschäftigt. Ihre Dateien sind sicher, und was er gerade rechnet, wird vielleicht noch fertig.",
             remedy: "Warten Sie und laden Sie diese Seite neu. Hilft das nicht, starten Sie den Server auf der Startseite neu.",
+        },
+        Failure::NoHub => Words {
+            title: "Diese Website antwortet gerade nicht",
+            meaning: "Vielleicht wird sie gerade neu gestartet. Laufende Server laufen weiter, und Ihre Dateien sind sicher.",
+            remedy: "Warten Sie einen Augenblick und laden Sie diese Seite neu.",
         },
         Failure::NoRoute => Words {
             title: "Unter dieser Adresse gibt es nichts",

@@ -145,9 +145,11 @@ impl Access for HttpAccess {
         match answer.await {
             Ok(Decision::Allow {
                 subject,
+                grounds,
                 for_how_long,
             }) if !self.connected.load(Relaxed) => Decision::Allow {
                 subject,
+                grounds,
                 for_how_long: for_how_long.min(self.keep_when_cut),
             },
             Ok(decision) => decision,

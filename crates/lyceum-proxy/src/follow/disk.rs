@@ -134,6 +134,7 @@ mod tests {
             routes: vec![PublishedRoute {
                 id: "a".into(),
                 prefix: "/user/ada/".into(),
+                host: None,
                 target: "http://127.0.0.1:1".parse().expect("a target"),
                 owner: "ada".into(),
                 checked: true,

@@ -87,6 +87,7 @@ impl Mirror {
                 put,
                 removed,
                 revoked,
+                mut only,
             } => {
                 let ours = self.number.ok_or(NewsError::NoTable)?;
                 if number <= ours {
@@ -95,7 +96,7 @@ impl Mirror {
                 self.change(put, removed)?;
                 self.number = Some(number);
                 for taken in revoked {
-                    self.proxy.revoke(taken.into());
+                    self.proxy.revoke(taken.narrowed(&mut only));
                 }
                 Ok(true)
             }
@@ -125,14 +126,14 @@ impl Mirror {
             return self.change_whole(put, removed);
         }
         // One that takes another's place is put over it, so that there is always one.
-        let taken: HashSet<&str> = put.iter().map(|route| route.prefix.as_str()).collect();
+        let taken: HashSet<_> = put.iter().map(PublishedRoute::place).collect();
         for id in removed {
             let Some(route) = self.routes.remove(&id) else {
                 continue;
             };
-            if !taken.contains(route.prefix.as_str()) {
-                self.by_prefix.remove(&route.prefix);
-                self.proxy.remove_route(&route.prefix);
+            if !taken.contains(&route.place()) {
+                self.by_prefix.remove(&*route.place());
+                self.proxy.remove_route(&route.place());
             }
         }
         for route in put {
@@ -141,7 +142,7 @@ impl Mirror {
             }
             self.proxy.put_route(route.clone().into())?;
             self.by_prefix
-                .insert(route.prefix.clone(), route.id.clone());
+                .insert(route.place().into_owned(), route.id.clone());
             self.routes.insert(route.id.clone(), route);
         }
         Ok(())
@@ -153,13 +154,14 @@ impl Mirror {
         let removed: HashSet<&str> = removed.iter().map(String::as_str).collect();
         let (mut ids, mut prefixes) = (HashSet::new(), HashSet::new());
         put.iter().all(|route| {
-            let holder = self.by_prefix.get(&route.prefix).map(String::as_str);
+            let place = route.place();
+            let holder = self.by_prefix.get(&*place).map(String::as_str);
             let before = self.routes.get(&route.id);
             Route::from(route.clone()).has_sound_prefix()
                 && holder.is_none_or(|holder| holder == route.id || removed.contains(holder))
-                && before.is_none_or(|before| before.prefix == route.prefix)
+                && before.is_none_or(|before| before.place() == place)
                 && ids.insert(&route.id)
-                && prefixes.insert(&route.prefix)
+                && prefixes.insert(place)
         })
     }
 
@@ -182,7 +184,7 @@ impl Mirror {
         self.proxy.set_routes(table);
         let prefixes = routes.values();
         self.by_prefix = prefixes
-            .map(|route| (route.prefix.clone(), route.id.clone()))
+            .map(|route| (route.place().into_owned(), route.id.clone()))
             .collect();
         self.routes = routes;
         Ok(())
@@ -231,7 +233,8 @@ mod tests {
     fn route(id: u8, place: u8, port: u16) -> PublishedRoute {
         PublishedRoute {
             id: format!("r{id}"),
-            prefix: format!("/user/u{place}/"),
+            prefix: format!("/user/u{}/", place / 2),
+            host: (place % 2 == 1).then(|| "ada.lab".to_owned()),
             target: format!("http://lab:{port}").parse().expect("a target"),
             owner: "ada".into(),
             checked: true,
@@ -251,7 +254,7 @@ mod tests {
     fn said(routes: &HashMap<String, PublishedRoute>) -> BTreeMap<String, (String, Target)> {
         let pairs = routes.values().map(|route| {
             (
-                route.prefix.clone(),
+                route.place().into_owned(),
                 (route.id.clone(), route.target.clone()),
             )
         });

@@ -5,9 +5,9 @@
 //! commit order, the same on every replica; so a proxy that has seen N at one hub asks another for
 //! what came after N. What is unknown to a reader is skipped, so that old and new can talk.
 
-use std::time::Duration;
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     access::{Credential, Decision, Revoked},
@@ -53,6 +53,10 @@ pub enum News {
         /// Ids of routes.
         removed: Vec<String>,
         revoked: Vec<Taken>,
+        /// Of these persons among them, only what rests on one of these grounds. Beside `revoked`
+        /// and not in it, so that a proxy that does not know it ends more and not less.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        only: BTreeMap<String, Vec<String>>,
     },
     /// Nothing new; the hub follows its database as of `number`.
     Beat { number: i64 },
@@ -65,6 +69,10 @@ pub enum News {
 pub struct PublishedRoute {
     pub id: String,
     pub prefix: String,
+    /// The only host that it is for, without a port. A proxy of an earlier version takes the route
+    /// for one of all hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     pub target: Target,
     pub owner: String,
     /// Whether access is asked for first. When in doubt it is.
@@ -79,10 +87,20 @@ fn yes() -> bool {
     true
 }
 
+impl PublishedRoute {
+    /// [`Route::prefix`]
+    pub(crate) fn place(&self) -> Cow<'_, str> {
+        match &self.host {
+            Some(host) => format!("//{}{}", host.to_ascii_lowercase(), self.prefix).into(),
+            None => self.prefix.as_str().into(),
+        }
+    }
+}
+
 impl From<PublishedRoute> for Route {
     fn from(route: PublishedRoute) -> Self {
         Self {
-            prefix: route.prefix,
+            prefix: route.place().into_owned(),
             id: route.id,
             target: route.target,
             access: if route.checked {
@@ -95,19 +113,39 @@ impl From<PublishedRoute> for Route {
     }
 }
 
-/// Whose access was taken away.
+/// Whose access was taken away. What a reader does not know means everybody to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", from = "ReadTaken")]
 pub enum Taken {
     Subject(String),
     All,
 }
 
-impl From<Taken> for Revoked {
-    fn from(taken: Taken) -> Self {
-        match taken {
-            Taken::Subject(name) => Self::Subject(name),
-            Taken::All => Self::All,
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ReadTaken {
+    Subject { subject: String },
+    Other(IgnoredAny),
+}
+
+impl From<ReadTaken> for Taken {
+    fn from(read: ReadTaken) -> Self {
+        match read {
+            ReadTaken::Subject { subject } => Self::Subject(subject),
+            ReadTaken::Other(_) => Self::All,
+        }
+    }
+}
+
+impl Taken {
+    /// What ends at a proxy; `only` as in [`News::Changes`].
+    pub(crate) fn narrowed(self, only: &mut BTreeMap<String, Vec<String>>) -> Revoked {
+        match self {
+            Self::Subject(subject) => match only.remove(&subject) {
+                Some(fallen) => Revoked::Grounds { subject, fallen },
+                None => Revoked::Subject(subject),
+            },
+            Self::All => Revoked::All,
         }
     }
 }
@@ -169,6 +207,9 @@ pub struct AccessAnswers {
 pub enum AccessAnswer {
     Allow {
         subject: String,
+        /// What the answer rests upon; see [`Decision::Allow`].
+        #[serde(default)]
+        grounds: Vec<String>,
         /// How long the answer may be kept, in milliseconds.
         keep_ms: u64,
     },
@@ -183,9 +224,11 @@ impl From<Decision> for AccessAnswer {
         match decision {
             Decision::Allow {
                 subject,
+                grounds,
                 for_how_long,
             } => Self::Allow {
                 subject,
+                grounds: grounds.to_vec(),
                 keep_ms: u64::try_from(for_how_long.as_millis()).unwrap_or(u64::MAX),
             },
             Decision::Deny => Self::Deny,
@@ -198,8 +241,13 @@ impl From<Decision> for AccessAnswer {
 impl From<AccessAnswer> for Decision {
     fn from(answer: AccessAnswer) -> Self {
         match answer {
-            AccessAnswer::Allow { subject, keep_ms } => Self::Allow {
+            AccessAnswer::Allow {
                 subject,
+                grounds,
+                keep_ms,
+            } => Self::Allow {
+                subject,
+                grounds: grounds.into(),
                 for_how_long: Duration::from_millis(keep_ms),
             },
             AccessAnswer::Deny => Self::Deny,
@@ -246,13 +294,32 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_written_and_unknown_ones_skipped() {
-        let line = r#"{"news":"changes","number":7,"put":[{"id":"a","prefix":"/user/ada/","target":"http://127.0.0.1:1","owner":"ada","later":1}],"removed":["b"],"revoked":[{"subject":"ada"},"all"]}"#;
+        let line = r#"{"news":"changes","number":7,"put":[{"id":"a","prefix":"/user/ada/","target":"http://127.0.0.1:1","owner":"ada","later":1}],"removed":["b"],"revoked":[{"subject":"ada"},{"subject":"ben"},"all",{"planet":{"name":"earth"}},"moon"],"only":{"ben":["s1"]}}"#;
         let news: News = serde_json::from_str(line).expect("read");
-        let News::Changes { put, revoked, .. } = &news else {
+        let News::Changes {
+            put, revoked, only, ..
+        } = &news
+        else {
             panic!("{news:?}");
         };
         assert!(put[0].checked, "in doubt a route is checked");
-        assert_eq!(*revoked, [Taken::Subject("ada".into()), Taken::All]);
+        let mut only = only.clone();
+        let meant = revoked
+            .iter()
+            .map(|taken| taken.clone().narrowed(&mut only));
+        assert_eq!(
+            meant.collect::<Vec<_>>(),
+            [
+                Revoked::Subject("ada".into()),
+                Revoked::Grounds {
+                    subject: "ben".into(),
+                    fallen: vec!["s1".into()]
+                },
+                Revoked::All,
+                Revoked::All,
+                Revoked::All,
+            ]
+        );
         let text = serde_json::to_string(&news).expect("written");
         assert_eq!(serde_json::from_str::<News>(&text).expect("read"), news);
         let later = r#"{"news":"weather","sun":true}"#;

@@ -152,7 +152,7 @@ impl Stream {
                 status
             }
             Err(Stop::Failure(failure)) => {
-                let answer = self.page(&failure, &id).await;
+                let answer = self.page(&failure, kind, &id).await;
                 let status = answer.status().as_u16();
                 self.give(answer, &id).await;
                 status
@@ -224,13 +224,14 @@ impl Stream {
         check(&self.worker.inner, &self.conn, &self.head)
     }
 
-    async fn page(&self, failure: &Failure, id: &RequestId) -> Response<Bytes> {
+    async fn page(&self, failure: &Failure, kind: Kind, id: &RequestId) -> Response<Bytes> {
         let head = &self.head;
         let accept = head.fields.first(Known::Accept).unwrap_or_default();
         let language = head.fields.first(Known::AcceptLanguage);
         let url = format!("{}{}", head.path(), String::from_utf8_lossy(head.query()));
         let asked = error_page::Asked {
             failure,
+            kind,
             url: if url.is_empty() { "/" } else { &url },
             wants_json: error_page::wants_json(accept, head.path()),
             lang: Lang::wanted(language.unwrap_or_default()),

@@ -7,15 +7,14 @@ use std::{
 
 use async_trait::async_trait;
 use lyceum_proxy::{
-    Access, Ask, Config, Credential, CredentialHash, Decision, Proxy, Revoked, RouteAccess,
-    RouteTable, Target,
+    Access, Ask, Config, Credential, Decision, Proxy, Revoked, RouteAccess, RouteTable, Target,
 };
 use tokio::{
     net::TcpListener,
     sync::{Notify, Semaphore},
 };
 
-use crate::support::{Client, Server, TestProxy, header, route, soon};
+use crate::support::{Client, Server, TestProxy, header, resting_on, route, soon};
 
 const PAGE: &str = "Accept: text/html,*/*\r\n";
 
@@ -139,6 +138,7 @@ async fn a_decision_lasts_as_long_as_it_says() {
     let proxy = checked(&hub, &server).await;
     let brief = Decision::Allow {
         subject: "ada".into(),
+        grounds: [].into(),
         for_how_long: Duration::ZERO,
     };
     proxy.access.decide("s", brief);
@@ -159,13 +159,14 @@ async fn what_is_revoked_is_asked_again() {
     for what in [
         Revoked::All,
         Revoked::Subject("ada".into()),
-        Revoked::Credential(CredentialHash::of("s")),
+        resting_on("ada", "s"),
     ] {
         proxy.access.allow("s", "ada");
         proxy.proxy.revoke(Revoked::All);
         assert_eq!(status().await, 200);
         proxy.access.decide("s", Decision::Deny);
         proxy.proxy.revoke(Revoked::Subject("somebody else".into()));
+        proxy.proxy.revoke(resting_on("ada", "another session"));
         assert_eq!(status().await, 200, "another's revocation changes nothing");
         proxy.proxy.revoke(what.clone());
         assert_eq!(status().await, 403, "{what:?}");
@@ -213,6 +214,7 @@ impl Access for SlowAccess {
         if number == 0 {
             Decision::Allow {
                 subject: "ada".into(),
+                grounds: [].into(),
                 for_how_long: Duration::from_secs(600),
             }
         } else {

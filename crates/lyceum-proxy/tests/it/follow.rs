@@ -4,24 +4,29 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use futures_util::{SinkExt, StreamExt};
 use lyceum_proxy::{
     Config, Proxy,
-    follow::{Link, Settings},
+    follow::{
+        Link, Settings,
+        wire::{ACTIVITY_PATH, MAX_REPORTED, Report},
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
-    sync::watch,
+    sync::{Notify, watch},
 };
+use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Server, soon, until};
+use crate::support::{Client, Server, read_body, read_head, soon, until};
 
 const HELLO: &str = r#"{"news":"hello","numbering":"n1","hub":"h"}"#;
 
@@ -32,8 +37,13 @@ struct FakeHub {
     opened: Arc<AtomicUsize>,
     /// What the last stream was asked for.
     asked: watch::Receiver<String>,
+    /// News of activity that came, with whether they were taken.
+    reports: Reports,
+    refuses_reports: Arc<AtomicBool>,
     stop: CancellationToken,
 }
+
+type Reports = Arc<Mutex<Vec<(bool, Report)>>>;
 
 impl FakeHub {
     async fn start(status: u16, script: &[&str]) -> Self {
@@ -45,22 +55,34 @@ impl FakeHub {
         let opened = Arc::new(AtomicUsize::new(0));
         let stop = CancellationToken::new();
         let (count, stopped) = (opened.clone(), stop.clone());
+        let (reports, refuses_reports) = (Reports::default(), Arc::new(AtomicBool::new(false)));
+        let (told, refuses) = (reports.clone(), refuses_reports.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let (mut lines, ask, count) = (lines.clone(), ask.clone(), count.clone());
+                let (told, refuses) = (told.clone(), refuses.clone());
                 let serve = async move {
-                    let mut head = Vec::new();
-                    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-                        if stream.read_buf(&mut head).await? == 0 {
-                            return Ok(());
+                    let Some(head) = read_head(&mut stream).await else {
+                        return Ok(());
+                    };
+                    if head.starts_with(&format!("POST {ACTIVITY_PATH} ")) && status == 200 {
+                        let body = read_body(&mut stream, &head).await;
+                        let report: Report = serde_json::from_slice(&body)?;
+                        let takes = report.activity.is_empty() || !refuses.load(SeqCst);
+                        if !report.activity.is_empty() {
+                            told.lock().unwrap().push((takes, report));
                         }
+                        let status = if takes { 200 } else { 503 };
+                        let answer = format!(
+                            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{{}}"
+                        );
+                        return stream.write_all(answer.as_bytes()).await;
                     }
-                    let head = String::from_utf8_lossy(&head).into_owned();
                     if !head.contains("/routes/stream") || status != 200 {
                         let status = if head.contains("/health") { 200 } else { status };
                         let answer = format!(
-                            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{{}}"
+                            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: 16\r\n\r\n{{\"vouched\":true}}"
                         );
                         return stream.write_all(answer.as_bytes()).await;
                     }
@@ -87,6 +109,8 @@ impl FakeHub {
             script,
             opened,
             asked,
+            reports,
+            refuses_reports,
             stop,
         }
     }
@@ -391,4 +415,158 @@ async fn a_hub_is_followed_by_tls_if_its_certificate_is_that_of_the_named_author
     settings.upstream.ca = Some(folder.0.join("gone.pem"));
     let error = Link::new(settings).err().unwrap().to_string();
     assert!(error.contains("gone.pem"), "{error}");
+}
+
+/// The table with these open routes to one server.
+fn open_routes(number: i64, names: &[String], server: SocketAddr) -> String {
+    let routes: Vec<serde_json::Value> = names
+        .iter()
+        .map(|name| {
+            serde_json::json!({
+                "id": name,
+                "prefix": format!("/user/{name}/"),
+                "target": format!("http://{server}"),
+                "owner": name,
+                "checked": false,
+            })
+        })
+        .collect();
+    serde_json::json!({ "news": "snapshot", "number": number, "routes": routes, "more": false })
+        .to_string()
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+#[tokio::test]
+async fn what_only_the_server_says_on_a_websocket_is_told_to_the_hub() {
+    let speak = Arc::new(Notify::new());
+    let server = Server::raw({
+        let speak = speak.clone();
+        move |stream, _| {
+            let speak = speak.clone();
+            async move {
+                let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                loop {
+                    speak.notified().await;
+                    socket.send(Message::text("a plot")).await.unwrap();
+                }
+            }
+        }
+    })
+    .await;
+    let table = open_routes(1, &["ada".to_owned()], server.address);
+    let hub = FakeHub::start(200, &[HELLO, &table]).await;
+    let proxy = Following::start(&[hub.address], |settings| {
+        settings.report_every = Duration::from_millis(20);
+    })
+    .await;
+    until("the table is there", || proxy.has("/user/ada/x")).await;
+    let address = format!("ws://{}/user/ada/kernel", proxy.address);
+    let dialled = tokio_tungstenite::connect_async(address);
+    let (mut socket, _) = soon("a WebSocket", dialled).await.unwrap();
+    let last_told = || {
+        let reports = hub.reports.lock().unwrap();
+        let uses = reports.iter().flat_map(|(_, report)| &report.activity);
+        uses.map(|used| used.last_ms).max()
+    };
+    until("the opening is told", || last_told().is_some()).await;
+    for _ in 0..2 {
+        let before = now_ms();
+        until("the clock goes on", || now_ms() > before).await;
+        speak.notify_one();
+        let said = soon("a message", socket.next()).await.unwrap().unwrap();
+        assert_eq!(said, Message::text("a plot"));
+        until("it is told", || last_told() > Some(before)).await;
+    }
+    let reports = hub.reports.lock().unwrap();
+    let mut uses = reports.iter().flat_map(|(_, report)| &report.activity);
+    assert!(uses.all(|used| used.route == "ada"));
+}
+
+#[tokio::test]
+async fn many_uses_are_told_in_parts_and_again_if_they_were_refused() {
+    const ROUTES: usize = 1_200;
+    let server = Server::ok().await;
+    let names: Vec<String> = (0..ROUTES).map(|at| format!("u{at}")).collect();
+    let table = open_routes(1, &names, server.address);
+    let hub = FakeHub::start(200, &[HELLO, &table]).await;
+    hub.refuses_reports.store(true, SeqCst);
+    let proxy = Following::start(&[hub.address], |settings| {
+        settings.report_every = Duration::from_millis(20);
+    })
+    .await;
+    until("the table is there", || proxy.has("/user/u0/x")).await;
+    let mut client = Client(tokio::net::TcpStream::connect(proxy.address).await.unwrap());
+    for name in &names {
+        client
+            .send(format!("GET /user/{name}/ HTTP/1.1\r\nHost: lab\r\n\r\n"))
+            .await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+    until("a report is refused", || {
+        !hub.reports.lock().unwrap().is_empty()
+    })
+    .await;
+    hub.refuses_reports.store(false, SeqCst);
+    let taken = || {
+        let reports = hub.reports.lock().unwrap();
+        let taken = reports.iter().filter(|(is_taken, _)| *is_taken);
+        taken
+            .map(|(_, report)| report.activity.clone())
+            .collect::<Vec<_>>()
+    };
+    until("all are told", || {
+        let mut routes: Vec<String> = taken().into_iter().flatten().map(|it| it.route).collect();
+        routes.sort_unstable();
+        routes.dedup();
+        routes.len() == ROUTES
+    })
+    .await;
+    let sizes: Vec<usize> = taken().iter().map(Vec::len).collect();
+    assert!(sizes.contains(&MAX_REPORTED), "{sizes:?}");
+    assert!(
+        sizes.iter().all(|size| *size <= MAX_REPORTED),
+        "a hub takes no more at once: {sizes:?}"
+    );
+    assert_eq!(sizes.iter().sum::<usize>(), ROUTES, "told twice: {sizes:?}");
+}
+
+#[tokio::test]
+async fn a_route_may_be_for_one_host_alone() {
+    let (ada, ben) = (
+        Server::answer_with(&b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nada"[..]).await,
+        Server::answer_with(&b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nben"[..]).await,
+    );
+    let routes = serde_json::json!([
+        { "id": "a", "host": "Ada.lab.example", "prefix": "/", "target": format!("http://{}", ada.address), "owner": "ada", "checked": false },
+        { "id": "b", "prefix": "/user/ben/", "target": format!("http://{}", ben.address), "owner": "ben", "checked": false },
+    ]);
+    let table =
+        serde_json::json!({ "news": "snapshot", "number": 1, "routes": routes, "more": false });
+    let hub = FakeHub::start(200, &[HELLO, &table.to_string()]).await;
+    let proxy = Following::start(&[hub.address], |_| {}).await;
+    until("the table is there", || proxy.has("/user/ben/x")).await;
+    let check = async |host: &str, path: &str, words: &str| {
+        let mut client = Client(tokio::net::TcpStream::connect(proxy.address).await.unwrap());
+        client
+            .send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
+        let answer = client.answer().await.text();
+        assert!(answer.contains(words), "{host} {path}: {answer}");
+    };
+    check("ada.lab.example", "/user/ben/", "ada").await;
+    check("ADA.lab.example:8000", "/x", "ada").await;
+    check("lab.example", "/user/ben/", "ben").await;
+    // What is no route is the hub's, whose answer has this word.
+    check("lab.example", "/x", "vouched").await;
+    check("lab.example", "/ada.lab.example/x", "vouched").await;
+    check("lab.example", "//ada.lab.example/x", "vouched").await;
+    check("x.ada.lab.example", "/x", "vouched").await;
+    hub.say(r#"{"news":"changes","number":2,"put":[],"removed":["a"],"revoked":[]}"#);
+    until("it is gone", || proxy.proxy.routes().routes().len() == 1).await;
+    check("ada.lab.example", "/x", "vouched").await;
+    check("ada.lab.example", "/user/ben/", "ben").await;
 }

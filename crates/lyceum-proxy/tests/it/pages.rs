@@ -2,7 +2,7 @@
 
 use lyceum_proxy::RouteAccess;
 
-use crate::support::{Server, TestProxy, dead_address, route};
+use crate::support::{Server, TestProxy, dead_address, read_head, route};
 
 #[tokio::test]
 async fn people_get_a_page_and_programs_get_json() {
@@ -61,6 +61,34 @@ async fn people_get_a_page_and_programs_get_json() {
             message.starts_with("The server does not answer"),
             "{message}"
         );
+        let id = answer.header("x-request-id").unwrap();
+        assert_eq!(body["request_id"], id.as_str());
+    }
+}
+
+#[tokio::test]
+async fn without_the_hub_nobody_is_sent_to_its_pages() {
+    let quiet = Server::raw(|mut stream, _| async move {
+        let _ = read_head(&mut stream).await;
+    })
+    .await;
+    let garbled = Server::answer_with(&b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..]).await;
+    for hub in [dead_address().await, quiet.address, garbled.address] {
+        let proxy = TestProxy::start(lyceum_proxy::Config::default(), hub, Vec::new()).await;
+        for (language, words) in [
+            ("en", "This site does not answer right now"),
+            ("de", "Diese Website antwortet gerade nicht"),
+        ] {
+            let asked = format!("Accept: text/html\r\nAccept-Language: {language}\r\n");
+            let page = proxy.get("/hub/home", &asked).await;
+            assert!([502, 503].contains(&page.status), "{}", page.status);
+            let text = page.text();
+            assert!(text.contains(words) && !text.contains("href"), "{text}");
+        }
+        let answer = proxy.get("/hub/api/", "").await;
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let message = body["message"].as_str().unwrap();
+        assert!(message.starts_with("This site does not"), "{message}");
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use lyceum_proxy::{
-    Access, Ask, Config, Credential, Decision, Door, Listener, Proxy, Route, RouteAccess,
+    Access, Ask, Config, Credential, Decision, Door, Listener, Proxy, Revoked, Route, RouteAccess,
     RouteTable, Target,
 };
 use tokio::{
@@ -78,9 +78,18 @@ impl FakeAccess {
     pub(crate) fn allow(&self, secret: &str, subject: &str) {
         let decision = Decision::Allow {
             subject: subject.into(),
+            grounds: [secret.to_owned()].into(),
             for_how_long: Duration::from_secs(600),
         };
         self.decide(secret, decision);
+    }
+}
+
+/// What [`FakeAccess::allow`] let in with this secret is taken back.
+pub(crate) fn resting_on(subject: &str, secret: &str) -> Revoked {
+    Revoked::Grounds {
+        subject: subject.into(),
+        fallen: vec![secret.into()],
     }
 }
 

@@ -13,17 +13,17 @@ mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lyceum_proxy::{
-    AccessLog, Config, ErrorPages, ErrorTarget, Limits, ListenAddress, Listener, Network,
+    AccessLog, Config, ErrorPages, ErrorTarget, Http2, Limits, ListenAddress, Listener, Network,
     ProxySecret, Rewrite, Scheme,
 };
 
 use super::Outcome;
-use crate::config::{LogLevel, RawLog};
+use crate::config::{Front, LogLevel, RawLog};
 use crate::failure::Failure;
 use crate::proxy::{At, Plan, Task};
 use crate::telemetry;
@@ -47,19 +47,25 @@ const TRUSTED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
     after_help = "Examples:\n  \
         lyceum proxy --listen 0.0.0.0:8000 --hub http://127.0.0.1:8081 --hub http://127.0.0.1:8082 \\\n      \
         --hub-secret file:/srv/lyceum/keys/proxy --state /var/lib/lyceum-proxy\n  \
+        lyceum proxy --config /etc/lyceum.yaml --hub http://10.0.0.5:8081 --state /var/lib/lyceum-proxy\n  \
         lyceum proxy --default-target http://127.0.0.1:8081\n  \
         in jupyterhub_config.py: c.ConfigurableHTTPProxy.command = [\"lyceum\", \"proxy\"]"
 )]
 pub struct ProxyCommand {
+    /// Take what concerns the public port from this configuration, as `lyceum up` does: listen,
+    /// tls with ACME and several names, public_url, trusted_proxies, proxy_protocol and proxy.
+    /// Options count more. Its other keys are for hubs.
+    #[arg(long, value_name = "FILE", conflicts_with_all = tls::IN_FILE)]
+    pub config: Option<PathBuf>,
     #[command(flatten)]
     pub follow: follow::FollowArgs,
     /// Address of the public port; empty or `*` for all of this machine [default: all, or
     /// 127.0.0.1 with --hub].
     #[arg(long, value_name = "ADDRESS")]
     pub ip: Option<String>,
-    /// The public port.
-    #[arg(long, value_name = "PORT", default_value_t = 8000)]
-    pub port: u16,
+    /// The public port [default: 8000].
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
     /// Address and port in one.
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["ip", "port"])]
     pub listen: Option<SocketAddr>,
@@ -119,9 +125,9 @@ pub struct ProxyCommand {
     /// How much is told.
     #[arg(long, value_name = "LEVEL", ignore_case = true, default_value = "info")]
     pub log_level: Level,
-    /// Which requests are told in the log: off, full, or 1/100 for one in a hundred.
-    #[arg(long, value_name = "WHICH", default_value_t)]
-    pub access_log: AccessLog,
+    /// Which requests are told in the log: off, full, or 1/100 for one in a hundred [default: off].
+    #[arg(long, value_name = "WHICH")]
+    pub access_log: Option<AccessLog>,
     /// A limit by its name, NAME=VALUE, such as least_speed=500 or idle=10m; may be repeated. All
     /// names and defaults: docs/admin/proxy.md#limits.
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
@@ -207,6 +213,8 @@ impl ProxyCommand {
             .hint("leave it out: a hub tells a new proxy all its routes"));
         }
         self.tls.refuse()?;
+        let file = self.config.as_deref().map(load_front).transpose()?;
+        let file = file.as_ref();
         if let Some(folder) = &self.error_path
             && !folder.is_dir()
         {
@@ -221,51 +229,65 @@ impl ProxyCommand {
             (None, None) => None,
         };
         let (config, task) = if self.follow.hubs.is_empty() {
-            let config = Config {
-                limits: self.limits(Limits::default())?,
-                ..self.config()
-            };
-            (config, self.drop_in(token)?)
+            (Config::default(), self.drop_in(token, file)?)
         } else {
-            let (config, mut settings) = self.follow.settings(&self.trusted_proxy)?;
+            let secret = file.and_then(|file| file.proxy_secret.as_ref());
+            let (config, mut settings) = self.follow.settings(secret)?;
             settings.upstream = self.tls.upstream()?;
-            let limits = self.limits(config.limits.clone())?;
-            (Config { limits, ..config }, Task::Follow(settings))
+            (config, Task::Follow(settings))
         };
+        let limits = file.map_or_else(Limits::default, |file| file.proxy.limits.clone());
         let config = Config {
             upstream: self.tls.upstream()?,
+            limits: self.limits(limits)?,
+            access_log: match (self.access_log, file) {
+                (Some(said), _) => said,
+                (None, Some(file)) => file.proxy.access_log,
+                (None, None) => AccessLog::Off,
+            },
+            trusted_proxies: self.trusted_proxies(file),
+            host_routing: self.host_routing,
+            rewrite: self.rewrite(),
+            error_pages: ErrorPages {
+                target: self.error_target.clone(),
+                folder: self.error_path.clone(),
+                ..ErrorPages::default()
+            },
+            http2: Http2 {
+                prior_knowledge: file.is_some_and(|file| file.proxy.plain_http2),
+                ..Http2::default()
+            },
             ..config
         };
-        let tls = self.tls.listening()?;
+        let tls = match file {
+            Some(file) => {
+                let tls = file.tls.as_ref();
+                tls.map(|tls| tls.settings(self.follow.state.join("acme")))
+            }
+            None => self.tls.listening()?,
+        };
+        let proxy_protocol = match file {
+            Some(file) if self.proxy_protocol.is_empty() => file.proxy_protocol.clone(),
+            _ => self.proxy_protocol.clone(),
+        };
         let public = Listener {
             tls: tls.is_some(),
-            proxy_protocol: self.proxy_protocol.clone(),
+            proxy_protocol: proxy_protocol.clone(),
             // Whoever reaches the file is on this machine.
             trusted: self.socket.is_some(),
-            ..Listener::plain(self.public()?)
+            ..Listener::plain(self.public(file)?)
         };
-        let redirect = match (self.tls.redirect_port, &public.address) {
-            (Some(_), ListenAddress::Unix(_)) => {
-                return Err(Failure::new(
-                    "--redirect-port: a unix socket speaks no TLS to redirect to",
-                ));
-            }
-            (Some(from), ListenAddress::Tcp(public)) => Some(Listener {
-                redirect_to_https: Some(self.tls.redirect_to.unwrap_or(public.port())),
-                proxy_protocol: self.proxy_protocol.clone(),
-                ..Listener::plain(SocketAddr::new(public.ip(), from))
-            }),
-            (None, _) => None,
-        };
+        let redirect = self.redirect(&public.address, file)?;
+        let redirect = redirect.map(|redirect| Listener {
+            proxy_protocol,
+            ..redirect
+        });
         Ok(Plan {
             public,
             redirect,
             tls,
             metrics,
-            config: Config {
-                access_log: self.access_log,
-                ..config
-            },
+            config,
             task,
             pid_file: self.pid_file.clone(),
             succession: self.follow.succession(),
@@ -275,27 +297,60 @@ impl ProxyCommand {
         })
     }
 
+    fn port(&self) -> u16 {
+        self.port.unwrap_or(8000)
+    }
+
+    /// Plain HTTP that is sent on to `https`.
+    fn redirect(
+        &self,
+        public: &ListenAddress,
+        file: Option<&Front>,
+    ) -> Result<Option<Listener>, Failure> {
+        let in_file = file.and_then(|file| file.tls.as_ref()?.redirect_from);
+        let public = match public {
+            ListenAddress::Tcp(public) => public,
+            ListenAddress::Unix(_) if in_file.is_some() || self.tls.redirect_port.is_some() => {
+                return Err(Failure::new(
+                    "--redirect-port: a unix socket speaks no TLS to redirect to",
+                ));
+            }
+            ListenAddress::Unix(_) => return Ok(None),
+        };
+        let said = self.tls.redirect_port;
+        let from = said.map(|port| SocketAddr::new(public.ip(), port));
+        let to = file.and_then(Front::https_port).or(self.tls.redirect_to);
+        Ok(from.or(in_file).map(|from| Listener {
+            redirect_to_https: Some(to.unwrap_or(public.port())),
+            ..Listener::plain(from)
+        }))
+    }
+
     /// Whoever stands before hubs names the address that others reach.
-    fn public(&self) -> Result<ListenAddress, Failure> {
+    fn public(&self, file: Option<&Front>) -> Result<ListenAddress, Failure> {
         if let Some(path) = &self.socket {
             let path = std::path::absolute(path)
                 .map_err(|error| Failure::io("--socket can't be found", &error))?;
             return Ok(ListenAddress::Unix(path));
         }
         let follows = !self.follow.hubs.is_empty();
-        let address = match (&self.listen, &self.ip) {
-            (Some(address), _) => *address,
-            (None, Some(ip)) => address("--ip", ip, self.port)?,
-            (None, None) if follows => (Ipv4Addr::LOCALHOST, self.port).into(),
-            (None, None) => address("--ip", "", self.port)?,
+        let address = match (&self.listen, &self.ip, file) {
+            (Some(address), _, _) => *address,
+            (None, Some(ip), _) => address("--ip", ip, self.port())?,
+            (None, None, Some(file)) => {
+                let port = self.port.unwrap_or(file.listen.port());
+                SocketAddr::new(file.listen.ip(), port)
+            }
+            (None, None, None) if follows => (Ipv4Addr::LOCALHOST, self.port()).into(),
+            (None, None, None) => address("--ip", "", self.port())?,
         };
         Ok(address.into())
     }
 
-    fn drop_in(&self, token: Option<ProxySecret>) -> Result<Task, Failure> {
+    fn drop_in(&self, token: Option<ProxySecret>, file: Option<&Front>) -> Result<Task, Failure> {
         let api = match &self.api_socket {
             Some(path) => At::Unix(path.clone()),
-            None => At::Tcp(address("--api-ip", &self.api_ip, self.api_port()?)?),
+            None => At::Tcp(address("--api-ip", &self.api_ip, self.api_port(file)?)?),
         };
         let api_tls = self.tls.api()?.map(Box::new);
         if let (At::Unix(_), Some(_)) = (&api, &api_tls) {
@@ -325,8 +380,10 @@ impl ProxyCommand {
         })
     }
 
-    fn api_port(&self) -> Result<u16, Failure> {
-        let port = self.listen.map_or(self.port, |address| address.port());
+    fn api_port(&self, file: Option<&Front>) -> Result<u16, Failure> {
+        let listen = self.listen.map(|address| address.port());
+        let in_file = file.map(|file| file.listen.port());
+        let port = listen.or(self.port).or(in_file).unwrap_or(self.port());
         match (self.api_port, port) {
             (Some(port), _) => Ok(port),
             (None, 0) => Ok(0),
@@ -337,33 +394,28 @@ impl ProxyCommand {
         }
     }
 
-    fn config(&self) -> Config {
-        let trusted_proxies = if self.trusted_proxy.is_empty() {
-            TRUSTED
+    /// Without hubs and without a file, this machine.
+    fn trusted_proxies(&self, file: Option<&Front>) -> Vec<Network> {
+        match file {
+            _ if !self.trusted_proxy.is_empty() => self.trusted_proxy.clone(),
+            Some(file) => file.trusted_proxies.clone(),
+            None if !self.follow.hubs.is_empty() => Vec::new(),
+            None => TRUSTED
                 .iter()
                 .map(|network| network.parse().expect("written here"))
-                .collect()
-        } else {
-            self.trusted_proxy.clone()
-        };
-        Config {
-            trusted_proxies,
-            host_routing: self.host_routing,
-            rewrite: Rewrite {
-                include_prefix: !self.rewriting.no_include_prefix,
-                prepend_path: !self.rewriting.no_prepend_path,
-                x_forward: !self.rewriting.no_x_forward,
-                auto_rewrite: self.rewriting.auto_rewrite,
-                change_origin: self.rewriting.change_origin,
-                protocol_rewrite: self.rewriting.protocol_rewrite,
-                custom_headers: self.rewriting.custom_header.clone(),
-            },
-            error_pages: ErrorPages {
-                target: self.error_target.clone(),
-                folder: self.error_path.clone(),
-                ..ErrorPages::default()
-            },
-            ..Config::default()
+                .collect(),
+        }
+    }
+
+    fn rewrite(&self) -> Rewrite {
+        Rewrite {
+            include_prefix: !self.rewriting.no_include_prefix,
+            prepend_path: !self.rewriting.no_prepend_path,
+            x_forward: !self.rewriting.no_x_forward,
+            auto_rewrite: self.rewriting.auto_rewrite,
+            change_origin: self.rewriting.change_origin,
+            protocol_rewrite: self.rewriting.protocol_rewrite,
+            custom_headers: self.rewriting.custom_header.clone(),
         }
     }
 
@@ -379,6 +431,13 @@ impl ProxyCommand {
             .with(said.map(|(name, text)| (name.as_str(), text.as_str())))
             .map_err(|error| Failure::new(format!("--limit: {error}")))
     }
+}
+
+fn load_front(file: &Path) -> Result<Front, Failure> {
+    crate::config::load_front(file).map_err(|problems| {
+        Failure::new(format!("the configuration has problems\n{problems}"))
+            .hint("`lyceum config example` shows every key")
+    })
 }
 
 fn processors() -> usize {

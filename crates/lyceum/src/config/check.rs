@@ -37,6 +37,30 @@ pub struct Config {
     pub theme: RawTheme,
 }
 
+/// What concerns whoever stands at the public port, in `lyceum up` or as `lyceum proxy --config`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Front {
+    pub public_url: Option<Url>,
+    pub listen: SocketAddr,
+    pub tls: Option<Tls>,
+    pub trusted_proxies: Vec<Network>,
+    pub proxy_protocol: Vec<Network>,
+    pub proxy_secret: Option<Secret>,
+    pub proxy: ProxySettings,
+}
+
+impl Front {
+    /// Where browsers are sent on to, if it is not the port that is listened on.
+    pub fn https_port(&self) -> Option<u16> {
+        https_port(self.public_url.as_ref())
+    }
+}
+
+/// The port of the address that people type.
+pub fn https_port(public_url: Option<&Url>) -> Option<u16> {
+    public_url.and_then(Url::port_or_known_default)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     /// `None`: SQLite in the data folder.
@@ -95,13 +119,13 @@ pub struct Servers {
     pub env: std::collections::BTreeMap<String, String>,
 }
 
-/// Checks, and says through `problem(path, message)` what is wrong; a wrong value is replaced by
-/// its default so that the rest can be checked too.
-pub(crate) fn check(
+/// As [`check`], of what concerns the public port only: a proxy's machine need not have the secrets
+/// of the hub.
+pub(crate) fn check_front(
     raw: &RawConfig,
     folder: &Path,
     problem: &mut dyn FnMut(&str, String),
-) -> Config {
+) -> Front {
     let public_url = raw.public_url.as_deref().and_then(|text| {
         check_public_url(text)
             .map_err(|message| problem("public_url", message))
@@ -117,16 +141,43 @@ pub(crate) fn check(
         );
         SocketAddr::from(([127, 0, 0, 1], 8000))
     });
-    Config {
+    Front {
         public_url,
         listen,
         tls: super::tls::check_tls(raw, folder, problem),
         trusted_proxies: networks("trusted_proxies", &raw.trusted_proxies, problem),
         proxy_protocol: networks("proxy_protocol", &raw.proxy_protocol, problem),
-        store: check_store(raw, folder, problem),
-        hub: check_hub(raw, problem),
         proxy_secret: check_proxy_secret(raw, folder, problem),
         proxy: super::proxy::check_proxy(raw, problem),
+    }
+}
+
+/// Checks, and says through `problem(path, message)` what is wrong; a wrong value is replaced by
+/// its default so that the rest can be checked too.
+pub(crate) fn check(
+    raw: &RawConfig,
+    folder: &Path,
+    problem: &mut dyn FnMut(&str, String),
+) -> Config {
+    let Front {
+        public_url,
+        listen,
+        tls,
+        trusted_proxies,
+        proxy_protocol,
+        proxy_secret,
+        proxy,
+    } = check_front(raw, folder, problem);
+    Config {
+        public_url,
+        listen,
+        tls,
+        trusted_proxies,
+        proxy_protocol,
+        store: check_store(raw, folder, problem),
+        hub: check_hub(raw, problem),
+        proxy_secret,
+        proxy,
         sign_in: check_sign_in(raw, problem),
         people: People {
             admins: names("people.admins", &raw.people.admins, problem),

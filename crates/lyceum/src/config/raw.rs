@@ -32,7 +32,7 @@ pub struct RawConfig {
     pub store: RawStore,
     /// The hub as a process of its own (`lyceum serve`). Takes effect at the next start.
     pub hub: RawHub,
-    /// The proxy of `lyceum up`, and what hubs and proxies share. `lyceum proxy` has options instead.
+    /// The proxy of `lyceum up` and of `lyceum proxy --config FILE`, and what hubs and proxies share.
     pub proxy: RawProxy,
     /// The ways to sign in, in the order of the log-in page.
     pub sign_in: SignInList,
@@ -118,7 +118,8 @@ pub struct RawAcme {
     pub directory: Option<String>,
     /// A file with the authority's own root certificate, for one inside an organisation.
     pub directory_authority: Option<String>,
-    /// Where the account and the certificate are kept. Left out: `acme` in the data folder.
+    /// Where the account and the certificate are kept; one folder for all proxies that serve the same
+    /// names. Left out: `acme` in the data folder, or in the `--state` of `lyceum proxy`.
     pub folder: Option<String>,
 }
 

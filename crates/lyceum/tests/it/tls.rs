@@ -14,12 +14,36 @@ use crate::harness::Site;
 
 /// A certificate that stands for itself, in `cert.pem` and `key.pem`.
 fn write_certificate(site: &Site) -> CertificateDer<'static> {
+    write_certificate_for(site, "localhost", ["cert.pem", "key.pem"])
+}
+
+fn write_certificate_for(
+    site: &Site,
+    name: &str,
+    [certificate_file, key_file]: [&str; 2],
+) -> CertificateDer<'static> {
     let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
     let certificate = params.self_signed(&key).expect("signed");
-    site.write("cert.pem", &certificate.pem());
-    site.write("key.pem", &key.serialize_pem());
+    site.write(certificate_file, &certificate.pem());
+    site.write(key_file, &key.serialize_pem());
     certificate.der().clone()
+}
+
+/// Who believes these certificates, and speaks HTTP/2 if asked to.
+fn believing(certificates: &[CertificateDer<'static>], protocols: &[&[u8]]) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.clone()).expect("added");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Arc::new(config)
 }
 
 fn site_with_environment() -> Site {
@@ -62,20 +86,9 @@ fn lyceum_up_speaks_tls_and_says_so_to_the_hub() {
     let place = url.strip_prefix("https://localhost:").expect("https");
     let port: u16 = place.trim_end_matches('/').parse().expect("a port");
 
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).expect("added");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let config = Arc::new(config);
+    let config = believing(std::slice::from_ref(&certificate), &[b"h2"]);
     assert_eq!(ask(port, &config, "").1.as_deref(), Some(&b"h2"[..]));
-    let mut config = ClientConfig::clone(&config);
-    config.alpn_protocols.clear();
-    let config = Arc::new(config);
+    let config = believing(&[certificate], &[]);
     let (answer, _) = ask(port, &config, &"X-A: b\r\n".repeat(20));
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     let (answer, _) = ask(port, &config, "");
@@ -109,7 +122,16 @@ fn lyceum_up_speaks_tls_and_says_so_to_the_hub() {
 
 /// What is answered, as far as it is text, and the protocol that was agreed on.
 fn ask(port: u16, config: &Arc<ClientConfig>, headers: &str) -> (String, Option<Vec<u8>>) {
-    let name = ServerName::try_from("localhost").expect("a name");
+    ask_as("localhost", port, config, headers)
+}
+
+fn ask_as(
+    name: &'static str,
+    port: u16,
+    config: &Arc<ClientConfig>,
+    headers: &str,
+) -> (String, Option<Vec<u8>>) {
+    let name = ServerName::try_from(name).expect("a name");
     let session = ClientConnection::new(config.clone(), name).expect("a session");
     let socket = TcpStream::connect(("127.0.0.1", port)).expect("connected");
     let mut stream = StreamOwned::new(session, socket);
@@ -123,6 +145,45 @@ fn ask(port: u16, config: &Arc<ClientConfig>, headers: &str) -> (String, Option<
     let _ = stream.read_to_end(&mut answer);
     let agreed = stream.conn.alpn_protocol().map(<[u8]>::to_vec);
     (String::from_utf8_lossy(&answer).into_owned(), agreed)
+}
+
+#[test]
+fn lyceum_proxy_speaks_tls_for_several_names_as_a_configuration_says() {
+    let site = Site::new();
+    let one = write_certificate_for(&site, "one.example.edu", ["one.pem", "one.key"]);
+    let two = write_certificate_for(&site, "two.example.edu", ["two.pem", "two.key"]);
+    site.write("secret", "0123456789abcdef");
+    site.write(
+        "lyceum.yaml",
+        "listen: 127.0.0.1:0\ntls:\n  certificates: [{certificate: one.pem, key: one.key}, {certificate: two.pem, key: two.key}]\n  strict_transport: 1h\nproxy: {secret: file:secret}\n",
+    );
+    // Nobody is there: what the proxy itself says is enough.
+    let hub = "http://127.0.0.1:1";
+    let mut command = site.command(&["proxy", "--config", "lyceum.yaml", "--hub", hub, "--json"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let line = lines.next().expect("a line").expect("read");
+    let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let url = said["url"].as_str().expect("where it listens");
+    let place = url.strip_prefix("https://127.0.0.1:").expect("https");
+    let port: u16 = place.parse().expect("a port");
+
+    for (name, certificate) in [("one.example.edu", one), ("two.example.edu", two)] {
+        // Believing only this one: that of another name would end the handshake.
+        let config = believing(std::slice::from_ref(&certificate), &[b"h2"]);
+        let (_, agreed) = ask_as(name, port, &config, "");
+        assert_eq!(agreed.as_deref(), Some(&b"h2"[..]), "{name}");
+        let config = believing(&[certificate], &[]);
+        let (answer, _) = ask_as(name, port, &config, "");
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        let answer = answer.to_lowercase();
+        let strict = "strict-transport-security: max-age=3600";
+        assert!(answer.contains(strict), "{answer}");
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::{Value, json};
 
-use crate::kit::{program, start_server};
+use crate::kit::{Socket, program, start_server};
 
 async fn with(client: &Client, path: &str, authorization: &str) -> u16 {
     client
@@ -382,5 +382,46 @@ async fn it_is_known_when_a_token_was_last_used() {
             .expect("there");
         let last = Millis(row.last_used_at.expect("used")).to_iso();
         assert!(last > first, "{last} {first}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_back_ends_what_it_opened() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_user("ada").await;
+        start_server(&hub, "ada").await;
+        let ada = hub.signed_in("ada").await;
+        let own = hub.token("ada").await;
+        let script = hub.client().with_token(&own);
+        let mut others = [
+            Socket::by_cookie(&hub, &ada).await,
+            Socket::by_token(&hub, &own).await,
+        ];
+        for by_page in [false, true] {
+            let made = script
+                .post_json("/hub/api/users/ada/tokens", &json!({ "note": "mine" }))
+                .await
+                .expect(201)
+                .json();
+            let token = made["token"].as_str().expect("a token");
+            let id = made["id"].as_str().expect("an id");
+            let program = hub.client().with_token(token);
+            program.get("/user/ada/lab").await.expect(200);
+            let mut socket = Socket::by_token(&hub, token).await;
+            if by_page {
+                let taken = ada.post_form("/hub/token/revoke", &[("id", id)]).await;
+                taken.expect(302);
+            } else {
+                let path = format!("/hub/api/users/ada/tokens/{id}");
+                script.delete(&path).await.expect(204);
+            }
+            // What the proxy remembered would be good for half a minute.
+            program.get("/user/ada/lab").await.expect(403);
+            socket.assert_ends().await;
+            for other in &mut others {
+                other.assert_open().await;
+            }
+        }
+        hub.stop().await;
     }
 }

@@ -1,16 +1,11 @@
 //! Log in and out: guesses, floods, planted cookies, forms and links from elsewhere.
 
-use futures_util::{SinkExt, StreamExt};
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use lyceum_web::cookie;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::kit::{form_token, header, quoted, start_server};
-
-const LONG: std::time::Duration = std::time::Duration::from_secs(20);
+use crate::kit::{Socket, form_token, header, quoted, start_server};
 
 async fn fresh(hub: &TestHub) -> (Client, String) {
     let client = hub.client();
@@ -229,22 +224,17 @@ async fn logging_out_ends_everything_the_session_opened() {
         program.get("/hub/api/user").await.expect(200);
         ada.get("/user/ada/lab").await.expect(200);
 
-        let access = ada.cookie(cookie::ACCESS).expect("an access cookie");
-        let mut request = format!("ws://{}/user/ada/echo", hub.address())
-            .into_client_request()
-            .expect("a request");
-        let cookies = format!("{}={access}", cookie::ACCESS);
-        request
-            .headers_mut()
-            .insert("cookie", cookies.parse().expect("a header"));
-        let (mut socket, _) = tokio_tungstenite::connect_async(request.clone())
-            .await
-            .expect("a WebSocket");
-        socket.send(Message::text("6*7")).await.expect("sent");
-        let echo = tokio::time::timeout(LONG, socket.next()).await;
-        let echo = echo.expect("an echo").expect("open").expect("a message");
-        assert_eq!(echo, Message::text("6*7"));
+        let own = hub.token("ada").await;
+        let mut sockets = [
+            Socket::by_cookie(&hub, &ada).await,
+            Socket::by_token(&hub, &token).await,
+        ];
+        let mut others = [
+            Socket::by_cookie(&hub, &elsewhere).await,
+            Socket::by_token(&hub, &own).await,
+        ];
 
+        let access = ada.cookie(cookie::ACCESS).expect("an access cookie");
         let (login, session_id) = (ada.cookie(cookie::LOGIN), ada.cookie(cookie::SESSION_ID));
         ada.post_form("/hub/logout", &[]).await.expect(302);
         for name in [
@@ -264,18 +254,15 @@ async fn logging_out_ends_everything_the_session_opened() {
         assert_ne!(thief.get("/user/ada/lab").await.status.as_u16(), 200);
         program.get("/hub/api/user").await.expect(403);
         program.get("/user/ada/lab").await.expect(403);
-        let ended = async {
-            while let Some(Ok(message)) = socket.next().await {
-                if message.is_close() {
-                    break;
-                }
-            }
-        };
-        tokio::time::timeout(LONG, ended)
-            .await
-            .expect("the open WebSocket ends too");
-        assert!(tokio_tungstenite::connect_async(request).await.is_err());
-        // Her other browser stays in.
+        for socket in &mut sockets {
+            socket.assert_ends().await;
+        }
+        let cookies = format!("{}={access}", cookie::ACCESS);
+        assert!(Socket::open(&hub, "cookie", &cookies).await.is_none());
+        // Her other browser stays in, and so does a program with a token of its own.
+        for socket in &mut others {
+            socket.assert_open().await;
+        }
         elsewhere.get("/hub/home").await.expect(200);
         elsewhere.get("/user/ada/lab").await.expect(200);
         hub.stop().await;

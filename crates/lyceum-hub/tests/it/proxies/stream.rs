@@ -6,6 +6,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::TokioExecutor;
+use lyceum_hub::jobs::revocations;
 use lyceum_proxy::follow::wire::{
     ACCESS_PATH, ACTIVITY_PATH, News, STREAM_PATH, Taken, VOUCH_PATH,
 };
@@ -164,10 +165,38 @@ async fn what_is_taken_away_is_in_the_stream() {
         let mut reader = Reader::open(&hub, None).await;
         assert!(matches!(reader.news().await, News::Snapshot { .. }));
         ada.post_form("/hub/logout", &[]).await.expect(302);
-        let News::Changes { revoked, .. } = reader.news().await else {
+        let News::Changes { revoked, only, .. } = reader.news().await else {
             panic!("a change");
         };
         assert_eq!(revoked, [Taken::Subject("ada".into())]);
+        assert_eq!(only["ada"].len(), 1, "one session has ended");
+
+        // Told together, what someone loses altogether is not limited to a part of it.
+        let mut tx = db.db().write().await.expect("a transaction");
+        let now = hub.hub.now();
+        for (name, whole_at) in [("ada", 0), ("ben", 2), ("eve", 9)] {
+            for at in 0..3 {
+                let told = if at == whole_at {
+                    revocations::announce(&mut tx, name, now).await
+                } else {
+                    revocations::announce_fallen(&mut tx, name, &[format!("s{at}")], now).await
+                };
+                told.expect("written");
+            }
+        }
+        // More than fits is the whole.
+        let many: Vec<String> = (0..1_000).map(|at| format!("s{at}")).collect();
+        let told = revocations::announce_fallen(&mut tx, "kim", &many, now).await;
+        told.expect("written");
+        tx.commit().await.expect("written");
+        let News::Changes { revoked, only, .. } = reader.news().await else {
+            panic!("a change");
+        };
+        let names = ["ada", "ben", "eve", "kim"].map(|name| Taken::Subject(name.into()));
+        assert_eq!(revoked, names);
+        let only: Vec<_> = only.into_iter().collect();
+        let grounds = ["s0", "s1", "s2"].map(str::to_owned).to_vec();
+        assert_eq!(only, [("eve".to_owned(), grounds)]);
 
         let mut settings = hub.hub.settings().as_ref().clone();
         settings.admission.allow = Some(Default::default());

@@ -11,7 +11,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::{SinkExt, StreamExt};
 use h2::{RecvStream, SendStream, ext::Protocol};
 use hyper::{Request, Response};
-use lyceum_proxy::{CredentialHash, Http2, Limits, Revoked};
+use lyceum_proxy::{Http2, Limits, Revoked};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream,
@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 };
 
 use super::{Connection, plain, request, start};
-use crate::support::{Server, header, read_head, soon, until};
+use crate::support::{Server, header, read_head, resting_on, soon, until};
 
 /// The client's side of a stream.
 struct Side(SendStream<Bytes>, RecvStream, Bytes);
@@ -230,9 +230,9 @@ async fn revocation_closes_what_it_let_in_and_nothing_else() {
             .iter()
             .all(|ask| ask.is_websocket)
     );
-    proxy
-        .proxy
-        .revoke(Revoked::Credential(CredentialHash::of("a")));
+    proxy.proxy.revoke(resting_on("ada", "another browser"));
+    say(&mut ada, Message::text("still here")).await;
+    proxy.proxy.revoke(resting_on("ada", "a"));
     assert!(is_closed(&mut ada).await);
     say(&mut bob, Message::text("still here")).await;
     proxy.proxy.revoke(Revoked::All);

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use lyceum_model::secret::Secret;
 use lyceum_proxy::follow::Settings;
-use lyceum_proxy::{Config, Network, Target};
+use lyceum_proxy::{Config, Target};
 
 use crate::compose::proxy_config;
 use crate::config::{SecretRef, Span, check_shared_secret};
@@ -12,16 +13,20 @@ use crate::failure::Failure;
 use crate::proxy::Succession;
 
 /// What only somebody else's hub is told by, or what Lyceum's hubs decide.
-const NOT_WITH_HUBS: [&str; 9] = [
+const NOT_WITH_HUBS: [&str; 13] = [
     "api_ip",
     "api_port",
     "api_socket",
     "open_api",
     "default_target",
     "error_target",
-    "error_path",
     "host_routing",
-    "Rewriting",
+    "no_x_forward",
+    "no_prepend_path",
+    "no_include_prefix",
+    "auto_rewrite",
+    "change_origin",
+    "protocol_rewrite",
 ];
 
 #[derive(Debug, Args)]
@@ -37,7 +42,7 @@ pub struct FollowArgs {
     )]
     pub hubs: Vec<Target>,
     /// Where the secret is that hubs and proxies share: `file:PATH` or `env:NAME`. A hub on this machine
-    /// has left it in `keys/proxy` of its data folder.
+    /// has left it in `keys/proxy` of its data folder. Left out: `proxy.secret` of --config.
     #[arg(long, value_name = "file:PATH", requires = "hubs")]
     pub hub_secret: Option<SecretRef>,
     /// Folder of this proxy alone, where the last routes are kept for a start without any hub.
@@ -65,25 +70,20 @@ impl FollowArgs {
         })
     }
 
-    pub(super) fn settings(
-        &self,
-        trusted_proxies: &[Network],
-    ) -> Result<(Config, Settings), Failure> {
+    pub(super) fn settings(&self, in_file: Option<&Secret>) -> Result<(Config, Settings), Failure> {
         let wrong = |error| Failure::new(format!("--hub-secret: {error}"));
-        let secret = self.hub_secret.as_ref().ok_or_else(|| {
+        let said = self.hub_secret.as_ref();
+        let said = said.map(|secret| secret.resolve(Path::new(".")));
+        let said = said.transpose().map_err(wrong)?;
+        let secret = said.or_else(|| in_file.cloned()).ok_or_else(|| {
             Failure::new("without --hub-secret no hub talks to this proxy").hint(
                 "--hub-secret file:PATH names the file with the hub's `proxy.secret`, or keys/proxy in its data folder",
             )
         })?;
-        let secret = secret.resolve(Path::new(".")).map_err(wrong)?;
         check_shared_secret(&secret).map_err(wrong)?;
         let mut settings = Settings::new(self.hubs.clone(), secret.expose().to_owned().into());
         settings.folder = Some(self.state.clone());
         settings.keep_when_cut = self.keep_when_cut.0;
-        let config = Config {
-            trusted_proxies: trusted_proxies.to_vec(),
-            ..proxy_config(&secret)
-        };
-        Ok((config, settings))
+        Ok((proxy_config(&secret), settings))
     }
 }

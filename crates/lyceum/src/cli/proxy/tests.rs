@@ -219,11 +219,13 @@ fn what_a_hub_decides_cannot_be_said_beside_it() {
         &["--open-api"],
         &["--default-target", "http://h"],
         &["--error-target", "http://h"],
-        &["--error-path", "."],
+        &["--no-x-forward"],
+        &["--no-prepend-path"],
+        &["--auto-rewrite"],
+        &["--protocol-rewrite", "https"],
         &["--host-routing"],
         &["--no-include-prefix"],
         &["--change-origin"],
-        &["--custom-header", "a:b"],
     ] {
         let args = [&["lyceum", "proxy", "--hub", "http://hub:8081"], more].concat();
         let error = Cli::try_parse_from(args).expect_err("refused").to_string();
@@ -392,6 +394,168 @@ fn the_control_api_speaks_tls_as_a_jupyterhub_asks_for_it() {
     ];
     let failure = parse(&socket).plan(None).err().expect("refused");
     assert!(failure.message.contains("unix socket"), "{failure}");
+}
+
+/// A configuration in a folder of its own, which goes with it.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("lyceum-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("made");
+        std::fs::write(folder.join("lyceum.yaml"), text).expect("written");
+        std::fs::write(folder.join("secret"), "0123456789abcdef").expect("written");
+        Self(folder)
+    }
+
+    fn name(&self) -> String {
+        self.0.join("lyceum.yaml").display().to_string()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const FRONT: &str = "\
+public_url: https://lab.example.edu
+listen: 127.0.0.2:8443
+tls:
+  certificates: [{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key}]
+  acme: {names: [lab.example.edu], agree_to_terms: true, folder: shared}
+  redirect_from: 127.0.0.3:80
+  strict_transport: 1h
+  oldest: tls1.3
+trusted_proxies: [10.0.0.0/8]
+proxy_protocol: [10.1.0.0/16]
+store: {database: 'env:A_VARIABLE_THAT_ONLY_HUBS_HAVE'}
+proxy:
+  secret: file:secret
+  access_log: full
+  plain_http2: true
+  limits: {idle: 7m, connect: 3s}
+";
+
+#[test]
+fn a_configuration_says_what_lyceum_up_would_do_at_the_public_port() {
+    let file = File::new("front", FRONT);
+    let name = file.name();
+    let made = plan(&["--hub", "http://h:1", "--config", &name]);
+    // With the secret of the file: without one there is no following.
+    assert!(matches!(made.task, Task::Follow(_)));
+    assert_eq!(at(&made).to_string(), "127.0.0.2:8443");
+    let tls = made.tls.expect("said");
+    let keys = tls.certificates.iter().map(|one| one.key.clone());
+    let keys: Vec<_> = keys.collect();
+    assert_eq!(keys, [file.0.join("a.key"), file.0.join("b.key")]);
+    let acme = tls.acme.expect("said");
+    assert_eq!(acme.names, ["lab.example.edu"]);
+    assert_eq!(acme.folder, file.0.join("shared"));
+    assert_eq!(tls.strict_transport, Some(Duration::from_secs(3_600)));
+    assert_eq!(tls.oldest, lyceum_proxy::TlsVersion::Tls13);
+    assert!(tls.http2 && made.public.tls && made.config.http2.prior_knowledge);
+    let redirect = made.redirect.expect("said");
+    assert_eq!(redirect.redirect_to_https, Some(443), "as people type it");
+    let plain: SocketAddr = "127.0.0.3:80".parse().expect("an address");
+    assert_eq!(redirect.address, plain.into());
+    assert_eq!(
+        made.config.trusted_proxies,
+        ["10.0.0.0/8".parse().expect("a network")]
+    );
+    for listener in [&made.public, &redirect] {
+        assert_eq!(
+            listener.proxy_protocol,
+            ["10.1.0.0/16".parse().expect("a network")]
+        );
+    }
+    assert_eq!(made.config.access_log.to_string(), "full");
+    let limits = &made.config.limits;
+    assert_eq!(limits.idle, Duration::from_secs(420));
+    assert_eq!(limits.connect, Duration::from_secs(3));
+    assert_eq!(
+        limits.drain,
+        Limits::default().drain,
+        "not that of a terminal"
+    );
+
+    let made = plan(&[
+        "--config",
+        &name,
+        "--port",
+        "9",
+        "--limit",
+        "idle=8m",
+        "--access-log",
+        "off",
+        "--trusted-proxy",
+        "10.2.0.0/16",
+    ]);
+    assert_eq!(at(&made).to_string(), "127.0.0.2:9");
+    assert_eq!(drop_in(&made).0.port(), 10);
+    assert_eq!(made.config.limits.idle, Duration::from_secs(480));
+    assert_eq!(made.config.limits.connect, Duration::from_secs(3));
+    assert_eq!(made.config.access_log, AccessLog::Off);
+    assert_eq!(
+        made.config.trusted_proxies,
+        ["10.2.0.0/16".parse().expect("a network")]
+    );
+
+    let both = ["lyceum", "proxy", "--config", &name, "--ssl-cert", "c"];
+    let error = Cli::try_parse_from(both)
+        .expect_err("said twice")
+        .to_string();
+    assert!(error.contains("--ssl-cert"), "{error}");
+}
+
+#[test]
+fn a_configuration_alone_keeps_what_acme_gets_with_the_routes() {
+    let text = "tls:\n  acme: {names: [lab.example.edu], agree_to_terms: true, challenge: tls-alpn}\nproxy: {limits: {drain: 1m}}\n";
+    let file = File::new("front-acme", text);
+    let secret = format!("file:{}", file.0.join("secret").display());
+    let made = plan(&[
+        "--hub",
+        "http://h:1",
+        "--hub-secret",
+        &secret,
+        "--state",
+        "mine",
+        "--config",
+        &file.name(),
+    ]);
+    let acme = made.tls.expect("said").acme.expect("said");
+    assert_eq!(acme.folder, PathBuf::from("mine/acme"));
+    assert_eq!(made.config.limits.drain, Duration::from_secs(60));
+    assert!(made.redirect.is_none());
+
+    let file = File::new("front-wrong", "tls: {strict_transport: 1h}\nlissten: x\n");
+    let failure = parse(&["--config", &file.name()]).plan(None).err();
+    let said = failure.expect("refused").to_string();
+    for words in ["TLS needs a certificate", "unknown key `lissten`"] {
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
+fn headers_and_pages_of_ones_own_go_with_hubs() {
+    let file = File::new("front-pages", "");
+    let folder = file.0.display().to_string();
+    let secret = format!("file:{}", file.0.join("secret").display());
+    let made = plan(&[
+        "--hub",
+        "http://h:1",
+        "--hub-secret",
+        &secret,
+        "--custom-header",
+        "x-site: lab",
+        "--error-path",
+        &folder,
+    ]);
+    let header = ("x-site".to_owned(), "lab".to_owned());
+    assert_eq!(made.config.rewrite.custom_headers, [header]);
+    assert_eq!(made.config.error_pages.folder.as_ref(), Some(&file.0));
+    assert!(made.config.trusted_proxies.is_empty(), "none by default");
 }
 
 fn check_refused(args: &[&str]) {

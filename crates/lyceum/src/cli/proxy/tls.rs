@@ -8,6 +8,19 @@ use lyceum_proxy::{CertificateFiles, ClientCertificates, ProxySecret, Tls, TlsVe
 
 use crate::failure::Failure;
 
+/// What `tls` of a configuration says.
+pub(super) const IN_FILE: [&str; 9] = [
+    "ssl_key",
+    "ssl_cert",
+    "ssl_ca",
+    "ssl_request_cert",
+    "ssl_reject_unauthorized",
+    "ssl_protocol",
+    "no_http2",
+    "redirect_port",
+    "redirect_to",
+];
+
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsOptions {
