@@ -22,7 +22,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::support::{Server, TestProxy, read_head, route, soon, until};
+use crate::{
+    forward::{PARTS, in_parts},
+    support::{Server, TestProxy, header, read_head, route, soon, until},
+};
 
 /// A proxy that takes HTTP/2 at once, without TLS.
 async fn start(server: &Server, http2: Http2, limits: Limits) -> TestProxy {
@@ -322,6 +325,29 @@ async fn answers_without_a_body_end_with_their_head() {
             server.connections.load(std::sync::atomic::Ordering::SeqCst),
             1
         );
+    }
+}
+
+#[tokio::test]
+async fn ranges_pass_untouched() {
+    let server = in_parts().await;
+    let proxy = plain(&server).await;
+    let mut connection = Connection::new(&proxy).await;
+    for part in PARTS {
+        let mut asked = request("GET", "/open/file");
+        for (name, value) in part.asked {
+            asked.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let response = connection.ask(asked).await;
+        assert_eq!(response.status(), part.status);
+        for (name, value) in part.fields {
+            assert_eq!(response.headers()[*name], *value);
+        }
+        assert_eq!(read(response.into_body()).await.unwrap().0, part.body);
+        let (head, _) = server.last();
+        for (name, value) in part.asked {
+            assert_eq!(header(&head, name).as_deref(), Some(*value), "{head}");
+        }
     }
 }
 
