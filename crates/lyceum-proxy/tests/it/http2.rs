@@ -5,6 +5,7 @@ mod conformance;
 mod floods;
 mod limits;
 mod raw;
+mod torture;
 mod websocket;
 
 use std::{sync::Arc, time::Duration};
