@@ -46,12 +46,12 @@ async fn start(server: &Server, http2: Http2, limits: Limits) -> TestProxy {
     TestProxy::start(config, server.address, routes).await
 }
 
-async fn plain(server: &Server) -> TestProxy {
+pub(crate) async fn plain(server: &Server) -> TestProxy {
     start(server, Http2::default(), Limits::default()).await
 }
 
 /// A client's connection.
-struct Connection {
+pub(crate) struct Connection {
     requests: SendRequest<Bytes>,
     task: JoinHandle<Result<(), h2::Error>>,
 }
@@ -63,12 +63,13 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    async fn new(proxy: &TestProxy) -> Self {
+    pub(crate) async fn new(proxy: &TestProxy) -> Self {
         Self::with(proxy, &h2::client::Builder::new()).await
     }
 
     async fn with(proxy: &TestProxy, builder: &h2::client::Builder) -> Self {
         let stream = TcpStream::connect(proxy.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let (requests, connection) = soon("a handshake", builder.handshake(stream))
             .await
             .unwrap();
@@ -76,7 +77,7 @@ impl Connection {
         Self { requests, task }
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &mut self,
         request: Request<()>,
         has_ended: bool,
@@ -86,7 +87,7 @@ impl Connection {
         self.requests.send_request(request, has_ended).unwrap()
     }
 
-    async fn ask(&mut self, request: Request<()>) -> Response<RecvStream> {
+    pub(crate) async fn ask(&mut self, request: Request<()>) -> Response<RecvStream> {
         let (response, _) = self.send(request, true).await;
         soon("an answer", response).await.unwrap()
     }
@@ -99,7 +100,7 @@ impl Connection {
     }
 }
 
-fn request(method: &str, path: &str) -> Request<()> {
+pub(crate) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder()
         .method(method)
         .uri(format!("http://lab{path}"))
@@ -119,7 +120,7 @@ async fn read(mut body: RecvStream) -> Result<(Vec<u8>, HeaderMap), h2::Error> {
     Ok((bytes, trailers.unwrap_or_default()))
 }
 
-async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes, is_last: bool) {
+pub(crate) async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes, is_last: bool) {
     while !bytes.is_empty() {
         send.reserve_capacity(bytes.len());
         while send.capacity() == 0 {

@@ -49,6 +49,7 @@ impl Places {
         let address = if is_secure { self.secure } else { self.plain };
         let stream = TcpStream::connect(address).await;
         let stream = stream.expect("the proxy takes connections");
+        stream.set_nodelay(true).unwrap();
         let line = if is_secure {
             if rng.below(20) == 0 {
                 return None;
