@@ -79,7 +79,12 @@ pub(super) const FAULTS: [Fault; 25] = [
 ];
 
 impl Fault {
-    /// Statuses a client may see, other than that its connection ends.
+    /// Whether the proxy is to pass on an answer of 200, and all of it.
+    pub(super) fn answers_well(self) -> bool {
+        self.allowed().contains(&200) && self.can_end()
+    }
+
+    /// Statuses a client may see, other than that its connection ends, or that it was too late.
     pub(super) fn allowed(self) -> &'static [u16] {
         match self {
             // A kept connection may just have closed, and not every request may be sent twice.
