@@ -319,6 +319,11 @@ fn location(
     Some(out)
 }
 
+/// Whether this is the one answer to a request, be it a tunnel.
+pub(crate) fn is_final(status: u16) -> bool {
+    status == 101 || status >= 200
+}
+
 /// How the client is to take the answer's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {
@@ -346,7 +351,7 @@ pub(crate) fn answer_head(
     if let Some(strict) = strict {
         line(out, STRICT_TRANSPORT, strict.as_bytes());
     }
-    if answer.status >= 200 {
+    if is_final(answer.status) {
         line(out, REQUEST_ID, ctx.id.as_str().as_bytes());
     }
     let has_no_length = answer.status < 200 || answer.status == 204;

@@ -353,7 +353,7 @@ impl<'a> Exchange<'a> {
         if let Some(length) = length {
             headers.insert(CONTENT_LENGTH, length);
         }
-        if answer.status >= 101 && answer.status != 103 {
+        if outgoing::is_final(answer.status) {
             let id = HeaderValue::from_str(self.ctx.id.as_str()).ok()?;
             headers.insert(X_REQUEST_ID, id);
         }

@@ -7,10 +7,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::{
     alone::{alone, resident_kib},
+    http2::{Connection, plain, request, write},
     support::{Client, Server, TestProxy, header, read_head, soon, stands_still},
 };
 
@@ -27,30 +28,75 @@ fn sum() -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Takes uploads and says their sum; gives `BIG` bytes for a GET and counts them as they leave.
+/// Gives each piece of a body, by length or in chunks, as it comes.
+async fn take(
+    wire: &mut BufReader<impl AsyncRead + Unpin>,
+    head: &str,
+    mut each: impl FnMut(&[u8]),
+) {
+    let is_chunked = header(head, "transfer-encoding").is_some();
+    let mut left = header(head, "content-length").map_or(0, |l| l.parse().unwrap());
+    loop {
+        if is_chunked {
+            let mut line = String::new();
+            wire.read_line(&mut line).await.unwrap();
+            left = usize::from_str_radix(line.trim(), 16).unwrap();
+        }
+        let is_last = left == 0 || !is_chunked;
+        while left > 0 {
+            let piece = soon("more", wire.fill_buf()).await.unwrap();
+            assert!(!piece.is_empty(), "the body was cut");
+            let taken = piece.len().min(left);
+            each(&piece[..taken]);
+            left -= taken;
+            wire.consume(taken);
+        }
+        if is_chunked {
+            wire.read_line(&mut String::new()).await.unwrap();
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Takes uploads and says their sum; gives `BIG` bytes for a GET, in chunks where the path says so,
+/// and counts them as they leave.
 async fn warehouse(sent: Arc<AtomicUsize>) -> Server {
-    Server::raw(move |mut stream, seen| {
+    Server::raw(move |stream, seen| {
         let sent = sent.clone();
         async move {
-            while let Some(head) = read_head(&mut stream).await {
-                let mut left = header(&head, "content-length").map_or(0, |l| l.parse().unwrap());
+            let mut wire = BufReader::with_capacity(PIECE, stream);
+            while let Some(head) = read_head(wire.get_mut()).await {
                 let mut hasher = blake3::Hasher::new();
-                let mut piece = vec![0; PIECE];
-                while left > 0 {
-                    let read = stream.read(&mut piece).await.unwrap();
-                    assert!(read > 0, "the upload was cut");
-                    hasher.update(&piece[..read]);
-                    left -= read;
-                }
+                take(&mut wire, &head, |piece| {
+                    hasher.update(piece);
+                })
+                .await;
                 let sum = hasher.finalize().as_bytes().to_vec();
                 seen.lock().unwrap().push((head.clone(), sum));
                 let length = if head.starts_with("GET") { BIG } else { 0 };
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
-                stream.write_all(head.as_bytes()).await.unwrap();
+                let is_chunked = length > 0 && head.contains("/chunks");
+                let (framing, before, after, end) = if is_chunked {
+                    let size = format!("{PIECE:x}\r\n");
+                    (
+                        "Transfer-Encoding: chunked".into(),
+                        size,
+                        "\r\n",
+                        "0\r\n\r\n",
+                    )
+                } else {
+                    (format!("Content-Length: {length}"), String::new(), "", "")
+                };
+                let head = format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n");
+                wire.write_all(head.as_bytes()).await.unwrap();
                 for number in 0..length / PIECE {
-                    stream.write_all(&vec![number as u8; PIECE]).await.unwrap();
+                    wire.write_all(before.as_bytes()).await.unwrap();
+                    wire.write_all(&vec![number as u8; PIECE]).await.unwrap();
+                    wire.write_all(after.as_bytes()).await.unwrap();
                     sent.fetch_add(PIECE, SeqCst);
                 }
+                wire.write_all(end.as_bytes()).await.unwrap();
             }
         }
     })
@@ -120,6 +166,84 @@ async fn two_hundred_megabytes_pass_each_way_in_little_memory() {
     assert_eq!(activity.len(), 1);
     assert_eq!(activity[0].bytes_in, BIG as u64);
     assert_eq!(activity[0].bytes_out, BIG as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_much_passes_in_chunks_in_little_memory() {
+    if !alone("big::as_much_passes_in_chunks_in_little_memory") {
+        return;
+    }
+    let server = warehouse(Arc::default()).await;
+    let expect = sum();
+    let proxy = TestProxy::open(server.address).await;
+    let mut client = proxy.connect().await;
+    let before = resident_kib();
+    let mut most = before;
+    let head = "PUT /open/chunks HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.send(head).await;
+    for number in 0..BIG / PIECE {
+        client.send(format!("{PIECE:x}\r\n")).await;
+        client.send(vec![number as u8; PIECE]).await;
+        client.send("\r\n").await;
+        most = most.max(resident_kib());
+    }
+    client.send("0\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 200);
+    let (head, sent) = server.last();
+    assert_eq!(sent, expect.as_bytes());
+    assert!(header(&head, "content-length").is_none(), "{head}");
+
+    client
+        .send("GET /open/chunks HTTP/1.1\r\nHost: lab\r\n\r\n")
+        .await;
+    let head = client.head().await;
+    let mut hasher = blake3::Hasher::new();
+    let mut wire = BufReader::with_capacity(PIECE, client.0);
+    take(&mut wire, &head, |piece| {
+        hasher.update(piece);
+        most = most.max(resident_kib());
+    })
+    .await;
+    assert_eq!(hasher.finalize(), expect);
+    assert!(most < before + ROOM_KIB, "grew from {before} to {most} KiB");
+    println!("resident: {before} KiB before, at most {most} KiB");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_much_passes_over_http2_in_little_memory() {
+    if !alone("big::as_much_passes_over_http2_in_little_memory") {
+        return;
+    }
+    let server = warehouse(Arc::default()).await;
+    let expect = sum();
+    let proxy = plain(&server).await;
+    let mut connection = Connection::new(&proxy).await;
+    let before = resident_kib();
+    let mut most = before;
+    let (answer, mut send) = connection.send(request("PUT", "/open/big"), false).await;
+    for number in 0..BIG / PIECE {
+        let is_last = number == BIG / PIECE - 1;
+        let piece = vec![number as u8; PIECE];
+        write(&mut send, piece.into(), is_last).await;
+        most = most.max(resident_kib());
+    }
+    assert_eq!(soon("an answer", answer).await.unwrap().status(), 200);
+    assert_eq!(server.last().1, expect.as_bytes());
+
+    let mut body = connection
+        .ask(request("GET", "/open/big"))
+        .await
+        .into_body();
+    let mut hasher = blake3::Hasher::new();
+    while let Some(piece) = soon("more", body.data()).await {
+        let piece = piece.unwrap();
+        hasher.update(&piece);
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        most = most.max(resident_kib());
+    }
+    assert_eq!(hasher.finalize(), expect);
+    assert!(most < before + ROOM_KIB, "grew from {before} to {most} KiB");
+    println!("resident: {before} KiB before, at most {most} KiB");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -212,6 +212,86 @@ async fn trailers_pass_both_ways() {
     assert!(server.last().1.ends_with(b"0\r\nx-in: 9\r\n\r\n"));
 }
 
+/// Asked for as a part, and what the server makes of it.
+pub(crate) struct Part {
+    pub(crate) asked: &'static [(&'static str, &'static str)],
+    pub(crate) status: u16,
+    pub(crate) fields: &'static [(&'static str, &'static str)],
+    pub(crate) body: &'static [u8],
+}
+
+/// RFC 9110, section 14: a part, several, none, and a unit that nobody knows.
+pub(crate) const PARTS: [Part; 4] = [
+    Part {
+        asked: &[("range", "bytes=2-"), ("if-range", "\"v1\"")],
+        status: 206,
+        fields: &[
+            ("content-range", "bytes 2-9/10"),
+            ("etag", "\"v1\""),
+            ("accept-ranges", "bytes"),
+        ],
+        body: b"23456789",
+    },
+    Part {
+        asked: &[("range", "bytes=0-3,6-9")],
+        status: 206,
+        fields: &[("content-type", "multipart/byteranges; boundary=CUT")],
+        body: b"--CUT\r\nContent-Range: bytes 0-3/10\r\n\r\n0123\r\n\
+            --CUT\r\nContent-Range: bytes 6-9/10\r\n\r\n6789\r\n--CUT--\r\n",
+    },
+    Part {
+        asked: &[("range", "bytes=20-")],
+        status: 416,
+        fields: &[("content-range", "bytes */10")],
+        body: b"",
+    },
+    Part {
+        asked: &[("range", "lines = 1-2 , -3")],
+        status: 200,
+        fields: &[("accept-ranges", "none")],
+        body: b"0123456789",
+    },
+];
+
+/// Answers as [`PARTS`] says.
+pub(crate) async fn in_parts() -> Server {
+    Server::raw(|mut stream, seen| async move {
+        while let Some(head) = read_head(&mut stream).await {
+            let range = header(&head, "range").unwrap();
+            let part = PARTS.iter().find(|part| part.asked[0].1 == range).unwrap();
+            let mut answer = format!("HTTP/1.1 {} Part\r\n", part.status);
+            for (name, value) in part.fields {
+                answer += &format!("{name}: {value}\r\n");
+            }
+            answer += &format!("content-length: {}\r\n\r\n", part.body.len());
+            seen.lock().unwrap().push((head, Vec::new()));
+            let answer = [answer.as_bytes(), part.body].concat();
+            stream.write_all(&answer).await.unwrap();
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn ranges_pass_untouched() {
+    let server = in_parts().await;
+    let proxy = TestProxy::open(server.address).await;
+    for part in PARTS {
+        let asked: String = (part.asked.iter())
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        let answer = proxy.get("/open/file", &asked).await;
+        assert_eq!((answer.status, &answer.body[..]), (part.status, part.body));
+        for (name, value) in part.fields {
+            assert_eq!(answer.header(name).as_deref(), Some(*value), "{asked}");
+        }
+        let (head, _) = server.last();
+        for (name, value) in part.asked {
+            assert_eq!(header(&head, name).as_deref(), Some(*value), "{head}");
+        }
+    }
+}
+
 const BIG: usize = 200 << 20;
 const PIECE: usize = 64 << 10;
 

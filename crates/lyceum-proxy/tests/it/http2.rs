@@ -2,9 +2,11 @@
 
 mod attacks;
 mod crowds;
+mod conformance;
 mod floods;
 mod limits;
 mod raw;
+mod torture;
 mod websocket;
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +25,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::support::{Server, TestProxy, read_head, route, soon, until};
+use crate::{
+    forward::{PARTS, in_parts},
+    support::{Server, TestProxy, header, read_head, route, soon, until},
+};
 
 /// A proxy that takes HTTP/2 at once, without TLS.
 async fn start(server: &Server, http2: Http2, limits: Limits) -> TestProxy {
@@ -42,12 +47,12 @@ async fn start(server: &Server, http2: Http2, limits: Limits) -> TestProxy {
     TestProxy::start(config, server.address, routes).await
 }
 
-async fn plain(server: &Server) -> TestProxy {
+pub(crate) async fn plain(server: &Server) -> TestProxy {
     start(server, Http2::default(), Limits::default()).await
 }
 
 /// A client's connection.
-struct Connection {
+pub(crate) struct Connection {
     requests: SendRequest<Bytes>,
     task: JoinHandle<Result<(), h2::Error>>,
 }
@@ -59,12 +64,13 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    async fn new(proxy: &TestProxy) -> Self {
+    pub(crate) async fn new(proxy: &TestProxy) -> Self {
         Self::with(proxy, &h2::client::Builder::new()).await
     }
 
     async fn with(proxy: &TestProxy, builder: &h2::client::Builder) -> Self {
         let stream = TcpStream::connect(proxy.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let (requests, connection) = soon("a handshake", builder.handshake(stream))
             .await
             .unwrap();
@@ -72,7 +78,7 @@ impl Connection {
         Self { requests, task }
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &mut self,
         request: Request<()>,
         has_ended: bool,
@@ -82,7 +88,7 @@ impl Connection {
         self.requests.send_request(request, has_ended).unwrap()
     }
 
-    async fn ask(&mut self, request: Request<()>) -> Response<RecvStream> {
+    pub(crate) async fn ask(&mut self, request: Request<()>) -> Response<RecvStream> {
         let (response, _) = self.send(request, true).await;
         soon("an answer", response).await.unwrap()
     }
@@ -95,7 +101,7 @@ impl Connection {
     }
 }
 
-fn request(method: &str, path: &str) -> Request<()> {
+pub(crate) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder()
         .method(method)
         .uri(format!("http://lab{path}"))
@@ -115,7 +121,7 @@ async fn read(mut body: RecvStream) -> Result<(Vec<u8>, HeaderMap), h2::Error> {
     Ok((bytes, trailers.unwrap_or_default()))
 }
 
-async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes, is_last: bool) {
+pub(crate) async fn write(send: &mut SendStream<Bytes>, mut bytes: Bytes, is_last: bool) {
     while !bytes.is_empty() {
         send.reserve_capacity(bytes.len());
         while send.capacity() == 0 {
@@ -323,6 +329,29 @@ async fn answers_without_a_body_end_with_their_head() {
             server.connections.load(std::sync::atomic::Ordering::SeqCst),
             1
         );
+    }
+}
+
+#[tokio::test]
+async fn ranges_pass_untouched() {
+    let server = in_parts().await;
+    let proxy = plain(&server).await;
+    let mut connection = Connection::new(&proxy).await;
+    for part in PARTS {
+        let mut asked = request("GET", "/open/file");
+        for (name, value) in part.asked {
+            asked.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let response = connection.ask(asked).await;
+        assert_eq!(response.status(), part.status);
+        for (name, value) in part.fields {
+            assert_eq!(response.headers()[*name], *value);
+        }
+        assert_eq!(read(response.into_body()).await.unwrap().0, part.body);
+        let (head, _) = server.last();
+        for (name, value) in part.asked {
+            assert_eq!(header(&head, name).as_deref(), Some(*value), "{head}");
+        }
     }
 }
 

@@ -5,15 +5,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use lyceum_proxy::{AccessLog, Config, RouteAccess};
-use tokio::io::AsyncWriteExt;
+use lyceum_proxy::{AccessLog, Config, Http2, RouteAccess};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
     span,
 };
 
-use crate::support::{Server, TestProxy, header, read_head, route, until};
+use crate::support::{Server, TestProxy, header, read_head, route, soon, until};
 
 /// Keeps the access log's lines, as `name=value` pairs. For tests on one thread.
 #[derive(Clone, Default)]
@@ -62,6 +62,10 @@ impl Lines {
 async fn start(server: &Server, log: &str) -> TestProxy {
     let config = Config {
         access_log: log.parse::<AccessLog>().unwrap(),
+        http2: Http2 {
+            prior_knowledge: true,
+            ..Http2::default()
+        },
         ..Config::default()
     };
     let routes = vec![route("/open/", server.address, RouteAccess::Open)];
@@ -176,21 +180,58 @@ async fn a_websocket_is_told_when_it_ends_and_a_client_that_leaves_too() {
 
 #[tokio::test]
 async fn trace_context_passes_and_the_request_id_is_always_ours() {
-    let server =
-        Server::answer_with("HTTP/1.1 200 OK\r\nX-Request-ID: theirs\r\nContent-Length: 0\r\n\r\n")
-            .await;
+    let server = Server::raw(|mut stream, seen| async move {
+        while let Some(head) = read_head(&mut stream).await {
+            let status = match header(&head, "upgrade") {
+                Some(name) => format!("101 X\r\nConnection: upgrade\r\nUpgrade: {name}"),
+                None => "200 OK\r\nContent-Length: 0".into(),
+            };
+            seen.lock().unwrap().push((head, Vec::new()));
+            let answer = format!("HTTP/1.1 {status}\r\nX-Request-ID: theirs\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
     let proxy = start(&server, "off").await;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    // What the server was asked, and the id that the client was told, once.
+    let check = |told: &[&str]| {
+        let (head, _) = server.last();
+        assert_eq!(header(&head, "traceparent").unwrap(), parent);
+        assert_eq!(header(&head, "tracestate").unwrap(), "a=1,b=2");
+        let id = header(&head, "x-request-id").unwrap();
+        assert_eq!((id.len(), told), (26, &[id.as_str()][..]));
+        assert_eq!(head.to_lowercase().matches("x-request-id").count(), 1);
+    };
     let said = format!("traceparent: {parent}\r\nTraceState: a=1,b=2\r\nX-Request-ID: forged\r\n");
-    let answer = proxy.get("/open/", &said).await;
-    let (head, _) = server.last();
-    assert_eq!(header(&head, "traceparent").unwrap(), parent);
-    assert_eq!(header(&head, "tracestate").unwrap(), "a=1,b=2");
-    let id = header(&head, "x-request-id").unwrap();
-    assert_eq!(id.len(), 26);
-    assert_eq!(answer.header("x-request-id").unwrap(), id);
-    let count = |head: &str| head.to_lowercase().matches("x-request-id").count();
-    assert_eq!((count(&head), count(&answer.head)), (1, 1));
+    for more in ["", "Connection: upgrade\r\nUpgrade: chat\r\n"] {
+        let answer = proxy.get("/open/", &format!("{said}{more}")).await;
+        assert_eq!(answer.status, if more.is_empty() { 200 } else { 101 });
+        let lines = answer.head.lines().filter_map(|line| line.split_once(": "));
+        let told: Vec<&str> = lines
+            .filter(|(name, _)| name.eq_ignore_ascii_case("x-request-id"))
+            .map(|(_, value)| value)
+            .collect();
+        check(&told);
+    }
+
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let asked = hyper::Request::get("http://lab/open/")
+        .header("traceparent", parent)
+        .header("tracestate", "a=1,b=2")
+        .header("x-request-id", "forged");
+    let (answer, _) = requests
+        .send_request(asked.body(()).unwrap(), true)
+        .unwrap();
+    let answer = soon("an answer", answer).await.unwrap();
+    let ids = answer.headers().get_all("x-request-id");
+    let told: Vec<&str> = ids.iter().map(|id| id.to_str().unwrap()).collect();
+    check(&told);
+    connection.abort();
+    assert_eq!(server.count(), 3);
+
     // Also where no server was asked.
     let health = proxy.get("/_chp_healthz", "").await;
     assert_eq!(health.header("x-request-id").unwrap().len(), 26);

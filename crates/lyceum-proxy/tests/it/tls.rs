@@ -38,7 +38,12 @@ impl Authority {
     }
 
     /// Writes `NAME.pem` and `NAME.key`.
-    fn issue_files(&self, folder: &Path, name: &str, names: &[&str]) -> CertificateFiles {
+    pub(crate) fn issue_files(
+        &self,
+        folder: &Path,
+        name: &str,
+        names: &[&str],
+    ) -> CertificateFiles {
         let files = CertificateFiles {
             certificate: folder.join(format!("{name}.pem")),
             key: folder.join(format!("{name}.key")),
@@ -59,7 +64,7 @@ impl Authority {
     }
 }
 
-fn client(authority: &Authority) -> ClientConfig {
+pub(crate) fn client(authority: &Authority) -> ClientConfig {
     client_of(authority, rustls::ALL_VERSIONS, None)
 }
 

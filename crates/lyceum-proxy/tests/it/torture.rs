@@ -1,7 +1,8 @@
 //! Tunnels under torture: every way a WebSocket's bytes can be cut up, flooded, held back or ended.
 //!
 //! The proxy never reads frames, so what is asked of it is that bytes arrive as they were sent, that
-//! an end on one side is an end on the other, and that nobody's haste fills its memory.
+//! an end on one side is an end on the other, and that nobody's haste fills its memory. The same over
+//! HTTP/2 is in `http2::torture`.
 
 use std::{
     sync::{
@@ -18,12 +19,15 @@ use tokio::{
     net::TcpStream,
     sync::Notify,
 };
-use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
+use tokio_tungstenite::tungstenite::{
+    Message, client::IntoClientRequest, handshake::derive_accept_key,
+};
 
 use crate::{
     alone::{alone, resident_kib},
     support::{
-        Client, Seen, Server, TestProxy, read_body, read_head, route, soon, stands_still, until,
+        Client, Seen, Server, TestProxy, header, read_body, read_head, route, soon, stands_still,
+        until,
     },
 };
 
@@ -31,13 +35,13 @@ const UPGRADE: &str = "GET /open/ HTTP/1.1\r\nHost: lab\r\nConnection: Upgrade\r
 const SWITCHED: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
-const TEXT: u8 = 1;
+pub(crate) const TEXT: u8 = 1;
 const BINARY: u8 = 2;
-const PING: u8 = 9;
-const PONG: u8 = 10;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
 
 /// A frame (RFC 6455, section 5.2) as clients send it, or as servers do.
-fn frame(kind: u8, is_last: bool, from_client: bool, data: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, is_last: bool, from_client: bool, data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind | if is_last { 0x80 } else { 0 }];
     let mask_bit = if from_client { 0x80 } else { 0 };
     match data.len() {
@@ -62,7 +66,9 @@ fn frame(kind: u8, is_last: bool, from_client: bool, data: &[u8]) -> Vec<u8> {
 }
 
 /// Does the handshake and then what it is told.
-async fn switched<F>(each: impl Fn(TcpStream, Seen) -> F + Clone + Send + Sync + 'static) -> Server
+pub(crate) async fn switched<F>(
+    each: impl Fn(TcpStream, Seen) -> F + Clone + Send + Sync + 'static,
+) -> Server
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -72,8 +78,13 @@ where
             let Some(head) = read_head(&mut stream).await else {
                 return;
             };
+            // Clients of HTTP/2 have no key, so the proxy makes one and wants it answered.
+            let key = header(&head, "sec-websocket-key").unwrap();
+            let proof = derive_accept_key(key.as_bytes());
             seen.lock().unwrap().push((head, Vec::new()));
-            stream.write_all(SWITCHED.as_bytes()).await.unwrap();
+            let line = format!("Sec-WebSocket-Accept: {proof}\r\n\r\n");
+            let answer = SWITCHED.trim_end().to_owned() + "\r\n" + &line;
+            stream.write_all(answer.as_bytes()).await.unwrap();
             each(stream, seen).await;
         }
     })

@@ -12,17 +12,24 @@ pub(super) const HEADERS: u8 = 1;
 pub(super) const PRIORITY: u8 = 2;
 pub(super) const RESET: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
+pub(super) const PUSH_PROMISE: u8 = 5;
 pub(super) const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
 pub(super) const WINDOW: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
 
 pub(super) const END_STREAM: u8 = 1;
+pub(super) const ACK: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
+pub(super) const PADDED: u8 = 8;
+pub(super) const WITH_PRIORITY: u8 = 32;
+
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) kind: u8,
+    pub(super) flags: u8,
     pub(super) stream: u32,
     pub(super) payload: Vec<u8>,
 }
@@ -32,6 +39,10 @@ impl Frame {
     pub(super) fn reason(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
+    }
+
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
 }
 
@@ -67,6 +78,11 @@ pub(super) fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
     bytes
 }
 
+/// One setting (RFC 9113, section 6.5.1).
+pub(super) fn setting(name: u16, value: u32) -> Vec<u8> {
+    [&name.to_be_bytes()[..], &value.to_be_bytes()].concat()
+}
+
 /// The head of a proper request.
 pub(super) fn get(path: &str) -> Vec<u8> {
     block(&[
@@ -85,10 +101,15 @@ impl Raw {
     }
 
     pub(super) async fn with_settings(proxy: &TestProxy, settings: &[u8]) -> Self {
-        let mut raw = Self(TcpStream::connect(proxy.address).await.unwrap());
-        raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        let mut raw = Self::silent(proxy).await;
+        raw.send(PREFACE).await;
         raw.send(&frame(SETTINGS, 0, 0, settings)).await;
         raw
+    }
+
+    /// Has not said anything yet.
+    pub(super) async fn silent(proxy: &TestProxy) -> Self {
+        Self(TcpStream::connect(proxy.address).await.unwrap())
     }
 
     /// Whether they were taken.
@@ -107,6 +128,7 @@ impl Raw {
             .ok()?;
         Some(Frame {
             kind: header[3],
+            flags: header[4],
             stream: u32::from_be_bytes(header[5..9].try_into().unwrap()),
             payload,
         })

@@ -22,7 +22,7 @@ use super::{Connection, plain, request, start};
 use crate::support::{Server, header, read_head, resting_on, soon, until};
 
 /// The client's side of a stream.
-struct Side(SendStream<Bytes>, RecvStream, Bytes);
+pub(super) struct Side(pub(super) SendStream<Bytes>, RecvStream, Bytes);
 
 impl AsyncRead for Side {
     fn poll_read(
@@ -77,7 +77,7 @@ impl AsyncWrite for Side {
     }
 }
 
-fn connect(path: &str, protocol: &'static str) -> Request<()> {
+pub(super) fn connect(path: &str, protocol: &'static str) -> Request<()> {
     let mut asked = request("CONNECT", path);
     asked
         .extensions_mut()
@@ -91,7 +91,10 @@ fn connect(path: &str, protocol: &'static str) -> Request<()> {
 
 type Socket = WebSocketStream<Side>;
 
-async fn open(connection: &mut Connection, asked: Request<()>) -> (Response<()>, Option<Socket>) {
+pub(super) async fn tunnel(
+    connection: &mut Connection,
+    asked: Request<()>,
+) -> (Response<()>, Option<Side>) {
     until("the settings", || {
         connection.requests.is_extended_connect_protocol_enabled()
     })
@@ -99,14 +102,18 @@ async fn open(connection: &mut Connection, asked: Request<()>) -> (Response<()>,
     let (response, send) = connection.send(asked, false).await;
     let response = soon("an answer", response).await.unwrap();
     let (parts, recv) = response.into_parts();
-    let socket = match parts.status.as_u16() {
-        200 => {
-            let side = Side(send, recv, Bytes::new());
-            Some(WebSocketStream::from_raw_socket(side, Role::Client, None).await)
-        }
-        _ => None,
+    let is_open = parts.status == 200;
+    let side = is_open.then(|| Side(send, recv, Bytes::new()));
+    (Response::from_parts(parts, ()), side)
+}
+
+async fn open(connection: &mut Connection, asked: Request<()>) -> (Response<()>, Option<Socket>) {
+    let (response, side) = tunnel(connection, asked).await;
+    let socket = match side {
+        Some(side) => Some(WebSocketStream::from_raw_socket(side, Role::Client, None).await),
+        None => None,
     };
-    (Response::from_parts(parts, ()), socket)
+    (response, socket)
 }
 
 #[expect(
