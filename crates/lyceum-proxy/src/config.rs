@@ -74,6 +74,8 @@ pub struct Limits {
     pub connections: usize,
     /// Client connections at once from one address (trusted proxies are exempt).
     pub connections_per_client: usize,
+    /// Connections to one server at once, WebSockets among them; further requests wait.
+    pub connections_per_server: usize,
     /// Bytes of a request's first line and headers; more is answered 431.
     pub header_bytes: usize,
     /// Headers of a request, at most 128; more are answered 431.
@@ -135,6 +137,7 @@ impl Default for Limits {
         Self {
             connections: 0,
             connections_per_client: 4_096,
+            connections_per_server: 16_384,
             header_bytes: 64 * 1024,
             header_count: 128,
             body_bytes_hub: 0,

@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lyceum_proxy::{
     AccessLog, Config, ErrorPages, ErrorTarget, Limits, ListenAddress, Listener, Network,
-    ProxySecret, Rewrite, Scheme,
+    ProxySecret, Rewrite, Scheme, Upstream,
 };
 
 use super::Outcome;
@@ -134,7 +134,11 @@ pub struct ProxyCommand {
     /// Milliseconds that a client's connection may idle between requests.
     #[arg(long, value_name = "MILLISECONDS", value_parser = millis)]
     pub keep_alive_timeout: Option<Duration>,
-    /// Not supported: routes are always kept in memory.
+    /// An address of this machine that connections to servers come from; with several, in turn
+    /// [default: the system chooses].
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind_address: Vec<IpAddr>,
+    /// Taken and not used: routes are always kept in memory.
     #[arg(long, value_name = "MODULE")]
     pub storage_backend: Option<String>,
     /// Tell that it listens as a JSON line on standard output, for machines.
@@ -199,12 +203,6 @@ impl ProxyCommand {
     }
 
     fn plan(&self, token: Option<ProxySecret>) -> Result<Plan, Failure> {
-        if let Some(backend) = &self.storage_backend {
-            return Err(Failure::new(format!(
-                "--storage-backend {backend}: that is a Node module, and this is no Node program; routes are kept in memory"
-            ))
-            .hint("leave it out: a hub tells a new proxy all its routes"));
-        }
         self.tls.refuse()?;
         if let Some(folder) = &self.error_path
             && !folder.is_dir()
@@ -232,7 +230,10 @@ impl ProxyCommand {
             (Config { limits, ..config }, Task::Follow(settings))
         };
         let config = Config {
-            upstream: self.tls.upstream()?,
+            upstream: Upstream {
+                bind_addresses: self.bind_address.clone(),
+                ..self.tls.upstream()?
+            },
             ..config
         };
         let tls = self.tls.listening()?;
@@ -270,8 +271,17 @@ impl ProxyCommand {
             succession: self.follow.succession(),
             workers: self.workers.map_or_else(processors, NonZeroUsize::get),
             json: self.json,
-            notes: self.tls.unused(),
+            notes: self.notes(),
         })
+    }
+
+    /// What is taken and does nothing.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.tls.unused();
+        notes.extend(self.storage_backend.as_ref().map(|backend| {
+            format!("--storage-backend {backend} does nothing here: routes are kept in memory, and a hub tells a new proxy all of them")
+        }));
+        notes
     }
 
     /// Whoever stands before hubs names the address that others reach.
