@@ -1,9 +1,12 @@
 //! Bounds: each is reached, says so, and leaves the rest working.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lyceum_proxy::{Config, Limits, RouteAccess};
-use tokio::io::AsyncReadExt;
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpSocket, TcpStream},
+};
 
 use crate::support::{Server, TestProxy, dead_address, read_head, route, until};
 
@@ -75,6 +78,7 @@ async fn slow_headers_are_cut() {
     let (answer, _) = client.read_rest().await;
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
     assert_eq!(server.count(), 0);
+    assert_eq!(proxy.struck("header_read"), 1);
 }
 
 #[tokio::test]
@@ -100,6 +104,8 @@ async fn one_address_cannot_take_every_connection() {
     let mut fourth = proxy.connect().await;
     let (answer, _) = fourth.read_rest().await;
     assert!(answer.starts_with(b"HTTP/1.1 503"));
+    let counted = "lyceum_proxy_connections_over_limit_total";
+    assert_eq!(proxy.sample(counted), 1);
     open.clear();
     until("room again", || {
         proxy.metrics().contains("lyceum_proxy_connections 0")
@@ -128,6 +134,7 @@ async fn connections_beyond_the_total_wait_for_room() {
         .await;
     let waits = tokio::time::timeout(Duration::from_millis(200), read_head(&mut second.0));
     assert!(waits.await.is_err(), "served beyond the limit");
+    assert_eq!(proxy.sample("lyceum_proxy_connections_waited_total"), 1);
     drop(first);
     assert_eq!(second.answer().await.status, 200);
 }
@@ -163,6 +170,75 @@ async fn a_dead_server_is_503_and_a_silent_one_504() {
         "{metrics}"
     );
     until("the silent server to be let go", || server.count() == 1).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_connection_is_given_up() {
+    // Its queue is full, and nobody accepts.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = socket.listen(0).unwrap();
+    let address = server.local_addr().unwrap();
+    let mut taken = Vec::new();
+    let moment = Duration::from_millis(500);
+    while let Ok(one) = tokio::time::timeout(moment, TcpStream::connect(address)).await {
+        taken.push(one.unwrap());
+    }
+    let config = Config {
+        limits: Limits {
+            connect: Duration::from_millis(200),
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let routes = vec![route("/open/", address, RouteAccess::Open)];
+    let proxy = TestProxy::start(config, address, routes).await;
+    let began = Instant::now();
+    assert_eq!(proxy.get("/open/", "").await.status, 503);
+    assert!(began.elapsed() < Limits::default().connect);
+    let counted = "lyceum_proxy_upstream_errors_total{why=\"connect_time_out\"}";
+    assert_eq!(proxy.sample(counted), 1);
+}
+
+#[tokio::test]
+async fn a_server_may_say_only_so_much_before_its_answer() {
+    for (words, status) in [(15, 200), (16, 502)] {
+        let answer = "HTTP/1.1 102 Processing\r\n\r\n".repeat(words)
+            + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let server = Server::answer_with(answer).await;
+        let proxy = with_limits(&server, Limits::default()).await;
+        assert_eq!(proxy.get("/open/", "").await.status, status, "{words}");
+        assert_eq!(proxy.struck("interim"), u64::from(status == 502));
+    }
+}
+
+#[tokio::test]
+async fn trailers_are_bounded_both_ways() {
+    let trailers = |bytes: usize| format!("X-Long: {}\r\n\r\n", "x".repeat(bytes));
+    for (bytes, fits) in [(8_000, true), (9_000, false)] {
+        let chunked = format!(
+            "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{}",
+            trailers(bytes)
+        );
+        let server = Server::ok().await;
+        let proxy = with_limits(&server, Limits::default()).await;
+        let ask = format!("POST /open/ HTTP/1.1\r\nHost: lab\r\n{chunked}");
+        let expect = if fits { 200 } else { 400 };
+        assert_eq!(proxy.ask(ask).await.status, expect, "{bytes}");
+        assert_eq!(proxy.struck("trailers"), u64::from(!fits));
+
+        let server = Server::answer_with(format!("HTTP/1.1 200 OK\r\n{chunked}")).await;
+        let proxy = with_limits(&server, Limits::default()).await;
+        let mut client = proxy.connect().await;
+        let ask = "GET /open/ HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
+        client.send(ask).await;
+        let (all, _) = client.read_rest().await;
+        assert_eq!(
+            all.ends_with(trailers(bytes).to_lowercase().as_bytes()),
+            fits
+        );
+        assert_eq!(proxy.struck("trailers"), u64::from(!fits));
+    }
 }
 
 #[tokio::test]
