@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use hyper::Method;
 use tokio::sync::OnceCell;
 
-use crate::target::Target;
+use crate::{metrics::Metrics, target::Target};
 
 /// Decides whether a credential may use a route.
 #[async_trait]
@@ -214,10 +214,15 @@ impl Decisions {
         }
     }
 
-    pub(crate) async fn decide(&self, access: &dyn Access, ask: &Ask) -> Decision {
+    pub(crate) async fn decide(
+        &self,
+        access: &dyn Access,
+        ask: &Ask,
+        metrics: &Metrics,
+    ) -> Decision {
         let key = key_of(ask);
         for _ in 0..TRIES {
-            let entry = self.entry(key);
+            let entry = self.entry(key, metrics);
             let (decision, _) = entry
                 .answer
                 .get_or_init(|| async {
@@ -240,7 +245,7 @@ impl Decisions {
         Decision::Unavailable
     }
 
-    fn entry(&self, key: [u8; 32]) -> Arc<Entry> {
+    fn entry(&self, key: [u8; 32], metrics: &Metrics) -> Arc<Entry> {
         let now = Instant::now();
         let mut shard = self.shard(key);
         if let Some(entry) = shard.get(&key)
@@ -259,6 +264,9 @@ impl Decisions {
                 .take(surplus)
                 .map(|(key, _)| *key)
                 .collect();
+            if !victims.is_empty() {
+                metrics.count_limit("decisions");
+            }
             for victim in victims {
                 shard.remove(&victim);
             }

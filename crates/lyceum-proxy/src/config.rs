@@ -79,6 +79,8 @@ pub struct Limits {
     /// Of these from one address (trusted proxies are exempt). 0 means a quarter of `connections`, at
     /// most 4,096, so that nobody alone keeps all others out.
     pub connections_per_client: usize,
+    /// Connections to one server at once, WebSockets among them; further requests wait.
+    pub connections_per_server: usize,
     /// Bytes of a request's first line and headers; more is answered 431.
     pub header_bytes: usize,
     /// Headers of a request, at most 128; more are answered 431.
@@ -140,6 +142,7 @@ impl Default for Limits {
         Self {
             connections: 0,
             connections_per_client: 0,
+            connections_per_server: 16_384,
             header_bytes: 64 * 1024,
             header_count: 128,
             body_bytes_hub: 0,

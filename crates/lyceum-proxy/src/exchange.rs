@@ -235,7 +235,8 @@ impl<'a> Exchange<'a> {
             match status {
                 200.. => return Ok(()),
                 101 if self.client.head.upgrade().is_some() => return Ok(()),
-                101 => break,
+                // Nobody asked to change protocols.
+                101 => return Err(self.is_bad().into()),
                 100 => self.say_continue(),
                 103 if newer => {
                     let Client {
@@ -254,9 +255,13 @@ impl<'a> Exchange<'a> {
                 _ => {}
             }
         }
-        // Nobody asked to change protocols, or for so many words before the answer.
+        self.ctx.inner.metrics.count_limit("interim");
+        Err(self.is_bad().into())
+    }
+
+    fn is_bad(&self) -> Stop {
         self.ctx.inner.metrics.count_upstream_error("bad_answer");
-        Err(Stop::from(Failure::BadAnswer).into())
+        Failure::BadAnswer.into()
     }
 
     fn say_continue(&mut self) {
@@ -364,6 +369,7 @@ impl<'a> Exchange<'a> {
             Poll::Ready(Err(Broken::To)) => self.upload = Upload::Broken,
             Poll::Ready(Err(Broken::From)) => return Err(Stop::Cut),
             Poll::Ready(Err(Broken::Unreadable(refused))) => {
+                self.ctx.inner.metrics.count_refused(refused);
                 return Err(Failure::from(refused).into());
             }
         }
@@ -496,6 +502,9 @@ impl<'a> Exchange<'a> {
                     }
                 });
                 if let Poll::Ready(state) = state {
+                    if let Err(Broken::Unreadable(refused)) = state {
+                        self.ctx.inner.metrics.count_refused(refused);
+                    }
                     return Poll::Ready(state.is_ok());
                 }
                 if self.poll_upload(cx).is_err() {

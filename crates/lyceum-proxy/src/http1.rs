@@ -26,6 +26,9 @@ pub(crate) enum Refused {
     /// 431.
     #[error("its headers are too large")]
     TooLarge,
+    /// 400.
+    #[error("its trailers are too large")]
+    TrailersTooLarge,
     /// 501.
     #[error("{0}")]
     Unknown(&'static str),

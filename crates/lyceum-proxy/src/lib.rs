@@ -225,7 +225,7 @@ impl Proxy {
             decisions: access::Decisions::new(&config.limits),
             log: access::RevocationLog::default(),
             tunnels: Arc::default(),
-            connector: upstream::Connector::new(config.upstream.clone()),
+            connector: upstream::Connector::new(&config),
             custom: outgoing::Custom::new(&config.rewrite),
             metrics: metrics::Metrics::default(),
             http2: http2::Metrics::default(),

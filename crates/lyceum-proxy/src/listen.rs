@@ -248,10 +248,9 @@ pub(crate) async fn run_doors(
         .await
         .is_err()
     {
-        tracing::info!(
-            open = ctx.tasks.len(),
-            "the drain's time is up; closing the rest"
-        );
+        let open = ctx.tasks.len();
+        inner.metrics.count_limits("drain", open);
+        tracing::info!(open, "the drain's time is up; closing the rest");
     }
     ctx.kill.cancel();
     ctx.tasks.wait().await;

@@ -24,6 +24,7 @@ use prometheus_client::{
 use crate::{
     Proxy,
     durations::Durations,
+    http1::Refused,
     sampled::Sampled,
     side::{self, Answer, SideListener},
     tls::Certificates,
@@ -177,7 +178,7 @@ impl Metrics {
         );
         registry.register(
             "limits",
-            "Times that a limit was reached, by its name in the configuration",
+            "Times that a limit was reached, by its name",
             self.limits.clone(),
         );
         registry.register_with_unit(
@@ -208,9 +209,22 @@ impl Metrics {
         self.ready.requests[kind as usize][class].inc();
     }
 
-    /// `limit`: its name among [`crate::Limits`].
+    /// `limit`: its name among [`crate::Limits`], or among those that are fixed.
     pub(crate) fn count_limit(&self, limit: &'static str) {
         self.limits.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// The same for several at once.
+    pub(crate) fn count_limits(&self, limit: &'static str, times: usize) {
+        let counter = self.limits.get_or_create(&LimitLabels { limit });
+        counter.inc_by(times as u64);
+    }
+
+    /// A body that cannot be passed on, where that is for a bound of ours.
+    pub(crate) fn count_refused(&self, refused: Refused) {
+        if refused == Refused::TrailersTooLarge {
+            self.count_limit("trailers");
+        }
     }
 
     pub(crate) fn count_denied(&self, why: &'static str) {

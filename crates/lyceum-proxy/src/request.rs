@@ -61,6 +61,9 @@ impl From<Refused> for Failure {
             Refused::NoHost => Self::BadRequest(Unclear::NoHost),
             Refused::HostsDiffer => Self::BadRequest(Unclear::HostsDiffer),
             Refused::TooLarge => Self::HeadersTooLarge,
+            Refused::TrailersTooLarge => {
+                Self::BadRequest(Unclear::Ambiguous("its trailers are too large"))
+            }
             Refused::Unknown(why) => Self::Unknown(why),
         }
     }
@@ -185,7 +188,12 @@ impl Ctx<'_> {
                 is_websocket,
             };
             let access = self.inner.access.as_ref();
-            match self.inner.decisions.decide(access, &ask).await {
+            match self
+                .inner
+                .decisions
+                .decide(access, &ask, &self.inner.metrics)
+                .await
+            {
                 Decision::Allow {
                     subject, grounds, ..
                 } => {

@@ -18,10 +18,12 @@
 //! sent. `poll_answer` also gives answers below 200; ask again for the real one. A server that is
 //! dropped closes its connection, which is right after every failure.
 //!
-//! `upstream/pool.rs` keeps connections, `upstream/connect.rs` makes them.
+//! `upstream/pool.rs` keeps connections, `upstream/connect.rs` makes them, `upstream/room.rs` bounds
+//! them.
 
 mod connect;
 mod pool;
+mod room;
 
 use std::{
     io,
@@ -63,10 +65,8 @@ pub struct Upstream {
     /// Take any certificate. Whoever can reach the network in between can then read everything.
     pub insecure: bool,
     /// Addresses of this machine that connections to servers come from, in turn; the system chooses
-    /// if there are none. A bound address has some 28,000 ports for all servers together.
+    /// if there are none. Each has some 28,000 ports towards one server.
     pub bind_addresses: Vec<IpAddr>,
-    /// Connections to one server at once, WebSockets among them; further requests wait.
-    pub connections_per_server: usize,
     /// Idle connections kept in all, per worker.
     pub pooled: usize,
 }
@@ -79,7 +79,6 @@ impl Default for Upstream {
             key: None,
             insecure: false,
             bind_addresses: Vec::new(),
-            connections_per_server: 16_384,
             pooled: 8_192,
         }
     }
@@ -274,7 +273,7 @@ mod tests {
             (stream, got)
         });
         let config = Config::default();
-        let pool = Pool::new(&config, Connector::new(config.upstream.clone()));
+        let pool = Pool::new(&config, Connector::new(&config));
         assert!(pool.take(&target, false).is_none());
         let mut server = pool.connect(&target).await.expect("it listens");
         let head = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";

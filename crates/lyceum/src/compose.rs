@@ -193,6 +193,7 @@ impl Machine {
                 trusted_proxies: config.trusted_proxies.clone(),
                 access_log: config.proxy.access_log,
                 limits: config.proxy.limits.clone(),
+                upstream: config.proxy.upstream(),
                 http2: lyceum_proxy::Http2 {
                     prior_knowledge: config.proxy.plain_http2,
                     ..lyceum_proxy::Http2::default()

@@ -106,6 +106,9 @@ async fn serve(plan: Plan) -> Result<(), Failure> {
             .check()
             .map_err(|error| Failure::new(format!("--client-ssl-…: {error}")))?;
     }
+    upstream
+        .check_addresses()
+        .map_err(|error| Failure::new(format!("--bind-address: {error}")))?;
     let certificates = plan.tls.map(Certificates::open).transpose();
     let certificates = certificates.map_err(|error| Failure::new(error.to_string()))?;
     let mut given = Given::find(plan.succession.as_ref())?;

@@ -20,6 +20,11 @@ pub struct Public {
 impl Public {
     /// `listen`: the address that counts, which the command line may have changed.
     pub fn bind(config: &Config, data: &Layout, listen: SocketAddr) -> Result<Self, Failure> {
+        config
+            .proxy
+            .upstream()
+            .check_addresses()
+            .map_err(|error| Failure::new(format!("`proxy.bind_addresses`: {error}")))?;
         let certificates = config
             .tls
             .as_ref()

@@ -216,6 +216,9 @@ fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
     if new.proxy.plain_http2 != current.proxy.plain_http2 {
         kept.push("proxy.plain_http2");
     }
+    if new.proxy.bind_addresses != current.proxy.bind_addresses {
+        kept.push("proxy.bind_addresses");
+    }
     new.proxy = ProxySettings {
         access_log: new.proxy.access_log,
         ..current.proxy.clone()
@@ -301,15 +304,16 @@ mod tests {
         let path = folder.path().join("lyceum.yaml");
         fs::write(&path, "proxy: {limits: {idle: 5m}}\n").expect("written");
         let watch = ConfigWatch::open(Some(path.clone()), Clock::system()).expect("good");
-        let text = "proxy: {limits: {idle: 6m}, plain_http2: true, access_log: 1/10}\n";
+        let text = "proxy: {limits: {idle: 6m}, plain_http2: true, bind_addresses: [127.0.0.2], access_log: 1/10}\n";
         fs::write(&path, text).expect("written");
         assert_eq!(watch.check_now(), Look::Loaded);
         let config = watch.current();
         assert_eq!(config.proxy.access_log.to_string(), "1/10");
         assert_eq!(config.proxy.limits.idle.as_secs(), 300);
-        assert!(!config.proxy.plain_http2);
+        assert!(!config.proxy.plain_http2 && config.proxy.bind_addresses.is_empty());
         let kept = watch.state().at_next_start.clone();
-        assert_eq!(kept, ["proxy.limits", "proxy.plain_http2"]);
+        let expect = ["proxy.limits", "proxy.plain_http2", "proxy.bind_addresses"];
+        assert_eq!(kept, expect);
     }
 
     #[test]

@@ -25,6 +25,7 @@ enum State {
     Trailers,
     Done,
     Bad(&'static str),
+    TooManyTrailers,
 }
 
 #[derive(Debug)]
@@ -80,9 +81,14 @@ impl Decoder {
                 break;
             }
             self.step(input[at]);
-            if let State::Bad(why) = self.state {
+            let refused = match self.state {
+                State::Bad(why) => Some(Refused::Bad(why)),
+                State::TooManyTrailers => Some(Refused::TrailersTooLarge),
+                _ => None,
+            };
+            if let Some(refused) = refused {
                 if data == 0 {
-                    return Err(Refused::Bad(why));
+                    return Err(refused);
                 }
                 break;
             }
@@ -128,7 +134,9 @@ impl Decoder {
                 State::Bad("a chunk does not end in CR LF")
             }
             (State::Trailers, byte) => self.trailer(byte),
-            (state @ (State::Data | State::Done | State::Bad(_)), _) => state,
+            (state @ (State::Data | State::Done | State::Bad(_) | State::TooManyTrailers), _) => {
+                state
+            }
         };
     }
 
@@ -138,7 +146,7 @@ impl Decoder {
             return State::Bad("a trailer does not end in CR LF");
         }
         if self.trailers.len() >= MOST_TRAILERS {
-            return State::Bad("its trailers are too large");
+            return State::TooManyTrailers;
         }
         self.trailers.push(byte);
         if self.trailers == b"\r\n" {

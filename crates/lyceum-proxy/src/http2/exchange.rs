@@ -194,7 +194,8 @@ impl<'a> Exchange<'a> {
             match self.stream.answer.status {
                 200.. => return Ok(()),
                 101 if self.stream.head.upgrade().is_some() => return Ok(()),
-                101 => break,
+                // Nobody asked to change protocols.
+                101 => return Err(self.is_bad().into()),
                 103 => {
                     hints += self.stream.answer.fields.text.len();
                     // No window holds these back, and they are only hints.
@@ -206,7 +207,7 @@ impl<'a> Exchange<'a> {
                 _ => {}
             }
         }
-        // Nobody asked to change protocols, or for so many words before the answer.
+        self.ctx.inner.metrics.count_limit("interim");
         Err(self.is_bad().into())
     }
 
@@ -437,7 +438,10 @@ impl<'a> Exchange<'a> {
                 if piece.is_empty() {
                     match self.server.poll_piece(cx, &mut down) {
                         Poll::Pending => {}
-                        Poll::Ready(Err(_)) => {
+                        Poll::Ready(Err(error)) => {
+                            if let AnswerError::Bad(refused) = error {
+                                self.ctx.inner.metrics.count_refused(refused);
+                            }
                             return Poll::Ready(Err(Failure::BadAnswer.into()));
                         }
                         Poll::Ready(Ok(None)) => return Poll::Ready(end(send, down.trailers())),

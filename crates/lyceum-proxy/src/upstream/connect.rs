@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -20,12 +21,13 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use crate::{
+    config::Config,
     io::{Io, Plain},
     rewrite::Scheme,
     target::{Place, Target},
 };
 
-use super::Upstream;
+use super::{Upstream, room::Rooms};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
@@ -48,6 +50,7 @@ pub(crate) struct Connector {
     pub(crate) made: Counter,
     /// Requests for whom there was no room at first.
     pub(crate) waited: Counter,
+    pub(super) rooms: Rooms,
     settings: Upstream,
     next: AtomicUsize,
     /// Made when first needed: most sites have no server with TLS.
@@ -64,12 +67,13 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Connector {
-    pub(crate) fn new(settings: Upstream) -> Arc<Self> {
+    pub(crate) fn new(config: &Config) -> Arc<Self> {
         Arc::new(Self {
             open: Gauge::default(),
             made: Counter::default(),
             waited: Counter::default(),
-            settings,
+            rooms: Rooms::new(config.limits.connections_per_server),
+            settings: config.upstream.clone(),
             next: AtomicUsize::new(0),
             tls: OnceLock::new(),
         })
@@ -117,15 +121,9 @@ impl Connector {
         let start = self.next.fetch_add(1, Relaxed);
         let mut failed = None;
         for step in 0..from.len() {
-            let socket = if to.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
             // Ports of the address may be used up; the next one has others.
-            let bound = socket.bind(SocketAddr::new(from[(start + step) % from.len()], 0));
-            match bound {
-                Ok(()) => match socket.connect(to).await {
+            match bound_to(from[(start + step) % from.len()]) {
+                Ok(socket) => match socket.connect(to).await {
                     Err(error) if is_used_up(&error) => failed = Some(error),
                     done => return done,
                 },
@@ -159,6 +157,19 @@ impl Connector {
     }
 }
 
+/// A socket whose port is chosen when it connects: then it must differ only from those to the same
+/// server, where one chosen now would be taken from the ports to all servers.
+fn bound_to(address: IpAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    nix::sys::socket::setsockopt(&socket, IpBindAddressNoPort, &true)?;
+    socket.bind(SocketAddr::new(address, 0))?;
+    Ok(socket)
+}
+
 fn is_used_up(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -170,6 +181,15 @@ impl Upstream {
     /// Reads the files; says which one cannot be used and why.
     pub fn check(&self) -> Result<(), String> {
         client_config(self).map(|_| ())
+    }
+
+    /// Says which of the addresses that connections shall come from this machine does not have.
+    pub fn check_addresses(&self) -> Result<(), String> {
+        for address in &self.bind_addresses {
+            std::net::UdpSocket::bind((*address, 0))
+                .map_err(|error| format!("{address} is no address of this machine: {error}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -280,5 +300,36 @@ impl ServerCertVerifier for TakeAny {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else some 28,000 connections would use up an address, to however many servers they go.
+    #[tokio::test]
+    async fn a_bound_socket_takes_no_port_before_it_connects() {
+        let has_ipv6 = std::net::UdpSocket::bind("[::1]:0").is_ok();
+        for address in ["127.0.0.2", "::1"]
+            .into_iter()
+            .take(1 + usize::from(has_ipv6))
+        {
+            let address = address.parse().expect("an address");
+            let socket = bound_to(address).expect("bound");
+            let bound = socket.local_addr().expect("an address");
+            assert_eq!((bound.ip(), bound.port()), (address, 0));
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_told() {
+        let upstream = |address: &str| Upstream {
+            bind_addresses: vec![address.parse().expect("an address")],
+            ..Upstream::default()
+        };
+        assert_eq!(upstream("127.0.0.2").check_addresses(), Ok(()));
+        let wrong = upstream("192.0.2.1").check_addresses();
+        assert!(wrong.is_err_and(|error| error.starts_with("192.0.2.1 is no address")));
     }
 }

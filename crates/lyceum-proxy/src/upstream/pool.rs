@@ -1,8 +1,8 @@
 //! Connections that are kept for a while, each given to one request at a time.
 //!
 //! One pool per worker: a connection belongs to the runtime it was made on. The newest idle one is
-//! taken first, so that the others can grow old and be closed. Open ones are bounded per server,
-//! idle ones per server and in all.
+//! taken first, so that the others can grow old and be closed. Idle ones are bounded per server and
+//! in all, open ones per server: that bound is the whole process's (`upstream/room.rs`).
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,10 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -18,13 +21,13 @@ use std::{
 use prometheus_client::metrics::gauge::Gauge;
 use rustix::io::Errno;
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit},
     time::Instant,
 };
 
 use crate::{config::Config, link::Link, target::Target};
 
-use super::{ConnectError, Connector, Server};
+use super::{ConnectError, Connector, Server, room::Room};
 
 /// A connection's place among those to its server; counted as long as it lasts.
 #[derive(Debug)]
@@ -57,11 +60,15 @@ struct Idle {
     since: Instant,
 }
 
-/// The connections to one server.
+/// A worker's connections to one server.
 #[derive(Debug)]
 pub(crate) struct Home {
     idle: Mutex<Vec<Idle>>,
-    room: Arc<Semaphore>,
+    /// Idle connections of the whole pool.
+    kept: Arc<AtomicUsize>,
+    room: Arc<Room>,
+    /// Requests of this worker that wait for room.
+    waiting: AtomicUsize,
     /// Told when a connection becomes idle.
     freed: Notify,
 }
@@ -70,10 +77,47 @@ impl Home {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Closes the oldest idle connection; whether there was one.
+    pub(super) fn drop_one(&self) -> bool {
+        let mut idle = self.idle();
+        if idle.is_empty() {
+            return false;
+        }
+        let one = idle.remove(0);
+        drop(idle);
+        self.kept.fetch_sub(1, Relaxed);
+        drop(one);
+        true
+    }
+
+    /// Whether requests of other workers wait for room.
+    fn is_wanted_elsewhere(&self) -> bool {
+        let all = self.room.waiting.load(SeqCst);
+        all > self.waiting.load(SeqCst)
+    }
+}
+
+/// A request that waits for room.
+struct Waiting<'a>(&'a Home);
+
+impl<'a> Waiting<'a> {
+    fn new(home: &'a Home) -> Self {
+        home.room.waiting.fetch_add(1, SeqCst);
+        home.waiting.fetch_add(1, SeqCst);
+        Self(home)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, SeqCst);
+        self.0.room.waiting.fetch_sub(1, SeqCst);
+    }
 }
 
 /// What a request that waited got.
-enum Room {
+enum Got {
     Kept(Server),
     New(OwnedSemaphorePermit),
 }
@@ -82,11 +126,10 @@ enum Room {
 pub(crate) struct Pool {
     homes: Mutex<HashMap<Target, Arc<Home>>>,
     connector: Arc<Connector>,
-    kept: AtomicUsize,
+    kept: Arc<AtomicUsize>,
     time_out: Duration,
     per_target: usize,
     most: usize,
-    open: usize,
     keep: Duration,
     pub(super) header_bytes: usize,
 }
@@ -97,14 +140,10 @@ impl Pool {
         Arc::new(Self {
             homes: Mutex::default(),
             connector,
-            kept: AtomicUsize::new(0),
+            kept: Arc::default(),
             time_out: limits.connect,
             per_target: limits.pooled_per_target,
             most: config.upstream.pooled,
-            open: config
-                .upstream
-                .connections_per_server
-                .clamp(1, Semaphore::MAX_PERMITS),
             keep: limits.pooled,
             header_bytes: limits.header_bytes,
         })
@@ -121,9 +160,12 @@ impl Pool {
         }
         let home = Arc::new(Home {
             idle: Mutex::default(),
-            room: Arc::new(Semaphore::new(self.open)),
+            kept: self.kept.clone(),
+            room: self.connector.rooms.find(target),
+            waiting: AtomicUsize::new(0),
             freed: Notify::new(),
         });
+        home.room.enter(&home);
         homes.insert(target.clone(), home.clone());
         home
     }
@@ -150,13 +192,13 @@ impl Pool {
     pub(crate) async fn connect(self: &Arc<Self>, target: &Target) -> Result<Server, ConnectError> {
         let home = self.home(target);
         tokio::time::timeout(self.time_out, async {
-            let permit = match home.room.clone().try_acquire_owned() {
+            let permit = match home.room.free.clone().try_acquire_owned() {
                 Ok(permit) => permit,
                 Err(_) => {
                     self.connector.waited.inc();
                     match self.wait(target, &home).await? {
-                        Room::Kept(server) => return Ok(server),
-                        Room::New(permit) => permit,
+                        Got::Kept(server) => return Ok(server),
+                        Got::New(permit) => permit,
                     }
                 }
             };
@@ -175,17 +217,19 @@ impl Pool {
     }
 
     /// Waits for a connection to end or to become idle.
-    async fn wait(self: &Arc<Self>, target: &Target, home: &Home) -> Result<Room, ConnectError> {
+    async fn wait(self: &Arc<Self>, target: &Target, home: &Home) -> Result<Got, ConnectError> {
+        let _waiting = Waiting::new(home);
         loop {
             let mut freed = pin!(home.freed.notified());
             // In line before looking, so that what becomes idle in between is not missed.
             freed.as_mut().enable();
             if let Some(server) = self.take(target, true) {
-                return Ok(Room::Kept(server));
+                return Ok(Got::Kept(server));
             }
+            home.room.drop_one();
             tokio::select! {
-                permit = home.room.clone().acquire_owned() => {
-                    return permit.map(Room::New).map_err(|_| ConnectError::TimeOut);
+                permit = home.room.free.clone().acquire_owned() => {
+                    return permit.map(Got::New).map_err(|_| ConnectError::TimeOut);
                 }
                 () = &mut freed => {}
             }
@@ -198,7 +242,8 @@ impl Pool {
         }
         link.has_written = false;
         let mut idle = home.idle();
-        if idle.len() < self.per_target {
+        // One that another worker waits for is no use to it here: closed, it makes room for its own.
+        if idle.len() < self.per_target && !home.is_wanted_elsewhere() {
             self.kept.fetch_add(1, Relaxed);
             idle.push(Idle {
                 link,
@@ -224,12 +269,15 @@ impl Pool {
             if idle.is_empty() {
                 idle.shrink_to_fit();
             }
-            !idle.is_empty() || home.room.available_permits() < self.open
+            // In use, or looked for just now: this lock is held where homes are found.
+            !idle.is_empty() || Arc::strong_count(home) > 1
         });
         if homes.len() < homes.capacity() / 8 {
             let few = homes.len() * 2;
             homes.shrink_to(few.max(64));
         }
+        drop(homes);
+        self.connector.rooms.prune();
     }
 
     /// Closes all that nobody uses.

@@ -1,13 +1,15 @@
 //! Who is let through, how long that is remembered, and that it can be taken back.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use lyceum_proxy::{
-    Access, Ask, Config, Credential, Decision, Proxy, Revoked, RouteAccess, RouteTable, Target,
+    Access, Ask, Config, Credential, Decision, Limits, Proxy, Revoked, RouteAccess, RouteTable,
+    Target,
 };
 use tokio::{
     net::TcpListener,
@@ -19,8 +21,16 @@ use crate::support::{Client, Server, TestProxy, header, resting_on, route, soon}
 const PAGE: &str = "Accept: text/html,*/*\r\n";
 
 async fn checked(hub: &Server, server: &Server) -> TestProxy {
+    with_limits(hub, server, Limits::default()).await
+}
+
+async fn with_limits(hub: &Server, server: &Server, limits: Limits) -> TestProxy {
+    let config = Config {
+        limits,
+        ..Config::default()
+    };
     let routes = vec![route("/user/ada/", server.address, RouteAccess::Checked)];
-    TestProxy::start(Config::default(), hub.address, routes).await
+    TestProxy::start(config, hub.address, routes).await
 }
 
 #[tokio::test]
@@ -183,6 +193,8 @@ async fn without_a_decision_nobody_passes() {
         .await;
     assert_eq!(answer.status, 503);
     assert!(answer.header("retry-after").is_some());
+    let counted = "lyceum_proxy_denied_total{why=\"unavailable\"}";
+    assert_eq!(proxy.sample(counted), 1);
     proxy.access.allow("s", "ada");
     let answer = proxy.get("/user/ada/", "Cookie: lyceum-access=s\r\n").await;
     assert_eq!(answer.status, 200, "no decision is not remembered");
@@ -223,27 +235,98 @@ impl Access for SlowAccess {
     }
 }
 
-#[tokio::test]
-async fn a_revocation_overtakes_a_question_under_way() {
-    let server = Server::ok().await;
+/// A proxy that asks a slow hub, and where it is.
+async fn start_slow(server: &Server, limits: Limits) -> (Proxy, SocketAddr, Arc<SlowAccess>) {
     let access = Arc::new(SlowAccess {
         asked: Notify::new(),
         answers: Semaphore::new(0),
         count: Default::default(),
     });
-    let proxy = Proxy::new(
-        Config::default(),
-        Target::from(server.address),
-        access.clone(),
-    );
+    let config = Config {
+        limits,
+        ..Config::default()
+    };
+    let proxy = Proxy::new(config, Target::from(server.address), access.clone());
     let routes = vec![route("/user/ada/", server.address, RouteAccess::Checked)];
     proxy.set_routes(RouteTable::new(routes).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let running = tokio::spawn({
+    tokio::spawn({
         let proxy = proxy.clone();
         async move { proxy.run(listener, std::future::pending()).await }
     });
+    (proxy, address, access)
+}
+
+#[tokio::test]
+async fn a_hub_that_does_not_answer_is_not_waited_for_long() {
+    let server = Server::ok().await;
+    let limits = Limits {
+        access: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let began = Instant::now();
+    let (_proxy, address, access) = start_slow(&server, limits).await;
+    let mut client = Client(tokio::net::TcpStream::connect(address).await.unwrap());
+    let ask = "GET /user/ada/ HTTP/1.1\r\nHost: lab\r\nCookie: lyceum-access=s\r\n\r\n";
+    client.send(ask).await;
+    assert_eq!(client.answer().await.status, 503);
+    assert!(began.elapsed() < Limits::default().access);
+    assert_eq!((access.count.load(SeqCst), server.count()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_for_as_long_as_it_is_said() {
+    let (hub, server) = (Server::ok().await, Server::ok().await);
+    for (refusal, asked) in [(Duration::from_secs(600), 1), (Duration::ZERO, 5)] {
+        let limits = Limits {
+            refusal,
+            ..Limits::default()
+        };
+        let proxy = with_limits(&hub, &server, limits).await;
+        proxy.access.decide("carl", Decision::Deny);
+        for _ in 0..5 {
+            let answer = proxy.get("/user/ada/", "Cookie: lyceum-access=carl\r\n");
+            assert_eq!(answer.await.status, 403);
+        }
+        assert_eq!(proxy.access.asked.load(SeqCst), asked, "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_more_decisions_are_remembered_than_is_said() {
+    const PEOPLE: usize = 1_000;
+    const MOST: usize = 16;
+    let (hub, server) = (Server::ok().await, Server::ok().await);
+    let limits = Limits {
+        decisions: MOST,
+        ..Limits::default()
+    };
+    let proxy = with_limits(&hub, &server, limits).await;
+    let mut client = proxy.connect().await;
+    let mut all_ask = async || {
+        for number in 0..PEOPLE {
+            proxy.access.allow(&format!("s{number}"), "ada");
+            let ask = format!(
+                "GET /user/ada/ HTTP/1.1\r\nHost: lab\r\nCookie: lyceum-access=s{number}\r\n\r\n"
+            );
+            client.send(ask).await;
+            assert_eq!(client.answer().await.status, 200);
+        }
+        proxy.access.asked.load(SeqCst)
+    };
+    assert_eq!(all_ask().await, PEOPLE);
+    // All but those remembered are asked for again.
+    let asked = all_ask().await;
+    assert!(asked >= 2 * PEOPLE - MOST, "{asked}");
+    let struck = proxy.struck("decisions");
+    assert!(struck as usize >= 2 * PEOPLE - 2 * MOST, "{struck}");
+}
+
+#[tokio::test]
+async fn a_revocation_overtakes_a_question_under_way() {
+    let server = Server::ok().await;
+    let (proxy, address, access) = start_slow(&server, Limits::default()).await;
     let mut clients = Vec::new();
     for _ in 0..5 {
         let mut client = Client(tokio::net::TcpStream::connect(address).await.unwrap());
@@ -263,7 +346,6 @@ async fn a_revocation_overtakes_a_question_under_way() {
         2,
         "five requests asked once, then once more"
     );
-    running.abort();
 }
 
 #[tokio::test]

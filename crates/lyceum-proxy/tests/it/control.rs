@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     drop_in::{DropIn, TOKEN, change},
-    support::{Client, Server, dead_address, read_head, soon, until},
+    support::{Client, Server, dead_address, header, read_head, soon, until},
 };
 
 fn by_host() -> Config {
@@ -101,6 +101,20 @@ async fn all_routes_are_listed_by_path_the_root_among_them() {
         assert_eq!(routes["/"]["target"], format!("http://{server}"));
         assert_eq!(routes["/"]["jupyterhub"], true);
     }
+}
+
+#[tokio::test]
+async fn the_default_target_is_the_root_until_it_is_removed() {
+    let server = Server::ok().await;
+    let it = DropIn::with_default(&format!("http://{}", server.address)).await;
+    let routes = it.routes().await;
+    let root = routes.as_object().unwrap();
+    assert_eq!(root.keys().collect::<Vec<_>>(), ["/"]);
+    assert_eq!(root["/"]["target"], format!("http://{}", server.address));
+    assert_eq!(it.get("/anything", "").await.status, 200);
+    assert_eq!(it.api("DELETE", "/api/routes/", "").await.status, 204);
+    assert_eq!(it.routes().await, json!({}));
+    assert_eq!(it.get("/anything", "").await.status, 404);
 }
 
 #[tokio::test]
@@ -291,11 +305,17 @@ async fn open_websockets_survive_the_removal_of_their_route() {
 #[tokio::test]
 async fn other_methods_are_405_and_other_paths_404() {
     let it = DropIn::start(Config::default()).await;
-    for method in ["PUT", "PATCH", "OPTIONS"] {
-        let answer = it.api_with(method, "/api/routes/a", "", "").await;
-        assert_eq!(answer.status, 405, "{method}");
-        assert_eq!(answer.header("allow").as_deref(), Some("GET, POST, DELETE"));
+    for method in ["HEAD", "PUT", "PATCH", "OPTIONS"] {
+        for token in ["", &format!("Authorization: token {TOKEN}\r\n")] {
+            let mut client = it.api_client().await;
+            let ask = format!("{method} /api/routes/a HTTP/1.1\r\nHost: lab\r\n{token}\r\n");
+            client.send(ask).await;
+            let head = client.head().await;
+            assert!(head.starts_with("HTTP/1.1 405 "), "{method}: {head}");
+            assert_eq!(header(&head, "allow").as_deref(), Some("GET, POST, DELETE"));
+        }
     }
+    assert_eq!(it.routes().await, json!({}));
     for path in ["/", "/api", "/api/routesx", "/api/other", "/routes"] {
         assert_eq!(it.api("GET", path, "").await.status, 404, "{path}");
     }

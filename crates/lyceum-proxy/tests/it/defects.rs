@@ -1,8 +1,17 @@
 //! Each known defect of proxies in this place, and how we answer. One test per defect.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::time::Duration;
 
-use crate::support::{Server, TestProxy, dead_address, header, read_head};
+use lyceum_proxy::ErrorPages;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::{
+    alone::{alone, descriptors, settles},
+    support::{Server, TestProxy, dead_address, header, read_head, until},
+};
 
 #[tokio::test]
 async fn a_chunked_body_is_a_body_for_every_method() {
@@ -294,4 +303,41 @@ async fn a_port_that_speaks_something_else_is_502() {
     assert!(status == 502 || status == 503, "{status}");
     let proxy = TestProxy::open(dead_address().await).await;
     assert_eq!(proxy.get("/open/", "").await.status, 503);
+}
+
+/// The original gave no answer in 15 s; that the time is kept to is tested with the pages.
+#[test]
+fn an_error_target_that_hangs_has_five_seconds_at_most() {
+    assert!(ErrorPages::default().patience <= Duration::from_secs(5));
+}
+
+/// The original held 120 descriptors, 10 s after 60 clients had left.
+#[tokio::test]
+async fn a_frozen_server_costs_nothing_once_its_clients_have_left() {
+    if !alone("defects::a_frozen_server_costs_nothing_once_its_clients_have_left") {
+        return;
+    }
+    // The system takes connections for it; it never does.
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = TestProxy::open(server.local_addr().unwrap()).await;
+    let before = descriptors();
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        for request in [
+            "GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n",
+            "PUT /open/ HTTP/1.1\r\nHost: lab\r\nContent-Length: 1000\r\n\r\nhalf",
+            "GET /open/ HTTP/1.1\r\nHost: lab\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ] {
+            let mut client = proxy.connect().await;
+            client.send(request).await;
+            clients.push(client);
+        }
+    }
+    until("all to be sent on", || {
+        proxy.sample("lyceum_proxy_upstream_connections") == 60
+    })
+    .await;
+    assert_eq!(descriptors(), before + 180);
+    drop(clients);
+    settles("descriptors", before, descriptors).await;
 }

@@ -88,5 +88,6 @@ async fn what_does_not_finish_is_cut_at_the_deadline() {
     request.read_rest().await;
     assert!(proxy.metrics().contains("lyceum_proxy_connections 0"));
     assert!(proxy.metrics().contains("lyceum_proxy_websockets 0"));
+    assert_eq!(proxy.struck("drain"), 2);
     assert!(proxy.proxy.activity_now().is_empty());
 }

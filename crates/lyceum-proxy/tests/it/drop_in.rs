@@ -38,7 +38,15 @@ impl DropIn {
     }
 
     pub(crate) async fn with_token(config: Config, token: Option<&str>) -> Self {
-        let proxy = Proxy::drop_in(config, None);
+        Self::run(Proxy::drop_in(config, None), token).await
+    }
+
+    pub(crate) async fn with_default(target: &str) -> Self {
+        let proxy = Proxy::drop_in(Config::default(), Some(target));
+        Self::run(proxy, Some(TOKEN)).await
+    }
+
+    async fn run(proxy: Proxy, token: Option<&str>) -> Self {
         let listen = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (public, api, metrics) = (listen().await, listen().await, listen().await);
         let address = |listener: &TcpListener| listener.local_addr().unwrap();

@@ -10,11 +10,11 @@ use std::{
 use lyceum_proxy::{Config, Limits, Rewrite, Route, RouteAccess, Scheme, Target, Upstream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixListener,
-    sync::Notify,
+    net::{TcpListener, TcpStream, UnixListener},
+    sync::{Notify, Semaphore},
 };
 
-use crate::support::{Server, TestProxy, header, read_head, route, soon, until};
+use crate::support::{Client, Server, TestProxy, header, read_head, route, soon, until};
 
 #[tokio::test]
 async fn an_answer_may_come_while_the_body_is_still_sent() {
@@ -186,29 +186,136 @@ async fn many_clients_share_kept_connections() {
     assert!(made <= 64, "{made} connections for 64 clients");
 }
 
-#[tokio::test]
-async fn connections_to_one_server_are_bounded() {
-    let server = Server::ok().await;
+/// Answers as often as it is let.
+async fn held(answers: &Arc<Semaphore>) -> Server {
+    let answers = answers.clone();
+    Server::raw(move |mut stream, seen| {
+        let answers = answers.clone();
+        async move {
+            while let Some(head) = read_head(&mut stream).await {
+                seen.lock().unwrap().push((head, Vec::new()));
+                answers.acquire().await.unwrap().forget();
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await
+}
+
+async fn with_two_connections(server: &Server) -> TestProxy {
     let config = Config {
-        upstream: Upstream {
+        limits: Limits {
             connections_per_server: 2,
-            ..Upstream::default()
+            connect: Duration::from_secs(600),
+            pooled: Duration::from_secs(600),
+            ..Limits::default()
         },
         ..Config::default()
     };
     let routes = vec![route("/open/", server.address, RouteAccess::Open)];
-    let proxy = TestProxy::start(config, server.address, routes).await;
+    TestProxy::start(config, server.address, routes).await
+}
+
+const ASK: &str = "GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n";
+
+#[tokio::test]
+async fn connections_to_one_server_are_bounded() {
+    let answers = Arc::new(Semaphore::new(0));
+    let server = held(&answers).await;
+    let proxy = with_two_connections(&server).await;
     let mut clients = Vec::new();
     for _ in 0..20 {
         let mut client = proxy.connect().await;
-        client
-            .send("GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n")
-            .await;
+        client.send(ASK).await;
         clients.push(client);
     }
+    until("all but two to wait", || {
+        proxy.sample("lyceum_proxy_upstream_waited_total") == 18
+    })
+    .await;
+    until("two to be asked", || server.count() == 2).await;
+    answers.add_permits(20);
     for client in &mut clients {
         assert_eq!(client.answer().await.status, 200);
     }
+    assert_eq!(server.connections.load(SeqCst), 2);
+}
+
+#[tokio::test]
+async fn all_workers_together_have_so_many_connections_to_a_server() {
+    let answers = Arc::new(Semaphore::new(0));
+    let server = held(&answers).await;
+    let one = with_two_connections(&server).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let two = listener.local_addr().unwrap();
+    let running = tokio::spawn({
+        let proxy = one.proxy.clone();
+        async move { proxy.run(listener, std::future::pending()).await }
+    });
+    let at_two = async || Client(TcpStream::connect(two).await.unwrap());
+    let open = || one.sample("lyceum_proxy_upstream_connections");
+    let (mut first, mut second) = (one.connect().await, one.connect().await);
+    first.send(ASK).await;
+    second.send(ASK).await;
+    until("both to be asked", || server.count() == 2).await;
+    let mut third = at_two().await;
+    third.send(ASK).await;
+    until("the other worker to wait", || {
+        one.sample("lyceum_proxy_upstream_waited_total") == 1
+    })
+    .await;
+    assert_eq!((server.count(), open()), (2, 2));
+    // What becomes free at one worker makes room for the other, instead of being kept.
+    answers.add_permits(1);
+    until("the other worker's turn", || server.count() == 3).await;
+    assert_eq!((server.connections.load(SeqCst), open()), (3, 2));
+    answers.add_permits(2);
+    for client in [&mut first, &mut second, &mut third] {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    // And so does what is kept there already.
+    let (mut fourth, mut fifth) = (at_two().await, at_two().await);
+    fourth.send(ASK).await;
+    fifth.send(ASK).await;
+    until("both to be asked", || server.count() == 5).await;
+    assert_eq!((server.connections.load(SeqCst), open()), (4, 2));
+    answers.add_permits(2);
+    assert_eq!(fourth.answer().await.status, 200);
+    assert_eq!(fifth.answer().await.status, 200);
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_as_long_as_it_is_said() {
+    let server = Server::ok().await;
+    let start = async |pooled| {
+        let config = Config {
+            limits: Limits {
+                pooled,
+                ..Limits::default()
+            },
+            ..Config::default()
+        };
+        let routes = vec![route("/open/", server.address, RouteAccess::Open)];
+        TestProxy::start(config, server.address, routes).await
+    };
+    let proxy = start(Duration::from_millis(50)).await;
+    assert_eq!(proxy.get("/open/", "").await.status, 200);
+    until("it to be closed", || {
+        proxy.sample("lyceum_proxy_upstream_connections") == 0
+    })
+    .await;
+    assert_eq!(proxy.get("/open/", "").await.status, 200);
+    assert_eq!(server.connections.load(SeqCst), 2);
+    // None is kept, not even until the next look.
+    let proxy = start(Duration::ZERO).await;
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/open/", "").await.status, 200);
+    }
+    assert_eq!(server.connections.load(SeqCst), 4);
 }
 
 #[tokio::test]
@@ -500,4 +607,5 @@ async fn an_upload_that_stands_still_is_given_up() {
     until("the server to be let go", || server.count() == 1).await;
     let (answer, _) = client.read_rest().await;
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(proxy.struck("idle"), 1);
 }

@@ -1,7 +1,12 @@
 //! Ordinary requests: what goes on unchanged, what is taken out, and that bodies stream.
 
+use std::sync::Arc;
+
 use lyceum_proxy::{Config, RouteAccess};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+};
 
 use crate::support::{Server, TestProxy, header, read_head, route, stands_still};
 
@@ -155,14 +160,24 @@ async fn head_and_not_modified_keep_their_length() {
 
 #[tokio::test]
 async fn events_arrive_one_by_one() {
-    let server = Server::raw(|mut stream, _| async move {
-        read_head(&mut stream).await;
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
-        // Each event is sent only after the client has shown that it has the one before.
-        stream.write_all(b"8\r\ndata: 1\n\r\n").await.unwrap();
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest).await;
+    let got = Arc::new(Notify::new());
+    let server = Server::raw({
+        let got = got.clone();
+        move |mut stream, _| {
+            let got = got.clone();
+            async move {
+                read_head(&mut stream).await;
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+                stream.write_all(head.as_bytes()).await.unwrap();
+                for number in 1..=3 {
+                    let event = format!("8\r\ndata: {number}\n\r\n");
+                    stream.write_all(event.as_bytes()).await.unwrap();
+                    // The next is sent only once the client has this one.
+                    got.notified().await;
+                }
+                stream.write_all(b"0\r\n\r\n").await.unwrap();
+            }
+        }
     })
     .await;
     let proxy = TestProxy::open(server.address).await;
@@ -171,7 +186,12 @@ async fn events_arrive_one_by_one() {
         .send("GET /open/ HTTP/1.1\r\nHost: lab\r\n\r\n")
         .await;
     client.head().await;
-    assert_eq!(client.exactly(13).await, b"8\r\ndata: 1\n\r\n");
+    for number in 1..=3 {
+        let event = format!("8\r\ndata: {number}\n\r\n");
+        assert_eq!(client.exactly(event.len()).await, event.as_bytes());
+        got.notify_one();
+    }
+    assert_eq!(client.exactly(5).await, b"0\r\n\r\n");
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! Bounds: each is reached, says so, and leaves the rest working.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lyceum_proxy::{Config, Limits, RouteAccess};
-use tokio::io::AsyncReadExt;
+use lyceum_proxy::{Config, Http2, Limits, RouteAccess};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpSocket, TcpStream},
+};
 
-use crate::support::{Server, TestProxy, dead_address, read_head, route, until};
+use crate::support::{Server, TestProxy, dead_address, read_head, route, soon, until};
 
 async fn with_limits(server: &Server, limits: Limits) -> TestProxy {
     let config = Config {
@@ -75,6 +78,7 @@ async fn slow_headers_are_cut() {
     let (answer, _) = client.read_rest().await;
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
     assert_eq!(server.count(), 0);
+    assert_eq!(proxy.struck("header_read"), 1);
 }
 
 #[tokio::test]
@@ -100,6 +104,8 @@ async fn one_address_cannot_take_every_connection() {
     let mut fourth = proxy.connect().await;
     let (answer, _) = fourth.read_rest().await;
     assert!(answer.starts_with(b"HTTP/1.1 503"));
+    let counted = "lyceum_proxy_connections_over_limit_total";
+    assert_eq!(proxy.sample(counted), 1);
     open.clear();
     until("room again", || {
         proxy.metrics().contains("lyceum_proxy_connections 0")
@@ -128,6 +134,7 @@ async fn connections_beyond_the_total_wait_for_room() {
         .await;
     let waits = tokio::time::timeout(Duration::from_millis(200), read_head(&mut second.0));
     assert!(waits.await.is_err(), "served beyond the limit");
+    assert_eq!(proxy.sample("lyceum_proxy_connections_waited_total"), 1);
     drop(first);
     assert_eq!(second.answer().await.status, 200);
 }
@@ -163,6 +170,110 @@ async fn a_dead_server_is_503_and_a_silent_one_504() {
         "{metrics}"
     );
     until("the silent server to be let go", || server.count() == 1).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_connection_is_given_up() {
+    // Its queue is full, and nobody accepts.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = socket.listen(0).unwrap();
+    let address = server.local_addr().unwrap();
+    let mut taken = Vec::new();
+    let moment = Duration::from_millis(500);
+    while let Ok(one) = tokio::time::timeout(moment, TcpStream::connect(address)).await {
+        taken.push(one.unwrap());
+    }
+    let config = Config {
+        limits: Limits {
+            connect: Duration::from_millis(200),
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let routes = vec![route("/open/", address, RouteAccess::Open)];
+    let proxy = TestProxy::start(config, address, routes).await;
+    let began = Instant::now();
+    assert_eq!(proxy.get("/open/", "").await.status, 503);
+    assert!(began.elapsed() < Limits::default().connect);
+    let counted = "lyceum_proxy_upstream_errors_total{why=\"connect_time_out\"}";
+    assert_eq!(proxy.sample(counted), 1);
+}
+
+/// A proxy that takes HTTP/2 as well, without TLS.
+async fn both(server: &Server) -> TestProxy {
+    let config = Config {
+        http2: Http2 {
+            prior_knowledge: true,
+            ..Http2::default()
+        },
+        ..Config::default()
+    };
+    let routes = vec![route("/open/", server.address, RouteAccess::Open)];
+    TestProxy::start(config, server.address, routes).await
+}
+
+/// The status, and whether the answer came to its end.
+async fn ask_by_http2(proxy: &TestProxy) -> (u16, bool) {
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let shaken = soon("a handshake", h2::client::handshake(stream)).await;
+    let (requests, connection) = shaken.unwrap();
+    tokio::spawn(connection);
+    let mut requests = soon("room", requests.ready()).await.unwrap();
+    let request = hyper::Request::get("http://lab/open/").body(()).unwrap();
+    let (answer, _) = requests.send_request(request, true).unwrap();
+    // A reset overtakes what was not sent yet, the head too.
+    let Ok(answer) = soon("an answer", answer).await else {
+        return (0, false);
+    };
+    let (status, mut body) = (answer.status().as_u16(), answer.into_body());
+    while let Some(piece) = soon("a piece", body.data()).await {
+        if piece.is_err() {
+            return (status, false);
+        }
+    }
+    (status, soon("trailers", body.trailers()).await.is_ok())
+}
+
+#[tokio::test]
+async fn a_server_may_say_only_so_much_before_its_answer() {
+    for (words, status) in [(15, 200), (16, 502)] {
+        let answer = "HTTP/1.1 102 Processing\r\n\r\n".repeat(words)
+            + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let server = Server::answer_with(answer).await;
+        let proxy = both(&server).await;
+        let struck = u64::from(status == 502);
+        assert_eq!(proxy.get("/open/", "").await.status, status, "{words}");
+        assert_eq!(proxy.struck("interim"), struck);
+        assert_eq!(ask_by_http2(&proxy).await, (status, true), "{words}");
+        assert_eq!(proxy.struck("interim"), 2 * struck);
+    }
+}
+
+#[tokio::test]
+async fn trailers_are_bounded_both_ways() {
+    for (bytes, fits) in [(8_000, true), (9_000, false)] {
+        let trailers = format!("X-Long: {}\r\n\r\n", "x".repeat(bytes));
+        let chunked = format!("Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{trailers}");
+        let struck = u64::from(!fits);
+        let server = Server::ok().await;
+        let proxy = both(&server).await;
+        let ask = format!("POST /open/ HTTP/1.1\r\nHost: lab\r\n{chunked}");
+        let expect = if fits { 200 } else { 400 };
+        assert_eq!(proxy.ask(ask).await.status, expect, "{bytes}");
+        assert_eq!(proxy.struck("trailers"), struck);
+
+        let server = Server::answer_with(format!("HTTP/1.1 200 OK\r\n{chunked}")).await;
+        let proxy = both(&server).await;
+        let mut client = proxy.connect().await;
+        let ask = "GET /open/ HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n";
+        client.send(ask).await;
+        let (all, _) = client.read_rest().await;
+        assert_eq!(all.ends_with(trailers.to_lowercase().as_bytes()), fits);
+        assert_eq!(proxy.struck("trailers"), struck);
+        assert_eq!(ask_by_http2(&proxy).await.1, fits, "{bytes}");
+        assert_eq!(proxy.struck("trailers"), 2 * struck);
+    }
 }
 
 #[tokio::test]

@@ -322,4 +322,5 @@ async fn a_tunnel_that_is_silent_where_that_is_bounded() {
     assert!(rest.is_empty());
     until("the server to be let go", || server.count() == 1).await;
     all_is_free(&proxy).await;
+    assert_eq!(proxy.struck("websocket_idle"), 1);
 }

@@ -185,6 +185,20 @@ impl TestProxy {
             .await
     }
 
+    /// The sample of this name, labels and all; 0 while there is none.
+    pub(crate) fn sample(&self, name: &str) -> u64 {
+        let metrics = self.metrics();
+        let line = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// How often this limit was reached.
+    pub(crate) fn struck(&self, limit: &str) -> u64 {
+        self.sample(&format!("lyceum_proxy_limits_total{{limit=\"{limit}\"}}"))
+    }
+
     pub(crate) fn metrics(&self) -> String {
         let mut registry = prometheus_client::registry::Registry::default();
         self.proxy.register_metrics(&mut registry);

@@ -289,6 +289,7 @@ async fn a_side_that_never_finishes_after_the_other_is_cut() {
     client.0.shutdown().await.unwrap();
     no_tunnel_is_left(&proxy).await;
     client.read_rest().await;
+    assert_eq!(proxy.struck("half_closed"), 1);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Tunnels: WebSockets and any other upgrade.
 
 use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
+    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    time::{Duration, Instant},
 };
 
 use futures_util::{SinkExt, StreamExt};
@@ -16,7 +18,10 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-use crate::support::{Server, TestProxy, read_head, resting_on, route, soon, until};
+use crate::{
+    alone::{alone, resident_kib},
+    support::{Server, TestProxy, read_head, resting_on, route, soon, until},
+};
 
 async fn websocket_echo() -> Server {
     Server::raw(|stream, _| async move {
@@ -224,4 +229,84 @@ async fn a_frozen_server_does_not_hold_clients_that_left() {
     })
     .await;
     assert_eq!(server.connections.load(SeqCst), 20);
+}
+
+fn read_head_of(mut stream: &StdStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend_from_slice(&byte);
+    }
+}
+
+/// Clients' ends of so many WebSockets, which hold nothing but a descriptor each.
+async fn idle_websockets(proxy: SocketAddr, many: usize) -> Vec<StdStream> {
+    let open = move || {
+        let mut clients = Vec::with_capacity(many);
+        for _ in 0..many {
+            let mut client = StdStream::connect(proxy).unwrap();
+            client.write_all(CHAT.as_bytes()).unwrap();
+            read_head_of(&client);
+            clients.push(client);
+        }
+        clients
+    };
+    tokio::task::spawn_blocking(open).await.unwrap()
+}
+
+#[tokio::test]
+async fn idle_ones_take_little_memory_and_give_it_back() {
+    if !alone("websocket::idle_ones_take_little_memory_and_give_it_back") {
+        return;
+    }
+    const MANY: usize = 3_000;
+    const MOST_KIB: usize = 8;
+    lyceum_proxy::raise_descriptor_limit().unwrap();
+    let listener = StdListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let held = Arc::new(Mutex::new(Vec::with_capacity(MANY)));
+    std::thread::spawn({
+        let held = held.clone();
+        move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                read_head_of(&stream);
+                let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
+                stream.write_all(answer.as_bytes()).unwrap();
+                held.lock().unwrap().push(stream);
+            }
+        }
+    });
+    let proxy = TestProxy::open(address).await;
+    let close = async |clients: Vec<StdStream>| {
+        drop(clients);
+        held.lock().unwrap().clear();
+        until("all to be closed", || {
+            proxy.sample("lyceum_proxy_connections") == 0
+        })
+        .await;
+    };
+    // What is there once for all.
+    close(idle_websockets(proxy.address, 20).await).await;
+    let before = resident_kib();
+    let clients = idle_websockets(proxy.address, MANY).await;
+    let full = resident_kib();
+    println!("{before} KiB, with {MANY} idle WebSockets {full} KiB");
+    assert!(
+        full - before < MANY * MOST_KIB,
+        "{before} KiB, then {full} KiB"
+    );
+    close(clients).await;
+    let back = before + before / 5;
+    assert!(full > back, "too few to tell");
+    let began = Instant::now();
+    while resident_kib() > back {
+        let now = resident_kib();
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{before} KiB, {full} KiB, {now} KiB"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lyceum_proxy::{
     AccessLog, Config, ErrorPages, ErrorTarget, Http2, Limits, ListenAddress, Listener, Network,
-    ProxySecret, Rewrite, Scheme,
+    ProxySecret, Rewrite, Scheme, Upstream,
 };
 
 use super::Outcome;
@@ -141,7 +141,11 @@ pub struct ProxyCommand {
     /// Milliseconds that a client's connection may idle between requests.
     #[arg(long, value_name = "MILLISECONDS", value_parser = millis)]
     pub keep_alive_timeout: Option<Duration>,
-    /// Not supported: routes are always kept in memory.
+    /// An address of this machine that connections to servers come from; with several, in turn
+    /// [default: the system chooses].
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind_address: Vec<IpAddr>,
+    /// Taken and not used: routes are always kept in memory.
     #[arg(long, value_name = "MODULE")]
     pub storage_backend: Option<String>,
     /// Tell that it listens as a JSON line on standard output, for machines.
@@ -206,12 +210,6 @@ impl ProxyCommand {
     }
 
     fn plan(&self, token: Option<ProxySecret>) -> Result<Plan, Failure> {
-        if let Some(backend) = &self.storage_backend {
-            return Err(Failure::new(format!(
-                "--storage-backend {backend}: that is a Node module, and this is no Node program; routes are kept in memory"
-            ))
-            .hint("leave it out: a hub tells a new proxy all its routes"));
-        }
         self.tls.refuse()?;
         let file = self.config.as_deref().map(load_front).transpose()?;
         let file = file.as_ref();
@@ -238,7 +236,10 @@ impl ProxyCommand {
         };
         let limits = file.map_or_else(Limits::default, |file| file.proxy.limits.clone());
         let config = Config {
-            upstream: self.tls.upstream()?,
+            upstream: Upstream {
+                bind_addresses: self.bind_addresses(file),
+                ..self.tls.upstream()?
+            },
             limits: self.limits(limits)?,
             access_log: match (self.access_log, file) {
                 (Some(said), _) => said,
@@ -293,7 +294,7 @@ impl ProxyCommand {
             succession: self.follow.succession(),
             workers: self.workers.map_or_else(processors, NonZeroUsize::get),
             json: self.json,
-            notes: self.tls.unused(),
+            notes: self.notes(),
         })
     }
 
@@ -324,6 +325,22 @@ impl ProxyCommand {
             redirect_to_https: Some(to.unwrap_or(public.port())),
             ..Listener::plain(from)
         }))
+    }
+
+    fn bind_addresses(&self, file: Option<&Front>) -> Vec<IpAddr> {
+        match file {
+            Some(file) if self.bind_address.is_empty() => file.proxy.bind_addresses.clone(),
+            _ => self.bind_address.clone(),
+        }
+    }
+
+    /// What is taken and does nothing.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.tls.unused();
+        notes.extend(self.storage_backend.as_ref().map(|backend| {
+            format!("--storage-backend {backend} does nothing here: routes are kept in memory, and a hub tells a new proxy all of them")
+        }));
+        notes
     }
 
     /// Whoever stands before hubs names the address that others reach.

@@ -3,9 +3,10 @@
 //! The limits have the names and the meaning of `lyceum proxy --limit NAME=VALUE`, so that
 //! docs/admin/proxy.md describes both; a test holds names and defaults together.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use lyceum_proxy::{AccessLog, Limits};
+use lyceum_proxy::{AccessLog, Limits, Upstream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct RawProxy {
     pub access_log: String,
     /// `true`: load balancers may speak HTTP/2 without TLS. Takes effect at the next start.
     pub plain_http2: bool,
+    /// Addresses of this machine that the proxy's connections to servers come from, in turn. Left out:
+    /// the system chooses. Takes effect at the next start.
+    pub bind_addresses: Vec<String>,
     /// The bounds of the proxy of `lyceum up`; `lyceum proxy` takes the same as `--limit NAME=VALUE`.
     /// They take effect at the next start.
     pub limits: RawLimits,
@@ -36,6 +40,7 @@ impl Default for RawProxy {
             secret: None,
             access_log: AccessLog::Off.to_string(),
             plain_http2: false,
+            bind_addresses: Vec::new(),
             limits: RawLimits::default(),
         }
     }
@@ -49,6 +54,8 @@ pub struct RawLimits {
     /// How many of them may come from one address; `trusted_proxies` are exempt. Left out: a quarter of
     /// `connections`, at most 4096.
     pub connections_per_client: Option<u32>,
+    /// Connections to one server at once, WebSockets among them; further requests wait.
+    pub connections_per_server: u32,
     /// A request's first line and headers; more is answered 431.
     pub header_bytes: Bytes,
     /// Headers of a request, at most 128; more are answered 431.
@@ -107,6 +114,7 @@ impl Default for RawLimits {
         Self {
             connections: own(limits.connections),
             connections_per_client: own(limits.connections_per_client),
+            connections_per_server: number(limits.connections_per_server),
             header_bytes: Bytes(limits.header_bytes as u64),
             header_count: number(limits.header_count),
             body_bytes_hub: bytes(limits.body_bytes_hub),
@@ -146,6 +154,7 @@ impl RawLimits {
         Limits {
             connections: self.connections.map_or(0, count),
             connections_per_client: self.connections_per_client.map_or(0, count),
+            connections_per_server: count(self.connections_per_server),
             header_bytes: usize::try_from(self.header_bytes.0).unwrap_or(usize::MAX),
             header_count: count(self.header_count),
             body_bytes_hub: bytes(self.body_bytes_hub),
@@ -175,7 +184,17 @@ impl RawLimits {
 pub struct ProxySettings {
     pub access_log: AccessLog,
     pub plain_http2: bool,
+    pub bind_addresses: Vec<IpAddr>,
     pub limits: Limits,
+}
+
+impl ProxySettings {
+    pub fn upstream(&self) -> Upstream {
+        Upstream {
+            bind_addresses: self.bind_addresses.clone(),
+            ..Upstream::default()
+        }
+    }
 }
 
 pub(super) fn check_proxy(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> ProxySettings {
@@ -183,10 +202,25 @@ pub(super) fn check_proxy(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)
         problem("proxy.access_log", message);
         AccessLog::Off
     });
+    let mut bind_addresses = Vec::new();
+    for (index, text) in raw.proxy.bind_addresses.iter().enumerate() {
+        match text.parse() {
+            Ok(address) => bind_addresses.push(address),
+            Err(_) => {
+                let message =
+                    format!("\"{text}\" is no address; write it like 10.0.0.5 or fd00::5");
+                problem(&format!("proxy.bind_addresses[{index}]"), message);
+            }
+        }
+    }
     let limits = &raw.proxy.limits;
     for (name, number) in [
         ("connections", limits.connections),
         ("connections_per_client", limits.connections_per_client),
+        (
+            "connections_per_server",
+            Some(limits.connections_per_server),
+        ),
         ("decisions", Some(limits.decisions)),
     ] {
         if number == Some(0) {
@@ -244,6 +278,7 @@ pub(super) fn check_proxy(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)
     ProxySettings {
         access_log,
         plain_http2: raw.proxy.plain_http2,
+        bind_addresses,
         limits: limits.meant(),
     }
 }

@@ -88,12 +88,14 @@ proxy:
   acess_log: full
   access_log: sometimes
   plain_http2: 1
+  bind_addresses: [127.0.0.2, lab]
   limits:
     idel: 5m
     idle: soon
     connect: 1ms
     connections: 0
     connections_per_client: many
+    connections_per_server: 0
     header_bytes: 64
     header_count: 200
     body_bytes_servers: 0B
@@ -103,17 +105,19 @@ tls: {htpt2: false}
     lyceum.yaml:3:3: unknown key `acess_log`; did you mean `access_log`?
     lyceum.yaml:4:15: `proxy.access_log`: "sometimes" is no access log; write off, full, or 1/100 for one request in a hundred
     lyceum.yaml:5:16: `proxy.plain_http2`: expected `true` or `false`, found the number 1
-    lyceum.yaml:7:5: unknown key `idel`; did you mean `idle`?
-    lyceum.yaml:8:11: `proxy.limits.idle`: "soon" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
-    lyceum.yaml:9:14: `proxy.limits.connect`: a time from `100ms` on is expected, found `1ms`
-    lyceum.yaml:10:18: `proxy.limits.connections`: a number from 1 on is expected, found 0: nobody would get in
-    lyceum.yaml:11:29: `proxy.limits.connections_per_client`: expected a whole number, found the text "many"
-    lyceum.yaml:12:19: `proxy.limits.header_bytes`: "64" is not an amount of memory; write a number and a unit, such as `512M`, `2G` or `10Gi`
-    lyceum.yaml:13:19: `proxy.limits.header_count`: a number from 16 to 128 is expected, found 200; browsers send about 20 headers
-    lyceum.yaml:14:25: `proxy.limits.body_bytes_servers`: found `0`: nothing could be sent; left out, bodies may have any size
-    lyceum.yaml:15:12: `proxy.limits.drain`: a time up to `1h` is expected, found `2h`
-    lyceum.yaml:16:7: unknown key `htpt2`; did you mean `http2`?
-    lyceum.yaml: 13 problems
+    lyceum.yaml:6:31: `proxy.bind_addresses[1]`: "lab" is no address; write it like 10.0.0.5 or fd00::5
+    lyceum.yaml:8:5: unknown key `idel`; did you mean `idle`?
+    lyceum.yaml:9:11: `proxy.limits.idle`: "soon" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
+    lyceum.yaml:10:14: `proxy.limits.connect`: a time from `100ms` on is expected, found `1ms`
+    lyceum.yaml:11:18: `proxy.limits.connections`: a number from 1 on is expected, found 0: nobody would get in
+    lyceum.yaml:12:29: `proxy.limits.connections_per_client`: expected a whole number, found the text "many"
+    lyceum.yaml:13:29: `proxy.limits.connections_per_server`: a number from 1 on is expected, found 0: nobody would get in
+    lyceum.yaml:14:19: `proxy.limits.header_bytes`: "64" is not an amount of memory; write a number and a unit, such as `512M`, `2G` or `10Gi`
+    lyceum.yaml:15:19: `proxy.limits.header_count`: a number from 16 to 128 is expected, found 200; browsers send about 20 headers
+    lyceum.yaml:16:25: `proxy.limits.body_bytes_servers`: found `0`: nothing could be sent; left out, bodies may have any size
+    lyceum.yaml:17:12: `proxy.limits.drain`: a time up to `1h` is expected, found `2h`
+    lyceum.yaml:18:7: unknown key `htpt2`; did you mean `http2`?
+    lyceum.yaml: 15 problems
     "#);
 }
 
@@ -231,6 +235,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     hub.api_url                           -                               default
     hub.listen                            127.0.0.1:8081                  default
     proxy.access_log                      off                             default
+    proxy.bind_addresses                  []                              default
     proxy.limits.access                   10s                             default
     proxy.limits.body_bytes_hub           -                               default
     proxy.limits.body_bytes_open          -                               default
@@ -238,6 +243,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     proxy.limits.connect                  5s                              default
     proxy.limits.connections              -                               default
     proxy.limits.connections_per_client   -                               default
+    proxy.limits.connections_per_server   16384                           default
     proxy.limits.decisions                65536                           default
     proxy.limits.drain                    3s                              default
     proxy.limits.first_byte               10m                             default

@@ -252,15 +252,89 @@ fn what_it_cannot_do_is_said() {
     let said = refused(&["--ssl-key", "key.pem", "--ssl-cert", "cert.pem"]);
     assert_eq!(said.code, Some(1));
     assert_snapshot!(said.err, @"lyceum: cert.pem: can't be read: No such file or directory (os error 2)");
-    let said = refused(&["--storage-backend", "configurable-http-proxy-redis-backend"]);
+    let said = refused(&["--bind-address", "192.0.2.1"]);
     assert_eq!(said.code, Some(1));
-    assert_snapshot!(said.err, @r"
-    lyceum: --storage-backend configurable-http-proxy-redis-backend: that is a Node module, and this is no Node program; routes are kept in memory
-            leave it out: a hub tells a new proxy all its routes
-    ");
+    assert_snapshot!(said.err, @"lyceum: --bind-address: 192.0.2.1 is no address of this machine: Cannot assign requested address (os error 99)");
     let said = refused(&["--error-path", "nowhere"]);
     assert_eq!(said.code, Some(1));
     assert_snapshot!(said.err, @"lyceum: --error-path nowhere: there is no such folder");
+}
+
+#[test]
+fn what_does_nothing_here_is_said_and_it_starts() {
+    let site = Site::new();
+    let args = ["--storage-backend", "configurable-http-proxy-redis-backend"];
+    let running = Running::start(proxy(&site, &args));
+    let health = ask(connect(running.public), "GET", "/_chp_healthz", "");
+    assert!(health.starts_with("HTTP/1.1 200"), "{health}");
+    running.tell(Signal::TERM);
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+    let note = "--storage-backend configurable-http-proxy-redis-backend does nothing here";
+    assert!(log.contains(note), "{log}");
+}
+
+#[test]
+fn the_log_has_no_secret_however_much_is_told() {
+    const SECRET: &str = "S3CRET";
+    let site = Site::new();
+    let dead = {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address")
+    };
+    let nonsense = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = nonsense.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in nonsense.incoming() {
+            let answer = format!("{SECRET} is no HTTP\r\n\r\n");
+            let _ = stream.and_then(|mut stream| stream.write_all(answer.as_bytes()));
+        }
+    });
+    let args = ["--log-level", "debug", "--access-log", "full"];
+    let running = Running::start(proxy(&site, &args));
+    for (path, target) in [("/dead", dead), ("/nonsense", target)] {
+        let body = format!(r#"{{"target":"http://{target}"}}"#);
+        let put = ask(
+            connect(running.api()),
+            "POST",
+            &format!("/api/routes{path}"),
+            &body,
+        );
+        assert!(put.starts_with("HTTP/1.1 201"), "{put}");
+    }
+    let headers = format!(
+        "Host: lab\r\nAuthorization: token {SECRET}\r\nCookie: session={SECRET}\r\nReferer: http://lab/?token={SECRET}\r\nConnection: close\r\n"
+    );
+    for (start, status) in [
+        ("GET /dead/x?token=S3CRET HTTP/1.1", "503"),
+        ("GET /nonsense/x?token=S3CRET HTTP/1.1", "50"),
+        ("GET /nowhere?token=S3CRET HTTP/1.1", "404"),
+        ("GET /dead/%2e%2e/?token=S3CRET HTTP/1.1", "400"),
+        ("GET /dead/ ?token=S3CRET HTTP/1.1", "400"),
+        ("GET /dead/?token=S3CRET HTTP/3.1", "400"),
+        ("GET http://lab/dead/x?token=S3CRET HTTP/1.1", "503"),
+        ("GET http://ada:S3CRET@lab/dead/ HTTP/1.1", "400"),
+        ("CONNECT lab:22?token=S3CRET HTTP/1.1", "4"),
+    ] {
+        let mut client = connect(running.public);
+        write!(client, "{start}\r\n{headers}\r\n").expect("sent");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an answer");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{start}: {answer}"
+        );
+    }
+    let stranger = format!("GET /api/routes?inactive_since={SECRET} HTTP/1.1\r\n{headers}\r\n");
+    let mut client = connect(running.api());
+    client.write_all(stranger.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    running.tell(Signal::TERM);
+    let (_, log) = running.end();
+    assert!(log.contains("DEBUG") && log.contains("/dead/x"), "{log}");
+    assert!(!log.contains(SECRET) && !log.contains(TOKEN), "{log}");
 }
 
 #[test]

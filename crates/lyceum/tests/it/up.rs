@@ -254,6 +254,10 @@ fn a_taken_port_and_a_bad_address() {
     lyceum: this machine has no address 192.0.2.1
             use 127.0.0.1, 0.0.0.0 or an address of this machine
     "#);
+    site.write("lyceum.yaml", "proxy: {bind_addresses: [192.0.2.1]}\n");
+    let said = site.run(&["up", "--port", "0"]);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @"lyceum: `proxy.bind_addresses`: 192.0.2.1 is no address of this machine: Cannot assign requested address (os error 99)");
     assert_eq!(site.read("calls"), "", "told before anything is prepared");
 }
 

@@ -1,11 +1,11 @@
 //! Two hubs on one database, two proxies before them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lyceum_testkit::{TestDb, TestFollower, TestHub};
 use serde_json::json;
 
-use super::{make_ready, quiet_hub, set_address, until};
+use super::{PATIENCE, make_ready, quiet_hub, set_address, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_route_works_at_every_proxy_at_once() {
@@ -21,21 +21,33 @@ async fn a_new_route_works_at_every_proxy_at_once() {
         proxies.iter().all(|proxy| proxy.has_route("/user/early/x"))
     })
     .await;
-    let mut worst = Duration::ZERO;
+    // A stranger: at a server's route the proxy says 403, elsewhere the hub says something else.
+    let asked = async |path: &str| {
+        let mut answers = Vec::new();
+        for proxy in &proxies {
+            answers.push(proxy.client().get(path).await.status.as_u16());
+        }
+        answers
+    };
+    let mut took = Vec::new();
     for round in 0..20 {
         let name = format!("person{round}");
         let path = format!("/user/{name}/x");
+        assert!(!asked(&path).await.contains(&403));
         make_ready(&first, &name, "", "http://127.0.0.1:9").await;
         // `make_ready` returns with the commit.
-        let took = until("the route is everywhere", || {
-            proxies.iter().all(|proxy| proxy.has_route(&path))
-        })
-        .await;
-        worst = worst.max(took);
+        let began = Instant::now();
+        while asked(&path).await != [403, 403] {
+            assert!(began.elapsed() < PATIENCE, "{path}");
+        }
+        took.push(began.elapsed());
     }
-    println!("from commit to both proxies, the worst of 20: {worst:?}");
-    // 100 ms is the promise; the rest is for a machine that is busy with other tests.
-    assert!(worst < Duration::from_secs(1), "{worst:?}");
+    took.sort();
+    let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
+    println!("from a commit to a request at each proxy, of 20: median {median:?}, worst {worst:?}");
+    // 100 ms is the promise; the rest is for a machine that is busy with other tests. Whoever only
+    // asks now and then is far slower.
+    assert!(median < Duration::from_secs(2), "{median:?}");
     set_address(&first, &early, None).await;
     until("the old route is gone everywhere", || {
         !proxies.iter().any(|proxy| proxy.has_route("/user/early/x"))

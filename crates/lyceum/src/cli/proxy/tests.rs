@@ -139,6 +139,10 @@ fn every_other_option_ends_where_it_belongs() {
         ".",
         "--trusted-proxy",
         "10.0.0.0/8",
+        "--bind-address",
+        "10.0.0.5",
+        "--bind-address",
+        "fd00::5",
     ]);
     let expect = Rewrite {
         include_prefix: false,
@@ -165,6 +169,9 @@ fn every_other_option_ends_where_it_belongs() {
         made.config.trusted_proxies,
         ["10.0.0.0/8".parse().expect("one")]
     );
+    let from = &made.config.upstream.bind_addresses;
+    let from: Vec<String> = from.iter().map(ToString::to_string).collect();
+    assert_eq!(from, ["10.0.0.5", "fd00::5"]);
 }
 
 #[test]
