@@ -2,6 +2,8 @@
 // Shift-Enter, the answer. Tied to JupyterLab 4's class names, which are the
 // ones its own extensions use.
 
+import { until } from './story.mjs';
+
 /** Until the launcher (or a restored tab) can be clicked. */
 export async function waitForLab(page) {
   await page.locator('.jp-LauncherCard, .jp-NotebookPanel').first().waitFor({ timeout: 90_000 });
@@ -28,10 +30,10 @@ export async function runCell(page, code) {
   await cell.locator('.cm-content').click();
   await page.keyboard.type(code);
   await page.keyboard.press('Shift+Enter');
-  // It is there a moment before its text.
-  const answer = answers.nth(before).filter({ hasText: /\S/ });
-  await answer.waitFor({ timeout: 60_000 });
-  return (await answer.innerText()).trim();
+  // It is there a moment before its text, and below a long print it may be out of sight.
+  const answer = answers.nth(before);
+  await answer.waitFor({ state: 'attached', timeout: 60_000 });
+  return until('the answer has text', async () => (await answer.textContent()).trim());
 }
 
 /**

@@ -24,6 +24,8 @@ pub(crate) fn tell(name: Option<&str>) -> Result<()> {
     // Each starts a browser and a JupyterLab, and half of its time waits for them.
     let mut node = command("node");
     node.args(["--test", "--test-concurrency=2", "--test-reporter=spec"]);
+    // A story that fails may leave its browser, which would keep it from ending.
+    node.arg("--test-force-exit");
     for story in chosen {
         node.arg(format!("e2e/{story}.test.mjs"));
     }

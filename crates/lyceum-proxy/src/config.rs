@@ -65,14 +65,19 @@ impl Default for Config {
     }
 }
 
+/// A client's connections, unless something else is said.
+const MOST_OF_ONE: usize = 4_096;
+
 /// Every bound of the data plane. Times are written `250ms`, `30s`, `5m`, `1h`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Client connections at once; further ones wait in the system's queue. 0 means as many as go
+    /// Client connections at once, and requests over HTTP/2 beyond the first of each; further
+    /// connections wait in the system's queue. 0 means as many as go
     /// with the limit of open files at the start: half of it less some, at most 32,768.
     pub connections: usize,
-    /// Client connections at once from one address (trusted proxies are exempt).
+    /// Of these from one address (trusted proxies are exempt). 0 means a quarter of `connections`, at
+    /// most 4,096, so that nobody alone keeps all others out.
     pub connections_per_client: usize,
     /// Connections to one server at once, WebSockets among them; further requests wait.
     pub connections_per_server: usize,
@@ -136,7 +141,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 0,
-            connections_per_client: 4_096,
+            connections_per_client: 0,
             connections_per_server: 16_384,
             header_bytes: 64 * 1024,
             header_count: 128,
@@ -185,6 +190,13 @@ impl Limits {
     pub(crate) fn all_connections(&self) -> usize {
         match self.connections {
             0 => descriptors::connections_now(),
+            connections => connections,
+        }
+    }
+
+    pub(crate) fn connections_of_one(&self) -> usize {
+        match self.connections_per_client {
+            0 => (self.all_connections() / 4).clamp(1, MOST_OF_ONE),
             connections => connections,
         }
     }

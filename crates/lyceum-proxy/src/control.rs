@@ -21,7 +21,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Incoming},
-    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, ORIGIN},
 };
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -115,7 +115,9 @@ impl Control {
     /// Whether a request carries the token, if one is needed.
     fn lets_in(&self, request: &Request<Incoming>) -> bool {
         let Some(token) = &self.token else {
-            return true;
+            // A page of a browser on this machine is not its owner's program.
+            let headers = request.headers();
+            return !headers.contains_key(ORIGIN) && !headers.contains_key("sec-fetch-site");
         };
         let said = request
             .headers()

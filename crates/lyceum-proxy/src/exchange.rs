@@ -31,6 +31,9 @@ use crate::{
     upstream::{AnswerError, ConnectError, Pool, Server},
 };
 
+/// Bytes of hints (103) that are passed on before one answer; no window of a client's holds them back.
+pub(crate) const MOST_HINTS: usize = 16 * 1024;
+
 /// How long a server may leave a client without the word to send its body, before we say it.
 const CONTINUE: Duration = Duration::from_secs(1);
 /// Answers below 200 to one request.
@@ -224,6 +227,7 @@ impl<'a> Exchange<'a> {
 
     /// Waits for the head of the real answer, and passes on those before it that concern the client.
     async fn head(&mut self) -> Result<(), Trouble> {
+        let mut hints = 0;
         for _ in 0..MOST_INTERIM {
             poll_fn(|cx| self.poll_head(cx)).await?;
             let status = self.client.answer.status;
@@ -238,6 +242,10 @@ impl<'a> Exchange<'a> {
                     let Client {
                         link, head, answer, ..
                     } = &mut *self.client;
+                    hints += answer.fields.text.len();
+                    if hints > MOST_HINTS {
+                        continue;
+                    }
                     let ending = Ending {
                         keep_alive: true,
                         chunked: false,

@@ -7,8 +7,9 @@
 //! connections to servers and tunnels are those of HTTP/1.
 //!
 //! What one connection can hold is bounded: `Http2::streams` requests, `connection_window` bytes of
-//! their bodies, `send_buffer` bytes of each answer, heads of `Limits::header_bytes`, and a budget
-//! of frames that carry nothing.
+//! their bodies, `send_buffer` bytes of each answer, heads of `Limits::header_bytes` each and `HEADS`
+//! in all, and a budget of frames that carry nothing. Each request beyond the first counts as a
+//! connection. A connection whose client takes nothing for `Limits::slow_grace` is closed.
 
 mod config;
 mod exchange;
@@ -35,6 +36,10 @@ use h2::{
     Ping, PingPong, Reason,
     server::{Builder, Connection},
 };
+use hyper::{
+    header::{HeaderName, HeaderValue},
+    http::request,
+};
 use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -52,7 +57,7 @@ use crate::{
     alarm::{Alarm, after},
     http1::request::MOST_HEADERS,
     io::Io,
-    listen::Conn,
+    listen::{Conn, Share},
     serve::Worker,
 };
 
@@ -64,27 +69,59 @@ const MOST_MISTAKES: usize = 1_024;
 /// Requests taken back before they were looked at; further ones end the connection.
 const MOST_UNSEEN_RESETS: usize = 64;
 
+/// Bytes of all heads under way on one connection, or two of the largest: a client says with one byte
+/// what takes thousands here (RFC 7541).
+const HEADS: usize = 1024 * 1024;
+
 /// The streams of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Streams {
     open: AtomicUsize,
     last_end: Mutex<Option<Instant>>,
+    /// Bytes of their heads, about.
+    heads: AtomicUsize,
+    seen: Arc<Seen>,
 }
 
 /// One stream, for as long as it or a tunnel made of it lives.
 struct OpenStream {
     streams: Arc<Streams>,
     inner: Arc<Inner>,
+    head: usize,
+    /// The first has that of its connection.
+    _share: Option<Share>,
 }
 
 impl OpenStream {
-    fn new(streams: &Arc<Streams>, inner: &Arc<Inner>) -> Self {
+    /// None if there are too many, or their heads too large.
+    fn new(
+        streams: &Arc<Streams>,
+        inner: &Arc<Inner>,
+        conn: &Conn,
+        head: &request::Parts,
+    ) -> Option<Self> {
+        let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        let head = head.headers.iter().map(size).sum();
+        let held = streams.heads.load(Relaxed);
+        if held > 0 && held + head > HEADS.max(2 * inner.config.limits.header_bytes) {
+            inner.metrics.count_limit("headers");
+            return None;
+        }
+        let is_first = streams.open.load(Relaxed) == 0;
+        let share = (!is_first).then(|| conn.place.one_more());
+        if let Some(None) = share {
+            inner.metrics.over_limit.inc();
+            return None;
+        }
+        streams.heads.fetch_add(head, Relaxed);
         streams.open.fetch_add(1, Relaxed);
         inner.http2.streams.inc();
-        Self {
+        Some(Self {
             streams: streams.clone(),
             inner: inner.clone(),
-        }
+            head,
+            _share: share.flatten(),
+        })
     }
 }
 
@@ -95,6 +132,7 @@ impl Drop for OpenStream {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *last_end = Some(Instant::now());
+        self.streams.heads.fetch_sub(self.head, Relaxed);
         self.streams.open.fetch_sub(1, Relaxed);
     }
 }
@@ -131,11 +169,16 @@ async fn converse(worker: Arc<Worker>, io: Io, conn: Arc<Conn>, early: Vec<u8>) 
     let served = Served {
         pings: connection.ping_pong(),
         connection,
+        streams: Arc::new(Streams {
+            open: AtomicUsize::new(0),
+            last_end: Mutex::default(),
+            heads: AtomicUsize::new(0),
+            seen: seen.clone(),
+        }),
         seen,
         draining: Box::pin(worker.drain.clone().cancelled_owned()),
         worker,
         conn,
-        streams: Arc::default(),
         alarm: Alarm::default(),
         last_reads: 0,
         looked: Instant::now(),
@@ -200,14 +243,17 @@ impl Served {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    let stream = Stream::new(
-                        self.worker.clone(),
-                        self.conn.clone(),
-                        OpenStream::new(&self.streams, &self.worker.inner),
-                        request,
-                        respond,
-                    );
+                Poll::Ready(Some(Ok((request, mut respond)))) => {
+                    let (parts, recv) = request.into_parts();
+                    let inner = &self.worker.inner;
+                    let open = OpenStream::new(&self.streams, inner, &self.conn, &parts);
+                    let Some(open) = open else {
+                        // Its client may repeat it without harm, and browsers do.
+                        respond.send_reset(Reason::REFUSED_STREAM);
+                        continue;
+                    };
+                    let (worker, conn) = (self.worker.clone(), self.conn.clone());
+                    let stream = Stream::new(worker, conn, open, parts, recv, respond);
                     self.conn.tasks.spawn(stream.run());
                     continue;
                 }
@@ -270,7 +316,15 @@ impl Served {
             self.looked = now;
             return Ok(over.min(after(now, config.http2.ping)));
         }
-        let due = after(self.looked, config.http2.ping);
+        let mut due = after(self.looked, config.http2.ping);
+        if let Some(since) = self.seen.stuck_since() {
+            let over = after(since, config.limits.slow_grace);
+            if now >= over {
+                self.worker.inner.metrics.count_limit("least_speed");
+                return Err(Ok(()));
+            }
+            due = due.min(over);
+        }
         if now < due {
             return Ok(due);
         }

@@ -123,11 +123,11 @@ struct Inner {
     metrics: metrics::Metrics,
     http2: http2::Metrics,
     room: Arc<Semaphore>,
+    /// Of these for one client.
+    most_per_client: usize,
     per_client: listen::PerClient,
     heap: heap::Heap,
     arrived: listen::Arrived,
-    /// TLS handshakes under way.
-    handshakes: Semaphore,
     draining: listen::Draining,
 }
 
@@ -172,6 +172,10 @@ impl Inner {
     /// the request says, port and all; it only matters under host routing.
     fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
         let host = self.config.host_routing.then_some(host);
+        if host.is_some() && path.starts_with(tls::acme::HTTP_PATH) {
+            // Whoever answers there gets certificates for the name; that is nobody's server.
+            return None;
+        }
         let find = || self.live.load().find_entry(host, path);
         self.metrics.chp.found.time(find)
     }
@@ -224,13 +228,13 @@ impl Proxy {
             custom: outgoing::Custom::new(&config.rewrite),
             metrics: metrics::Metrics::default(),
             http2: http2::Metrics::default(),
+            most_per_client: config.limits.connections_of_one(),
             room: Arc::new(Semaphore::new(
                 config.limits.all_connections().min(Semaphore::MAX_PERMITS),
             )),
             per_client: listen::PerClient::default(),
             heap: heap::Heap::default(),
             arrived: listen::Arrived::default(),
-            handshakes: Semaphore::new(config.arrivals.handshakes.min(Semaphore::MAX_PERMITS)),
             draining: listen::Draining::default(),
             fallback,
             trouble: ArcSwapOption::empty(),

@@ -46,8 +46,8 @@ pub use door::{Door, ListenAddress, Listener};
 use door::{Rules, Socket, SocketFile};
 pub use hand_over::{HandOver, Handed, inherited, take_over};
 pub(crate) use metrics::Arrived;
-pub(crate) use place::PerClient;
 use place::Place;
+pub(crate) use place::{PerClient, Share};
 
 /// After the sockets are closed, whoever has just connected may still send a first request.
 const FIRST_WORD: Duration = Duration::from_secs(2);
@@ -66,8 +66,6 @@ pub struct Arrivals {
     pub handshake: Duration,
     /// TLS handshakes under way at once from one client (trusted proxies are exempt).
     pub handshakes_per_client: usize,
-    /// TLS handshakes under way at once; further ones wait their turn.
-    pub handshakes: usize,
 }
 
 impl Default for Arrivals {
@@ -76,7 +74,6 @@ impl Default for Arrivals {
             proxy_header: Duration::from_secs(5),
             handshake: Duration::from_secs(10),
             handshakes_per_client: 128,
-            handshakes: 1_024,
         }
     }
 }
@@ -106,7 +103,7 @@ pub(crate) struct Conn {
     rules: Arc<Rules>,
     /// A drain leaves it until then to send its first request.
     pub(crate) first_word_by: Instant,
-    _place: Place,
+    pub(crate) place: Place,
 }
 
 #[cfg(any(test, fuzzing))]
@@ -126,7 +123,7 @@ impl Conn {
             kill: CancellationToken::new(),
             rules: Arc::default(),
             first_word_by: Instant::now(),
-            _place: place.expect("few are made"),
+            place: place.expect("few are made"),
         }
     }
 }
@@ -563,7 +560,7 @@ impl Arrival {
             inner.arrived.count_turned_away("handshakes_per_client");
             return None;
         };
-        let handshake = certificates.handshake(stream, &inner.handshakes);
+        let handshake = certificates.handshake(stream);
         let shaken = tokio::time::timeout(inner.config.arrivals.handshake, handshake).await;
         drop(handshaking);
         let stream = match shaken {
@@ -667,7 +664,7 @@ fn make_conn(ctx: Ctx, rules: Arc<Rules>, io: Io, known: Known) -> (Io, Arc<Conn
         kill: ctx.kill,
         rules,
         first_word_by: known.first_word,
-        _place: known.place,
+        place: known.place,
     });
     tracing::trace!(
         client = %conn.address,

@@ -101,7 +101,8 @@ pub(crate) fn request_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, way: &Way<'_>, head
     for field in &fields.list {
         let value = fields.at(field.value);
         let value = match field.known {
-            known if known.is_hop() || field.is_named => continue,
+            // No client takes away what a proxy in front of us says.
+            known if known.is_hop() || (field.is_named && !known.is_forwarding()) => continue,
             Known::Host | Known::ForwardedFor | Known::Ours | Known::Lookalike => continue,
             known if known.is_forwarding() && !is_trusted => continue,
             Known::Expect if !head.expects_continue => continue,

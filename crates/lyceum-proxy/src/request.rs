@@ -98,7 +98,8 @@ pub(crate) struct Ctx<'a> {
 /// Refuses what could be understood in two ways, and answers what is for the proxy itself. What
 /// only the head's text can show has been refused by its parser.
 pub(crate) fn check(inner: &Inner, conn: &Conn, head: &Head) -> Result<(), Stop> {
-    if head.method() == b"CONNECT" {
+    // TRACE would show in the answer what is added on the way.
+    if matches!(head.method(), b"CONNECT" | b"TRACE") {
         return Err(Failure::MethodNotAllowed.into());
     }
     let path = head.path();

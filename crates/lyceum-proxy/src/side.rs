@@ -26,9 +26,8 @@ use crate::tls::{Certificates, HandshakeError};
 /// Connections at once; further ones wait.
 const CONNECTIONS: usize = 1024;
 /// How long the head of a request may take, and a connection may idle.
-const HEAD: Duration = Duration::from_secs(60);
-/// TLS handshakes at once, and how long one may take.
-const HANDSHAKES: usize = 64;
+const HEAD: Duration = Duration::from_secs(15);
+/// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long answers under way may take once it is to stop.
 const LAST: Duration = Duration::from_secs(2);
@@ -62,7 +61,6 @@ pub(crate) async fn run<H, F>(
     F: Future<Output = Response<Answer>> + Send + 'static,
 {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let mut shutdown = pin!(shutdown);
     loop {
@@ -84,11 +82,10 @@ pub(crate) async fn run<H, F>(
             }
         };
         let (handler, stop) = (handler.clone(), stop.clone());
-        let handshakes = handshakes.clone();
         tasks.spawn(async move {
             let _permit = permit;
             let io = tokio::select! {
-                io = accepted.introduce(&handshakes) => io,
+                io = accepted.introduce() => io,
                 () = stop.cancelled() => None,
             };
             if let Some(io) = io {
@@ -112,12 +109,12 @@ enum Accepted {
 }
 
 impl Accepted {
-    async fn introduce(self, at_once: &Semaphore) -> Option<Box<dyn Stream>> {
+    async fn introduce(self) -> Option<Box<dyn Stream>> {
         let (stream, certificates) = match self {
             Self::Ready(stream) => return Some(stream),
             Self::Tls(stream, certificates) => (stream, certificates),
         };
-        let handshake = certificates.handshake(stream, at_once);
+        let handshake = certificates.handshake(stream);
         match tokio::time::timeout(HANDSHAKE, handshake).await {
             Ok(Ok(stream)) => Some(Box::new(stream)),
             Ok(Err(HandshakeError::Failed(error))) => {

@@ -34,7 +34,6 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
@@ -446,13 +445,12 @@ impl Certificates {
         self.shared.answers.find_http(token)
     }
 
-    /// Speaks TLS. The caller sets the time; `at_once` is how many may be in the middle of it.
+    /// Speaks TLS. The caller sets the time. Nobody waits for another's handshake: those that never
+    /// end would keep all others out, and their number is that of connections.
     pub(crate) async fn handshake(
         &self,
         mut stream: TcpStream,
-        at_once: &Semaphore,
     ) -> Result<TlsStream<Plain>, HandshakeError> {
-        // Whoever is silent waits here and takes nobody's turn.
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -461,9 +459,6 @@ impl Certificates {
             explain_tls(&mut stream).await?;
             return Err(HandshakeError::PlainHttp);
         }
-        let Ok(_turn) = at_once.acquire().await else {
-            return Err(io::Error::other("shutting down").into());
-        };
         let acceptor = TlsAcceptor::from(self.shared.config.load_full());
         let mut stream = acceptor
             .accept_with(Plain::Tcp(stream), |session| {

@@ -13,7 +13,7 @@ mod sockets;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -523,13 +523,24 @@ impl Place {
                     }
                     None => {
                         remove_dead_socket(path)?;
-                        UnixListener::bind(path).map_err(failed)?
+                        bind_private(path).map_err(failed)?
                     }
                 };
                 Ok((SideListener::Unix(listener), path.display().to_string()))
             }
         }
     }
+}
+
+/// Under its name it is never open to all, whatever the umask says.
+fn bind_private(path: &Path) -> std::io::Result<UnixListener> {
+    let mut early = path.as_os_str().to_owned();
+    early.push(format!(".{}", std::process::id()));
+    let _ = std::fs::remove_file(&early);
+    let listener = UnixListener::bind(&early)?;
+    std::fs::set_permissions(&early, std::fs::Permissions::from_mode(0o660))?;
+    std::fs::rename(&early, path)?;
+    Ok(listener)
 }
 
 /// A socket's file stays when its program is killed; one where somebody listens is left alone.

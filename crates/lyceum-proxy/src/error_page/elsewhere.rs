@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::{TcpStream, UnixStream},
+    sync::Semaphore,
 };
 
 use crate::{target::Target, upstream::Connector};
@@ -36,6 +37,9 @@ pub struct ErrorPages {
     /// How long a page may take.
     pub patience: Duration,
 }
+
+/// How often the target is asked at once; others get our own page. Each asking is a connection.
+static ASKING: Semaphore = Semaphore::const_new(64);
 
 impl Default for ErrorPages {
     fn default() -> Self {
@@ -66,7 +70,10 @@ impl ErrorPages {
     ) -> Option<Fetched> {
         let page = async {
             match (&self.target, &self.folder) {
-                (Some(target), _) => target.fetch(code, url, connector).await.map(Some),
+                (Some(target), _) => match ASKING.try_acquire() {
+                    Ok(_turn) => target.fetch(code, url, connector).await.map(Some),
+                    Err(_) => Ok(None),
+                },
                 (None, Some(folder)) => read(folder, code).await.map(Some),
                 (None, None) => Ok(None),
             }

@@ -30,7 +30,7 @@ use crate::{
     alarm::after,
     error_page::Failure,
     error_page::X_REQUEST_ID,
-    exchange::{MOST_INTERIM, bad_answer, connect, too_large, too_slow},
+    exchange::{MOST_HINTS, MOST_INTERIM, bad_answer, connect, too_large, too_slow},
     fields::Known,
     http1::{chunked::may_trail, framing::Framing},
     io::Io,
@@ -143,6 +143,11 @@ impl Stream {
         }
     }
 
+    /// Whether the client reads nothing at the moment.
+    fn is_stuck(&self) -> bool {
+        self.open.streams.seen.stuck_since().is_some()
+    }
+
     /// An answer before the answer.
     fn say(&mut self, status: StatusCode, headers: HeaderMap) {
         let mut response = Response::new(());
@@ -183,6 +188,7 @@ impl<'a> Exchange<'a> {
 
     /// Waits for the head of the real answer, and passes on those before it that concern the client.
     async fn head(&mut self) -> Result<(), Trouble> {
+        let mut hints = 0;
         for _ in 0..MOST_INTERIM {
             poll_fn(|cx| self.poll_head(cx)).await?;
             match self.stream.answer.status {
@@ -191,7 +197,10 @@ impl<'a> Exchange<'a> {
                 // Nobody asked to change protocols.
                 101 => return Err(self.is_bad().into()),
                 103 => {
-                    if let Some(headers) = self.headers() {
+                    hints += self.stream.answer.fields.text.len();
+                    // No window holds these back, and they are only hints.
+                    let has_room = hints <= MOST_HINTS && !self.stream.is_stuck();
+                    if has_room && let Some(headers) = self.headers() {
                         self.stream.say(StatusCode::EARLY_HINTS, headers);
                     }
                 }
@@ -440,7 +449,8 @@ impl<'a> Exchange<'a> {
                     }
                 }
                 if !piece.is_empty() {
-                    match poll_room(send, cx, piece.len()) {
+                    let seen = &self.stream.open.streams.seen;
+                    match poll_room(send, seen, cx, piece.len()) {
                         Poll::Pending => {}
                         Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::Cut)),
                         Poll::Ready(Ok(room)) => {
@@ -537,7 +547,11 @@ impl<'a> Exchange<'a> {
             line: None,
         });
         let tunnel = Tunnel {
-            client: Link::new(Io::Stream(Box::new(Duplex::new(recv, send)))),
+            client: Link::new(Io::Stream(Box::new(Duplex::new(
+                recv,
+                send,
+                self.stream.open.streams.seen.clone(),
+            )))),
             opened,
         };
         Ok((200, Served::Tunnel(Box::new(tunnel))))

@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use hyper::{
-    Request, Response,
+    Response,
     header::{CONTENT_LENGTH, HeaderValue, STRICT_TRANSPORT_SECURITY},
     http::request::Parts,
 };
@@ -45,7 +45,7 @@ pub(super) struct Stream {
     /// For a WebSocket: what its server has to answer to.
     pub(super) key: String,
     parts: Option<Parts>,
-    open: OpenStream,
+    pub(super) open: OpenStream,
 }
 
 /// How a request ended that was sent on.
@@ -61,10 +61,10 @@ impl Stream {
         worker: Arc<Worker>,
         conn: Arc<Conn>,
         open: OpenStream,
-        request: Request<RecvStream>,
+        parts: Parts,
+        recv: RecvStream,
         respond: SendResponse<Bytes>,
     ) -> Self {
-        let (parts, recv) = request.into_parts();
         Self {
             worker,
             conn,
@@ -270,7 +270,7 @@ impl Stream {
         let mut body = body;
         poll_fn(|cx| {
             loop {
-                match poll_room(&mut send, cx, body.len()) {
+                match poll_room(&mut send, &self.open.streams.seen, cx, body.len()) {
                     Poll::Ready(Ok(room)) => {
                         let piece = body.split_to(room);
                         let is_last = body.is_empty();

@@ -4,6 +4,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
@@ -12,6 +13,8 @@ use bytes::{Buf as _, Bytes};
 use h2::{RecvStream, SendStream};
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::wire::Seen;
 
 /// The most that is handed to the codec at once.
 const PIECE: usize = 16 * 1024;
@@ -39,6 +42,7 @@ pub(crate) struct Duplex {
     rest: Bytes,
     /// Whom the codec wakes; asking it on behalf of somebody else would lose that.
     waker: Waker,
+    seen: Arc<Seen>,
 }
 
 impl std::fmt::Debug for Duplex {
@@ -48,12 +52,13 @@ impl std::fmt::Debug for Duplex {
 }
 
 impl Duplex {
-    pub(super) fn new(recv: RecvStream, send: SendStream<Bytes>) -> Self {
+    pub(super) fn new(recv: RecvStream, send: SendStream<Bytes>, seen: Arc<Seen>) -> Self {
         Self {
             recv,
             send,
             rest: Bytes::new(),
             waker: Waker::noop().clone(),
+            seen,
         }
     }
 
@@ -104,8 +109,8 @@ impl AsyncWrite for Duplex {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let send = &mut stream.send;
-        let room = ready!(poll_room(send, cx, buf.len().min(PIECE)))?;
+        let (send, seen) = (&mut stream.send, &stream.seen);
+        let room = ready!(poll_room(send, seen, cx, buf.len().min(PIECE)))?;
         let length = room.min(buf.len());
         send.send_data(Bytes::copy_from_slice(&buf[..length]), false)
             .map_err(io::Error::other)?;
@@ -126,14 +131,15 @@ impl AsyncWrite for Duplex {
 /// How much of so many bytes may be sent now; at least one.
 pub(super) fn poll_room(
     send: &mut SendStream<Bytes>,
+    seen: &Seen,
     cx: &mut Context<'_>,
     length: usize,
 ) -> Poll<io::Result<usize>> {
     send.reserve_capacity(length);
     loop {
-        let room = send.capacity();
+        let room = send.capacity().min(length);
         if room > 0 {
-            return Poll::Ready(Ok(room.min(length)));
+            return seen.poll_turn(cx, room).map(|()| Ok(room));
         }
         match ready!(send.poll_capacity(cx)) {
             Some(Ok(_)) => {}

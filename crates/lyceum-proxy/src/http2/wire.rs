@@ -4,10 +4,10 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::{
@@ -34,9 +34,57 @@ pub(super) struct Seen {
     /// Reads that gave something.
     reads: AtomicU64,
     flood: AtomicU8,
+    /// Since when the client takes nothing of what is written to it.
+    stuck: Mutex<Option<Stuck>>,
 }
 
+#[derive(Debug)]
+struct Stuck {
+    since: Instant,
+    /// Whoever has something small to say.
+    waiting: Vec<Waker>,
+}
+
+/// What is written in smaller pieces costs more for its frame than for itself.
+const SMALL: usize = 2 * 1024;
+
 impl Seen {
+    fn stuck(&self) -> MutexGuard<'_, Option<Stuck>> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        self.stuck().as_ref().map(|stuck| stuck.since)
+    }
+
+    /// Ready when so many bytes may be handed to the codec. It counts the bytes that wait in it, but
+    /// each piece takes hundreds more, so small ones wait outside while the client reads nothing.
+    pub(super) fn poll_turn(&self, cx: &Context<'_>, length: usize) -> Poll<()> {
+        if length >= SMALL {
+            return Poll::Ready(());
+        }
+        let mut stuck = self.stuck();
+        let Some(stuck) = stuck.as_mut() else {
+            return Poll::Ready(());
+        };
+        if !stuck.waiting.iter().any(|one| one.will_wake(cx.waker())) {
+            stuck.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn set_stuck(&self, is_stuck: bool) {
+        let mut stuck = self.stuck();
+        if is_stuck {
+            stuck.get_or_insert_with(|| Stuck {
+                since: Instant::now(),
+                waiting: Vec::new(),
+            });
+        } else if let Some(stuck) = stuck.take() {
+            stuck.waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
     pub(super) fn reads(&self) -> u64 {
         self.reads.load(Relaxed)
     }
@@ -142,7 +190,9 @@ impl AsyncWrite for Wire {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        let written = ready!(Pin::new(&mut wire.io).poll_write(cx, buf))?;
+        let written = Pin::new(&mut wire.io).poll_write(cx, buf);
+        wire.seen.set_stuck(written.is_pending());
+        let written = ready!(written)?;
         wire.meter.sent(written);
         Poll::Ready(Ok(written))
     }

@@ -77,13 +77,16 @@ impl Conn {
                 });
             }
             if let Some(token) = path.strip_prefix(acme::HTTP_PATH) {
-                // Without an answer of ours it may be for whoever else gets certificates here.
+                // Without an answer of ours it may be for whoever else gets certificates here, behind
+                // a redirect too.
                 let answer = self
                     .rules
                     .certificates
                     .as_ref()
                     .and_then(|certificates| certificates.http_answer(token));
-                return answer.map(|answer| Early::text(200, answer));
+                if let Some(answer) = answer {
+                    return Some(Early::text(200, answer));
+                }
             }
         }
         let port = self.rules.redirect_to_https?;

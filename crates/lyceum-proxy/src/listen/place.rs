@@ -1,4 +1,5 @@
-//! How many connections there may be: in all, per client, and in a TLS handshake at once.
+//! How many connections there may be: in all, per client, and in a TLS handshake at once. Requests
+//! beyond the first on a connection count as connections.
 //!
 //! A client is one IPv4 address or one /64 of IPv6: whoever has an IPv6 address has the whole /64.
 //! Trusted proxies speak for many and are counted only among all.
@@ -56,13 +57,55 @@ fn client(address: IpAddr) -> IpAddr {
     }
 }
 
+/// A client's part of what may be open in all; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    inner: Weak<Inner>,
+    client: Option<IpAddr>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Share {
+    /// None if the client has too many. Nobody to count: a trusted proxy.
+    fn take(
+        inner: &Arc<Inner>,
+        permit: OwnedSemaphorePermit,
+        client: Option<IpAddr>,
+    ) -> Option<Self> {
+        if let Some(client) = client {
+            let mut counts = inner.per_client.counts();
+            let count = counts.entry(client).or_default();
+            if count.connections >= inner.most_per_client {
+                if *count == Counts::default() {
+                    counts.remove(&client);
+                }
+                return None;
+            }
+            count.connections += 1;
+        }
+        Some(Self {
+            inner: Arc::downgrade(inner),
+            client,
+            _permit: permit,
+        })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let (Some(inner), Some(client)) = (self.inner.upgrade(), self.client) {
+            inner
+                .per_client
+                .change(client, |count| count.connections -= 1);
+        }
+    }
+}
+
 /// A connection's place within the limits; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    inner: Weak<Inner>,
-    client: Option<IpAddr>,
+    share: Share,
     open: Gauge,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Place {
@@ -74,30 +117,27 @@ impl Place {
         is_trusted: bool,
     ) -> Option<Self> {
         let client = (!is_trusted).then(|| client(address));
-        if let Some(client) = client {
-            let mut counts = inner.per_client.counts();
-            let count = counts.entry(client).or_default();
-            if count.connections >= inner.config.limits.connections_per_client {
-                if *count == Counts::default() {
-                    counts.remove(&client);
-                }
-                return None;
-            }
-            count.connections += 1;
-        }
+        let share = Share::take(inner, permit, client)?;
         inner.metrics.connections.inc();
         inner.heap.saw(inner.open());
         Some(Self {
-            inner: Arc::downgrade(inner),
-            client,
+            share,
             open: inner.metrics.connections.clone(),
-            _permit: permit,
         })
+    }
+
+    /// For one more request at the same time on this connection, which takes as much towards its
+    /// server as one on a connection of its own would. None if there are too many, of this client
+    /// or in all.
+    pub(crate) fn one_more(&self) -> Option<Share> {
+        let inner = self.share.inner.upgrade()?;
+        let permit = inner.room.clone().try_acquire_owned().ok()?;
+        Share::take(&inner, permit, self.share.client)
     }
 
     /// A place among the handshakes under way; none if the client has too many there.
     pub(crate) fn begin_handshake(&self, at_once: usize) -> Option<Handshaking> {
-        let (Some(client), Some(inner)) = (self.client, self.inner.upgrade()) else {
+        let (Some(client), Some(inner)) = (self.share.client, self.share.inner.upgrade()) else {
             return Some(Handshaking(None));
         };
         let mut has_room = false;
@@ -105,18 +145,13 @@ impl Place {
             has_room = count.handshakes < at_once;
             count.handshakes += usize::from(has_room);
         });
-        has_room.then(|| Handshaking(Some((self.inner.clone(), client))))
+        has_room.then(|| Handshaking(Some((self.share.inner.clone(), client))))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.open.dec();
-        if let (Some(inner), Some(client)) = (self.inner.upgrade(), self.client) {
-            inner
-                .per_client
-                .change(client, |count| count.connections -= 1);
-        }
     }
 }
 

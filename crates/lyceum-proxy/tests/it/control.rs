@@ -62,6 +62,14 @@ async fn without_a_token_configured_it_is_open() {
         it.api_with("DELETE", "/api/routes/a", "", "").await.status,
         204
     );
+    // But not to a page of anybody's in a browser on this machine.
+    for header in [
+        "Origin: http://evil.example\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+    ] {
+        let answer = it.api_with("POST", "/api/routes/a", header, body).await;
+        assert_eq!(answer.status, 403, "{header}");
+    }
 }
 
 #[tokio::test]
@@ -219,6 +227,13 @@ async fn under_host_routing_the_host_is_told_and_found_whatever_its_case_and_por
     check("ada.example.org", "/user/bob", "other").await;
     check("bob.example.org", "/user/ada/x", "other").await;
     check("[::1]:8000", "/user/ada/x", "other").await;
+    // A person's server can't get a certificate for its name.
+    it.put("/eve.example.org/", server.address).await;
+    check("eve.example.org", "/.well-known/x", "ok").await;
+    let challenge = "GET /.well-known/acme-challenge/x HTTP/1.1\r\nHost: eve.example.org\r\n\r\n";
+    let mut client = it.client().await;
+    client.send(challenge).await;
+    assert_eq!(client.answer().await.status, 404);
     // The first segment of a path is no host.
     check("x", "/ada.example.org/user/ada", "other").await;
     let path = "/api/routes/ada.example.org/user/ada";

@@ -121,6 +121,12 @@ async fn a_trusted_proxy_is_believed() {
     assert_eq!(header(&head, "x-forwarded-proto").unwrap(), "https");
     assert_eq!(header(&head, "x-forwarded-host").unwrap(), "lab.example");
     assert_eq!(header(&head, "x-forwarded-port").unwrap(), "443");
+    // Nor can a client have it taken away.
+    let said = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: lab.example\r\nConnection: x-forwarded-proto, x-forwarded-host\r\n";
+    proxy.get("/hub/", said).await;
+    let (head, _) = server.last();
+    assert_eq!(header(&head, "x-forwarded-proto").unwrap(), "https");
+    assert_eq!(header(&head, "x-forwarded-host").unwrap(), "lab.example");
 }
 
 #[tokio::test]

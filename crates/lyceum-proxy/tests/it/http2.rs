@@ -1,6 +1,7 @@
 //! HTTP/2 towards clients: what goes through, and that it is what HTTP/1 would have carried.
 
 mod attacks;
+mod crowds;
 mod floods;
 mod limits;
 mod raw;

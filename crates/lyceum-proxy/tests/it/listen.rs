@@ -120,9 +120,14 @@ async fn plain_http_is_sent_on_to_https() {
         Some("https://lab/open/")
     );
     assert_eq!(server.count(), 0);
-    // Somebody behind us may be getting a certificate.
-    let answer = proxy.get("/.well-known/acme-challenge/token", "").await;
-    assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
+    // Whoever gets certificates behind us is asked there.
+    let path = "/.well-known/acme-challenge/token";
+    let answer = proxy.get(path, "").await;
+    assert_eq!(answer.status, 301);
+    assert_eq!(
+        answer.header("location"),
+        Some(format!("https://lab{path}"))
+    );
     let answer = proxy.get("/_lyceum/ready", "").await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ready\n"));
 }

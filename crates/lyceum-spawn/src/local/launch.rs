@@ -10,11 +10,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
 use lyceum_model::server::RunAs;
 use nix::sys::signal::SigSet;
 use rustix::fs::{Access, AtFlags, CWD, Mode};
 use rustix::process::{Gid, Signal, Uid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::error::SpawnError;
 use crate::local::wire::{ABOUT_TO_EXEC, Launch, MAX_MESSAGE};
@@ -59,10 +61,8 @@ fn read_order(keeper: &mut UnixStream) -> io::Result<Launch> {
 /// Everything but the command; the order of the steps matters.
 fn prepare(launch: &Launch) -> Result<PathBuf, SpawnError> {
     let _ = rustix::process::setsid();
-    // The keeper blocks the signals that it reads.
-    SigSet::empty()
-        .thread_set_mask()
-        .map_err(|errno| SpawnError::System(say!("system.signals", error = errno.to_string())))?;
+    usual_signals()
+        .map_err(|error| SpawnError::System(say!("system.signals", error = error.to_string())))?;
     die_with_keeper(launch.parent)?;
     if let Some(procs) = &launch.cgroup_procs {
         std::fs::write(procs, "0")
@@ -84,6 +84,17 @@ fn prepare(launch: &Launch) -> Result<PathBuf, SpawnError> {
         .map_err(|errno| SpawnError::io(say!("doing.enter_home"), &path, &errno.into()))?;
     check_writable(&path, launch)?;
     find_command(launch)
+}
+
+/// Signals do to the command what they do to any program. The keeper blocks those that it reads, and
+/// some are ignored if the hub was started by `nohup` or with `&`: a cell could not be interrupted.
+fn usual_signals() -> io::Result<()> {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2] {
+        // A handler, unlike an ignored signal, does not outlive the change to another program.
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    SigSet::empty().thread_set_mask()?;
+    Ok(())
 }
 
 /// Has the kernel kill us when the keeper goes, and looks whether it went before that.

@@ -7,7 +7,7 @@ use lyceum_model::server::Resources;
 use lyceum_spawn::Spawner;
 use lyceum_spawn::env::{Surroundings, build, inherit};
 
-use crate::rig::{Rig, python, shell};
+use crate::rig::{LIMIT, Rig, python, shell};
 
 #[test]
 fn the_environment_is_what_clients_rely_on() {
@@ -133,4 +133,38 @@ async fn a_process_sees_nothing_else() {
     assert_eq!(seen["leads"], true);
     // stdin, stdout, stderr, and the listing itself.
     assert_eq!(seen["fds"], 4);
+}
+
+/// As after `nohup lyceum up &`.
+#[tokio::test]
+async fn what_the_hub_ignores_interrupts_a_server() {
+    let rig = Rig::new();
+    let folder = rig.dir.path().to_str().expect("UTF-8");
+    let mut hub = std::process::Command::new("sh")
+        .args(["-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh"])
+        .args([env!("CARGO_BIN_EXE_spawn-test-shim"), "hub", folder])
+        .arg("grep SigIgn: /proc/self/status > ../ignored; exec sleep 600")
+        .spawn()
+        .expect("a hub");
+    let path = rig.dir.path().join("homes/ignored");
+    let deadline = std::time::Instant::now() + LIMIT;
+    let text = loop {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        if text.ends_with('\n') {
+            break text;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the server never came up"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    hub.kill().expect("killed");
+    hub.wait().expect("waited for");
+    rig.spawner.stop(&shell("").key).await.expect("it stops");
+    let mask = text.trim().trim_start_matches("SigIgn:").trim();
+    let mask = u64::from_str_radix(mask, 16).expect("a mask");
+    for signal in [1, 2, 3, 15] {
+        assert_eq!(mask >> (signal - 1) & 1, 0, "{signal} is ignored: {text}");
+    }
 }

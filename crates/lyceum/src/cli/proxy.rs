@@ -122,7 +122,8 @@ pub struct ProxyCommand {
     /// Which requests are told in the log: off, full, or 1/100 for one in a hundred.
     #[arg(long, value_name = "WHICH", default_value_t)]
     pub access_log: AccessLog,
-    /// A limit by its name, NAME=VALUE, such as least_speed=500 or idle=10m; may be repeated.
+    /// A limit by its name, NAME=VALUE, such as least_speed=500 or idle=10m; may be repeated. All
+    /// names and defaults: docs/admin/proxy.md#limits.
     #[arg(long, value_name = "LIMIT", value_parser = limit)]
     pub limit: Vec<(String, String)>,
     /// Milliseconds that a body may stand still.

@@ -51,8 +51,9 @@ impl Default for RawProxy {
 pub struct RawLimits {
     /// Connections of clients at once; further ones wait. Left out: as many as open files allow.
     pub connections: Option<u32>,
-    /// How many of them may come from one address; `trusted_proxies` are exempt.
-    pub connections_per_client: u32,
+    /// How many of them may come from one address; `trusted_proxies` are exempt. Left out: a quarter of
+    /// `connections`, at most 4096.
+    pub connections_per_client: Option<u32>,
     /// Connections to one server at once, WebSockets among them; further requests wait.
     pub connections_per_server: u32,
     /// A request's first line and headers; more is answered 431.
@@ -109,9 +110,10 @@ impl Default for RawLimits {
             ..Limits::default()
         };
         let bytes = |most: u64| (most > 0).then_some(Bytes(most));
+        let own = |count: usize| (count > 0).then(|| number(count));
         Self {
-            connections: (limits.connections > 0).then(|| number(limits.connections)),
-            connections_per_client: number(limits.connections_per_client),
+            connections: own(limits.connections),
+            connections_per_client: own(limits.connections_per_client),
             connections_per_server: number(limits.connections_per_server),
             header_bytes: Bytes(limits.header_bytes as u64),
             header_count: number(limits.header_count),
@@ -151,7 +153,7 @@ impl RawLimits {
         let bytes = |most: Option<Bytes>| most.map_or(0, |most| most.0);
         Limits {
             connections: self.connections.map_or(0, count),
-            connections_per_client: count(self.connections_per_client),
+            connections_per_client: self.connections_per_client.map_or(0, count),
             connections_per_server: count(self.connections_per_server),
             header_bytes: usize::try_from(self.header_bytes.0).unwrap_or(usize::MAX),
             header_count: count(self.header_count),
@@ -214,10 +216,7 @@ pub(super) fn check_proxy(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)
     let limits = &raw.proxy.limits;
     for (name, number) in [
         ("connections", limits.connections),
-        (
-            "connections_per_client",
-            Some(limits.connections_per_client),
-        ),
+        ("connections_per_client", limits.connections_per_client),
         (
             "connections_per_server",
             Some(limits.connections_per_server),

@@ -242,7 +242,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     proxy.limits.body_bytes_servers       -                               default
     proxy.limits.connect                  5s                              default
     proxy.limits.connections              -                               default
-    proxy.limits.connections_per_client   4096                            default
+    proxy.limits.connections_per_client   -                               default
     proxy.limits.connections_per_server   16384                           default
     proxy.limits.decisions                65536                           default
     proxy.limits.drain                    3s                              default

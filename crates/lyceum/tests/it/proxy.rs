@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
@@ -428,6 +429,10 @@ fn api_and_metrics_can_be_on_unix_sockets() {
         command
     };
     let mut running = Running::start(command());
+    for path in [&api, &metrics] {
+        let mode = std::fs::metadata(path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o660, "{}", path.display());
+    }
     let socket = |path| UnixStream::connect(path).expect("listens");
     let routes = ask(socket(&api), "GET", "/api/routes", "");
     assert!(routes.ends_with("\r\n\r\n{}"), "{routes}");
