@@ -278,7 +278,16 @@ async fn idle_ones_take_little_memory_and_give_it_back() {
             }
         }
     });
-    let proxy = TestProxy::open(address).await;
+    let config = Config {
+        limits: Limits {
+            connections: 2 * MANY,
+            connections_per_client: 2 * MANY,
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let routes = vec![route("/open/", address, RouteAccess::Open)];
+    let proxy = TestProxy::start(config, address, routes).await;
     let close = async |clients: Vec<StdStream>| {
         drop(clients);
         held.lock().unwrap().clear();
