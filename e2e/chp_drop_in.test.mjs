@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import test from 'node:test';
 import { Client, openKernel } from './support/http.mjs';
-import { startJupyterHub } from './support/jupyterhub.mjs';
+import { endServer, startJupyterHub } from './support/jupyterhub.mjs';
 import { findProcesses, runsElsewhere } from './support/lyceum.mjs';
 import { tellIn, until } from './support/story.mjs';
 
@@ -115,7 +115,7 @@ test('a JupyterHub runs with our proxy in place of its own', { timeout: 300_000,
     });
     await startServer();
     await script.expect(200, 'GET', `${own}/api/contents`, { token });
-    await script.expect([202, 204], 'DELETE', `${user}/server`, { token });
+    await endServer(script, user, token);
   });
 
   await step('the hub ends, and the proxy with it', async () => {

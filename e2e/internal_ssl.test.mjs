@@ -7,7 +7,7 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Client, openKernel } from './support/http.mjs';
-import { startJupyterHub } from './support/jupyterhub.mjs';
+import { endServer, startJupyterHub } from './support/jupyterhub.mjs';
 import { findProcesses, runsElsewhere } from './support/lyceum.mjs';
 import { tellIn, until } from './support/story.mjs';
 
@@ -91,7 +91,7 @@ test('a JupyterHub with internal_ssl runs with our proxy', { timeout: 300_000, s
   });
 
   await step('she stops it, and the hub ends', async () => {
-    await script.expect([202, 204], 'DELETE', `${user}/server`, { token });
+    await endServer(script, user, token);
     assert.equal(await hub.stop(), 'ended with status 0', hub.output());
     await until('nothing is left', async () => (await findProcesses(hub.folder)).length === 0);
   });

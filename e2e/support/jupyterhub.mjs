@@ -148,3 +148,12 @@ function isFree(port) {
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }
+
+/** A DELETE may be answered while the server still ends; a hub that stops then leaves it alone. */
+export async function endServer(script, user, token) {
+  await script.expect([202, 204], 'DELETE', `${user}/server`, { token });
+  await until('the server has ended', async () => {
+    const { servers } = await script.expect(200, 'GET', user, { token });
+    return Object.keys(servers).length === 0;
+  });
+}
