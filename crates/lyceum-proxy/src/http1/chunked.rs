@@ -262,7 +262,8 @@ pub(crate) fn may_trail(name: &str) -> bool {
         "x-forwarded",
     ];
     let dashed = name.replace('_', "-");
-    !NEVER.contains(&dashed.as_str())
+    !name.contains('"')
+        && !NEVER.contains(&dashed.as_str())
         && !dashed.starts_with("x-forwarded-")
         && !dashed.starts_with("x-lyceum-")
         && !dashed.starts_with("sec-")

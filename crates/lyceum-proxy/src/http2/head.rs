@@ -55,6 +55,10 @@ pub(super) fn fill(
         if size > most || head.fields.list.len() >= MOST_HEADERS {
             return Err(Refused::TooLarge);
         }
+        // The one byte that the codec lets through and no token has (RFC 9110, section 5.6.2).
+        if name.contains('"') {
+            return Err(Refused::Bad("a header's name has a quotation mark"));
+        }
         if value.trim_ascii().len() != value.len() {
             return Err(Refused::Bad("a header begins or ends with a blank"));
         }

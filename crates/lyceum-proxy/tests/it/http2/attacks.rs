@@ -47,6 +47,7 @@ async fn what_is_no_request_reaches_nobody() {
         // RFC 9113, section 8.2.1: names.
         with(&[("X-Capital", b"1")]),
         with(&[("x y", b"1")]),
+        with(&[("x\"y", b"1")]),
         with(&[("x:y", b"1")]),
         with(&[("", b"1")]),
         with(&[("x\r\ny", b"1")]),
