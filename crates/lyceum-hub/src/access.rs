@@ -63,11 +63,24 @@ async fn is_server(hub: &Hub, route_id: &str, address: &proxy::Target) -> anyhow
 
 async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let now = hub.now();
+    let settings = hub.settings();
     let mut tx = hub.db().read().await?;
+    let Some(server) = db::servers::get(&mut tx, &ask.route_id).await? else {
+        return Ok(Decision::Deny);
+    };
     let (user_id, granted, grounds) = match &ask.credential {
         Credential::None => return Ok(Decision::SignIn),
         Credential::AccessCookie(cookie) => {
-            match db::sessions::by_access(&mut tx, &tokens::hash_access(cookie), now.0).await? {
+            let session = match settings.origins.host_of(&server.user_name) {
+                Some(host) => match hub.host_key().session(cookie, &host) {
+                    Some(id) => db::sessions::by_id(&mut tx, id, now.0).await?,
+                    None => None,
+                },
+                None => {
+                    db::sessions::by_access(&mut tx, &tokens::hash_access(cookie), now.0).await?
+                }
+            };
+            match session {
                 Some(session) => (session.user_id, None, vec![session.id]),
                 None => return Ok(Decision::SignIn),
             }
@@ -91,13 +104,10 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     if hub.shuts_out(&user) {
         return Ok(Decision::Deny);
     }
-    let Some(server) = db::servers::get(&mut tx, &ask.route_id).await? else {
-        return Ok(Decision::Deny);
-    };
     drop(tx);
-    // All servers share one origin, so a page of somebody else's server could act as whoever looks
-    // at it. A browser therefore opens its owner's servers only; programs use tokens.
-    if granted.is_none() && user.id != server.user_id {
+    // Where all servers share one origin, a page of somebody else's could act as whoever looks at it.
+    // There a browser opens its owner's servers only; programs use tokens.
+    if granted.is_none() && user.id != server.user_id && !settings.origins.are_apart() {
         return Ok(Decision::Deny);
     }
     let scopes = match granted {

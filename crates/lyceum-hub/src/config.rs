@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use lyceum_model::name::UserName;
 
+use crate::origins::Origins;
+
 /// Settings that can change while the hub runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `https://jupyter.example.edu`, without a slash; `None`: as the browser says.
-    pub public_origin: Option<String>,
+    /// Where browsers meet the hub and servers. Stays as it is while the hub runs: servers and
+    /// routes were made for it.
+    pub origins: Origins,
     /// Where servers reach the API: `http://127.0.0.1:8081/hub/api`.
     pub api_url: String,
     /// How long a server may take until it answers.

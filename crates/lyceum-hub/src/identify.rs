@@ -35,6 +35,7 @@ pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
         .fallback(pages::fallback)
         .layer(from_fn(crate::survive::survive))
         .layer(from_fn_with_state(hub.clone(), identify))
+        .layer(from_fn_with_state(hub.clone(), pages::enter::keep_to_hosts))
         .layer(from_fn(refuse_large))
         .layer(from_fn_with_state(hub.clone(), pages::dress))
         .layer(from_fn_with_state(hub.clone(), measure))
@@ -147,7 +148,8 @@ async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
 async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> {
     let now = hub.now();
     // A browser may hold several of one name (tossed by a sibling); only a real one counts.
-    for value in cookie::values(headers, cookie::LOGIN).take(COOKIES_TRIED) {
+    let (login, _) = hub.settings().origins.login_cookie();
+    for value in cookie::values(headers, login).take(COOKIES_TRIED) {
         if value.len() > 256 {
             continue;
         }

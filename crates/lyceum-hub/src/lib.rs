@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
 //! [`queue`] (what those hear who wait for their turn),
-//! [`identify`] (who calls), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
+//! [`identify`] (who calls), [`origins`] (where browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane).
 
 pub mod access;
@@ -19,6 +19,7 @@ pub mod launching;
 pub mod metrics;
 pub mod next;
 pub mod oauth;
+pub mod origins;
 pub mod pages;
 pub mod proxy;
 pub mod queue;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub pages: Pages,
     pub settings: Settings,
     pub xsrf: XsrfKey,
+    /// For cookies that open one host's servers.
+    pub host_key: origins::HostKey,
     /// By which a proxy proves itself to the hub.
     pub proxy_secret: ProxyKey,
 }
@@ -76,6 +79,7 @@ struct Inner {
     settings: ArcSwap<Settings>,
     timings: ArcSwap<Timings>,
     xsrf: XsrfKey,
+    host_key: origins::HostKey,
     proxy_secret: ProxyKey,
     replica: String,
     links: proxy::Links,
@@ -102,6 +106,7 @@ impl Hub {
             settings: ArcSwap::from_pointee(parts.settings),
             timings: ArcSwap::default(),
             xsrf: parts.xsrf,
+            host_key: parts.host_key,
             proxy_secret: parts.proxy_secret,
             links: proxy::Links::default(),
             suspicion: tokio::sync::Notify::new(),
@@ -214,6 +219,10 @@ impl Hub {
 
     pub fn xsrf(&self) -> &XsrfKey {
         &self.0.xsrf
+    }
+
+    pub fn host_key(&self) -> &origins::HostKey {
+        &self.0.host_key
     }
 
     pub fn proxy_secret(&self) -> &ProxyKey {

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod assets;
+pub mod enter;
 pub mod home;
 pub mod login;
 pub mod logs;
@@ -70,6 +71,12 @@ pub fn routes() -> Routes<Hub> {
             "/hub/logout",
             "ends what there is",
             login::sign_out,
+        )
+        .public(
+            Method::GET,
+            enter::PATH,
+            "a ticket says whose browser it is",
+            enter::enter,
         )
         .public(
             Method::GET,
@@ -189,12 +196,7 @@ pub fn login_url(next: &str) -> String {
 
 /// Whether cookies are for TLS only.
 pub fn secure(hub: &Hub, info: &RequestInfo) -> bool {
-    info.secure
-        || hub
-            .settings()
-            .public_origin
-            .as_deref()
-            .is_some_and(|origin| origin.starts_with("https://"))
+    info.secure || hub.settings().origins.are_secure()
 }
 
 /// The form token as a cookie too, for scripts of other programs that look there.
@@ -205,6 +207,7 @@ pub fn set_xsrf(hub: &Hub, response: &mut Response, binding: Binding<'_>, secure
         name: cookie::XSRF,
         value: &value,
         path: "/hub/",
+        domain: None,
         http_only: false,
         secure,
         max_age,

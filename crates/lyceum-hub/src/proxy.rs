@@ -183,11 +183,12 @@ pub async fn look_now(hub: &Hub) -> anyhow::Result<i64> {
 async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
     let links = hub.links();
     let mut tx = hub.db().read().await?;
-    let mut fresh = news::since(&mut tx, book.number).await?;
+    let origins = &hub.settings().origins;
+    let mut fresh = news::since(&mut tx, book.number, origins).await?;
     if whole && let News::Changes { put, removed, .. } = &mut fresh {
         let mut ours = book.routes.clone();
         amend(&mut ours, put, removed);
-        let rows = news::all(&mut tx).await?;
+        let rows = news::all(&mut tx, origins).await?;
         let (missed, stale) = difference(&ours, &rows);
         if !missed.is_empty() || !stale.is_empty() {
             tracing::error!(

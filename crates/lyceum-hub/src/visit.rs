@@ -2,12 +2,32 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use lyceum_web::request::{self, RequestInfo};
 use lyceum_web::{ApiError, Caller};
 use serde::Deserialize;
 
+use crate::Hub;
 use crate::pages::{login_url, redirect};
+
+/// Whether a link was followed that a page of another site holds, where it may have been planted.
+/// The pages of the visitor's own servers count as ours: their menus lead here.
+pub fn is_from_elsewhere(
+    hub: &Hub,
+    visitor: &Caller,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+) -> bool {
+    if !request::is_from_elsewhere(headers, &info.host) {
+        return false;
+    }
+    let page = request::header(headers, "referer").and_then(|page| page.parse::<url::Url>().ok());
+    let host = page.as_ref().and_then(url::Url::host_str);
+    let origins = &hub.settings().origins;
+    !host.is_some_and(|host| origins.is_of(host, &visitor.name))
+}
 
 /// A browser that is signed in; others go to the log-in page and come back.
 pub struct SignedIn(pub Caller);

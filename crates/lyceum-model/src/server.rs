@@ -140,6 +140,10 @@ pub struct HubEnv {
     pub api_url: String,
     /// `https://hub.example.edu` with sub-domains, else empty.
     pub host: String,
+    /// `https://ada.hub.example.edu` with sub-domains, else empty.
+    pub own_host: String,
+    /// Cookies of the server are for its own host alone (`__Host-`), and so need TLS.
+    pub host_cookies: bool,
     /// `https://jupyter.example.edu/user/ada/`, or empty when not known.
     pub public_url: String,
     /// `https://jupyter.example.edu/hub/`, or empty when not known.

@@ -99,13 +99,15 @@ fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
+/// Browsers take a cookie of such a name from the host itself alone, by TLS.
+const ONE_HOST: &[u8] = b"__Host-";
+
 /// At most this many access cookies of one request are tried.
 const TRIED_COOKIES: usize = 3;
 
-/// What a request offers to say who it is; never empty. A token decides alone. Several access
-/// cookies are each tried, because a page of one server can plant a cookie for another's path.
-pub(crate) fn credentials(fields: &Fields, cookie_name: &str) -> Vec<Credential> {
-    let token = fields
+/// The token that a program brings.
+pub(crate) fn token(fields: &Fields) -> Option<Credential> {
+    fields
         .all(Known::Authorization)
         .filter(|value| value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')))
         .find_map(|value| {
@@ -115,20 +117,31 @@ pub(crate) fn credentials(fields: &Fields, cookie_name: &str) -> Vec<Credential>
             let known =
                 scheme.eq_ignore_ascii_case(b"token") || scheme.eq_ignore_ascii_case(b"bearer");
             (known && !secret.is_empty()).then(|| Credential::Token(latin1(secret)))
-        });
-    if let Some(token) = token {
+        })
+}
+
+/// What a request offers to say who it is; never empty. A token decides alone. Several access
+/// cookies are each tried, because a page of one server can plant a cookie for another's path; first
+/// those that by their name nobody can have planted.
+pub(crate) fn credentials(fields: &Fields, cookie_name: &str) -> Vec<Credential> {
+    if let Some(token) = token(fields) {
         return vec![token];
     }
     let mut found = Vec::new();
-    for pair in fields.all(Known::Cookie).flat_map(pairs) {
-        if let Some(equals) = memchr::memchr(b'=', pair)
-            && trim(&pair[..equals]) == cookie_name.as_bytes()
-            && let secret = trim(&pair[equals + 1..])
-            && !secret.is_empty()
-        {
-            let credential = Credential::AccessCookie(latin1(secret));
-            if found.len() < TRIED_COOKIES && !found.contains(&credential) {
-                found.push(credential);
+    for is_of_host in [true, false] {
+        for pair in fields.all(Known::Cookie).flat_map(pairs) {
+            if let Some(equals) = memchr::memchr(b'=', pair)
+                && let name = trim(&pair[..equals])
+                && let bare = name.strip_prefix(ONE_HOST).filter(|_| is_of_host)
+                && bare.unwrap_or(name) == cookie_name.as_bytes()
+                && bare.is_some() == is_of_host
+                && let secret = trim(&pair[equals + 1..])
+                && !secret.is_empty()
+            {
+                let credential = Credential::AccessCookie(latin1(secret));
+                if found.len() < TRIED_COOKIES && !found.contains(&credential) {
+                    found.push(credential);
+                }
             }
         }
     }
@@ -201,6 +214,11 @@ mod tests {
             &[token("t")],
         );
         check(&[("authorization", "Bearer t")], &[token("t")]);
+        let planted = "lyceum-access=a; lyceum-access=b; lyceum-access=c; __Host-lyceum-access=own";
+        check(
+            &[("cookie", planted)],
+            &[cookie("own"), cookie("a"), cookie("b")],
+        );
         check(
             &[
                 ("cookie", "lyceum-access=s"),

@@ -170,10 +170,12 @@ impl Inner {
 
     /// The route of a request, and how many bytes of the path its prefix takes. `host` is what
     /// the request says, port and all.
-    fn find(&self, host: &str, path: &str) -> Option<(Arc<route::Entry>, usize)> {
+    fn find(&self, host: &str, head: &head::Head) -> Option<(Arc<route::Entry>, usize)> {
+        let path = head.path();
+        let has_token = || cookies::token(&head.fields).is_some();
         let find = || match self.config.host_routing {
             true => self.live.load().find_entry(Some(host), path),
-            false => self.live.load().find_at(host, path),
+            false => self.live.load().find_at(host, path, has_token),
         };
         let found = self.metrics.chp.found.time(find);
         // Whoever answers there gets certificates for the name; that is nobody's server.

@@ -8,10 +8,11 @@
 //! without the port; the route `/` is there for all hosts.
 //!
 //! Lyceum's hubs name the host of single routes, `//ada.lab.example.edu/user/ada/`. Those are kept
-//! apart and looked at first, so that no path can be taken for a host.
+//! apart and looked at first, so that no path can be taken for a host. Hosts keep the pages of
+//! browsers apart; a program that brings a token finds a checked route at every host.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
 
@@ -209,6 +210,21 @@ pub struct RouteTable {
     map: PrefixMap<Entry>,
     /// Routes for one host alone.
     hosts: PrefixMap<Entry>,
+    /// Those of them that are checked, by their paths.
+    by_token: PrefixMap<Anywhere>,
+}
+
+/// A route for one host alone, for whoever needs no host.
+#[derive(Debug)]
+struct Anywhere(Arc<Entry>);
+
+impl Keyed for Anywhere {
+    fn key(&self) -> &str {
+        let key = self.0.key();
+        key.match_indices('/')
+            .nth(1)
+            .map_or("", |(at, _)| &key[at..])
+    }
 }
 
 impl RouteTable {
@@ -235,10 +251,12 @@ impl RouteTable {
                 prefix: first.prefix.clone(),
             })
         };
-        Ok(Self {
+        let table = Self {
             map: build(entries)?,
+            by_token: anywhere(&hosts),
             hosts: build(hosts)?,
-        })
+        };
+        Ok(table)
     }
 
     /// The route a request path (as sent, still percent-encoded) belongs to.
@@ -257,13 +275,22 @@ impl RouteTable {
     }
 
     /// As [`RouteTable::find_entry`] without host routing, where single routes may be a host's.
-    pub(crate) fn find_at(&self, host: &str, path: &str) -> Option<(Arc<Entry>, usize)> {
-        if self.hosts.len() > 0
-            && let Some(found) = self
-                .hosts
-                .find(Some(&prefix_map::small(bare_host(host))), path)
-        {
-            return Some(found);
+    pub(crate) fn find_at(
+        &self,
+        host: &str,
+        path: &str,
+        has_token: impl FnOnce() -> bool,
+    ) -> Option<(Arc<Entry>, usize)> {
+        if self.hosts.len() > 0 {
+            let host = prefix_map::small(bare_host(host));
+            if let Some(found) = self.hosts.find(Some(&host), path) {
+                return Some(found);
+            }
+            if let Some((found, taken)) = self.by_token.find(None, path)
+                && has_token()
+            {
+                return Some((found.0.clone(), taken));
+            }
         }
         self.find_entry(None, path)
     }
@@ -283,10 +310,15 @@ impl RouteTable {
     }
 
     pub(crate) fn put(&self, entry: Entry) {
-        match entry.has_host {
-            true => self.hosts.insert(Arc::new(entry)),
-            false => self.map.insert(Arc::new(entry)),
-        };
+        let entry = Arc::new(entry);
+        if !entry.has_host {
+            self.map.insert(entry);
+            return;
+        }
+        if entry.access == RouteAccess::Checked {
+            self.by_token.insert(Arc::new(Anywhere(entry.clone())));
+        }
+        self.hosts.insert(entry);
     }
 
     pub(crate) fn put_route(
@@ -302,10 +334,23 @@ impl RouteTable {
 
     pub(crate) fn remove_route(&self, prefix: &str) -> bool {
         match key_at(prefix) {
-            Some((key, true)) => self.hosts.remove(&key).is_some(),
+            Some((key, true)) => self.remove_of_host(&key),
             Some((key, false)) => self.map.remove(&key).is_some(),
             None => false,
         }
+    }
+
+    fn remove_of_host(&self, key: &str) -> bool {
+        let Some(entry) = self.hosts.remove(key) else {
+            return false;
+        };
+        let anywhere = Anywhere(entry);
+        let known = self.by_token.get(anywhere.key());
+        // One of another host may have taken the place.
+        if known.is_some_and(|known| Arc::ptr_eq(&known.0, &anywhere.0)) {
+            self.by_token.remove(anywhere.key());
+        }
+        true
     }
 
     /// The same table with more room, once this one is crowded.
@@ -317,6 +362,7 @@ impl RouteTable {
             .partition(|entry| entry.has_host);
         Some(Self {
             map: PrefixMap::build(entries).ok()?,
+            by_token: anywhere(&hosts),
             hosts: PrefixMap::build(hosts).ok()?,
         })
     }
@@ -334,6 +380,18 @@ impl RouteTable {
         routes.sort_by(|a, b| a.prefix.cmp(&b.prefix));
         routes
     }
+}
+
+/// Where two hosts have the same path, one of the two routes.
+fn anywhere(of_hosts: &[Arc<Entry>]) -> PrefixMap<Anywhere> {
+    let checked = of_hosts
+        .iter()
+        .filter(|entry| entry.access == RouteAccess::Checked)
+        .map(|entry| Arc::new(Anywhere(entry.clone())));
+    let by_path: HashMap<String, Arc<Anywhere>> = checked
+        .map(|route| (route.key().to_owned(), route))
+        .collect();
+    PrefixMap::build(by_path.into_values().collect()).unwrap_or_default()
 }
 
 fn told_key(path: &str, by_host: bool) -> Option<String> {

@@ -326,7 +326,7 @@ impl Client {
             Ok(()) => {
                 let host = self.head.host().unwrap_or_default();
                 let host = str::from_utf8(host).unwrap_or_default();
-                found = inner.find(host, self.head.path());
+                found = inner.find(host, &self.head);
                 match find_way(inner, found.as_ref()) {
                     Err(failure) => Err(failure.into()),
                     Ok(way) => {

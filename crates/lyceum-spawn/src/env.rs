@@ -96,7 +96,7 @@ pub fn jupyterhub(hub: &HubEnv, address: &str) -> Env {
         ("JUPYTERHUB_SERVICE_URL", format!("{address}{}", hub.prefix)),
         (
             "JUPYTERHUB_OAUTH_CALLBACK_URL",
-            format!("{}oauth_callback", hub.prefix),
+            format!("{}{}oauth_callback", hub.own_host, hub.prefix),
         ),
         ("JUPYTERHUB_OAUTH_ACCESS_SCOPES", access.clone()),
         ("JUPYTERHUB_OAUTH_SCOPES", access),
@@ -104,7 +104,10 @@ pub fn jupyterhub(hub: &HubEnv, address: &str) -> Env {
             "JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES",
             json_list(&hub.client_allowed_scopes),
         ),
-        ("JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED", "0".to_owned()),
+        (
+            "JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED",
+            u8::from(hub.host_cookies).to_string(),
+        ),
         ("JUPYTERHUB_PUBLIC_URL", hub.public_url.clone()),
         ("JUPYTERHUB_PUBLIC_HUB_URL", hub.public_hub_url.clone()),
     ];

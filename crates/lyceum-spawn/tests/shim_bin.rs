@@ -70,6 +70,8 @@ fn order(script: &str) -> StartOrder {
             prefix: "/user/ada/".into(),
             api_url: "http://127.0.0.1:8081/hub/api".into(),
             host: String::new(),
+            own_host: String::new(),
+            host_cookies: false,
             public_url: String::new(),
             public_hub_url: String::new(),
             client_id: "jupyterhub-user-ada".into(),

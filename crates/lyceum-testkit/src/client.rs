@@ -1,5 +1,7 @@
-//! A browser without a screen: it keeps cookies by path, follows nothing by itself, and fills in
-//! the form token that the last page held.
+//! A browser without a screen: it keeps cookies by host and path, follows nothing by itself unless
+//! it visits, and fills in the form token that the last page held.
+//!
+//! Where a path is asked for, so can be an address with any host: all lead to the same machine.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +17,8 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+/// More than any way through the product has.
+const MOST_REDIRECTS: usize = 12;
 /// How long a stream may be silent about what is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -61,7 +65,18 @@ impl Answer {
 struct Stored {
     name: String,
     value: String,
+    host: String,
+    /// Sent to hosts below as well.
+    wide: bool,
     path: String,
+}
+
+impl Stored {
+    fn is_for(&self, host: &str, path: &str) -> bool {
+        let below = host.strip_suffix(&self.host);
+        let fits = below.is_some_and(|rest| rest.is_empty() || self.wide && rest.ends_with('.'));
+        fits && path.starts_with(&self.path)
+    }
 }
 
 /// An answer whose body is still coming.
@@ -106,6 +121,8 @@ impl Stream {
 pub struct Client {
     pool: Pool<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
+    /// What it calls the machine, with a port.
+    host: String,
     cookies: Mutex<Vec<Stored>>,
     token: Option<String>,
     headers: HeaderMap,
@@ -116,9 +133,45 @@ impl Client {
         Self {
             pool: Pool::builder(TokioExecutor::new()).build_http(),
             address,
+            host: address.to_string(),
             cookies: Mutex::default(),
             token: None,
             headers: HeaderMap::new(),
+        }
+    }
+
+    /// Goes to the machine by this name.
+    #[must_use]
+    pub fn at(mut self, host: &str) -> Self {
+        self.host = format!("{host}:{}", self.address.port());
+        self
+    }
+
+    /// Looks at a page as a person does: goes wherever it is sent. Gives the address it ends at.
+    pub async fn visit(&self, page: &str) -> (String, Answer) {
+        let mut here = page.to_owned();
+        for _ in 0..MOST_REDIRECTS {
+            let html = [("accept", "text/html"), ("sec-fetch-mode", "navigate")];
+            let answer = self.send(Method::GET, &here, &html, Bytes::new()).await;
+            if !answer.status.is_redirection() {
+                return (here, answer);
+            }
+            here = match answer.location() {
+                path if path.starts_with('/') => {
+                    let (host, _) = self.split(&here);
+                    format!("http://{host}{path}")
+                }
+                whole => whole.to_owned(),
+            };
+        }
+        panic!("went round and round: {page}, at last {here}");
+    }
+
+    /// Host and path of what is asked for.
+    fn split<'a>(&'a self, to: &'a str) -> (&'a str, &'a str) {
+        match to.strip_prefix("http://") {
+            Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+            None => (&self.host, to),
         }
     }
 
@@ -211,20 +264,19 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> (Parts, Incoming) {
+        let (host, path) = self.split(path);
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address));
         let all = request.headers_mut().expect("a good request");
-        all.insert(
-            HOST,
-            HeaderValue::from_str(&self.address.to_string()).expect("an address"),
-        );
+        all.insert(HOST, HeaderValue::from_str(host).expect("a host"));
         all.extend(self.headers.clone());
         if let Some(token) = &self.token {
             let value = HeaderValue::from_str(&format!("token {token}")).expect("a token");
             all.insert("authorization", value);
         }
-        let cookies = self.cookies_for(path);
+        let bare = host.split(':').next().unwrap_or_default().to_owned();
+        let cookies = self.cookies_for(&bare, path);
         if !cookies.is_empty() {
             all.insert(COOKIE, HeaderValue::from_str(&cookies).expect("cookies"));
         }
@@ -241,7 +293,7 @@ impl Client {
         let request = request.body(Full::new(body)).expect("a good request");
         let response = self.pool.request(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
-        self.keep(&parts.headers);
+        self.keep(&bare, &parts.headers);
         (parts, body)
     }
 
@@ -261,23 +313,23 @@ impl Client {
             Stored {
                 name: name.into(),
                 value: value.into(),
+                host: self.host.split(':').next().unwrap_or_default().into(),
+                wide: false,
                 path: path.into(),
             },
         );
     }
 
-    fn cookies_for(&self, path: &str) -> String {
+    fn cookies_for(&self, host: &str, path: &str) -> String {
         let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = cookies
-            .iter()
-            .filter(|cookie| path.starts_with(&cookie.path));
+        let fitting = cookies.iter().filter(|cookie| cookie.is_for(host, path));
         fitting
             .map(|cookie| format!("{}={}", cookie.name, cookie.value))
             .collect::<Vec<_>>()
             .join("; ")
     }
 
-    fn keep(&self, headers: &HeaderMap) {
+    fn keep(&self, host: &str, headers: &HeaderMap) {
         let mut cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
         for line in headers
             .get_all(SET_COOKIE)
@@ -294,11 +346,17 @@ impl Client {
                 .find_map(|part| part.strip_prefix("Path="))
                 .unwrap_or("/")
                 .to_owned();
-            cookies.retain(|cookie| !(cookie.name == name && cookie.path == path));
+            let domain = rest.iter().find_map(|part| part.strip_prefix("Domain="));
+            let own = domain.unwrap_or(host).to_owned();
+            cookies.retain(|cookie| {
+                !(cookie.name == name && cookie.path == path && cookie.host == own)
+            });
             if !rest.contains(&"Max-Age=0") {
                 cookies.push(Stored {
                     name: name.into(),
                     value: value.into(),
+                    host: own,
+                    wide: domain.is_some(),
                     path,
                 });
             }

@@ -19,6 +19,8 @@ pub fn hub_env(user: &str, prefix: &str) -> HubEnv {
         prefix: prefix.into(),
         api_url: String::new(),
         host: String::new(),
+        own_host: String::new(),
+        host_cookies: false,
         public_url: String::new(),
         public_hub_url: String::new(),
         client_id: String::new(),

@@ -71,6 +71,16 @@ impl TestHub {
         Self::begin(db, spawner, Clock::system(), tune).await
     }
 
+    /// Both.
+    pub async fn start_tuned_at(
+        db: Db,
+        spawner: FakeSpawner,
+        clock: Clock,
+        tune: impl FnOnce(&mut Settings, &mut Timings),
+    ) -> Self {
+        Self::begin(db, spawner, clock, tune).await
+    }
+
     async fn begin(
         db: Db,
         spawner: FakeSpawner,
@@ -99,7 +109,7 @@ impl TestHub {
         );
         let proxy_secret = Secret::new(PROXY_SECRET);
         let mut settings = Settings {
-            public_origin: None,
+            origins: lyceum_hub::origins::Origins::one(None),
             api_url: format!("http://{hub_address}/hub/api"),
             start_timeout: Duration::from_secs(20),
             starts: StartLimits {
@@ -128,6 +138,7 @@ impl TestHub {
                 .expect("the templates are good"),
             settings,
             xsrf: XsrfKey::new([7; 32]),
+            host_key: lyceum_hub::origins::HostKey::new([8; 32]),
             proxy_secret: ProxyKey::of(&proxy_secret),
         });
         hub.set_timings(timings);

@@ -4,10 +4,14 @@ use axum::http::{HeaderMap, HeaderValue, header};
 
 /// The hub's own cookie: proves the session to the hub, never sent to a notebook server.
 pub const LOGIN: &str = "jupyterhub-hub-login";
+/// The same where hosts below the hub's belong to others: browsers let nobody but the hub set it.
+pub const LOGIN_ONE_HOST: &str = "__Host-jupyterhub-hub-login";
 /// Names the session to services; proves nothing by itself.
 pub const SESSION_ID: &str = "jupyterhub-session-id";
 /// Opens the proxy to the person's servers; the proxy takes it out before it forwards.
 pub const ACCESS: &str = "lyceum-access";
+/// The same where browsers keep it to one host.
+pub const ACCESS_ONE_HOST: &str = "__Host-lyceum-access";
 pub const XSRF: &str = "_xsrf";
 
 /// Every value of a cookie, in the order sent (a browser may send several of one name).
@@ -28,6 +32,8 @@ pub struct Cookie<'a> {
     pub name: &'a str,
     pub value: &'a str,
     pub path: &'a str,
+    /// Sent to this host and all below it; `None`: to the one that sets it alone.
+    pub domain: Option<&'a str>,
     pub http_only: bool,
     pub secure: bool,
     /// Seconds; `None` lasts as long as the browser.
@@ -40,6 +46,9 @@ impl Cookie<'_> {
             "{}={}; Path={}; SameSite=Lax",
             self.name, self.value, self.path
         );
+        if let Some(domain) = self.domain {
+            line.push_str(&format!("; Domain={domain}"));
+        }
         if let Some(seconds) = self.max_age {
             line.push_str(&format!("; Max-Age={seconds}"));
         }
@@ -53,11 +62,12 @@ impl Cookie<'_> {
     }
 
     /// The header that takes a cookie away.
-    pub fn expire(name: &str, path: &str, secure: bool) -> HeaderValue {
+    pub fn expire(name: &str, path: &str, domain: Option<&str>, secure: bool) -> HeaderValue {
         Cookie {
             name,
             value: "",
             path,
+            domain,
             http_only: true,
             secure,
             max_age: Some(0),
@@ -93,6 +103,7 @@ mod tests {
             name: "a",
             value: "b",
             path: "/hub/",
+            domain: None,
             http_only: true,
             secure: true,
             max_age: Some(5),
@@ -100,6 +111,16 @@ mod tests {
         assert_eq!(
             cookie.header(),
             "a=b; Path=/hub/; SameSite=Lax; Max-Age=5; HttpOnly; Secure"
+        );
+        let wide = Cookie {
+            domain: Some("hub.example.edu"),
+            secure: false,
+            max_age: None,
+            ..cookie
+        };
+        assert_eq!(
+            wide.header(),
+            "a=b; Path=/hub/; SameSite=Lax; Domain=hub.example.edu; HttpOnly"
         );
     }
 }

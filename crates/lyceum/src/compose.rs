@@ -14,6 +14,7 @@ use lyceum_auth::password::Hasher;
 use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
 use lyceum_courses::Shelf;
 use lyceum_hub::config::StartLimits;
+use lyceum_hub::origins::{HostKey, Origins};
 use lyceum_hub::{Hub, Parts, Settings};
 use lyceum_model::clock::Clock;
 use lyceum_model::secret::Secret;
@@ -32,6 +33,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::config::Config;
 use crate::data::Layout;
@@ -167,6 +169,7 @@ impl Machine {
         let config = order.watch.current();
         let shelf = Shelf::open(&order.data.courses())
             .map_err(|error| Failure::new(format!("{error:#}")))?;
+        let origins = origins(&config, order.public.as_ref());
         let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let hub = Hub::new(Parts {
@@ -181,11 +184,13 @@ impl Machine {
                 .map_err(|error| Failure::new(format!("the pages can't be made: {error:#}")))?,
             settings: settings(
                 &config,
+                &origins,
                 &order.watch.state(),
                 &order.api_url,
                 order.hint.as_ref(),
             )?,
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
+            host_key: HostKey::new(ground.keys.derive("lyceum hosts")),
             proxy_secret: ProxyKey::of(&proxy_secret),
         });
         let public = order.public.map(|public| {
@@ -259,6 +264,7 @@ impl Machine {
         tasks.spawn(apply_reloads(
             Reload {
                 hub: hub.clone(),
+                origins,
                 watch: order.watch,
                 api_url: order.api_url,
                 hint: order.hint,
@@ -353,8 +359,29 @@ fn build_sign_in(db: &Db, clock: &Clock, accounts: &LocalAccounts, config: &Conf
     )
 }
 
+/// Where browsers meet the hub and servers. `public`: the port for people, if it is in this process.
+pub fn origins(config: &Config, public: Option<&Public>) -> Origins {
+    let here = public.and_then(Public::localhost);
+    let one = || {
+        let hub = config.public_url.as_ref();
+        Origins::one(hub.map(|url| url.origin().ascii_serialization()))
+    };
+    let below_localhost = |url: &Url| {
+        url.domain()
+            .is_some_and(|host| format!(".{host}").ends_with(".localhost"))
+    };
+    let hub = match (&config.public_url, config.subdomains) {
+        (_, Some(false)) => None,
+        (Some(url), Some(true)) => Some(url),
+        (Some(url), None) => Some(url).filter(|url| below_localhost(url)),
+        (None, _) => here.as_ref(),
+    };
+    hub.and_then(Origins::apart).unwrap_or_else(one)
+}
+
 fn settings(
     config: &Config,
+    origins: &Origins,
     state: &ConfigState,
     api_url: &str,
     hint: Option<&Saying>,
@@ -365,10 +392,7 @@ fn settings(
     };
     let theme = Theme::new(&theme).map_err(|error| Failure::new(format!("`theme`: {error}")))?;
     Ok(Settings {
-        public_origin: config
-            .public_url
-            .as_ref()
-            .map(|url| url.origin().ascii_serialization()),
+        origins: origins.clone(),
         api_url: api_url.to_owned(),
         start_timeout: config.servers.start_timeout,
         starts: StartLimits {
@@ -428,6 +452,7 @@ impl ConfigMetrics {
 
 struct Reload {
     hub: Hub,
+    origins: Origins,
     watch: Arc<ConfigWatch>,
     api_url: String,
     hint: Option<Saying>,
@@ -452,7 +477,8 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
         reload.state.tell(&state);
-        match settings(&config, &state, &reload.api_url, reload.hint.as_ref()) {
+        let hint = reload.hint.as_ref();
+        match settings(&config, &reload.origins, &state, &reload.api_url, hint) {
             Ok(settings) => {
                 reload.hub.replace_sign_in(build_sign_in(
                     &from.db,

@@ -182,6 +182,14 @@ impl ConfigWatch {
 /// What is bound or opened at the start stays as it is; the answer names what differs.
 fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut kept = Vec::new();
+    if new.public_url != current.public_url {
+        new.public_url = current.public_url.clone();
+        kept.push("public_url");
+    }
+    if new.subdomains != current.subdomains {
+        new.subdomains = current.subdomains;
+        kept.push("subdomains");
+    }
     if new.listen != current.listen {
         new.listen = current.listen;
         kept.push("listen");

@@ -9,21 +9,22 @@ use crate::db::servers::Server;
 use crate::db::tokens::Token;
 use crate::db::users::User;
 use crate::identify;
-use crate::servers::{State, encode, prefix};
+use crate::origins::Origins;
+use crate::servers::{State, encode};
 
 fn iso(at: Option<i64>) -> Value {
     at.map_or(Value::Null, |at| Value::String(Millis(at).to_iso()))
 }
 
 /// A user; `servers` holds what is active.
-pub fn user(user: &User, groups: &[String], servers: &[Server], origin: Option<&str>) -> Value {
+pub fn user(user: &User, groups: &[String], servers: &[Server], origins: &Origins) -> Value {
     let default = servers
         .iter()
         .find(|s| s.name.is_default() && s.state.is_active());
     let models: serde_json::Map<String, Value> = servers
         .iter()
         .filter(|s| s.state.is_active())
-        .map(|s| (s.name.to_string(), server(s, origin)))
+        .map(|s| (s.name.to_string(), server(s, origins)))
         .collect();
     json!({
         "kind": "user",
@@ -31,7 +32,7 @@ pub fn user(user: &User, groups: &[String], servers: &[Server], origin: Option<&
         "admin": user.admin,
         "roles": if user.admin { vec!["admin", "user"] } else { vec!["user"] },
         "groups": groups,
-        "server": default.filter(|s| s.state == State::Ready).map(|s| prefix(&s.user_name, &s.name)),
+        "server": default.filter(|s| s.state == State::Ready).map(|s| origins.url(&s.user_name, &s.name)),
         "pending": default.and_then(|s| s.state.pending()),
         "servers": models,
         "created": iso(Some(user.created_at)),
@@ -68,8 +69,7 @@ pub fn identity(user: &User, groups: &[String]) -> Value {
     })
 }
 
-pub fn server(server: &Server, origin: Option<&str>) -> Value {
-    let url = prefix(&server.user_name, &server.name);
+pub fn server(server: &Server, origins: &Origins) -> Value {
     let user = encode(server.user_name.as_str());
     let progress = if server.name.is_default() {
         format!("/hub/api/users/{user}/server/progress")
@@ -86,11 +86,11 @@ pub fn server(server: &Server, origin: Option<&str>) -> Value {
         "pending": server.state.pending(),
         "ready": server.state == State::Ready,
         "stopped": !server.state.is_active(),
-        "url": url,
+        "url": origins.url(&server.user_name, &server.name),
         "user_options": options,
         "progress_url": progress,
-        "full_url": origin.map(|origin| format!("{origin}{url}")),
-        "full_progress_url": origin.map(|origin| format!("{origin}{progress}")),
+        "full_url": origins.full_url(&server.user_name, &server.name),
+        "full_progress_url": origins.hub().map(|origin| format!("{origin}{progress}")),
     })
 }
 

@@ -41,6 +41,8 @@ pub struct Ask {
 struct Checked {
     server: Server,
     session_id: String,
+    /// Where the browser goes with the answer: the redirect URI, with a host where it needs one.
+    back: String,
 }
 
 /// Where a browser is sent by a notebook server that wants to know who it is.
@@ -99,17 +101,21 @@ async fn check(
         return Err(ApiError::bad_request(say!("refused.oauth_client")));
     };
     let scheme = if info.secure { "https" } else { "http" };
-    let origin = hub
-        .settings()
-        .public_origin
-        .clone()
+    let settings = hub.settings();
+    let origin = settings
+        .origins
+        .of(&server.user_name)
         .unwrap_or_else(|| format!("{scheme}://{}", info.host));
     if !redirect_fits(&server, &origin, &ask.redirect_uri) {
         return Err(ApiError::bad_request(say!("refused.oauth_return")));
     }
+    let back = match ask.redirect_uri.starts_with('/') && settings.origins.are_apart() {
+        true => format!("{origin}{}", ask.redirect_uri),
+        false => ask.redirect_uri.clone(),
+    };
     if ask.response_type != "code" {
         let to = with_query(
-            &ask.redirect_uri,
+            &back,
             &[
                 ("error", "unsupported_response_type"),
                 ("state", &ask.state),
@@ -119,7 +125,7 @@ async fn check(
     }
     if ask.code_challenge.is_some() && ask.code_challenge_method.as_deref() != Some("S256") {
         let to = with_query(
-            &ask.redirect_uri,
+            &back,
             &[("error", "invalid_request"), ("state", &ask.state)],
         );
         return Ok(Err(Box::new(redirect(&to))));
@@ -136,6 +142,7 @@ async fn check(
     Ok(Ok(Checked {
         server,
         session_id: session_id.clone(),
+        back,
     }))
 }
 
@@ -166,7 +173,7 @@ async fn grant(hub: &Hub, caller: &Caller, ask: &Ask, checked: Checked) -> ApiRe
     .await?;
     tx.commit().await?;
     Ok(redirect(&with_query(
-        &ask.redirect_uri,
+        &checked.back,
         &[("code", &code), ("state", &ask.state)],
     )))
 }

@@ -26,7 +26,7 @@ use super::person;
 use crate::db::servers::Server;
 use crate::jobs::keeper;
 use crate::queue::{self, Wait};
-use crate::servers::{State as ServerState, prefix};
+use crate::servers::State as ServerState;
 use crate::visit::ServerPath;
 use crate::{Hub, db};
 
@@ -179,7 +179,8 @@ impl Watcher {
                 self.done = true;
                 // The route is in force before anybody is sent there.
                 crate::proxy::refresh(&self.hub).await?;
-                let url = prefix(&now.user_name, &now.name);
+                let origins = &self.hub.settings().origins;
+                let url = origins.url(&now.user_name, &now.name);
                 let ready = say!("start.ready_at", url = &url);
                 let mut told = json!({
                     "progress": 100,

@@ -25,8 +25,8 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     let full = caller.may(ScopeName::ReadUsers, Target::User(&user.name));
     let mut model = if full {
         let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        let origin = hub.settings().public_origin.clone();
-        let model = model::user(&user, &caller.groups, &servers, origin.as_deref());
+        let origins = hub.settings().origins.clone();
+        let model = model::user(&user, &caller.groups, &servers, &origins);
         model::visible(model, &user, &caller)
     } else {
         model::identity(&user, &caller.groups)
@@ -55,8 +55,8 @@ pub async fn get_user(
     caller.require(ScopeName::ReadUsersName, Target::User(&user.name))?;
     let groups = db::groups::names_of(&mut tx, &user.id).await?;
     let servers = db::servers::of_user(&mut tx, &user.id).await?;
-    let origin = hub.settings().public_origin.clone();
-    let model = model::user(&user, &groups, &servers, origin.as_deref());
+    let origins = hub.settings().origins.clone();
+    let model = model::user(&user, &groups, &servers, &origins);
     Ok(Json(model::visible(model, &user, &caller)))
 }
 
@@ -104,7 +104,7 @@ pub async fn list_users(
             "name_filter: no name is longer than {USER_NAME_MAX} characters"
         ))));
     }
-    let origin = hub.settings().public_origin.clone();
+    let origins = hub.settings().origins.clone();
     let mut tx = hub.db().read().await?;
     let (users, total) = if caller.may(ScopeName::ListUsers, Target::Everything) {
         let total = db::users::count(&mut tx, &query.name_filter).await?;
@@ -135,7 +135,7 @@ pub async fn list_users(
     for user in &users {
         let groups = db::groups::names_of(&mut tx, &user.id).await?;
         let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        let model = model::user(user, &groups, &servers, origin.as_deref());
+        let model = model::user(user, &groups, &servers, &origins);
         items.push(model::visible(model, user, &caller));
     }
     if !paged {
@@ -147,7 +147,7 @@ pub async fn list_users(
             url::form_urlencoded::byte_serialize(query.name_filter.as_bytes()).collect();
         let url = format!(
             "{}/hub/api/users?offset={following}&limit={limit}&name_filter={filter}&sort={}",
-            origin.unwrap_or_default(),
+            origins.hub().unwrap_or_default(),
             query.sort
         );
         json!({ "offset": following, "limit": limit, "url": url })

@@ -65,6 +65,16 @@ pub async fn by_access(tx: &mut Tx, access_hash: &str, now: i64) -> sqlx::Result
     .await)
 }
 
+pub async fn by_id(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<Option<Session>> {
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE id = $1 AND expires_at > $2"
+    ))
+    .bind(id)
+    .bind(now)
+    .fetch_optional(c)
+    .await)
+}
+
 pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<Session>> {
     on!(tx, |c| sqlx::query_as(select!(
         "WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC LIMIT 200"

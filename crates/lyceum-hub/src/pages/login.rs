@@ -10,7 +10,7 @@ use lyceum_model::say;
 use lyceum_model::secret::Secret;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginError, LoginPage};
-use lyceum_web::request::{RequestInfo, header as header_text, is_from_elsewhere};
+use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::{frame, html, redirect};
 use crate::jobs::revocations;
 use crate::next::local_target;
+use crate::visit::is_from_elsewhere;
 use crate::{Hub, db, tokens, users};
 
 /// How long a browser stays signed in.
@@ -189,32 +190,38 @@ pub async fn sign_in(
     let mut response = redirect(&target(&hub, &caller, &next, &info).await?);
     let secure = super::secure(&hub, &info);
     let age = Some(SESSION_DAYS * 24 * 3600);
-    for cookie in [
-        Cookie {
-            name: cookie::LOGIN,
-            value: &cookie_secret,
-            path: "/hub/",
-            http_only: true,
-            secure,
-            max_age: age,
-        },
-        Cookie {
-            name: cookie::SESSION_ID,
-            value: &session.id,
-            path: "/",
-            http_only: true,
-            secure,
-            max_age: age,
-        },
-        Cookie {
-            name: cookie::ACCESS,
-            value: &access_secret,
-            path: "/",
-            http_only: true,
-            secure,
-            max_age: age,
-        },
-    ] {
+    let settings = hub.settings();
+    let origins = &settings.origins;
+    let (login, path) = origins.login_cookie();
+    let proof = Cookie {
+        name: login,
+        value: &cookie_secret,
+        path,
+        domain: None,
+        http_only: true,
+        secure,
+        max_age: age,
+    };
+    let name_of_session = Cookie {
+        name: cookie::SESSION_ID,
+        value: &session.id,
+        path: "/",
+        domain: origins.cookie_domain(),
+        ..proof
+    };
+    let access = Cookie {
+        name: cookie::ACCESS,
+        value: &access_secret,
+        path: "/",
+        domain: None,
+        ..proof
+    };
+    // Where servers have hosts of their own, each gets a cookie of its own.
+    let access = (!origins.are_apart()).then_some(access);
+    for cookie in [Some(proof), Some(name_of_session), access]
+        .into_iter()
+        .flatten()
+    {
         response
             .headers_mut()
             .append(header::SET_COOKIE, cookie.header());
@@ -234,7 +241,7 @@ fn own_origin(hub: &Hub, info: &RequestInfo, origin: &str) -> bool {
         .strip_prefix("https://")
         .or_else(|| origin.strip_prefix("http://"));
     host.is_some_and(|host| host.eq_ignore_ascii_case(&info.host))
-        || hub.settings().public_origin.as_deref() == Some(origin)
+        || hub.settings().origins.hub() == Some(origin)
 }
 
 /// Asks the sign-in methods and the lists.
@@ -346,15 +353,16 @@ pub async fn sign_out(
     }
     let mut response = redirect("/hub/login");
     let secure = super::secure(&hub, &info);
-    for (name, path) in [
-        (cookie::LOGIN, "/hub/"),
-        (cookie::SESSION_ID, "/"),
-        (cookie::ACCESS, "/"),
-        (cookie::XSRF, "/hub/"),
+    let settings = hub.settings();
+    let (login, path) = settings.origins.login_cookie();
+    for (name, path, domain) in [
+        (login, path, None),
+        (cookie::SESSION_ID, "/", settings.origins.cookie_domain()),
+        (cookie::ACCESS, "/", None),
+        (cookie::XSRF, "/hub/", None),
     ] {
-        response
-            .headers_mut()
-            .append(header::SET_COOKIE, Cookie::expire(name, path, secure));
+        let expired = Cookie::expire(name, path, domain, secure);
+        response.headers_mut().append(header::SET_COOKIE, expired);
     }
     Ok(response)
 }
@@ -367,7 +375,9 @@ pub async fn sign_out_link(
     info: Extension<RequestInfo>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    if caller.is_some() && is_from_elsewhere(&headers, &info.host) {
+    if let Some(caller) = &caller
+        && is_from_elsewhere(&hub, caller, &headers, &info)
+    {
         return Err(ApiError::forbidden(say!("refused.log_out_link")));
     }
     sign_out(hub, caller, info).await

@@ -8,19 +8,19 @@ use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
 use lyceum_web::page::contexts::{Failure, NotRunningPage, ProgressPage, Step, StoppingPage};
-use lyceum_web::request::{RequestInfo, is_from_elsewhere};
+use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
 use super::login::NextQuery;
-use super::{frame, home, html, language, redirect};
+use super::{enter, frame, home, html, language, redirect};
 use crate::api::person;
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launching::{self, WishError};
 use crate::next::local_target;
 use crate::servers::{State as ServerState, encode, prefix};
-use crate::visit::{ServerPath, SignedIn};
+use crate::visit::{ServerPath, SignedIn, is_from_elsewhere};
 use crate::{Hub, db, queue};
 
 /// Log lines under a failure.
@@ -71,7 +71,7 @@ pub async fn start_by_link(
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let next = local_target(&query.next, &info.host);
-    if is_from_elsewhere(&headers, &info.host) {
+    if is_from_elsewhere(&hub, &caller, &headers, &info) {
         // A link from a course page elsewhere: on to the server if it runs, else to the page that
         // offers to start it.
         let (user, name) = match (UserName::parse(&user), ServerName::parse(&server)) {
@@ -324,7 +324,7 @@ pub async fn pending(
     match row.state {
         ServerState::Ready => {
             crate::proxy::refresh(&hub).await?;
-            return Ok(redirect(&url));
+            return enter::lead_to(&hub, &caller, &owner.name, &url).await;
         }
         // Whoever watched is told; to others home says enough.
         ServerState::Stopped if row.requested_at.is_some() && row.ready_at.is_none() => {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::start::{pending_url, start_url};
-use super::{frame, home, html, language, login_url, redirect};
+use super::{enter, frame, home, html, language, login_url, redirect};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
 use crate::visit::SignedIn;
@@ -64,9 +64,16 @@ pub async fn not_running(
     let wanted = here.strip_prefix("/hub").unwrap_or(here).to_owned();
     let state = row.as_ref().map_or(ServerState::Stopped, |row| row.state);
     match state {
-        ServerState::Ready if caller.is_session() && owner != caller.name => Err(
-            ApiError::forbidden(say!("refused.others_server", owner = owner.as_str())),
-        ),
+        ServerState::Ready
+            if caller.is_session()
+                && owner != caller.name
+                && !hub.settings().origins.are_apart() =>
+        {
+            Err(ApiError::forbidden(say!(
+                "refused.others_server",
+                owner = owner.as_str()
+            )))
+        }
         ServerState::Ready => {
             let rounds = query.redirects.unwrap_or(0);
             if rounds >= ROUNDS_MAX {
@@ -76,7 +83,7 @@ pub async fn not_running(
                 ));
             }
             crate::proxy::refresh(&hub).await?;
-            Ok(redirect(&with_rounds(&wanted, rounds + 1)))
+            enter::lead_to(&hub, &caller, &owner, &with_rounds(&wanted, rounds + 1)).await
         }
         _ if is_program(&headers, &path) => Ok(gone_answer(&owner, &name)),
         ServerState::Queued

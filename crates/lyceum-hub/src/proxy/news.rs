@@ -14,6 +14,7 @@ use lyceum_store::{Tx, events};
 
 use crate::db;
 use crate::jobs::{keeper, revocations};
+use crate::origins::Origins;
 
 /// A proxy that missed more gets the whole table.
 const MOST_EVENTS: u32 = 2_000;
@@ -21,11 +22,11 @@ const MOST_EVENTS: u32 = 2_000;
 const MOST_SINGLE: usize = 32;
 
 /// What came after `seen`: a beat when nothing did; the whole table when that can't be told.
-pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
+pub async fn since(tx: &mut Tx, seen: Option<i64>, origins: &Origins) -> anyhow::Result<News> {
     // First of all: on SQLite this reading is what fixes the state that the rest sees.
     let number = events::newest(tx).await?;
     let Some(seen) = seen else {
-        return snapshot(tx, number).await;
+        return snapshot(tx, number, origins).await;
     };
     if seen == number {
         return Ok(News::Beat { number });
@@ -35,12 +36,12 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
         .await?
         .is_none_or(|oldest| seen + 1 < oldest);
     if seen > number || forgotten {
-        return snapshot(tx, number).await;
+        return snapshot(tx, number, origins).await;
     }
     let topics = [keeper::TOPIC, revocations::TOPIC];
     let news = events::after(tx, seen, &topics, MOST_EVENTS).await?;
     if news.len() >= MOST_EVENTS as usize {
-        return snapshot(tx, number).await;
+        return snapshot(tx, number, origins).await;
     }
     let mut ids = BTreeSet::new();
     let mut taken: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
@@ -62,7 +63,7 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
             }
         }
     }
-    let put = current(tx, &ids).await?;
+    let put = current(tx, &ids, origins).await?;
     let there: BTreeSet<&str> = put.iter().map(|route| route.id.as_str()).collect();
     let removed = ids.iter().filter(|id| !there.contains(id.as_str()));
     Ok(News::Changes {
@@ -78,36 +79,46 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
 }
 
 /// Every route, by its id.
-pub async fn all(tx: &mut Tx) -> anyhow::Result<HashMap<String, PublishedRoute>> {
+pub async fn all(
+    tx: &mut Tx,
+    origins: &Origins,
+) -> anyhow::Result<HashMap<String, PublishedRoute>> {
     let rows = db::servers::routes(tx).await?;
-    let routes = rows.into_iter().filter_map(published);
+    let routes = rows.into_iter().filter_map(|row| published(row, origins));
     Ok(routes.map(|route| (route.id.clone(), route)).collect())
 }
 
-async fn snapshot(tx: &mut Tx, number: i64) -> anyhow::Result<News> {
+async fn snapshot(tx: &mut Tx, number: i64, origins: &Origins) -> anyhow::Result<News> {
     Ok(News::Snapshot {
         number,
-        routes: all(tx).await?.into_values().collect(),
+        routes: all(tx, origins).await?.into_values().collect(),
         more: false,
     })
 }
 
 /// The routes of those of these servers that are ready.
-async fn current(tx: &mut Tx, ids: &BTreeSet<String>) -> anyhow::Result<Vec<PublishedRoute>> {
+async fn current(
+    tx: &mut Tx,
+    ids: &BTreeSet<String>,
+    origins: &Origins,
+) -> anyhow::Result<Vec<PublishedRoute>> {
     if ids.len() > MOST_SINGLE {
-        let mut all = all(tx).await?;
+        let mut all = all(tx, origins).await?;
         return Ok(ids.iter().filter_map(|id| all.remove(id)).collect());
     }
     let mut routes = Vec::new();
     for id in ids {
         let row = db::servers::route(tx, id).await?;
-        routes.extend(row.and_then(published));
+        routes.extend(row.and_then(|row| published(row, origins)));
     }
     Ok(routes)
 }
 
 /// A row that can't be routed to is told in the log and left out.
-fn published((id, user, server, key, address): db::servers::RouteRow) -> Option<PublishedRoute> {
+fn published(
+    (id, user, server, key, address): db::servers::RouteRow,
+    origins: &Origins,
+) -> Option<PublishedRoute> {
     let (Ok(user), Ok(server)) = (UserName::parse(&user), ServerName::parse(&server)) else {
         tracing::error!(
             server = id,
@@ -125,7 +136,7 @@ fn published((id, user, server, key, address): db::servers::RouteRow) -> Option<
         Ok(target) => Some(PublishedRoute {
             id,
             prefix,
-            host: None,
+            host: origins.host_of(&user),
             target,
             owner: user.to_string(),
             checked: true,

@@ -45,11 +45,23 @@ pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Socket {
     /// With one header that says who comes; none if it is refused.
     pub(crate) async fn open(hub: &TestHub, name: &'static str, value: &str) -> Option<Self> {
+        Self::open_at(hub, "127.0.0.1", name, value).await
+    }
+
+    /// As `open`, at a host.
+    pub(crate) async fn open_at(
+        hub: &TestHub,
+        host: &str,
+        name: &'static str,
+        value: &str,
+    ) -> Option<Self> {
         let mut request = format!("ws://{}/user/ada/echo", hub.address())
             .into_client_request()
             .expect("a request");
         let value = value.parse().expect("a header");
         request.headers_mut().insert(name, value);
+        let host = host.parse().expect("a host");
+        request.headers_mut().insert("host", host);
         let (socket, _) = tokio_tungstenite::connect_async(request).await.ok()?;
         let mut socket = Self(socket);
         socket.assert_open().await;

@@ -8,6 +8,7 @@ mod errors;
 mod identify;
 mod kit;
 mod life;
+mod origins;
 mod pages;
 mod proxies;
 mod routes;

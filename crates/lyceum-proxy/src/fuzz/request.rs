@@ -82,7 +82,7 @@ fn send(world: &World, is_trusted: bool, head: &Head, out: &mut Vec<u8>) -> bool
         conn: conn(world, is_trusted),
         id: &id,
     };
-    let found = world.inner.find("", head.path());
+    let found = world.inner.find("", head);
     let Ok(way) = find_way(&world.inner, found.as_ref()) else {
         panic!("there is a hub and each route has a target");
     };

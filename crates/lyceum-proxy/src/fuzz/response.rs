@@ -55,7 +55,7 @@ pub fn response_head(data: &[u8]) {
         keep_alive: head.keep_alive && (newer || has_length),
         chunked: newer && !has_length,
     };
-    let found = world.inner.find("", head.path());
+    let found = world.inner.find("", &head);
     let Ok(way) = find_way(&world.inner, found.as_ref()) else {
         panic!("there is a hub and each route has a target");
     };

@@ -542,6 +542,7 @@ async fn a_route_may_be_for_one_host_alone() {
     );
     let routes = serde_json::json!([
         { "id": "a", "host": "Ada.lab.example", "prefix": "/", "target": format!("http://{}", ada.address), "owner": "ada", "checked": false },
+        { "id": "c", "host": "cy.lab.example", "prefix": "/user/cy/", "target": format!("http://{}", ada.address), "owner": "cy" },
         { "id": "b", "prefix": "/user/ben/", "target": format!("http://{}", ben.address), "owner": "ben", "checked": false },
     ]);
     let table =
@@ -565,8 +566,20 @@ async fn a_route_may_be_for_one_host_alone() {
     check("lab.example", "/ada.lab.example/x", "vouched").await;
     check("lab.example", "//ada.lab.example/x", "vouched").await;
     check("x.ada.lab.example", "/x", "vouched").await;
+    // Hosts keep pages apart, and a program with a token has none. This hub can't say who may.
+    check("lab.example", "/user/cy/x", "vouched").await;
+    let cookie = "/user/cy/x HTTP/1.1\r\nCookie: lyceum-access=x\r\nX-Rest: x";
+    check("lab.example", cookie, "vouched").await;
+    let token = "/user/cy/x HTTP/1.1\r\nAuthorization: token x\r\nX-Rest: x";
+    check("lab.example", token, "503").await;
+    check("ben.lab.example", token, "503").await;
+    let open = "/x HTTP/1.1\r\nAuthorization: token x\r\nX-Rest: x";
+    check("lab.example", open, "vouched").await;
     hub.say(r#"{"news":"changes","number":2,"put":[],"removed":["a"],"revoked":[]}"#);
-    until("it is gone", || proxy.proxy.routes().routes().len() == 1).await;
+    until("it is gone", || proxy.proxy.routes().routes().len() == 2).await;
     check("ada.lab.example", "/x", "vouched").await;
     check("ada.lab.example", "/user/ben/", "ben").await;
+    hub.say(r#"{"news":"changes","number":3,"put":[],"removed":["c"],"revoked":[]}"#);
+    until("it is gone", || proxy.proxy.routes().routes().len() == 1).await;
+    check("lab.example", token, "vouched").await;
 }

@@ -19,6 +19,8 @@ use super::{ProxySettings, RawLog, RawTheme, Tls};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub public_url: Option<Url>,
+    /// `None`: where the names below are known anyway.
+    pub subdomains: Option<bool>,
     pub listen: SocketAddr,
     /// `None`: plain HTTP.
     pub tls: Option<Tls>,
@@ -168,8 +170,10 @@ pub(crate) fn check(
         proxy_secret,
         proxy,
     } = check_front(raw, folder, problem);
+    check_subdomains(raw, public_url.as_ref(), listen, problem);
     Config {
         public_url,
+        subdomains: raw.subdomains,
         listen,
         tls,
         trusted_proxies,
@@ -188,6 +192,30 @@ pub(crate) fn check(
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),
         theme: check_theme(raw, problem),
+    }
+}
+
+fn check_subdomains(
+    raw: &RawConfig,
+    public_url: Option<&Url>,
+    listen: SocketAddr,
+    problem: &mut dyn FnMut(&str, String),
+) {
+    if raw.subdomains != Some(true) {
+        return;
+    }
+    match public_url {
+        // What is wrong with it has been said.
+        None if raw.public_url.is_some() || listen.ip().is_loopback() => {}
+        None => problem(
+            "subdomains",
+            "hosts below which host? `public_url` must be set to the address people type".into(),
+        ),
+        Some(url) if url.domain().is_none() => problem(
+            "subdomains",
+            format!("there are no names below a number: `public_url` is {url}"),
+        ),
+        Some(_) => {}
     }
 }
 

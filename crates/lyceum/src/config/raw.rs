@@ -14,8 +14,14 @@ use super::units::{Bytes, Span};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
-    /// The address people type, `https://jupyter.example.edu`. Leave out on a laptop.
+    /// The address people type, `https://jupyter.example.edu`. Leave out on a laptop. Takes effect at
+    /// the next start.
     pub public_url: Option<String>,
+    /// `true`: each person's servers have a host of their own, `ada.jupyter.example.edu`, so that their
+    /// pages can't act upon the hub or upon somebody else's. The DNS must know all names below, and a
+    /// certificate must be for `*.jupyter.example.edu` too. Left out: `true` on `localhost`, else `false`.
+    /// Takes effect at the next start.
+    pub subdomains: Option<bool>,
     /// Address and port to listen on. Takes effect at the next start.
     pub listen: Listen,
     /// Speak TLS by oneself, on `listen`. Takes effect at the next start; the certificates' files

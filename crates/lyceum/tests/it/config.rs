@@ -212,6 +212,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     assert!(!said.out.contains("hunter2"));
     assert_snapshot!(said.out, @r#"
     public_url                            -                               default
+    subdomains                            -                               default
     listen                                127.0.0.1:8000                  default
     tls.acme.agree_to_terms               false                           default
     tls.acme.challenge                    http                            default
@@ -362,6 +363,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "sign_in",
             "spawner",
             "store",
+            "subdomains",
             "theme",
             "tls",
             "trusted_proxies"

@@ -144,7 +144,7 @@ impl Watcher {
     /// Reads what the proxy lacks.
     async fn catch_up(&mut self) -> anyhow::Result<()> {
         let mut tx = self.hub.db().read().await?;
-        let news = news::since(&mut tx, self.seen).await?;
+        let news = news::since(&mut tx, self.seen, &self.hub.settings().origins).await?;
         drop(tx);
         self.push(&news);
         Ok(())

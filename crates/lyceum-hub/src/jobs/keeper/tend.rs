@@ -402,22 +402,31 @@ impl Work {
 
 fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
     let prefix = crate::servers::prefix(&server.user_name, &server.name);
-    let origin = hub.settings().public_origin.clone().unwrap_or_default();
+    let origins = &hub.settings().origins;
+    let apart = origins.are_apart();
+    let of_hub = origins.hub().unwrap_or_default();
     HubEnv {
         user: server.user_name.clone(),
         server: server.name.clone(),
         base_url: "/".into(),
         api_url: hub.settings().api_url.clone(),
-        host: String::new(),
-        public_url: if origin.is_empty() {
-            String::new()
+        host: if apart {
+            of_hub.to_owned()
         } else {
-            format!("{origin}{prefix}")
+            String::new()
         },
-        public_hub_url: if origin.is_empty() {
+        own_host: origins
+            .of(&server.user_name)
+            .filter(|_| apart)
+            .unwrap_or_default(),
+        host_cookies: apart && origins.are_secure(),
+        public_url: origins
+            .full_url(&server.user_name, &server.name)
+            .unwrap_or_default(),
+        public_hub_url: if of_hub.is_empty() {
             String::new()
         } else {
-            format!("{origin}/hub/")
+            format!("{of_hub}/hub/")
         },
         prefix,
         client_id: server.client_id.clone(),
