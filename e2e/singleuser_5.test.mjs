@@ -47,14 +47,15 @@ test('jupyterhub-singleuser 5 starts, serves and stops', { timeout: 300_000, ski
   });
 
   await step('a browser gets in by OAuth, by way of the hub and back', async () => {
-    const first = await browser.send('GET', `${own}/api/contents/note.txt`);
-    assert.equal(first.status, 403, 'an API without the cookie is refused, not redirected');
     const page = await browser.follow(`${own}/files/note.txt`);
+    const api = new URL(`/${own}/api/contents/note.txt`, page.url).href;
+    const stranger = await new Client(lyceum.url).send('GET', api);
+    assert.equal(stranger.status, 403, 'an API without the cookie is refused, not redirected');
     assert.equal(page.status, 200, page.text.slice(0, 500));
     assert.equal(page.text, 'six times seven');
-    assert.ok(browser.cookie(`jupyterhub-user-${student.name}`, `/${own}/`), 'the server has set its own cookie');
+    assert.ok(browser.cookie(`jupyterhub-user-${student.name}`, page.url), 'the server has set its own cookie');
     // The cookie alone is enough from now on.
-    const again = await browser.send('GET', `${own}/api/contents/note.txt`);
+    const again = await browser.send('GET', api);
     assert.equal(again.status, 200, again.text.slice(0, 500));
   });
 

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { isOurs } from './http.mjs';
 
 const CHROMIUM = process.env.LYCEUM_TEST_CHROMIUM ?? '/usr/bin/chromium';
 
@@ -41,8 +42,8 @@ async function newContext(browser, options = {}) {
 
 /**
  * Writes down what a page should not do: script errors, blocked content,
- * requests to other hosts. `hubOnly` looks at the hub's own pages alone:
- * what JupyterLab does is JupyterLab's.
+ * requests to other hosts, unless the browser goes to somebody's server there.
+ * `hubOnly` looks at the hub's own pages alone: what JupyterLab does is JupyterLab's.
  */
 export function watchForFaults(page, base, { hubOnly = true } = {}) {
   const faults = [];
@@ -60,7 +61,8 @@ export function watchForFaults(page, base, { hubOnly = true } = {}) {
   page.on('request', (request) => {
     const url = request.url();
     const local = url.startsWith('data:') || url.startsWith('blob:') || url.startsWith('about:');
-    if (!local && new URL(url).origin !== origin && ours(page.url())) faults.push(`${page.url()} asked another host: ${url}`);
+    const goes = request.isNavigationRequest() && isOurs(url, base);
+    if (!local && !goes && new URL(url).origin !== origin && ours(page.url())) faults.push(`${page.url()} asked another host: ${url}`);
   });
   return faults;
 }

@@ -20,7 +20,7 @@ export class Client {
   async send(method, path, { headers = {}, token, form, json, timeout = LIMIT_MS } = {}) {
     const url = new URL(path, this.base);
     const all = { ...headers };
-    const cookies = this.#cookiesFor(url.pathname);
+    const cookies = this.#cookiesFor(url);
     if (token) all.authorization = `token ${token}`;
     else if (cookies) all.cookie = cookies;
     let body;
@@ -34,7 +34,7 @@ export class Client {
     }
     if (body !== undefined) all['content-length'] = Buffer.byteLength(body);
     const answer = await exchange(url, { method, headers: all, signal: AbortSignal.timeout(timeout) }, body);
-    for (const line of answer.headers['set-cookie'] ?? []) this.#keep(line, url.pathname);
+    for (const line of answer.headers['set-cookie'] ?? []) this.#keep(line, url);
     return answer;
   }
 
@@ -45,7 +45,7 @@ export class Client {
     for (let turns = 0; [301, 302, 303, 307].includes(answer.status); turns += 1) {
       assert.ok(turns < 20, `${path} leads round and round, now to ${answer.headers.location}`);
       const next = new URL(answer.headers.location, answer.url);
-      assert.equal(next.origin, new URL(this.base).origin, `${path} leads away`);
+      assert.ok(isOurs(next, this.base), `${path} leads away: ${next}`);
       answer = await this.send('GET', next.href, { headers });
     }
     return answer;
@@ -61,7 +61,7 @@ export class Client {
 
   /** The value of a cookie; of the longest path when several of that name are sent to an address. */
   cookie(name, at = '/hub/') {
-    const found = [...this.#cookies.values()].filter((one) => one.name === name && at.startsWith(one.path));
+    const found = this.#sentTo(new URL(at, this.base)).filter((one) => one.name === name);
     return found.sort((a, b) => b.path.length - a.path.length)[0]?.value;
   }
 
@@ -93,21 +93,34 @@ export class Client {
     return text.split(/\r?\n/).filter((line) => line.startsWith('data:')).map((line) => JSON.parse(line.slice(5)));
   }
 
-  #keep(line, requestPath) {
+  #keep(line, { hostname, pathname }) {
     const [pair, ...attributes] = line.split(';').map((part) => part.trim());
     const name = pair.slice(0, pair.indexOf('='));
     const value = pair.slice(pair.indexOf('=') + 1);
     const fields = new Map(attributes.map((one) => [one.split('=')[0].toLowerCase(), one.split('=').slice(1).join('=')]));
-    const path = fields.get('path') ?? requestPath.replace(/[^/]*$/, '');
+    const path = fields.get('path') ?? pathname.replace(/[^/]*$/, '');
+    const host = fields.get('domain') ?? hostname;
+    const key = `${name} ${host} ${path}`;
     const gone = fields.get('max-age') === '0' || (fields.has('expires') && new Date(fields.get('expires')) < new Date());
-    if (gone) this.#cookies.delete(`${name} ${path}`);
-    else this.#cookies.set(`${name} ${path}`, { name, value: value.replace(/^"(.*)"$/, '$1'), path });
+    if (gone) this.#cookies.delete(key);
+    else this.#cookies.set(key, { name, value: value.replace(/^"(.*)"$/, '$1'), host, wide: fields.has('domain'), path });
   }
 
-  #cookiesFor(path) {
-    const sent = [...this.#cookies.values()].filter((one) => path.startsWith(one.path) || `${path}/` === one.path);
-    return sent.map((one) => `${one.name}=${one.value}`).join('; ');
+  #cookiesFor(url) {
+    return this.#sentTo(url).map((one) => `${one.name}=${one.value}`).join('; ');
   }
+
+  #sentTo({ hostname, pathname }) {
+    const atHost = ({ host, wide }) => hostname === host || (wide && hostname.endsWith(`.${host}`));
+    return [...this.#cookies.values()].filter((one) => atHost(one) && (pathname.startsWith(one.path) || `${pathname}/` === one.path));
+  }
+}
+
+/** Whether an address is of the hub at `base`, or of a host below it, where people's servers are. */
+export function isOurs(url, base) {
+  const [here, hub] = [new URL(url, base), new URL(base)];
+  const atHost = here.hostname === hub.hostname || here.hostname.endsWith(`.${hub.hostname}`);
+  return atHost && here.protocol === hub.protocol && here.port === hub.port;
 }
 
 /** The text behind the escapes of a page. */

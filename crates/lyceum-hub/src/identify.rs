@@ -246,14 +246,20 @@ fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
 
 async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    // Who is sent on still comes from the page she came from: a link in somebody's server, say.
+    let is_page = !response.status().is_redirection();
     let headers = response.headers_mut();
+    if is_page {
+        headers
+            .entry(header::REFERRER_POLICY)
+            .or_insert(HeaderValue::from_static("same-origin"));
+    }
     for (name, value) in [
         (
             header::CONTENT_SECURITY_POLICY,
             "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action *; object-src 'none'",
         ),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
         headers

@@ -113,6 +113,12 @@ impl Origins {
         own.is_some_and(|own| own.eq_ignore_ascii_case(without_port(host)))
     }
 
+    /// Where a form of ours may lead in the end, besides the hub: to somebody's server.
+    pub fn below(&self) -> Option<String> {
+        self.domain.as_ref()?;
+        Some(self.hub()?.replacen("://", "://*.", 1))
+    }
+
     /// What the session's name is sent to: all hosts below the hub's, so that servers see when the
     /// session changes. Browsers refuse it for a name without a dot.
     pub fn cookie_domain(&self) -> Option<&str> {

@@ -252,15 +252,17 @@ pub fn html(
     name: &str,
     context: &impl Serialize,
 ) -> ApiResult<Response> {
+    let settings = hub.settings();
     let text = hub
         .pages()
-        .render(name, language(headers), &hub.settings().theme, context)?;
+        .render(name, language(headers), &settings.theme, context)?;
+    let policy = match settings.origins.below() {
+        Some(below) => lyceum_web::page::content_security_policy(&below),
+        None => lyceum_web::page::CONTENT_SECURITY_POLICY.to_owned(),
+    };
     Ok((
         status,
-        [(
-            header::CONTENT_SECURITY_POLICY,
-            lyceum_web::page::CONTENT_SECURITY_POLICY,
-        )],
+        [(header::CONTENT_SECURITY_POLICY, policy)],
         Html(text),
     )
         .into_response())
