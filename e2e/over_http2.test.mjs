@@ -21,7 +21,7 @@ test('a notebook over HTTP/2', { timeout: 400_000, skip }, async (t) => {
   const [certificate, key] = makeCertificate(folder);
   // The story's own requests have no browser that could be told to trust it.
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
-  const lyceum = await startLyceum({ config: `tls: {certificates: [{certificate: ${certificate}, key: ${key}}]}` });
+  const lyceum = await startLyceum({ config: `subdomains: true\ntls: {certificates: [{certificate: ${certificate}, key: ${key}}]}` });
   t.after(() => lyceum.stop());
   assert.match(lyceum.url, /^https:/);
   const browser = await startBrowser();
@@ -37,6 +37,7 @@ test('a notebook over HTTP/2', { timeout: 400_000, skip }, async (t) => {
     const cookies = await page.context().cookies();
     assert.ok(cookies.length > 0);
     for (const cookie of cookies) assert.ok(cookie.secure, `${cookie.name} would be sent in plain`);
+    assert.ok(cookies.some((one) => one.name === '__Host-jupyterhub-hub-login'), 'nobody else can set what proves who she is');
   });
 
   await step('a server starts, and JupyterLab comes by HTTP/2', async () => {
@@ -47,6 +48,9 @@ test('a notebook over HTTP/2', { timeout: 400_000, skip }, async (t) => {
     const files = await page.evaluate(() => performance.getEntriesByType('resource').map((one) => [one.name, one.nextHopProtocol]));
     const others = files.filter(([name, protocol]) => name.startsWith('https:') && protocol !== 'h2' && protocol !== '');
     assert.deepEqual(others, [], 'nothing came by another protocol');
+    const own = (await page.context().cookies(page.url())).filter((one) => one.domain.startsWith(student.name));
+    assert.ok(own.some((one) => one.name === `__Host-jupyterhub-user-${student.name}`), JSON.stringify(own.map((one) => one.name)));
+    for (const { name } of own.filter((one) => one.httpOnly)) assert.match(name, /^__Host-/, 'no other host can set it');
   });
 
   await step('a cell runs over a WebSocket, which is one stream of it', async () => {
@@ -72,7 +76,7 @@ test('a notebook over HTTP/2', { timeout: 400_000, skip }, async (t) => {
 function makeCertificate(folder) {
   const paths = [join(folder, 'certificate.pem'), join(folder, 'key.pem')];
   const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  args.push('-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-out', paths[0], '-keyout', paths[1]);
+  args.push('-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,DNS:*.localhost', '-out', paths[0], '-keyout', paths[1]);
   execFileSync('openssl', args, { stdio: 'pipe' });
   return paths;
 }

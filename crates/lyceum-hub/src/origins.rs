@@ -57,6 +57,11 @@ impl Origins {
         self.hub().is_some_and(|hub| hub.starts_with("https://"))
     }
 
+    /// The host below which people have theirs.
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
     /// Of a person's servers.
     pub fn of(&self, user: &UserName) -> Option<String> {
         let hub = self.hub()?;

@@ -4,7 +4,7 @@
 //! running product: hub, proxy and background work, with one shutdown for all.
 
 use lyceum_model::saying::Saying;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,7 +169,7 @@ impl Machine {
         let config = order.watch.current();
         let shelf = Shelf::open(&order.data.courses())
             .map_err(|error| Failure::new(format!("{error:#}")))?;
-        let origins = origins(&config, order.public.as_ref());
+        let origins = origins(&config, order.public.as_ref().map(|public| public.address));
         let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let hub = Hub::new(Parts {
@@ -359,9 +359,9 @@ fn build_sign_in(db: &Db, clock: &Clock, accounts: &LocalAccounts, config: &Conf
     )
 }
 
-/// Where browsers meet the hub and servers. `public`: the port for people, if it is in this process.
-pub fn origins(config: &Config, public: Option<&Public>) -> Origins {
-    let here = public.and_then(Public::localhost);
+/// Where browsers meet the hub and servers. `listen`: the port for people, if it is in this process.
+pub fn origins(config: &Config, listen: Option<SocketAddr>) -> Origins {
+    let here = listen.and_then(|address| localhost(address, config.tls.is_some()));
     let one = || {
         let hub = config.public_url.as_ref();
         Origins::one(hub.map(|url| url.origin().ascii_serialization()))
@@ -374,9 +374,19 @@ pub fn origins(config: &Config, public: Option<&Public>) -> Origins {
         (_, Some(false)) => None,
         (Some(url), Some(true)) => Some(url),
         (Some(url), None) => Some(url).filter(|url| below_localhost(url)),
-        (None, _) => here.as_ref(),
+        (None, Some(true)) => here.as_ref(),
+        // A certificate may not be for names below.
+        (None, None) => here.as_ref().filter(|url| url.scheme() == "http"),
     };
     hub.and_then(Origins::apart).unwrap_or_else(one)
+}
+
+/// The address by which browsers on this machine come, if others can't come at all.
+fn localhost(address: SocketAddr, tls: bool) -> Option<Url> {
+    let is_here = address.ip() == Ipv4Addr::LOCALHOST || address.ip() == Ipv6Addr::LOCALHOST;
+    let scheme = if tls { "https" } else { "http" };
+    let url = format!("{scheme}://localhost:{}", address.port());
+    is_here.then(|| url.parse().ok()).flatten()
 }
 
 fn settings(

@@ -1,6 +1,6 @@
 //! Where people reach Lyceum: the public port, TLS on it, and the port that redirects.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use lyceum_proxy::{Certificates, Door, Listener};
 
@@ -59,19 +59,6 @@ impl Public {
             certificates,
             address,
         })
-    }
-
-    /// The address by which browsers on this machine come, if others can't come at all. With TLS it
-    /// depends on the certificate.
-    pub fn localhost(&self) -> Option<url::Url> {
-        let ip = self.address.ip();
-        let is_here = ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST;
-        if !is_here || self.certificates.is_some() {
-            return None;
-        }
-        format!("http://localhost:{}", self.address.port())
-            .parse()
-            .ok()
     }
 
     pub fn scheme(&self) -> &'static str {

@@ -2,7 +2,7 @@
 //!
 //! A check is a function `fn(&Doctor) -> Check`; parts add theirs to [`CHECKS`].
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
 use clap::Args;
 use serde::Serialize;
@@ -74,6 +74,7 @@ pub const CHECKS: &[fn(&Doctor) -> Check] = &[
     check_disk,
     check_python,
     check_port,
+    check_hosts,
     check_limits,
 ];
 
@@ -146,6 +147,45 @@ fn check_port(doctor: &Doctor) -> Check {
         None => Ok(said),
     });
     Check::of("port", said)
+}
+
+/// Whether a page of somebody's server could act upon the hub.
+fn check_hosts(doctor: &Doctor) -> Check {
+    let path = config::locate(doctor.config.config.as_deref());
+    let Ok(config) = config::load(path.as_deref()).map(|loaded| loaded.config) else {
+        return Check::of(
+            "hosts",
+            Ok("not looked at: the configuration has problems".into()),
+        );
+    };
+    let listen = doctor.listen.address(config.listen);
+    let origins = crate::compose::origins(&config, Some(listen));
+    let Some(domain) = origins.domain() else {
+        let said = "the hub and all servers share one host".into();
+        return Check {
+            hint: Some("a page of a server is a page of the hub's host then, so browsers open their owner's servers only; `subdomains: true` gives each person a host".into()),
+            ..Check::of("hosts", Ok(said))
+        };
+    };
+    let one = format!("lyceum-doctor.{domain}");
+    // Browsers know these by themselves.
+    let known = domain == "localhost"
+        || domain.ends_with(".localhost")
+        || (one.as_str(), 0).to_socket_addrs().is_ok();
+    Check::of(
+        "hosts",
+        match known {
+            true => Ok(format!(
+                "each person's servers have a host of their own below {domain}"
+            )),
+            false => Err(Failure::new(format!(
+                "the DNS knows no {one}, so nobody reaches servers below {domain}"
+            ))
+            .hint(format!(
+                "add a record for *.{domain}, or set `subdomains: false`"
+            ))),
+        },
+    )
 }
 
 /// Which limits servers get here, and why not better ones.

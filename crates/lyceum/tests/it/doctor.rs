@@ -43,6 +43,48 @@ fn a_folder_that_up_can_not_make_is_a_problem() {
 }
 
 #[test]
+fn whose_hosts_servers_have() {
+    let site = site_with_python();
+    let hosts = |config: &str| {
+        site.write("lyceum.yaml", config);
+        let said = site.run(&["doctor", "--port", "0"]);
+        lines_of(&said.out, "hosts")
+    };
+    assert_snapshot!(hosts(""), @"good     hosts     each person's servers have a host of their own below localhost");
+    assert_snapshot!(hosts("subdomains: false\n"), @r#"
+    good     hosts     the hub and all servers share one host
+                       a page of a server is a page of the hub's host then, so browsers open their owner's servers only; `subdomains: true` gives each person a host
+    "#);
+    assert_snapshot!(hosts("public_url: https://lab.invalid\nsubdomains: true\n"), @r#"
+    PROBLEM  hosts     the DNS knows no lyceum-doctor.lab.invalid, so nobody reaches servers below lab.invalid
+                       add a record for *.lab.invalid, or set `subdomains: false`
+    "#);
+    let listen = "listen: 0.0.0.0:0\n";
+    assert!(hosts(listen).contains("share one host"));
+    assert!(hosts("tls: {certificates: [{certificate: c, key: k}]}\n").contains("share one host"));
+    assert!(hosts("public_url: http://lab.localhost:8000\n").contains("below lab.localhost"));
+}
+
+#[test]
+fn subdomains_need_a_name() {
+    let site = Site::new();
+    let said = |config: &str| {
+        site.write("lyceum.yaml", config);
+        site.run(&["config", "check"]).out
+    };
+    let of_numbers = said("public_url: https://10.0.0.1\nsubdomains: true\n");
+    assert!(
+        of_numbers.contains("there are no names below a number"),
+        "{of_numbers}"
+    );
+    let of_nothing = said("listen: 0.0.0.0:8000\nsubdomains: true\n");
+    assert!(
+        of_nothing.contains("`public_url` must be set"),
+        "{of_nothing}"
+    );
+}
+
+#[test]
 fn the_port_that_up_would_take() {
     let site = site_with_python();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
