@@ -27,7 +27,7 @@ use crate::{
     pace::Pace,
     request::{Ctx, Stop, Way},
     serve::{After, Client},
-    upgrade::{Admitted, Gauges, Opened},
+    upgrade::{Admitted, Gauges, Opened, while_allowed},
     upstream::{AnswerError, ConnectError, Pool, Server},
 };
 
@@ -444,13 +444,19 @@ impl<'a> Exchange<'a> {
         } = &mut *self.client;
         outgoing::answer_head(&mut link.out, self.ctx, self.way, head, answer, ending);
         let stats = stats.filter(|_| is_success).map(AsRef::as_ref);
-        let complete = self.body(framing, ending, stats).await;
+        let (ctx, way) = (self.ctx, self.way);
+        let body = self.body(framing, ending, stats);
+        let allowed = while_allowed(ctx.inner, admitted, body).await;
+        let complete = allowed.unwrap_or_default();
         self.client.measured.ended = Some(self.moved);
         if !complete {
-            self.ctx.inner.metrics.count_upstream_error("cut");
+            match allowed {
+                Some(_) => ctx.inner.metrics.count_upstream_error("cut"),
+                None => ctx.inner.metrics.count_denied("revoked"),
+            }
             // Without a length the close itself would look like the end.
             let by_reset = !has_length && !newer;
-            tracing::debug!(request = %self.ctx.id, target = %self.way.target, "an answer was cut");
+            tracing::debug!(request = %ctx.id, target = %way.target, "an answer was cut");
             return Ok((
                 status,
                 if by_reset {

@@ -111,6 +111,7 @@ impl Default for Metrics {
             requests,
             connections: Gauge::default(),
             websockets: Gauge::default(),
+            long_answers: Gauge::default(),
             denied: Family::default(),
             upstream_errors: Family::default(),
             bytes,
@@ -129,6 +130,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     pub(crate) connections: Gauge,
     pub(crate) websockets: Gauge,
+    pub(crate) long_answers: Gauge,
     denied: Family<WhyLabels, Counter>,
     upstream_errors: Family<WhyLabels, Counter>,
     bytes: Family<BytesLabels, Counter>,
@@ -155,6 +157,11 @@ impl Metrics {
             "websockets",
             "WebSockets and other tunnels open now",
             self.websockets.clone(),
+        );
+        registry.register(
+            "long_answers",
+            "Answers of checked routes open now that were not there whole at once",
+            self.long_answers.clone(),
         );
         registry.register(
             "denied",

@@ -2,13 +2,17 @@
 //!
 //! An idle tunnel is a small task of its own and holds no buffer: bytes are read into the thread's
 //! and written on at once; only what the other side does not take yet is kept (`link.rs`).
+//! Long answers have a place among the tunnels for the time that they take, so that they end with
+//! what allowed them.
+//!
 //! Tunnels outlive their route's removal; they end when a side breaks, when both have finished,
 //! when what allowed them is revoked, and at the end of a drain.
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -110,6 +114,29 @@ impl Drop for Entered {
         if open.capacity() > 1_024 && open.len() < open.capacity() / 8 {
             open.shrink_to_fit();
         }
+    }
+}
+
+/// Does what was allowed, unless that is revoked before it is done: then nothing comes back. What is
+/// done at once needs no place among the tunnels.
+pub(crate) async fn while_allowed<T>(
+    inner: &Inner,
+    admitted: Admitted,
+    what: impl Future<Output = T>,
+) -> Option<T> {
+    let mut what = pin!(what);
+    if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(what.as_mut().poll(cx))).await {
+        return Some(done);
+    }
+    if admitted.subject.is_none() {
+        return Some(what.await);
+    }
+    let long = inner.metrics.long_answers.clone();
+    let entered = inner.tunnels.enter(admitted, &inner.log, long)?;
+    tokio::select! {
+        biased;
+        () = entered.cancel.cancelled() => None,
+        done = what => Some(done),
     }
 }
 
@@ -222,7 +249,7 @@ impl Tunnel {
         let (mut up, mut down) = (Half::default(), Half::default());
         let mut last = Instant::now();
         let mut alarm = Alarm::default();
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let Opened {
                 server,
                 inner,

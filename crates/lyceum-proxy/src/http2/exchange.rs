@@ -39,7 +39,7 @@ use crate::{
     outgoing,
     pace::Pace,
     request::{Ctx, Stop, Way},
-    upgrade::{Admitted, Gauges, Opened, Tunnel},
+    upgrade::{Admitted, Gauges, Opened, Tunnel, while_allowed},
     upstream::{AnswerError, Server},
 };
 
@@ -387,7 +387,13 @@ impl<'a> Exchange<'a> {
         let mut send = self.send_head(status, headers, has_ended)?;
         if !has_ended {
             let stats = self.way.stats.filter(|_| is_success).map(AsRef::as_ref);
-            let sent = self.body(&mut send, framing, stats).await;
+            let ctx = self.ctx;
+            let body = self.body(&mut send, framing, stats);
+            let allowed = while_allowed(ctx.inner, admitted, body).await;
+            let sent = allowed.unwrap_or_else(|| {
+                ctx.inner.metrics.count_denied("revoked");
+                Err(Failure::Denied.into())
+            });
             self.stream.measured.ended = Some(self.moved);
             match sent {
                 Ok(()) => {}

@@ -16,7 +16,7 @@ use tokio::{
     sync::{Notify, Semaphore},
 };
 
-use crate::support::{Client, Server, TestProxy, header, resting_on, route, soon};
+use crate::support::{Client, Server, TestProxy, header, resting_on, route, soon, until};
 
 const PAGE: &str = "Accept: text/html,*/*\r\n";
 
@@ -181,6 +181,53 @@ async fn what_is_revoked_is_asked_again() {
         proxy.proxy.revoke(what.clone());
         assert_eq!(status().await, 403, "{what:?}");
     }
+}
+
+/// A stream of events: says one, and then nothing.
+const EVENTS: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n4\r\none\n\r\n";
+
+#[tokio::test]
+async fn a_stream_of_events_ends_with_what_allowed_it() {
+    let server = Server::answer_with(EVENTS).await;
+    let proxy = checked(&server, &server).await;
+    let open = async |cookie: &str| {
+        proxy.access.allow(cookie, cookie);
+        let mut client = proxy.connect().await;
+        client
+            .send(format!(
+                "GET /user/ada/ HTTP/1.1\r\nHost: x\r\nCookie: lyceum-access={cookie}\r\n\r\n"
+            ))
+            .await;
+        assert!(client.head().await.starts_with("HTTP/1.1 200"));
+        assert_eq!(client.exactly(9).await, b"4\r\none\n\r\n");
+        client
+    };
+    for what in [Revoked::Subject("ada".into()), resting_on("ada", "ada")] {
+        let (mut ada, bob) = (open("ada").await, open("bob").await);
+        until("both to be long", || {
+            proxy.sample("lyceum_proxy_long_answers") == 2
+        })
+        .await;
+        proxy.proxy.revoke(resting_on("ada", "another session"));
+        proxy.proxy.revoke(what);
+        let (rest, _) = ada.read_rest().await;
+        assert!(
+            rest.is_empty(),
+            "a part never looks like the whole: {rest:?}"
+        );
+        until("the other's to go on", || {
+            proxy.sample("lyceum_proxy_long_answers") == 1
+        })
+        .await;
+        drop(bob);
+        until("none to be left", || {
+            proxy.sample("lyceum_proxy_long_answers") == 0
+        })
+        .await;
+    }
+    let denied = "lyceum_proxy_denied_total{why=\"revoked\"}";
+    assert_eq!(proxy.sample(denied), 2);
 }
 
 #[tokio::test]

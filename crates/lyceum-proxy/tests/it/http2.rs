@@ -101,6 +101,42 @@ impl Connection {
     }
 }
 
+#[tokio::test]
+async fn a_long_answer_ends_with_what_allowed_it() {
+    let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\none";
+    let server = Server::answer_with(events).await;
+    let proxy = plain(&server).await;
+    let mut connection = Connection::new(&proxy).await;
+    let mut open = async |cookie: &str| {
+        proxy.access.allow(cookie, cookie);
+        let mut asked = request("GET", "/user/ada/");
+        let cookie = format!("lyceum-access={cookie}").parse().unwrap();
+        asked.headers_mut().insert("cookie", cookie);
+        let mut body = connection.ask(asked).await.into_body();
+        assert_eq!(soon("a piece", body.data()).await.unwrap().unwrap(), "one");
+        body
+    };
+    let (mut ada, bob) = (open("ada").await, open("bob").await);
+    until("both to be long", || {
+        proxy.sample("lyceum_proxy_long_answers") == 2
+    })
+    .await;
+    proxy
+        .proxy
+        .revoke(lyceum_proxy::Revoked::Subject("ada".into()));
+    let end = soon("the end", ada.data()).await;
+    assert!(end.unwrap().unwrap_err().is_reset());
+    until("the other's to go on", || {
+        proxy.sample("lyceum_proxy_long_answers") == 1
+    })
+    .await;
+    drop(bob);
+    until("none to be left", || {
+        proxy.sample("lyceum_proxy_long_answers") == 0
+    })
+    .await;
+}
+
 pub(crate) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder()
         .method(method)
