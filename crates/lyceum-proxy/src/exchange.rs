@@ -446,7 +446,7 @@ impl<'a> Exchange<'a> {
         let stats = stats.filter(|_| is_success).map(AsRef::as_ref);
         let (ctx, way) = (self.ctx, self.way);
         let body = self.body(framing, ending, stats);
-        let allowed = while_allowed(ctx.inner, admitted, body).await;
+        let allowed = while_allowed(ctx, admitted, body).await;
         let complete = allowed.unwrap_or_default();
         self.client.measured.ended = Some(self.moved);
         if !complete {
@@ -554,7 +554,12 @@ impl<'a> Exchange<'a> {
         let metrics = &inner.metrics;
         let entered = inner
             .tunnels
-            .enter(admitted, &inner.log, metrics.websockets.clone())
+            .enter(
+                admitted,
+                &inner.log,
+                metrics.websockets.clone(),
+                &self.ctx.conn.kill,
+            )
             .ok_or(Failure::Denied)?;
         let gauges = Gauges {
             stats: self.way.stats.cloned(),
@@ -576,7 +581,7 @@ impl<'a> Exchange<'a> {
         Ok(Box::new(Opened {
             server: self.server,
             inner: inner.clone(),
-            conn: self.ctx.conn.clone(),
+            _conn: self.ctx.conn.clone(),
             id: *self.ctx.id,
             entered,
             gauges,

@@ -32,6 +32,7 @@ use crate::{
     alarm::{Alarm, TICK, after},
     link::{self, Link},
     listen::Conn,
+    request::Ctx,
     request_id::RequestId,
     upstream::Server,
 };
@@ -52,15 +53,16 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Enters a tunnel; none if what allowed it was revoked meanwhile.
+    /// Enters a tunnel; none if what allowed it was revoked meanwhile. It ends with `kill`, too.
     pub(crate) fn enter(
         self: &Arc<Self>,
         admitted: Admitted,
         log: &RevocationLog,
         open: Gauge,
+        kill: &CancellationToken,
     ) -> Option<Entered> {
         let number = self.last.fetch_add(1, Relaxed);
-        let cancel = CancellationToken::new();
+        let cancel = kill.child_token();
         self.open
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -120,7 +122,7 @@ impl Drop for Entered {
 /// Does what was allowed, unless that is revoked before it is done: then nothing comes back. What is
 /// done at once needs no place among the tunnels.
 pub(crate) async fn while_allowed<T>(
-    inner: &Inner,
+    ctx: &Ctx<'_>,
     admitted: Admitted,
     what: impl Future<Output = T>,
 ) -> Option<T> {
@@ -131,8 +133,11 @@ pub(crate) async fn while_allowed<T>(
     if admitted.subject.is_none() {
         return Some(what.await);
     }
+    let inner = ctx.inner;
     let long = inner.metrics.long_answers.clone();
-    let entered = inner.tunnels.enter(admitted, &inner.log, long)?;
+    let entered = inner
+        .tunnels
+        .enter(admitted, &inner.log, long, &ctx.conn.kill)?;
     tokio::select! {
         biased;
         () = entered.cancel.cancelled() => None,
@@ -221,7 +226,8 @@ pub(crate) struct Tunnel {
 pub(crate) struct Opened {
     pub(crate) server: Server,
     pub(crate) inner: Arc<Inner>,
-    pub(crate) conn: Arc<Conn>,
+    /// Keeps the connection's place.
+    pub(crate) _conn: Arc<Conn>,
     pub(crate) id: RequestId,
     pub(crate) entered: Entered,
     pub(crate) gauges: Gauges,
@@ -231,12 +237,27 @@ pub(crate) struct Opened {
 
 impl Tunnel {
     pub(crate) async fn run(mut self) {
-        let revoked = self.opened.entered.cancel.clone();
-        let kill = self.opened.conn.kill.clone();
-        let end = tokio::select! {
-            end = self.carry() => end.map_or("broken", |()| "finished"),
-            () = revoked.cancelled() => "revoked",
-            () = kill.cancelled() => "shutdown",
+        let cancel = self.opened.entered.cancel.clone();
+        let end = {
+            let mut carry = pin!(self.carry());
+            let mut cancelled = pin!(cancel.cancelled());
+            let mut waits = false;
+            poll_fn(|cx| {
+                if let Poll::Ready(end) = carry.as_mut().poll(cx) {
+                    return Poll::Ready(end.map_or("broken", |()| "finished"));
+                }
+                // A task has one waker for life: it is left there once, and then looked at only.
+                let is_over = match waits {
+                    true => cancel.is_cancelled(),
+                    false => cancelled.as_mut().poll(cx).is_ready(),
+                };
+                waits = true;
+                match is_over {
+                    true => Poll::Ready("revoked or shut down"),
+                    false => Poll::Pending,
+                }
+            })
+            .await
         };
         tracing::debug!(request = %self.opened.id, end, "a tunnel ended");
         if let Some(line) = &self.opened.line {

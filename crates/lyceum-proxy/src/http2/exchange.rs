@@ -389,7 +389,7 @@ impl<'a> Exchange<'a> {
             let stats = self.way.stats.filter(|_| is_success).map(AsRef::as_ref);
             let ctx = self.ctx;
             let body = self.body(&mut send, framing, stats);
-            let allowed = while_allowed(ctx.inner, admitted, body).await;
+            let allowed = while_allowed(ctx, admitted, body).await;
             let sent = allowed.unwrap_or_else(|| {
                 ctx.inner.metrics.count_denied("revoked");
                 Err(Failure::Denied.into())
@@ -526,7 +526,12 @@ impl<'a> Exchange<'a> {
         let metrics = &inner.metrics;
         let entered = inner
             .tunnels
-            .enter(admitted, &inner.log, metrics.websockets.clone())
+            .enter(
+                admitted,
+                &inner.log,
+                metrics.websockets.clone(),
+                &self.ctx.conn.kill,
+            )
             .ok_or(Failure::Denied)?;
         inner.http2.websockets.inc();
         let gauges = Gauges {
@@ -546,7 +551,7 @@ impl<'a> Exchange<'a> {
         let opened = Box::new(Opened {
             server: self.server,
             inner: Arc::clone(inner),
-            conn: self.ctx.conn.clone(),
+            _conn: self.ctx.conn.clone(),
             id: *self.ctx.id,
             entered,
             gauges,
