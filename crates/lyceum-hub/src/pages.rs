@@ -26,7 +26,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure};
 use serde::Serialize;
 
 use crate::Hub;
-use crate::db::servers::Server;
+use crate::oauth::Client;
 
 /// How much of a refusal by the framework is passed on.
 const EXPLANATION_MAX: usize = 4096;
@@ -226,14 +226,13 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
     };
     Page {
         base: "/hub/".into(),
-        user: caller.map(|caller| PageUser {
-            name: caller.name.to_string(),
-            display_name: caller
-                .display_name
-                .clone()
-                .unwrap_or_else(|| caller.name.to_string()),
-            admin: caller.admin,
-        }),
+        user: caller
+            .and_then(|caller| caller.person().ok())
+            .map(|her| PageUser {
+                name: her.name.to_string(),
+                display_name: (her.display_name.clone()).unwrap_or_else(|| her.name.to_string()),
+                admin: her.admin,
+            }),
         xsrf: hub.xsrf().token(binding),
         site: Site {
             name: hub.settings().site_name.clone(),
@@ -269,7 +268,7 @@ pub fn oauth_confirm(
     caller: &Caller,
     headers: &HeaderMap,
     info: &RequestInfo,
-    server: &Server,
+    client: &Client,
     uri: &Uri,
 ) -> ApiResult<Response> {
     let page = OAuthPage {
@@ -277,8 +276,9 @@ pub fn oauth_confirm(
         action: uri
             .path_and_query()
             .map_or_else(String::new, ToString::to_string),
-        client_name: crate::servers::prefix(&server.user_name, &server.name),
-        scopes: crate::oauth::client_scopes(server),
+        client_name: client.prefix(),
+        scopes: client.scopes(),
+        own_scopes: hub.settings().grants.vocabulary.descriptions(),
         cancel_url: "/hub/home".into(),
     };
     html(hub, headers, StatusCode::OK, "oauth.html", &page)

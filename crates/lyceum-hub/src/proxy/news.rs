@@ -12,8 +12,8 @@ use lyceum_proxy::Target;
 use lyceum_proxy::follow::wire::{News, PublishedRoute, Taken};
 use lyceum_store::{Tx, events};
 
-use crate::db;
 use crate::jobs::{keeper, revocations};
+use crate::{db, grants, groups};
 
 /// A proxy that missed more gets the whole table.
 const MOST_EVENTS: u32 = 2_000;
@@ -37,7 +37,7 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
     if seen > number || forgotten {
         return snapshot(tx, number).await;
     }
-    let topics = [keeper::TOPIC, revocations::TOPIC];
+    let topics = [keeper::TOPIC, grants::SERVICE_TOPIC, revocations::TOPIC];
     let news = events::after(tx, seen, &topics, MOST_EVENTS).await?;
     if news.len() >= MOST_EVENTS as usize {
         return snapshot(tx, number).await;
@@ -48,6 +48,9 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
         match event.topic.as_str() {
             keeper::TOPIC => {
                 ids.insert(event.subject);
+            }
+            grants::SERVICE_TOPIC => {
+                ids.insert(grants::service_route(&event.subject));
             }
             _ => {
                 let fallen = revocations::grounds(&event.body);
@@ -80,7 +83,9 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
 /// Every route, by its id.
 pub async fn all(tx: &mut Tx) -> anyhow::Result<HashMap<String, PublishedRoute>> {
     let rows = db::servers::routes(tx).await?;
-    let routes = rows.into_iter().filter_map(published);
+    let services = db::services::all(tx).await?;
+    let services = services.iter().filter_map(|(name, url)| service(name, url));
+    let routes = rows.into_iter().filter_map(published).chain(services);
     Ok(routes.map(|route| (route.id.clone(), route)).collect())
 }
 
@@ -100,10 +105,34 @@ async fn current(tx: &mut Tx, ids: &BTreeSet<String>) -> anyhow::Result<Vec<Publ
     }
     let mut routes = Vec::new();
     for id in ids {
+        if let Some(name) = grants::service_of_route(id) {
+            let url = db::services::find_url(tx, name).await?;
+            routes.extend(url.and_then(|url| service(name, &url)));
+            continue;
+        }
         let row = db::servers::route(tx, id).await?;
         routes.extend(row.and_then(published));
     }
     Ok(routes)
+}
+
+/// A service asks the hub itself who comes; what may be said to it is not the proxy's business.
+fn service(name: &str, url: &str) -> Option<PublishedRoute> {
+    match url.parse::<Target>() {
+        Ok(target) => Some(PublishedRoute {
+            id: grants::service_route(name),
+            prefix: format!("/services/{name}/"),
+            host: None,
+            target,
+            owner: groups::service_subject(name),
+            checked: false,
+            key: String::new(),
+        }),
+        Err(error) => {
+            tracing::error!(service = name, error = %error, "a service's address can't be routed to");
+            None
+        }
+    }
 }
 
 /// A row that can't be routed to is told in the log and left out.
