@@ -128,8 +128,8 @@ async fn service(hub: &Hub, tx: &mut Tx, name: &str, ask: &Ask) -> anyhow::Resul
     };
     let standing = Standing::of_service(hub, tx, name).await?;
     let subject = groups::service_subject(name);
-    let scopes = standing.whole();
-    Ok(decision(&scopes, &server, &standing, subject, Vec::new()))
+    let scopes = standing.held();
+    Ok(decision(scopes, &server, &standing, subject, Vec::new()))
 }
 
 fn decision(

@@ -154,7 +154,7 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Caller>> {
         Some(Bearer::Person { user, token }) => (user, token),
         Some(Bearer::Service(name)) => {
             let standing = Standing::of_service(hub, &mut tx, &name).await?;
-            let scopes = standing.whole();
+            let scopes = standing.held().clone();
             let (_, members) = standing.into_parts();
             return Ok(Some(Caller {
                 credential: Credential::Token {

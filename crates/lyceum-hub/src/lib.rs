@@ -12,6 +12,7 @@ pub mod access;
 pub mod api;
 pub mod config;
 pub mod db;
+pub mod giving;
 pub mod grants;
 pub mod groups;
 pub mod identify;

@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
+use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{ErrorPage, OAuthPage, Page, PageUser, Site};
 use lyceum_web::page::{Lang, pick_language};
@@ -220,6 +221,8 @@ pub fn language(headers: &HeaderMap) -> Lang {
 
 /// What every page shows around its own content.
 pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
+    let may_administer =
+        caller.is_some_and(|caller| caller.may(ScopeName::AdminUi, Target::Everything));
     let binding = match caller.map(|caller| &caller.credential) {
         Some(Credential::Session { binding, .. }) => Binding::Session(binding),
         _ => Binding::Anonymous(info),
@@ -231,7 +234,7 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
             .map(|her| PageUser {
                 name: her.name.to_string(),
                 display_name: (her.display_name.clone()).unwrap_or_else(|| her.name.to_string()),
-                admin: her.admin,
+                admin: may_administer,
             }),
         xsrf: hub.xsrf().token(binding),
         site: Site {

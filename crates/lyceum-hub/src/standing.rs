@@ -121,11 +121,6 @@ impl Standing {
         Ok(asked.grant(&owner, &self.held, &self.members))
     }
 
-    /// What a service's own token may do: all that the service may.
-    pub fn whole(&self) -> ScopeSet {
-        lyceum_model::scope::token_role().grant(&self.owner, &self.held, &self.members)
-    }
-
     pub fn held(&self) -> &ScopeSet {
         &self.held
     }

@@ -17,7 +17,7 @@ use super::model::{self, GROUP_FIELDS};
 use super::paging::Paging;
 use crate::db::groups::Group;
 use crate::db::users::User;
-use crate::{Hub, db, groups};
+use crate::{Hub, db, giving, groups};
 
 pub fn routes() -> Routes<Hub> {
     const ALL: &str = "/hub/api/groups";
@@ -276,7 +276,7 @@ async fn join(
     let there = db::groups::members(tx, group).await?;
     let mut added = Vec::new();
     for user in users.iter().filter(|user| !there.contains(&user.name)) {
-        groups::may_add(hub, tx, caller, group, user).await?;
+        giving::may_add(hub, tx, caller, group, user).await?;
         if db::groups::add_member(tx, group, &user.id).await? {
             added.push(user.name.clone());
         }

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::USER_NAME_MAX;
 use lyceum_model::saying::Saying;
-use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::scope::{ScopeName, Target, service_identity_scopes};
 use lyceum_web::request::header;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
 use serde::Deserialize;
@@ -28,7 +28,9 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
         Who::Person(person) => own_model(&hub, &caller, person).await?,
         Who::Service(name) => {
             let service = grants.services.get(name).ok_or_else(ApiError::not_found)?;
-            model::service(name, service, grants, &caller)
+            let mut own = caller.clone();
+            own.scopes = own.scopes.union(&service_identity_scopes(name));
+            model::service(name, service, grants, &own)
         }
     };
     model["scopes"] = caller.scopes.to_list().into();

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use lyceum_hub::giving;
+use lyceum_hub::standing::Standing;
 use lyceum_model::scope::{Definition, Vocabulary};
 use lyceum_testkit::{Client, TestDb, TestHub};
+use lyceum_web::Credential;
 use serde_json::{Value, json};
 
 use super::{delete_json, granting, group, reload, role, users};
@@ -147,6 +150,94 @@ async fn a_scope_for_a_group_reaches_those_who_are_in_it() {
         of_course.get("/hub/api/users/ben").await.expect(200);
         hub.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_administration_page_shows_what_its_visitor_may_see() {
+    let db = TestDb::sqlite().await;
+    let hub = granting(&db, |grants| {
+        role(grants, "guest", &["admin-ui"], &["ben"]);
+        let scopes = [
+            "admin-ui",
+            "list:users!group=course",
+            "servers!group=course",
+        ];
+        role(grants, "tutor", &scopes, &["tess"]);
+        group(grants, "course", &["ada"]);
+    })
+    .await;
+    start_server(&hub, "ada").await;
+    start_server(&hub, "root").await;
+    let page = async |name: &str, query: &str| {
+        let page = hub.signed_in(name).await;
+        let page = page.get(&format!("/hub/admin{query}")).await;
+        page.expect(200).text()
+    };
+    let of = |name: &str| format!("/user/{name}/");
+    let row = |name: &str| format!(">{name}<");
+    let seen = page("tess", "").await;
+    assert!(
+        seen.contains(&row("ada")) && !seen.contains(&row("ben")),
+        "{seen}"
+    );
+    assert!(!seen.contains("root"), "{seen}");
+    // Her server stands there in any case, she herself on her page of the list.
+    for (query, expect) in [("", 2), ("?q=AD", 2), ("?q=ben", 1), ("?offset=1", 1)] {
+        let times = page("tess", query).await.matches(&row("ada")).count();
+        assert_eq!(times, expect, "{query}");
+    }
+    let seen = page("ben", "").await;
+    for name in ["ada", "root", "tess"] {
+        assert!(
+            !seen.contains(&row(name)) && !seen.contains(&of(name)),
+            "{seen}"
+        );
+    }
+    let seen = page("root", "").await;
+    assert!(seen.contains(&row("ben")) && seen.contains("ada"), "{seen}");
+    hub.signed_in("ada")
+        .await
+        .get("/hub/admin")
+        .await
+        .expect(403);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_can_give_more_than_whoever_gives_it_holds() {
+    let db = TestDb::sqlite().await;
+    let hub = granting(&db, |grants| {
+        role(grants, "boss", &["admin:servers"], &["grace"]);
+        role(grants, "staff", &["read:hub"], &["group:staff"]);
+        group(grants, "staff", &["linus"]);
+        role(grants, "maker", &["admin:users"], &["tess"]);
+    })
+    .await;
+    let caller = async |who: &str| {
+        let name = super::name(who);
+        let mut tx = hub.hub.db().read().await.expect("a database");
+        let user = lyceum_hub::db::users::find(&mut tx, &name).await;
+        let user = user.expect("read").expect("there");
+        let standing = Standing::of_user(&hub.hub, &mut tx, &user).await;
+        let standing = standing.expect("read");
+        let scopes = standing.held().clone();
+        let credential = Credential::Session {
+            id: String::new(),
+            binding: String::new(),
+        };
+        lyceum_hub::identify::person(user, credential, scopes, standing)
+    };
+    let (tess, root) = (caller("tess").await, caller("root").await);
+    for (name, good) in [("newcomer", true), ("grace", false), ("linus", false)] {
+        let name = super::name(name);
+        assert_eq!(
+            giving::may_name(&hub.hub, &tess, &name).is_ok(),
+            good,
+            "{name}"
+        );
+        assert!(giving::may_name(&hub.hub, &root, &name).is_ok(), "{name}");
+    }
+    hub.stop().await;
 }
 
 fn vocabulary(list: &[(&str, &[&str])]) -> Vocabulary {

@@ -34,18 +34,13 @@ async fn a_service_is_what_its_roles_make_of_it() {
             who,
             json!({
                 "kind": "service", "name": "idle", "admin": false, "session_id": null,
-                "token_id": "s-idle", "scopes": ["read:services:name!service=idle"],
+                "token_id": "s-idle", "scopes": [],
             })
         );
         idle.get("/hub/api/users").await.expect(403);
         idle.get("/hub/api/users/ada").await.expect(403);
         idle.get("/hub/api/services").await.expect(403);
-        let own = idle.get("/hub/api/services/idle").await.expect(200).json();
-        assert_eq!(
-            own,
-            json!({ "kind": "service", "name": "idle", "admin": false })
-        );
-        idle.get("/hub/api/services/culler").await.expect(404);
+        idle.get("/hub/api/services/idle").await.expect(403);
         // It is nobody: nothing that is for people opens.
         idle.get("/hub/home").await.expect(302);
         let made = idle
@@ -66,6 +61,7 @@ async fn a_service_is_what_its_roles_make_of_it() {
         culler.delete("/hub/api/users/ben/server").await.expect(404);
         let own = culler.get("/hub/api/services/culler").await.expect(200);
         let own = own.json();
+        culler.get("/hub/api/services/idle").await.expect(404);
         assert_eq!(
             fields(&own),
             [
