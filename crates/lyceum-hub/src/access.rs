@@ -14,6 +14,7 @@ use lyceum_store::Tx;
 
 use crate::db::servers::Server;
 use crate::identify::{Bearer, bearer_of};
+use crate::services::Known;
 use crate::standing::Standing;
 use crate::{Hub, db, grants, groups, tokens};
 
@@ -55,7 +56,8 @@ impl Access for Hub {
 async fn is_server(hub: &Hub, route_id: &str, address: &proxy::Target) -> anyhow::Result<bool> {
     if let Some(name) = grants::service_of_route(route_id) {
         let mut tx = hub.db().read().await?;
-        let url = db::services::find_url(&mut tx, name).await?;
+        let row = db::services::find(&mut tx, name).await?;
+        let url = row.and_then(|row| row.url);
         return Ok(url.is_some_and(|url| url.parse().ok().as_ref() == Some(address)));
     }
     let Some(key) = hub.links().key(route_id) else {
@@ -90,7 +92,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
                     let grounds = grounds.into_iter().flatten().collect();
                     (user.id, Some(token), grounds)
                 }
-                Some(Bearer::Service(name)) => return service(hub, &mut tx, &name, ask).await,
+                Some(Bearer::Service(known)) => return service(hub, &mut tx, &known, ask).await,
                 None => return Ok(Decision::Deny),
             }
         }
@@ -122,12 +124,12 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
 }
 
 /// A service with its own token.
-async fn service(hub: &Hub, tx: &mut Tx, name: &str, ask: &Ask) -> anyhow::Result<Decision> {
+async fn service(hub: &Hub, tx: &mut Tx, known: &Known, ask: &Ask) -> anyhow::Result<Decision> {
     let Some(server) = db::servers::get(tx, &ask.route_id).await? else {
         return Ok(Decision::Deny);
     };
-    let standing = Standing::of_service(hub, tx, name).await?;
-    let subject = groups::service_subject(name);
+    let standing = Standing::of_service(hub, tx, known).await?;
+    let subject = groups::service_subject(&known.name);
     let scopes = standing.held();
     Ok(decision(scopes, &server, &standing, subject, Vec::new()))
 }

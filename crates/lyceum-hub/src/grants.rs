@@ -16,7 +16,9 @@ use lyceum_model::scope::{
 use lyceum_store::{Tx, events};
 use serde_json::{Map, Value};
 
-use crate::{db, groups, users};
+use crate::db::services::Row;
+use crate::jobs::revocations;
+use crate::{db, groups, services, users};
 
 /// Everybody has it.
 pub const USER: &str = "user";
@@ -25,6 +27,9 @@ pub const ADMIN: &str = "admin";
 pub const SERVER: &str = "server";
 /// What a token may do that was asked for without more words.
 pub const TOKEN: &str = "token";
+
+/// The OAuth client of each service begins so.
+pub const CLIENT_PREFIX: &str = "service-";
 
 /// The roles there always are. The configuration may give them other scopes, except `admin`.
 pub fn default_roles() -> [(&'static str, &'static str, ScopeSet); 4] {
@@ -115,9 +120,9 @@ impl Grants {
         self.named(|_, is| is.groups.contains(group))
     }
 
+    /// Those that name it; one that is an administrator has [`ADMIN`] besides.
     pub fn roles_of_service(&self, service: &str) -> BTreeSet<&str> {
-        let admin = self.services.get(service).is_some_and(|one| one.admin);
-        self.named(|role, is| (admin && role == ADMIN) || is.services.contains(service))
+        self.named(|_, is| is.services.contains(service))
     }
 
     fn named(&self, has: impl Fn(&str, &Role) -> bool) -> BTreeSet<&str> {
@@ -216,26 +221,47 @@ pub async fn follow(tx: &mut Tx, grants: &Grants, now: Millis) -> sqlx::Result<(
 }
 
 async fn follow_services(tx: &mut Tx, grants: &Grants, now: Millis) -> sqlx::Result<()> {
-    let before = db::services::all(tx).await?;
-    let urls = grants.services.iter().filter_map(|(name, service)| {
-        let url = service.url.as_ref()?;
-        Some((name.clone(), url.clone()))
-    });
-    let urls: BTreeMap<String, String> = urls.collect();
-    for name in before.keys().filter(|name| !urls.contains_key(*name)) {
-        db::services::delete(tx, name).await?;
-        announce_route(tx, name, now).await?;
+    let rows = db::services::all(tx).await?;
+    for row in &rows {
+        let configured = grants.services.contains_key(&row.name);
+        if configured && row.made.is_some() {
+            tracing::warn!(
+                service = row.name,
+                "the configuration names a service that was made by the API; the configuration's is in force"
+            );
+        }
+        // One that the API made stays until the API deletes it.
+        let routed = (grants.services.get(&row.name)).is_some_and(|one| one.url.is_some());
+        if !routed && (configured || row.made.is_none()) {
+            db::services::delete(tx, &row.name).await?;
+            announce_route(tx, &row.name, now).await?;
+        }
     }
-    for (name, url) in &urls {
-        if before.get(name) != Some(url) {
-            db::services::put(tx, name, url).await?;
+    for (name, service) in &grants.services {
+        let wanted = Row {
+            name: name.clone(),
+            url: service.url.clone(),
+            made: None,
+            token_hash: None,
+            client_id: None,
+        };
+        if wanted.url.is_some() && !rows.contains(&wanted) {
+            db::services::put(tx, &wanted).await?;
             announce_route(tx, name, now).await?;
         }
     }
     for client in db::services::clients(tx).await? {
-        if grants.service_by_client(&client).is_none() {
-            db::tokens::delete_of_client(tx, &client).await?;
+        if services::by_client(grants, tx, &client).await?.is_none() {
+            end_client(tx, &client, now).await?;
         }
+    }
+    Ok(())
+}
+
+/// Ends what people's browsers hold through a service that is gone.
+pub async fn end_client(tx: &mut Tx, client_id: &str, now: Millis) -> sqlx::Result<()> {
+    for owner in db::tokens::delete_of_client(tx, client_id).await? {
+        revocations::announce(tx, &owner, now).await?;
     }
     Ok(())
 }
@@ -243,7 +269,7 @@ async fn follow_services(tx: &mut Tx, grants: &Grants, now: Millis) -> sqlx::Res
 /// The topic under which a changed route of a service is published; the subject is its name.
 pub const SERVICE_TOPIC: &str = "service";
 
-async fn announce_route(tx: &mut Tx, name: &str, now: Millis) -> sqlx::Result<()> {
+pub async fn announce_route(tx: &mut Tx, name: &str, now: Millis) -> sqlx::Result<()> {
     events::publish(tx, SERVICE_TOPIC, name, &serde_json::json!({}), now).await?;
     Ok(())
 }
@@ -267,12 +293,6 @@ mod tests {
             ..Role::default()
         };
         grants.roles.insert("tutor".into(), tutor);
-        let admin = Service {
-            admin: true,
-            ..Service::default()
-        };
-        grants.services.insert("grader".into(), Service::default());
-        grants.services.insert("keeper".into(), admin);
         let check = |roles: BTreeSet<&str>, expect: &[&str]| {
             assert_eq!(roles.into_iter().collect::<Vec<_>>(), expect);
         };
@@ -284,7 +304,6 @@ mod tests {
         check(grants.roles_of_group("staff"), &["tutor"]);
         check(grants.roles_of_group("course"), &[]);
         check(grants.roles_of_service("grader"), &["tutor"]);
-        check(grants.roles_of_service("keeper"), &["admin"]);
         check(grants.roles_of_service("nobody"), &[]);
         let of_ben = |groups: &[&str]| {
             let groups: Vec<String> = groups.iter().map(|&name| name.into()).collect();

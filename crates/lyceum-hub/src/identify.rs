@@ -22,9 +22,10 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
+use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
 use crate::standing::Standing;
-use crate::{Hub, db, pages, tokens};
+use crate::{Hub, db, pages, services, tokens};
 
 /// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
 const COOKIES_TRIED: usize = 16;
@@ -116,14 +117,10 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
     (known && !token.trim().is_empty()).then(|| token.trim().to_owned())
 }
 
-/// Whose token it is: a person's, by its row, or a service's, by the configuration.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made once for a request and taken apart at once"
-)]
+/// Whose token it is: a person's or a service's.
 pub enum Bearer {
     Person { user: User, token: Token },
-    Service(String),
+    Service(Known),
 }
 
 /// Who comes with this token; nobody who may not come in.
@@ -134,11 +131,9 @@ pub async fn bearer_of(
     now: Millis,
 ) -> sqlx::Result<Option<Bearer>> {
     let hash = tokens::hash(secret);
-    if let Some((name, _)) = hub.settings().grants.service_by_token(&hash) {
-        return Ok(Some(Bearer::Service(name.to_owned())));
-    }
     let Some(token) = db::tokens::by_hash(tx, &hash, now.0).await? else {
-        return Ok(None);
+        let service = services::by_token(&hub.settings().grants, tx, &hash).await?;
+        return Ok(service.map(Bearer::Service));
     };
     let user = db::users::get(tx, &token.user_id).await?;
     Ok(user
@@ -152,17 +147,17 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Caller>> {
     let (user, token) = match bearer_of(hub, &mut tx, secret, now).await? {
         None => return Ok(None),
         Some(Bearer::Person { user, token }) => (user, token),
-        Some(Bearer::Service(name)) => {
-            let standing = Standing::of_service(hub, &mut tx, &name).await?;
+        Some(Bearer::Service(known)) => {
+            let standing = Standing::of_service(hub, &mut tx, &known).await?;
             let scopes = standing.held().clone();
             let (_, members) = standing.into_parts();
             return Ok(Some(Caller {
                 credential: Credential::Token {
-                    id: format!("s-{name}"),
+                    id: format!("s-{}", known.name),
                     session_id: None,
                     server_id: None,
                 },
-                who: Who::Service(name),
+                who: Who::Service(known.name),
                 scopes,
                 members,
             }));

@@ -26,6 +26,7 @@ pub mod pages;
 pub mod proxy;
 pub mod queue;
 pub mod servers;
+pub mod services;
 pub mod size;
 pub mod standing;
 pub mod survive;

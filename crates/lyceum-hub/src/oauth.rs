@@ -9,8 +9,9 @@ use subtle::ConstantTimeEq;
 use lyceum_web::Caller;
 
 use crate::db::servers::Server;
-use crate::grants::{Grants, Service, service_prefix};
+use crate::grants::{Service, service_prefix};
 use crate::servers;
+use crate::services::Known;
 
 /// Codes live five minutes.
 pub const CODE_LIFE_MS: i64 = 300_000;
@@ -31,13 +32,13 @@ pub enum Client {
     Service(String, Service),
 }
 
-impl Client {
-    /// The service of this client id, if there is one.
-    pub fn service(grants: &Grants, client_id: &str) -> Option<Self> {
-        let (name, service) = grants.service_by_client(client_id)?;
-        Some(Self::Service(name.to_owned(), service.clone()))
+impl From<Known> for Client {
+    fn from(known: Known) -> Self {
+        Self::Service(known.name, known.service)
     }
+}
 
+impl Client {
     pub fn id(&self) -> &str {
         match self {
             Self::Server(server) => &server.client_id,
@@ -157,9 +158,13 @@ pub fn access_scopes(server: &Server) -> Vec<String> {
 /// A set from the JSON list a row holds. What no longer parses grants nothing.
 pub fn stored_scopes(vocabulary: &Vocabulary, text: &str) -> ScopeSet {
     let list: Vec<String> = serde_json::from_str(text).unwrap_or_default();
-    list.iter()
-        .filter_map(|scope| vocabulary.parse(scope).ok())
-        .collect()
+    known_scopes(vocabulary, &list)
+}
+
+/// Those of a list that there are.
+pub fn known_scopes(vocabulary: &Vocabulary, list: &[String]) -> ScopeSet {
+    let known = list.iter().filter_map(|scope| vocabulary.parse(scope).ok());
+    known.collect()
 }
 
 #[cfg(test)]

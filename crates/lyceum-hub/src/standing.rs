@@ -14,7 +14,8 @@ use lyceum_store::Tx;
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
-use crate::{Hub, Settings, db, oauth};
+use crate::services::Known;
+use crate::{Hub, Settings, db, oauth, services};
 
 /// What a person or a service holds, and what is known of groups.
 pub struct Standing {
@@ -60,11 +61,11 @@ impl Standing {
         Self::begin(settings, tx, owner, granted, groups, toward).await
     }
 
-    pub async fn of_service(hub: &Hub, tx: &mut Tx, name: &str) -> sqlx::Result<Self> {
+    pub async fn of_service(hub: &Hub, tx: &mut Tx, known: &Known) -> sqlx::Result<Self> {
         let settings = hub.settings();
-        let roles = settings.grants.roles_of_service(name);
+        let roles = known.roles(&settings.grants);
         let granted = settings.grants.scopes_of(roles);
-        let owner = Owner::service(name);
+        let owner = Owner::service(&known.name);
         Self::begin(settings, tx, owner, granted, Vec::new(), None).await
     }
 
@@ -111,11 +112,10 @@ impl Standing {
     pub async fn token(&mut self, tx: &mut Tx, token: &Token) -> sqlx::Result<ScopeSet> {
         let settings = Arc::clone(&self.settings);
         let asked = oauth::stored_scopes(&settings.grants.vocabulary, &token.scopes);
-        let client = token.oauth_client.as_deref();
-        let service = client.and_then(|client| settings.grants.service_by_client(client));
         let mut owner = self.owner.clone();
-        if let Some((name, _)) = service {
-            owner.service = Some(name.to_owned());
+        if let Some(client) = &token.oauth_client {
+            let service = services::by_client(&settings.grants, tx, client).await?;
+            owner.service = service.map(|known| known.name);
         }
         self.know(tx, &asked).await?;
         Ok(asked.grant(&owner, &self.held, &self.members))

@@ -10,8 +10,9 @@ use crate::db::groups::Group;
 use crate::db::servers::Server;
 use crate::db::tokens::Token;
 use crate::db::users::User;
-use crate::grants::{Grants, Service, service_prefix};
+use crate::grants::{Grants, service_prefix};
 use crate::servers::{State, encode, prefix};
+use crate::services::Known;
 
 fn iso(at: Option<i64>) -> Value {
     at.map_or(Value::Null, |at| Value::String(Millis(at).to_iso()))
@@ -159,12 +160,13 @@ pub const SERVICE_FIELDS: &[(ScopeName, &[&str])] = &[
 ];
 
 /// A service, as far as the caller may see it. It is never a child of the hub.
-pub fn service(name: &str, service: &Service, grants: &Grants, caller: &Caller) -> Value {
+pub fn service(known: &Known, grants: &Grants, caller: &Caller) -> Value {
+    let (name, service) = (known.name.as_str(), &known.service);
     let prefix = service.url.as_ref().map(|_| service_prefix(name));
     let model = json!({
         "kind": "service",
         "name": name,
-        "roles": grants.roles_of_service(name),
+        "roles": known.roles(grants),
         "admin": service.admin,
         "url": service.url.as_deref().unwrap_or_default(),
         "prefix": prefix.unwrap_or_default(),

@@ -19,7 +19,7 @@ use crate::oauth::{CODE_LIFE_MS, CODE_PURPOSE, Client, TOKEN_LIFE_S, verifier_fi
 use crate::pages::{self, redirect};
 use crate::standing::Standing;
 use crate::tokens::{self, NewToken, issue};
-use crate::{Hub, db};
+use crate::{Hub, db, services};
 
 #[derive(Debug, Deserialize)]
 pub struct Ask {
@@ -91,14 +91,17 @@ async fn check(
         return Err(ApiError::forbidden(say!("refused.oauth_session")));
     };
     let user_id = caller.person()?.id.clone();
-    let client = match Client::service(&hub.settings().grants, &ask.client_id) {
-        Some(service) => Some(service),
+    let mut tx = hub.db().read().await?;
+    let settings = hub.settings();
+    let service = services::by_client(&settings.grants, &mut tx, &ask.client_id).await?;
+    let client = match service {
+        Some(known) => Some(known.into()),
         None => {
-            let mut tx = hub.db().read().await?;
             let server = db::servers::by_client(&mut tx, &ask.client_id).await?;
             server.map(Client::Server)
         }
     };
+    drop(tx);
     // Nothing is sent to an address that isn't known to be the client's.
     let Some(client) = client else {
         return Err(ApiError::bad_request(say!("refused.oauth_client")));
@@ -273,9 +276,10 @@ pub async fn token(
 /// The client whose own token this is: of a server, or of a service.
 async fn by_secret(hub: &Hub, tx: &mut Tx, secret: &str) -> ApiResult<Option<Client>> {
     let hash = tokens::hash(secret);
-    let grants = &hub.settings().grants;
-    if let Some((_, service)) = grants.service_by_token(&hash) {
-        return Ok(Client::service(grants, &service.client_id));
+    let service = services::by_token(&hub.settings().grants, tx, &hash).await?;
+    if let Some(known) = service {
+        let is_client = known.service.is_client();
+        return Ok(is_client.then(|| known.into()));
     }
     let own = db::tokens::by_hash(tx, &hash, hub.now().0).await?;
     Ok(match own.and_then(|token| token.server_id) {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{model, person};
 use crate::db::users::Sort;
-use crate::{Hub, db};
+use crate::{Hub, db, services};
 
 /// Who calls, and what she may do: the question every notebook server asks.
 pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
@@ -27,10 +27,12 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     let mut model = match &caller.who {
         Who::Person(person) => own_model(&hub, &caller, person).await?,
         Who::Service(name) => {
-            let service = grants.services.get(name).ok_or_else(ApiError::not_found)?;
+            let mut tx = hub.db().read().await?;
+            let known = services::find(grants, &mut tx, name).await?;
+            let known = known.ok_or_else(ApiError::not_found)?;
             let mut own = caller.clone();
             own.scopes = own.scopes.union(&service_identity_scopes(name));
-            model::service(name, service, grants, &own)
+            model::service(&known, grants, &own)
         }
     };
     model["scopes"] = caller.scopes.to_list().into();

@@ -116,8 +116,16 @@ pub async fn delete_of_server(tx: &mut Tx, server_id: &str, client_id: &str) -> 
     .map(|_| ()))
 }
 
-/// What people's browsers hold through a service that is gone.
-pub async fn delete_of_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<()> {
+/// What people's browsers hold through a service that is gone. Tells whose it was.
+pub async fn delete_of_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<Vec<String>> {
+    let owners = on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT DISTINCT u.name FROM users u JOIN tokens t ON t.user_id = u.id WHERE t.oauth_client = $1"
+    )
+    .bind(client_id)
+    .fetch_all(c)
+    .await
+    })?;
     for sql in [
         "DELETE FROM oauth_codes WHERE client_id = $1",
         "DELETE FROM tokens WHERE oauth_client = $1",
@@ -128,7 +136,7 @@ pub async fn delete_of_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<()> 
             .await
             .map(|_| ()))?;
     }
-    Ok(())
+    Ok(owners)
 }
 
 /// The names of those who hold a token with a scope that is narrowed down to this group.

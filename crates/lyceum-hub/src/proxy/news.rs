@@ -12,6 +12,7 @@ use lyceum_proxy::Target;
 use lyceum_proxy::follow::wire::{News, PublishedRoute, Taken};
 use lyceum_store::{Tx, events};
 
+use crate::db::services::Row;
 use crate::jobs::{keeper, revocations};
 use crate::{db, grants, groups};
 
@@ -84,7 +85,7 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>) -> anyhow::Result<News> {
 pub async fn all(tx: &mut Tx) -> anyhow::Result<HashMap<String, PublishedRoute>> {
     let rows = db::servers::routes(tx).await?;
     let services = db::services::all(tx).await?;
-    let services = services.iter().filter_map(|(name, url)| service(name, url));
+    let services = services.into_iter().filter_map(service);
     let routes = rows.into_iter().filter_map(published).chain(services);
     Ok(routes.map(|route| (route.id.clone(), route)).collect())
 }
@@ -106,8 +107,8 @@ async fn current(tx: &mut Tx, ids: &BTreeSet<String>) -> anyhow::Result<Vec<Publ
     let mut routes = Vec::new();
     for id in ids {
         if let Some(name) = grants::service_of_route(id) {
-            let url = db::services::find_url(tx, name).await?;
-            routes.extend(url.and_then(|url| service(name, &url)));
+            let row = db::services::find(tx, name).await?;
+            routes.extend(row.and_then(service));
             continue;
         }
         let row = db::servers::route(tx, id).await?;
@@ -117,7 +118,8 @@ async fn current(tx: &mut Tx, ids: &BTreeSet<String>) -> anyhow::Result<Vec<Publ
 }
 
 /// A service asks the hub itself who comes; what may be said to it is not the proxy's business.
-fn service(name: &str, url: &str) -> Option<PublishedRoute> {
+fn service(row: Row) -> Option<PublishedRoute> {
+    let (name, url) = (row.name.as_str(), row.url?);
     match url.parse::<Target>() {
         Ok(target) => Some(PublishedRoute {
             id: grants::service_route(name),

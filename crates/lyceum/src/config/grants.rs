@@ -5,24 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use lyceum_hub::grants::{ADMIN, Grants, GroupWish, Role, Service};
-use lyceum_hub::tokens;
+use lyceum_hub::grants::{ADMIN, CLIENT_PREFIX, Grants, GroupWish, Role, Service};
+use lyceum_hub::{services, tokens};
 use lyceum_model::name::{UserName, is_free_name};
 use lyceum_model::scope::{Definition, ScopeSet, Vocabulary};
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::problem::suggest;
 use super::raw::RawConfig;
 use super::secret_ref::SecretRef;
-
-/// A shorter one can be guessed.
-const TOKEN_LEAST: usize = 16;
-/// What JupyterHub wants of an OAuth client of a service.
-const CLIENT_PREFIX: &str = "service-";
 
 /// What a group is written as: a list of its people, or keys.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -287,20 +281,15 @@ fn check_services(
     grants: &Grants,
     problem: &mut dyn FnMut(&str, String),
 ) -> BTreeMap<String, Service> {
-    let mut services: BTreeMap<String, Service> = BTreeMap::new();
+    let mut known: BTreeMap<String, Service> = BTreeMap::new();
     for (index, service) in raw.services.iter().enumerate() {
         let path = |key: &str| format!("services[{index}].{key}");
         let name = &service.name;
-        if !is_free_name(name) || name.contains(['/', '%', '?', '#', '\\']) {
-            problem(
-                &path("name"),
-                format!(
-                    "{name:?}: the name of a service has 1 to 255 bytes, none of / % ? # \\, no control characters and no spaces at its ends"
-                ),
-            );
+        if let Err(message) = services::check_name(name) {
+            problem(&path("name"), message);
             continue;
         }
-        if services.contains_key(name) {
+        if known.contains_key(name) {
             problem(
                 &path("name"),
                 format!("the service `{name}` stands here a second time"),
@@ -308,26 +297,22 @@ fn check_services(
             continue;
         }
         let url = service.url.as_deref().and_then(|text| {
-            let origin = check_address(text).map_err(|message| problem(&path("url"), message));
+            let origin =
+                services::check_address(text).map_err(|message| problem(&path("url"), message));
             origin.ok()
         });
         let token_hash = service.api_token.as_ref().and_then(|from| {
             let secret = from.resolve(folder);
-            let secret = secret.map_err(|message| problem(&path("api_token"), message)).ok()?;
-            let good = secret.expose().len() >= TOKEN_LEAST
-                && secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
-            if !good {
-                problem(
-                    &path("api_token"),
-                    format!(
-                        "a token has {TOKEN_LEAST} or more letters, digits and signs; `openssl rand -hex 32` makes one"
-                    ),
-                );
+            let secret = secret
+                .map_err(|message| problem(&path("api_token"), message))
+                .ok()?;
+            if let Err(message) = services::check_token(secret.expose()) {
+                problem(&path("api_token"), message);
             }
             Some(tokens::hash(secret.expose()))
         });
         let same_token = |one: &Service| token_hash.is_some() && one.token_hash == token_hash;
-        if let Some((other, _)) = services.iter().find(|(_, one)| same_token(one)) {
+        if let Some((other, _)) = known.iter().find(|(_, one)| same_token(one)) {
             problem(
                 &path("api_token"),
                 format!("the service `{other}` has the same token; each has its own"),
@@ -343,7 +328,7 @@ fn check_services(
                 format!("{client_id:?} must begin with `{CLIENT_PREFIX}`"),
             );
         }
-        if let Some((other, _)) = services.iter().find(|(_, one)| one.client_id == client_id) {
+        if let Some((other, _)) = known.iter().find(|(_, one)| one.client_id == client_id) {
             let written = service.oauth_client_id.is_some();
             problem(
                 &path(if written { "oauth_client_id" } else { "name" }),
@@ -351,7 +336,7 @@ fn check_services(
             );
         }
         if let Some(uri) = &service.oauth_redirect_uri
-            && let Err(message) = check_redirect(uri)
+            && let Err(message) = services::check_redirect(uri)
         {
             problem(&path("oauth_redirect_uri"), message);
         }
@@ -379,7 +364,7 @@ fn check_services(
                 "write either `oauth_roles` or `oauth_client_allowed_scopes`, not both".into(),
             );
         }
-        services.insert(
+        known.insert(
             name.clone(),
             Service {
                 url,
@@ -394,7 +379,7 @@ fn check_services(
             },
         );
     }
-    services
+    known
 }
 
 fn check_oauth_roles(
@@ -413,47 +398,6 @@ fn check_oauth_roles(
         }
     }
     grants.scopes_of(service.oauth_roles.iter().map(String::as_str))
-}
-
-/// As the proxy takes it: a scheme, a host, a port.
-fn check_address(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| {
-        format!("{text:?} is not an address such as `http://10.0.0.5:9000` ({error})")
-    })?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(format!("{text:?} must start with `http://` or `https://`"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("an address here has no user and no password".into());
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!(
-            "{text:?} must end after the host and port; the service gets the whole path, `/services/NAME/…`"
-        ));
-    }
-    let origin = url.origin().ascii_serialization();
-    match origin.parse::<lyceum_proxy::Target>() {
-        Ok(_) => Ok(origin),
-        Err(error) => Err(error),
-    }
-}
-
-/// A path of this site, or a whole address elsewhere.
-fn check_redirect(text: &str) -> Result<(), String> {
-    let graphic = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains('\\');
-    if graphic && text.starts_with('/') && !text.starts_with("//") {
-        return Ok(());
-    }
-    let url = Url::parse(text).ok().filter(|_| graphic);
-    let good = |url: &Url| {
-        matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none()
-    };
-    if url.as_ref().is_some_and(good) {
-        return Ok(());
-    }
-    Err(format!(
-        "{text:?} is neither a path of this site, such as `/services/NAME/oauth_callback`, nor an address such as `https://grades.example.edu/back`"
-    ))
 }
 
 /// Those who have the role `admin` by `load_roles`: administrators as those under `people` are.

@@ -9,7 +9,7 @@ use lyceum_testkit::{Client, TestDb, TestHub};
 use lyceum_web::Credential;
 use serde_json::{Value, json};
 
-use super::{delete_json, granting, group, reload, role, users};
+use super::{as_service, delete_json, granting, group, reload, role, service, users};
 use crate::kit::{program, start_server};
 
 /// A new token with these scopes, or why not.
@@ -238,6 +238,49 @@ async fn a_name_can_give_more_than_whoever_gives_it_holds() {
         assert!(giving::may_name(&hub.hub, &root, &name).is_ok(), "{name}");
     }
     hub.stop().await;
+}
+
+/// Each by what a role says alone, not by a token of hers that names the group.
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_over_those_who_left_a_group_are_forgotten() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, |grants| {
+            service(grants, "looks", |_| {});
+            let whose = ["tess", "group:helpers", "service:looks"];
+            role(grants, "over", &["access:servers!group=course"], &whose);
+            group(grants, "course", &["ada"]);
+            group(grants, "helpers", &["ben"]);
+        })
+        .await;
+        let root = program(&hub, "root").await;
+        let (tess, ben) = (program(&hub, "tess").await, program(&hub, "ben").await);
+        let looks = as_service(&hub, "looks");
+        start_server(&hub, "ada").await;
+        let course = "/hub/api/groups/course";
+        let members = format!("{course}/users");
+        for leaves in [true, false] {
+            for client in [&tess, &ben, &looks] {
+                assert_eq!(status(client, "/user/ada/api").await, 200);
+            }
+            if leaves {
+                assert_eq!(delete_json(&root, &members, &users(&["ada"])).await, 200);
+            } else {
+                root.delete(course).await.expect(204);
+            }
+            for client in [&tess, &ben, &looks] {
+                assert_eq!(status(client, "/user/ada/api").await, 403);
+            }
+            if leaves {
+                root.post_json(&members, &users(&["ada"])).await.expect(200);
+                // Refusals are remembered for a second, unless everybody is asked about anew.
+                reload(&hub, |grants| {
+                    grants.roles.entry("again".into()).or_default();
+                })
+                .await;
+            }
+        }
+        hub.stop().await;
+    }
 }
 
 fn vocabulary(list: &[(&str, &[&str])]) -> Vocabulary {

@@ -102,6 +102,99 @@ async fn a_service_is_what_its_roles_make_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn services_are_made_and_deleted_while_all_runs() {
+    for db in TestDb::both().await {
+        let env = hub_env("nobody", "/services/made/");
+        let behind = NotebookServer::start(env, Manner::Answers, Arc::default());
+        let behind = behind.await.expect("a service");
+        let hub = granting(&db, |grants| {
+            service(grants, "fixed", |_| {});
+            let scopes = ["admin:services", "list:users", "access:services"];
+            role(grants, "keeper", &scopes, &["tess"]);
+            role(grants, "one", &["admin:services!service=own"], &["ben"]);
+        })
+        .await;
+        let (root, tess, ben) = (
+            program(&hub, "root").await,
+            program(&hub, "tess").await,
+            program(&hub, "ben").await,
+        );
+        let made = "/hub/api/services/made";
+        let secret = "a-token-of-a-service-by-the-api";
+        let wish = json!({
+            "url": format!("http://{}", behind.address), "api_token": secret,
+            "oauth_no_confirm": true, "info": { "a": 1 },
+        });
+        let model = tess.post_json(made, &wish).await.expect(201).json();
+        assert_eq!(
+            (&model["name"], &model["prefix"]),
+            (&json!("made"), &json!("/services/made/"))
+        );
+        assert_eq!(tess.post_json(made, &wish).await.status, 409);
+        let list = root.get("/hub/api/services").await.expect(200).json();
+        assert_eq!(fields(&list), ["fixed", "made"]);
+        hub.client().get("/services/made/api").await.expect(200);
+        let own = hub.client().with_token(secret);
+        let who = own.get("/hub/api/user").await.expect(200).json();
+        assert_eq!(
+            (&who["kind"], &who["scopes"]),
+            (&json!("service"), &json!([]))
+        );
+        // It holds no more than its maker, nor does what people give it.
+        let other = "/hub/api/services/other";
+        for body in [
+            json!({ "admin": true }),
+            json!({ "oauth_client_allowed_scopes": ["read:users"] }),
+            json!({ "oauth_client_allowed_scopes": ["nothing:like"] }),
+            json!({ "command": ["x"] }),
+            json!({ "colour": "red" }),
+            json!({ "url": "ftp://x" }),
+            json!({ "url": 7 }),
+            json!({ "api_token": "short" }),
+            json!({ "api_token": secret }),
+            json!({ "oauth_client_id": "mine" }),
+            json!({ "oauth_client_id": "service-made" }),
+            json!({ "oauth_redirect_uri": "x" }),
+            json!({}),
+            json!([]),
+        ] {
+            let answer = tess.post_json(other, &body).await;
+            assert_eq!(answer.status, 400, "{body}: {}", answer.text());
+        }
+        let fits = json!({ "oauth_client_allowed_scopes": ["list:users"] });
+        tess.post_json(other, &fits).await.expect(201);
+        let boss = json!({ "admin": true, "api_token": "a-token-of-the-new-boss" });
+        root.post_json("/hub/api/services/boss", &boss)
+            .await
+            .expect(201);
+        let boss = hub.client().with_token("a-token-of-the-new-boss");
+        boss.get("/hub/api/users").await.expect(200);
+        ben.post_json(other, &fits).await.expect(404);
+        ben.delete(made).await.expect(404);
+        ben.post_json("/hub/api/services/own", &json!({ "display": false }))
+            .await
+            .expect(201);
+        program(&hub, "ada").await.delete(made).await.expect(403);
+        tess.delete("/hub/api/services/fixed").await.expect(405);
+        tess.delete("/hub/api/services/none").await.expect(404);
+        // It stays when the configuration is read again, and goes at once when it is deleted.
+        reload(&hub, |grants| service(grants, "more", |_| {})).await;
+        own.get("/hub/api/user").await.expect(200);
+        let ada = hub.signed_in("ada").await;
+        tess.delete(made).await.expect(200);
+        own.get("/hub/api/user").await.expect(403);
+        assert_ne!(ada.get("/services/made/api").await.status, 200);
+        tess.get(made).await.expect(404);
+        // Where the configuration names it too, the configuration's is in force.
+        reload(&hub, |grants| service(grants, "boss", |_| {})).await;
+        boss.get("/hub/api/user").await.expect(403);
+        let boss = as_service(&hub, "boss");
+        boss.get("/hub/api/users").await.expect(403);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_proxy_leads_to_a_service_without_the_hubs_cookies() {
     for db in TestDb::both().await {
         let (asked, of_other) = (Arc::<AtomicUsize>::default(), Arc::default());
