@@ -17,10 +17,12 @@ pub(crate) enum Extent {
     WithoutBrowser,
 }
 
-/// The Jupyter that stories and tests meet: the versions `lyceum up` installs.
+/// The Jupyter that stories and tests meet: the versions `lyceum up` installs, and the usual culler
+/// of idle servers.
 const JUPYTER: &[&str] = &[
     "jupyterlab==4.6.6",
     "jupyterhub==6.1.1",
+    "jupyterhub-idle-culler==2.0.0",
     "nbgrader==0.9.6",
     "ngshare-exchange==0.5.2",
     "notebook==7.6.5",

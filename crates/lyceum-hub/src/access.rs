@@ -7,11 +7,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lyceum_model::scope::{NoGroups, ScopeName, Target, Verdict};
+use lyceum_model::scope::{ScopeName, ScopeSet, Target, Verdict};
 use lyceum_proxy::{self as proxy, Access, Ask, Credential, Decision};
 use lyceum_spawn::Status;
+use lyceum_store::Tx;
 
-use crate::{Hub, db, identify, tokens};
+use crate::db::servers::Server;
+use crate::identify::{Bearer, bearer_of};
+use crate::services::Known;
+use crate::standing::Standing;
+use crate::{Hub, db, grants, groups, tokens};
 
 /// How long the proxy may act on an answer. Log-out and lost roles are told at once besides.
 const KEEP: Duration = Duration::from_secs(30);
@@ -49,6 +54,12 @@ impl Access for Hub {
 
 /// Whether what listens at the address is the server of this route.
 async fn is_server(hub: &Hub, route_id: &str, address: &proxy::Target) -> anyhow::Result<bool> {
+    if let Some(name) = grants::service_of_route(route_id) {
+        let mut tx = hub.db().read().await?;
+        let row = db::services::find(&mut tx, name).await?;
+        let url = row.and_then(|row| row.url);
+        return Ok(url.is_some_and(|url| url.parse().ok().as_ref() == Some(address)));
+    }
     let Some(key) = hub.links().key(route_id) else {
         return Ok(false);
     };
@@ -68,7 +79,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let Some(server) = db::servers::get(&mut tx, &ask.route_id).await? else {
         return Ok(Decision::Deny);
     };
-    let (user_id, granted, grounds) = match &ask.credential {
+    let (user_id, token, grounds) = match &ask.credential {
         Credential::None => return Ok(Decision::SignIn),
         Credential::AccessCookie(cookie) => {
             let session = match settings.origins.host_of(&server.user_name) {
@@ -86,13 +97,16 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
             }
         }
         Credential::Token(token) => {
-            match db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? {
-                Some(token) => {
+            match bearer_of(hub, &mut tx, token, now).await? {
+                Some(Bearer::Person { user, token }) => {
                     hub.token_uses().note(&token.id, now);
                     // One made through a session ends with it.
-                    let grounds = [Some(token.id), token.session_id];
+                    let grounds = [Some(token.id.clone()), token.session_id.clone()];
                     let grounds = grounds.into_iter().flatten().collect();
-                    (token.user_id, Some(token.scopes), grounds)
+                    (user.id, Some(token), grounds)
+                }
+                Some(Bearer::Service(known)) => {
+                    return service(hub, &mut tx, &known, &server).await;
                 }
                 None => return Ok(Decision::Deny),
             }
@@ -104,25 +118,50 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     if hub.shuts_out(&user) {
         return Ok(Decision::Deny);
     }
-    drop(tx);
     // Where all servers share one origin, a page of somebody else's could act as whoever looks at it.
     // There a browser opens its owner's servers only; programs use tokens.
-    if granted.is_none() && user.id != server.user_id && !settings.origins.are_apart() {
+    if token.is_none() && user.id != server.user_id && !settings.origins.are_apart() {
         return Ok(Decision::Deny);
     }
-    let scopes = match granted {
-        None => identify::held_scopes(&user),
-        Some(granted) => identify::token_scopes(&user, &granted),
+    let Some(owner) = db::users::get(&mut tx, &server.user_id).await? else {
+        return Ok(Decision::Deny);
     };
+    let mut standing = Standing::of_user_toward(hub, &mut tx, &user, &owner).await?;
+    let scopes = match token {
+        None => standing.held().clone(),
+        Some(token) => standing.token(&mut tx, &token).await?,
+    };
+    let subject = user.name.to_string();
+    Ok(decision(&scopes, &server, &standing, subject, grounds))
+}
+
+/// A service with its own token.
+async fn service(
+    hub: &Hub,
+    tx: &mut Tx,
+    known: &Known,
+    server: &Server,
+) -> anyhow::Result<Decision> {
+    let standing = Standing::of_service(hub, tx, known).await?;
+    let subject = groups::service_subject(&known.name);
+    let scopes = standing.held();
+    Ok(decision(scopes, server, &standing, subject, Vec::new()))
+}
+
+fn decision(
+    scopes: &ScopeSet,
+    server: &Server,
+    standing: &Standing,
+    subject: String,
+    grounds: Vec<String>,
+) -> Decision {
     let target = Target::Server(&server.user_name, &server.name);
-    Ok(
-        match scopes.allows(ScopeName::AccessServers, target, &NoGroups) {
-            Verdict::Yes => Decision::Allow {
-                subject: user.name.to_string(),
-                grounds: grounds.into(),
-                for_how_long: KEEP,
-            },
-            _ => Decision::Deny,
+    match scopes.allows(ScopeName::AccessServers, target, standing.members()) {
+        Verdict::Yes => Decision::Allow {
+            subject,
+            grounds: grounds.into(),
+            for_how_long: KEEP,
         },
-    )
+        _ => Decision::Deny,
+    }
 }

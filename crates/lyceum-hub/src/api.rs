@@ -2,12 +2,15 @@
 //! is below `lyceum`.
 
 pub mod activity;
+pub mod groups;
 pub mod lyceum;
 pub mod model;
 pub mod oauth;
+pub mod paging;
 pub mod progress;
 pub mod root;
 pub mod servers;
+pub mod services;
 pub mod tokens;
 pub mod users;
 
@@ -110,6 +113,8 @@ pub fn routes() -> Routes<Hub> {
             "the client proves itself with its secret",
             oauth::token,
         )
+        .merge(groups::routes())
+        .merge(services::routes())
         .merge(lyceum::routes())
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lyceum_model::name::UserName;
 
+use crate::grants::Grants;
 use crate::origins::Origins;
 
 /// Settings that can change while the hub runs.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub named_servers: usize,
     /// Who may come in. What others hold (sessions, tokens) counts for nothing.
     pub admission: Admission,
+    /// Who has which role, and what that grants.
+    pub grants: Grants,
     /// What the site is called, on every page.
     pub site_name: String,
     pub theme: lyceum_web::page::Theme,

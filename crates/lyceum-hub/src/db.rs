@@ -4,6 +4,7 @@ pub mod groups;
 pub mod oauth;
 pub mod queue;
 pub mod servers;
+pub mod services;
 pub mod sessions;
 pub mod tokens;
 pub mod users;

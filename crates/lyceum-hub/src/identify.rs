@@ -13,15 +13,19 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::clock::Millis;
-use lyceum_model::scope::{NoGroups, Owner, ScopeSet, admin_role, user_role};
+use lyceum_model::scope::ScopeSet;
+use lyceum_store::Tx;
 use lyceum_web::cookie;
 use lyceum_web::request::{self, RequestInfo};
 use lyceum_web::xsrf::{self, Binding};
-use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
 
+use crate::db::tokens::Token;
 use crate::db::users::User;
+use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
-use crate::{Hub, db, oauth, pages, tokens};
+use crate::standing::Standing;
+use crate::{Hub, db, pages, services, tokens};
 
 /// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
 const COOKIES_TRIED: usize = 16;
@@ -114,35 +118,79 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
     (known && !token.trim().is_empty()).then(|| token.trim().to_owned())
 }
 
-async fn by_token(hub: &Hub, token: &str) -> ApiResult<Option<Caller>> {
+/// Whose token it is: a person's or a service's.
+pub enum Bearer {
+    Person { user: User, token: Token },
+    Service(Known),
+}
+
+/// Who comes with this token; nobody who may not come in.
+pub async fn bearer_of(
+    hub: &Hub,
+    tx: &mut Tx,
+    secret: &str,
+    now: Millis,
+) -> sqlx::Result<Option<Bearer>> {
+    let hash = tokens::hash(secret);
+    let Some(token) = db::tokens::by_hash(tx, &hash, now.0).await? else {
+        let service = services::by_token(&hub.settings().grants, tx, &hash).await?;
+        return Ok(service.map(Bearer::Service));
+    };
+    let user = db::users::get(tx, &token.user_id).await?;
+    Ok(user
+        .filter(|user| !hub.shuts_out(user))
+        .map(|user| Bearer::Person { user, token }))
+}
+
+async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Caller>> {
     let now = hub.now();
     let mut tx = hub.db().read().await?;
-    let Some(token) = db::tokens::by_hash(&mut tx, &tokens::hash(token), now.0).await? else {
-        return Ok(None);
+    let (user, token) = match bearer_of(hub, &mut tx, secret, now).await? {
+        None => return Ok(None),
+        Some(Bearer::Person { user, token }) => (user, token),
+        Some(Bearer::Service(known)) => {
+            let standing = Standing::of_service(hub, &mut tx, &known).await?;
+            let scopes = standing.held().clone();
+            let (_, members) = standing.into_parts();
+            return Ok(Some(Caller {
+                credential: Credential::Token {
+                    id: format!("s-{}", known.name),
+                    session_id: None,
+                    server_id: None,
+                },
+                who: Who::Service(known.name),
+                scopes,
+                members,
+            }));
+        }
     };
-    let Some(user) = db::users::get(&mut tx, &token.user_id).await? else {
-        return Ok(None);
-    };
-    if hub.shuts_out(&user) {
-        return Ok(None);
-    }
-    let groups = db::groups::names_of(&mut tx, &user.id).await?;
+    let mut standing = Standing::of_user(hub, &mut tx, &user).await?;
+    let scopes = standing.token(&mut tx, &token).await?;
     drop(tx);
     hub.token_uses().note(&token.id, now);
-    let scopes = token_scopes(&user, &token.scopes);
-    Ok(Some(Caller {
-        user_id: user.id,
-        name: user.name,
-        display_name: user.display_name,
-        admin: user.admin,
-        credential: Credential::Token {
-            id: token.id,
-            session_id: token.session_id,
-            server_id: token.server_id,
-        },
+    let credential = Credential::Token {
+        id: token.id,
+        session_id: token.session_id,
+        server_id: token.server_id,
+    };
+    Ok(Some(person(user, credential, scopes, standing)))
+}
+
+/// A person as a caller; `scopes` are those of what she came with.
+pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: Standing) -> Caller {
+    let (groups, members) = standing.into_parts();
+    Caller {
+        who: Who::Person(Person {
+            id: user.id,
+            name: user.name,
+            display_name: user.display_name,
+            admin: user.admin,
+            groups,
+        }),
+        credential,
         scopes,
-        groups,
-    }))
+        members,
+    }
 }
 
 async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> {
@@ -165,7 +213,7 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
         if hub.shuts_out(&user) {
             continue;
         }
-        let groups = db::groups::names_of(&mut tx, &user.id).await?;
+        let standing = Standing::of_user(hub, &mut tx, &user).await?;
         drop(tx);
         if now.since(Millis(session.seen_at)) > SEEN_EVERY_MS {
             // Nobody is kept from her page because this can't be written down just now.
@@ -173,19 +221,12 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
                 tracing::warn!(error = %error, "could not write down that a session was seen");
             }
         }
-        let scopes = held_scopes(&user);
-        return Ok(Some(Caller {
-            user_id: user.id,
-            name: user.name,
-            display_name: user.display_name,
-            admin: user.admin,
-            credential: Credential::Session {
-                id: session.id,
-                binding: session.cookie_hash,
-            },
-            scopes,
-            groups,
-        }));
+        let credential = Credential::Session {
+            id: session.id,
+            binding: session.cookie_hash,
+        };
+        let scopes = standing.held().clone();
+        return Ok(Some(person(user, credential, scopes, standing)));
     }
     Ok(None)
 }
@@ -195,31 +236,6 @@ async fn saw(hub: &Hub, session: &str, user: &str, now: Millis) -> sqlx::Result<
     db::sessions::seen(&mut tx, session, now.0).await?;
     db::users::touch(&mut tx, user, now).await?;
     tx.commit().await
-}
-
-/// What a person's roles grant, as written.
-fn role_scopes(user: &User) -> ScopeSet {
-    if user.admin {
-        user_role().union(&admin_role())
-    } else {
-        user_role()
-    }
-}
-
-/// All that a person may do at this moment.
-pub fn held_scopes(user: &User) -> ScopeSet {
-    role_scopes(user)
-        .resolve(&Owner::user(user.name.clone()))
-        .expand()
-}
-
-/// What a token of this person with these stored scopes may do at this moment.
-pub fn token_scopes(user: &User, stored: &str) -> ScopeSet {
-    oauth::stored_scopes(stored).grant(
-        &Owner::user(user.name.clone()),
-        &role_scopes(user),
-        &NoGroups,
-    )
 }
 
 /// Reads `_xsrf` out of a form and puts the body back.

@@ -5,13 +5,17 @@
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
 //! [`queue`] (what those hear who wait for their turn),
-//! [`identify`] (who calls), [`origins`] (where browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
+//! [`identify`] (who calls), [`grants`] and [`standing`] (what they may do), [`origins`] (where
+//! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane).
 
 pub mod access;
 pub mod api;
 pub mod config;
 pub mod db;
+pub mod giving;
+pub mod grants;
+pub mod groups;
 pub mod identify;
 pub mod jobs;
 pub mod launch;
@@ -24,7 +28,9 @@ pub mod pages;
 pub mod proxy;
 pub mod queue;
 pub mod servers;
+pub mod services;
 pub mod size;
+pub mod standing;
 pub mod survive;
 pub mod tokens;
 pub mod users;
@@ -127,7 +133,8 @@ impl Hub {
     /// Puts new settings in force; what runs is not disturbed.
     pub async fn reload(&self, settings: Settings) {
         let before = self.0.settings.swap(Arc::new(settings));
-        if before.admission != self.0.settings.load().admission
+        let now = self.settings();
+        if (before.admission != now.admission || before.grants != now.grants)
             && let Err(error) = self.ask_about_everybody_anew().await
         {
             tracing::error!(
@@ -139,10 +146,12 @@ impl Hub {
 
     async fn ask_about_everybody_anew(&self) -> anyhow::Result<()> {
         let mut tx = self.db().write().await?;
-        let admins = &self.0.settings.load().admission.admins;
+        let settings = self.settings();
+        let admins = &settings.admission.admins;
         for name in users::follow_configuration(&mut tx, admins, self.now()).await? {
             tracing::info!(%name, "no administrator any more: the configuration no longer says so");
         }
+        grants::follow(&mut tx, &settings.grants, self.now()).await?;
         jobs::revocations::announce_all(&mut tx, self.now()).await?;
         tx.commit().await?;
         proxy::refresh(self).await

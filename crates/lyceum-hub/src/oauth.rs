@@ -3,11 +3,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lyceum_model::scope::{Scope, ScopeSet};
+use lyceum_model::scope::{ScopeName, ScopeSet, Target, Vocabulary};
 use subtle::ConstantTimeEq;
 
+use lyceum_web::Caller;
+
 use crate::db::servers::Server;
+use crate::grants::{Service, service_prefix};
+use crate::origins::Origins;
 use crate::servers;
+use crate::services::Known;
 
 /// Codes live five minutes.
 pub const CODE_LIFE_MS: i64 = 300_000;
@@ -16,6 +21,96 @@ pub const TOKEN_LIFE_S: i64 = 1_209_600;
 
 /// Purposes under which secrets are hashed.
 pub const CODE_PURPOSE: &str = "lyceum 2026 oauth code";
+
+/// Who wants to know who is in front of it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for a request and not kept"
+)]
+pub enum Client {
+    Server(Server),
+    /// With its name.
+    Service(String, Service),
+}
+
+impl From<Known> for Client {
+    fn from(known: Known) -> Self {
+        Self::Service(known.name, known.service)
+    }
+}
+
+impl Client {
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Server(server) => &server.client_id,
+            Self::Service(_, service) => &service.client_id,
+        }
+    }
+
+    /// The path below which it is found.
+    pub fn prefix(&self) -> String {
+        match self {
+            Self::Server(server) => servers::prefix(&server.user_name, &server.name),
+            Self::Service(name, _) => service_prefix(name),
+        }
+    }
+
+    /// Where browsers find it, if that is known.
+    pub fn origin(&self, origins: &Origins) -> Option<String> {
+        match self {
+            Self::Server(server) => origins.of(&server.user_name),
+            Self::Service(..) => origins.hub().map(str::to_owned),
+        }
+    }
+
+    /// Whether a code may be sent there. A service may be elsewhere; then the configuration says
+    /// where, to the letter.
+    pub fn redirect_fits(&self, own_origin: &str, given: &str) -> bool {
+        match self {
+            Self::Server(server) => redirect_fits(server, own_origin, given),
+            Self::Service(name, service) => {
+                let default = || format!("{}oauth_callback", service_prefix(name));
+                let uri = service.redirect_uri.clone().unwrap_or_else(default);
+                let on_this_host = uri.starts_with('/') && !own_origin.is_empty();
+                given == uri || (on_this_host && given == format!("{own_origin}{uri}"))
+            }
+        }
+    }
+
+    /// What its tokens may do.
+    pub fn scopes(&self) -> Vec<String> {
+        match self {
+            Self::Server(server) => client_scopes(server),
+            Self::Service(name, service) => {
+                let mut scopes = vec![
+                    format!("access:services!service={name}"),
+                    "read:users:name!user".into(),
+                    "read:users:groups!user".into(),
+                ];
+                scopes.extend(service.allowed_scopes.to_list());
+                scopes
+            }
+        }
+    }
+
+    pub fn may_be_entered_by(&self, caller: &Caller) -> bool {
+        match self {
+            Self::Server(server) => caller.may(
+                ScopeName::AccessServers,
+                Target::Server(&server.user_name, &server.name),
+            ),
+            Self::Service(name, _) => caller.may(ScopeName::AccessServices, Target::Service(name)),
+        }
+    }
+
+    /// Whether this person is asked no question first.
+    pub fn needs_no_word(&self, user_id: &str) -> bool {
+        match self {
+            Self::Server(server) => server.user_id == user_id,
+            Self::Service(_, service) => service.no_confirm,
+        }
+    }
+}
 
 /// The redirect URIs a server's client may name: its callback as path, or the same on this host.
 pub fn redirect_fits(server: &Server, own_origin: &str, given: &str) -> bool {
@@ -70,11 +165,15 @@ pub fn access_scopes(server: &Server) -> Vec<String> {
 }
 
 /// A set from the JSON list a row holds. What no longer parses grants nothing.
-pub fn stored_scopes(text: &str) -> ScopeSet {
+pub fn stored_scopes(vocabulary: &Vocabulary, text: &str) -> ScopeSet {
     let list: Vec<String> = serde_json::from_str(text).unwrap_or_default();
-    list.iter()
-        .filter_map(|scope| Scope::parse(scope).ok())
-        .collect()
+    known_scopes(vocabulary, &list)
+}
+
+/// Those of a list that there are.
+pub fn known_scopes(vocabulary: &Vocabulary, list: &[String]) -> ScopeSet {
+    let known = list.iter().filter_map(|scope| vocabulary.parse(scope).ok());
+    known.collect()
 }
 
 #[cfg(test)]

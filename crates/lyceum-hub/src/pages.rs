@@ -17,6 +17,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
+use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{ErrorPage, OAuthPage, Page, PageUser, Site};
 use lyceum_web::page::{Lang, pick_language};
@@ -26,8 +27,8 @@ use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure};
 use serde::Serialize;
 
-use crate::Hub;
-use crate::db::servers::Server;
+use crate::oauth::Client;
+use crate::{Hub, Settings};
 
 /// How much of a refusal by the framework is passed on.
 const EXPLANATION_MAX: usize = 4096;
@@ -223,26 +224,42 @@ pub fn language(headers: &HeaderMap) -> Lang {
 
 /// What every page shows around its own content.
 pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
+    let may_administer =
+        caller.is_some_and(|caller| caller.may(ScopeName::AdminUi, Target::Everything));
     let binding = match caller.map(|caller| &caller.credential) {
         Some(Credential::Session { binding, .. }) => Binding::Session(binding),
         _ => Binding::Anonymous(info),
     };
     Page {
         base: "/hub/".into(),
-        user: caller.map(|caller| PageUser {
-            name: caller.name.to_string(),
-            display_name: caller
-                .display_name
-                .clone()
-                .unwrap_or_else(|| caller.name.to_string()),
-            admin: caller.admin,
-        }),
+        user: caller
+            .and_then(|caller| caller.person().ok())
+            .map(|her| PageUser {
+                name: her.name.to_string(),
+                display_name: (her.display_name.clone()).unwrap_or_else(|| her.name.to_string()),
+                admin: may_administer,
+            }),
         xsrf: hub.xsrf().token(binding),
         site: Site {
             name: hub.settings().site_name.clone(),
         },
         announcement: None,
     }
+}
+
+/// Where our forms may lead in the end, besides the hub: log-in and consent go on to servers, and to
+/// services that are elsewhere.
+fn form_targets(settings: &Settings) -> Vec<String> {
+    let services = settings.grants.services.values();
+    let elsewhere = services
+        .filter_map(|service| url::Url::parse(service.redirect_uri.as_deref()?).ok())
+        .map(|uri| uri.origin().ascii_serialization());
+    settings
+        .origins
+        .below()
+        .into_iter()
+        .chain(elsewhere)
+        .collect()
 }
 
 pub fn html(
@@ -256,10 +273,7 @@ pub fn html(
     let text = hub
         .pages()
         .render(name, language(headers), &settings.theme, context)?;
-    let policy = match settings.origins.below() {
-        Some(below) => lyceum_web::page::content_security_policy(&below),
-        None => lyceum_web::page::CONTENT_SECURITY_POLICY.to_owned(),
-    };
+    let policy = lyceum_web::page::content_security_policy(&form_targets(&settings));
     Ok((
         status,
         [(header::CONTENT_SECURITY_POLICY, policy)],
@@ -274,7 +288,7 @@ pub fn oauth_confirm(
     caller: &Caller,
     headers: &HeaderMap,
     info: &RequestInfo,
-    server: &Server,
+    client: &Client,
     uri: &Uri,
 ) -> ApiResult<Response> {
     let page = OAuthPage {
@@ -282,8 +296,9 @@ pub fn oauth_confirm(
         action: uri
             .path_and_query()
             .map_or_else(String::new, ToString::to_string),
-        client_name: crate::servers::prefix(&server.user_name, &server.name),
-        scopes: crate::oauth::client_scopes(server),
+        client_name: client.prefix(),
+        scopes: client.scopes(),
+        own_scopes: hub.settings().grants.vocabulary.descriptions(),
         cancel_url: "/hub/home".into(),
     };
     html(hub, headers, StatusCode::OK, "oauth.html", &page)

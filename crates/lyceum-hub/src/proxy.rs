@@ -26,6 +26,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
+use crate::grants::{SERVICE_TOPIC, service_of_route};
 use crate::jobs::{keeper, revocations};
 use followers::Followers;
 
@@ -244,9 +245,13 @@ async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
         });
         links.keys.store(Arc::new(keys.collect()));
     }
+    let of_servers = book
+        .routes
+        .keys()
+        .filter(|id| service_of_route(id).is_none());
     hub.metrics()
         .running
-        .set(i64::try_from(book.routes.len()).unwrap_or(i64::MAX));
+        .set(i64::try_from(of_servers.count()).unwrap_or(i64::MAX));
     // A beat is handed out by the clock alone, and by `follow`.
     if !matches!(fresh, News::Beat { .. }) {
         links.hand_out(book, fresh);
@@ -299,7 +304,7 @@ async fn follow_for_ever(hub: &Hub) {
         tokio::select! {
             () = tokio::time::sleep(pause) => quiet += 1,
             // A look takes up all there is, so what piled up meanwhile is done with it.
-            () = events::woken(&mut wake, &[keeper::TOPIC, revocations::TOPIC]) => {
+            () = events::woken(&mut wake, &[keeper::TOPIC, SERVICE_TOPIC, revocations::TOPIC]) => {
                 wake = hub.db().wake_ups();
             }
         }

@@ -26,7 +26,12 @@ pub fn is_from_elsewhere(
     let page = request::header(headers, "referer").and_then(|page| page.parse::<url::Url>().ok());
     let host = page.as_ref().and_then(url::Url::host_str);
     let origins = &hub.settings().origins;
-    !host.is_some_and(|host| origins.is_of(host, &visitor.name))
+    !host.is_some_and(|host| {
+        let own = visitor
+            .person()
+            .map(|person| origins.is_of(host, &person.name));
+        own.unwrap_or_default()
+    })
 }
 
 /// A browser that is signed in; others go to the log-in page and come back.

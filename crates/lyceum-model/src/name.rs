@@ -16,6 +16,18 @@ pub const USER_NAME_MAX: usize = 128;
 /// Longest server name, as JupyterHub 6 has it.
 pub const SERVER_NAME_MAX: usize = 30;
 
+/// Longest name of a group or service.
+pub const FREE_NAME_MAX: usize = 255;
+
+/// Whether a group or a service can be called so: nearly anything, but it has to fit into a line
+/// and to stay a segment of a path.
+pub fn is_free_name(text: &str) -> bool {
+    (1..=FREE_NAME_MAX).contains(&text.len())
+        && text.trim() == text
+        && !text.chars().any(char::is_control)
+        && !text.bytes().all(|byte| byte == b'.')
+}
+
 /// Why a name was refused, in words that can be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameError {

@@ -5,18 +5,19 @@
 //! [`Membership`].
 //!
 //! Reading order: [`ScopeName`] (the table: `scope/table.rs`), [`Scope`] and [`Filter`] (text and
-//! back, here), [`Target`] and [`Verdict`] (the question and its answer), [`ScopeSet`] (the
-//! algebra), the default roles.
+//! back, here), [`Vocabulary`] (scopes that a site defines itself), [`Target`] and [`Verdict`] (the
+//! question and its answer), [`ScopeSet`] (the algebra), the default roles.
 //!
-//! Not here: which route needs which scope (each part's handlers), custom scopes of services.
+//! Not here: which route needs which scope (each part's handlers), who has which role (the hub).
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{NameError, ServerName, UserName};
+use crate::name::{FREE_NAME_MAX, NameError, ServerName, UserName, is_free_name};
 
+mod custom;
 #[cfg(test)]
 mod properties;
 mod role;
@@ -24,13 +25,16 @@ mod set;
 mod table;
 mod target;
 
-pub use role::{admin_role, identity_scopes, server_role, token_role, user_role};
+pub use custom::{Custom, CustomError, Definition, Vocabulary};
+pub use role::{
+    admin_role, identity_scopes, server_role, service_identity_scopes, token_role, user_role,
+};
 pub use set::{Owner, ScopeSet};
 pub use table::ScopeName;
-pub use target::{Membership, NoGroups, Target, Verdict};
+pub use target::{Members, Membership, NoGroups, Target, Verdict};
 
 /// Longest name of a group or service in a filter.
-const FILTER_NAME_MAX: usize = 255;
+const FILTER_NAME_MAX: usize = FREE_NAME_MAX;
 /// How much of a refused text an error repeats.
 const SHOWN: usize = 48;
 
@@ -97,13 +101,18 @@ impl Scope {
         Self::new(name, Filter::All)
     }
 
-    /// Reads `NAME` or `NAME!FILTER`.
+    /// Reads `NAME` or `NAME!FILTER`, of JupyterHub's own scopes; [`Vocabulary::parse`] knows more.
     pub fn parse(text: &str) -> Result<Self, ScopeError> {
+        Self::parse_in(text, &Vocabulary::default())
+    }
+
+    fn parse_in(text: &str, vocabulary: &Vocabulary) -> Result<Self, ScopeError> {
         let (name, filter) = match text.split_once('!') {
             Some((name, filter)) => (name, Some(filter)),
             None => (text, None),
         };
-        let name = ScopeName::find(name).ok_or_else(|| match ScopeName::nearest(name) {
+        let known = ScopeName::find(name).or_else(|| vocabulary.find(name));
+        let name = known.ok_or_else(|| match vocabulary.nearest(name) {
             Some(near) => ScopeError::Misspelt(shorten(name), near.as_str()),
             None => ScopeError::Unknown(shorten(name)),
         })?;
@@ -125,10 +134,8 @@ impl Filter {
             UserName::parse(name).map_err(|problem| ScopeError::Name(shown(), problem))
         };
         let free = |name: &str| {
-            let good = (1..=FILTER_NAME_MAX).contains(&name.len())
-                && !name.chars().any(char::is_control)
-                && name.trim() == name;
-            good.then(|| name.to_owned())
+            is_free_name(name)
+                .then(|| name.to_owned())
                 .ok_or_else(|| ScopeError::FilterName(shown()))
         };
         match text.split_once('=') {

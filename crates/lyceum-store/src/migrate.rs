@@ -34,6 +34,11 @@ pub const STEPS: &[Step] = &[
         name: "queue",
         sql: include_str!("../../../migrations/0005_queue.sql"),
     },
+    Step {
+        version: 6,
+        name: "grants",
+        sql: include_str!("../../../migrations/0006_grants.sql"),
+    },
 ];
 
 pub struct Step {

@@ -119,6 +119,7 @@ impl TestHub {
             },
             named_servers: 3,
             admission: Default::default(),
+            grants: Default::default(),
             site_name: "Lyceum".into(),
             theme: lyceum_web::page::Theme::default(),
             sign_in_hint: None,
@@ -142,6 +143,11 @@ impl TestHub {
             proxy_secret: ProxyKey::of(&proxy_secret),
         });
         hub.set_timings(timings);
+        let mut tx = db.write().await.expect("a transaction");
+        lyceum_hub::grants::follow(&mut tx, &hub.settings().grants, hub.now())
+            .await
+            .expect("followed");
+        tx.commit().await.expect("written");
         let config = lyceum_proxy::Config {
             proxy_secret: proxy_secret.expose().to_owned().into(),
             ..lyceum_proxy::Config::default()

@@ -1,24 +1,43 @@
 //! Who calls, and what they may do. Parts see only this, never sessions or tokens.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
-use lyceum_model::scope::{NoGroups, ScopeName, ScopeSet, Target, Verdict};
+use lyceum_model::scope::{Filter, Members, ScopeName, ScopeSet, Target, Verdict};
 
 use crate::error::{ApiError, ApiResult};
 
 /// Someone who has proven who they are. The hub puts it into the request's extensions.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    pub user_id: String,
+    pub who: Who,
+    pub credential: Credential,
+    /// Expanded, with the owner filled in, no more than they hold at this moment.
+    pub scopes: ScopeSet,
+    /// Who is in the groups that the scopes are narrowed down to.
+    pub members: Arc<Members>,
+}
+
+/// A person, or a service of the site.
+#[derive(Debug, Clone)]
+pub enum Who {
+    Person(Person),
+    /// By its name.
+    Service(String),
+}
+
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub id: String,
     pub name: UserName,
     /// What to call her, where a source has said.
     pub display_name: Option<String>,
     pub admin: bool,
-    pub credential: Credential,
-    /// Expanded, with the owner filled in, no more than she holds at this moment.
-    pub scopes: ScopeSet,
     pub groups: Vec<String>,
 }
 
@@ -33,22 +52,74 @@ pub enum Credential {
     },
 }
 
+/// For the log.
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Person(person) => person.name.fmt(f),
+            Self::Service(name) => write!(f, "service {name}"),
+        }
+    }
+}
+
 impl Caller {
     /// The common first line of a handler: goes on, or answers 403 (scope not held) or 404 (held,
     /// but not for this one, which looks the same as "does not exist").
     pub fn require(&self, scope: ScopeName, target: Target<'_>) -> ApiResult<()> {
-        match self.scopes.allows(scope, target, &NoGroups) {
-            Verdict::Yes => Ok(()),
-            Verdict::NotFound => Err(ApiError::not_found()),
-            Verdict::No => Err(ApiError::forbidden(say!(
-                "refused.scope",
-                scope = scope.to_string()
-            ))),
+        self.require_any(&[scope], target)
+    }
+
+    /// As [`Caller::require`], where any of several scopes will do.
+    pub fn require_any(&self, scopes: &[ScopeName], target: Target<'_>) -> ApiResult<()> {
+        let verdicts = || scopes.iter().map(|scope| self.verdict(*scope, target));
+        if verdicts().any(Verdict::is_yes) {
+            return Ok(());
         }
+        if verdicts().any(|verdict| verdict == Verdict::NotFound) {
+            return Err(ApiError::not_found());
+        }
+        let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        Err(ApiError::forbidden(say!(
+            "refused.scope",
+            scope = scopes.join(", ")
+        )))
     }
 
     pub fn may(&self, scope: ScopeName, target: Target<'_>) -> bool {
-        matches!(self.scopes.allows(scope, target, &NoGroups), Verdict::Yes)
+        self.verdict(scope, target).is_yes()
+    }
+
+    fn verdict(&self, scope: ScopeName, target: Target<'_>) -> Verdict {
+        self.scopes.allows(scope, target, &*self.members)
+    }
+
+    /// The people that a scope reaches, when it does not reach everybody: those it names and those
+    /// in the groups it names. Some may not exist.
+    pub fn people(&self, scope: ScopeName) -> BTreeSet<UserName> {
+        let mut people = BTreeSet::new();
+        for filter in self.scopes.reach(scope) {
+            match filter {
+                Filter::User(name) => {
+                    people.insert(name);
+                }
+                Filter::Group(group) => people.extend(self.members.of(&group).cloned()),
+                _ => {}
+            }
+        }
+        people
+    }
+
+    /// Who she is, for what concerns people only.
+    pub fn person(&self) -> ApiResult<&Person> {
+        match &self.who {
+            Who::Person(person) => Ok(person),
+            Who::Service(_) => Err(ApiError::forbidden(say!("refused.for_people"))),
+        }
+    }
+
+    /// Whether this person calls.
+    pub fn is(&self, name: &UserName) -> bool {
+        matches!(&self.who, Who::Person(person) if person.name == *name)
     }
 
     pub fn is_session(&self) -> bool {

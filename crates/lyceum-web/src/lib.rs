@@ -11,5 +11,5 @@ pub mod request;
 pub mod routes;
 pub mod xsrf;
 
-pub use caller::{Caller, Credential};
+pub use caller::{Caller, Credential, Person, Who};
 pub use error::{ApiError, ApiResult, Failure};

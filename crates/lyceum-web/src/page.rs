@@ -39,13 +39,11 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'
      style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
      frame-ancestors 'none'";
 
-/// [`CONTENT_SECURITY_POLICY`] with one more origin (`https://ada.example.edu`) that a form may
-/// lead to.
-pub fn content_security_policy(form_target: &str) -> String {
-    CONTENT_SECURITY_POLICY.replace(
-        "form-action 'self'",
-        &format!("form-action 'self' {form_target}"),
-    )
+/// [`CONTENT_SECURITY_POLICY`] with more origins (`https://ada.example.edu`) that a form may lead to.
+pub fn content_security_policy(form_targets: &[String]) -> String {
+    let allowed = ["form-action 'self'".to_owned()];
+    let allowed = [&allowed, form_targets].concat().join(" ");
+    CONTENT_SECURITY_POLICY.replace("form-action 'self'", &allowed)
 }
 
 /// Name and text of templates that are compiled into the program.

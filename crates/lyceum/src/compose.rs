@@ -416,6 +416,7 @@ fn settings(
             allow: config.people.allow.clone(),
             block: config.people.block.clone(),
         },
+        grants: config.grants.clone(),
         site_name: config.theme.name.clone(),
         theme,
         sign_in_hint: hint.cloned(),

@@ -90,7 +90,7 @@ impl Standing {
             check_reach(&[homes, bin.clone(), python])?;
         }
         let ground = Ground::open(&config, data).await?;
-        follow_configured_admins(&ground, &config).await?;
+        follow_configuration(&ground, &config).await?;
         let place = Place::take(&ground.db, &ground.clock, &data.run()).await?;
         let spawner = local_spawner(&config, data)?;
         if let Some(why) = spawner.ports_unchecked() {
@@ -269,7 +269,7 @@ fn accounts(config: &Config, demo: bool) -> Result<Accounts, Failure> {
 }
 
 /// The configuration may have changed while nothing ran.
-async fn follow_configured_admins(ground: &Ground, config: &Config) -> Result<(), Failure> {
+async fn follow_configuration(ground: &Ground, config: &Config) -> Result<(), Failure> {
     let failed = |error: lyceum_store::DbError| Failure::new(format!("the database: {error}"));
     let mut tx = ground.db.write().await.map_err(failed)?;
     let (admins, now) = (&config.people.admins, ground.clock.now());
@@ -277,6 +277,8 @@ async fn follow_configured_admins(ground: &Ground, config: &Config) -> Result<()
     for name in lost.map_err(failed)? {
         tracing::info!(%name, "no administrator any more: the configuration no longer says so");
     }
+    let followed = lyceum_hub::grants::follow(&mut tx, &config.grants, now).await;
+    followed.map_err(failed)?;
     tx.commit().await.map_err(failed)
 }
 

@@ -1,23 +1,32 @@
 //! How nouns look in the API.
 
 use lyceum_model::clock::Millis;
-use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::name::UserName;
+use lyceum_model::scope::{ScopeName, ScopeSet, Target};
 use lyceum_web::Caller;
 use serde_json::{Value, json};
 
+use crate::db::groups::Group;
 use crate::db::servers::Server;
 use crate::db::tokens::Token;
 use crate::db::users::User;
-use crate::identify;
+use crate::grants::{Grants, service_prefix};
 use crate::origins::Origins;
 use crate::servers::{State, encode};
+use crate::services::Known;
 
 fn iso(at: Option<i64>) -> Value {
     at.map_or(Value::Null, |at| Value::String(Millis(at).to_iso()))
 }
 
 /// A user; `servers` holds what is active.
-pub fn user(user: &User, groups: &[String], servers: &[Server], origins: &Origins) -> Value {
+pub fn user(
+    user: &User,
+    grants: &Grants,
+    groups: &[String],
+    servers: &[Server],
+    origins: &Origins,
+) -> Value {
     let default = servers
         .iter()
         .find(|s| s.name.is_default() && s.state.is_active());
@@ -30,7 +39,7 @@ pub fn user(user: &User, groups: &[String], servers: &[Server], origins: &Origin
         "kind": "user",
         "name": user.name,
         "admin": user.admin,
-        "roles": if user.admin { vec!["admin", "user"] } else { vec!["user"] },
+        "roles": grants.roles_of_user(&user.name, user.admin),
         "groups": groups,
         "server": default.filter(|s| s.state == State::Ready).map(|s| origins.url(&s.user_name, &s.name)),
         "pending": default.and_then(|s| s.state.pending()),
@@ -53,6 +62,7 @@ pub fn visible(mut model: Value, user: &User, caller: &Caller) -> Value {
         "groups" => may(ScopeName::ReadUsersGroups),
         "last_activity" => may(ScopeName::ReadUsersActivity),
         "servers" => may(ScopeName::ReadServers),
+        "roles" => all || may(ScopeName::ReadRolesUsers),
         "server" | "pending" => all || may(ScopeName::ReadServers),
         _ => all,
     });
@@ -94,14 +104,88 @@ pub fn server(server: &Server, origins: &Origins) -> Value {
     })
 }
 
+/// Those of the fields of a model that some scopes open; `kind` and `name` are among each one's.
+fn opened(
+    mut model: Value,
+    caller: &Caller,
+    target: Target<'_>,
+    by: &[(ScopeName, &[&str])],
+) -> Value {
+    let open: Vec<&str> = by
+        .iter()
+        .filter(|(scope, _)| caller.may(*scope, target))
+        .flat_map(|(_, fields)| ["kind", "name"].into_iter().chain(fields.iter().copied()))
+        .collect();
+    if let Some(fields) = model.as_object_mut() {
+        fields.retain(|field, _| open.contains(&field.as_str()));
+    }
+    model
+}
+
+/// The scopes by which a group is seen, and what each opens.
+pub const GROUP_FIELDS: &[(ScopeName, &[&str])] = &[
+    (ScopeName::ReadGroups, &["users", "properties"]),
+    (ScopeName::ReadGroupsName, &[]),
+    (ScopeName::ReadRolesGroups, &["roles"]),
+];
+
+/// A group, as far as the caller may see it.
+pub fn group<'a>(
+    group: &Group,
+    members: impl IntoIterator<Item = &'a UserName>,
+    grants: &Grants,
+    caller: &Caller,
+) -> Value {
+    let properties: Value = serde_json::from_str(&group.properties).unwrap_or_else(|_| json!({}));
+    let model = json!({
+        "kind": "group",
+        "name": group.name,
+        "roles": grants.roles_of_group(&group.name),
+        "users": members.into_iter().collect::<Vec<_>>(),
+        "properties": properties,
+    });
+    opened(model, caller, Target::Group(&group.name), GROUP_FIELDS)
+}
+
+/// The scopes by which a service is seen, and what each opens.
+pub const SERVICE_FIELDS: &[(ScopeName, &[&str])] = &[
+    (
+        ScopeName::ReadServices,
+        &[
+            "admin", "url", "prefix", "command", "pid", "info", "display",
+        ],
+    ),
+    (ScopeName::ReadServicesName, &["admin"]),
+    (ScopeName::ReadRolesServices, &["roles", "admin"]),
+];
+
+/// A service, as far as the caller may see it. It is never a child of the hub.
+pub fn service(known: &Known, grants: &Grants, caller: &Caller) -> Value {
+    let (name, service) = (known.name.as_str(), &known.service);
+    let prefix = service.url.as_ref().map(|_| service_prefix(name));
+    let model = json!({
+        "kind": "service",
+        "name": name,
+        "roles": known.roles(grants),
+        "admin": service.admin,
+        "url": service.url.as_deref().unwrap_or_default(),
+        "prefix": prefix.unwrap_or_default(),
+        "command": [],
+        "pid": 0,
+        "info": service.info,
+        "display": service.display,
+    });
+    opened(model, caller, Target::Service(name), SERVICE_FIELDS)
+}
+
 /// A token; the secret itself only right after it was made.
-pub fn token(token: &Token, owner: &User, secret: Option<&str>) -> Value {
+pub fn token(token: &Token, owner: &User, scopes: &ScopeSet, secret: Option<&str>) -> Value {
     let mut model = json!({
         "user": owner.name,
         "id": token.id,
         "kind": "api_token",
         "roles": [],
-        "scopes": identify::token_scopes(owner, &token.scopes).to_list(),
+        "scopes": scopes.to_list(),
         "created": iso(Some(token.created_at)),
         "last_activity": iso(token.last_used_at),
         "expires_at": iso(token.expires_at),

@@ -8,20 +8,18 @@ use axum::response::{IntoResponse, Response};
 use lyceum_model::digest::hash_secret;
 use lyceum_model::id::new_secret;
 use lyceum_model::say;
-use lyceum_model::scope::{ScopeName, Target};
+use lyceum_store::Tx;
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::db::servers::Server;
-use crate::oauth::{
-    CODE_LIFE_MS, CODE_PURPOSE, TOKEN_LIFE_S, client_scopes, redirect_fits, verifier_fits,
-};
+use crate::oauth::{CODE_LIFE_MS, CODE_PURPOSE, Client, TOKEN_LIFE_S, verifier_fits};
 use crate::pages::{self, redirect};
+use crate::standing::Standing;
 use crate::tokens::{self, NewToken, issue};
-use crate::{Hub, db};
+use crate::{Hub, db, services};
 
 #[derive(Debug, Deserialize)]
 pub struct Ask {
@@ -39,7 +37,8 @@ pub struct Ask {
 
 /// A request that has been looked at and may go on.
 struct Checked {
-    server: Server,
+    client: Client,
+    user_id: String,
     session_id: String,
     /// Where the browser goes with the answer: the redirect URI, with a host where it needs one.
     back: String,
@@ -64,11 +63,11 @@ pub async fn authorize(
         Ok(checked) => checked,
         Err(response) => return Ok(*response),
     };
-    let own = checked.server.user_id == caller.user_id;
-    if own || granted_before(&hub, &caller, &checked.server).await? {
-        return grant(&hub, &caller, &ask, checked).await;
+    let no_word = checked.client.needs_no_word(&checked.user_id);
+    if no_word || granted_before(&hub, &checked).await? {
+        return grant(&hub, &ask, checked).await;
     }
-    pages::oauth_confirm(&hub, &caller, &headers, &info, &checked.server, &uri)
+    pages::oauth_confirm(&hub, &caller, &headers, &info, &checked.client, &uri)
 }
 
 /// The person said yes on the confirmation page.
@@ -79,7 +78,7 @@ pub async fn confirm(
     Query(ask): Query<Ask>,
 ) -> ApiResult<Response> {
     match check(&hub, &caller, &info, &ask).await? {
-        Ok(checked) => grant(&hub, &caller, &ask, checked).await,
+        Ok(checked) => grant(&hub, &ask, checked).await,
         Err(response) => Ok(*response),
     }
 }
@@ -93,20 +92,27 @@ async fn check(
     let Credential::Session { id: session_id, .. } = &caller.credential else {
         return Err(ApiError::forbidden(say!("refused.oauth_session")));
     };
+    let user_id = caller.person()?.id.clone();
     let mut tx = hub.db().read().await?;
-    let server = db::servers::by_client(&mut tx, &ask.client_id).await?;
+    let settings = hub.settings();
+    let service = services::by_client(&settings.grants, &mut tx, &ask.client_id).await?;
+    let client = match service {
+        Some(known) => Some(known.into()),
+        None => {
+            let server = db::servers::by_client(&mut tx, &ask.client_id).await?;
+            server.map(Client::Server)
+        }
+    };
     drop(tx);
     // Nothing is sent to an address that isn't known to be the client's.
-    let Some(server) = server else {
+    let Some(client) = client else {
         return Err(ApiError::bad_request(say!("refused.oauth_client")));
     };
     let scheme = if info.secure { "https" } else { "http" };
-    let settings = hub.settings();
-    let origin = settings
-        .origins
-        .of(&server.user_name)
+    let origin = client
+        .origin(&settings.origins)
         .unwrap_or_else(|| format!("{scheme}://{}", info.host));
-    if !redirect_fits(&server, &origin, &ask.redirect_uri) {
+    if !client.redirect_fits(&origin, &ask.redirect_uri) {
         return Err(ApiError::bad_request(say!("refused.oauth_return")));
     }
     let back = match ask.redirect_uri.starts_with('/') && settings.origins.are_apart() {
@@ -130,42 +136,46 @@ async fn check(
         );
         return Ok(Err(Box::new(redirect(&to))));
     }
-    if !caller.may(
-        ScopeName::AccessServers,
-        Target::Server(&server.user_name, &server.name),
-    ) {
-        return Err(ApiError::forbidden(say!(
-            "refused.oauth_access",
-            user = server.user_name.as_str()
-        )));
+    if !client.may_be_entered_by(caller) {
+        return Err(ApiError::forbidden(match &client {
+            Client::Server(server) => {
+                say!("refused.oauth_access", user = server.user_name.as_str())
+            }
+            Client::Service(name, _) => say!("refused.oauth_service", name = name),
+        }));
     }
     Ok(Ok(Checked {
-        server,
+        client,
+        user_id,
         session_id: session_id.clone(),
         back,
     }))
 }
 
-async fn granted_before(hub: &Hub, caller: &Caller, server: &Server) -> ApiResult<bool> {
+/// Whether a token that she gave this client, and that still holds, may do all that is wanted now.
+async fn granted_before(hub: &Hub, checked: &Checked) -> ApiResult<bool> {
+    let (user_id, client_id) = (&checked.user_id, checked.client.id());
     let mut tx = hub.db().read().await?;
-    let earlier =
-        db::tokens::granted(&mut tx, &caller.user_id, &server.client_id, hub.now().0).await?;
-    Ok(!earlier.is_empty())
+    let earlier = db::tokens::granted(&mut tx, user_id, client_id, hub.now().0).await?;
+    let wanted = checked.client.scopes();
+    Ok(earlier.iter().any(|scopes| {
+        let held: Vec<String> = serde_json::from_str(scopes).unwrap_or_default();
+        wanted.iter().all(|scope| held.contains(scope))
+    }))
 }
 
-async fn grant(hub: &Hub, caller: &Caller, ask: &Ask, checked: Checked) -> ApiResult<Response> {
+async fn grant(hub: &Hub, ask: &Ask, checked: Checked) -> ApiResult<Response> {
     let code = new_secret();
     let mut tx = hub.db().write().await?;
     db::oauth::insert(
         &mut tx,
         &db::oauth::Code {
             hash: hash_secret(CODE_PURPOSE, &code),
-            client_id: checked.server.client_id.clone(),
-            user_id: caller.user_id.clone(),
+            client_id: checked.client.id().to_owned(),
+            user_id: checked.user_id,
             session_id: checked.session_id,
             redirect_uri: ask.redirect_uri.clone(),
-            scopes: serde_json::to_string(&client_scopes(&checked.server))
-                .map_err(anyhow::Error::from)?,
+            scopes: serde_json::to_string(&checked.client.scopes()).map_err(anyhow::Error::from)?,
             challenge: ask.code_challenge.clone(),
             expires_at: hub.now().plus(CODE_LIFE_MS).0,
         },
@@ -204,19 +214,12 @@ pub async fn token(
     let now = hub.now();
     // Strangers cost a look, never the one writer's turn.
     let mut tx = hub.db().read().await?;
-    let own = db::tokens::by_hash(&mut tx, &tokens::hash(&ask.client_secret), now.0).await?;
-    let server = match own.as_ref().and_then(|token| token.server_id.as_deref()) {
-        Some(id) => db::servers::get(&mut tx, id).await?,
-        None => None,
-    };
-    let server = server.filter(|server| {
-        server
-            .client_id
-            .as_bytes()
-            .ct_eq(ask.client_id.as_bytes())
-            .into()
+    let client = by_secret(&hub, &mut tx, &ask.client_secret).await?;
+    let client = client.filter(|client| {
+        let same = client.id().as_bytes().ct_eq(ask.client_id.as_bytes());
+        same.into()
     });
-    let Some(server) = server else {
+    let Some(client) = client else {
         return Ok(refuse(StatusCode::UNAUTHORIZED, "invalid_client"));
     };
     if ask.grant_type != "authorization_code" {
@@ -226,7 +229,7 @@ pub async fn token(
     let mut tx = hub.db().write().await?;
     let code = db::oauth::take(&mut tx, &hash_secret(CODE_PURPOSE, &ask.code)).await?;
     let good = code.filter(|code| {
-        code.client_id == server.client_id
+        code.client_id == client.id()
             && code.redirect_uri == ask.redirect_uri
             && code.expires_at > now.0
             && verifier_fits(code.challenge.as_deref(), ask.code_verifier.as_deref())
@@ -249,21 +252,16 @@ pub async fn token(
     };
     let scopes: Vec<String> = serde_json::from_str(&code.scopes).map_err(anyhow::Error::from)?;
     let new = NewToken {
-        note: say!(
-            "token.of_client",
-            prefix = crate::servers::prefix(&server.user_name, &server.name)
-        )
-        .to_string(),
+        note: say!("token.of_client", prefix = client.prefix()).to_string(),
         scopes,
         expires_at: Some(now.plus(TOKEN_LIFE_S * 1000).0),
         session_id: Some(code.session_id),
-        oauth_client: Some(server.client_id.clone()),
+        oauth_client: Some(client.id().to_owned()),
     };
     let (token, secret) = issue(&mut tx, &user, new, now).await?;
+    let mut standing = Standing::of_user(&hub, &mut tx, &user).await?;
+    let granted = standing.token(&mut tx, &token).await?.to_list().join(" ");
     tx.commit().await?;
-    let granted = crate::identify::token_scopes(&user, &token.scopes)
-        .to_list()
-        .join(" ");
     let answer = json!({
         "access_token": secret,
         "expires_in": TOKEN_LIFE_S,
@@ -278,6 +276,21 @@ pub async fn token(
         Json(answer),
     )
         .into_response())
+}
+
+/// The client whose own token this is: of a server, or of a service.
+async fn by_secret(hub: &Hub, tx: &mut Tx, secret: &str) -> ApiResult<Option<Client>> {
+    let hash = tokens::hash(secret);
+    let service = services::by_token(&hub.settings().grants, tx, &hash).await?;
+    if let Some(known) = service {
+        let is_client = known.service.is_client();
+        return Ok(is_client.then(|| known.into()));
+    }
+    let own = db::tokens::by_hash(tx, &hash, hub.now().0).await?;
+    Ok(match own.and_then(|token| token.server_id) {
+        Some(id) => db::servers::get(tx, &id).await?.map(Client::Server),
+        None => None,
+    })
 }
 
 fn refuse(status: StatusCode, error: &str) -> Response {

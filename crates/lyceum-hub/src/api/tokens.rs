@@ -9,16 +9,18 @@ use lyceum_auth::Refused;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
-use lyceum_model::scope::{NoGroups, Owner, Scope, ScopeName, ScopeSet, Target};
+use lyceum_model::scope::{Members, Owner, Scope, ScopeName, ScopeSet, Target};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{model, person};
+use crate::grants::{self, Grants};
 use crate::jobs::revocations;
+use crate::standing::Standing;
 use crate::tokens::{NewToken, issue};
-use crate::{Hub, db, identify};
+use crate::{Hub, db};
 
 /// Scopes one token may name.
 const SCOPES_MOST: usize = 200;
@@ -32,17 +34,17 @@ pub async fn list_tokens(
     let mut tx = hub.db().read().await?;
     let owner = tokens_owner(&mut tx, &caller, ScopeName::ReadTokens, &user).await?;
     let tokens = db::tokens::of_user(&mut tx, &owner.id, hub.now().0).await?;
-    let (oauth, api): (Vec<_>, Vec<_>) = tokens
-        .iter()
-        .partition(|token| token.oauth_client.is_some());
-    let show = |list: Vec<&db::tokens::Token>| -> Vec<Value> {
-        list.into_iter()
-            .map(|token| model::token(token, &owner, None))
-            .collect()
-    };
-    Ok(Json(
-        json!({ "api_tokens": show(api), "oauth_tokens": show(oauth) }),
-    ))
+    let mut standing = Standing::of_user(&hub, &mut tx, &owner).await?;
+    let (mut oauth, mut api) = (Vec::new(), Vec::new());
+    for token in &tokens {
+        let scopes = standing.token(&mut tx, token).await?;
+        let model = model::token(token, &owner, &scopes, None);
+        match token.oauth_client {
+            Some(_) => oauth.push(model),
+            None => api.push(model),
+        }
+    }
+    Ok(Json(json!({ "api_tokens": api, "oauth_tokens": oauth })))
 }
 
 /// Scope: `read:tokens!user=…`.
@@ -56,7 +58,9 @@ pub async fn get_token(
     let token = db::tokens::find(&mut tx, &owner.id, &id, hub.now().0)
         .await?
         .ok_or_else(ApiError::not_found)?;
-    Ok(Json(model::token(&token, &owner, None)))
+    let mut standing = Standing::of_user(&hub, &mut tx, &owner).await?;
+    let scopes = standing.token(&mut tx, &token).await?;
+    Ok(Json(model::token(&token, &owner, &scopes, None)))
 }
 
 /// Scope: `tokens!user=…`.
@@ -116,8 +120,8 @@ pub async fn create_token(
     };
     // A server that does not know whether a name exists says the same in either case.
     let nobody = || ApiError::forbidden(say!("refused.no_credentials"));
-    let holder = match (&caller, &wish.auth) {
-        (Some(caller), _) => caller.name.clone(),
+    let signed_in = match (&caller, &wish.auth) {
+        (Some(_), _) => None,
         (None, Some(auth)) => {
             let identity = crate::pages::login::check(&hub, &auth.username, &auth.password, &info)
                 .await
@@ -135,17 +139,19 @@ pub async fn create_token(
                     Refused::Internal(cause) => cause.into(),
                     Refused::Credentials | Refused::NotAdmitted => nobody(),
                 })?;
-            identity.name
+            Some(identity.name)
         }
         (None, None) => return Err(nobody()),
     };
     let mut tx = hub.db().write().await?;
-    let holder = db::users::find(&mut tx, &holder)
-        .await?
-        .ok_or_else(nobody)?;
-    let held = match &caller {
-        Some(caller) => caller.scopes.clone(),
-        None => identify::held_scopes(&holder),
+    let held = match (&caller, &signed_in) {
+        (Some(caller), _) => caller.scopes.clone(),
+        (None, Some(name)) => {
+            let holder = db::users::find(&mut tx, name).await?.ok_or_else(nobody)?;
+            let standing = Standing::of_user(&hub, &mut tx, &holder).await?;
+            standing.held().clone()
+        }
+        (None, None) => return Err(nobody()),
     };
     let owner = match UserName::parse(&user).ok() {
         Some(name) => db::users::find(&mut tx, &name).await?,
@@ -154,10 +160,11 @@ pub async fn create_token(
     let Some(owner) = owner else {
         return Err(nobody());
     };
-    if !held
-        .allows(ScopeName::Tokens, Target::User(&owner.name), &NoGroups)
-        .is_yes()
-    {
+    let mut standing = Standing::of_user(&hub, &mut tx, &owner).await?;
+    standing.know(&mut tx, &held).await?;
+    let target = Target::User(&owner.name);
+    let verdict = held.allows(ScopeName::Tokens, target, standing.members());
+    if !verdict.is_yes() {
         return Err(nobody());
     }
     if wish.roles.as_ref().is_some_and(|roles| !roles.is_empty()) && wish.scopes.is_some() {
@@ -165,16 +172,17 @@ pub async fn create_token(
             "Name either roles or scopes for the token, not both",
         )));
     }
-    let scopes = wanted_scopes(&wish)?;
+    let scopes = wanted_scopes(&wish, &hub.settings().grants)?;
     let asked: ScopeSet = scopes.iter().cloned().collect();
-    let owner_holds = identify::held_scopes(&owner);
     let inherits = asked.iter().any(|scope| scope.name == ScopeName::Inherit);
     let asked = asked.resolve(&Owner::user(owner.name.clone())).expand();
-    within(&owner_holds, &asked, owner.name.as_str())?;
+    standing.know(&mut tx, &asked).await?;
+    let (owner_holds, members) = (standing.held(), standing.members());
+    within(owner_holds, &asked, members, owner.name.as_str())?;
     // A token with few scopes must not be the way to one with more.
-    within(&held, &asked, "Whoever asks")?;
+    within(&held, &asked, members, "Whoever asks")?;
     if inherits {
-        within(&held, &owner_holds, "Whoever asks")?;
+        within(&held, owner_holds, members, "Whoever asks")?;
     }
     let now = hub.now();
     let expires_at = match wish.expires_in {
@@ -205,18 +213,19 @@ pub async fn create_token(
         ..NewToken::default()
     };
     let (token, secret) = issue(&mut tx, &owner, new, now).await?;
+    let scopes = standing.token(&mut tx, &token).await?;
     tx.commit().await?;
     Ok((
         StatusCode::CREATED,
-        Json(model::token(&token, &owner, Some(&secret))),
+        Json(model::token(&token, &owner, &scopes, Some(&secret))),
     )
         .into_response())
 }
 
 /// Refuses what goes beyond `held`, with its names.
-fn within(held: &ScopeSet, asked: &ScopeSet, who: &str) -> ApiResult<()> {
+fn within(held: &ScopeSet, asked: &ScopeSet, members: &Members, who: &str) -> ApiResult<()> {
     let beyond: Vec<String> = held
-        .missing(asked, &NoGroups)
+        .missing(asked, members)
         .iter()
         .filter(|scope| scope.name != ScopeName::Inherit)
         .map(ToString::to_string)
@@ -230,7 +239,7 @@ fn within(held: &ScopeSet, asked: &ScopeSet, who: &str) -> ApiResult<()> {
     ))))
 }
 
-fn wanted_scopes(wish: &Wish) -> ApiResult<Vec<Scope>> {
+fn wanted_scopes(wish: &Wish, grants: &Grants) -> ApiResult<Vec<Scope>> {
     if let Some(scopes) = &wish.scopes {
         if scopes.len() > SCOPES_MOST {
             return Err(ApiError::bad_request(Saying::quote(format!(
@@ -240,20 +249,22 @@ fn wanted_scopes(wish: &Wish) -> ApiResult<Vec<Scope>> {
         return scopes
             .iter()
             .map(|text| {
-                Scope::parse(text)
+                (grants.vocabulary.parse(text))
                     .map_err(|error| ApiError::bad_request(Saying::quote(error.to_string())))
             })
             .collect();
     }
-    for role in wish.roles.iter().flatten() {
-        if role != "token" {
-            let role: String = role.chars().take(60).collect();
-            return Err(ApiError::bad_request(Saying::quote(format!(
-                "The role {role:?} can't be given to a token; name scopes instead"
-            ))));
-        }
+    let mut roles: Vec<&str> = wish.roles.iter().flatten().map(String::as_str).collect();
+    if let Some(role) = roles.iter().find(|role| !grants.roles.contains_key(**role)) {
+        let role: String = role.chars().take(60).collect();
+        return Err(ApiError::bad_request(Saying::quote(format!(
+            "There is no role {role:?}"
+        ))));
     }
-    Ok(vec![Scope::all(ScopeName::Inherit)])
+    if roles.is_empty() {
+        roles.push(grants::TOKEN);
+    }
+    Ok(grants.scopes_of(roles).iter().collect())
 }
 
 async fn tokens_owner(

@@ -6,39 +6,60 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::USER_NAME_MAX;
 use lyceum_model::saying::Saying;
-use lyceum_model::scope::{Filter, ScopeName, Target};
+use lyceum_model::scope::{ScopeName, Target, service_identity_scopes};
 use lyceum_web::request::header;
-use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{model, person};
 use crate::db::users::Sort;
-use crate::{Hub, db};
+use crate::{Hub, db, services};
 
 /// Who calls, and what she may do: the question every notebook server asks.
 pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
-    let mut tx = hub.db().read().await?;
-    let user = db::users::get(&mut tx, &caller.user_id)
-        .await?
-        .ok_or_else(ApiError::not_found)?;
-    let full = caller.may(ScopeName::ReadUsers, Target::User(&user.name));
-    let mut model = if full {
-        let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        let origins = hub.settings().origins.clone();
-        let model = model::user(&user, &caller.groups, &servers, &origins);
-        model::visible(model, &user, &caller)
-    } else {
-        model::identity(&user, &caller.groups)
-    };
-    model["scopes"] = caller.scopes.to_list().into();
+    let settings = hub.settings();
+    let grants = &settings.grants;
     let (session_id, token_id) = match &caller.credential {
         Credential::Session { id, .. } => (Some(id.as_str()), None),
         Credential::Token { id, session_id, .. } => (session_id.as_deref(), Some(id.as_str())),
     };
+    let mut model = match &caller.who {
+        Who::Person(person) => own_model(&hub, &caller, person).await?,
+        Who::Service(name) => {
+            let mut tx = hub.db().read().await?;
+            let known = services::find(grants, &mut tx, name).await?;
+            let known = known.ok_or_else(ApiError::not_found)?;
+            let mut own = caller.clone();
+            own.scopes = own.scopes.union(&service_identity_scopes(name));
+            model::service(&known, grants, &own)
+        }
+    };
+    model["scopes"] = caller.scopes.to_list().into();
     model["session_id"] = session_id.into();
     model["token_id"] = token_id.into();
     Ok(Json(model))
+}
+
+async fn own_model(hub: &Hub, caller: &Caller, person: &Person) -> ApiResult<Value> {
+    let settings = hub.settings();
+    let mut tx = hub.db().read().await?;
+    let user = db::users::get(&mut tx, &person.id)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
+    let full = caller.may(ScopeName::ReadUsers, Target::User(&user.name));
+    if !full {
+        return Ok(model::identity(&user, &person.groups));
+    }
+    let servers = db::servers::of_user(&mut tx, &user.id).await?;
+    let model = model::user(
+        &user,
+        &settings.grants,
+        &person.groups,
+        &servers,
+        &settings.origins,
+    );
+    Ok(model::visible(model, &user, caller))
 }
 
 /// One person. Scope: `read:users:name!user=…`, and more for the rest.
@@ -55,8 +76,14 @@ pub async fn get_user(
     caller.require(ScopeName::ReadUsersName, Target::User(&user.name))?;
     let groups = db::groups::names_of(&mut tx, &user.id).await?;
     let servers = db::servers::of_user(&mut tx, &user.id).await?;
-    let origins = hub.settings().origins.clone();
-    let model = model::user(&user, &groups, &servers, &origins);
+    let settings = hub.settings();
+    let model = model::user(
+        &user,
+        &settings.grants,
+        &groups,
+        &servers,
+        &settings.origins,
+    );
     Ok(Json(model::visible(model, &user, &caller)))
 }
 
@@ -113,11 +140,10 @@ pub async fn list_users(
             total,
         )
     } else {
-        // A filtered scope sees those it names, which are few.
+        // A filtered scope sees those it names, and those in the groups it names.
         let mut own = Vec::new();
-        for filter in caller.scopes.reach(ScopeName::ReadUsersName) {
-            if let Filter::User(name) = filter
-                && name.as_str().contains(&query.name_filter.to_lowercase())
+        for name in caller.people(ScopeName::ReadUsersName) {
+            if name.as_str().contains(&query.name_filter.to_lowercase())
                 && let Some(user) = db::users::find(&mut tx, &name).await?
             {
                 own.push(user);
@@ -135,7 +161,8 @@ pub async fn list_users(
     for user in &users {
         let groups = db::groups::names_of(&mut tx, &user.id).await?;
         let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        let model = model::user(user, &groups, &servers, &origins);
+        let grants = &hub.settings().grants;
+        let model = model::user(user, grants, &groups, &servers, &origins);
         items.push(model::visible(model, user, &caller));
     }
     if !paged {

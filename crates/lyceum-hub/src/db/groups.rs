@@ -1,34 +1,113 @@
 //! Groups and who is in them.
 
+use std::collections::BTreeSet;
+
+use lyceum_model::clock::Millis;
+use lyceum_model::id::new_id;
+use lyceum_model::name::UserName;
 use lyceum_store::{Tx, on};
 
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Group {
+    pub id: String,
+    pub name: String,
+    /// A JSON object.
+    pub properties: String,
+}
+
+pub async fn find(tx: &mut Tx, name: &str) -> sqlx::Result<Option<Group>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, name, properties FROM groups WHERE name = $1"
+    )
+    .bind(name)
+    .fetch_optional(c)
+    .await)
+}
+
+/// One page of all groups, the oldest first.
+pub async fn list(tx: &mut Tx, offset: i64, limit: i64) -> sqlx::Result<Vec<Group>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, name, properties FROM groups ORDER BY id LIMIT $1 OFFSET $2"
+    )
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(c)
+    .await)
+}
+
+pub async fn count(tx: &mut Tx) -> sqlx::Result<i64> {
+    on!(tx, |c| sqlx::query_scalar("SELECT COUNT(*) FROM groups")
+        .fetch_one(c)
+        .await)
+}
+
 pub async fn names_of(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<String>> {
-    let rows: Vec<(String,)> = on!(tx, |c| {
-        sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_scalar(
         "SELECT g.name FROM groups g JOIN group_members m ON m.group_id = g.id WHERE m.user_id = $1 ORDER BY g.name"
     )
     .bind(user_id)
     .fetch_all(c)
     .await
-    })?;
-    Ok(rows.into_iter().map(|(name,)| name).collect())
+    })
 }
 
-pub async fn ensure(tx: &mut Tx, id: &str, name: &str, now: i64) -> sqlx::Result<()> {
+/// Who is in a group; nobody when there is none of that name. A damaged name is left out.
+pub async fn members(tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName>> {
+    let names: Vec<String> = on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT u.name FROM users u JOIN group_members m ON m.user_id = u.id JOIN groups g ON g.id = m.group_id WHERE g.name = $1"
+    )
+    .bind(group)
+    .fetch_all(c)
+    .await
+    })?;
+    let names = names.iter().filter_map(|name| UserName::parse(name).ok());
+    Ok(names.collect())
+}
+
+/// Makes a group if there is none of that name, and says whether it did.
+pub async fn ensure(tx: &mut Tx, name: &str, now: Millis) -> sqlx::Result<bool> {
     on!(tx, |c| {
         sqlx::query(
         "INSERT INTO groups (id, name, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"
     )
-    .bind(id)
+    .bind(new_id(now))
     .bind(name)
-    .bind(now)
+    .bind(now.0)
     .execute(c)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() > 0)
     })
 }
 
-pub async fn add_member(tx: &mut Tx, group: &str, user_id: &str) -> sqlx::Result<()> {
+pub async fn delete(tx: &mut Tx, id: &str) -> sqlx::Result<()> {
+    for sql in [
+        "DELETE FROM group_members WHERE group_id = $1",
+        "DELETE FROM groups WHERE id = $1",
+    ] {
+        on!(tx, |c| sqlx::query(sql)
+            .bind(id)
+            .execute(c)
+            .await
+            .map(|_| ()))?;
+    }
+    Ok(())
+}
+
+pub async fn set_properties(tx: &mut Tx, group: &str, properties: &str) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE groups SET properties = $2 WHERE name = $1"
+    )
+    .bind(group)
+    .bind(properties)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// Says whether she was not in it before.
+pub async fn add_member(tx: &mut Tx, group: &str, user_id: &str) -> sqlx::Result<bool> {
     on!(tx, |c| {
         sqlx::query(
         "INSERT INTO group_members (group_id, user_id) SELECT id, $2 FROM groups WHERE name = $1 ON CONFLICT DO NOTHING"
@@ -37,11 +116,12 @@ pub async fn add_member(tx: &mut Tx, group: &str, user_id: &str) -> sqlx::Result
     .bind(user_id)
     .execute(c)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() > 0)
     })
 }
 
-pub async fn remove_member(tx: &mut Tx, group: &str, user_id: &str) -> sqlx::Result<()> {
+/// Says whether she was in it.
+pub async fn remove_member(tx: &mut Tx, group: &str, user_id: &str) -> sqlx::Result<bool> {
     on!(tx, |c| {
         sqlx::query(
         "DELETE FROM group_members WHERE user_id = $2 AND group_id IN (SELECT id FROM groups WHERE name = $1)"
@@ -50,6 +130,6 @@ pub async fn remove_member(tx: &mut Tx, group: &str, user_id: &str) -> sqlx::Res
     .bind(user_id)
     .execute(c)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() > 0)
     })
 }

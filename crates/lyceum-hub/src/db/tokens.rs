@@ -116,6 +116,51 @@ pub async fn delete_of_server(tx: &mut Tx, server_id: &str, client_id: &str) -> 
     .map(|_| ()))
 }
 
+/// What people's browsers hold through a service that is gone. Tells whose it was.
+pub async fn delete_of_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<Vec<String>> {
+    let owners = on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT DISTINCT u.name FROM users u JOIN tokens t ON t.user_id = u.id WHERE t.oauth_client = $1"
+    )
+    .bind(client_id)
+    .fetch_all(c)
+    .await
+    })?;
+    for sql in [
+        "DELETE FROM oauth_codes WHERE client_id = $1",
+        "DELETE FROM tokens WHERE oauth_client = $1",
+    ] {
+        on!(tx, |c| sqlx::query(sql)
+            .bind(client_id)
+            .execute(c)
+            .await
+            .map(|_| ()))?;
+    }
+    Ok(owners)
+}
+
+/// The names of those who hold a token with a scope that is narrowed down to this group.
+pub async fn owners_with_scope_over(tx: &mut Tx, group: &str) -> sqlx::Result<Vec<String>> {
+    // As it stands in the JSON list, up to the end of the text.
+    let text = serde_json::Value::from(format!("!group={group}")).to_string();
+    let mut pattern = String::from("%");
+    for c in text.chars().skip(1) {
+        if matches!(c, '%' | '_' | '~') {
+            pattern.push('~');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT DISTINCT u.name FROM users u JOIN tokens t ON t.user_id = u.id WHERE t.scopes LIKE $1 ESCAPE '~'"
+    )
+    .bind(pattern)
+    .fetch_all(c)
+    .await
+    })
+}
+
 pub async fn used(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
     on!(tx, |c| {
         sqlx::query(

@@ -51,15 +51,36 @@ pub async fn show(
     };
     let filter: String = query.q.chars().take(128).collect();
     let mut tx = hub.db().read().await?;
-    let users = db::users::list(&mut tx, &filter, sort, offset, limit).await?;
-    let total = db::users::count(&mut tx, &filter).await?;
-    let everybody = if filter.is_empty() {
-        total
+    // The page itself opens nothing: what is on it is what she may see.
+    let sees_all = |scope| caller.may(scope, Target::Everything);
+    let (users, total, everybody) = if sees_all(ScopeName::ListUsers) {
+        let everybody = db::users::count(&mut tx, "").await?;
+        let total = db::users::count(&mut tx, &filter).await?;
+        let users = db::users::list(&mut tx, &filter, sort, offset, limit).await?;
+        (users, total, everybody)
     } else {
-        db::users::count(&mut tx, "").await?
+        let (offset, limit) = (number(offset), number(limit));
+        let wanted = filter.to_lowercase();
+        let mut named = caller.people(ScopeName::ListUsers);
+        let everybody = as_count(named.len());
+        named.retain(|name| name.as_str().contains(&wanted));
+        let mut users = Vec::new();
+        let page = named.iter().skip(as_size(offset)).take(as_size(limit));
+        for name in page {
+            users.extend(db::users::find(&mut tx, name).await?);
+        }
+        (users, as_count(named.len()), everybody)
     };
-    let counts: HashMap<String, i64> = db::servers::counts(&mut tx).await?.into_iter().collect();
-    let servers = db::servers::for_admin(&mut tx, PAGE).await?;
+    let counts: HashMap<String, i64> = if sees_all(ScopeName::ReadServers) {
+        db::servers::counts(&mut tx).await?.into_iter().collect()
+    } else {
+        HashMap::new()
+    };
+    let mut servers = db::servers::for_admin(&mut tx, PAGE).await?;
+    servers.retain(|server| {
+        let target = Target::Server(&server.user_name, &server.name);
+        caller.may(ScopeName::ReadServers, target)
+    });
     let busy: HashMap<String, i64> = db::servers::busy_users(&mut tx)
         .await?
         .into_iter()
@@ -73,10 +94,9 @@ pub async fn show(
         config: ConfigState {
             generation: config.generation,
             loaded_at: config.loaded_at,
-            source: config.source.clone(),
-            problem: config
-                .problem
-                .clone()
+            source: (config.source.clone()).filter(|_| sees_all(ScopeName::ReadHub)),
+            problem: (config.problem.clone())
+                .filter(|_| sees_all(ScopeName::ReadHub))
                 .map(|(at, text)| ConfigProblem { at, text }),
         },
         counts: Counts {
@@ -125,6 +145,14 @@ pub async fn show(
         },
     };
     html(&hub, &headers, StatusCode::OK, "admin.html", &context)
+}
+
+fn as_count(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+fn as_size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn number(count: i64) -> u64 {

@@ -44,14 +44,14 @@ pub async fn lead_to(
     else {
         return Ok(redirect(page));
     };
-    let Credential::Session { id, .. } = &caller.credential else {
+    let (Credential::Session { id, .. }, Ok(person)) = (&caller.credential, caller.person()) else {
         return Ok(redirect(&format!("{origin}{page}")));
     };
     let ticket = new_secret();
     let code = db::oauth::Code {
         hash: hash_secret(TICKET_PURPOSE, &ticket),
         client_id: client(&host),
-        user_id: caller.user_id.clone(),
+        user_id: person.id.clone(),
         session_id: id.clone(),
         redirect_uri: page.to_owned(),
         scopes: "[]".into(),

@@ -47,12 +47,13 @@ pub async fn page(
     refused: Option<AddRefused>,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
-    let rows = db::servers::of_user(&mut tx, &caller.user_id).await?;
+    let person = caller.person()?;
+    let rows = db::servers::of_user(&mut tx, &person.id).await?;
     drop(tx);
     let lang = language(headers);
     let default = ServerName::default();
     let mut servers = vec![card(
-        &caller.name,
+        &person.name,
         &default,
         rows.iter().find(|server| server.name.is_default()),
         lang,
@@ -60,7 +61,7 @@ pub async fn page(
     let named = rows.iter().filter(|server| !server.name.is_default());
     servers.extend(named.map(|server| card(&server.user_name, &server.name, Some(server), lang)));
     let limit = hub.settings().named_servers;
-    let courses = hub.shelf().courses_of(&caller.name, &caller.groups).await?;
+    let courses = hub.shelf().courses_of(&person.name, &person.groups).await?;
     let (name, error) = refused.map_or((String::new(), None), |refused| {
         (refused.name, Some(refused.error.sentence(lang)))
     });

@@ -12,7 +12,7 @@ use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginError, LoginPage};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::xsrf::Binding;
-use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
 use serde::Deserialize;
 
 use super::{frame, html, redirect};
@@ -41,7 +41,9 @@ pub async fn show(
     Query(query): Query<NextQuery>,
 ) -> ApiResult<Response> {
     if let Some(caller) = &caller {
-        return Ok(redirect(&target(&hub, caller, &query.next, &info).await?));
+        let user_id = &caller.person()?.id;
+        let to = target(&hub, user_id, &query.next, &info).await?;
+        return Ok(redirect(&to));
     }
     form(
         &hub,
@@ -146,13 +148,12 @@ pub async fn sign_in(
     // Whoever signs in gets a new session; the one before it ends, so none can be planted.
     if let Some(Caller {
         credential: Credential::Session { id, .. },
-        user_id,
-        name,
+        who: Who::Person(person),
         ..
     }) = &caller
     {
-        db::sessions::end(&mut tx, id, user_id).await?;
-        ended = Some((name.as_str(), id.clone()));
+        db::sessions::end(&mut tx, id, &person.id).await?;
+        ended = Some((person.name.as_str(), id.clone()));
     }
     let session = db::sessions::Session {
         id: new_id(now),
@@ -175,19 +176,7 @@ pub async fn sign_in(
         crate::proxy::pass_on(&hub).await;
     }
     tracing::info!(user = %user.name, address = %info.address, "signed in");
-    let caller = Caller {
-        user_id: user.id.clone(),
-        name: user.name.clone(),
-        display_name: user.display_name.clone(),
-        admin: user.admin,
-        credential: Credential::Session {
-            id: session.id.clone(),
-            binding: session.cookie_hash.clone(),
-        },
-        scopes: crate::identify::held_scopes(&user),
-        groups: Vec::new(),
-    };
-    let mut response = redirect(&target(&hub, &caller, &next, &info).await?);
+    let mut response = redirect(&target(&hub, &user.id, &next, &info).await?);
     let secure = super::secure(&hub, &info);
     let age = Some(SESSION_DAYS * 24 * 3600);
     let settings = hub.settings();
@@ -267,12 +256,12 @@ pub async fn check(
 }
 
 /// Where to go once signed in: where she wanted to, else her server if it runs, else home.
-async fn target(hub: &Hub, caller: &Caller, next: &str, info: &RequestInfo) -> ApiResult<String> {
+async fn target(hub: &Hub, user_id: &str, next: &str, info: &RequestInfo) -> ApiResult<String> {
     if let Some(next) = local_target(next, &info.host) {
         return Ok(next);
     }
     let mut tx = hub.db().read().await?;
-    let server = db::servers::find(&mut tx, &caller.user_id, &Default::default()).await?;
+    let server = db::servers::find(&mut tx, user_id, &Default::default()).await?;
     Ok(match server {
         Some(server) if server.state == crate::servers::State::Ready => {
             crate::servers::prefix(&server.user_name, &server.name)
@@ -338,18 +327,17 @@ pub async fn sign_out(
 ) -> ApiResult<Response> {
     if let Some(Caller {
         credential: Credential::Session { id, .. },
-        user_id,
-        name,
+        who: Who::Person(person),
         ..
     }) = &caller
     {
         let mut tx = hub.db().write().await?;
-        db::sessions::end(&mut tx, id, user_id).await?;
+        db::sessions::end(&mut tx, id, &person.id).await?;
         let fallen = std::slice::from_ref(id);
-        revocations::announce_fallen(&mut tx, name.as_str(), fallen, hub.now()).await?;
+        revocations::announce_fallen(&mut tx, person.name.as_str(), fallen, hub.now()).await?;
         tx.commit().await?;
         crate::proxy::pass_on(&hub).await;
-        tracing::info!(user = %name, "signed out");
+        tracing::info!(user = %person.name, "signed out");
     }
     let mut response = redirect("/hub/login");
     let secure = super::secure(&hub, &info);

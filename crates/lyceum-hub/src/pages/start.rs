@@ -47,7 +47,7 @@ pub async fn start_own(
     headers: HeaderMap,
     query: Query<NextQuery>,
 ) -> ApiResult<Response> {
-    let user = caller.0.name.to_string();
+    let user = caller.0.person()?.name.to_string();
     let server = String::new();
     start_by_link(
         hub,
@@ -118,7 +118,7 @@ pub async fn start_form(
 ) -> ApiResult<Response> {
     let next = local_target(&form.next, &info.host);
     let user = if form.user.is_empty() {
-        caller.name.to_string()
+        caller.person()?.name.to_string()
     } else {
         form.user
     };
@@ -144,7 +144,7 @@ pub async fn add_form(
     headers: HeaderMap,
     Form(form): Form<ServerForm>,
 ) -> ApiResult<Response> {
-    let user = caller.name.to_string();
+    let user = caller.person()?.name.to_string();
     let server = form.server.trim().to_owned();
     if server.is_empty() {
         let refused = home::AddRefused {
@@ -275,7 +275,7 @@ async fn wanted(hub: &Hub, caller: &Caller, form: &ServerForm) -> ApiResult<Serv
     let owner = owner(
         hub,
         if form.user.is_empty() {
-            caller.name.as_str()
+            caller.person()?.name.as_str()
         } else {
             &form.user
         },

@@ -41,8 +41,9 @@ async fn page(
 ) -> ApiResult<Response> {
     let now = hub.now().0;
     let mut tx = hub.db().read().await?;
-    let tokens = db::tokens::of_user(&mut tx, &caller.user_id, now).await?;
-    let sessions = db::sessions::of_user(&mut tx, &caller.user_id, now).await?;
+    let person = caller.person()?;
+    let tokens = db::tokens::of_user(&mut tx, &person.id, now).await?;
+    let sessions = db::sessions::of_user(&mut tx, &person.id, now).await?;
     drop(tx);
     let this = match &caller.credential {
         Credential::Session { id, .. } => id.as_str(),
@@ -142,7 +143,7 @@ pub async fn create(
         },
     };
     let mut tx = hub.db().write().await?;
-    let user = db::users::get(&mut tx, &caller.user_id)
+    let user = db::users::get(&mut tx, &caller.person()?.id)
         .await?
         .ok_or_else(ApiError::not_found)?;
     let new = NewToken {
@@ -151,7 +152,7 @@ pub async fn create(
         } else {
             note.clone()
         },
-        scopes: vec!["inherit".into()],
+        scopes: hub.settings().grants.token_scopes(),
         expires_at,
         ..NewToken::default()
     };
@@ -188,10 +189,11 @@ pub async fn revoke(
     if !caller.is_session() {
         return Err(ApiError::forbidden(say!("refused.for_browsers_not_api")));
     }
+    let person = caller.person()?;
     let mut tx = hub.db().write().await?;
-    if let Some(token) = db::tokens::find(&mut tx, &caller.user_id, &form.id, hub.now().0).await? {
+    if let Some(token) = db::tokens::find(&mut tx, &person.id, &form.id, hub.now().0).await? {
         let fallen = db::tokens::delete(&mut tx, &token).await?;
-        revocations::announce_fallen(&mut tx, caller.name.as_str(), &fallen, hub.now()).await?;
+        revocations::announce_fallen(&mut tx, person.name.as_str(), &fallen, hub.now()).await?;
     }
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
@@ -206,9 +208,10 @@ pub async fn end_session(
     if !caller.is_session() {
         return Err(ApiError::forbidden(say!("refused.for_browsers")));
     }
+    let person = caller.person()?;
     let mut tx = hub.db().write().await?;
-    if db::sessions::end(&mut tx, &form.id, &caller.user_id).await? {
-        revocations::announce_fallen(&mut tx, caller.name.as_str(), &[form.id], hub.now()).await?;
+    if db::sessions::end(&mut tx, &form.id, &person.id).await? {
+        revocations::announce_fallen(&mut tx, person.name.as_str(), &[form.id], hub.now()).await?;
     }
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;

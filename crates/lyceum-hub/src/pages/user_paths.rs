@@ -35,7 +35,7 @@ pub async fn user_redirect(SignedIn(caller): SignedIn, uri: Uri) -> ApiResult<Re
         .path_and_query()
         .map_or("/hub/user-redirect/", |path| path.as_str());
     let path = here.strip_prefix("/hub/user-redirect/").unwrap_or_default();
-    let user = encode(caller.name.as_str());
+    let user = encode(caller.person()?.name.as_str());
     let next: String =
         url::form_urlencoded::byte_serialize(format!("/user/{user}/{path}").as_bytes()).collect();
     Ok(redirect(&format!("/hub/spawn/{user}?next={next}")))
@@ -65,9 +65,7 @@ pub async fn not_running(
     let state = row.as_ref().map_or(ServerState::Stopped, |row| row.state);
     match state {
         ServerState::Ready
-            if caller.is_session()
-                && owner != caller.name
-                && !hub.settings().origins.are_apart() =>
+            if caller.is_session() && !caller.is(&owner) && !hub.settings().origins.are_apart() =>
         {
             Err(ApiError::forbidden(say!(
                 "refused.others_server",

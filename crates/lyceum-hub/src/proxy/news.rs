@@ -12,9 +12,10 @@ use lyceum_proxy::Target;
 use lyceum_proxy::follow::wire::{News, PublishedRoute, Taken};
 use lyceum_store::{Tx, events};
 
-use crate::db;
+use crate::db::services::Row;
 use crate::jobs::{keeper, revocations};
 use crate::origins::Origins;
+use crate::{db, grants, groups};
 
 /// A proxy that missed more gets the whole table.
 const MOST_EVENTS: u32 = 2_000;
@@ -38,7 +39,7 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>, origins: &Origins) -> anyhow:
     if seen > number || forgotten {
         return snapshot(tx, number, origins).await;
     }
-    let topics = [keeper::TOPIC, revocations::TOPIC];
+    let topics = [keeper::TOPIC, grants::SERVICE_TOPIC, revocations::TOPIC];
     let news = events::after(tx, seen, &topics, MOST_EVENTS).await?;
     if news.len() >= MOST_EVENTS as usize {
         return snapshot(tx, number, origins).await;
@@ -49,6 +50,9 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>, origins: &Origins) -> anyhow:
         match event.topic.as_str() {
             keeper::TOPIC => {
                 ids.insert(event.subject);
+            }
+            grants::SERVICE_TOPIC => {
+                ids.insert(grants::service_route(&event.subject));
             }
             _ => {
                 let fallen = revocations::grounds(&event.body);
@@ -84,7 +88,10 @@ pub async fn all(
     origins: &Origins,
 ) -> anyhow::Result<HashMap<String, PublishedRoute>> {
     let rows = db::servers::routes(tx).await?;
-    let routes = rows.into_iter().filter_map(|row| published(row, origins));
+    let services = db::services::all(tx).await?;
+    let services = services.into_iter().filter_map(service);
+    let servers = rows.into_iter().filter_map(|row| published(row, origins));
+    let routes = servers.chain(services);
     Ok(routes.map(|route| (route.id.clone(), route)).collect())
 }
 
@@ -108,10 +115,35 @@ async fn current(
     }
     let mut routes = Vec::new();
     for id in ids {
+        if let Some(name) = grants::service_of_route(id) {
+            let row = db::services::find(tx, name).await?;
+            routes.extend(row.and_then(service));
+            continue;
+        }
         let row = db::servers::route(tx, id).await?;
         routes.extend(row.and_then(|row| published(row, origins)));
     }
     Ok(routes)
+}
+
+/// A service asks the hub itself who comes; what may be said to it is not the proxy's business.
+fn service(row: Row) -> Option<PublishedRoute> {
+    let (name, url) = (row.name.as_str(), row.url?);
+    match url.parse::<Target>() {
+        Ok(target) => Some(PublishedRoute {
+            id: grants::service_route(name),
+            prefix: format!("/services/{name}/"),
+            host: None,
+            target,
+            owner: groups::service_subject(name),
+            checked: false,
+            key: String::new(),
+        }),
+        Err(error) => {
+            tracing::error!(service = name, error = %error, "a service's address can't be routed to");
+            None
+        }
+    }
 }
 
 /// A row that can't be routed to is told in the log and left out.

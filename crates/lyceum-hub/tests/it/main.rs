@@ -5,6 +5,7 @@
 mod admins;
 mod api;
 mod errors;
+mod grants;
 mod identify;
 mod kit;
 mod life;

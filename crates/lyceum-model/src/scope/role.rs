@@ -54,3 +54,9 @@ pub fn identity_scopes(owner: &UserName) -> ScopeSet {
         .map(|name| Scope::new(name, Filter::User(owner.clone())))
         .collect()
 }
+
+/// What every token of a service holds beside its grants.
+pub fn service_identity_scopes(service: &str) -> ScopeSet {
+    let filter = Filter::Service(service.to_owned());
+    ScopeSet::from_iter([Scope::new(ScopeName::ReadServicesName, filter)])
+}

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, Membership, Scope, ScopeError, ScopeName, Target, Verdict, identity_scopes};
+use super::{
+    Filter, Membership, Scope, ScopeError, ScopeName, Target, Verdict, identity_scopes,
+    service_identity_scopes,
+};
 use crate::name::{ServerName, UserName};
 
 /// What `self` stands for, each for the person herself.
@@ -104,6 +107,16 @@ impl ScopeSet {
         filters.insert(scope.filter);
     }
 
+    /// The groups that scopes are narrowed down to: whoever asks has to know who is in them.
+    pub fn groups(&self) -> BTreeSet<&str> {
+        let filters = self.0.values().flatten();
+        let groups = filters.filter_map(|filter| match filter {
+            Filter::Group(group) => Some(group.as_str()),
+            _ => None,
+        });
+        groups.collect()
+    }
+
     /// What either holds.
     #[must_use]
     pub fn union(mut self, other: &Self) -> Self {
@@ -146,7 +159,7 @@ impl ScopeSet {
 
     /// What a token with these scopes may do now: the owner filled in, everything implied, no
     /// more than `held`, which is what the owner herself may do at this moment. `inherit` is
-    /// everything held. A person's token always tells whose it is.
+    /// everything held. A token always tells whose it is.
     #[must_use]
     pub fn grant(&self, owner: &Owner, held: &Self, members: &dyn Membership) -> Self {
         let mut asked = self.resolve(owner).expand();
@@ -157,9 +170,10 @@ impl ScopeSet {
         } else {
             asked.intersect(&held, members)
         };
-        match &owner.user {
-            Some(user) => granted.union(&identity_scopes(user)),
-            None => granted,
+        match (&owner.user, &owner.service) {
+            (Some(user), _) => granted.union(&identity_scopes(user)),
+            (None, Some(service)) => granted.union(&service_identity_scopes(service)),
+            (None, None) => granted,
         }
     }
 

@@ -2,21 +2,26 @@
 
 use std::fmt;
 
+use super::Custom;
+
 macro_rules! scopes {
     ($($name:ident $text:literal [$($includes:ident)*] $about:literal)*) => {
         /// The name of a scope.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum ScopeName {
             $(#[doc = $about] $name,)*
+            /// One that the configuration of a site defines.
+            Custom(Custom),
         }
 
         impl ScopeName {
-            /// All there are, in the order of the table.
+            /// All of JupyterHub's own, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
+                    Self::Custom(custom) => custom.as_str(),
                 }
             }
 
@@ -24,6 +29,7 @@ macro_rules! scopes {
             pub fn about(self) -> &'static str {
                 match self {
                     $(Self::$name => $about,)*
+                    Self::Custom(custom) => custom.about(),
                 }
             }
 
@@ -31,6 +37,7 @@ macro_rules! scopes {
             pub fn includes(self) -> &'static [Self] {
                 match self {
                     $(Self::$name => &[$(Self::$includes),*],)*
+                    Self::Custom(custom) => custom.includes(),
                 }
             }
         }
@@ -125,10 +132,17 @@ impl ScopeName {
 
     /// This and everything below it.
     pub fn implied(self) -> impl Iterator<Item = Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .filter(move |other| self.implies(*other))
+        let mut implied = vec![self];
+        let mut at = 0;
+        while let Some(name) = implied.get(at) {
+            for below in name.includes() {
+                if !implied.contains(below) {
+                    implied.push(*below);
+                }
+            }
+            at += 1;
+        }
+        implied.into_iter()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The question "may I?": on what it is asked, and what can be answered.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::Filter;
 use crate::name::{ServerName, UserName};
 
@@ -49,6 +51,31 @@ pub struct NoGroups;
 impl Membership for NoGroups {
     fn user_in_group(&self, _user: &UserName, _group: &str) -> bool {
         false
+    }
+}
+
+/// The members of some groups, as they were at one moment. In the others nobody is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Members(BTreeMap<String, BTreeSet<UserName>>);
+
+impl Members {
+    pub fn set(&mut self, group: &str, members: BTreeSet<UserName>) {
+        self.0.insert(group.to_owned(), members);
+    }
+
+    /// Whether it was looked up who is in this group.
+    pub fn knows(&self, group: &str) -> bool {
+        self.0.contains_key(group)
+    }
+
+    pub fn of(&self, group: &str) -> impl Iterator<Item = &UserName> {
+        self.0.get(group).into_iter().flatten()
+    }
+}
+
+impl Membership for Members {
+    fn user_in_group(&self, user: &UserName, group: &str) -> bool {
+        self.0.get(group).is_some_and(|known| known.contains(user))
     }
 }
 

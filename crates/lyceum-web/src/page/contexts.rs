@@ -15,6 +15,8 @@
 //!
 //! `next` is the local path to go back to.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// What the frame around every page needs.
@@ -356,6 +358,8 @@ pub struct OAuthPage {
     pub action: String,
     pub client_name: String,
     pub scopes: Vec<String>,
+    /// What scopes mean that the site defines itself, by their names.
+    pub own_scopes: BTreeMap<String, String>,
     pub cancel_url: String,
 }
 

@@ -40,7 +40,9 @@ pub(super) fn register(
     });
     let own = words.clone();
     environment.add_function("duration", move |seconds: i64| own.duration(seconds));
-    environment.add_filter("scope_words", move |scope: &str| words.scope(scope));
+    environment.add_filter("scope_words", move |scope: &str, own: Option<Value>| {
+        words.scope(scope, own.as_ref())
+    });
 }
 
 /// Escapes what HTML needs escaped and no more: the engine's own way also turns `/` into an
@@ -155,12 +157,15 @@ impl Words {
     }
 
     /// What a scope lets a program do, in words; a scope without words shows itself.
-    fn scope(&self, scope: &str) -> String {
+    /// `own` has words by the names of scopes that a site defines itself.
+    fn scope(&self, scope: &str, own: Option<&Value>) -> String {
         let (name, filter) = match scope.split_once('!') {
             Some((name, filter)) => (name, Some(filter)),
             None => (scope, None),
         };
-        let Some(words) = self.messages.find(self.lang, &format!("scope.{name}")) else {
+        let own = own.and_then(|own| own.get_item(&name.into()).ok());
+        let known = self.messages.find(self.lang, &format!("scope.{name}"));
+        let Some(words) = known.or_else(|| own.as_ref().and_then(Value::as_str)) else {
             return scope.to_owned();
         };
         let Some(filter) = filter else {
@@ -266,8 +271,15 @@ mod tests {
     #[test]
     fn scopes_in_words() {
         let check = |scope: &str, expect: &str| {
-            assert_eq!(words(Lang::En).scope(scope), expect);
+            let own = [("custom:grades:read", "Read grades")];
+            let own = Value::from(std::collections::BTreeMap::from(own));
+            assert_eq!(words(Lang::En).scope(scope, Some(&own)), expect);
         };
+        check(
+            "custom:grades:read!group=bio",
+            "Read grades (of the group bio)",
+        );
+        check("custom:grades:write", "custom:grades:write");
         check("access:servers!user=ada", "Open notebook servers (of ada)");
         check(
             "access:servers!server=ada/gpu",

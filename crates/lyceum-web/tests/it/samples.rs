@@ -498,7 +498,9 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                 scopes: vec![
                     "read:users:name!user=ada".into(),
                     "access:servers!user=ada".into(),
+                    "custom:grades:read!group=bio".into(),
                 ],
+                own_scopes: [("custom:grades:read".into(), "Read grades".into())].into(),
                 cancel_url: "/hub/home".into(),
             }),
         ),

@@ -4,7 +4,6 @@ use clap::Subcommand;
 use lyceum_hub::db;
 use lyceum_hub::tokens::{NewToken, issue};
 use lyceum_model::name::UserName;
-use lyceum_model::scope::Scope;
 
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
 use crate::failure::Failure;
@@ -49,20 +48,20 @@ impl TokenCommand {
             config,
             json,
         } = self;
-        let mut wanted = Vec::new();
-        for text in &scopes {
-            let scope =
-                Scope::parse(text).map_err(|error| Failure::new(format!("--scope: {error}")))?;
-            wanted.push(scope.to_string());
-        }
-        if wanted.is_empty() {
-            wanted.push("inherit".into());
-        }
         let name = user.clone();
         let (token, secret) = block_on(async move {
             let failed =
                 |error: anyhow::Error| Failure::new(format!("the token can't be made: {error:#}"));
-            let (ground, _, _) = ground(&data, &config).await?;
+            let (ground, config, _) = ground(&data, &config).await?;
+            let mut wanted = Vec::new();
+            for text in &scopes {
+                let scope = config.grants.vocabulary.parse(text);
+                let scope = scope.map_err(|error| Failure::new(format!("--scope: {error}")))?;
+                wanted.push(scope.to_string());
+            }
+            if wanted.is_empty() {
+                wanted = config.grants.token_scopes();
+            }
             let now = ground.clock.now();
             let mut tx = ground
                 .db

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lyceum_hub::grants::Grants;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::Resources;
@@ -12,6 +13,7 @@ use lyceum_proxy::Network;
 use lyceum_store::secret::KEY_LEN;
 use url::Url;
 
+use super::grants::{admins, check_grants};
 use super::raw::{RawConfig, RawSignIn, SpawnerAccounts, SpawnerKind};
 use super::{ProxySettings, RawLog, RawTheme, Tls};
 
@@ -33,6 +35,7 @@ pub struct Config {
     pub proxy: ProxySettings,
     pub sign_in: Vec<RawSignIn>,
     pub people: People,
+    pub grants: Grants,
     pub servers: Servers,
     pub spawner: Spawner,
     pub log: RawLog,
@@ -171,6 +174,9 @@ pub(crate) fn check(
         proxy,
     } = check_front(raw, folder, problem);
     check_subdomains(raw, public_url.as_ref(), listen, problem);
+    let grants = check_grants(raw, folder, problem);
+    let mut administrators = names("people.admins", &raw.people.admins, problem);
+    administrators.extend(admins(&grants));
     Config {
         public_url,
         subdomains: raw.subdomains,
@@ -184,10 +190,11 @@ pub(crate) fn check(
         proxy,
         sign_in: check_sign_in(raw, problem),
         people: People {
-            admins: names("people.admins", &raw.people.admins, problem),
+            admins: administrators,
             allow: (raw.people.allow.as_ref()).map(|list| names("people.allow", list, problem)),
             block: names("people.block", &raw.people.block, problem),
         },
+        grants,
         servers: check_servers(raw, problem),
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),
@@ -398,7 +405,11 @@ fn check_sign_in(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Vec<
     list.clone()
 }
 
-fn names(path: &str, list: &[String], problem: &mut dyn FnMut(&str, String)) -> BTreeSet<UserName> {
+pub(super) fn names(
+    path: &str,
+    list: &[String],
+    problem: &mut dyn FnMut(&str, String),
+) -> BTreeSet<UserName> {
     let mut names = BTreeSet::new();
     for (index, text) in list.iter().enumerate() {
         match UserName::parse(text) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
 use super::proxy::RawProxy;
 use super::secret_ref::SecretRef;
 use super::units::{Bytes, Span};
@@ -44,6 +45,19 @@ pub struct RawConfig {
     pub sign_in: SignInList,
     /// Who may do what.
     pub people: RawPeople,
+    /// Groups and who is in them, each by its name: `staff: [ada]` or
+    /// `staff: {users: [ada], properties: {room: 12}}`. People are added; to take somebody out is done
+    /// by the API.
+    pub load_groups: BTreeMap<String, RawGroup>,
+    /// Roles, each with `name` and what it is: `description`, `scopes`, and who has it: `users`,
+    /// `groups`, `services`. The default roles `user`, `server` and `token` can be given other scopes.
+    pub load_roles: Vec<RawRole>,
+    /// Scopes of services' own, each with a `description` and the `subscopes` it includes:
+    /// `custom:grades:write`.
+    pub custom_scopes: BTreeMap<String, RawCustomScope>,
+    /// Programs beside the hub, each with `name`, `url`, `api_token` and more. They run by
+    /// themselves; the proxy leads `/services/NAME/` there.
+    pub services: Vec<RawService>,
     /// What people start.
     pub servers: RawServers,
     /// What servers run on.

@@ -59,7 +59,8 @@ fn walk(json: &Json, steps: &mut Vec<Step>, loaded: &Loaded, rows: &mut Vec<Show
                 None => "default".into(),
             };
             let mut value = leaf.clone();
-            if SECRETS.contains(&key.as_str()) && !leaf.is_null() {
+            let is_secret = SECRETS.contains(&key.as_str()) || key.ends_with("].api_token");
+            if is_secret && !leaf.is_null() {
                 from = format!("{from}, {}", leaf.as_str().unwrap_or_default());
                 value = "***".into();
             }
@@ -81,6 +82,10 @@ fn top_level_keys() -> Vec<&'static str> {
         "proxy",
         "sign_in",
         "people",
+        "load_groups",
+        "load_roles",
+        "custom_scopes",
+        "services",
         "servers",
         "spawner",
         "log",

@@ -122,6 +122,110 @@ tls: {htpt2: false}
 }
 
 #[test]
+fn mistakes_about_roles_groups_and_services_have_their_places() {
+    let said = check(
+        "
+load_groups:
+  staff: [ada, Ada Lovelace]
+  lab: {users: [grace/x], propertis: {}}
+  7up: 8
+  ' x': []
+custom_scopes:
+  grades:read: {description: x}
+  custom:grades:write: {description: x, subscopes: [custom:grades:raed]}
+  custom:grades:read: {description: x}
+  custom:bare: {}
+load_roles:
+  - {name: Tutor, scopes: [read:user, users!course=x, custom:grades:read]}
+  - {name: admin, scopes: [self]}
+  - {name: culler, services: [cullr], groups: ['']}
+  - {name: culler, users: [ada]}
+services:
+  - {name: culler, url: 'http://127.0.0.1:9000/x', api_token: hunter2hunter2hunter2}
+  - {name: a/b, url: 'ftp://x'}
+  - {name: grades, oauth_roles: [gradr], oauth_client_id: grades, oauth_redirect_uri: 'back'}
+  - {name: culler}
+  - {name: other, oauth_client_id: service-culler}
+",
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+    assert_snapshot!(said, @r#"
+    lyceum.yaml:3:16: `load_groups.staff[1]`: "Ada Lovelace": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
+    lyceum.yaml:4:17: `load_groups.lab.users[0]`: "grace/x": a user name has letters a-z, digits and . _ @ + - and starts with a letter or digit
+    lyceum.yaml:4:27: unknown key `propertis`; did you mean `properties`?
+    lyceum.yaml:5:8: `load_groups.7up`: expected a list of people, or `users` and `properties`, found the number 8
+    lyceum.yaml:6:9: `load_groups. x`: " x": the name of a group has 1 to 255 bytes, no control characters and no spaces at its ends
+    lyceum.yaml:8:16: `custom_scopes.grades:read`: "grades:read" can't be a custom scope: it begins with `custom:`, then has letters a-z, digits, and `-`, `_`, `*`, `:`, begins with a letter or digit and does not end with `-` or `:`
+    lyceum.yaml:9:24: `custom_scopes.custom:grades:write`: the custom scope "custom:grades:raed" is not defined; did you mean "custom:grades:read"?
+    lyceum.yaml:11:16: `custom_scopes.custom:bare`: the key `description` is missing here
+    lyceum.yaml:13:12: `load_roles[0].name`: "Tutor": the name of a role has 3 to 255 characters of a-z, 0-9 and -_~., begins with a letter and ends with a letter or digit
+    lyceum.yaml:13:28: `load_roles[0].scopes[0]`: there is no scope "read:user"; did you mean "read:users"?
+    lyceum.yaml:13:39: `load_roles[0].scopes[1]`: "!course=x" is no filter; the filters are !user, !user=NAME, !group=NAME, !server, !server=USER/SERVER, !service, !service=NAME
+    lyceum.yaml:14:27: `load_roles[1].scopes`: the scopes of the role `admin` can't be changed; leave them out, or make a role of another name
+    lyceum.yaml:15:31: `load_roles[2].services[0]`: there is no service `cullr` under `services`; did you mean `culler`?
+    lyceum.yaml:15:48: `load_roles[2].groups[0]`: "": the name of a group has 1 to 255 bytes, no control characters and no spaces at its ends
+    lyceum.yaml:16:12: `load_roles[3].name`: the role `culler` stands here a second time
+    lyceum.yaml:18:25: `services[0].url`: "http://127.0.0.1:9000/x" must end after the host and port; the service gets the whole path, `/services/NAME/…`
+    lyceum.yaml:18:63: `services[0].api_token`: a secret does not stand in this file; put it in a file or a variable and write `file:PATH` or `env:NAME`
+    lyceum.yaml:19:12: `services[1].name`: "a/b": the name of a service has 1 to 255 bytes, none of / % ? # \, no control characters and no spaces at its ends
+    lyceum.yaml:20:12: `services[2].name`: people can sign in to a service only if it has an `api_token`
+    lyceum.yaml:20:34: `services[2].oauth_roles[0]`: there is no role `gradr`; known here: Tutor, admin, culler, server, token, user
+    lyceum.yaml:20:59: `services[2].oauth_client_id`: "grades" must begin with `service-`
+    lyceum.yaml:20:87: `services[2].oauth_redirect_uri`: "back" is neither a path of this site, such as `/services/NAME/oauth_callback`, nor an address such as `https://grades.example.edu/back`
+    lyceum.yaml:21:12: `services[3].name`: the service `culler` stands here a second time
+    lyceum.yaml:22:12: `services[4].name`: people can sign in to a service only if it has an `api_token`
+    lyceum.yaml:22:36: `services[4].oauth_client_id`: the service `culler` has the same client id, "service-culler"
+    lyceum.yaml: 25 problems
+    "#);
+    assert_snapshot!(check(
+        "
+load_roles:
+  - {name: culler, user: [ada]}
+  - {description: nameless}
+services: [{name: culler, command: [x]}]
+",
+    ), @r#"
+    lyceum.yaml:3:20: unknown key `user`; did you mean `users`?
+    lyceum.yaml:4:5: `load_roles[1]`: the key `name` is missing here
+    lyceum.yaml:5:27: unknown key `command`; known here: name, url, api_token, admin, oauth_client_id, oauth_redirect_uri, oauth_client_allowed_scopes, oauth_roles, oauth_no_confirm, display, info
+    lyceum.yaml: 3 problems
+    "#);
+}
+
+#[test]
+fn the_tokens_of_services_come_from_elsewhere_and_are_good() {
+    let site = Site::new();
+    let text = "
+services:
+  - {name: one, api_token: file:short}
+  - {name: two, api_token: file:long}
+  - {name: three, api_token: file:long}
+";
+    site.write("lyceum.yaml", text);
+    site.write("short", "hunter2\n");
+    site.write("long", "0123456789abcdef0123\n");
+    let said = site.run(&["config", "check"]).out;
+    assert!(
+        !said.contains("hunter2") && !said.contains("0123"),
+        "{said}"
+    );
+    assert_snapshot!(said, @r#"
+    lyceum.yaml:3:28: `services[0].api_token`: a token has 16 or more letters, digits and signs; `openssl rand -hex 32` makes one
+    lyceum.yaml:5:30: `services[2].api_token`: the service `two` has the same token; each has its own
+    lyceum.yaml: 2 problems
+    "#);
+    site.write("short", "another secret of 16\n".replace(' ', "-").as_str());
+    site.write(
+        "lyceum.yaml",
+        &text.replace("three, api_token: file:long", "three"),
+    );
+    let shown = site.run(&["config", "show"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    assert!(!shown.out.contains("another-secret"), "{}", shown.out);
+    assert!(shown.out.contains("***"), "{}", shown.out);
+}
+
+#[test]
 fn without_a_file_the_defaults_are_good() {
     let site = Site::new();
     let said = site.run(&["config", "check"]);
@@ -267,6 +371,10 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     people.admins                         []                              default
     people.allow                          -                               default
     people.block                          []                              default
+    load_groups                           {}                              default
+    load_roles                            []                              default
+    custom_scopes                         {}                              default
+    services                              []                              default
     servers.command                       -                               default
     servers.concurrent_starts             16                              default
     servers.concurrent_starts_per_person  2                               default
@@ -352,14 +460,18 @@ fn the_schema_knows_every_key_and_no_other() {
     assert_eq!(
         keys,
         [
+            "custom_scopes",
             "hub",
             "listen",
+            "load_groups",
+            "load_roles",
             "log",
             "people",
             "proxy",
             "proxy_protocol",
             "public_url",
             "servers",
+            "services",
             "sign_in",
             "spawner",
             "store",

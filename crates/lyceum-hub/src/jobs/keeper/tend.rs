@@ -346,10 +346,10 @@ impl Work {
             return Ok(None);
         }
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
-        let scopes = [
-            format!("users:activity!user={}", server.user_name),
-            format!("access:servers!server={}/{}", server.user_name, server.name),
-        ];
+        let settings = self.hub.settings();
+        let scopes = settings
+            .grants
+            .server_scopes(&server.user_name, &server.name);
         let prefix = crate::servers::prefix(&server.user_name, &server.name);
         let token = db::tokens::Token {
             id: format!("a{}", new_id(now)),
