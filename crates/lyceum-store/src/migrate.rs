@@ -34,6 +34,11 @@ pub const STEPS: &[Step] = &[
         name: "queue",
         sql: include_str!("../../../migrations/0005_queue.sql"),
     },
+    Step {
+        version: 7,
+        name: "removals",
+        sql: include_str!("../../../migrations/0007_removals.sql"),
+    },
 ];
 
 pub struct Step {

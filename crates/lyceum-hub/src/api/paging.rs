@@ -1,0 +1,203 @@
+//! Pages of long lists, as JupyterHub's clients ask for them.
+
+use axum::http::{HeaderMap, Uri};
+use lyceum_model::saying::Saying;
+use lyceum_web::request::{RequestInfo, header};
+use lyceum_web::{ApiError, ApiResult};
+use serde_json::{Value, json};
+
+use crate::Hub;
+
+const PAGED: &str = "application/jupyterhub-pagination+json";
+/// On one page, and for clients that don't know of pages.
+const MOST: i64 = 200;
+const USUAL: i64 = 50;
+
+/// The query of a request. Of what is given twice the last counts; space around it and control
+/// characters in it do not.
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn of(uri: &Uri) -> Self {
+        let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        Self(
+            pairs
+                .map(|(key, value)| {
+                    let value = value.chars().filter(|c| !c.is_control()).collect();
+                    (key.into_owned(), value)
+                })
+                .collect(),
+        )
+    }
+
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let found = self.0.iter().rev().find(|(name, _)| name == key);
+        found.map(|(_, value)| value.trim())
+    }
+
+    /// Whether `key` is there and says neither `0` nor `false`.
+    pub fn says(&self, key: &str) -> bool {
+        self.get(key)
+            .is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
+    }
+
+    /// The same with other values for some keys, in their places.
+    fn with(&self, values: &[(&str, i64)]) -> String {
+        let mut text = url::form_urlencoded::Serializer::new(String::new());
+        let mut left: Vec<_> = values.to_vec();
+        for (key, value) in &self.0 {
+            if !values.iter().any(|(name, _)| name == key) {
+                text.append_pair(key, value);
+            } else if let Some(at) = left.iter().position(|(name, _)| name == key) {
+                text.append_pair(key, &left.remove(at).1.to_string());
+            }
+        }
+        for (key, value) in left {
+            text.append_pair(key, &value.to_string());
+        }
+        text.finish()
+    }
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    pub offset: i64,
+    pub limit: i64,
+    /// Whether the client knows of pages.
+    wrapped: bool,
+}
+
+impl Page {
+    pub fn read(headers: &HeaderMap, query: &Query) -> ApiResult<Self> {
+        let wrapped = header(headers, "accept").is_some_and(|accept| {
+            accept
+                .split(',')
+                .any(|kind| kind.trim().eq_ignore_ascii_case(PAGED))
+        });
+        let usual = if wrapped { USUAL } else { MOST };
+        Ok(Self {
+            offset: number(query, "offset")?.unwrap_or(0),
+            limit: number(query, "limit")?.unwrap_or(usual).clamp(1, MOST),
+            wrapped,
+        })
+    }
+
+    /// The answer: the items alone, or with what leads to the next page.
+    pub fn answer(
+        self,
+        items: Value,
+        total: i64,
+        hub: &Hub,
+        (info, uri, query): (&RequestInfo, &Uri, &Query),
+    ) -> Value {
+        if !self.wrapped {
+            return items;
+        }
+        let following = self.offset.saturating_add(self.limit);
+        let next = (following < total).then(|| {
+            let query = query.with(&[("offset", following), ("limit", self.limit)]);
+            let url = format!("{}{}?{query}", origin(hub, info), uri.path());
+            json!({ "offset": following, "limit": self.limit, "url": url })
+        });
+        json!({
+            "items": items,
+            "_pagination": { "offset": self.offset, "limit": self.limit, "total": total, "next": next },
+        })
+    }
+}
+
+/// Where this hub is, as the configuration or else the client says.
+fn origin(hub: &Hub, info: &RequestInfo) -> String {
+    match &hub.settings().public_origin {
+        Some(origin) => origin.clone(),
+        None => {
+            let scheme = if info.secure { "https" } else { "http" };
+            format!("{scheme}://{}", info.host)
+        }
+    }
+}
+
+/// A whole number; the sign tells nothing, as in JupyterHub.
+fn number(query: &Query, key: &str) -> ApiResult<Option<i64>> {
+    let Some(text) = query.get(key) else {
+        return Ok(None);
+    };
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let shown: String = text.chars().take(60).collect();
+        return Err(ApiError::bad_request(Saying::quote(format!(
+            "{key}: {shown:?} is not a whole number"
+        ))));
+    }
+    Ok(Some(digits.parse().unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(text: &str) -> Query {
+        Query::of(&format!("/?{text}").parse().expect("a path"))
+    }
+
+    #[test]
+    fn pages_are_read_as_clients_mean_them() {
+        let check = |accept: &'static str, text: &str, expect: Option<(i64, i64)>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("accept", accept.parse().expect("a header"));
+            let page = Page::read(&headers, &query(text)).ok();
+            assert_eq!(page.map(|page| (page.offset, page.limit)), expect, "{text}");
+        };
+        check("*/*", "", Some((0, 200)));
+        check(PAGED, "", Some((0, 50)));
+        check(
+            "text/html, Application/JupyterHub-Pagination+JSON",
+            "",
+            Some((0, 50)),
+        );
+        check(
+            "application/jupyterhub-pagination+json2",
+            "",
+            Some((0, 200)),
+        );
+        check("*/*", "offset=7&limit=3", Some((7, 3)));
+        check("*/*", "offset=-7&limit=-3", Some((7, 3)));
+        check("*/*", "limit=0", Some((0, 1)));
+        check("*/*", "limit=%201%20&offset=%2B2", Some((2, 1)));
+        check("*/*", "limit=1&limit=2", Some((0, 2)));
+        check("*/*", "limit=99999999999999999999", Some((0, 200)));
+        for bad in [
+            "limit=",
+            "limit=many",
+            "offset=1.5",
+            "offset=1e3",
+            "limit=0x10",
+            "limit=--1",
+        ] {
+            check("*/*", bad, None);
+        }
+    }
+
+    #[test]
+    fn the_next_page_keeps_what_was_asked() {
+        let query = query("sort=-name&limit=1&limit=2&odd=%26%3D%2B");
+        let next = query.with(&[("offset", 5), ("limit", 2)]);
+        assert_eq!(next, "sort=-name&limit=2&odd=%26%3D%2B&offset=5");
+    }
+
+    #[test]
+    fn yes_is_what_does_not_say_no() {
+        for (text, expect) in [
+            ("", false),
+            ("stopped", true),
+            ("stopped=", true),
+            ("stopped=1", true),
+            ("stopped=0", false),
+            ("stopped=False", false),
+            ("stopped=1&stopped=0", false),
+        ] {
+            assert_eq!(query(text).says("stopped"), expect, "{text}");
+        }
+    }
+}
