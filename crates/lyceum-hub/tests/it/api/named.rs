@@ -8,6 +8,7 @@ use lyceum_testkit::{TestDb, TestHub};
 use serde_json::{Value, json};
 
 use crate::kit::{program, send_json};
+use crate::servers::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_made_before_it_is_started() {
@@ -338,9 +339,10 @@ async fn a_removal_waits_for_the_end() {
         let model = ada.get(path).await.expect(200).json();
         assert_eq!(model["pending"], "stop");
         hub.spawner.end(Ending::Good);
-        while ada.get(path).await.status.as_u16() != 404 {
-            tokio::task::yield_now().await;
-        }
+        until("it is forgotten", || async {
+            ada.get(path).await.status.as_u16() == 404
+        })
+        .await;
         assert!(hub.spawner.running().is_empty());
         // A wish that came too early is no wish any more once the server is wanted again.
         ada.post_json(path, &json!({})).await.expect(201);

@@ -10,6 +10,7 @@ use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::{Value, json};
 
 use crate::kit::{Socket, add_people, program, send_json, start_server};
+use crate::servers::until;
 
 async fn row(hub: &TestHub, name: &str) -> Option<db::users::User> {
     let mut tx = hub.hub.db().read().await.expect("a transaction");
@@ -243,9 +244,10 @@ async fn nobody_is_deleted_while_her_server_is_in_the_way() {
     let none = json!({});
     let begun = root.post_json(path, &none);
     let stuck = async {
-        while hub.spawner.at_work().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        until("the start is under way", || async {
+            !hub.spawner.at_work().is_empty()
+        })
+        .await;
         root.delete("/hub/api/users/ada").await.expect(400);
         // It is being stopped by then.
         root.delete("/hub/api/users/ada").await.expect(400);
@@ -254,13 +256,13 @@ async fn nobody_is_deleted_while_her_server_is_in_the_way() {
     let (_, ()) = tokio::join!(begun, stuck);
     assert!(row(&hub, "ada").await.is_some());
     root.delete(path).await;
-    loop {
+    until("she can be deleted", || async {
         let answer = root.delete("/hub/api/users/ada").await;
-        match answer.status.as_u16() {
-            204 => break,
-            status => assert_eq!(status, 400, "{}", answer.text()),
-        }
-    }
+        let status = answer.status.as_u16();
+        assert!(matches!(status, 204 | 400), "{}", answer.text());
+        status == 204
+    })
+    .await;
     hub.stop().await;
 }
 
@@ -437,9 +439,10 @@ async fn people_are_listed_by_their_servers() {
         let none = json!({});
         let coming = ben.post_json(path, &none);
         let looking = async {
-            while !listed(&root, "state=active").await.contains(&"ben".into()) {
-                tokio::task::yield_now().await;
-            }
+            until("ben's server is coming", || async {
+                listed(&root, "state=active").await.contains(&"ben".into())
+            })
+            .await;
             assert_eq!(listed(&root, "state=active").await, ["ada", "ben"]);
             assert_eq!(listed(&root, "state=ready").await, ["ada"]);
             assert_eq!(listed(&root, "state=inactive").await, ["eve", "root"]);

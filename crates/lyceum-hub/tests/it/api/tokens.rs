@@ -434,3 +434,86 @@ async fn a_token_that_is_taken_back_ends_what_it_opened() {
         hub.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_come_in_the_order_of_their_use() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(1_800_000_000_000));
+        let hub = TestHub::start_at(db.db().clone(), FakeSpawner::default(), clock.clone())
+            .await
+            .with_user("ada")
+            .await
+            .with_admin("root")
+            .await;
+        let root = program(&hub, "root").await;
+        let path = "/hub/api/users/ada/tokens";
+        let mut made = Vec::new();
+        for wish in [
+            json!({ "note": "first" }),
+            json!({ "note": "second" }),
+            json!({}),
+        ] {
+            clock.advance(1_000);
+            made.push(root.post_json(path, &wish).await.expect(201).json());
+        }
+        let notes = async || {
+            let list = root.get(path).await.expect(200).json();
+            let list = list["api_tokens"].as_array().expect("a list").clone();
+            list.iter()
+                .map(|one| one["note"].as_str().expect("a note").to_owned())
+                .collect::<Vec<_>>()
+        };
+        let others = "Requested via api by user root";
+        assert_eq!(notes().await, ["first", "second", others]);
+        clock.advance(1_000);
+        let first = hub
+            .client()
+            .with_token(made[0]["token"].as_str().expect("a secret"));
+        let own = first.post_json(path, &json!({})).await.expect(201).json();
+        assert_eq!(own["note"], "Requested via api");
+        clock.advance(1_000);
+        first.get("/hub/api/user").await.expect(200);
+        token_uses::flush(&hub.hub).await.expect("written");
+        assert_eq!(
+            notes().await,
+            ["second", others, "Requested via api", "first"]
+        );
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_uses_a_token_was_there_but_a_server_is_not_its_owner() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db)
+            .await
+            .with_user("ada")
+            .await
+            .with_user("ben")
+            .await
+            .with_admin("root")
+            .await;
+        let root = program(&hub, "root").await;
+        let last = async |name: &str| {
+            let model = root
+                .get(&format!("/hub/api/users/{name}"))
+                .await
+                .expect(200)
+                .json();
+            model["last_activity"].clone()
+        };
+        root.post_json("/hub/api/users/ben/server", &json!({}))
+            .await
+            .expect(201);
+        let orders = hub.spawner.orders();
+        let server = hub.client().with_token(orders[0].hub.api_token.expose());
+        server.get("/hub/api/user").await.expect(200);
+        let ada = program(&hub, "ada").await;
+        ada.get("/hub/api/user").await.expect(200);
+        assert_eq!(last("ada").await, Value::Null);
+        token_uses::flush(&hub.hub).await.expect("written");
+        assert!(last("ada").await.is_string());
+        assert_eq!(last("ben").await, Value::Null);
+        hub.stop().await;
+    }
+}
