@@ -5,7 +5,7 @@ use lyceum_model::clock::Clock;
 use lyceum_model::identity::Identity;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
-use lyceum_store::Db;
+use lyceum_store::{Db, Tx};
 
 use crate::attempt::{Attempt, Refused};
 use crate::config::LocalConfig;
@@ -71,6 +71,17 @@ impl LocalAccounts {
         tx.commit().await?;
         Ok(removed)
     }
+}
+
+/// Somebody gets another name, and her account with her, if she has one. Not when there is an account
+/// of that name: whoever knows its password would become her.
+pub async fn rename(tx: &mut Tx, from: &UserName, to: &UserName) -> sqlx::Result<bool> {
+    db::local_accounts::rename(tx, from, to).await
+}
+
+/// Somebody is gone, and with her the account.
+pub async fn remove(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
+    db::local_accounts::delete(tx, name).await
 }
 
 #[async_trait]

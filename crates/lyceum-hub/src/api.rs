@@ -2,6 +2,7 @@
 //! is below `lyceum`.
 
 pub mod activity;
+pub mod body;
 pub mod groups;
 pub mod lyceum;
 pub mod model;
@@ -9,16 +10,20 @@ pub mod oauth;
 pub mod paging;
 pub mod progress;
 pub mod root;
+pub mod routing;
 pub mod servers;
 pub mod services;
+pub mod shutdown;
 pub mod tokens;
 pub mod users;
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use lyceum_model::name::UserName;
+use lyceum_model::say;
+use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
 use lyceum_web::routes::Routes;
-use lyceum_web::{ApiError, ApiResult};
+use lyceum_web::{ApiError, ApiResult, Caller};
 
 use crate::db::users::User;
 use crate::{Hub, db};
@@ -47,7 +52,23 @@ pub fn routes() -> Routes<Hub> {
         .scoped(Method::GET, "/hub/metrics", root::metrics)
         .scoped(Method::GET, "/hub/api/user", users::read_self)
         .scoped(Method::GET, "/hub/api/users", users::list_users)
+        .scoped(Method::POST, "/hub/api/users", users::change::create_users)
         .scoped(Method::GET, "/hub/api/users/{user}", users::get_user)
+        .scoped(
+            Method::POST,
+            "/hub/api/users/{user}",
+            users::change::create_user,
+        )
+        .scoped(
+            Method::PATCH,
+            "/hub/api/users/{user}",
+            users::change::change_user,
+        )
+        .scoped(
+            Method::DELETE,
+            "/hub/api/users/{user}",
+            users::change::delete_user,
+        )
         .scoped(
             Method::POST,
             "/hub/api/users/{user}/activity",
@@ -74,31 +95,25 @@ pub fn routes() -> Routes<Hub> {
             "/hub/api/users/{user}/tokens/{id}",
             tokens::delete_token,
         )
-        .scoped(Method::POST, "/hub/api/users/{user}/server", servers::start)
-        .scoped(
-            Method::DELETE,
-            "/hub/api/users/{user}/server",
-            servers::stop,
-        )
+        .merge(servers::routes())
+        .scoped(Method::GET, "/hub/api/proxy", routing::list_routes)
+        .scoped(Method::POST, "/hub/api/proxy", routing::check_routes)
+        .scoped(Method::PATCH, "/hub/api/proxy", routing::change_proxy)
+        .scoped(Method::POST, "/hub/api/shutdown", shutdown::shut_down)
         .scoped(
             Method::GET,
-            "/hub/api/users/{user}/server/progress",
-            progress::watch,
+            "/hub/api/authorizations/token/{token}",
+            root::no_secrets_in_addresses,
         )
         .scoped(
             Method::POST,
-            "/hub/api/users/{user}/servers/{server}",
-            servers::start,
-        )
-        .scoped(
-            Method::DELETE,
-            "/hub/api/users/{user}/servers/{server}",
-            servers::stop,
+            "/hub/api/authorizations/token",
+            root::no_secrets_in_addresses,
         )
         .scoped(
             Method::GET,
-            "/hub/api/users/{user}/servers/{server}/progress",
-            progress::watch,
+            "/hub/api/authorizations/cookie/{name}/{value}",
+            root::no_secrets_in_addresses,
         )
         .public(
             Method::GET,
@@ -124,4 +139,34 @@ pub(crate) async fn person(tx: &mut Tx, name: &str) -> ApiResult<User> {
     db::users::find(tx, &name)
         .await?
         .ok_or_else(ApiError::not_found)
+}
+
+/// As [`person`]; whoever holds none of the scopes hears of that, whether the person is there or not.
+pub(crate) async fn find_person(
+    tx: &mut Tx,
+    caller: &Caller,
+    scopes: &[ScopeName],
+    name: &str,
+) -> ApiResult<User> {
+    match person(tx, name).await {
+        Err(error) if error.status == StatusCode::NOT_FOUND => {
+            caller.require_any(scopes, Target::Everything)?;
+            Err(error)
+        }
+        found => found,
+    }
+}
+
+/// For what is nobody's in particular: a scope with a filter is not enough, and nothing is there that
+/// would have to be hidden.
+pub(crate) fn require_everywhere(caller: &Caller, scope: ScopeName) -> ApiResult<()> {
+    match caller.may(scope, Target::Everything) {
+        true => Ok(()),
+        false => Err(lacking(&[scope])),
+    }
+}
+
+pub(crate) fn lacking(scopes: &[ScopeName]) -> ApiError {
+    let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+    ApiError::forbidden(say!("refused.scope", scope = names.join(", ")))
 }

@@ -17,7 +17,7 @@ use crate::grants::USER;
 use crate::standing::Standing;
 
 /// Whether this one may do everything, and so wins nothing by whatever she gives.
-fn holds_all(caller: &Caller) -> bool {
+pub fn holds_all(caller: &Caller) -> bool {
     let beyond = caller
         .scopes
         .missing(&admin_role().expand(), &*caller.members);

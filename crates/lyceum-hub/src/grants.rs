@@ -195,8 +195,9 @@ pub fn service_prefix(name: &str) -> String {
 /// Of services that are gone, what people's browsers held through them ends.
 pub async fn follow(tx: &mut Tx, grants: &Grants, now: Millis) -> sqlx::Result<()> {
     let named = grants.roles.values().flat_map(|role| role.groups.iter());
-    for group in named.chain(grants.groups.keys()) {
-        db::groups::ensure(tx, group, now).await?;
+    // Lists are in the order in which groups came.
+    for (later, group) in (0..).zip(grants.groups.keys().chain(named)) {
+        db::groups::ensure(tx, group, now.plus(later)).await?;
     }
     for user in grants.roles.values().flat_map(|role| role.users.iter()) {
         users::ensure(tx, user, now).await?;

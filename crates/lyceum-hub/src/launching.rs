@@ -32,6 +32,10 @@ pub enum WishError {
     Stopping,
     #[error("{}", say!("wish.no_server"))]
     NoSuchServer,
+    #[error("{}", say!("wish.not_at_rest"))]
+    NotAtRest,
+    #[error("{}", say!("wish.name_taken"))]
+    NameTaken,
     /// With the status for programs.
     #[error("{0}")]
     Refused(Saying, StatusCode),
@@ -47,9 +51,29 @@ impl From<WishError> for ApiError {
             WishError::Running => Self::bad_request(say!("wish.running")),
             WishError::Stopping => Self::bad_request(say!("wish.stopping")),
             WishError::NoSuchServer => Self::not_found(),
+            WishError::NotAtRest => Self::bad_request(say!("wish.not_at_rest")),
+            WishError::NameTaken => Self::conflict(say!("wish.name_taken")),
             WishError::Refused(why, status) => Self::new(status, why),
             WishError::Database(error) => error.into(),
             WishError::Internal(error) => error.into(),
+        }
+    }
+}
+
+/// What is wanted of a start.
+#[derive(Debug, Default)]
+pub struct Wish {
+    /// What she chose; left out: what she chose the last time.
+    pub options: Option<serde_json::Value>,
+    /// What she calls it from now on.
+    pub display_name: Option<String>,
+}
+
+impl From<serde_json::Value> for Wish {
+    fn from(options: serde_json::Value) -> Self {
+        Self {
+            options: Some(options),
+            display_name: None,
         }
     }
 }
@@ -66,16 +90,18 @@ pub async fn start(
     hub: &Hub,
     owner: &User,
     name: &ServerName,
-    options: serde_json::Value,
+    wish: impl Into<Wish>,
 ) -> Result<Started, WishError> {
-    let options_text = options.to_string();
-    if options_text.len() > OPTIONS_LIMIT {
-        return Err(WishError::Refused(
-            say!("wish.options_too_large"),
-            StatusCode::BAD_REQUEST,
-        ));
-    }
+    let Wish {
+        options,
+        display_name,
+    } = wish.into();
     let mut tx = hub.db().read().await?;
+    let options = match options {
+        Some(options) => options,
+        None => last_options(&mut tx, owner, name).await?,
+    };
+    let options_text = checked(&options)?;
     let groups = db::groups::names_of(&mut tx, &owner.id).await?;
     drop(tx);
     let request = LaunchRequest {
@@ -98,6 +124,7 @@ pub async fn start(
     let spec = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
     let now = hub.now();
     let mut tx = hub.db().write().await?;
+    still_there(&mut tx, owner).await?;
     let server = ensure(hub, &mut tx, owner, name, now).await?;
     match server.state {
         State::Queued | State::Starting => return Ok(Started::Pending(server)),
@@ -111,6 +138,9 @@ pub async fn start(
         // Somebody else's click came first.
         return Ok(Started::Pending(server));
     };
+    if let Some(display_name) = &display_name {
+        db::servers::set_display_name(&mut tx, &server.id, display_name).await?;
+    }
     db::servers::forget_steps(&mut tx, &server.id, generation).await?;
     db::servers::add_step(
         &mut tx,
@@ -129,7 +159,132 @@ pub async fn start(
     Ok(Started::Queued(server))
 }
 
-/// The row, made when there is none yet.
+/// Holds the person until the transaction ends: what was planned for her is planned under her name,
+/// and nobody deletes or renames her while a server of hers begins.
+async fn still_there(tx: &mut Tx, owner: &User) -> Result<(), WishError> {
+    db::servers::lock_owner(tx, &owner.id).await?;
+    let now = db::users::get(tx, &owner.id).await?;
+    match now.is_some_and(|now| now.name == owner.name) {
+        true => Ok(()),
+        false => Err(WishError::NoSuchServer),
+    }
+}
+
+/// Options as they are kept; too many of them are refused.
+fn checked(options: &serde_json::Value) -> Result<String, WishError> {
+    let text = options.to_string();
+    if text.len() > OPTIONS_LIMIT {
+        return Err(WishError::Refused(
+            say!("wish.options_too_large"),
+            StatusCode::BAD_REQUEST,
+        ));
+    }
+    Ok(text)
+}
+
+/// What a person chose the last time.
+async fn last_options(
+    tx: &mut Tx,
+    owner: &User,
+    name: &ServerName,
+) -> Result<serde_json::Value, WishError> {
+    let server = db::servers::find(tx, &owner.id, name).await?;
+    let kept = server.and_then(|server| serde_json::from_str(&server.user_options).ok());
+    Ok(kept.unwrap_or_else(|| serde_json::json!({})))
+}
+
+/// What is to be different of a server at rest; what is left out stays.
+#[derive(Debug, Default)]
+pub struct Change {
+    pub name: Option<ServerName>,
+    pub wish: Wish,
+}
+
+/// Makes a named server without starting it; none when there is one of that name.
+pub async fn add(
+    hub: &Hub,
+    owner: &User,
+    name: &ServerName,
+    wish: Wish,
+) -> Result<Option<Server>, WishError> {
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    still_there(&mut tx, owner).await?;
+    if db::servers::find(&mut tx, &owner.id, name).await?.is_some() {
+        return Ok(None);
+    }
+    let server = ensure(hub, &mut tx, owner, name, now).await?;
+    let change = Change { name: None, wish };
+    let server = apply(&mut tx, server, change).await?;
+    tx.commit().await?;
+    Ok(Some(server))
+}
+
+/// Changes a server at rest. The default one is always there; with another name it is a named one
+/// from then on, and she has a default one that never ran.
+pub async fn change(
+    hub: &Hub,
+    owner: &User,
+    name: &ServerName,
+    change: Change,
+) -> Result<Server, WishError> {
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    still_there(&mut tx, owner).await?;
+    let server = match db::servers::find(&mut tx, &owner.id, name).await? {
+        Some(server) => server,
+        None if name.is_default() => ensure(hub, &mut tx, owner, name, now).await?,
+        None => return Err(WishError::NoSuchServer),
+    };
+    if let Some(to) = &change.name {
+        if to.is_default() || db::servers::find(&mut tx, &owner.id, to).await?.is_some() {
+            return Err(WishError::NameTaken);
+        }
+        if name.is_default() {
+            room_for_one_more(hub, &mut tx, owner).await?;
+        }
+    }
+    let server = apply(&mut tx, server, change).await?;
+    tx.commit().await?;
+    Ok(server)
+}
+
+async fn apply(tx: &mut Tx, mut server: Server, change: Change) -> Result<Server, WishError> {
+    if let Some(name) = change.name {
+        server.name = name;
+    }
+    if let Some(display_name) = change.wish.display_name {
+        server.display_name = Some(display_name);
+    }
+    if let Some(options) = change.wish.options {
+        server.user_options = checked(&options)?;
+    }
+    let changed = db::servers::change(
+        tx,
+        &server.id,
+        &server.name,
+        server.display_name.as_deref(),
+        &server.user_options,
+    )
+    .await?;
+    // Somebody may have started it this very moment.
+    changed.then_some(server).ok_or(WishError::NotAtRest)
+}
+
+async fn room_for_one_more(hub: &Hub, tx: &mut Tx, owner: &User) -> Result<(), WishError> {
+    let limit = hub.settings().named_servers;
+    let servers = db::servers::of_user(tx, &owner.id).await?;
+    let named = servers.iter().filter(|server| !server.name.is_default());
+    if named.count() >= limit {
+        return Err(WishError::Refused(
+            say!("wish.too_many", n = limit),
+            StatusCode::BAD_REQUEST,
+        ));
+    }
+    Ok(())
+}
+
+/// The row, made when there is none yet. Her own row is held, so that two wishes take turns.
 async fn ensure(
     hub: &Hub,
     tx: &mut Tx,
@@ -140,26 +295,8 @@ async fn ensure(
     if let Some(server) = db::servers::find(tx, &owner.id, name).await? {
         return Ok(server);
     }
-    // Two replicas may get the same wish at once: here they take turns.
-    if !db::servers::lock_owner(tx, &owner.id).await? {
-        return Err(WishError::NoSuchServer);
-    }
-    if let Some(server) = db::servers::find(tx, &owner.id, name).await? {
-        return Ok(server);
-    }
     if !name.is_default() {
-        let limit = hub.settings().named_servers;
-        let named = db::servers::of_user(tx, &owner.id)
-            .await?
-            .iter()
-            .filter(|s| !s.name.is_default())
-            .count();
-        if named >= limit {
-            return Err(WishError::Refused(
-                say!("wish.too_many", n = limit),
-                StatusCode::BAD_REQUEST,
-            ));
-        }
+        room_for_one_more(hub, tx, owner).await?;
     }
     let id = new_id(now);
     // `a-b` and `a` + `b` give one client id; whoever comes second gets a mark.
@@ -172,29 +309,9 @@ async fn ensure(
     let mut server = Server {
         key: ServerKey::make(&owner.name, name, &id).to_string(),
         id,
-        user_id: owner.id.clone(),
-        user_name: owner.name.clone(),
-        name: name.clone(),
         client_id,
-        display_name: None,
-        state: State::Stopped,
-        generation: 0,
-        spec: None,
-        user_options: "{}".into(),
-        address: None,
-        failure: None,
-        failure_saying: None,
         created_at: now.0,
-        requested_at: None,
-        started_at: None,
-        ready_at: None,
-        stopped_at: None,
-        last_activity_at: None,
-        stop_requested_at: None,
-        lease_owner: None,
-        lease_until: None,
-        placed_at: None,
-        unplaced_at: None,
+        ..Server::unborn(owner, name.clone())
     };
     if !db::servers::insert(tx, &server).await? {
         // Somebody else's server took the client id this very moment.
@@ -209,8 +326,12 @@ async fn ensure(
 /// Waits for the end that [`stop`] asked for; true once it came. A start that somebody asked for
 /// right after it is another life of the server and none of our concern.
 pub async fn has_ended(hub: &Hub, server: &Server, limit: Duration) -> Result<bool, WishError> {
-    let now = wait(hub, server, limit).await?;
-    Ok(!now.state.is_active() || now.generation != server.generation)
+    match wait(hub, server, limit).await {
+        Ok(now) => Ok(!now.state.is_active() || now.generation != server.generation),
+        // It is not only at rest, it is gone.
+        Err(WishError::NoSuchServer) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks for a server's end; one at rest is left alone, and a start that still waits in line is over
@@ -228,6 +349,38 @@ pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
         let status = "cancelled";
         starts.get_or_create(&StatusLabel { status }).inc();
         tracing::info!(user = %server.user_name, server = %server.name, "start cancelled while it waited");
+    }
+    Ok(())
+}
+
+/// Notes that a server is to be forgotten once it has ended, whoever sees that.
+pub async fn want_removed(hub: &Hub, server: &Server) -> Result<(), WishError> {
+    let mut tx = hub.db().write().await?;
+    db::servers::request_removal(&mut tx, &server.id, hub.now().0).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Forgets servers that have ended and whose removal was asked for. Their files stay.
+pub async fn forget_unwanted(hub: &Hub) -> Result<(), WishError> {
+    let mut tx = hub.db().read().await?;
+    if !db::servers::any_unwanted(&mut tx).await? {
+        return Ok(());
+    }
+    drop(tx);
+    let mut tx = hub.db().write().await?;
+    let keys = db::servers::remove_unwanted(&mut tx).await?;
+    tx.commit().await?;
+    forget(hub, &keys).await
+}
+
+/// The spawner forgets what there was under these keys.
+pub async fn forget(hub: &Hub, keys: &[String]) -> Result<(), WishError> {
+    for key in keys.iter().filter_map(|key| ServerKey::parse(key)) {
+        hub.spawner()
+            .forget(&key)
+            .await
+            .map_err(anyhow::Error::from)?;
     }
     Ok(())
 }

@@ -50,6 +50,7 @@ use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::RouteInfo;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 pub use config::{Settings, Timings};
 
@@ -95,6 +96,7 @@ struct Inner {
     metrics: metrics::Metrics,
     token_uses: jobs::token_uses::TokenUses,
     registry: OnceLock<Registry>,
+    ending: CancellationToken,
 }
 
 impl Hub {
@@ -121,6 +123,7 @@ impl Hub {
             metrics: metrics::Metrics::default(),
             token_uses: jobs::token_uses::TokenUses::default(),
             registry: OnceLock::new(),
+            ending: CancellationToken::new(),
         }))
     }
 
@@ -179,6 +182,16 @@ impl Hub {
             prometheus_client::encoding::text::encode(&mut text, registry)?;
         }
         Ok(text)
+    }
+
+    /// Asks for the end of this process; see [`Hub::asked_to_end`].
+    pub fn end(&self) {
+        self.0.ending.cancel();
+    }
+
+    /// Cancelled when somebody who may has asked for the end; the composition root sees to it.
+    pub fn asked_to_end(&self) -> &CancellationToken {
+        &self.0.ending
     }
 
     /// Whether this person may not come in, whatever she holds.

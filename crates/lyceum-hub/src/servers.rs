@@ -106,6 +106,28 @@ pub fn client_id(user: &UserName, server: &ServerName) -> String {
     }
 }
 
+/// Longest title of a server, in characters.
+const DISPLAY_NAME_MAX: usize = 255;
+
+/// Whether this can be a server's title: one line that can be read, and that can't make the text
+/// around it read otherwise.
+pub fn is_display_name(text: &str) -> bool {
+    let many = text.chars().count();
+    (1..=DISPLAY_NAME_MAX).contains(&many)
+        && text.trim() == text
+        && !text.contains("  ")
+        && text.chars().all(|c| c == ' ' || is_printable(c))
+}
+
+fn is_printable(c: char) -> bool {
+    let steering = matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    let private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}');
+    !(c.is_control() || c.is_whitespace() || steering || private)
+}
+
 /// Percent-encodes a name for a path, leaving what names may hold readable where URLs allow it.
 pub fn encode(name: &str) -> String {
     const KEEP: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
@@ -137,6 +159,30 @@ mod tests {
             "/user/a%2Bb@x.org/",
             "jupyterhub-user-a%2Bb@x.org",
         );
+    }
+
+    #[test]
+    fn titles_can_be_read() {
+        for good in ["a", "Größe 1", "日本語", "🚀 (GPU)", &"n".repeat(255)] {
+            assert!(is_display_name(good), "{good:?}");
+        }
+        for bad in [
+            "",
+            " ",
+            " a",
+            "a ",
+            "a  b",
+            "a\tb",
+            "a\nb",
+            "a\u{7}b",
+            "a\u{a0}b",
+            "a\u{202e}b",
+            "a\u{200d}b",
+            "a\u{e000}b",
+            &"n".repeat(256),
+        ] {
+            assert!(!is_display_name(bad), "{bad:?}");
+        }
     }
 
     #[test]

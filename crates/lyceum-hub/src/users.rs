@@ -6,6 +6,7 @@ use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
 use lyceum_model::identity::Identity;
 use lyceum_model::name::UserName;
+use lyceum_model::say;
 use lyceum_store::{Tx, settings};
 
 use crate::db;
@@ -15,12 +16,23 @@ use crate::jobs::revocations;
 /// The setting that remembers whose role is the configuration's.
 const BY_CONFIGURATION: &str = "admins-by-configuration";
 
-/// Makes a person if there is none of that name. The home is named once and for ever; the name of a
-/// deleted person never leads to the old home, since each home carries its id.
+/// Makes a person if there is none of that name.
 pub async fn ensure(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<User> {
     if let Some(user) = db::users::find(tx, name).await? {
         return Ok(user);
     }
+    // Two browsers may bring the same new person at the same moment: one row, whoever made it.
+    match create(tx, name, now).await? {
+        Some(user) => Ok(user),
+        None => db::users::find(tx, name)
+            .await?
+            .ok_or(sqlx::Error::RowNotFound),
+    }
+}
+
+/// Makes a person, unless there is one of that name. The home is named once and for ever; the name of
+/// a deleted person never leads to the old home, since each home carries its id.
+pub async fn create(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<Option<User>> {
     let id = new_id(now);
     let user = User {
         home: home_name(name, &id),
@@ -32,9 +44,68 @@ pub async fn ensure(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<U
         last_activity_at: None,
         blocked_at: None,
     };
-    db::users::insert(tx, &user).await?;
-    // Two browsers may bring the same new person at the same moment: one row, whoever made it.
-    Ok(db::users::find(tx, name).await?.unwrap_or(user))
+    let written = db::users::insert(tx, &user).await?;
+    Ok(written.then_some(user))
+}
+
+/// Why somebody can't have another name, or can't go.
+#[derive(Debug, thiserror::Error)]
+pub enum NotNow {
+    /// One of her servers does something.
+    #[error("{}", say!("person.has_servers", user = .0.as_str()))]
+    Busy(UserName),
+    #[error("{}", say!("person.name_taken", name = .0.as_str()))]
+    Taken(UserName),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Gives somebody another name; her home, her servers' files and her tokens stay hers. The password
+/// of a local account goes with her. Her servers have to be at rest: they know her by the old name.
+pub async fn rename(tx: &mut Tx, user: &User, to: &UserName, now: Millis) -> Result<(), NotNow> {
+    hold_still(tx, user).await?;
+    let taken = db::users::find(tx, to).await?.is_some()
+        || !lyceum_auth::local::rename(tx, &user.name, to).await?;
+    if taken {
+        return Err(NotNow::Taken(to.clone()));
+    }
+    match db::users::set_name(tx, &user.id, to).await {
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            return Err(NotNow::Taken(to.clone()));
+        }
+        done => done?,
+    }
+    for name in [&user.name, to] {
+        revocations::announce(tx, name.as_str(), now).await?;
+    }
+    Ok(())
+}
+
+/// Forgets somebody, with all she holds; her home stays on the disk. Tells what the spawner is to
+/// forget.
+pub async fn remove(tx: &mut Tx, user: &User, now: Millis) -> Result<Vec<String>, NotNow> {
+    hold_still(tx, user).await?;
+    let mut keys = Vec::new();
+    for server in db::servers::of_user(tx, &user.id).await? {
+        if !db::servers::delete(tx, &server.id).await? {
+            return Err(NotNow::Busy(user.name.clone()));
+        }
+        keys.push(server.key);
+    }
+    db::users::delete(tx, &user.id).await?;
+    lyceum_auth::local::remove(tx, &user.name).await?;
+    revocations::announce(tx, user.name.as_str(), now).await?;
+    Ok(keys)
+}
+
+/// Nothing of hers moves until the transaction ends.
+async fn hold_still(tx: &mut Tx, user: &User) -> Result<(), NotNow> {
+    db::servers::lock_owner(tx, &user.id).await?;
+    let servers = db::servers::of_user(tx, &user.id).await?;
+    match servers.iter().any(|server| server.state.is_active()) {
+        true => Err(NotNow::Busy(user.name.clone())),
+        false => Ok(()),
+    }
 }
 
 /// After a good sign-in: the row, brought up to date with what the source vouches for. `admins` are
@@ -74,6 +145,12 @@ pub async fn grant_admin(tx: &mut Tx, user: &User, now: Millis) -> sqlx::Result<
         keep_configured(tx, &ids, now).await?;
     }
     db::users::set_admin(tx, &user.id, true).await?;
+    revocations::announce(tx, user.name.as_str(), now).await
+}
+
+/// Takes the role back. One whom the configuration names has it again after her next log-in.
+pub async fn revoke_admin(tx: &mut Tx, user: &User, now: Millis) -> sqlx::Result<()> {
+    db::users::set_admin(tx, &user.id, false).await?;
     revocations::announce(tx, user.name.as_str(), now).await
 }
 

@@ -39,6 +39,11 @@ pub const STEPS: &[Step] = &[
         name: "grants",
         sql: include_str!("../../../migrations/0006_grants.sql"),
     },
+    Step {
+        version: 7,
+        name: "removals",
+        sql: include_str!("../../../migrations/0007_removals.sql"),
+    },
 ];
 
 pub struct Step {

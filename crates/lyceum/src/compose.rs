@@ -287,6 +287,11 @@ impl Machine {
         })
     }
 
+    /// Waits until somebody asks for the end by the API.
+    pub async fn asked(&self) {
+        self.hub.asked_to_end().cancelled().await;
+    }
+
     /// Waits until a part ends the whole by itself.
     pub async fn ended(&self) {
         self.shutdown.cancelled().await;

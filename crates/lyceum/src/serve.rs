@@ -226,6 +226,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
 pub async fn until_end(interrupt: &Interrupt, machine: &Machine) -> Result<(), Failure> {
     tokio::select! {
         () = interrupt.asked() => Ok(()),
+        () = machine.asked() => Ok(()),
         () = machine.ended() => Err(Failure::new("this hub has stopped by itself; its log says why")),
     }
 }

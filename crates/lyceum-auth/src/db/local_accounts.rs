@@ -40,3 +40,18 @@ pub(crate) async fn delete(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
     .await
     .map(|done| done.rows_affected() > 0))
 }
+
+/// Not when there is an account of the other name.
+pub(crate) async fn rename(tx: &mut Tx, from: &UserName, to: &UserName) -> sqlx::Result<bool> {
+    if find_hash(tx, to).await?.is_some() {
+        return Ok(false);
+    }
+    on!(tx, |c| sqlx::query(
+        "UPDATE local_accounts SET user_name = $2 WHERE user_name = $1"
+    )
+    .bind(from.as_str())
+    .bind(to.as_str())
+    .execute(c)
+    .await
+    .map(|_| true))
+}

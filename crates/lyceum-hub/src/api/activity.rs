@@ -1,8 +1,6 @@
 //! What notebook servers report about when they were last used.
 
-use std::collections::BTreeMap;
-
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use lyceum_model::clock::Millis;
@@ -10,70 +8,66 @@ use lyceum_model::name::ServerName;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
-use serde::Deserialize;
+use serde_json::Value;
 
-use super::person;
+use super::{body, find_person};
 use crate::{Hub, db};
 
 /// A clock may be ahead of ours, but not by an hour.
 const AHEAD_MS: i64 = 59 * 60_000;
-
-#[derive(Debug, Deserialize)]
-pub struct Report {
-    #[serde(default)]
-    servers: BTreeMap<String, ServerReport>,
-    last_activity: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ServerReport {
-    last_activity: String,
-}
+const SERVERS: &str = "an object of servers by their names, each with its last_activity";
 
 /// Scope: `users:activity!user=…`.
 pub async fn update_activity(
     State(hub): State<Hub>,
     caller: Caller,
     Path(user): Path<String>,
-    Json(report): Json<Report>,
+    body: Bytes,
 ) -> ApiResult<StatusCode> {
+    const SCOPE: ScopeName = ScopeName::UsersActivity;
     let mut tx = hub.db().read().await?;
-    let Ok(owner) = person(&mut tx, &user).await else {
-        caller.require(ScopeName::UsersActivity, Target::Everything)?;
-        return Err(ApiError::not_found());
-    };
-    caller.require(ScopeName::UsersActivity, Target::User(&owner.name))?;
+    let owner = find_person(&mut tx, &caller, &[SCOPE], &user).await?;
+    caller.require(SCOPE, Target::User(&owner.name))?;
     let now = hub.now();
-    let read = |text: &str| -> ApiResult<Millis> {
-        let at = Millis::from_iso(text).ok_or_else(|| {
-            ApiError::bad_request(Saying::quote(format!(
-                "{text:?} is not a time; it has the form 2026-11-21T08:00:00Z"
-            )))
-        })?;
-        if at.since(now) > AHEAD_MS {
-            return Err(ApiError::bad_request(Saying::quote(format!(
-                "{text:?} is in the future; check the server's clock"
-            ))));
-        }
-        Ok(at)
+    let report = body::object(&body)?;
+    let servers = match report.get("servers") {
+        None | Some(Value::Null) => None,
+        Some(Value::Array(list)) if list.is_empty() => None,
+        Some(Value::Object(servers)) => Some(servers).filter(|servers| !servers.is_empty()),
+        Some(_) => return Err(body::wrong("servers", SERVERS)),
     };
+    let user_at = match report.get("last_activity") {
+        None | Some(Value::Null) => None,
+        Some(at) => Some(moment(at, now)?),
+    };
+    if servers.is_none() && user_at.is_none() {
+        return Err(ApiError::bad_request(Saying::quote(
+            "Give last_activity, servers, or both",
+        )));
+    }
     let mut touched = Vec::new();
-    for (name, report) in &report.servers {
-        let at = read(&report.last_activity)?;
+    for (name, report) in servers.into_iter().flatten() {
+        let at = report
+            .get("last_activity")
+            .ok_or_else(|| body::wrong("servers", SERVERS))?;
+        let at = moment(at, now)?;
         let parsed = ServerName::parse(name).ok();
-        let server = match parsed {
-            Some(name) => db::servers::find(&mut tx, &owner.id, &name).await?,
+        let server = match &parsed {
+            Some(name) => db::servers::find(&mut tx, &owner.id, name).await?,
             None => None,
         };
-        let server = server.ok_or_else(|| {
-            ApiError::bad_request(Saying::quote(format!(
-                "No such server: {}",
-                name.chars().take(60).collect::<String>()
-            )))
-        })?;
-        touched.push((server.id, at));
+        match server {
+            Some(server) => touched.push((server.id, at)),
+            // Everybody has a default server, also one that never ran.
+            None if name.is_empty() => {}
+            None => {
+                let name: String = name.chars().take(60).collect();
+                return Err(ApiError::bad_request(Saying::quote(format!(
+                    "No such server: {name}"
+                ))));
+            }
+        }
     }
-    let user_at = report.last_activity.as_deref().map(read).transpose()?;
     drop(tx);
     let mut tx = hub.db().write().await?;
     for (id, at) in &touched {
@@ -85,4 +79,21 @@ pub async fn update_activity(
     }
     tx.commit().await?;
     Ok(StatusCode::OK)
+}
+
+fn moment(given: &Value, now: Millis) -> ApiResult<Millis> {
+    let shown = || -> String { given.to_string().chars().take(60).collect() };
+    let at = given.as_str().and_then(Millis::from_iso).ok_or_else(|| {
+        ApiError::bad_request(Saying::quote(format!(
+            "{} is not a time; it has the form \"2026-11-21T08:00:00Z\"",
+            shown()
+        )))
+    })?;
+    if at.since(now) > AHEAD_MS {
+        return Err(ApiError::bad_request(Saying::quote(format!(
+            "{} is in the future; check the server's clock",
+            shown()
+        ))));
+    }
+    Ok(at)
 }

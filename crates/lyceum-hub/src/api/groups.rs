@@ -14,7 +14,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::{Map, Value};
 
 use super::model::{self, GROUP_FIELDS};
-use super::paging::Paging;
+use super::paging::Page;
 use crate::db::groups::Group;
 use crate::db::users::User;
 use crate::{Hub, db, giving, groups};
@@ -42,13 +42,13 @@ pub fn routes() -> Routes<Hub> {
 pub async fn list_groups(
     State(hub): State<Hub>,
     caller: Caller,
-    paging: Paging,
+    page: Page,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let (found, total) = if caller.may(ScopeName::ListGroups, Target::Everything) {
         let total = db::groups::count(&mut tx).await?;
         (
-            db::groups::list(&mut tx, paging.offset, paging.limit).await?,
+            db::groups::list(&mut tx, page.offset, page.limit).await?,
             total,
         )
     } else {
@@ -66,13 +66,13 @@ pub async fn list_groups(
             }
         }
         let total = i64::try_from(own.len()).unwrap_or(i64::MAX);
-        (paging.cut(&own).to_vec(), total)
+        (page.cut(&own).to_vec(), total)
     };
     let mut items = Vec::with_capacity(found.len());
     for group in &found {
         items.push(show(&hub, &mut tx, &caller, group).await?);
     }
-    Ok(paging.answer(items, total))
+    Ok(Json(page.answer(items.into(), total)).into_response())
 }
 
 /// Makes several. Scope: `admin:groups`.

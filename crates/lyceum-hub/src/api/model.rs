@@ -1,11 +1,12 @@
 //! How nouns look in the API.
 
 use lyceum_model::clock::Millis;
-use lyceum_model::name::UserName;
+use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{ScopeName, ScopeSet, Target};
 use lyceum_web::Caller;
 use serde_json::{Value, json};
 
+use super::body::Fields;
 use crate::db::groups::Group;
 use crate::db::servers::Server;
 use crate::db::tokens::Token;
@@ -19,67 +20,118 @@ fn iso(at: Option<i64>) -> Value {
     at.map_or(Value::Null, |at| Value::String(Millis(at).to_iso()))
 }
 
-/// A user; `servers` holds what is active.
-pub fn user(
-    user: &User,
-    grants: &Grants,
-    groups: &[String],
-    servers: &[Server],
-    origins: &Origins,
-) -> Value {
+/// What is known of a person.
+pub struct Person<'a> {
+    pub user: &'a User,
+    pub groups: &'a [String],
+    pub servers: &'a [Server],
+}
+
+/// How much of it is shown.
+pub struct Showing<'a> {
+    pub caller: &'a Caller,
+    /// Servers at rest too.
+    pub stopped: bool,
+    pub origins: &'a Origins,
+    pub grants: &'a Grants,
+}
+
+/// A person, as far as the caller's scopes show her; nothing when they show nothing.
+pub fn user(person: &Person<'_>, showing: &Showing<'_>) -> Option<Value> {
+    let Person {
+        user,
+        groups,
+        servers,
+    } = person;
+    let caller = showing.caller;
+    let may = |scope| caller.may(scope, Target::User(&user.name));
+    let all = may(ScopeName::ReadUsers);
+    let name = all || may(ScopeName::ReadUsersName);
+    let roles = all || may(ScopeName::ReadRolesUsers);
+    let mut model = Fields::new();
+    let mut show = |shown: bool, field: &str, value: Value| {
+        if shown {
+            model.insert(field.into(), value);
+        }
+        shown
+    };
     let default = servers
         .iter()
-        .find(|s| s.name.is_default() && s.state.is_active());
-    let models: serde_json::Map<String, Value> = servers
+        .find(|server| server.name.is_default() && server.state.is_active());
+    let ready = default.filter(|server| server.state == State::Ready);
+    let url = ready.map(|server| showing.origins.url(&server.user_name, &server.name));
+    let mut any = show(all, "created", iso(Some(user.created_at)));
+    any |= show(all, "server", url.into());
+    any |= show(
+        all,
+        "pending",
+        default.and_then(|s| s.state.pending()).into(),
+    );
+    any |= show(
+        roles,
+        "roles",
+        showing
+            .grants
+            .roles_of_user(&user.name, user.admin)
+            .into_iter()
+            .collect::<Vec<_>>()
+            .into(),
+    );
+    any |= show(name || roles, "admin", user.admin.into());
+    any |= show(name, "user_info", json!({}));
+    any |= show(
+        all || may(ScopeName::ReadUsersGroups),
+        "groups",
+        groups.to_vec().into(),
+    );
+    any |= show(
+        all || may(ScopeName::ReadUsersActivity),
+        "last_activity",
+        iso(user.last_activity_at),
+    );
+    // Nothing is left behind by the ways to sign in that there are.
+    any |= show(may(ScopeName::AdminAuthState), "auth_state", Value::Null);
+    let models = servers_of(user, servers, showing);
+    any |= show(
+        may(ScopeName::ReadServers) || !models.is_empty(),
+        "servers",
+        models.into(),
+    );
+    if !any {
+        return None;
+    }
+    show(true, "kind", "user".into());
+    show(true, "name", user.name.as_str().into());
+    Some(model.into())
+}
+
+/// Her servers by their names. The default one is always there, if only as one that never ran.
+fn servers_of(user: &User, servers: &[Server], showing: &Showing<'_>) -> Fields {
+    let mut models = Fields::new();
+    for shown in servers
         .iter()
-        .filter(|s| s.state.is_active())
-        .map(|s| (s.name.to_string(), server(s, origins)))
-        .collect();
-    json!({
-        "kind": "user",
-        "name": user.name,
-        "admin": user.admin,
-        "roles": grants.roles_of_user(&user.name, user.admin),
-        "groups": groups,
-        "server": default.filter(|s| s.state == State::Ready).map(|s| origins.url(&s.user_name, &s.name)),
-        "pending": default.and_then(|s| s.state.pending()),
-        "servers": models,
-        "created": iso(Some(user.created_at)),
-        "last_activity": iso(user.last_activity_at),
-        "user_info": {},
-    })
+        .filter(|server| showing.stopped || server.state.is_active())
+    {
+        let target = Target::Server(&user.name, &shown.name);
+        if showing.caller.may(ScopeName::ReadServers, target) {
+            models.insert(shown.name.to_string(), server(shown, showing));
+        }
+    }
+    let default = ServerName::default();
+    if showing.stopped
+        && !servers.iter().any(|server| server.name.is_default())
+        && showing
+            .caller
+            .may(ScopeName::ReadServers, Target::Server(&user.name, &default))
+    {
+        let unborn = Server::unborn(user, default);
+        models.insert(String::new(), server(&unborn, showing));
+    }
+    models
 }
 
-/// The fields of a user's model that the caller's scopes open; who it is is always among them.
-pub fn visible(mut model: Value, user: &User, caller: &Caller) -> Value {
-    let may = |scope| caller.may(scope, Target::User(&user.name));
-    let Some(fields) = model.as_object_mut() else {
-        return model;
-    };
-    let all = may(ScopeName::ReadUsers);
-    fields.retain(|field, _| match field.as_str() {
-        "kind" | "name" | "admin" => true,
-        "groups" => may(ScopeName::ReadUsersGroups),
-        "last_activity" => may(ScopeName::ReadUsersActivity),
-        "servers" => may(ScopeName::ReadServers),
-        "roles" => all || may(ScopeName::ReadRolesUsers),
-        "server" | "pending" => all || may(ScopeName::ReadServers),
-        _ => all,
-    });
-    model
-}
-
-/// Only what tells who it is.
-pub fn identity(user: &User, groups: &[String]) -> Value {
-    json!({
-        "kind": "user",
-        "name": user.name,
-        "admin": user.admin,
-        "groups": groups,
-    })
-}
-
-pub fn server(server: &Server, origins: &Origins) -> Value {
+/// A server; whoever shows it has asked whether it may be seen.
+pub fn server(server: &Server, showing: &Showing<'_>) -> Value {
     let user = encode(server.user_name.as_str());
     let progress = if server.name.is_default() {
         format!("/hub/api/users/{user}/server/progress")
@@ -87,21 +139,28 @@ pub fn server(server: &Server, origins: &Origins) -> Value {
         format!("/hub/api/users/{user}/servers/{}/progress", server.name)
     };
     let options: Value = serde_json::from_str(&server.user_options).unwrap_or(Value::Null);
-    json!({
+    let title = server.display_name.as_deref();
+    let active = server.state.is_active();
+    let mut model = json!({
         "name": server.name,
-        "display_name": server.display_name.clone().unwrap_or_default(),
+        "display_name": title.unwrap_or(server.name.as_str()),
         "full_name": format!("{}/{}", server.user_name, server.name),
         "last_activity": iso(server.last_activity_at.or(server.requested_at)),
-        "started": iso(server.started_at.or(server.requested_at)),
+        "started": iso(server.started_at.or(server.requested_at).filter(|_| active)),
         "pending": server.state.pending(),
         "ready": server.state == State::Ready,
-        "stopped": !server.state.is_active(),
-        "url": origins.url(&server.user_name, &server.name),
+        "stopped": !active,
+        "url": showing.origins.url(&server.user_name, &server.name),
         "user_options": options,
         "progress_url": progress,
-        "full_url": origins.full_url(&server.user_name, &server.name),
-        "full_progress_url": origins.hub().map(|origin| format!("{origin}{progress}")),
-    })
+        "full_url": showing.origins.full_url(&server.user_name, &server.name),
+        "full_progress_url": showing.origins.hub().map(|origin| format!("{origin}{progress}")),
+    });
+    let target = Target::Server(&server.user_name, &server.name);
+    if showing.caller.may(ScopeName::AdminServerState, target) {
+        model["state"] = json!({ "key": server.key });
+    }
+    model
 }
 
 /// Those of the fields of a model that some scopes open; `kind` and `name` are among each one's.

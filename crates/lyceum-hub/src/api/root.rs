@@ -4,10 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::saying::Saying;
+use lyceum_model::scope::ScopeName;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::{Value, json};
 
+use super::require_everywhere;
 use crate::Hub;
 
 pub async fn version() -> Json<Value> {
@@ -16,14 +18,26 @@ pub async fn version() -> Json<Value> {
 
 /// What runs here. Scope: `read:hub`.
 pub async fn info(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
-    caller.require(ScopeName::ReadHub, Target::Everything)?;
+    require_everywhere(&caller, ScopeName::ReadHub)?;
     Ok(Json(json!({
         "version": super::JUPYTERHUB_VERSION,
-        "python": null,
-        "sys_executable": null,
+        // No Python runs this hub.
+        "python": "",
+        "sys_executable": "",
         "authenticator": { "class": "lyceum", "version": env!("CARGO_PKG_VERSION") },
         "spawner": { "class": hub.spawner().kind(), "version": env!("CARGO_PKG_VERSION") },
     })))
+}
+
+/// What JupyterHub had before version 2: a token or a cookie is told by its place in the address. It
+/// would stand in the logs of everything on the way.
+pub async fn no_secrets_in_addresses(_: Caller) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        Saying::quote(
+            "This is gone: whose a token is tells /hub/api/user, and /hub/api/users/NAME/tokens makes new ones",
+        ),
+    )
 }
 
 /// Healthy means: the database answers.
@@ -44,7 +58,7 @@ pub async fn health(State(hub): State<Hub>) -> Response {
 
 /// Prometheus' text form. Scope: `read:metrics`.
 pub async fn metrics(State(hub): State<Hub>, caller: Caller) -> ApiResult<Response> {
-    caller.require(ScopeName::ReadMetrics, Target::Everything)?;
+    require_everywhere(&caller, ScopeName::ReadMetrics)?;
     let text = hub
         .metrics_text()
         .map_err(|error| ApiError::from(anyhow::Error::from(error)))?;

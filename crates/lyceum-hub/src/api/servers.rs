@@ -1,29 +1,147 @@
-//! Start and stop.
+//! A person's servers: one of them, start and stop, made and changed without a start.
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::ServerName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
-use lyceum_model::server::ServerKey;
+use lyceum_store::Tx;
+use lyceum_web::routes::Routes;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::Value;
 
-use super::person;
-use crate::launching::{self, Started};
-use crate::servers::State as ServerState;
+use super::body;
+use super::model::Showing;
+use super::{find_person, model, progress};
+use crate::db::servers::Server;
+use crate::db::users::User;
+use crate::launching::{self, Change, Started, Wish, WishError};
+use crate::servers::{State as ServerState, is_display_name};
 use crate::visit::ServerPath;
 use crate::{Hub, db};
 
 /// How long a caller is kept waiting before it gets "accepted, under way".
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Scope: `servers` (`start:servers`).
+/// The default server has three names: `server`, `servers/` with nothing behind it, and its own.
+pub fn routes() -> Routes<Hub> {
+    let mut routes = Routes::default();
+    for path in [
+        "/hub/api/users/{user}/server",
+        "/hub/api/users/{user}/servers/",
+        "/hub/api/users/{user}/servers/{server}",
+    ] {
+        let slash = if path.ends_with('/') { "/" } else { "" };
+        routes = routes
+            .scoped(Method::GET, path, show)
+            .scoped(Method::PUT, path, create)
+            .scoped(Method::POST, path, start)
+            .scoped(Method::PATCH, path, change)
+            .scoped(Method::DELETE, path, stop)
+            .scoped(
+                Method::GET,
+                &format!("{}{slash}/progress", path.trim_end_matches('/')),
+                progress::watch,
+            );
+    }
+    routes
+}
+
+/// One server. Scope: `read:servers`.
+pub async fn show(
+    State(hub): State<Hub>,
+    caller: Caller,
+    ServerPath { user, server }: ServerPath,
+) -> ApiResult<Json<Value>> {
+    let mut tx = hub.db().read().await?;
+    let (owner, name) = asked(&mut tx, &caller, ScopeName::ReadServers, &user, &server).await?;
+    let name = name.map_err(|_| ApiError::not_found())?;
+    let server = match db::servers::find(&mut tx, &owner.id, &name).await? {
+        Some(server) => server,
+        None if name.is_default() => Server::unborn(&owner, name),
+        None => return Err(ApiError::not_found()),
+    };
+    Ok(Json(seen(&hub, &caller, &server)))
+}
+
+/// Makes a named server without starting it. Scope: `start:servers`.
+pub async fn create(
+    State(hub): State<Hub>,
+    caller: Caller,
+    ServerPath { user, server }: ServerPath,
+    body: Bytes,
+) -> ApiResult<Response> {
+    let mut tx = hub.db().read().await?;
+    let (owner, name) = asked(&mut tx, &caller, ScopeName::StartServers, &user, &server).await?;
+    let name = name?;
+    drop(tx);
+    if name.is_default() {
+        return Err(WishError::NameTaken.into());
+    }
+    let wish = wish(&body)?;
+    let server = launching::add(&hub, &owner, &name, wish)
+        .await?
+        .ok_or(WishError::NameTaken)?;
+    tracing::info!(by = %caller.who, user = %owner.name, server = %name, "server added");
+    Ok((StatusCode::CREATED, Json(seen(&hub, &caller, &server))).into_response())
+}
+
+/// Another name, title or other options for a server at rest. Scope: `start:servers`.
+pub async fn change(
+    State(hub): State<Hub>,
+    caller: Caller,
+    ServerPath { user, server }: ServerPath,
+    body: Bytes,
+) -> ApiResult<Json<Value>> {
+    let mut tx = hub.db().read().await?;
+    let (owner, name) = asked(&mut tx, &caller, ScopeName::StartServers, &user, &server).await?;
+    let name = name?;
+    drop(tx);
+    let fields = body::fields(&body)?;
+    body::known(&fields, &["name", "display_name", "user_options"])?;
+    if fields.is_empty() {
+        return Err(ApiError::bad_request(Saying::quote(
+            "Give at least one of name, display_name, user_options",
+        )));
+    }
+    let to = match fields.get("name") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => {
+            Some(ServerName::parse(text).map_err(|error| ApiError::bad_request(error.saying()))?)
+        }
+        Some(_) => return Err(body::wrong("name", "a string")),
+    };
+    let options = match fields.get("user_options") {
+        None => None,
+        Some(options @ Value::Object(_)) => Some(options.clone()),
+        Some(_) => return Err(body::wrong("user_options", "an object")),
+    };
+    let display_name = match fields.get("display_name") {
+        None | Some(Value::Null) => None,
+        Some(value) => title(value)?,
+    };
+    if let Some(to) = &to {
+        caller.require(ScopeName::StartServers, Target::Server(&owner.name, to))?;
+    }
+    let change = Change {
+        name: to,
+        wish: Wish {
+            options,
+            display_name,
+        },
+    };
+    let server = launching::change(&hub, &owner, &name, change).await?;
+    tracing::info!(by = %caller.who, user = %owner.name, from = %name, server = %server.name, "server changed");
+    Ok(Json(seen(&hub, &caller, &server)))
+}
+
+/// Scope: `start:servers`.
 pub async fn start(
     State(hub): State<Hub>,
     caller: Caller,
@@ -31,32 +149,10 @@ pub async fn start(
     body: Bytes,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
-    let Ok(owner) = person(&mut tx, &user).await else {
-        caller.require(ScopeName::StartServers, Target::Everything)?;
-        return Err(ApiError::not_found());
-    };
+    let (owner, name) = asked(&mut tx, &caller, ScopeName::StartServers, &user, &server).await?;
+    let name = name?;
     drop(tx);
-    let name = match ServerName::parse(&server) {
-        Ok(name) => name,
-        Err(error) => {
-            // What is wrong with the name is said only to those who may know that its owner exists.
-            caller.require(ScopeName::StartServers, Target::User(&owner.name))?;
-            return Err(ApiError::bad_request(error.saying()));
-        }
-    };
-    caller.require(ScopeName::StartServers, Target::Server(&owner.name, &name))?;
-    let options = match &body[..] {
-        b"" => Value::Object(Default::default()),
-        bytes => serde_json::from_slice(bytes).map_err(|error| {
-            ApiError::bad_request(Saying::quote(format!("The body is not JSON: {error}")))
-        })?,
-    };
-    if !options.is_object() {
-        return Err(ApiError::bad_request(Saying::quote(
-            "The options of a server are a JSON object",
-        )));
-    }
-    let server = match launching::start(&hub, &owner, &name, options).await? {
+    let server = match launching::start(&hub, &owner, &name, wish(&body)?).await? {
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
         Started::Queued(server) => server,
     };
@@ -81,7 +177,7 @@ pub async fn start(
     }
 }
 
-/// Scope: `delete:servers`.
+/// Stops a server, and with `{"remove": true}` forgets it once it has ended. Scope: `delete:servers`.
 pub async fn stop(
     State(hub): State<Hub>,
     caller: Caller,
@@ -89,23 +185,14 @@ pub async fn stop(
     body: Bytes,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
-    let Ok(owner) = person(&mut tx, &user).await else {
-        caller.require(ScopeName::DeleteServers, Target::Everything)?;
-        return Err(ApiError::not_found());
-    };
-    let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
-    caller.require(ScopeName::DeleteServers, Target::Server(&owner.name, &name))?;
+    let (owner, name) = asked(&mut tx, &caller, ScopeName::DeleteServers, &user, &server).await?;
+    let name = name.map_err(|_| ApiError::not_found())?;
     let found = db::servers::find(&mut tx, &owner.id, &name).await?;
     drop(tx);
-    let remove = match &body[..] {
-        b"" => false,
-        bytes => serde_json::from_slice::<Value>(bytes)
-            .map_err(|error| {
-                ApiError::bad_request(Saying::quote(format!("The body is not JSON: {error}")))
-            })?
-            .get("remove")
-            .and_then(Value::as_bool)
-            .unwrap_or(false),
+    let fields = body::fields(&body)?;
+    let remove = match fields.get("remove") {
+        None | Some(Value::Null) => false,
+        Some(_) => body::flag(&fields, "remove")?.unwrap_or(false),
     };
     if remove && name.is_default() {
         return Err(ApiError::bad_request(say!("wish.remove_default")));
@@ -116,6 +203,13 @@ pub async fn stop(
         }
         return Err(ApiError::not_found());
     };
+    if remove {
+        launching::want_removed(&hub, &server).await?;
+        tracing::info!(by = %caller.who, user = %owner.name, server = %name, "server to be removed");
+    }
+    if server.state == ServerState::Stopping {
+        return Ok(StatusCode::ACCEPTED.into_response());
+    }
     if server.state.is_active() {
         launching::stop(&hub, &server).await?;
         if !launching::has_ended(&hub, &server, WAIT).await? {
@@ -123,21 +217,121 @@ pub async fn stop(
         }
     }
     if remove {
-        let mut tx = hub.db().write().await?;
-        let removed = db::servers::delete(&mut tx, &server.id).await?;
-        let there = db::servers::get(&mut tx, &server.id).await?.is_some();
-        tx.commit().await?;
-        if !removed && there {
+        launching::forget_unwanted(&hub).await?;
+        let mut tx = hub.db().read().await?;
+        if db::servers::get(&mut tx, &server.id).await?.is_some() {
             return Err(ApiError::bad_request(Saying::quote(
                 "The server was started again meanwhile; stop it before it can be removed",
             )));
         }
-        if let Some(key) = ServerKey::parse(&server.key) {
-            hub.spawner()
-                .forget(&key)
-                .await
-                .map_err(anyhow::Error::from)?;
-        }
     }
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whose server, and which one. What is wrong with its name is said only to those who may know that
+/// its owner exists.
+async fn asked(
+    tx: &mut Tx,
+    caller: &Caller,
+    scope: ScopeName,
+    user: &str,
+    server: &str,
+) -> ApiResult<(User, ApiResult<ServerName>)> {
+    let owner = find_person(tx, caller, &[scope], user).await?;
+    let name = ServerName::parse(server);
+    let target = match &name {
+        Ok(name) => Target::Server(&owner.name, name),
+        Err(_) => Target::User(&owner.name),
+    };
+    caller.require(scope, target)?;
+    let name = name.map_err(|error| ApiError::bad_request(error.saying()));
+    Ok((owner, name))
+}
+
+/// What is wanted of a start. An object without the fields that JupyterHub 6 knows is the options
+/// themselves, as it was before.
+fn wish(body: &[u8]) -> ApiResult<Wish> {
+    let mut fields = body::fields(body)?;
+    if fields.is_empty() {
+        return Ok(Wish::default());
+    }
+    let given = fields.remove("display_name");
+    let named = given.is_some();
+    let display_name = match given {
+        None => None,
+        Some(value) => title(&value)?,
+    };
+    let options = match fields.remove("user_options") {
+        None if named => None,
+        None => Some(Value::Object(fields)),
+        Some(Value::Null) => None,
+        Some(options @ Value::Object(_)) => Some(options),
+        Some(_) => return Err(body::wrong("user_options", "an object, or null")),
+    };
+    Ok(Wish {
+        options,
+        display_name,
+    })
+}
+
+/// What a server is called; nothing for an empty text, which changes nothing.
+fn title(value: &Value) -> ApiResult<Option<String>> {
+    let wanted =
+        "a string of 1 to 255 printable characters, without spaces at its ends or two in a row";
+    match value {
+        Value::String(text) if text.is_empty() => Ok(None),
+        Value::String(text) if is_display_name(text) => Ok(Some(text.clone())),
+        _ => Err(body::wrong("display_name", wanted)),
+    }
+}
+
+fn seen(hub: &Hub, caller: &Caller, server: &Server) -> Value {
+    let settings = hub.settings();
+    let showing = Showing {
+        caller,
+        stopped: true,
+        origins: &settings.origins,
+        grants: &settings.grants,
+    };
+    model::server(server, &showing)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn bodies_of_a_start() {
+        let check = |body: &str, options: Option<Value>, name: Option<&str>| {
+            let wish = wish(body.as_bytes()).expect(body);
+            assert_eq!(wish.options, options, "{body}");
+            assert_eq!(wish.display_name.as_deref(), name, "{body}");
+        };
+        check("", None, None);
+        check("{}", None, None);
+        check("null", None, None);
+        check(r#"{"a": 1}"#, Some(json!({ "a": 1 })), None);
+        check(r#"{"display_name": "One"}"#, None, Some("One"));
+        check(r#"{"display_name": ""}"#, None, None);
+        check(
+            r#"{"display_name": "One", "user_options": {"a": 1}}"#,
+            Some(json!({ "a": 1 })),
+            Some("One"),
+        );
+        check(r#"{"user_options": {}, "b": 1}"#, Some(json!({})), None);
+        check(r#"{"user_options": null}"#, None, None);
+        for bad in [
+            "1",
+            "[1]",
+            r#"{"display_name": 5}"#,
+            r#"{"display_name": null}"#,
+            r#"{"display_name": "a  b"}"#,
+            r#"{"user_options": []}"#,
+            r#"{"user_options": "x"}"#,
+        ] {
+            assert!(wish(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
 }

@@ -6,16 +6,17 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_auth::Refused;
+use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{Members, Owner, Scope, ScopeName, ScopeSet, Target};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{model, person};
+use super::body::{self, Fields};
+use super::{find_person, model};
 use crate::grants::{self, Grants};
 use crate::jobs::revocations;
 use crate::standing::Standing;
@@ -24,6 +25,8 @@ use crate::{Hub, db};
 
 /// Scopes one token may name.
 const SCOPES_MOST: usize = 200;
+/// Characters of a note.
+const NOTE_MOST: usize = 1023;
 
 /// Scope: `read:tokens!user=…`.
 pub async fn list_tokens(
@@ -33,18 +36,21 @@ pub async fn list_tokens(
 ) -> ApiResult<Json<Value>> {
     let mut tx = hub.db().read().await?;
     let owner = tokens_owner(&mut tx, &caller, ScopeName::ReadTokens, &user).await?;
-    let tokens = db::tokens::of_user(&mut tx, &owner.id, hub.now().0).await?;
+    let mut tokens = db::tokens::of_user(&mut tx, &owner.id, hub.now().0).await?;
+    // Those of OAuth clients too. What was used last comes last.
+    tokens.sort_by_key(|token| {
+        (
+            token.last_used_at.unwrap_or(token.created_at),
+            token.id.clone(),
+        )
+    });
     let mut standing = Standing::of_user(&hub, &mut tx, &owner).await?;
-    let (mut oauth, mut api) = (Vec::new(), Vec::new());
+    let mut models = Vec::new();
     for token in &tokens {
         let scopes = standing.token(&mut tx, token).await?;
-        let model = model::token(token, &owner, &scopes, None);
-        match token.oauth_client {
-            Some(_) => oauth.push(model),
-            None => api.push(model),
-        }
+        models.push(model::token(token, &owner, &scopes, None));
     }
-    Ok(Json(json!({ "api_tokens": api, "oauth_tokens": oauth })))
+    Ok(Json(json!({ "api_tokens": models })))
 }
 
 /// Scope: `read:tokens!user=…`.
@@ -81,26 +87,6 @@ pub async fn delete_token(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Wish {
-    #[serde(default)]
-    note: Option<String>,
-    #[serde(default)]
-    expires_in: Option<i64>,
-    #[serde(default)]
-    scopes: Option<Vec<String>>,
-    #[serde(default)]
-    roles: Option<Vec<String>>,
-    #[serde(default)]
-    auth: Option<Auth>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Auth {
-    username: String,
-    password: String,
-}
-
 /// Scope: `tokens!user=…`; or, without credentials, a name and password in the body.
 pub async fn create_token(
     State(hub): State<Hub>,
@@ -109,21 +95,13 @@ pub async fn create_token(
     Path(user): Path<String>,
     body: Bytes,
 ) -> ApiResult<Response> {
-    let wish: Wish = match &body[..] {
-        b"" => Wish::default(),
-        // By way of a map: a list must not be taken for its fields in order.
-        bytes => serde_json::from_slice::<serde_json::Map<String, Value>>(bytes)
-            .and_then(|fields| serde_json::from_value(fields.into()))
-            .map_err(|error| {
-                ApiError::bad_request(Saying::quote(format!("The body can't be read: {error}")))
-            })?,
-    };
+    let fields = body::fields(&body)?;
     // A server that does not know whether a name exists says the same in either case.
     let nobody = || ApiError::forbidden(say!("refused.no_credentials"));
-    let signed_in = match (&caller, &wish.auth) {
+    let signed_in = match (&caller, auth(&fields)) {
         (Some(_), _) => None,
-        (None, Some(auth)) => {
-            let identity = crate::pages::login::check(&hub, &auth.username, &auth.password, &info)
+        (None, Some((name, password))) => {
+            let identity = crate::pages::login::check(&hub, name, password, &info)
                 .await
                 .map_err(|refused| match refused {
                     Refused::TooMany { retry_after } => ApiError::later(
@@ -167,12 +145,7 @@ pub async fn create_token(
     if !verdict.is_yes() {
         return Err(nobody());
     }
-    if wish.roles.as_ref().is_some_and(|roles| !roles.is_empty()) && wish.scopes.is_some() {
-        return Err(ApiError::bad_request(Saying::quote(
-            "Name either roles or scopes for the token, not both",
-        )));
-    }
-    let scopes = wanted_scopes(&wish, &hub.settings().grants)?;
+    let scopes = wanted_scopes(&fields, &hub.settings().grants)?;
     let asked: ScopeSet = scopes.iter().cloned().collect();
     let inherits = asked.iter().any(|scope| scope.name == ScopeName::Inherit);
     let asked = asked.resolve(&Owner::user(owner.name.clone())).expand();
@@ -185,27 +158,16 @@ pub async fn create_token(
         within(&held, owner_holds, members, "Whoever asks")?;
     }
     let now = hub.now();
-    let expires_at = match wish.expires_in {
-        None | Some(0) => None,
-        Some(seconds) if seconds < 0 => {
-            return Err(ApiError::bad_request(Saying::quote(
-                "expires_in: give seconds, more than 0",
-            )));
-        }
-        Some(seconds) => Some(now.plus(seconds.saturating_mul(1000)).0),
+    let expires_at = expiry(&fields, now)?;
+    let (by, own) = match (&caller, &signed_in) {
+        (Some(caller), _) => (caller.who.to_string(), caller.is(&owner.name)),
+        (None, name) => (owner.name.to_string(), name.as_ref() == Some(&owner.name)),
     };
-    let note: String = wish
-        .note
-        .unwrap_or_default()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(1024)
-        .collect();
-    let note = if note.is_empty() {
-        "Requested via api".to_owned()
-    } else {
-        note
-    };
+    let note = note(&fields)?.unwrap_or_else(|| match own {
+        true => "Requested via api".into(),
+        false if by.starts_with("service ") => format!("Requested via api by {by}"),
+        false => format!("Requested via api by user {by}"),
+    });
     let new = NewToken {
         note,
         scopes: scopes.iter().map(ToString::to_string).collect(),
@@ -215,6 +177,7 @@ pub async fn create_token(
     let (token, secret) = issue(&mut tx, &owner, new, now).await?;
     let scopes = standing.token(&mut tx, &token).await?;
     tx.commit().await?;
+    tracing::info!(%by, user = %owner.name, id = %token.id, "token made");
     Ok((
         StatusCode::CREATED,
         Json(model::token(&token, &owner, &scopes, Some(&secret))),
@@ -239,32 +202,80 @@ fn within(held: &ScopeSet, asked: &ScopeSet, members: &Members, who: &str) -> Ap
     ))))
 }
 
-fn wanted_scopes(wish: &Wish, grants: &Grants) -> ApiResult<Vec<Scope>> {
-    if let Some(scopes) = &wish.scopes {
-        if scopes.len() > SCOPES_MOST {
-            return Err(ApiError::bad_request(Saying::quote(format!(
-                "scopes: a token has at most {SCOPES_MOST}"
-            ))));
+/// The scopes that were named, or those of the roles that were named, or those of the role for tokens.
+fn wanted_scopes(fields: &Fields, grants: &Grants) -> ApiResult<Vec<Scope>> {
+    let roles = body::texts(fields, "roles")?;
+    let scopes = match (body::texts(fields, "scopes")?, roles) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::bad_request(Saying::quote(
+                "Name either roles or scopes for the token, not both",
+            )));
         }
-        return scopes
+        (None, None) => grants.scopes_of([grants::TOKEN]).iter().collect(),
+        (Some(scopes), None) => scopes
             .iter()
+            .take(SCOPES_MOST + 1)
             .map(|text| {
                 (grants.vocabulary.parse(text))
                     .map_err(|error| ApiError::bad_request(Saying::quote(error.to_string())))
             })
-            .collect();
-    }
-    let mut roles: Vec<&str> = wish.roles.iter().flatten().map(String::as_str).collect();
-    if let Some(role) = roles.iter().find(|role| !grants.roles.contains_key(**role)) {
-        let role: String = role.chars().take(60).collect();
+            .collect::<ApiResult<Vec<_>>>()?,
+        (None, Some(roles)) => {
+            if let Some(role) = roles.iter().find(|role| !grants.roles.contains_key(*role)) {
+                let role: String = role.chars().take(60).collect();
+                return Err(ApiError::bad_request(Saying::quote(format!(
+                    "There is no role {role:?}"
+                ))));
+            }
+            let roles = roles.iter().map(String::as_str);
+            grants.scopes_of(roles).iter().collect()
+        }
+    };
+    if scopes.len() > SCOPES_MOST {
         return Err(ApiError::bad_request(Saying::quote(format!(
-            "There is no role {role:?}"
+            "scopes: a token has at most {SCOPES_MOST}"
         ))));
     }
-    if roles.is_empty() {
-        roles.push(grants::TOKEN);
+    Ok(scopes)
+}
+
+/// A name and a password, where both are texts.
+fn auth(fields: &Fields) -> Option<(&str, &str)> {
+    let auth = fields.get("auth")?;
+    Some((
+        auth.get("username")?.as_str()?,
+        auth.get("password")?.as_str()?,
+    ))
+}
+
+/// What the token is for; nothing for an empty text.
+fn note(fields: &Fields) -> ApiResult<Option<String>> {
+    let note = match fields.get("note") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(note)) => note,
+        Some(_) => return Err(body::wrong("note", "a string, or null")),
+    };
+    let note: String = note
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(NOTE_MOST)
+        .collect();
+    Ok((!note.is_empty()).then_some(note))
+}
+
+/// When the token ends to be good. Zero and `null` mean never, as JupyterHub's REST document says.
+fn expiry(fields: &Fields, now: Millis) -> ApiResult<Option<i64>> {
+    match fields.get("expires_in") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) if number.as_u64().is_some() => {
+            let seconds = number.as_i64().unwrap_or(i64::MAX);
+            Ok((seconds > 0).then(|| now.plus(seconds.saturating_mul(1000)).0))
+        }
+        Some(_) => Err(body::wrong(
+            "expires_in",
+            "whole seconds, more than 0, or null",
+        )),
     }
-    Ok(grants.scopes_of(roles).iter().collect())
 }
 
 async fn tokens_owner(
@@ -273,14 +284,7 @@ async fn tokens_owner(
     scope: ScopeName,
     user: &str,
 ) -> ApiResult<db::users::User> {
-    match person(tx, user).await {
-        Ok(owner) => {
-            caller.require(scope, Target::User(&owner.name))?;
-            Ok(owner)
-        }
-        Err(error) => {
-            caller.require(scope, Target::Everything)?;
-            Err(error)
-        }
-    }
+    let owner = find_person(tx, caller, &[scope], user).await?;
+    caller.require(scope, Target::User(&owner.name))?;
+    Ok(owner)
 }

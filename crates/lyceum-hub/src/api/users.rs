@@ -1,23 +1,42 @@
-//! People.
+//! People: who calls, one of them, all of them. How they are made, changed and deleted: `change`.
+
+pub mod change;
+
+use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, State};
 use lyceum_model::name::USER_NAME_MAX;
 use lyceum_model::saying::Saying;
-use lyceum_model::scope::{ScopeName, Target, service_identity_scopes};
-use lyceum_web::request::header;
-use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use lyceum_model::scope::{Filter, ScopeName, Target, identity_scopes, service_identity_scopes};
+use lyceum_store::Tx;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
+use serde_json::Value;
 
-use super::{model, person};
-use crate::db::users::Sort;
+use super::model::{Person, Showing};
+use super::paging::{Page, Query};
+use super::{find_person, model, require_everywhere};
+use crate::db::servers::Server;
+use crate::db::users::{Among, Busy, Search, Sort, User};
 use crate::{Hub, db, services};
 
-/// Who calls, and what she may do: the question every notebook server asks.
-pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
+/// Any of these shows something of a person.
+pub(super) const SHOWING: &[ScopeName] = &[
+    ScopeName::ReadUsers,
+    ScopeName::ReadUsersName,
+    ScopeName::ReadServers,
+    ScopeName::ReadUsersGroups,
+    ScopeName::ReadUsersActivity,
+    ScopeName::ReadRolesUsers,
+];
+
+/// Who calls, and what they may do: the question every notebook server asks. Everybody may know who
+/// they are.
+pub async fn read_self(
+    State(hub): State<Hub>,
+    caller: Caller,
+    query: Query,
+) -> ApiResult<Json<Value>> {
     let settings = hub.settings();
     let grants = &settings.grants;
     let (session_id, token_id) = match &caller.credential {
@@ -25,7 +44,7 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
         Credential::Token { id, session_id, .. } => (session_id.as_deref(), Some(id.as_str())),
     };
     let mut model = match &caller.who {
-        Who::Person(person) => own_model(&hub, &caller, person).await?,
+        Who::Person(person) => own_model(&hub, &caller, person, &query).await?,
         Who::Service(name) => {
             let mut tx = hub.db().read().await?;
             let known = services::find(grants, &mut tx, name).await?;
@@ -41,158 +60,174 @@ pub async fn read_self(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     Ok(Json(model))
 }
 
-async fn own_model(hub: &Hub, caller: &Caller, person: &Person) -> ApiResult<Value> {
-    let settings = hub.settings();
+async fn own_model(
+    hub: &Hub,
+    caller: &Caller,
+    person: &lyceum_web::Person,
+    query: &Query,
+) -> ApiResult<Value> {
     let mut tx = hub.db().read().await?;
     let user = db::users::get(&mut tx, &person.id)
         .await?
         .ok_or_else(ApiError::not_found)?;
-    let full = caller.may(ScopeName::ReadUsers, Target::User(&user.name));
-    if !full {
-        return Ok(model::identity(&user, &person.groups));
-    }
     let servers = db::servers::of_user(&mut tx, &user.id).await?;
-    let model = model::user(
-        &user,
-        &settings.grants,
-        &person.groups,
-        &servers,
-        &settings.origins,
-    );
-    Ok(model::visible(model, &user, caller))
+    drop(tx);
+    let mut seeing = caller.clone();
+    seeing.scopes = seeing.scopes.union(&identity_scopes(&user.name));
+    let stopped = query.says("include_stopped_servers");
+    let person = Person {
+        user: &user,
+        groups: &person.groups,
+        servers: &servers,
+    };
+    Ok(show(hub, &seeing, stopped, &person).unwrap_or_default())
 }
 
-/// One person. Scope: `read:users:name!user=…`, and more for the rest.
+/// One person. Scope: `read:users!user=…`, or one for a part of what is known of her.
 pub async fn get_user(
     State(hub): State<Hub>,
     caller: Caller,
     Path(name): Path<String>,
+    query: Query,
 ) -> ApiResult<Json<Value>> {
     let mut tx = hub.db().read().await?;
-    let Ok(user) = person(&mut tx, &name).await else {
-        caller.require(ScopeName::ReadUsersName, Target::Everything)?;
-        return Err(ApiError::not_found());
-    };
-    caller.require(ScopeName::ReadUsersName, Target::User(&user.name))?;
-    let groups = db::groups::names_of(&mut tx, &user.id).await?;
-    let servers = db::servers::of_user(&mut tx, &user.id).await?;
-    let settings = hub.settings();
-    let model = model::user(
-        &user,
-        &settings.grants,
-        &groups,
-        &servers,
-        &settings.origins,
-    );
-    Ok(Json(model::visible(model, &user, &caller)))
+    let user = find_person(&mut tx, &caller, SHOWING, &name).await?;
+    caller.require_any(SHOWING, Target::User(&user.name))?;
+    let stopped = query.says("include_stopped_servers");
+    let model = read(&hub, &mut tx, &caller, stopped, &user).await?;
+    Ok(Json(model))
 }
 
-#[derive(Debug, Deserialize)]
-pub struct ListQuery {
-    offset: Option<String>,
-    limit: Option<String>,
-    #[serde(default)]
-    name_filter: String,
-    #[serde(default)]
-    sort: String,
-}
-
-/// A page of people. Scope: `list:users`, or `read:users` of some.
+/// A page of people. Scope: `list:users`, or it with a filter for some.
 pub async fn list_users(
     State(hub): State<Hub>,
     caller: Caller,
-    headers: HeaderMap,
-    Query(query): Query<ListQuery>,
-) -> ApiResult<Response> {
-    let paged = header(&headers, "accept")
-        .is_some_and(|accept| accept.contains("application/jupyterhub-pagination+json"));
-    let limit = number(
-        "limit",
-        query.limit.as_deref(),
-        if paged { 50 } else { 200 },
-    )?
-    .clamp(1, 200);
-    let offset = number("offset", query.offset.as_deref(), 0)?.max(0);
-    let sort = match query.sort.as_str() {
-        "" | "id" => Sort::Created,
-        "-id" => Sort::CreatedDown,
-        "name" => Sort::Name,
-        "-name" => Sort::NameDown,
-        "last_activity" => Sort::Activity,
-        "-last_activity" => Sort::ActivityDown,
-        other => {
-            return Err(ApiError::bad_request(Saying::quote(format!(
-                "sort: {other:?} is not one of id, name, last_activity"
-            ))));
-        }
+    page: Page,
+) -> ApiResult<Json<Value>> {
+    let among = listed(&caller)?;
+    let query = &page.query;
+    let sort = sort(query.get("sort"))?;
+    let busy = match query.get("state") {
+        None | Some("") => None,
+        Some("active") => Some(Busy::Active),
+        Some("ready") => Some(Busy::Ready),
+        Some("inactive") => Some(Busy::Inactive),
+        Some(other) => return Err(not_among("state", other, "active, ready, inactive")),
     };
-    if query.name_filter.chars().count() > USER_NAME_MAX {
-        return Err(ApiError::bad_request(Saying::quote(format!(
-            "name_filter: no name is longer than {USER_NAME_MAX} characters"
-        ))));
+    let filter = query.get("name_filter").unwrap_or_default();
+    if filter.len() > USER_NAME_MAX {
+        // No name holds it, and a database need not look.
+        let nobody = Value::Array(Vec::new());
+        return Ok(Json(page.answer(nobody, 0)));
     }
-    let origins = hub.settings().origins.clone();
+    let search = Search {
+        filter,
+        busy,
+        among,
+    };
     let mut tx = hub.db().read().await?;
-    let (users, total) = if caller.may(ScopeName::ListUsers, Target::Everything) {
-        let total = db::users::count(&mut tx, &query.name_filter).await?;
-        (
-            db::users::list(&mut tx, &query.name_filter, sort, offset, limit).await?,
-            total,
-        )
-    } else {
-        // A filtered scope sees those it names, and those in the groups it names.
-        let mut own = Vec::new();
-        for name in caller.people(ScopeName::ReadUsersName) {
-            if name.as_str().contains(&query.name_filter.to_lowercase())
-                && let Some(user) = db::users::find(&mut tx, &name).await?
-            {
-                own.push(user);
-            }
-        }
-        if own.is_empty() {
-            caller.require(ScopeName::ListUsers, Target::Everything)?;
-        }
-        let total = i64::try_from(own.len()).unwrap_or(i64::MAX);
-        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        let take = usize::try_from(limit).unwrap_or(200);
-        (own.into_iter().skip(skip).take(take).collect(), total)
-    };
-    let mut items = Vec::with_capacity(users.len());
-    for user in &users {
-        let groups = db::groups::names_of(&mut tx, &user.id).await?;
-        let servers = db::servers::of_user(&mut tx, &user.id).await?;
-        let grants = &hub.settings().grants;
-        let model = model::user(user, grants, &groups, &servers, &origins);
-        items.push(model::visible(model, user, &caller));
-    }
-    if !paged {
-        return Ok(Json(Value::Array(items)).into_response());
-    }
-    let following = offset.saturating_add(limit);
-    let next = (following < total).then(|| {
-        let filter: String =
-            url::form_urlencoded::byte_serialize(query.name_filter.as_bytes()).collect();
-        let url = format!(
-            "{}/hub/api/users?offset={following}&limit={limit}&name_filter={filter}&sort={}",
-            origins.hub().unwrap_or_default(),
-            query.sort
-        );
-        json!({ "offset": following, "limit": limit, "url": url })
-    });
-    Ok(Json(json!({
-        "items": items,
-        "_pagination": { "offset": offset, "limit": limit, "total": total, "next": next },
-    }))
-    .into_response())
+    let total = search.count(&mut tx).await?;
+    let users = search.page(&mut tx, sort, page.offset, page.limit).await?;
+    let (mut groups, mut servers) = around(&mut tx, &users).await?;
+    drop(tx);
+    let stopped = query.says("include_stopped_servers");
+    let items: Vec<Value> = users
+        .iter()
+        .filter_map(|user| {
+            let person = Person {
+                user,
+                groups: &groups.remove(&user.id).unwrap_or_default(),
+                servers: &servers.remove(&user.id).unwrap_or_default(),
+            };
+            show(&hub, &caller, stopped, &person)
+        })
+        .collect();
+    Ok(Json(page.answer(items.into(), total)))
 }
 
-fn number(name: &str, text: Option<&str>, default: i64) -> ApiResult<i64> {
-    match text {
-        None | Some("") => Ok(default),
-        Some(text) => text.parse().map_err(|_| {
-            ApiError::bad_request(Saying::quote(format!(
-                "{name}: {text:?} is not a whole number"
-            )))
-        }),
+/// Whom this caller may list; nothing: everybody.
+fn listed(caller: &Caller) -> ApiResult<Option<Among>> {
+    let mut among = Among::default();
+    for filter in caller.scopes.reach(ScopeName::ListUsers) {
+        match filter {
+            Filter::All => return Ok(None),
+            Filter::User(name) => among.users.push(name.to_string()),
+            Filter::Group(name) => among.groups.push(name),
+            // It names no people, and must not open them all.
+            _ => return Err(super::lacking(&[ScopeName::ListUsers])),
+        }
     }
+    if among.users.is_empty() && among.groups.is_empty() {
+        require_everywhere(caller, ScopeName::ListUsers)?;
+    }
+    Ok(Some(among))
+}
+
+fn sort(given: Option<&str>) -> ApiResult<Sort> {
+    Ok(match given {
+        None | Some("id") => Sort::Created,
+        Some("-id") => Sort::CreatedDown,
+        Some("name") => Sort::Name,
+        Some("-name") => Sort::NameDown,
+        Some("last_activity") => Sort::Activity,
+        Some("-last_activity") => Sort::ActivityDown,
+        Some(other) => return Err(not_among("sort", other, "id, name, last_activity")),
+    })
+}
+
+fn not_among(key: &str, given: &str, words: &str) -> ApiError {
+    let given: String = given.chars().take(60).collect();
+    ApiError::bad_request(Saying::quote(format!(
+        "{key}: {given:?} is not one of {words}"
+    )))
+}
+
+/// Groups and servers of each of these people, by their ids.
+async fn around(
+    tx: &mut Tx,
+    users: &[User],
+) -> sqlx::Result<(HashMap<String, Vec<String>>, HashMap<String, Vec<Server>>)> {
+    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
+    let mut groups: HashMap<String, Vec<String>> = HashMap::new();
+    for (id, group) in db::users::groups_of(tx, &ids).await? {
+        groups.entry(id).or_default().push(group);
+    }
+    let mut servers: HashMap<String, Vec<Server>> = HashMap::new();
+    for server in db::servers::of_users(tx, &ids).await? {
+        servers
+            .entry(server.user_id.clone())
+            .or_default()
+            .push(server);
+    }
+    Ok((groups, servers))
+}
+
+/// The model of one person, as this caller may see it.
+async fn read(
+    hub: &Hub,
+    tx: &mut Tx,
+    caller: &Caller,
+    stopped: bool,
+    user: &User,
+) -> ApiResult<Value> {
+    let groups = db::groups::names_of(tx, &user.id).await?;
+    let servers = db::servers::of_user(tx, &user.id).await?;
+    let person = Person {
+        user,
+        groups: &groups,
+        servers: &servers,
+    };
+    // Whoever holds none of the scopes that show something sees an empty model.
+    Ok(show(hub, caller, stopped, &person).unwrap_or_else(|| Value::Object(Default::default())))
+}
+
+fn show(hub: &Hub, caller: &Caller, stopped: bool, person: &Person<'_>) -> Option<Value> {
+    let settings = hub.settings();
+    let showing = Showing {
+        caller,
+        stopped,
+        origins: &settings.origins,
+        grants: &settings.grants,
+    };
+    model::user(person, &showing)
 }

@@ -6,6 +6,7 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
 use lyceum_store::{Tx, on};
 
+use crate::db::users::User;
 use crate::servers::State;
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -43,6 +44,37 @@ pub struct Server {
 }
 
 impl Server {
+    /// One of which there is no row yet: it never ran.
+    pub fn unborn(owner: &User, name: ServerName) -> Self {
+        Self {
+            id: String::new(),
+            user_id: owner.id.clone(),
+            user_name: owner.name.clone(),
+            name,
+            key: String::new(),
+            client_id: String::new(),
+            display_name: None,
+            state: State::Stopped,
+            generation: 0,
+            spec: None,
+            user_options: "{}".into(),
+            address: None,
+            failure: None,
+            failure_saying: None,
+            created_at: 0,
+            requested_at: None,
+            started_at: None,
+            ready_at: None,
+            stopped_at: None,
+            last_activity_at: None,
+            stop_requested_at: None,
+            lease_owner: None,
+            lease_until: None,
+            placed_at: None,
+            unplaced_at: None,
+        }
+    }
+
     /// Why the last start failed.
     pub fn why_failed(&self) -> Option<Saying> {
         let text = self.failure.as_deref()?;
@@ -95,6 +127,22 @@ pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
     .await)
 }
 
+/// The servers of each of these people.
+pub async fn of_users(tx: &mut Tx, ids: &[&str]) -> sqlx::Result<Vec<Server>> {
+    let sql = format!(
+        "{} WHERE s.user_id IN ({}) ORDER BY s.name",
+        select!("").trim_end(),
+        super::users::places(1, ids.len())
+    );
+    on!(tx, |c| {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind(*id);
+        }
+        query.fetch_all(c).await
+    })
+}
+
 /// Says whether it was written; not when one of its names is taken.
 pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<bool> {
     changed(on!(tx, |c| {
@@ -140,7 +188,7 @@ pub async fn request_start(
         sqlx::query_as(
         "UPDATE servers SET state = 'queued', generation = generation + 1, spec = $2, user_options = $3, address = NULL, \
          failure = NULL, failure_saying = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
-         lease_owner = NULL, lease_until = NULL \
+         remove_requested_at = NULL, lease_owner = NULL, lease_until = NULL \
          WHERE id = $1 AND state IN ('stopped', 'failed') RETURNING generation"
     )
     .bind(id)
@@ -464,6 +512,15 @@ pub async fn in_state(tx: &mut Tx, state: State) -> sqlx::Result<Vec<Server>> {
         .await)
 }
 
+/// Everything that is not at rest.
+pub async fn active(tx: &mut Tx) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE s.state NOT IN ('stopped', 'failed')"
+    ))
+    .fetch_all(c)
+    .await)
+}
+
 /// What a proxy must know of a server: its id, its owner's and its own name, its key, its address.
 pub type RouteRow = (String, String, String, String, String);
 
@@ -555,6 +612,73 @@ pub async fn delete(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
     .execute(c)
     .await
     .map(|done| done.rows_affected())))
+}
+
+/// What of a server at rest can be changed. Its key, its client and its home stay.
+pub async fn change(
+    tx: &mut Tx,
+    id: &str,
+    name: &ServerName,
+    display_name: Option<&str>,
+    options: &str,
+) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET name = $2, display_name = $3, user_options = $4 \
+         WHERE id = $1 AND state IN ('stopped', 'failed')"
+    )
+    .bind(id)
+    .bind(name.as_str())
+    .bind(display_name)
+    .bind(options)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
+pub async fn set_display_name(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE servers SET display_name = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(name)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// A person wants it forgotten once it has ended. A start that is asked for later takes that back.
+pub async fn request_removal(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE servers SET remove_requested_at = COALESCE(remove_requested_at, $2) WHERE id = $1"
+    )
+    .bind(id)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// Whether [`remove_unwanted`] has something to do.
+pub async fn any_unwanted(tx: &mut Tx) -> sqlx::Result<bool> {
+    let found: Option<(String,)> = on!(tx, |c| {
+        sqlx::query_as(
+        "SELECT id FROM servers WHERE remove_requested_at IS NOT NULL AND state IN ('stopped', 'failed') LIMIT 1"
+    )
+    .fetch_optional(c)
+    .await
+    })?;
+    Ok(found.is_some())
+}
+
+/// Forgets what has ended and is no longer wanted; tells the keys.
+pub async fn remove_unwanted(tx: &mut Tx) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| {
+        sqlx::query_scalar(
+        "DELETE FROM servers WHERE remove_requested_at IS NOT NULL AND state IN ('stopped', 'failed') RETURNING key"
+    )
+    .fetch_all(c)
+    .await
+    })
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]

@@ -43,8 +43,8 @@ pub async fn get(tx: &mut Tx, id: &str) -> sqlx::Result<Option<User>> {
         .await)
 }
 
-/// Leaves it alone when somebody of that name came first; find out with [`find`].
-pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<()> {
+/// Leaves it alone when somebody of that name came first, and tells whether it was written.
+pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<bool> {
     on!(tx, |c| {
         sqlx::query(
         "INSERT INTO users (id, name, display_name, admin, home, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
@@ -58,8 +58,29 @@ pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<()> {
     .bind(user.created_at)
     .execute(c)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() > 0)
     })
+}
+
+/// Her home, and all that goes by her id, stays hers.
+pub async fn set_name(tx: &mut Tx, id: &str, name: &UserName) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE users SET name = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(name.as_str())
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// With her go sessions, tokens, codes and places in groups. Her servers have to be gone.
+pub async fn delete(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
+    on!(tx, |c| sqlx::query("DELETE FROM users WHERE id = $1")
+        .bind(id)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected() > 0))
 }
 
 pub async fn set_admin(tx: &mut Tx, id: &str, admin: bool) -> sqlx::Result<()> {
@@ -115,10 +136,10 @@ impl Sort {
         match self {
             Self::Name => "name",
             Self::NameDown => "name DESC",
-            Self::Activity => "COALESCE(last_activity_at, 0), name",
-            Self::ActivityDown => "COALESCE(last_activity_at, 0) DESC, name",
+            Self::Activity => "COALESCE(last_activity_at, 0), created_at, name",
+            Self::ActivityDown => "COALESCE(last_activity_at, 0) DESC, created_at, name",
             Self::Created => "created_at, name",
-            Self::CreatedDown => "created_at DESC, name",
+            Self::CreatedDown => "created_at DESC, name DESC",
         }
     }
 }
@@ -131,26 +152,137 @@ pub async fn list(
     offset: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<User>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM users WHERE name LIKE $1 ESCAPE '!' ORDER BY {} LIMIT $2 OFFSET $3",
-        sort.sql()
-    );
-    on!(tx, |c| sqlx::query_as(sqlx::AssertSqlSafe(sql))
-        .bind(contains(filter))
-        .bind(limit)
-        .bind(offset)
-        .fetch_all(c)
-        .await)
+    let search = Search {
+        filter,
+        ..Search::default()
+    };
+    search.page(tx, sort, offset, limit).await
 }
 
 pub async fn count(tx: &mut Tx, filter: &str) -> sqlx::Result<i64> {
-    let (count,): (i64,) = on!(tx, |c| sqlx::query_as(
-        "SELECT COUNT(*) FROM users WHERE name LIKE $1 ESCAPE '!'"
-    )
-    .bind(contains(filter))
-    .fetch_one(c)
-    .await)?;
-    Ok(count)
+    let search = Search {
+        filter,
+        ..Search::default()
+    };
+    search.count(tx).await
+}
+
+/// What people are asked for by their servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// At least one is not at rest.
+    Active,
+    /// At least one answers.
+    Ready,
+    /// All are at rest.
+    Inactive,
+}
+
+/// Which people are looked for.
+#[derive(Debug, Default)]
+pub struct Search<'a> {
+    /// What the name holds.
+    pub filter: &'a str,
+    pub busy: Option<Busy>,
+    /// Nobody but these and the members of these groups.
+    pub among: Option<Among>,
+}
+
+#[derive(Debug, Default)]
+pub struct Among {
+    pub users: Vec<String>,
+    pub groups: Vec<String>,
+}
+
+impl Search<'_> {
+    pub async fn page(
+        &self,
+        tx: &mut Tx,
+        sort: Sort,
+        offset: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<User>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM users WHERE {} ORDER BY {} LIMIT $2 OFFSET $3",
+            self.condition(4),
+            sort.sql()
+        );
+        on!(tx, |c| {
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+                .bind(contains(self.filter))
+                .bind(limit)
+                .bind(offset);
+            for name in self.names() {
+                query = query.bind(name);
+            }
+            query.fetch_all(c).await
+        })
+    }
+
+    pub async fn count(&self, tx: &mut Tx) -> sqlx::Result<i64> {
+        let sql = format!("SELECT COUNT(*) FROM users WHERE {}", self.condition(2));
+        on!(tx, |c| {
+            let mut query =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(contains(self.filter));
+            for name in self.names() {
+                query = query.bind(name);
+            }
+            query.fetch_one(c).await
+        })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let among = self.among.iter();
+        among.flat_map(|among| among.users.iter().chain(&among.groups))
+    }
+
+    /// Holds no text of anybody's: names are bound, from the place `first` on.
+    fn condition(&self, first: usize) -> String {
+        let mut sql = String::from("name LIKE $1 ESCAPE '!'");
+        let active = "EXISTS (SELECT 1 FROM servers s WHERE s.user_id = users.id AND s.state NOT IN ('stopped', 'failed'))";
+        match self.busy {
+            None => {}
+            Some(Busy::Active) => sql.push_str(&format!(" AND {active}")),
+            Some(Busy::Inactive) => sql.push_str(&format!(" AND NOT {active}")),
+            Some(Busy::Ready) => sql.push_str(
+                " AND EXISTS (SELECT 1 FROM servers s WHERE s.user_id = users.id AND s.state = 'ready')",
+            ),
+        }
+        if let Some(Among { users, groups }) = &self.among {
+            let groups_first = first + users.len();
+            sql.push_str(&format!(
+                " AND (name IN ({}) OR id IN (SELECT m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id WHERE g.name IN ({})))",
+                places(first, users.len()),
+                places(groups_first, groups.len()),
+            ));
+        }
+        sql
+    }
+}
+
+/// `$4, $5`; of none a value that nothing is.
+pub(crate) fn places(first: usize, many: usize) -> String {
+    if many == 0 {
+        return "NULL".into();
+    }
+    let places: Vec<String> = (first..first + many).map(|at| format!("${at}")).collect();
+    places.join(", ")
+}
+
+/// The groups of each of these people: ids of people with names of groups.
+pub async fn groups_of(tx: &mut Tx, ids: &[&str]) -> sqlx::Result<Vec<(String, String)>> {
+    let sql = format!(
+        "SELECT m.user_id, g.name FROM group_members m JOIN groups g ON g.id = m.group_id \
+         WHERE m.user_id IN ({}) ORDER BY g.name",
+        places(1, ids.len())
+    );
+    on!(tx, |c| {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind(*id);
+        }
+        query.fetch_all(c).await
+    })
 }
 
 /// Whether there is an administrator who may still come in.

@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions, tokens, codes, old events.
+//! What must be cleared away now and then: expired sessions, tokens, codes, old events, removed servers.
 
 use std::time::Duration;
 
@@ -33,5 +33,6 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     db::sessions::prune(&mut tx, now.0).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;
+    crate::launching::forget_unwanted(hub).await?;
     Ok(())
 }

@@ -1,9 +1,10 @@
-//! When tokens were last used: noted in memory with each request, written down once a minute.
+//! When tokens were last used, and by that their owners last seen: noted in memory with each request,
+//! written down once a minute.
 //!
 //! A request never waits for it, and a token costs one write a minute however busy it is. What was
-//! noted since the last write is lost in a crash; it is only shown to people.
+//! noted since the last write is lost in a crash; it is shown to people, and to programs that look for idle ones.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -75,8 +76,16 @@ pub async fn flush(hub: &Hub) -> sqlx::Result<()> {
 
 async fn write(hub: &Hub, batch: &[(String, i64)]) -> sqlx::Result<()> {
     let mut tx = hub.db().write().await?;
+    let mut people: BTreeMap<String, i64> = BTreeMap::new();
     for (token, used) in batch {
-        db::tokens::used(&mut tx, token, *used).await?;
+        if let Some(owner) = db::tokens::used(&mut tx, token, *used).await? {
+            let last = people.entry(owner).or_insert(*used);
+            *last = (*last).max(*used);
+        }
+    }
+    // In one order too, for the same reason.
+    for (owner, used) in people {
+        db::users::touch(&mut tx, &owner, Millis(used)).await?;
     }
     tx.commit().await
 }

@@ -1,8 +1,11 @@
 //! What programs see.
 
 mod activity;
+mod named;
 mod oauth;
+mod people;
 mod root;
+mod routing;
 mod servers;
 mod tokens;
 mod users;

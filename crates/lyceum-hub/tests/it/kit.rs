@@ -153,6 +153,18 @@ pub(crate) async fn post_plain(client: &Client, path: &str, fields: &[(&str, &st
         .await
 }
 
+pub(crate) async fn send_json(
+    client: &Client,
+    method: hyper::Method,
+    path: &str,
+    body: &serde_json::Value,
+) -> Answer {
+    let json = [("content-type", "application/json")];
+    client
+        .send(method, path, &json, body.to_string().into())
+        .await
+}
+
 /// A header of an answer as text.
 pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
     answer

@@ -52,7 +52,7 @@ async fn hasty_hub(db: Db, spawner: &FakeSpawner) -> TestHub {
 }
 
 /// Looks until it is so.
-async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
     let begun = Instant::now();
     while !so().await {
         assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");

@@ -331,6 +331,13 @@ impl Work {
         }
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
+        if let Err(error) = crate::launching::forget_unwanted(hub).await {
+            // The next end, or the housekeeping, tries again.
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "a server that was removed is not forgotten yet"
+            );
+        }
         Ok(true)
     }
 

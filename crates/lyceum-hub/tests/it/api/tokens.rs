@@ -162,7 +162,14 @@ async fn nobody_gets_a_token_for_more_than_she_holds() {
         (json!({ "expires_in": -1 }), 400),
         (json!({ "expires_in": "soon" }), 400),
         (json!({ "expires_in": i64::MAX }), 201),
-        (json!([]), 400),
+        (json!({ "expires_in": 1.5 }), 400),
+        (json!({ "roles": ["user"] }), 201),
+        (json!({ "roles": [] }), 201),
+        (json!({ "roles": [], "scopes": [] }), 400),
+        (json!({ "roles": ["pilot"] }), 400),
+        (json!({ "note": 5 }), 400),
+        (json!([]), 201),
+        (json!(["note"]), 400),
     ] {
         let answer = ada.post_json(path, &wish).await;
         assert_eq!(answer.status.as_u16(), status, "{wish}: {}", answer.text());
@@ -323,7 +330,9 @@ async fn taking_one_oauth_token_back_takes_all_of_that_client() {
             .await
             .expect(200)
             .json();
-        let oauth = list["oauth_tokens"].as_array().expect("a list");
+        let all = list["api_tokens"].as_array().expect("a list");
+        let of_client = |token: &&Value| token["oauth_client"] != "JupyterHub";
+        let oauth: Vec<&Value> = all.iter().filter(of_client).collect();
         assert_eq!(oauth.len(), 2);
         assert_eq!(oauth[0]["oauth_client"], "jupyterhub-user-ada");
         let id = oauth[0]["id"].as_str().expect("an id");
@@ -422,6 +431,89 @@ async fn a_token_that_is_taken_back_ends_what_it_opened() {
                 other.assert_open().await;
             }
         }
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_come_in_the_order_of_their_use() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(1_800_000_000_000));
+        let hub = TestHub::start_at(db.db().clone(), FakeSpawner::default(), clock.clone())
+            .await
+            .with_user("ada")
+            .await
+            .with_admin("root")
+            .await;
+        let root = program(&hub, "root").await;
+        let path = "/hub/api/users/ada/tokens";
+        let mut made = Vec::new();
+        for wish in [
+            json!({ "note": "first" }),
+            json!({ "note": "second" }),
+            json!({}),
+        ] {
+            clock.advance(1_000);
+            made.push(root.post_json(path, &wish).await.expect(201).json());
+        }
+        let notes = async || {
+            let list = root.get(path).await.expect(200).json();
+            let list = list["api_tokens"].as_array().expect("a list").clone();
+            list.iter()
+                .map(|one| one["note"].as_str().expect("a note").to_owned())
+                .collect::<Vec<_>>()
+        };
+        let others = "Requested via api by user root";
+        assert_eq!(notes().await, ["first", "second", others]);
+        clock.advance(1_000);
+        let first = hub
+            .client()
+            .with_token(made[0]["token"].as_str().expect("a secret"));
+        let own = first.post_json(path, &json!({})).await.expect(201).json();
+        assert_eq!(own["note"], "Requested via api");
+        clock.advance(1_000);
+        first.get("/hub/api/user").await.expect(200);
+        token_uses::flush(&hub.hub).await.expect("written");
+        assert_eq!(
+            notes().await,
+            ["second", others, "Requested via api", "first"]
+        );
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_uses_a_token_was_there_but_a_server_is_not_its_owner() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db)
+            .await
+            .with_user("ada")
+            .await
+            .with_user("ben")
+            .await
+            .with_admin("root")
+            .await;
+        let root = program(&hub, "root").await;
+        let last = async |name: &str| {
+            let model = root
+                .get(&format!("/hub/api/users/{name}"))
+                .await
+                .expect(200)
+                .json();
+            model["last_activity"].clone()
+        };
+        root.post_json("/hub/api/users/ben/server", &json!({}))
+            .await
+            .expect(201);
+        let orders = hub.spawner.orders();
+        let server = hub.client().with_token(orders[0].hub.api_token.expose());
+        server.get("/hub/api/user").await.expect(200);
+        let ada = program(&hub, "ada").await;
+        ada.get("/hub/api/user").await.expect(200);
+        assert_eq!(last("ada").await, Value::Null);
+        token_uses::flush(&hub.hub).await.expect("written");
+        assert!(last("ada").await.is_string());
+        assert_eq!(last("ben").await, Value::Null);
         hub.stop().await;
     }
 }

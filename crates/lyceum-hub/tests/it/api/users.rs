@@ -57,15 +57,19 @@ async fn a_long_list_comes_in_pages() {
         expect.sort();
         expect.reverse();
         assert_eq!(seen, expect);
+        let long = format!("name_filter={}", "%25".repeat(20_000));
         for (query, expect) in [
             ("limit=1000", 200),
             ("limit=0", 1),
-            ("limit=-5", 1),
-            ("limit=", 50),
+            ("limit=-5", 5),
+            ("limit=1&limit=2", 2),
             ("limit=100&offset=200", 61),
             ("offset=-1&limit=3", 3),
             ("offset=261", 0),
             ("offset=9223372036854775807", 0),
+            ("offset=9223372036854775808", 0),
+            (long.as_str(), 0),
+            ("name_filter=%00", 50),
             ("name_filter=P00", 10),
             ("name_filter=%25", 0),
             ("name_filter=_", 0),
@@ -78,23 +82,19 @@ async fn a_long_list_comes_in_pages() {
         let url = next["url"].as_str().expect("there is more");
         assert!(url.contains("name_filter=p1"), "{url}");
         assert_eq!((&next["offset"], &next["limit"]), (&2.into(), &2.into()));
-        let long = format!("name_filter={}", "%25".repeat(20_000));
         for bad in [
             "limit=many",
+            "limit=",
             "offset=1.5",
-            "offset=9223372036854775808",
             "limit=0x10",
             "sort=password",
             "sort=name;drop",
-            "limit=1&limit=2",
-            long.as_str(),
+            "sort=",
+            "state=gone",
         ] {
             let answer = root.get(&format!("/hub/api/users?{bad}")).await.expect(400);
             assert_eq!(answer.json()["status"], 400, "{bad:.40}");
         }
-        // One engine can't even look for it; neither may stumble.
-        let zero = root.get("/hub/api/users?name_filter=%00").await;
-        assert!(matches!(zero.status.as_u16(), 200 | 400), "{}", zero.text());
         hub.stop().await;
     }
 }
@@ -160,6 +160,10 @@ async fn what_may_not_be_seen_looks_like_what_is_not_there() {
             .as_str()
             .is_some_and(|m| m.contains("read:hub"))
     );
-    let list = eve.get("/hub/api/users").await.expect(200).json();
-    assert_eq!(names(&list), ["eve"]);
+    let refused = eve.get("/hub/api/users").await.expect(403).json();
+    assert!(
+        refused["message"]
+            .as_str()
+            .is_some_and(|m| m.contains("list:users"))
+    );
 }

@@ -79,7 +79,7 @@ async fn groups_are_made_changed_and_deleted() {
             .json();
         assert_eq!(names(&page["items"]), ["lab", "bare", "b"]);
         let next = format!(
-            "http://{}/hub/api/groups?x=y&offset=3&limit=3",
+            "http://{}/hub/api/groups?limit=3&x=y&offset=3",
             hub.address()
         );
         assert_eq!(

@@ -386,7 +386,7 @@ async fn default_roles_can_be_made_others() {
     ask(json!({ "roles": ["nobodys"] })).await.expect(400);
     let env = start_server(&hub, "ada").await;
     let server = hub.client().with_token(env.api_token.expose());
-    let report = json!({ "servers": {} });
+    let report = json!({ "last_activity": "2026-01-01T00:00:00Z" });
     let activity = "/hub/api/users/ada/activity";
     server.post_json(activity, &report).await.expect(403);
     reload(&hub, |grants| {
