@@ -4,7 +4,8 @@
 
 use crate::postgres;
 use crate::tools::{
-    cache, call, command, fetch, is_root, jupyter_env, jupyter_env_5, read, root, succeeds,
+    cache, call, command, fetch, is_root, jupyter_env, jupyter_env_5, jupyterhub_document, read,
+    root, succeeds,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -41,6 +42,7 @@ const OLDEST_NODE: u32 = 20;
 pub(crate) fn run(extent: Extent) -> Result<()> {
     install_debian_packages(extent)?;
     install_environment("jupyter", &jupyter_env(), JUPYTER)?;
+    fetch_document()?;
     // What only stories need.
     if extent == Extent::Everything {
         install_node_packages()?;
@@ -224,6 +226,44 @@ fn install_environment(name: &str, env: &Path, packages: &[&str]) -> Result<()> 
             fetch(|| call(&mut pip))
         },
     )
+}
+
+/// JupyterHub's own description of its REST API, which its installed package does not have.
+fn fetch_document() -> Result<()> {
+    let document = jupyterhub_document();
+    let folder = document.parent().context("a file in a folder")?;
+    let package = JUPYTER
+        .iter()
+        .find(|package| package.starts_with("jupyterhub=="))
+        .context("JupyterHub is among the packages")?;
+    step("jupyterhub-source", package, &document, || {
+        if folder.exists() {
+            fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
+        }
+        let mut pip = command(jupyter_env().join("bin/python"));
+        pip.args([
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(["--no-input", "--progress-bar=off", "--no-deps"])
+        .args(["--no-binary=jupyterhub", "--dest"])
+        .arg(folder)
+        .arg(package);
+        fetch(|| call(&mut pip))?;
+        let archive = folder.join(format!("{}.tar.gz", package.replace("==", "-")));
+        call(
+            command("tar")
+                .args(["--extract", "--gzip", "--strip-components=4", "--wildcards"])
+                .arg("--directory")
+                .arg(folder)
+                .arg("--file")
+                .arg(archive)
+                .arg("*/docs/source/_static/rest-api.yml"),
+        )
+    })
 }
 
 /// The pins of `lyceum up`, without those that say otherwise than the packages asked for.

@@ -2,12 +2,13 @@
 //!
 //! Tests learn what is there from the environment: `LYCEUM_TEST_POSTGRES` is
 //! the address of a PostgreSQL server made for this run, `LYCEUM_TEST_JUPYTER_ENV`
-//! a virtual environment with JupyterLab and `jupyterhub-singleuser`.
+//! a virtual environment with JupyterLab and `jupyterhub-singleuser`,
+//! `LYCEUM_TEST_JUPYTERHUB_DOCUMENT` JupyterHub's description of its REST API.
 
 use crate::phases::Phases;
 use crate::postgres::Postgres;
 use crate::setup::Extent;
-use crate::tools::{call, cargo, jupyter_env};
+use crate::tools::{call, cargo, jupyter_env, jupyterhub_document};
 use crate::{deny, e2e, setup, tidy};
 use anyhow::Result;
 use std::num::NonZeroUsize;
@@ -60,7 +61,8 @@ fn run_phases(phases: &mut Phases, extent: Extent) -> Result<()> {
                 .args(["test", "--workspace"])
                 .env("RUST_TEST_THREADS", threads.to_string())
                 .env("LYCEUM_TEST_POSTGRES", postgres.url())
-                .env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env()),
+                .env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env())
+                .env("LYCEUM_TEST_JUPYTERHUB_DOCUMENT", jupyterhub_document()),
         )
     })?;
     drop(postgres);

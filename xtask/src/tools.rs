@@ -32,6 +32,11 @@ pub(crate) fn jupyter_env_5() -> PathBuf {
     cache().join("jupyter-env-5")
 }
 
+/// JupyterHub's description of its REST API, from its source package.
+pub(crate) fn jupyterhub_document() -> PathBuf {
+    cache().join("jupyterhub-source/rest-api.yml")
+}
+
 /// Cargo's output folder, also when it was moved.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {

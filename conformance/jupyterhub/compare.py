@@ -1,0 +1,189 @@
+"""Asks a real JupyterHub and Lyceum the same and compares the answers.
+
+Fails on each difference that `known-differences.yaml` does not know, and on each entry there that has
+no difference to show for it any more.
+
+    python compare.py --lyceum target/debug/lyceum
+"""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import json
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+import hubs
+import story
+
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")
+ADDRESS = re.compile(r"^https?://[^/]+")
+OPAQUE = {"id", "token_id", "session_id", "request_id"}
+SORTED = {"scopes", "roles", "groups"}
+PARTS = ("status", "headers", "body")
+
+
+def normalise(value, key=None, told_activity=False):
+    """What may differ between two runs of one and the same hub is made the same."""
+    if isinstance(value, dict):
+        if isinstance(value.get("status"), int) and "message" in value:
+            # The words are each hub's own; JupyterHub often has none.
+            return value | {"message": "<words>"} | ({"request_id": "<id>"} if "request_id" in value else {})
+        if key == "state":
+            return "<state>"
+        made = {name: normalise(one, name, told_activity) for name, one in value.items()}
+        if made.get("kind") == "api_token":
+            # One hub writes uses down at once, the other once a minute.
+            made["last_activity"] = "<whenever>"
+        if "token" in made:
+            made["token"] = "<secret>"
+        if made.get("kind") == "user":
+            # The same goes for people, whom the use of a token counts as coming by. Their reported activity
+            # is compared in the section about it.
+            if not told_activity:
+                made.update({"last_activity": "<whenever>"} if "last_activity" in made else {})
+            # The document says that it is an object; JupyterHub says null when it has none.
+            if "user_info" in made:
+                made["user_info"] = made["user_info"] or {}
+        if "user_options" in made and not made["user_options"]:
+            # JupyterHub tells none in two ways, as its memory or its database answers.
+            made["user_options"] = {}
+        if set(made) == {"routespec", "target", "data"}:
+            # The proxy's own addition to what the hub keeps there.
+            made["data"].pop("last_activity", None)
+        return made
+    if isinstance(value, list):
+        made = [normalise(one, None, told_activity) for one in value]
+        return sorted(made) if key in SORTED else made
+    if key == "state":
+        return "<state>"
+    if value is None:
+        return None
+    if key in OPAQUE:
+        return f"<{key}>"
+    if isinstance(value, str):
+        if TIME.match(value):
+            return "<time>"
+        return ADDRESS.sub("<address>", value)
+    return value
+
+
+def view(step, answer):
+    """The parts of an answer that are compared."""
+    kind = (answer.headers.get("Content-Type") or "").split(";")[0]
+    if kind == "text/event-stream":
+        body = answer.body.decode()
+        events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: ")]
+        last = {k: v for k, v in events[-1].items() if k not in {"message", "words"}} if events else None
+        body = {"first": events[0].get("progress") if events else None, "last": last}
+    elif answer.body:
+        try:
+            body = normalise(json.loads(answer.body), told_activity=step.startswith("activity"))
+        except ValueError:
+            body = f"<{len(answer.body)} bytes that are no JSON>"
+    else:
+        body = None
+    headers = {
+        # Of what is empty the type tells nothing.
+        "content-type": kind if answer.body else None,
+        "version": answer.headers.get("X-JupyterHub-Version"),
+        "retry-after": bool(answer.headers.get("Retry-After")),
+        "location": answer.headers.get("Location"),
+        "cache": answer.headers.get("Cache-Control") if kind == "text/event-stream" else None,
+    }
+    return {"status": answer.status, "headers": headers, "body": body}
+
+
+class Known:
+    """The differences that are meant, and which of them were seen."""
+
+    def __init__(self, file):
+        self.entries = yaml.safe_load(file.read_text()) or []
+        self.seen = set()
+        for number, entry in enumerate(self.entries):
+            strange = set(entry) - {"reason", "steps", "parts", "jupyterhub", "lyceum"}
+            if strange or not entry.get("reason") or not entry.get("steps"):
+                sys.exit(f"{file.name}: entry {number + 1} has a reason and steps, and knows nothing of {strange}")
+
+    def covers(self, step, part, theirs, ours):
+        found = False
+        for number, entry in enumerate(self.entries):
+            for pattern in entry["steps"]:
+                fits = fnmatch.fnmatchcase(step, pattern) and part in entry.get("parts", PARTS)
+                for side, view in (("jupyterhub", theirs), ("lyceum", ours)):
+                    fits = fits and entry.get(side, view["status"]) == view["status"]
+                if fits:
+                    self.seen.add((number, pattern))
+                    found = True
+        return found
+
+    def unseen(self):
+        for number, entry in enumerate(self.entries):
+            for pattern in entry["steps"]:
+                if (number, pattern) not in self.seen:
+                    yield f"{pattern}: {entry['reason']}"
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--lyceum", type=Path, required=True)
+    arguments.add_argument("--all", action="store_true", help="print known differences too")
+    options = arguments.parse_args()
+    lyceum = options.lyceum.resolve()
+    known = Known(hubs.HERE / "known-differences.yaml")
+    both = [hubs.Hub("jupyterhub"), hubs.Hub("lyceum")]
+    try:
+        hubs.start_jupyterhub(both[0], lyceum)
+        hubs.start_lyceum(both[1], lyceum)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            told = [pool.submit(story.tell, hub) for hub in both]
+            theirs, ours = [one.result() for one in told]
+    except Exception:
+        for hub in both:
+            print(f"--- {hub.kind}\n{hub.told()}", file=sys.stderr)
+        raise
+    finally:
+        for hub in both:
+            hub.end()
+    if list(theirs) != list(ours):
+        sys.exit(f"the two stories have different steps: {set(theirs) ^ set(ours)}")
+    failures = 0
+    for step in theirs:
+        here, there = view(step, ours[step]), view(step, theirs[step])
+        for part in PARTS:
+            if here[part] == there[part]:
+                continue
+            if known.covers(step, part, there, here) and not options.all:
+                continue
+            failures += 1
+            print(f"{step}: {part}")
+            for path, one, other in list(differences(there[part], here[part]))[:8]:
+                print(f"    {path or part}\n        jupyterhub {there['status']} {show(one)}\n        lyceum     {here['status']} {show(other)}")
+    for line in known.unseen():
+        failures += 1
+        print(f"known-differences.yaml: no longer seen: {line}")
+    print(f"{len(theirs)} requests, {failures} differences that nobody knows of")
+    sys.exit(1 if failures else 0)
+
+
+def differences(theirs, ours, path=""):
+    """The places in which two values differ."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key in sorted(set(theirs) | set(ours)):
+            missing = "<nothing>"
+            yield from differences(theirs.get(key, missing), ours.get(key, missing), f"{path}.{key}")
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        for number, (one, other) in enumerate(zip(theirs, ours)):
+            yield from differences(one, other, f"{path}[{number}]")
+    elif theirs != ours:
+        yield path, theirs, ours
+
+
+def show(value):
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)[:400]
+
+
+main()

@@ -1,0 +1,204 @@
+"""Asks Lyceum for every operation of JupyterHub's own REST document and holds the answers against it.
+
+Each operation is asked once in a way that works, and each answer has a status that the document names for it and the
+shape it gives; and once by nobody and once by somebody who may not, and is refused. The document is JupyterHub's and
+not kept here: `cargo xtask setup` takes it from the source package of the version that Lyceum follows.
+
+    python document.py --lyceum target/debug/lyceum --document .cache/jupyterhub-source/rest-api.yml
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+import hubs
+from story import Story
+
+# Operations that are not there yet. Who adds one takes its line out: one that is answered fails the check.
+LATER = [
+    ("groups", "not begun", ["/groups", "/groups/{name}", "/groups/{name}/users", "/groups/{name}/properties"]),
+    ("services", "not begun", ["/services", "/services/{name}"]),
+    (
+        "shares",
+        "not begun",
+        [
+            "/users/{name}/shared",
+            "/users/{name}/shared/{owner}/{server_name}",
+            "/groups/{name}/shared",
+            "/groups/{name}/shared/{owner}/{server_name}",
+            "/shares/{owner}",
+            "/shares/{owner}/{server_name}",
+            "/share-codes/{owner}",
+            "/share-codes/{owner}/{server_name}",
+        ],
+    ),
+]
+
+# Where the document is wrong about JupyterHub itself (and the comparison shows that Lyceum does as JupyterHub does), or
+# where Lyceum means it otherwise.
+OTHERWISE = {
+    "post-auth-token": (404, "gone since JupyterHub 2.0, as its own code says"),
+    "get-oauth-authorize": (302, "a browser is sent on, to the log-in page or back to its server"),
+    "post-oauth-token": (401, "a client without its secret; the whole flow is told with a real notebook server"),
+}
+
+# How each operation is asked: path and body; bytes are a form.
+ASKED = {
+    "get-api": ("", None),
+    "get-info": ("info", None),
+    "get-current-user": ("user", None),
+    "get-users": ("users", None),
+    "post-users": ("users", {"usernames": ["many1", "many2"]}),
+    "get-user": ("users/ada", None),
+    "post-user": ("users/single", None),
+    "delete-user": ("users/single", None),
+    "patch-user": ("users/many1", {"name": "many3"}),
+    "post-user-activity": ("users/ada/activity", {"last_activity": "2026-01-02T03:04:05Z"}),
+    "post-user-server": ("users/ada/server", {}),
+    "delete-user-server": ("users/ada/server", None),
+    "get-user-server-name": ("users/ada/servers/one", None),
+    "put-user-server-name": ("users/ada/servers/one", {"display_name": "One"}),
+    "post-user-server-name": ("users/ada/servers/one", {}),
+    "delete-user-server-name": ("users/ada/servers/one", None),
+    "patch-user-server-name": ("users/ada/servers/one", {"display_name": "Uno"}),
+    "get-user-tokens": ("users/ada/tokens", None),
+    "post-user-tokens": ("users/ada/tokens", {"note": "one", "expires_in": 3600}),
+    "get-user-token": ("users/ada/tokens/{token}", None),
+    "delete-user-token": ("users/ada/tokens/{token}", None),
+    "get-proxy": ("proxy", None),
+    "post-proxy": ("proxy", None),
+    "patch-proxy": ("proxy", {}),
+    "post-auth-token": ("authorizations/token", {}),
+    "get-auth-token": ("authorizations/token/0123456789", None),
+    "get-auth-cookie": ("authorizations/cookie/jupyterhub-hub-login/x", None),
+    "get-oauth-authorize": ("oauth2/authorize?client_id=jupyterhub-user-ada&response_type=code&redirect_uri=/user/ada/oauth_callback", None),
+    "post-oauth-token": ("oauth2/token", b"grant_type=authorization_code&client_id=x&client_secret=y&code=z"),
+    "post-shutdown": ("shutdown", {}),
+}
+
+# In this order; whatever the document adds comes in between.
+ORDER = ["post-user", "post-users", "put-user-server-name", "post-user-tokens", "post-user-server"]
+LAST = ["delete-user-server", "patch-user-server-name", "post-user-server-name", "delete-user-server-name", "delete-user-token", "delete-user", "post-shutdown"]
+
+# Open to anybody, each for its own reason.
+OPEN = {"get-api", "get-oauth-authorize", "post-oauth-token"}
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--lyceum", type=Path, required=True)
+    arguments.add_argument("--document", type=Path, required=True)
+    options = arguments.parse_args()
+    document = yaml.safe_load(options.document.read_text())
+    hub = hubs.Hub("lyceum")
+    try:
+        hubs.start_lyceum(hub, options.lyceum.resolve())
+        faults = Check(hub, document).run()
+    except Exception:
+        print(hub.told(), file=sys.stderr)
+        raise
+    finally:
+        hub.end()
+    for fault in faults:
+        print(fault)
+    sys.exit(1 if faults else 0)
+
+
+class Check:
+    def __init__(self, hub, document):
+        self.hub = hub
+        self.document = document
+        self.faults = []
+        self.token = None
+
+    def run(self):
+        later = {path for _, _, paths in LATER for path in paths}
+        known = set(self.document["paths"])
+        self.faults += [f"LATER names {path}, which the document does not have" for path in sorted(later - known)]
+        operations = {}
+        for path, methods in self.document["paths"].items():
+            for method, operation in methods.items():
+                operations[operation["operationId"]] = (method.upper(), path, operation)
+        self.ask = Story(self.hub)
+        self.begin()
+        missing = 0
+        for name in self.order(operations):
+            method, path, operation = operations[name]
+            if path in later:
+                missing += 1
+                self.look_for_what_is_missing(name, method, path)
+            elif name in ASKED:
+                self.check(name, method, operation)
+            else:
+                self.faults.append(f"{name}: {method} {path} is in the document, and nobody knows how to ask for it")
+        print(f"{len(operations)} operations, {missing} of them not there yet")
+        return self.faults
+
+    def order(self, operations):
+        rest = [name for name in operations if name not in ORDER + LAST]
+        return [name for name in ORDER + rest + LAST if name in operations]
+
+    def begin(self):
+        body = {"auth": {"username": "root", "password": hubs.PASSWORD}}
+        self.ask.tokens["root"] = self.ask("begin", "POST", "users/root/tokens", body, who="nobody").json["token"]
+        self.ask("somebody", "POST", "users/ada")
+        self.ask("a student", "POST", "users/eve")
+        self.ask.token("student", "eve")
+
+    def look_for_what_is_missing(self, name, method, path):
+        path = path.strip("/").replace("{", "").replace("}", "")
+        answer = self.ask(name, method, path)
+        if answer.status not in (404, 405):
+            self.faults.append(f"{name}: {method} {path} is answered ({answer.status}); take it out of LATER")
+
+    def check(self, name, method, operation):
+        path, body = ASKED[name]
+        path = path.replace("{token}", self.token or "")
+        if name not in OPEN:
+            # First, since what works may take it away.
+            for who, statuses in (("nobody", {403}), ("student", {403, 404})):
+                if who == "student" and name == "get-current-user":
+                    continue
+                answer = self.ask(f"{name} by {who}", method, path, body, who=who)
+                if answer.status not in statuses:
+                    self.faults.append(f"{name} by {who}: {answer.status} {answer.body[:200]}")
+        form = {"Content-Type": "application/x-www-form-urlencoded"} if isinstance(body, bytes) else None
+        answer = self.ask(name, method, path, body, who="nobody" if name in OPEN else "root", headers=form)
+        if name == "post-user-tokens" and answer.status == 201:
+            self.token = answer.json["id"]
+        meant = OTHERWISE.get(name)
+        responses = {int(status): response for status, response in operation["responses"].items()}
+        statuses = {meant[0]} if meant else set(responses)
+        if answer.status not in statuses:
+            self.faults.append(f"{name}: {answer.status} is none of {sorted(statuses)}: {answer.body[:300]}")
+            return
+        content = responses.get(answer.status, {}).get("content", {}).get("application/json")
+        if content and "schema" in content:
+            self.check_shape(name, answer, content["schema"])
+
+    def check_shape(self, name, answer, schema):
+        schema = {**strict(schema), "components": strict(self.document["components"])}
+        validator = jsonschema.Draft202012Validator(schema)
+        for error in list(validator.iter_errors(json.loads(answer.body)))[:5]:
+            self.faults.append(f"{name}: {'.'.join(map(str, error.path))}: {error.message[:300]}")
+
+
+def strict(schema):
+    """The schema, held against what JupyterHub means by it: what may be there may also be `null`."""
+    if isinstance(schema, list):
+        return [strict(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items() if key not in {"discriminator", "example", "examples"}}
+    if isinstance(made.get("properties"), dict):
+        made["properties"] = {
+            key: {"anyOf": [{"type": "null"}, value]} if isinstance(value, dict) else value for key, value in made["properties"].items()
+        }
+    return made
+
+
+main()
