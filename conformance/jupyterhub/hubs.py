@@ -147,6 +147,7 @@ def start_lyceum(hub, lyceum):
     (hub.folder / "lyceum.yaml").write_text(
         json.dumps(
             {
+                "subdomains": False,
                 "people": {"admins": ["root"]},
                 "servers": {"command": [sys.executable, str(HERE / "server.py")], "per_person": 3},
                 "spawner": {"accounts": "shared"},

@@ -161,7 +161,8 @@ pub async fn create_token(
     let expires_at = expiry(&fields, now)?;
     let (by, own) = match (&caller, &signed_in) {
         (Some(caller), _) => (caller.who.to_string(), caller.is(&owner.name)),
-        (None, name) => (owner.name.to_string(), name.as_ref() == Some(&owner.name)),
+        (None, Some(name)) => (name.to_string(), *name == owner.name),
+        (None, None) => return Err(nobody()),
     };
     let note = note(&fields)?.unwrap_or_else(|| match own {
         true => "Requested via api".into(),
