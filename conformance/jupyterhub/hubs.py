@@ -148,6 +148,7 @@ def start_lyceum(hub, lyceum):
         json.dumps(
             {
                 "subdomains": False,
+                "services": [{"name": "grader", "url": "http://127.0.0.1:9"}],
                 "people": {"admins": ["root"]},
                 "servers": {"command": [sys.executable, str(HERE / "server.py")], "per_person": 3},
                 "spawner": {"accounts": "shared"},

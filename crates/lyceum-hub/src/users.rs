@@ -56,6 +56,9 @@ pub enum NotNow {
     Busy(UserName),
     #[error("{}", say!("person.name_taken", name = .0.as_str()))]
     Taken(UserName),
+    /// Nobody is called so any more.
+    #[error("{}", say!("refused.not_found"))]
+    Gone,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -98,9 +101,13 @@ pub async fn remove(tx: &mut Tx, user: &User, now: Millis) -> Result<Vec<String>
     Ok(keys)
 }
 
-/// Nothing of hers moves until the transaction ends.
+/// Nothing of hers moves until the transaction ends, and she is still called what the caller thinks.
 async fn hold_still(tx: &mut Tx, user: &User) -> Result<(), NotNow> {
     db::servers::lock_owner(tx, &user.id).await?;
+    let now = db::users::get(tx, &user.id).await?;
+    if now.is_none_or(|now| now.name != user.name) {
+        return Err(NotNow::Gone);
+    }
     let servers = db::servers::of_user(tx, &user.id).await?;
     match servers.iter().any(|server| server.state.is_active()) {
         true => Err(NotNow::Busy(user.name.clone())),

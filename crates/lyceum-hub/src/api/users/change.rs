@@ -17,6 +17,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::Value;
 
 use super::super::body::{self, Fields};
+use super::super::model::Person;
 use super::super::{find_person, require_everywhere};
 use crate::db::users::User;
 use crate::servers::State as ServerState;
@@ -45,21 +46,22 @@ pub async fn create_user(
     };
     caller.require(ScopeName::AdminUsers, Target::User(&name))?;
     let fields = body::fields(&body)?;
-    let mut tx = hub.db().write().await?;
+    let mut tx = hub.db().read().await?;
     if db::users::find(&mut tx, &name).await?.is_some() {
         return Err(exists(&name));
     }
+    drop(tx);
     let admin = checked(&fields)?.admin == Some(true);
     if admin {
         make_sure_of_admin(&caller)?;
     }
     giving::may_name(&hub, &caller, &name)?;
+    let mut tx = hub.db().write().await?;
     let user = make(&hub, &mut tx, &caller, &name, admin)
         .await?
         .ok_or_else(|| exists(&name))?;
-    let model = super::read(&hub, &mut tx, &caller, false, &user).await?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(model)).into_response())
+    Ok((StatusCode::CREATED, Json(new_model(&hub, &caller, &user))).into_response())
 }
 
 /// Makes many people; those who are there already are left alone. Scope: `admin:users`.
@@ -95,7 +97,7 @@ pub async fn create_users(
         let mut tx = hub.db().write().await?;
         for name in names {
             if let Some(user) = make(&hub, &mut tx, &caller, name, admin).await? {
-                models.push(super::read(&hub, &mut tx, &caller, false, &user).await?);
+                models.push(new_model(&hub, &caller, &user));
             }
         }
         tx.commit().await?;
@@ -116,9 +118,10 @@ pub async fn change_user(
     body: Bytes,
 ) -> ApiResult<Json<Value>> {
     const SCOPE: ScopeName = ScopeName::AdminUsers;
-    let mut tx = hub.db().write().await?;
-    let mut user = find_person(&mut tx, &caller, &[SCOPE], &name).await?;
+    let mut tx = hub.db().read().await?;
+    let user = find_person(&mut tx, &caller, &[SCOPE], &name).await?;
     caller.require(SCOPE, Target::User(&user.name))?;
+    drop(tx);
     let wish = checked(&body::object(&body)?)?;
     if wish.unchangeable {
         return Err(ApiError::bad_request(Saying::quote(
@@ -128,12 +131,11 @@ pub async fn change_user(
     let to = match wish.name {
         None => None,
         Some(text) => {
-            let name =
-                UserName::parse(&text).map_err(|error| ApiError::bad_request(error.saying()))?;
+            let name = new_name(&text).map_err(|error| ApiError::bad_request(error.saying()))?;
             (name != user.name).then_some(name)
         }
     };
-    if user.admin || wish.admin == Some(true) {
+    if wish.admin == Some(true) {
         make_sure_of_admin(&caller)?;
     }
     if let Some(to) = &to {
@@ -145,6 +147,17 @@ pub async fn change_user(
                 false => Err(refused),
             }
         })?;
+    }
+    let mut tx = hub.db().write().await?;
+    // She may have been renamed meanwhile, out of the caller's reach.
+    let mut user = db::users::get(&mut tx, &user.id)
+        .await?
+        .filter(|now| now.name == user.name)
+        .ok_or_else(ApiError::not_found)?;
+    if user.admin {
+        make_sure_of_admin(&caller)?;
+    }
+    if let Some(to) = &to {
         users::rename(&mut tx, &user, to, hub.now()).await?;
         tracing::info!(by = %caller.who, from = %user.name, %to, "person renamed");
         user.name = to.clone();
@@ -212,6 +225,16 @@ pub async fn delete_user(
     crate::proxy::pass_on(&hub).await;
     launching::forget(&hub, &keys).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The model of somebody who was just made.
+fn new_model(hub: &Hub, caller: &Caller, user: &User) -> Value {
+    let person = Person {
+        user,
+        groups: &[],
+        servers: &[],
+    };
+    super::show(hub, caller, false, &person).unwrap_or_else(|| Value::Object(Fields::new()))
 }
 
 /// Makes the row; none when there is one of that name.
@@ -316,6 +339,7 @@ impl From<NotNow> for ApiError {
                 "person.name_taken",
                 name = name.as_str()
             )),
+            NotNow::Gone => Self::not_found(),
             NotNow::Database(error) => error.into(),
         }
     }

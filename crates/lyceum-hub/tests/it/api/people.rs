@@ -2,6 +2,8 @@
 
 use hyper::Method;
 use lyceum_hub::db;
+use lyceum_hub::launching::{self, WishError};
+use lyceum_hub::users::{self, NotNow};
 use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_testkit::client::Answer;
@@ -130,10 +132,11 @@ async fn a_new_name_takes_all_with_it() {
         rename(&root, "ada", "lovelace").await.expect(400);
         root.delete("/hub/api/users/ada/server").await.expect(204);
         let client = hub.spawner.orders()[0].hub.client_id.clone();
-        for taken in ["eve", "EVE", "guest", "a/b", ""] {
+        for taken in ["eve", "EVE", "guest", "a/b", "", " x"] {
             rename(&root, "ada", taken).await.expect(400);
         }
         rename(&root, "nobody", "somebody").await.expect(404);
+        let stale = before.clone();
         let renamed = rename(&root, "ada", "Lovelace").await.expect(200).json();
         assert_eq!(renamed["name"], "lovelace");
         let after = row(&hub, "lovelace").await.expect("there");
@@ -156,6 +159,13 @@ async fn a_new_name_takes_all_with_it() {
         assert_eq!(order.hub.client_id, client);
         assert_eq!(order.hub.prefix, "/user/lovelace/");
         ada.get("/user/lovelace/lab").await.expect(200);
+        // A start that was under way while she was renamed was planned for somebody else.
+        let late = launching::start(&hub.hub, &stale, &Default::default(), json!({})).await;
+        assert!(matches!(late, Err(WishError::NoSuchServer)));
+        let mut tx = hub.hub.db().write().await.expect("a transaction");
+        let late = users::remove(&mut tx, &stale, hub.hub.now()).await;
+        assert!(matches!(late, Err(NotNow::Gone)));
+        drop(tx);
         // Whoever gets the old name gets nothing of hers.
         root.post_json("/hub/api/users/ada", &json!({}))
             .await
