@@ -192,6 +192,7 @@ async fn what_may_not_be_seen_is_as_if_it_were_not_there() {
     }
     let list = tess.get(ALL).await.expect(200).json();
     assert_eq!(names(&list), ["course"]);
+    assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
     ada.get(ALL).await.expect(403);
     tess.post_json("/hub/api/groups/new", &json!({}))
         .await

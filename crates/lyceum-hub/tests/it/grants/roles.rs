@@ -97,6 +97,7 @@ async fn a_scope_for_a_group_reaches_those_who_are_in_it() {
                 "servers!group=course",
                 "access:servers!group=course",
                 "read:groups!group=course",
+                "tokens!group=course",
             ];
             role(grants, "tutor", &scopes, &["tess"]);
             group(grants, "course", &["ada"]);
@@ -132,6 +133,15 @@ async fn a_scope_for_a_group_reaches_those_who_are_in_it() {
         ] {
             let answer = narrowed(&hub, &tess, "tess", &[beyond]).await;
             assert_eq!(answer.err(), Some(400), "{beyond}");
+        }
+        // She makes tokens for whoever is in it, of what both hold.
+        let read = ["read:users:activity!user"];
+        assert!(narrowed(&hub, &tess, "ada", &read).await.is_ok());
+        assert_eq!(narrowed(&hub, &tess, "ben", &read).await.err(), Some(403));
+        for beyond in ["tokens!user", "read:groups!group=course"] {
+            let answer = narrowed(&hub, &tess, "ada", &[beyond]).await.err();
+            let expect = (beyond != "tokens!user").then_some(400);
+            assert_eq!(answer, expect, "{beyond}");
         }
         // An administrator's token for the group only.
         let limited = narrowed(&hub, &root, "root", &["access:servers!group=course"]).await;
