@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lyceum_hub::grants::Service;
 use lyceum_testkit::TestDb;
 use lyceum_testkit::fake::{Manner, NotebookServer, hub_env};
 use serde_json::json;
@@ -190,6 +191,20 @@ async fn services_are_made_and_deleted_while_all_runs() {
         boss.get("/hub/api/user").await.expect(403);
         let boss = as_service(&hub, "boss");
         boss.get("/hub/api/users").await.expect(403);
+        // Also where the rows do not know it yet.
+        let late = Service {
+            admin: true,
+            token_hash: Some(lyceum_hub::tokens::hash("a-token-of-a-late-boss")),
+            client_id: "service-late".into(),
+            ..Service::default()
+        };
+        let mut tx = hub.hub.db().write().await.expect("a database");
+        let row = lyceum_hub::services::row_of("boss", &late);
+        let put = lyceum_hub::db::services::put(&mut tx, &row).await;
+        put.expect("written");
+        tx.commit().await.expect("written");
+        let late = hub.client().with_token("a-token-of-a-late-boss");
+        late.get("/hub/api/user").await.expect(403);
         hub.stop().await;
     }
 }
