@@ -106,6 +106,7 @@ pub async fn show(
             waiting: count("queued"),
             failed: count("failed"),
         },
+        opens: settings.origins.are_apart() && sees_all(ScopeName::AccessServers),
         servers_total: counts
             .iter()
             .filter(|(state, _)| *state != "stopped")

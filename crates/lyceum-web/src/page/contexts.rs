@@ -373,6 +373,8 @@ pub struct AdminPage {
     pub servers: Vec<ServerRow>,
     /// How many there are in all.
     pub servers_total: u64,
+    /// Whether a browser may open them.
+    pub opens: bool,
     pub people: Table<PersonRow>,
 }
 

@@ -556,6 +556,7 @@ fn admin() -> Vec<(&'static str, &'static str, Value)> {
                     failed: 1,
                 },
                 servers: all_servers(),
+                opens: true,
                 servers_total: 318,
                 people: people.clone(),
             }),
