@@ -9,12 +9,12 @@ use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{Filter, Owner, Scope, ScopeName, ScopeSet, Target, admin_role};
 use lyceum_store::Tx;
-use lyceum_web::{ApiError, ApiResult, Caller};
+use lyceum_web::{ApiError, ApiResult, Caller, Who};
 
-use crate::Hub;
 use crate::db::users::User;
 use crate::grants::USER;
 use crate::standing::Standing;
+use crate::{Hub, db, services};
 
 /// Whether this one may do everything, and so wins nothing by whatever she gives.
 pub fn holds_all(caller: &Caller) -> bool {
@@ -61,21 +61,99 @@ pub async fn may_add(
         }
     }
     let of_group = |scope: &Scope| scope.filter == Filter::Group(group.to_owned());
+    match wins_power(hub, tx, caller, &user.name, of_group).await? {
+        None => Ok(()),
+        Some(scope) => Err(ApiError::forbidden(say!(
+            "group.wins_power",
+            group = group,
+            scope = scope.to_string()
+        ))),
+    }
+}
+
+/// The first power over this person that the caller would win if these scopes came to reach her. All
+/// that stands behind the caller counts, not only the token at hand: others can be had for the rest.
+async fn wins_power(
+    hub: &Hub,
+    tx: &mut Tx,
+    caller: &Caller,
+    person: &UserName,
+    would_reach: impl Fn(&Scope) -> bool,
+) -> ApiResult<Option<Scope>> {
+    let standing = standing_of(hub, tx, caller).await?;
     let is_power = |name: ScopeName| {
         let name = name.as_str();
         let reads = name.starts_with("read:") || name.starts_with("list:");
         !reads && !name.starts_with("groups") && !name.ends_with(":groups")
     };
-    for scope in caller.scopes.iter().filter(of_group) {
-        if is_power(scope.name) && !caller.may(scope.name, Target::User(&user.name)) {
-            return Err(ApiError::forbidden(say!(
-                "group.wins_power",
-                group = group,
-                scope = scope.to_string()
-            )));
+    let (held, members) = (standing.held(), standing.members());
+    Ok(held.iter().find(|scope| {
+        let target = Target::User(person);
+        would_reach(scope)
+            && is_power(scope.name)
+            && !held.allows(scope.name, target, members).is_yes()
+    }))
+}
+
+/// Of whoever the caller's token or session belongs to, as it is now.
+async fn standing_of(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Standing> {
+    Ok(match &caller.who {
+        Who::Person(person) => {
+            let user = db::users::get(tx, &person.id).await?;
+            let user = user.ok_or_else(ApiError::not_found)?;
+            Standing::of_user(hub, tx, &user).await?
         }
+        Who::Service(name) => {
+            let known = services::find(&hub.settings().grants, tx, name).await?;
+            let known = known.ok_or_else(ApiError::not_found)?;
+            Standing::of_service(hub, tx, &known).await?
+        }
+    })
+}
+
+/// Whether the caller's scope reaches this person still, when a while has passed.
+pub async fn still_reaches(
+    hub: &Hub,
+    tx: &mut Tx,
+    caller: &Caller,
+    scope: ScopeName,
+    user: &User,
+) -> ApiResult<()> {
+    let mut standing = standing_of(hub, tx, caller).await?;
+    standing.know(tx, &caller.scopes).await?;
+    let target = Target::User(&user.name);
+    let verdict = caller.scopes.allows(scope, target, standing.members());
+    match verdict.is_yes() {
+        true => Ok(()),
+        false => Err(ApiError::not_found()),
     }
-    Ok(())
+}
+
+/// Refuses to give somebody a name by which the caller would win power over her, or give her more
+/// than she holds.
+pub async fn may_rename(
+    hub: &Hub,
+    tx: &mut Tx,
+    caller: &Caller,
+    user: &User,
+    to: &UserName,
+) -> ApiResult<()> {
+    may_name(hub, caller, to)?;
+    if holds_all(caller) {
+        return Ok(());
+    }
+    let of_name = |scope: &Scope| match &scope.filter {
+        Filter::User(name) | Filter::Server { user: name, .. } => name == to,
+        _ => false,
+    };
+    match wins_power(hub, tx, caller, &user.name, of_name).await? {
+        None => Ok(()),
+        Some(scope) => Err(ApiError::forbidden(say!(
+            "person.name_wins_power",
+            name = to.as_str(),
+            scope = scope.to_string()
+        ))),
+    }
 }
 
 /// Refuses to call a person by a name to which the configuration gives more than the caller holds,

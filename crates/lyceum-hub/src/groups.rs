@@ -8,7 +8,7 @@ use lyceum_model::scope::Filter;
 use lyceum_store::Tx;
 
 use crate::db;
-use crate::grants::Grants;
+use crate::grants::{Grants, USER};
 use crate::jobs::revocations;
 
 /// With more to be told than this, everybody is.
@@ -30,9 +30,13 @@ pub async fn announce(
         .collect();
     let over = grants
         .roles
-        .values()
-        .filter(|role| role.scopes.iter().any(|scope| scope.filter == filter));
-    for role in over {
+        .iter()
+        .filter(|(_, role)| role.scopes.iter().any(|scope| scope.filter == filter));
+    for (name, role) in over {
+        // Everybody has it and nobody is listed.
+        if name == USER {
+            return revocations::announce_all(tx, now).await;
+        }
         told.extend(role.users.iter().map(|name| name.as_str().to_owned()));
         told.extend(role.services.iter().map(|name| service_subject(name)));
         for group in &role.groups {

@@ -195,7 +195,9 @@ pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: St
 
 async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> {
     let now = hub.now();
-    // A browser may hold several of one name (tossed by a sibling); only a real one counts.
+    // A browser may hold several of one name (tossed by a sibling); only a real one counts. Where two
+    // people's are real, one was planted to make her work as somebody else: then nobody is there.
+    let mut found: Option<(db::sessions::Session, User)> = None;
     let (login, _) = hub.settings().origins.login_cookie();
     for value in cookie::values(headers, login).take(COOKIES_TRIED) {
         if value.len() > 256 {
@@ -213,22 +215,33 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
         if hub.shuts_out(&user) {
             continue;
         }
-        let standing = Standing::of_user(hub, &mut tx, &user).await?;
-        drop(tx);
-        if now.since(Millis(session.seen_at)) > SEEN_EVERY_MS {
-            // Nobody is kept from her page because this can't be written down just now.
-            if let Err(error) = saw(hub, &session.id, &user.id, now).await {
-                tracing::warn!(error = %error, "could not write down that a session was seen");
+        match &found {
+            None => found = Some((session, user)),
+            Some((_, first)) if first.id == user.id => {}
+            Some((_, first)) => {
+                tracing::warn!(one = %first.name, other = %user.name, "a browser came with two people's sessions");
+                return Ok(None);
             }
         }
-        let credential = Credential::Session {
-            id: session.id,
-            binding: session.cookie_hash,
-        };
-        let scopes = standing.held().clone();
-        return Ok(Some(person(user, credential, scopes, standing)));
     }
-    Ok(None)
+    let Some((session, user)) = found else {
+        return Ok(None);
+    };
+    let mut tx = hub.db().read().await?;
+    let standing = Standing::of_user(hub, &mut tx, &user).await?;
+    drop(tx);
+    if now.since(Millis(session.seen_at)) > SEEN_EVERY_MS {
+        // Nobody is kept from her page because this can't be written down just now.
+        if let Err(error) = saw(hub, &session.id, &user.id, now).await {
+            tracing::warn!(error = %error, "could not write down that a session was seen");
+        }
+    }
+    let credential = Credential::Session {
+        id: session.id,
+        binding: session.cookie_hash,
+    };
+    let scopes = standing.held().clone();
+    Ok(Some(person(user, credential, scopes, standing)))
 }
 
 async fn saw(hub: &Hub, session: &str, user: &str, now: Millis) -> sqlx::Result<()> {

@@ -371,18 +371,18 @@ pub async fn forget_unwanted(hub: &Hub) -> Result<(), WishError> {
     let mut tx = hub.db().write().await?;
     let keys = db::servers::remove_unwanted(&mut tx).await?;
     tx.commit().await?;
-    forget(hub, &keys).await
+    forget(hub, &keys).await;
+    Ok(())
 }
 
-/// The spawner forgets what there was under these keys.
-pub async fn forget(hub: &Hub, keys: &[String]) -> Result<(), WishError> {
+/// The spawner forgets what there was under these keys. The rows are gone: what goes wrong with one
+/// is told in the log, and the others are forgotten all the same.
+pub async fn forget(hub: &Hub, keys: &[String]) {
     for key in keys.iter().filter_map(|key| ServerKey::parse(key)) {
-        hub.spawner()
-            .forget(&key)
-            .await
-            .map_err(anyhow::Error::from)?;
+        if let Err(error) = hub.spawner().forget(&key).await {
+            tracing::error!(%key, %error, "what is left of a removed server could not be cleared away");
+        }
     }
-    Ok(())
 }
 
 /// Waits until this life of the server is no longer on its way (ready, failed, stopped, or another

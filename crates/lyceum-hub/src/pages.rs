@@ -289,6 +289,7 @@ pub fn oauth_confirm(
     headers: &HeaderMap,
     info: &RequestInfo,
     client: &Client,
+    back: &str,
     uri: &Uri,
 ) -> ApiResult<Response> {
     let page = OAuthPage {
@@ -301,7 +302,21 @@ pub fn oauth_confirm(
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         cancel_url: "/hub/home".into(),
     };
-    html(hub, headers, StatusCode::OK, "oauth.html", &page)
+    let mut response = html(hub, headers, StatusCode::OK, "oauth.html", &page)?;
+    // The form leads on to this client, wherever it is.
+    let elsewhere = url::Url::parse(back).ok();
+    let elsewhere = elsewhere.map(|uri| uri.origin().ascii_serialization());
+    let targets = [
+        form_targets(&hub.settings()),
+        elsewhere.into_iter().collect(),
+    ]
+    .concat();
+    let policy = lyceum_web::page::content_security_policy(&targets);
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
 }
 
 /// Layer: errors become pages for those who look with a browser, and stay JSON for programs.

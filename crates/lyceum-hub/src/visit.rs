@@ -23,6 +23,10 @@ pub fn is_from_elsewhere(
     if !request::is_from_elsewhere(headers, &info.host) {
         return false;
     }
+    // A picture in a stranger's notebook is no link that was followed.
+    if request::header(headers, "sec-fetch-dest").is_some_and(|dest| dest != "document") {
+        return true;
+    }
     let page = request::header(headers, "referer").and_then(|page| page.parse::<url::Url>().ok());
     let host = page.as_ref().and_then(url::Url::host_str);
     let origins = &hub.settings().origins;

@@ -126,6 +126,15 @@ pub(crate) async fn while_allowed<T>(
     admitted: Admitted,
     what: impl Future<Output = T>,
 ) -> Option<T> {
+    let inner = ctx.inner;
+    let Admitted {
+        subject,
+        grounds,
+        as_of,
+    } = &admitted;
+    if subject.is_some() && inner.log.hit_since(*as_of, subject.as_deref(), grounds) {
+        return None;
+    }
     let mut what = pin!(what);
     if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(what.as_mut().poll(cx))).await {
         return Some(done);
@@ -133,7 +142,6 @@ pub(crate) async fn while_allowed<T>(
     if admitted.subject.is_none() {
         return Some(what.await);
     }
-    let inner = ctx.inner;
     let long = inner.metrics.long_answers.clone();
     let entered = inner
         .tunnels

@@ -67,7 +67,15 @@ pub async fn authorize(
     if no_word || granted_before(&hub, &checked).await? {
         return grant(&hub, &ask, checked).await;
     }
-    pages::oauth_confirm(&hub, &caller, &headers, &info, &checked.client, &uri)
+    pages::oauth_confirm(
+        &hub,
+        &caller,
+        &headers,
+        &info,
+        &checked.client,
+        &checked.back,
+        &uri,
+    )
 }
 
 /// The person said yes on the confirmation page.

@@ -5,8 +5,9 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::say;
 use lyceum_model::saying::Saying;
-use lyceum_model::scope::{Filter, Owner, ScopeName, ScopeSet, Target, admin_role};
+use lyceum_model::scope::{Filter, Owner, Scope, ScopeName, ScopeSet, Target, admin_role};
 use lyceum_store::Tx;
 use lyceum_web::routes::Routes;
 use lyceum_web::{ApiError, ApiResult, Caller, Who};
@@ -17,7 +18,7 @@ use super::model::{self, SERVICE_FIELDS};
 use crate::grants::{self, CLIENT_PREFIX, Grants, Service};
 use crate::jobs::revocations;
 use crate::services::{self, Known};
-use crate::{Hub, db, groups, tokens};
+use crate::{Hub, db, giving, groups, tokens};
 
 pub fn routes() -> Routes<Hub> {
     const ONE: &str = "/hub/api/services/{service}";
@@ -146,6 +147,15 @@ async fn check(
     let allowed_scopes = (grants.vocabulary)
         .parse_all(&wish.oauth_client_allowed_scopes)
         .map_err(|error| bad(error.to_string()))?;
+    // Whom it signs in unasked, where it is found, and what it may do for whoever signs in: each of
+    // these is power over people that nobody has by this scope alone.
+    let for_others = |scope: &Scope| scope.name.is_meta() || scope.filter == Filter::SelfUser;
+    let reaches_people = wish.oauth_no_confirm
+        || wish.url.as_deref().is_some_and(|url| !url.is_empty())
+        || allowed_scopes.iter().any(|scope| for_others(&scope));
+    if reaches_people && !giving::holds_all(caller) {
+        return Err(ApiError::forbidden(say!("refused.service_power")));
+    }
     // Nobody gives a service more than she holds.
     let mut owner = match &caller.who {
         Who::Person(person) => Owner::user(person.name.clone()),

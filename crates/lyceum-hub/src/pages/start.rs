@@ -324,7 +324,11 @@ pub async fn pending(
     match row.state {
         ServerState::Ready => {
             crate::proxy::refresh(&hub).await?;
-            return enter::lead_to(&hub, &caller, &owner.name, &url).await;
+            let target = Target::Server(&owner.name, &name);
+            return match caller.may(ScopeName::AccessServers, target) {
+                true => enter::lead_to(&hub, &caller, &owner.name, &url).await,
+                false => Ok(redirect("/hub/home")),
+            };
         }
         // Whoever watched is told; to others home says enough.
         ServerState::Stopped if row.requested_at.is_some() && row.ready_at.is_none() => {

@@ -89,7 +89,7 @@ pub async fn all(
 ) -> anyhow::Result<HashMap<String, PublishedRoute>> {
     let rows = db::servers::routes(tx).await?;
     let services = db::services::all(tx).await?;
-    let services = services.into_iter().filter_map(service);
+    let services = services.into_iter().filter_map(|row| service(row, origins));
     let servers = rows.into_iter().filter_map(|row| published(row, origins));
     let routes = servers.chain(services);
     Ok(routes.map(|route| (route.id.clone(), route)).collect())
@@ -117,7 +117,7 @@ async fn current(
     for id in ids {
         if let Some(name) = grants::service_of_route(id) {
             let row = db::services::find(tx, name).await?;
-            routes.extend(row.and_then(service));
+            routes.extend(row.and_then(|row| service(row, origins)));
             continue;
         }
         let row = db::servers::route(tx, id).await?;
@@ -126,14 +126,15 @@ async fn current(
     Ok(routes)
 }
 
-/// A service asks the hub itself who comes; what may be said to it is not the proxy's business.
-fn service(row: Row) -> Option<PublishedRoute> {
+/// A service asks the hub itself who comes; what may be said to it is not the proxy's business. It is
+/// found at the hub's host, not at those of people.
+fn service(row: Row, origins: &Origins) -> Option<PublishedRoute> {
     let (name, url) = (row.name.as_str(), row.url?);
     match url.parse::<Target>() {
         Ok(target) => Some(PublishedRoute {
             id: grants::service_route(name),
             prefix: format!("/services/{name}/"),
-            host: None,
+            host: origins.domain().map(str::to_owned),
             target,
             owner: groups::service_subject(name),
             checked: false,

@@ -1,15 +1,19 @@
 //! Each person's servers at a host of their own, below the hub's.
 
+use std::sync::Arc;
+
 use hyper::Method;
 use lyceum_hub::origins::Origins;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_testkit::client::Answer;
-use lyceum_testkit::fake::FakeSpawner;
+use lyceum_testkit::fake::notebook_server::{Manner, NotebookServer};
+use lyceum_testkit::fake::{FakeSpawner, hub_env};
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use lyceum_web::cookie;
 use serde_json::json;
 
+use crate::grants::service;
 use crate::kit::{Socket, header, post_plain, query_value, quoted, start_server};
 
 const HUB: &str = "http://lab.example.edu";
@@ -338,6 +342,16 @@ async fn links_of_ones_own_server_count_as_ours() {
         .await
         .expect(403);
     log_out("").await.expect(403);
+    // A picture in a stranger's notebook is no link.
+    let own = format!("{ADA}/user/ada/lab");
+    let picture = [
+        ("sec-fetch-site", "same-site"),
+        ("sec-fetch-dest", "image"),
+        ("referer", own.as_str()),
+    ];
+    let to = format!("{HUB}/hub/logout");
+    let drawn = browser.send(Method::GET, &to, &picture, Default::default());
+    drawn.await.expect(403);
     log_out(&format!("{ADA}/user/ada/lab")).await.expect(302);
 }
 
@@ -399,6 +413,40 @@ async fn cookies_go_where_they_belong() {
         access.starts_with("__Host-lyceum-access=") && access.contains("Secure"),
         "{access}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_at_the_host_of_the_hub() {
+    let db = TestDb::sqlite().await;
+    let env = hub_env("nobody", "/services/made/");
+    let behind = NotebookServer::start(env, Manner::Answers, Arc::default());
+    let behind = behind.await.expect("a service");
+    let hub = start(&db).await;
+    let mut settings = lyceum_hub::Settings::clone(&hub.hub.settings());
+    service(&mut settings.grants, "made", |made| {
+        made.url = Some(format!("http://{}", behind.address));
+    });
+    hub.hub.reload(settings).await;
+    let at = async |host: &str| {
+        let to = format!("{host}/services/made/api");
+        fetch(&hub.client(), &to, &[]).await.status.as_u16()
+    };
+    assert_eq!(at(HUB).await, 200);
+    assert_eq!(at(ADA).await, 404);
+    assert_eq!(at("http://x.lab.example.edu").await, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_works_as_whoever_planted_a_cookie() {
+    let db = TestDb::sqlite().await;
+    let hub = start(&db).await;
+    let eve = signed_in(&hub, "eve").await;
+    let planted = eve.cookie(cookie::LOGIN).expect("signed in");
+    let ada = signed_in(&hub, "ada").await;
+    ada.get("/hub/home").await.expect(200);
+    ada.plant(cookie::LOGIN, &planted, "/hub/home");
+    ada.get("/hub/home").await.expect(302);
+    ada.get("/hub/token").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -139,14 +139,9 @@ pub async fn change_user(
         make_sure_of_admin(&caller)?;
     }
     if let Some(to) = &to {
-        giving::may_name(&hub, &caller, to)?;
-        // Under a filter that names people she would be gone from it.
-        caller.require(SCOPE, Target::User(to)).or_else(|refused| {
-            match stays_in_reach(&caller, &user) {
-                true => Ok(()),
-                false => Err(refused),
-            }
-        })?;
+        // A name is more than a word: courses, lists and accounts of the system go by it. Who may
+        // change the people of a group only can't give out any name there is.
+        caller.require(SCOPE, Target::User(to))?;
     }
     let mut tx = hub.db().write().await?;
     // She may have been renamed meanwhile, out of the caller's reach.
@@ -157,7 +152,9 @@ pub async fn change_user(
     if user.admin {
         make_sure_of_admin(&caller)?;
     }
+    giving::still_reaches(&hub, &mut tx, &caller, SCOPE, &user).await?;
     if let Some(to) = &to {
+        giving::may_rename(&hub, &mut tx, &caller, &user, to).await?;
         users::rename(&mut tx, &user, to, hub.now()).await?;
         tracing::info!(by = %caller.who, from = %user.name, %to, "person renamed");
         user.name = to.clone();
@@ -219,11 +216,20 @@ pub async fn delete_user(
         }
     }
     let mut tx = hub.db().write().await?;
+    // Meanwhile she may have become an administrator, or have left the caller's reach.
+    let user = db::users::get(&mut tx, &user.id)
+        .await?
+        .filter(|now| now.name == user.name)
+        .ok_or_else(ApiError::not_found)?;
+    if user.admin {
+        make_sure_of_admin(&caller)?;
+    }
+    giving::still_reaches(&hub, &mut tx, &caller, SCOPE, &user).await?;
     let keys = users::remove(&mut tx, &user, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, user = %user.name, "person deleted");
     crate::proxy::pass_on(&hub).await;
-    launching::forget(&hub, &keys).await?;
+    launching::forget(&hub, &keys).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -264,18 +270,6 @@ fn make_sure_of_admin(caller: &Caller) -> ApiResult<()> {
     Err(ApiError::forbidden(Saying::quote(
         "Only administrators, with all that they may do, can make, change or delete administrators",
     )))
-}
-
-/// Whether the caller reaches this person by more than her name: she is in a group, whatever she is
-/// called.
-fn stays_in_reach(caller: &Caller, user: &User) -> bool {
-    let mut unnamed = caller.clone();
-    unnamed.scopes = caller
-        .scopes
-        .iter()
-        .filter(|scope| !matches!(scope.filter, lyceum_model::scope::Filter::User(_)))
-        .collect();
-    unnamed.may(ScopeName::AdminUsers, Target::User(&user.name))
 }
 
 /// The fields of a person's model, of the right types.

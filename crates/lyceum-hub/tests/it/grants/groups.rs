@@ -5,6 +5,7 @@ use lyceum_hub::grants::GroupWish;
 use lyceum_testkit::{Client, TestDb};
 use serde_json::{Value, json};
 
+use super::roles::narrowed;
 use super::{delete_json, fields, granting, group, reload, role, users};
 use crate::kit::program;
 
@@ -285,6 +286,11 @@ async fn whoever_keeps_a_group_wins_nothing_by_it() {
         let refused = ada.post_json(course, &users(&["ben"])).await.expect(403);
         assert!(refused.text().contains("win power"), "{}", refused.text());
         ada.delete("/hub/api/users/ben/server").await.expect(404);
+        // A token for less wins as much: she has another for the rest.
+        let narrow = narrowed(&hub, &ada, "ada", &["groups!group=course"]).await;
+        let narrow = narrow.expect("a token");
+        let refused = narrow.post_json(course, &users(&["ben"])).await;
+        assert!(refused.expect(403).text().contains("win power"));
         ada.post_json(course, &users(&["ada", "tess"]))
             .await
             .expect(200);

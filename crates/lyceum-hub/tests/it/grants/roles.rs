@@ -13,7 +13,7 @@ use super::{as_service, delete_json, granting, group, reload, role, service, use
 use crate::kit::{program, start_server};
 
 /// A new token with these scopes, or why not.
-async fn narrowed(
+pub(super) async fn narrowed(
     hub: &TestHub,
     client: &Client,
     who: &str,
@@ -289,6 +289,63 @@ async fn decisions_over_those_who_left_a_group_are_forgotten() {
                 .await;
             }
         }
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_everybody_may_do_ends_for_everybody() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, |grants| {
+            role(grants, "user", &["self", "access:servers!group=shown"], &[]);
+            group(grants, "shown", &["ada"]);
+        })
+        .await;
+        let (root, ben) = (program(&hub, "root").await, program(&hub, "ben").await);
+        start_server(&hub, "ada").await;
+        assert_eq!(status(&ben, "/user/ada/api").await, 200);
+        let members = "/hub/api/groups/shown/users";
+        assert_eq!(delete_json(&root, members, &users(&["ada"])).await, 200);
+        assert_eq!(status(&ben, "/user/ada/api").await, 403);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_renamed_into_somebodys_power() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, |grants| {
+            role(
+                grants,
+                "namer",
+                &["admin:users", "access:servers!user=zoe"],
+                &["ben"],
+            );
+            let of_course = ["admin:users!group=course"];
+            role(grants, "tutor", &of_course, &["tess"]);
+            group(grants, "course", &["ada"]);
+        })
+        .await;
+        let (ben, tess) = (program(&hub, "ben").await, program(&hub, "tess").await);
+        let rename = async |client: &Client, to: &str| {
+            let body = json!({ "name": to }).to_string();
+            let json = [("content-type", "application/json")];
+            let ada = "/hub/api/users/ada";
+            let answer = client
+                .send(hyper::Method::PATCH, ada, &json, body.into())
+                .await;
+            (answer.status.as_u16(), answer.text())
+        };
+        let (refused, why) = rename(&ben, "zoe").await;
+        assert!(
+            refused == 403 && why.contains("win power"),
+            "{refused} {why}"
+        );
+        let narrow = narrowed(&hub, &ben, "ben", &["admin:users"]).await;
+        assert_eq!(rename(&narrow.expect("a token"), "zoe").await.0, 403);
+        // A name is known to courses, lists and accounts: who keeps a group gives none out.
+        assert_eq!(rename(&tess, "whoever").await.0, 404);
+        assert_eq!(rename(&ben, "yves").await.0, 200);
         hub.stop().await;
     }
 }

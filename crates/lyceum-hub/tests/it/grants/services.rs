@@ -126,7 +126,17 @@ async fn services_are_made_and_deleted_while_all_runs() {
             "url": format!("http://{}", behind.address), "api_token": secret,
             "oauth_no_confirm": true, "info": { "a": 1 },
         });
-        let model = tess.post_json(made, &wish).await.expect(201).json();
+        // It could be made to act for whoever comes, and that is more than to make services.
+        for body in [
+            wish.clone(),
+            json!({ "url": "http://127.0.0.1:9" }),
+            json!({ "oauth_no_confirm": true }),
+            json!({ "oauth_client_allowed_scopes": ["self"] }),
+            json!({ "oauth_client_allowed_scopes": ["list:users", "tokens!user"] }),
+        ] {
+            tess.post_json(made, &body).await.expect(403);
+        }
+        let model = root.post_json(made, &wish).await.expect(201).json();
         assert_eq!(
             (&model["name"], &model["prefix"]),
             (&json!("made"), &json!("/services/made/"))
@@ -149,7 +159,6 @@ async fn services_are_made_and_deleted_while_all_runs() {
             json!({ "oauth_client_allowed_scopes": ["nothing:like"] }),
             json!({ "command": ["x"] }),
             json!({ "colour": "red" }),
-            json!({ "url": "ftp://x" }),
             json!({ "url": 7 }),
             json!({ "api_token": "short" }),
             json!({ "api_token": secret }),
@@ -162,6 +171,8 @@ async fn services_are_made_and_deleted_while_all_runs() {
             let answer = tess.post_json(other, &body).await;
             assert_eq!(answer.status, 400, "{body}: {}", answer.text());
         }
+        let ftp = json!({ "url": "ftp://x" });
+        root.post_json(other, &ftp).await.expect(400);
         let fits = json!({ "oauth_client_allowed_scopes": ["list:users"] });
         tess.post_json(other, &fits).await.expect(201);
         let boss = json!({ "admin": true, "api_token": "a-token-of-the-new-boss" });
