@@ -147,15 +147,6 @@ async fn check(
     let allowed_scopes = (grants.vocabulary)
         .parse_all(&wish.oauth_client_allowed_scopes)
         .map_err(|error| bad(error.to_string()))?;
-    // Whom it signs in unasked, where it is found, and what it may do for whoever signs in: each of
-    // these is power over people that nobody has by this scope alone.
-    let for_others = |scope: &Scope| scope.name.is_meta() || scope.filter == Filter::SelfUser;
-    let reaches_people = wish.oauth_no_confirm
-        || wish.url.as_deref().is_some_and(|url| !url.is_empty())
-        || allowed_scopes.iter().any(|scope| for_others(&scope));
-    if reaches_people && !giving::holds_all(caller) {
-        return Err(ApiError::forbidden(say!("refused.service_power")));
-    }
     // Nobody gives a service more than she holds.
     let mut owner = match &caller.who {
         Who::Person(person) => Owner::user(person.name.clone()),
@@ -179,6 +170,15 @@ async fn check(
     };
     if let Some(uri) = &wish.oauth_redirect_uri {
         services::check_redirect(uri).map_err(bad)?;
+    }
+    // Whom it signs in unasked, where it is found, and what it may do for whoever signs in: each of
+    // these is power over people that nobody has by this scope alone.
+    let for_others = |scope: &Scope| scope.name.is_meta() || scope.filter == Filter::SelfUser;
+    let reaches_people = wish.oauth_no_confirm
+        || url.is_some()
+        || allowed_scopes.iter().any(|scope| for_others(&scope));
+    if reaches_people && !giving::holds_all(caller) {
+        return Err(ApiError::forbidden(say!("refused.service_power")));
     }
     let token_hash = match &wish.api_token {
         None => None,
