@@ -112,6 +112,9 @@ pub struct Timings {
     pub grace: Duration,
     /// How often the proxy's news of activity is written down.
     pub activity_every: Duration,
+    /// A stream of progress that says nothing for so long sends a blank line, so that no proxy takes
+    /// it for dead.
+    pub keepalive: Duration,
 }
 
 impl Default for Timings {
@@ -129,6 +132,7 @@ impl Default for Timings {
             longest_pause: Duration::from_secs(60),
             grace: Duration::from_secs(5),
             activity_every: Duration::from_secs(15),
+            keepalive: Duration::from_secs(8),
         }
     }
 }

@@ -193,6 +193,12 @@ impl Client {
         self.send(Method::GET, path, &[], Bytes::new()).await
     }
 
+    /// The status alone: the rest may be broken off, as it is when access is taken back.
+    pub async fn status(&self, path: &str) -> u16 {
+        let (parts, _) = self.ask(Method::GET, path, &[], Bytes::new()).await;
+        parts.status.as_u16()
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, &[], Bytes::new()).await
     }

@@ -30,8 +30,6 @@ use crate::servers::State as ServerState;
 use crate::visit::ServerPath;
 use crate::{Hub, db};
 
-/// A blank line as often as this keeps proxies from closing a quiet stream.
-const KEEPALIVE: Duration = Duration::from_secs(8);
 /// Without news the rows are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -134,7 +132,7 @@ impl Watcher {
                     return None;
                 }
             }
-            if self.quiet_since.elapsed() >= KEEPALIVE {
+            if self.quiet_since.elapsed() >= self.hub.timings().keepalive {
                 self.quiet_since = tokio::time::Instant::now();
                 return Some(Bytes::from_static(b"\n\n"));
             }

@@ -107,7 +107,7 @@ async fn what_another_process_takes_away_is_gone_here_too() {
 
         program.get("/hub/api/user").await.expect(403);
         let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while ada.get("/user/ada/lab").await.status == 200 {
+        while ada.status("/user/ada/lab").await == 200 {
             assert!(
                 std::time::Instant::now() < patience,
                 "the proxy still lets her in"

@@ -122,9 +122,14 @@ async fn two_watch_a_start_and_one_comes_late() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_start_is_kept_alive_and_a_failed_one_told() {
     for db in TestDb::both().await {
-        let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), |settings, _| {
-            settings.start_timeout = Duration::from_millis(9_500);
-        })
+        let hub = TestHub::start_tuned(
+            db.db().clone(),
+            FakeSpawner::default(),
+            |settings, timings| {
+                settings.start_timeout = Duration::from_secs(5);
+                timings.keepalive = Duration::from_millis(200);
+            },
+        )
         .await
         .with_user("ada")
         .await;
