@@ -52,6 +52,11 @@ pub struct Grants {
     pub roles: BTreeMap<String, Role>,
     pub groups: BTreeMap<String, GroupWish>,
     pub services: BTreeMap<String, Service>,
+    /// What a visitor's token for a notebook server may do, besides letting her in and saying who
+    /// she is.
+    pub server_clients: ScopeSet,
+    /// Clients of the OAuth provider must show that a code was meant for them (RFC 7636).
+    pub needs_pkce: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,6 +110,8 @@ impl Default for Grants {
             roles: roles.into(),
             groups: BTreeMap::new(),
             services: BTreeMap::new(),
+            server_clients: ScopeSet::new(),
+            needs_pkce: false,
         }
     }
 }

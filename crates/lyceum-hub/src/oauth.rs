@@ -1,5 +1,7 @@
 //! The OAuth 2 provider's rules: redirect targets, PKCE (RFC 7636), what a client gets.
-//! The endpoints are in [`crate::api::oauth`].
+//! What a token may do is in [`consent`]; the endpoints are in [`crate::api::oauth`].
+
+pub mod consent;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +11,7 @@ use subtle::ConstantTimeEq;
 use lyceum_web::Caller;
 
 use crate::db::servers::Server;
-use crate::grants::{Service, service_prefix};
+use crate::grants::{Grants, Service, service_prefix};
 use crate::origins::Origins;
 use crate::servers;
 use crate::services::Known;
@@ -77,19 +79,27 @@ impl Client {
         }
     }
 
-    /// What its tokens may do.
-    pub fn scopes(&self) -> Vec<String> {
-        match self {
-            Self::Server(server) => client_scopes(server),
-            Self::Service(name, service) => {
-                let mut scopes = vec![
-                    format!("access:services!service={name}"),
-                    "read:users:name!user".into(),
-                    "read:users:groups!user".into(),
-                ];
-                scopes.extend(service.allowed_scopes.to_list());
-                scopes
+    /// What every token of it may do: let somebody in, and say who she is.
+    pub fn always(&self) -> Vec<String> {
+        let access = match self {
+            Self::Server(server) => {
+                format!("access:servers!server={}/{}", server.user_name, server.name)
             }
+            Self::Service(name, _) => format!("access:services!service={name}"),
+        };
+        let identity = ["read:users:name!user", "read:users:groups!user"];
+        [&[access.as_str()][..], &identity]
+            .concat()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// What it may ask for besides.
+    pub fn allowed<'a>(&'a self, grants: &'a Grants) -> &'a ScopeSet {
+        match self {
+            Self::Server(_) => &grants.server_clients,
+            Self::Service(_, service) => &service.allowed_scopes,
         }
     }
 
@@ -145,15 +155,6 @@ pub fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
 fn sha256(content: &[u8]) -> [u8; 32] {
     use sha2::Digest;
     sha2::Sha256::digest(content).into()
-}
-
-/// What a client's token may do: enter this server and know who came.
-pub fn client_scopes(server: &Server) -> Vec<String> {
-    vec![
-        format!("access:servers!server={}/{}", server.user_name, server.name),
-        "read:users:name!user".into(),
-        "read:users:groups!user".into(),
-    ]
 }
 
 /// The scopes that open one server, for `JUPYTERHUB_OAUTH_ACCESS_SCOPES`.

@@ -27,7 +27,7 @@ use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure};
 use serde::Serialize;
 
-use crate::oauth::Client;
+use crate::api::oauth::Checked;
 use crate::{Hub, Settings};
 
 /// How much of a refusal by the framework is passed on.
@@ -288,17 +288,17 @@ pub fn oauth_confirm(
     caller: &Caller,
     headers: &HeaderMap,
     info: &RequestInfo,
-    client: &Client,
-    back: &str,
+    asked: &Checked,
     uri: &Uri,
 ) -> ApiResult<Response> {
+    let Checked { client, back, .. } = asked;
     let page = OAuthPage {
         page: frame(hub, Some(caller), info),
         action: uri
             .path_and_query()
             .map_or_else(String::new, ToString::to_string),
         client_name: client.prefix(),
-        scopes: client.scopes(),
+        scopes: asked.offered.clone(),
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         cancel_url: "/hub/home".into(),
     };

@@ -1,6 +1,7 @@
 //! The OAuth 2 provider (RFC 6749 with PKCE): how a notebook server learns who is in front of it.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
+use crate::oauth::consent::{self, NotAllowed};
 use crate::oauth::{CODE_LIFE_MS, CODE_PURPOSE, Client, TOKEN_LIFE_S, verifier_fits};
 use crate::pages::{self, redirect};
 use crate::standing::Standing;
@@ -31,17 +33,22 @@ pub struct Ask {
     response_type: String,
     #[serde(default)]
     state: String,
+    /// With spaces between; nothing for all that the client may have.
+    #[serde(default)]
+    scope: String,
     code_challenge: Option<String>,
     code_challenge_method: Option<String>,
 }
 
 /// A request that has been looked at and may go on.
-struct Checked {
-    client: Client,
+pub struct Checked {
+    pub client: Client,
     user_id: String,
     session_id: String,
     /// Where the browser goes with the answer: the redirect URI, with a host where it needs one.
-    back: String,
+    pub back: String,
+    /// What the client would be given.
+    pub offered: Vec<String>,
 }
 
 /// Where a browser is sent by a notebook server that wants to know who it is.
@@ -67,15 +74,7 @@ pub async fn authorize(
     if no_word || granted_before(&hub, &checked).await? {
         return grant(&hub, &ask, checked).await;
     }
-    pages::oauth_confirm(
-        &hub,
-        &caller,
-        &headers,
-        &info,
-        &checked.client,
-        &checked.back,
-        &uri,
-    )
+    pages::oauth_confirm(&hub, &caller, &headers, &info, &checked, &uri)
 }
 
 /// The person said yes on the confirmation page.
@@ -84,11 +83,19 @@ pub async fn confirm(
     caller: Caller,
     Extension(info): Extension<RequestInfo>,
     Query(ask): Query<Ask>,
+    form: Bytes,
 ) -> ApiResult<Response> {
-    match check(&hub, &caller, &info, &ask).await? {
-        Ok(checked) => grant(&hub, &ask, checked).await,
-        Err(response) => Ok(*response),
-    }
+    let mut checked = match check(&hub, &caller, &info, &ask).await? {
+        Ok(checked) => checked,
+        Err(response) => return Ok(*response),
+    };
+    // She has seen what was offered then; what has come to it since is for another time.
+    let said: Vec<String> = url::form_urlencoded::parse(&form)
+        .filter(|(name, _)| name == "scopes")
+        .map(|(_, scope)| scope.into_owned())
+        .collect();
+    checked.offered = consent::agreed(checked.offered, &checked.client, &said);
+    grant(&hub, &ask, checked).await
 }
 
 async fn check(
@@ -111,7 +118,6 @@ async fn check(
             server.map(Client::Server)
         }
     };
-    drop(tx);
     // Nothing is sent to an address that isn't known to be the client's.
     let Some(client) = client else {
         return Err(ApiError::bad_request(say!("refused.oauth_client")));
@@ -127,22 +133,17 @@ async fn check(
         true => format!("{origin}{}", ask.redirect_uri),
         false => ask.redirect_uri.clone(),
     };
+    let refused = |error: &str| {
+        let to = with_query(&back, &[("error", error), ("state", &ask.state)]);
+        Ok(Err(Box::new(redirect(&to))))
+    };
     if ask.response_type != "code" {
-        let to = with_query(
-            &back,
-            &[
-                ("error", "unsupported_response_type"),
-                ("state", &ask.state),
-            ],
-        );
-        return Ok(Err(Box::new(redirect(&to))));
+        return refused("unsupported_response_type");
     }
-    if ask.code_challenge.is_some() && ask.code_challenge_method.as_deref() != Some("S256") {
-        let to = with_query(
-            &back,
-            &[("error", "invalid_request"), ("state", &ask.state)],
-        );
-        return Ok(Err(Box::new(redirect(&to))));
+    let missing = settings.grants.needs_pkce && ask.code_challenge.is_none();
+    let unsafe_method = ask.code_challenge_method.as_deref() != Some("S256");
+    if missing || (ask.code_challenge.is_some() && unsafe_method) {
+        return refused("invalid_request");
     }
     if !client.may_be_entered_by(caller) {
         return Err(ApiError::forbidden(match &client {
@@ -152,11 +153,26 @@ async fn check(
             Client::Service(name, _) => say!("refused.oauth_service", name = name),
         }));
     }
+    let Some(user) = db::users::get(&mut tx, &user_id).await? else {
+        return Err(ApiError::forbidden(say!("refused.oauth_session")));
+    };
+    let offered = match consent::offer(hub, &mut tx, &client, &user, &ask.scope).await? {
+        Ok(offered) => offered,
+        Err(NotAllowed(scope)) => {
+            tracing::warn!(
+                client = client.id(),
+                scope,
+                "a client asks for more than it may have"
+            );
+            return refused("invalid_scope");
+        }
+    };
     Ok(Ok(Checked {
         client,
         user_id,
         session_id: session_id.clone(),
         back,
+        offered,
     }))
 }
 
@@ -165,10 +181,9 @@ async fn granted_before(hub: &Hub, checked: &Checked) -> ApiResult<bool> {
     let (user_id, client_id) = (&checked.user_id, checked.client.id());
     let mut tx = hub.db().read().await?;
     let earlier = db::tokens::granted(&mut tx, user_id, client_id, hub.now().0).await?;
-    let wanted = checked.client.scopes();
     Ok(earlier.iter().any(|scopes| {
         let held: Vec<String> = serde_json::from_str(scopes).unwrap_or_default();
-        wanted.iter().all(|scope| held.contains(scope))
+        checked.offered.iter().all(|scope| held.contains(scope))
     }))
 }
 
@@ -183,7 +198,7 @@ async fn grant(hub: &Hub, ask: &Ask, checked: Checked) -> ApiResult<Response> {
             user_id: checked.user_id,
             session_id: checked.session_id,
             redirect_uri: ask.redirect_uri.clone(),
-            scopes: serde_json::to_string(&checked.client.scopes()).map_err(anyhow::Error::from)?,
+            scopes: serde_json::to_string(&checked.offered).map_err(anyhow::Error::from)?,
             challenge: ask.code_challenge.clone(),
             expires_at: hub.now().plus(CODE_LIFE_MS).0,
         },

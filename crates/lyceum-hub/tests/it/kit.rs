@@ -126,6 +126,17 @@ pub(crate) fn form_token(page: &str) -> String {
     rest.split('"').next().unwrap_or_default().to_owned()
 }
 
+/// The fields of a page's form that nobody sees, in order.
+pub(crate) fn hidden_fields(page: &str) -> Vec<(String, String)> {
+    let inputs = page.split("<input type=\"hidden\" name=\"").skip(1);
+    let fields = inputs.filter_map(|rest| {
+        let (name, rest) = rest.split_once("\" value=\"")?;
+        let (value, _) = rest.split_once('"')?;
+        Some((name.to_owned(), value.replace("&#x2f;", "/")))
+    });
+    fields.collect()
+}
+
 /// One value of a URL's query.
 pub(crate) fn query_value(url: &str, key: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;

@@ -15,7 +15,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::problem::suggest;
-use super::raw::RawConfig;
+use super::raw::{RawConfig, RawPkce};
 use super::secret_ref::SecretRef;
 
 /// What a group is written as: a list of its people, or keys.
@@ -132,6 +132,13 @@ pub(super) fn check_grants(
     };
     check_roles(raw, &names, &mut grants, problem);
     grants.services = check_services(raw, folder, &grants, problem);
+    grants.server_clients = scopes(
+        "servers.oauth_client_allowed_scopes",
+        &raw.servers.oauth_client_allowed_scopes,
+        &grants.vocabulary,
+        problem,
+    );
+    grants.needs_pkce = raw.oauth.pkce == RawPkce::Required;
     grants
 }
 

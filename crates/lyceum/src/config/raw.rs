@@ -58,6 +58,8 @@ pub struct RawConfig {
     /// Programs beside the hub, each with `name`, `url`, `api_token` and more. They run by
     /// themselves; the proxy leads `/services/NAME/` there.
     pub services: Vec<RawService>,
+    /// How servers and services learn who is in front of them.
+    pub oauth: RawOAuth,
     /// What people start.
     pub servers: RawServers,
     /// What servers run on.
@@ -265,6 +267,9 @@ pub struct RawServers {
     pub processes: Option<u64>,
     /// Environment variables of every server.
     pub env: BTreeMap<String, String>,
+    /// Scopes that a server may ask of whoever comes in, besides knowing her name and groups:
+    /// `[read:users!user]`. Whoever is not its owner is asked first, and gives no more than she has.
+    pub oauth_client_allowed_scopes: Vec<String>,
 }
 
 impl Default for RawServers {
@@ -281,8 +286,25 @@ impl Default for RawServers {
             cpu: RawCpu::default(),
             processes: None,
             env: BTreeMap::new(),
+            oauth_client_allowed_scopes: Vec::new(),
         }
     }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOAuth {
+    /// `required`: only clients that prove that a code was meant for them (PKCE), as JupyterHub's
+    /// own do since 6.0. `optional`: others too.
+    pub pkce: RawPkce,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawPkce {
+    #[default]
+    Optional,
+    Required,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -86,6 +86,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "load_roles",
         "custom_scopes",
         "services",
+        "oauth",
         "servers",
         "spawner",
         "log",
@@ -159,4 +160,20 @@ fn resolve<'a>(about: &'a Json, schema: &'a Json) -> &'a Json {
         .as_str()
         .and_then(|text| text.strip_prefix("#/$defs/"));
     name.map_or(about, |name| &schema["$defs"][name])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_leaves_no_key_out() {
+        let schema = schema();
+        let keys = schema["properties"].as_object().expect("an object").keys();
+        let mut keys: Vec<&str> = keys.map(String::as_str).collect();
+        let mut told = top_level_keys();
+        keys.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(told, keys);
+    }
 }

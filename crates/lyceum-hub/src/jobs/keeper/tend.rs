@@ -409,14 +409,15 @@ impl Work {
 
 fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
     let prefix = crate::servers::prefix(&server.user_name, &server.name);
-    let origins = &hub.settings().origins;
+    let settings = hub.settings();
+    let origins = &settings.origins;
     let apart = origins.are_apart();
     let of_hub = origins.hub().unwrap_or_default();
     HubEnv {
         user: server.user_name.clone(),
         server: server.name.clone(),
         base_url: "/".into(),
-        api_url: hub.settings().api_url.clone(),
+        api_url: settings.api_url.clone(),
         host: if apart {
             of_hub.to_owned()
         } else {
@@ -439,6 +440,6 @@ fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
         client_id: server.client_id.clone(),
         api_token: lyceum_model::secret::Secret::new(token),
         access_scopes: oauth::access_scopes(server),
-        client_allowed_scopes: Vec::new(),
+        client_allowed_scopes: settings.grants.server_clients.to_list(),
     }
 }

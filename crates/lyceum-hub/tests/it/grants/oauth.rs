@@ -6,7 +6,10 @@ use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::json;
 
 use super::{SECRET, granting, reload, role, service};
-use crate::kit::{form_token, post_plain, program, query_value, quoted};
+use crate::api::oauth_token;
+use crate::kit::{
+    form_token, hidden_fields, post_plain, program, query_value, quoted, start_server,
+};
 
 const CALLBACK: &str = "/services/grades/oauth_callback";
 
@@ -30,14 +33,30 @@ async fn change(hub: &TestHub, code: &str, client_id: &str, secret: &str) -> Ans
 
 /// What the service holds after this visitor came by; she says yes if she is asked.
 async fn sign_in(hub: &TestHub, visitor: &Client) -> (Client, bool) {
+    sign_in_for(hub, visitor, "", |_| true).await
+}
+
+/// As `sign_in`, for these scopes, of which she agrees to some.
+async fn sign_in_for(
+    hub: &TestHub,
+    visitor: &Client,
+    scope: &str,
+    agrees: impl Fn(&str) -> bool,
+) -> (Client, bool) {
     let here = authorize("service-grades", CALLBACK);
+    let here = format!("{here}&scope={}", quoted(scope));
     let mut answer = visitor.get(&here).await;
     let asked = answer.status == 200;
     if asked {
         let page = answer.text();
         assert!(page.contains("/services/grades/"), "{page}");
-        let xsrf = form_token(&page);
-        answer = visitor.post_form(&here, &[("_xsrf", &xsrf)]).await;
+        let mut fields = hidden_fields(&page);
+        fields.retain(|(name, value)| name != "scopes" || agrees(value));
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        answer = visitor.post_form(&here, &fields).await;
     }
     let answer = answer.expect(302);
     let location = answer.location();
@@ -235,5 +254,183 @@ async fn nobody_is_sent_where_a_service_is_not() {
         .get(&authorize("service-grades", CALLBACK))
         .await
         .expect(403);
+    hub.stop().await;
+}
+
+/// Besides what every client gets.
+async fn scopes_of(token: &Client) -> Vec<String> {
+    let who = token.get("/hub/api/user").await.expect(200).json();
+    let all = who["scopes"].as_array().expect("a list").iter();
+    let all = all.map(|scope| scope.as_str().expect("text").to_owned());
+    let always = ["access:services", "read:users:name", "read:users:groups"];
+    all.filter(|scope| !always.iter().any(|one| scope.starts_with(one)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_gets_what_it_asks_for_and_is_agreed_to() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, |grants| {
+            service(grants, "grades", |service| {
+                service.url = Some("http://127.0.0.1:9".into());
+                service.allowed_scopes =
+                    ScopeSet::parse(["read:users:activity!user", "read:tokens!user", "proxy"])
+                        .expect("good");
+            });
+            let scopes = ["self", "access:services!service=grades"];
+            role(grants, "user", &scopes, &[]);
+            role(grants, "tokens-of-mine", &["read:tokens!user"], &[]);
+        })
+        .await;
+        let ada = hub.signed_in("ada").await;
+        let (activity, tokens) = ("read:users:activity!user=ada", "read:tokens!user=ada");
+
+        // Less than it may have, by the name of a role too.
+        let (some, asked) = sign_in_for(&hub, &ada, "read:users:activity!user", |_| true).await;
+        assert!(asked);
+        assert_eq!(scopes_of(&some).await, [activity]);
+        let (same, asked) = sign_in_for(&hub, &ada, "identify", |_| true).await;
+        assert!(!asked, "she has agreed to more before");
+        assert!(scopes_of(&same).await.is_empty());
+        let (by_role, asked) = sign_in_for(&hub, &ada, "identify tokens-of-mine", |_| true).await;
+        assert!(asked, "that is more");
+        assert_eq!(scopes_of(&by_role).await, [tokens]);
+
+        // She need not agree to all, and what she is not asked for she can't be made to give.
+        let (part, _) = sign_in_for(&hub, &ada, "", |scope| !scope.contains("tokens")).await;
+        assert_eq!(scopes_of(&part).await, [activity]);
+        let ben = hub.signed_in("ben").await;
+        let (none, _) = sign_in_for(&hub, &ben, "", |_| false).await;
+        assert!(scopes_of(&none).await.is_empty());
+        let here = authorize("service-grades", CALLBACK);
+        let xsrf = form_token(&ben.get(&here).await.expect(200).text());
+        let more = [
+            ("_xsrf", xsrf.as_str()),
+            ("scopes", "proxy"),
+            ("scopes", "inherit"),
+        ];
+        let code = ben.post_form(&here, &more).await.expect(302);
+        let code = query_value(code.location(), "code").expect("a code");
+        let token = change(&hub, &code, "service-grades", &format!("{SECRET} grades")).await;
+        let token = token.expect(200).json()["access_token"].clone();
+        let token = hub.client().with_token(token.as_str().expect("text"));
+        assert!(scopes_of(&token).await.is_empty());
+
+        // What it may never have is refused, and the browser goes back with the word for it.
+        for scope in [
+            "list:users",
+            "inherit",
+            "no:such",
+            "read:tokens",
+            "proxy list:users",
+        ] {
+            let answer = ada.get(&format!("{here}&scope={}", quoted(scope))).await;
+            let location = answer.expect(302).location().to_owned();
+            assert!(location.starts_with(CALLBACK), "{scope}: {location}");
+            let error = query_value(&location, "error");
+            assert_eq!(
+                error.as_deref(),
+                Some("invalid_scope"),
+                "{scope}: {location}"
+            );
+        }
+
+        // What she comes to hold later she is asked for.
+        let (before, _) = sign_in(&hub, &ada).await;
+        assert_eq!(scopes_of(&before).await, [tokens, activity]);
+        reload(&hub, |grants| role(grants, "routes", &["proxy"], &["ada"])).await;
+        assert_eq!(scopes_of(&before).await, [tokens, activity]);
+        let (after, asked) = sign_in(&hub, &ada).await;
+        assert!(asked);
+        assert_eq!(scopes_of(&after).await, ["proxy", tokens, activity]);
+        // And what she holds no longer, no token of hers does.
+        reload(&hub, |grants| role(grants, "routes", &[], &["ada"])).await;
+        assert_eq!(scopes_of(&after).await, [tokens, activity]);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_what_is_asked_for_is_given() {
+    let db = TestDb::sqlite().await;
+    let hub = granting(&db, |grants| {
+        service(grants, "grades", |service| {
+            service.url = Some("http://127.0.0.1:9".into());
+            service.allowed_scopes =
+                ScopeSet::parse(["read:users:activity", "inherit"]).expect("good");
+        });
+        role(grants, "user", &["self", "access:services"], &[]);
+    })
+    .await;
+    let ada = hub.signed_in("ada").await;
+    let scope = "read:users:activity";
+    let (token, _) = sign_in_for(&hub, &ada, scope, |_| true).await;
+    assert_eq!(scopes_of(&token).await, ["read:users:activity!user=ada"]);
+    // An administrator by then, she has still agreed to no more.
+    reload(&hub, |grants| {
+        role(grants, "more", &["read:users:activity"], &["ada"])
+    })
+    .await;
+    assert_eq!(scopes_of(&token).await, ["read:users:activity!user=ada"]);
+    // All that she may: said as such, it goes with what she holds.
+    let (token, _) = sign_in(&hub, &ada).await;
+    let all = scopes_of(&token).await;
+    assert!(all.contains(&"read:users:activity".to_owned()), "{all:?}");
+    assert!(all.contains(&"tokens!user=ada".to_owned()), "{all:?}");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_clients_with_proof_where_it_is_required() {
+    let db = TestDb::sqlite().await;
+    let hub = granting(&db, |grants| {
+        service(grants, "grades", |service| {
+            service.url = Some("http://127.0.0.1:9".into());
+        });
+        role(grants, "user", &["self", "access:services"], &[]);
+        grants.needs_pkce = true;
+    })
+    .await;
+    let ada = hub.signed_in("ada").await;
+    let here = authorize("service-grades", CALLBACK);
+    let answer = ada.get(&here).await.expect(302);
+    let error = query_value(answer.location(), "error");
+    assert_eq!(
+        error.as_deref(),
+        Some("invalid_request"),
+        "{}",
+        answer.location()
+    );
+    let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    for (method, expect) in [("S256", 200), ("plain", 302)] {
+        let pkce = format!("&code_challenge={challenge}&code_challenge_method={method}");
+        ada.get(&format!("{here}{pkce}")).await.expect(expect);
+    }
+    reload(&hub, |grants| grants.needs_pkce = false).await;
+    ada.get(&here).await.expect(200);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_may_ask_for_more_where_it_is_so_configured() {
+    let db = TestDb::sqlite().await;
+    let hub = granting(&db, |grants| {
+        let scopes = ["read:users:activity!user", "list:users"];
+        grants.server_clients = ScopeSet::parse(scopes).expect("good");
+    })
+    .await;
+    let env = start_server(&hub, "ada").await;
+    let told = ["list:users", "read:users:activity!user"];
+    assert_eq!(env.client_allowed_scopes, told);
+    let ada = hub.signed_in("ada").await;
+    let token = oauth_token(&hub, &ada, &env).await;
+    let token = hub.client().with_token(&token);
+    let who = token.get("/hub/api/user").await.expect(200).json();
+    let scopes = who["scopes"].to_string();
+    assert!(
+        scopes.contains("\"read:users:activity!user=ada\""),
+        "{scopes}"
+    );
+    assert!(!scopes.contains("list:users"), "{scopes}");
     hub.stop().await;
 }
