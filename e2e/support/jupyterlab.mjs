@@ -22,6 +22,16 @@ export async function createNotebook(page) {
   await page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor({ timeout: 60_000 });
 }
 
+/** A notebook that is there, in Notebook 7 instead of JupyterLab, ready to type in. */
+export async function openInNotebook(page, name) {
+  const kernel = waitForKernel(page);
+  kernel.catch(() => {});
+  await page.goto(page.url().replace(/\/lab.*$/, `/notebooks/${name}`));
+  await page.locator('#jp-top-bar, #top-panel-wrapper').first().waitFor({ timeout: 90_000 });
+  await page.locator('.jp-NotebookPanel .jp-Notebook .cm-content').first().waitFor();
+  await kernel;
+}
+
 /** Types into the last cell, runs it, and gives the text it answers. */
 export async function runCell(page, code) {
   const cell = page.locator('.jp-NotebookPanel .jp-CodeCell').last();

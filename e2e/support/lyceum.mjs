@@ -17,7 +17,8 @@ import { until } from './story.mjs';
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const BINARY = resolve(process.env.LYCEUM_BIN ?? join(ROOT, 'target/debug/lyceum'));
 export const JUPYTER_ENV = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV ?? join(ROOT, '.cache/jupyter-env'));
-/** One with a `jupyterhub-singleuser` of the 5.x line. */
+/** Those with a `jupyterhub-singleuser` of an older line. */
+export const JUPYTER_ENV_4 = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV_4 ?? join(ROOT, '.cache/jupyter-env-4'));
 export const JUPYTER_ENV_5 = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV_5 ?? join(ROOT, '.cache/jupyter-env-5'));
 
 const START_LIMIT_MS = 120_000;

@@ -1,7 +1,7 @@
 //! `cargo xtask e2e`: the stories in `e2e/`, told to the program just built.
 
 use crate::setup::{self, Extent};
-use crate::tools::{call, cargo, command, jupyter_env, jupyter_env_5, root, target};
+use crate::tools::{call, cargo, command, jupyter_env, older_jupyter_env, root, target};
 use anyhow::{Context, Result, bail};
 use std::fs;
 
@@ -33,7 +33,12 @@ pub(crate) fn tell(name: Option<&str>) -> Result<()> {
         node.env("LYCEUM_BIN", target().join("debug/lyceum"));
     }
     node.env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env());
-    node.env("LYCEUM_TEST_JUPYTER_ENV_5", jupyter_env_5());
+    for (line, _) in setup::OLDER_JUPYTER {
+        node.env(
+            format!("LYCEUM_TEST_JUPYTER_ENV_{line}"),
+            older_jupyter_env(line),
+        );
+    }
     call(&mut node)
 }
 

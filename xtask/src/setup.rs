@@ -4,8 +4,8 @@
 
 use crate::postgres;
 use crate::tools::{
-    cache, call, command, fetch, is_root, jupyter_env, jupyter_env_5, jupyterhub_document, read,
-    root, succeeds,
+    cache, call, command, fetch, is_root, jupyter_env, jupyterhub_document, older_jupyter_env,
+    read, root, succeeds,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -28,12 +28,16 @@ const JUPYTER: &[&str] = &[
     "ngshare-exchange==0.5.2",
     "notebook==7.6.5",
 ];
-/// The newest of the line before, which many images still have, and no more than its single-user
-/// server needs.
-const JUPYTER_5: &[&str] = &[
-    "jupyterhub==5.5.4",
-    "jupyter_server==2.21.1",
-    "ipykernel==7.4.0",
+/// The newest of older lines, which many images still have.
+pub(crate) const OLDER_JUPYTER: &[(&str, &[&str])] = &[
+    (
+        "4",
+        &["jupyterhub==4.1.6", "jupyterlab==4.6.6", "notebook==7.6.5"],
+    ),
+    (
+        "5",
+        &["jupyterhub==5.5.4", "jupyterlab==4.6.6", "notebook==7.6.5"],
+    ),
 ];
 /// Pins for what these depend on.
 const CONSTRAINTS: &str = "crates/lyceum/jupyter-constraints.txt";
@@ -46,7 +50,13 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
     // What only stories need.
     if extent == Extent::Everything {
         install_node_packages()?;
-        install_environment("jupyter-5", &jupyter_env_5(), JUPYTER_5)?;
+        for (line, packages) in OLDER_JUPYTER {
+            install_environment(
+                &format!("jupyter-{line}"),
+                &older_jupyter_env(line),
+                packages,
+            )?;
+        }
     }
     Ok(())
 }

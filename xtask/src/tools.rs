@@ -27,9 +27,9 @@ pub(crate) fn jupyter_env() -> PathBuf {
     cache().join("jupyter-env")
 }
 
-/// The same with a `jupyterhub-singleuser` of the line before.
-pub(crate) fn jupyter_env_5() -> PathBuf {
-    cache().join("jupyter-env-5")
+/// The same with a `jupyterhub-singleuser` of an older line.
+pub(crate) fn older_jupyter_env(line: &str) -> PathBuf {
+    cache().join(format!("jupyter-env-{line}"))
 }
 
 /// JupyterHub's description of its REST API, from its source package.
