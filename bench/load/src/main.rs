@@ -16,6 +16,7 @@
 
 mod backend;
 mod http;
+mod hubs;
 mod load;
 mod measure;
 mod peers;
@@ -33,11 +34,14 @@ const DESCRIPTORS: u64 = 200_000;
 
 const USAGE: &str = "\
 lyceum-load measure --lyceum PROGRAM --chp PROGRAM [--quick] [--only WORD]
+lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER [--quick]
 lyceum-load run PROGRAM [ARGUMENT ..]    (a child that ends when this one's caller does)";
 
 /// What was asked for on the command line.
 struct Options {
     programs: peers::Programs,
+    /// A virtual environment with JupyterHub.
+    jupyter: Option<std::path::PathBuf>,
     extent: measure::Extent,
     /// Only measures whose name has this word.
     only: Option<String>,
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((verb, rest)) if verb == "run" => run(rest),
         Some((verb, rest)) if verb == "measure" => read_options(rest).and_then(measure),
+        Some((verb, rest)) if verb == "hubs" => read_options(rest).and_then(measure_hubs),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -63,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 fn read_options(arguments: &[String]) -> Result<Options> {
-    let (mut lyceum, mut chp, mut only) = (None, None, None);
+    let (mut lyceum, mut chp, mut jupyter, mut only) = (None, None, None, None);
     let mut extent = measure::Extent::Full;
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
@@ -78,6 +83,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
         match name.as_str() {
             "--lyceum" => lyceum = Some(value.into()),
             "--chp" => chp = Some(value.into()),
+            "--jupyter" => jupyter = Some(value.into()),
             "--only" => only = Some(value),
             _ => bail!("unknown option {name}\n{USAGE}"),
         }
@@ -87,6 +93,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
             lyceum: lyceum.context("--lyceum is missing")?,
             chp: chp.context("--chp is missing")?,
         },
+        jupyter,
         extent,
         only,
     })
@@ -101,9 +108,23 @@ fn run(words: &[String]) -> Result<()> {
 }
 
 fn measure(options: Options) -> Result<()> {
+    let descriptors = raise_descriptor_limit()?;
+    until_told_to_stop(measure::run(&options, descriptors))
+}
+
+fn measure_hubs(options: Options) -> Result<()> {
+    let programs = hubs::Programs {
+        lyceum: options.programs.lyceum,
+        chp: options.programs.chp,
+        jupyter: options.jupyter.context("--jupyter is missing")?,
+    };
+    let quick = options.extent == measure::Extent::Quick;
+    until_told_to_stop(hubs::run(&programs, quick))
+}
+
+fn until_told_to_stop(measures: impl Future<Output = Result<()>>) -> Result<()> {
     // An xtask that is killed takes us along, and we clean up.
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-    let descriptors = raise_descriptor_limit()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -113,7 +134,7 @@ fn measure(options: Options) -> Result<()> {
             let mut hang_up = signal(SignalKind::hangup())?;
             // Dropping the measures stops the peers and removes their folder.
             tokio::select! {
-                done = measure::run(&options, descriptors) => done,
+                done = measures => done,
                 _ = interrupt.recv() => bail!("interrupted"),
                 _ = terminate.recv() => bail!("told to stop"),
                 _ = hang_up.recv() => bail!("the terminal is gone"),

@@ -1,0 +1,286 @@
+//! `cargo xtask bench hub`: a real JupyterHub with its proxy and Lyceum, each with 50,000 people,
+//! asked the same by the API and by a browser's pages. CPU time is that of hub and proxy together.
+
+mod page;
+mod peers;
+
+use crate::http::Connection;
+use crate::load;
+use crate::report::show;
+use anyhow::{Context, Result, bail, ensure};
+use page::Browser;
+use peers::{Hub, Kind, Running};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is installed where.
+pub(crate) struct Programs {
+    pub(crate) lyceum: PathBuf,
+    pub(crate) chp: PathBuf,
+    /// A virtual environment with JupyterHub.
+    pub(crate) jupyter: PathBuf,
+}
+
+/// How long and how often.
+struct Scale {
+    rounds: usize,
+    window: Duration,
+    /// Visits of a page, one after the other.
+    visits: usize,
+}
+
+const CONNECTIONS: usize = 8;
+/// A window ends when so many were answered, or when it has taken that many times its length.
+const ENOUGH: u64 = 40;
+const LONGER: u32 = 10;
+
+/// One line of the table.
+struct Row {
+    what: String,
+    jupyterhub: Option<f64>,
+    lyceum: f64,
+    goal: Goal,
+}
+
+enum Goal {
+    None,
+    /// JupyterHub's figure is at least so many times ours.
+    Times(f64),
+    AtMost(f64),
+}
+
+/// Pages of both hubs.
+const PAGES: [&str; 3] = ["/hub/login", "/hub/home", "/hub/token"];
+/// Ours alone: JupyterHub's page of administrators is a program that runs in the browser.
+const OWN_PAGES: [&str; 3] = [
+    "/hub/admin",
+    "/hub/admin?q=t4999&sort=-last_activity",
+    "/hub/admin?offset=49900",
+];
+
+pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
+    let scale = match quick {
+        true => Scale {
+            rounds: 1,
+            window: Duration::from_millis(500),
+            visits: 20,
+        },
+        false => Scale {
+            rounds: 5,
+            window: Duration::from_secs(2),
+            visits: 101,
+        },
+    };
+    let folder = std::env::temp_dir().join(format!("lyceum-bench-{}", std::process::id()));
+    std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let _scratch = crate::measure::Scratch(folder.clone());
+    eprintln!("filling JupyterHub");
+    let jupyterhub = Hub {
+        kind: Kind::JupyterHub,
+        programs,
+        folder: folder.join("jupyterhub"),
+    };
+    let jupyterhub = jupyterhub.prepare().await?;
+    eprintln!("filling Lyceum");
+    let lyceum = Hub {
+        kind: Kind::Lyceum,
+        programs,
+        folder: folder.join("lyceum"),
+    };
+    let lyceum = lyceum.prepare().await?;
+
+    let mut rows = vec![
+        Row {
+            what: "start to first healthy answer, ms".into(),
+            jupyterhub: Some(milliseconds(jupyterhub.answered_after)),
+            lyceum: milliseconds(lyceum.answered_after),
+            goal: Goal::AtMost(1000.0),
+        },
+        Row {
+            what: "resident after the start, hub and proxy, MiB".into(),
+            jupyterhub: Some(jupyterhub.process.resident()? / 1024.0),
+            lyceum: lyceum.process.resident()? / 1024.0,
+            goal: Goal::None,
+        },
+    ];
+    let both = [&jupyterhub, &lyceum];
+    for (what, path, goal) in [
+        ("GET /hub/api/user", "/hub/api/user", Goal::Times(30.0)),
+        (
+            "GET /hub/api/users?limit=200",
+            "/hub/api/users?limit=200",
+            Goal::Times(30.0),
+        ),
+    ] {
+        let requests =
+            both.map(|hub| hub.request(path, &format!("Authorization: token {}\r\n", hub.token)));
+        rows.push(cpu(what, &both, requests, &scale, goal).await?);
+    }
+    let mut browsers = Vec::new();
+    for hub in both {
+        browsers.push(Browser::log_in(hub).await?);
+    }
+    for path in PAGES {
+        let requests = [0, 1].map(|at| match path {
+            "/hub/login" => both[at].request(path, ""),
+            _ => both[at].request(path, &browsers[at].cookies()),
+        });
+        rows.push(cpu(&format!("GET {path}"), &both, requests, &scale, Goal::None).await?);
+    }
+    for path in PAGES.iter().chain(&OWN_PAGES) {
+        let cookies = if *path == "/hub/login" {
+            String::new()
+        } else {
+            browsers[1].cookies()
+        };
+        rows.push(visit(path, &lyceum, &lyceum.request(path, &cookies), &scale).await?);
+    }
+    print!("{}", render(&rows));
+    Ok(())
+}
+
+/// CPU time for each answer, in the order JupyterHub, Lyceum; medians of rounds in turns.
+async fn cpu(
+    what: &str,
+    hubs: &[&Running; 2],
+    requests: [Vec<u8>; 2],
+    scale: &Scale,
+    goal: Goal,
+) -> Result<Row> {
+    eprintln!("{what}");
+    let mut samples = [Vec::new(), Vec::new()];
+    // One more round than counts: programs get warm in the first.
+    for round in 0..=scale.rounds {
+        for at in [round % 2, (round + 1) % 2] {
+            let hub = hubs[at];
+            let requests = Arc::new(vec![requests[at].clone()]);
+            let mut load = load::keep_alive(hub.address, CONNECTIONS, &requests);
+            load.go_on(scale.window / 4)
+                .await
+                .with_context(|| format!("{what} of {}", hub.name()))?;
+            let (usage, done) = (hub.process.usage(), load.done());
+            for _ in 0..LONGER {
+                load.go_on(scale.window).await?;
+                if load.done() - done >= ENOUGH {
+                    break;
+                }
+            }
+            let (used, answered) = (hub.process.usage().since(&usage), load.done() - done);
+            load.stop().await?;
+            ensure!(answered > 0, "{what}: {} answered nothing", hub.name());
+            if round > 0 {
+                samples[at].push(used.microseconds / crate::measure::count(answered));
+            }
+        }
+    }
+    let [jupyterhub, lyceum] = samples.map(|mut numbers| crate::measure::median(&mut numbers));
+    eprintln!(
+        "    JupyterHub {} µs, Lyceum {} µs",
+        show(jupyterhub),
+        show(lyceum)
+    );
+    Ok(Row {
+        what: format!("{what}: CPU µs"),
+        jupyterhub: Some(jupyterhub),
+        lyceum,
+        goal,
+    })
+}
+
+/// The time from sending to the end of the answer, one visit after the other.
+async fn visit(path: &str, hub: &Running, request: &[u8], scale: &Scale) -> Result<Row> {
+    let mut connection = Connection::open(hub.address).await?;
+    let mut took = Vec::new();
+    for _ in 0..=scale.visits {
+        let sent = Instant::now();
+        let status = connection.exchange(request).await?;
+        if status != 200 {
+            bail!("GET {path} was answered {status}");
+        }
+        took.push(milliseconds(sent.elapsed()));
+    }
+    took.remove(0);
+    let (median, worst) = (crate::measure::median(&mut took), took[took.len() - 1]);
+    eprintln!(
+        "GET {path}: {} ms, at worst {} ms",
+        show(median),
+        show(worst)
+    );
+    Ok(Row {
+        what: format!("GET {path}: ms until it is there"),
+        jupyterhub: None,
+        lyceum: median,
+        goal: Goal::AtMost(50.0),
+    })
+}
+
+fn render(rows: &[Row]) -> String {
+    let mut text = "| what, with 50,000 people | JupyterHub | Lyceum | JupyterHub ÷ Lyceum | goal |\n|---|--:|--:|--:|---|\n".to_owned();
+    for row in rows {
+        let other = row.jupyterhub.map_or_else(|| "-".into(), show);
+        let ratio = row.jupyterhub.map(|other| other / row.lyceum);
+        let (goal, reached) = match row.goal {
+            Goal::None => (String::new(), true),
+            Goal::Times(least) => (
+                format!("≥ {}×", show(least)),
+                ratio.is_some_and(|ratio| ratio >= least),
+            ),
+            Goal::AtMost(most) => (format!("≤ {}", show(most)), row.lyceum <= most),
+        };
+        let mark = match (&row.goal, reached) {
+            (Goal::None, _) => "",
+            (_, true) => " ✓",
+            (_, false) => " **(missed)**",
+        };
+        let ratio = ratio.map_or_else(String::new, show);
+        text += &format!(
+            "| {} | {other} | {} | {ratio} | {goal}{mark} |\n",
+            row.what,
+            show(row.lyceum)
+        );
+    }
+    text
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_whether_its_goal_is_reached() {
+        let check = |jupyterhub, lyceum, goal, expect: &str| {
+            let row = Row {
+                what: "x".into(),
+                jupyterhub,
+                lyceum,
+                goal,
+            };
+            let text = render(&[row]);
+            assert_eq!(text.lines().nth(2), Some(expect));
+        };
+        check(
+            Some(3000.0),
+            50.0,
+            Goal::Times(30.0),
+            "| x | 3,000 | 50.0 | 60.0 | ≥ 30.0× ✓ |",
+        );
+        check(
+            Some(300.0),
+            50.0,
+            Goal::Times(30.0),
+            "| x | 300 | 50.0 | 6.00 | ≥ 30.0× **(missed)** |",
+        );
+        check(
+            None,
+            51.0,
+            Goal::AtMost(50.0),
+            "| x | - | 51.0 |  | ≤ 50.0 **(missed)** |",
+        );
+        check(None, 5.0, Goal::None, "| x | - | 5.00 |  |  |");
+    }
+}
