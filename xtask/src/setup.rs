@@ -5,7 +5,7 @@
 use crate::postgres;
 use crate::tools::{
     cache, call, command, fetch, is_root, jupyter_env, jupyterhub_document, older_jupyter_env,
-    read, root, succeeds,
+    read, root, schemathesis_env, succeeds,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -39,6 +39,9 @@ pub(crate) const OLDER_JUPYTER: &[(&str, &[&str])] = &[
         &["jupyterhub==5.5.4", "jupyterlab==4.6.6", "notebook==7.6.5"],
     ),
 ];
+/// What makes up requests from our API's document and looks at the answers.
+const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5"];
+const SCHEMATHESIS_CONSTRAINTS: &str = "conformance/jupyterhub/schemathesis-constraints.txt";
 /// Pins for what these depend on.
 const CONSTRAINTS: &str = "crates/lyceum/jupyter-constraints.txt";
 const OLDEST_NODE: u32 = 20;
@@ -46,6 +49,7 @@ const OLDEST_NODE: u32 = 20;
 pub(crate) fn run(extent: Extent) -> Result<()> {
     install_debian_packages(extent)?;
     install_environment("jupyter", &jupyter_env(), JUPYTER)?;
+    install_schemathesis()?;
     fetch_document()?;
     // What only stories need.
     if extent == Extent::Everything {
@@ -205,37 +209,49 @@ fn install_node_packages() -> Result<()> {
 
 /// A virtual environment with these packages, and the pins of `lyceum up` for the rest.
 fn install_environment(name: &str, env: &Path, packages: &[&str]) -> Result<()> {
-    let pins = read_pins(packages)?;
+    let pins = read_pins(CONSTRAINTS, packages)?;
+    install_packages(name, env, packages, &pins, "jupyterhub-singleuser")
+}
+
+fn install_schemathesis() -> Result<()> {
+    let (env, packages) = (schemathesis_env(), SCHEMATHESIS);
+    let pins = read_pins(SCHEMATHESIS_CONSTRAINTS, packages)?;
+    install_packages("schemathesis", &env, packages, &pins, "schemathesis")
+}
+
+/// A virtual environment with these packages, which bring `program`, and these pins for the rest.
+fn install_packages(
+    name: &str,
+    env: &Path,
+    packages: &[&str],
+    pins: &str,
+    program: &str,
+) -> Result<()> {
     let python = read(command("python3").arg("--version"))?;
     let made_from = format!("{python}{}\n{}\n{pins}", env.display(), packages.join("\n"));
-    step(
-        name,
-        &made_from,
-        &env.join("bin/jupyterhub-singleuser"),
-        || {
-            if env.exists() {
-                fs::remove_dir_all(env).with_context(|| format!("removing {}", env.display()))?;
-            }
-            call(command("python3").args(["-m", "venv"]).arg(env))?;
-            let constraints = env.join("constraints.txt");
-            fs::write(&constraints, &pins)
-                .with_context(|| format!("writing {}", constraints.display()))?;
-            let mut pip = command(env.join("bin/python"));
-            pip.args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-input",
-                "--progress-bar=off",
-                "--constraint",
-            ])
-            .arg(&constraints)
-            .args(packages);
-            fetch(|| call(&mut pip))
-        },
-    )
+    step(name, &made_from, &env.join("bin").join(program), || {
+        if env.exists() {
+            fs::remove_dir_all(env).with_context(|| format!("removing {}", env.display()))?;
+        }
+        call(command("python3").args(["-m", "venv"]).arg(env))?;
+        let constraints = env.join("constraints.txt");
+        fs::write(&constraints, pins)
+            .with_context(|| format!("writing {}", constraints.display()))?;
+        let mut pip = command(env.join("bin/python"));
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--progress-bar=off",
+            "--constraint",
+        ])
+        .arg(&constraints)
+        .args(packages);
+        fetch(|| call(&mut pip))
+    })
 }
 
 /// JupyterHub's own description of its REST API, which its installed package does not have.
@@ -276,9 +292,9 @@ fn fetch_document() -> Result<()> {
     })
 }
 
-/// The pins of `lyceum up`, without those that say otherwise than the packages asked for.
-fn read_pins(packages: &[&str]) -> Result<String> {
-    let file = root().join(CONSTRAINTS);
+/// The pins of a file, without those that say otherwise than the packages asked for.
+fn read_pins(constraints: &str, packages: &[&str]) -> Result<String> {
+    let file = root().join(constraints);
     let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
     let name = |line: &str| line.split("==").next().unwrap_or_default().to_lowercase();
     let agrees = |line: &str| {

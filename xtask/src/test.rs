@@ -3,12 +3,13 @@
 //! Tests learn what is there from the environment: `LYCEUM_TEST_POSTGRES` is
 //! the address of a PostgreSQL server made for this run, `LYCEUM_TEST_JUPYTER_ENV`
 //! a virtual environment with JupyterLab and `jupyterhub-singleuser`,
-//! `LYCEUM_TEST_JUPYTERHUB_DOCUMENT` JupyterHub's description of its REST API.
+//! `LYCEUM_TEST_JUPYTERHUB_DOCUMENT` JupyterHub's description of its REST API,
+//! `LYCEUM_TEST_SCHEMATHESIS_ENV` one with schemathesis.
 
 use crate::phases::Phases;
 use crate::postgres::Postgres;
 use crate::setup::Extent;
-use crate::tools::{call, cargo, jupyter_env, jupyterhub_document};
+use crate::tools::{call, cargo, jupyter_env, jupyterhub_document, schemathesis_env};
 use crate::{deny, e2e, setup, tidy};
 use anyhow::Result;
 use std::num::NonZeroUsize;
@@ -62,7 +63,8 @@ fn run_phases(phases: &mut Phases, extent: Extent) -> Result<()> {
                 .env("RUST_TEST_THREADS", threads.to_string())
                 .env("LYCEUM_TEST_POSTGRES", postgres.url())
                 .env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env())
-                .env("LYCEUM_TEST_JUPYTERHUB_DOCUMENT", jupyterhub_document()),
+                .env("LYCEUM_TEST_JUPYTERHUB_DOCUMENT", jupyterhub_document())
+                .env("LYCEUM_TEST_SCHEMATHESIS_ENV", schemathesis_env()),
         )
     })?;
     drop(postgres);

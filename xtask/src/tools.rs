@@ -32,6 +32,11 @@ pub(crate) fn older_jupyter_env(line: &str) -> PathBuf {
     cache().join(format!("jupyter-env-{line}"))
 }
 
+/// What makes up requests from our API's document.
+pub(crate) fn schemathesis_env() -> PathBuf {
+    cache().join("schemathesis-env")
+}
+
 /// JupyterHub's description of its REST API, from its source package.
 pub(crate) fn jupyterhub_document() -> PathBuf {
     cache().join("jupyterhub-source/rest-api.yml")

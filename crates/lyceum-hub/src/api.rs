@@ -7,6 +7,7 @@ pub mod groups;
 pub mod lyceum;
 pub mod model;
 pub mod oauth;
+pub mod openapi;
 pub mod paging;
 pub mod progress;
 pub mod root;
@@ -36,6 +37,12 @@ pub fn routes() -> Routes<Hub> {
     Routes::default()
         .public(Method::GET, "/hub/api", version, root::version)
         .public(Method::GET, "/hub/api/", version, root::version)
+        .public(
+            Method::GET,
+            openapi::PATH,
+            "the manual is open to everybody too",
+            openapi::show,
+        )
         .scoped(Method::GET, "/hub/api/info", root::info)
         .public(
             Method::GET,

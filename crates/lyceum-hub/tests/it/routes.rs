@@ -11,6 +11,7 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/hub/login", 200),
     ("GET", "/hub/api", 200),
     ("GET", "/hub/api/", 200),
+    ("GET", "/hub/api/openapi.json", 200),
     ("GET", "/hub/health", 200),
     ("GET", "/hub/api/health", 200),
     ("GET", "/favicon.ico", 200),

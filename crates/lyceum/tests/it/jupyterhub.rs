@@ -47,6 +47,13 @@ fn both_hubs_answer_alike() {
 }
 
 #[test]
+fn every_answer_is_as_our_own_document_says() {
+    let place = ".cache/schemathesis-env";
+    let program = prepared("LYCEUM_TEST_SCHEMATHESIS_ENV", place).join("bin/schemathesis");
+    run("schema.py", &[Path::new("--schemathesis"), &program]);
+}
+
+#[test]
 fn every_operation_of_the_rest_document_is_answered() {
     let place = ".cache/jupyterhub-source/rest-api.yml";
     let document = prepared("LYCEUM_TEST_JUPYTERHUB_DOCUMENT", place);

@@ -1,0 +1,78 @@
+//! What each route of the API takes and answers. Statuses that many give (403, 500, 503, and what a
+//! path, a query or a body is refused for) come by themselves; see [`Operation`].
+
+mod hub;
+mod people;
+mod servers;
+mod services;
+
+use axum::http::Method;
+
+use super::Operation;
+
+pub(super) const TAGS: &[(&str, &str)] = &[
+    (
+        "Hub",
+        "The hub itself: version, health, metrics, routes, its end",
+    ),
+    ("People", "Who there is, and who calls"),
+    ("Servers", "The servers of a person"),
+    ("Tokens", "Keys for programs"),
+    ("Groups", "Groups of people"),
+    ("Services", "Programs of the site that the hub knows"),
+    (
+        "OAuth",
+        "The provider by which servers and services learn who is in front of them",
+    ),
+    ("Proxies", "For `lyceum proxy` alone"),
+    ("Gone", "What JupyterHub had before its version 2"),
+];
+
+/// What may stand in a path: its name, how it looks, what it is. What looks otherwise is not there.
+pub(super) const PATH_PARTS: &[(&str, &str, &str)] = &[
+    ("user", "^[^/]+$", "The name of a person"),
+    ("server", "^[^/]+$", "The name of a server"),
+    ("group", "^[^/]+$", "The name of a group"),
+    ("service", "^[^/]+$", "The name of a service"),
+    ("id", "^[^/]+$", "The id of a token"),
+    ("token", "^[^/]+$", "A token"),
+    ("name", "^[^/]+$", "The name of a cookie"),
+    ("value", "^[^/]+$", "The value of a cookie"),
+];
+
+pub(super) fn all() -> Vec<Operation> {
+    [
+        hub::hub(),
+        people::people(),
+        servers::servers(),
+        people::tokens(),
+        people::groups(),
+        services::services(),
+        services::oauth(),
+        hub::proxies(),
+        hub::gone(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn get(path: &str, id: &str, about: &'static str) -> Operation {
+    Operation::new(Method::GET, path, id, about)
+}
+
+fn post(path: &str, id: &str, about: &'static str) -> Operation {
+    Operation::new(Method::POST, path, id, about)
+}
+
+fn patch(path: &str, id: &str, about: &'static str) -> Operation {
+    Operation::new(Method::PATCH, path, id, about)
+}
+
+fn put(path: &str, id: &str, about: &'static str) -> Operation {
+    Operation::new(Method::PUT, path, id, about)
+}
+
+fn delete(path: &str, id: &str, about: &'static str) -> Operation {
+    Operation::new(Method::DELETE, path, id, about)
+}

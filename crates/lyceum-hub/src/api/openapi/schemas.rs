@@ -1,0 +1,226 @@
+//! How the nouns of the API look, as `model.rs` makes them; and small pieces of schemas.
+
+use serde_json::{Value, json};
+
+pub(super) fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+/// One of the nouns below.
+pub(super) fn named(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+pub(super) fn list_of(name: &str) -> Value {
+    json!({ "type": "array", "items": named(name) })
+}
+
+/// An object with these fields, and those of them that are always there.
+pub(super) fn of(required: &[&str], properties: Value) -> Value {
+    match required.is_empty() {
+        true => json!({ "type": "object", "properties": properties }),
+        false => json!({ "type": "object", "required": required, "properties": properties }),
+    }
+}
+
+/// A list that comes alone, or as a page where `Accept` asks for pages.
+pub(super) fn page_of(items: Value) -> Value {
+    let page = of(
+        &["items", "_pagination"],
+        json!({ "items": items, "_pagination": named("Pagination") }),
+    );
+    json!({ "oneOf": [items, page] })
+}
+
+fn maybe(kind: &str) -> Value {
+    json!({ "type": [kind, "null"] })
+}
+
+fn moment() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn maybe_moment() -> Value {
+    json!({ "type": ["string", "null"], "format": "date-time" })
+}
+
+fn texts() -> Value {
+    json!({ "type": "array", "items": text() })
+}
+
+pub(super) fn all() -> Value {
+    json!({
+        "Error": of(
+            &["status", "message"],
+            json!({
+                "status": { "type": "integer" },
+                "message": text(),
+                "request_id": { "type": "string", "description": "Where the proxy refuses by itself; else it is in X-Request-Id" },
+            }),
+        ),
+        "Info": of(
+            &["version", "python", "sys_executable", "authenticator", "spawner"],
+            json!({
+                "version": text(),
+                "python": text(),
+                "sys_executable": text(),
+                "authenticator": named("Part"),
+                "spawner": named("Part"),
+            }),
+        ),
+        "Part": of(&["class", "version"], json!({ "class": text(), "version": text() })),
+        "Route": of(
+            &["routespec", "target", "data"],
+            json!({ "routespec": text(), "target": text(), "data": { "type": "object" } }),
+        ),
+        "Pagination": of(
+            &["offset", "limit", "total", "next"],
+            json!({
+                "offset": { "type": "integer", "minimum": 0 },
+                "limit": { "type": "integer", "minimum": 1, "maximum": 200 },
+                "total": { "type": "integer", "minimum": 0 },
+                "next": { "oneOf": [
+                    { "type": "null" },
+                    of(&["offset", "limit", "url"], json!({
+                        "offset": { "type": "integer" },
+                        "limit": { "type": "integer" },
+                        "url": text(),
+                    })),
+                ] },
+            }),
+        ),
+        "User": person(json!({}), &[]),
+        "Self": {
+            "description": "A person or a service",
+            "oneOf": [
+                person(own(), &["kind", "name", "scopes", "session_id", "token_id"]),
+                service(own(), &["kind", "name", "scopes", "session_id", "token_id"]),
+            ],
+        },
+        "Server": of(
+            &[
+                "name", "display_name", "full_name", "last_activity", "started", "pending", "ready", "stopped", "url",
+                "user_options", "progress_url", "full_url", "full_progress_url",
+            ],
+            json!({
+                "name": { "type": "string", "description": "Empty for the default one" },
+                "display_name": text(),
+                "full_name": text(),
+                "last_activity": maybe_moment(),
+                "started": maybe_moment(),
+                "pending": { "enum": ["spawn", "stop", null] },
+                "ready": { "type": "boolean" },
+                "stopped": { "type": "boolean" },
+                "url": text(),
+                "user_options": maybe("object"),
+                "progress_url": text(),
+                "full_url": maybe("string"),
+                "full_progress_url": maybe("string"),
+                "state": { "type": "object", "description": "With admin:server_state" },
+            }),
+        ),
+        "Token": token(json!({}), &[]),
+        "NewToken": token(json!({ "token": { "type": "string", "description": "The secret" } }), &["token"]),
+        "Group": of(
+            &["kind", "name"],
+            json!({
+                "kind": { "const": "group" },
+                "name": text(),
+                "roles": texts(),
+                "users": texts(),
+                "properties": { "type": "object" },
+            }),
+        ),
+        "Service": service(json!({}), &["kind", "name"]),
+        "OAuthToken": of(
+            &["access_token", "expires_in", "token_type", "scope"],
+            json!({
+                "access_token": text(),
+                "expires_in": { "type": "integer", "description": "Seconds" },
+                "token_type": { "const": "Bearer" },
+                "scope": { "type": "string", "description": "Separated by spaces" },
+            }),
+        ),
+    })
+}
+
+/// What `/user` tells beside the model.
+fn own() -> Value {
+    json!({
+        "scopes": texts(),
+        "session_id": maybe("string"),
+        "token_id": maybe("string"),
+    })
+}
+
+fn with(mut properties: Value, further: Value) -> Value {
+    if let (Value::Object(properties), Value::Object(further)) = (&mut properties, further) {
+        properties.extend(further);
+    }
+    properties
+}
+
+/// Scopes open its fields one by one; where none does the model is empty.
+fn person(further: Value, required: &[&str]) -> Value {
+    let properties = json!({
+        "kind": { "const": "user" },
+        "name": text(),
+        "admin": { "type": "boolean" },
+        "roles": texts(),
+        "groups": texts(),
+        "server": { "type": ["string", "null"], "description": "The path of the default server that is ready" },
+        "pending": { "enum": ["spawn", "stop", null] },
+        "servers": { "type": "object", "additionalProperties": named("Server") },
+        "created": moment(),
+        "last_activity": maybe_moment(),
+        "user_info": { "type": "object" },
+        "auth_state": maybe("object"),
+    });
+    of(required, with(properties, further))
+}
+
+fn service(further: Value, required: &[&str]) -> Value {
+    let properties = json!({
+        "kind": { "const": "service" },
+        "name": text(),
+        "admin": { "type": "boolean" },
+        "roles": texts(),
+        "url": text(),
+        "prefix": text(),
+        "command": texts(),
+        "pid": { "type": "integer" },
+        "info": { "type": "object" },
+        "display": { "type": "boolean" },
+    });
+    of(required, with(properties, further))
+}
+
+fn token(further: Value, required: &[&str]) -> Value {
+    let properties = json!({
+        "user": text(),
+        "id": text(),
+        "kind": { "const": "api_token" },
+        "roles": texts(),
+        "scopes": texts(),
+        "created": moment(),
+        "last_activity": maybe_moment(),
+        "expires_at": maybe_moment(),
+        "note": text(),
+        "session_id": maybe("string"),
+        "oauth_client": text(),
+    });
+    let always = [
+        "user",
+        "id",
+        "kind",
+        "roles",
+        "scopes",
+        "created",
+        "last_activity",
+        "expires_at",
+        "note",
+        "session_id",
+        "oauth_client",
+    ];
+    of(&[&always, required].concat(), with(properties, further))
+}
