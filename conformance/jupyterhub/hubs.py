@@ -106,7 +106,8 @@ class Hub:
                 continue
 
 
-def start_jupyterhub(hub, lyceum):
+def start_jupyterhub(hub, lyceum, more=""):
+    """`more`: lines for its configuration."""
     ports = free_ports(3)
     hub.port, api_port, hub_port = ports
     (hub.folder / "homes").mkdir()
@@ -135,14 +136,15 @@ def hasten(spawner):
         spawner.http_timeout = 2
 
 c.Spawner.pre_spawn_hook = hasten
-"""
+{more}"""
     )
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTERHUB_", "CONFIGPROXY_"))}
     program = Path(sys.executable).parent / "jupyterhub"
     hub.launch([sys.executable, program, "-f", "jupyterhub_config.py"], stdout=hub.log, env=env)
 
 
-def start_lyceum(hub, lyceum):
+def start_lyceum(hub, lyceum, more=None):
+    """`more`: keys for its configuration."""
     data = hub.folder / "data"
     (hub.folder / "lyceum.yaml").write_text(
         json.dumps(
@@ -153,6 +155,7 @@ def start_lyceum(hub, lyceum):
                 "servers": {"command": [sys.executable, str(HERE / "server.py")], "per_person": 3},
                 "spawner": {"accounts": "shared"},
             }
+            | (more or {})
         )
     )
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JUPYTERHUB_", "LYCEUM_"))}

@@ -115,6 +115,8 @@ pub struct Timings {
     /// A stream of progress that says nothing for so long sends a blank line, so that no proxy takes
     /// it for dead.
     pub keepalive: Duration,
+    /// How often people are counted for the metrics.
+    pub census_every: Duration,
 }
 
 impl Default for Timings {
@@ -133,6 +135,7 @@ impl Default for Timings {
             grace: Duration::from_secs(5),
             activity_every: Duration::from_secs(15),
             keepalive: Duration::from_secs(8),
+            census_every: Duration::from_secs(60),
         }
     }
 }

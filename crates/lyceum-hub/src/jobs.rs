@@ -1,5 +1,6 @@
 //! Background work of the hub.
 
+pub mod census;
 pub mod housekeeping;
 pub mod keeper;
 pub mod revocations;
@@ -25,5 +26,7 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(proxy::activity::run(hub.clone(), shutdown.clone())),
         Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
+        Box::pin(census::people(hub.clone(), shutdown.clone())),
+        Box::pin(census::turns(hub.clone(), shutdown.clone())),
     ]
 }

@@ -7,12 +7,13 @@
 //! [`queue`] (what those hear who wait for their turn),
 //! [`identify`] (who calls), [`grants`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
-//! and access for the data plane).
+//! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
 
 pub mod access;
 pub mod api;
 pub mod config;
 pub mod db;
+pub mod event_log;
 pub mod giving;
 pub mod grants;
 pub mod groups;
@@ -94,6 +95,7 @@ struct Inner {
     line: queue::Line,
     started_at: Millis,
     metrics: metrics::Metrics,
+    event_log: event_log::EventLog,
     token_uses: jobs::token_uses::TokenUses,
     registry: OnceLock<Registry>,
     ending: CancellationToken,
@@ -121,6 +123,7 @@ impl Hub {
             line: queue::Line::default(),
             started_at,
             metrics: metrics::Metrics::default(),
+            event_log: event_log::EventLog::default(),
             token_uses: jobs::token_uses::TokenUses::default(),
             registry: OnceLock::new(),
             ending: CancellationToken::new(),
@@ -168,6 +171,11 @@ impl Hub {
     /// Puts other sign-in methods and lists in force.
     pub fn replace_sign_in(&self, sign_in: SignIn) {
         self.0.sign_in.store(Arc::new(sign_in));
+    }
+
+    /// Puts what this hub counts into a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.0.metrics.register(registry, self.0.event_log.lost());
     }
 
     /// The registry whose metrics `/hub/metrics` tells; set once by the composition root.
@@ -271,6 +279,16 @@ impl Hub {
 
     pub fn metrics(&self) -> &metrics::Metrics {
         &self.0.metrics
+    }
+
+    /// Where it is told what people and programs did.
+    pub fn event_log(&self) -> &event_log::EventLog {
+        &self.0.event_log
+    }
+
+    /// Tells of what has just happened, for good.
+    pub(crate) fn tell(&self, event: event_log::Event<'_>) {
+        self.0.event_log.tell(event, self.now());
     }
 
     /// Wakes the watch over ready servers before its time.

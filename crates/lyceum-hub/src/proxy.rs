@@ -13,7 +13,7 @@ pub mod news;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -25,9 +25,9 @@ use lyceum_store::{events, settings};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::Hub;
 use crate::grants::{SERVICE_TOPIC, service_of_route};
 use crate::jobs::{keeper, revocations};
+use crate::{Hub, metrics};
 use followers::Followers;
 
 /// Another process on the same SQLite file can't wake us, so we look as often as this. Each look
@@ -116,16 +116,20 @@ impl Links {
         &self.closing
     }
 
-    fn hand_out(&self, book: &mut Book, news: News) {
+    /// False when the proxy in this process could not take it.
+    fn hand_out(&self, book: &mut Book, news: News) -> bool {
+        let mut taken = true;
         if let Some(mirror) = &mut book.mirror
             && let Err(error) = mirror.apply(news.clone())
         {
             tracing::error!(%error, "the routes of ready servers can't be put in force");
             // The next look makes it anew.
             book.mirror = None;
+            taken = false;
         }
         // No stream is no fault.
         let _ = self.feed.send(Arc::new(news));
+        taken
     }
 }
 
@@ -183,6 +187,7 @@ pub async fn look_now(hub: &Hub) -> anyhow::Result<i64> {
 /// Reads what is new and hands it out. `whole`: looks whether the table is true, too.
 async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
     let links = hub.links();
+    let begun = Instant::now();
     let mut tx = hub.db().read().await?;
     let origins = &hub.settings().origins;
     let mut fresh = news::since(&mut tx, book.number, origins).await?;
@@ -218,6 +223,15 @@ async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
         }
         book.mirror = Some(mirror);
     }
+    // What was there before is no route that is added, and what was not is none that is deleted.
+    let (added, deleted) = match &fresh {
+        News::Changes { put, removed, .. } => {
+            let is_there = |id: &String| book.routes.contains_key(id);
+            let new = put.iter().filter(|route| !is_there(&route.id)).count();
+            (new, removed.iter().filter(|id| is_there(id)).count())
+        }
+        _ => (0, 0),
+    };
     let number = match &fresh {
         News::Snapshot { number, routes, .. } => {
             book.routes = routes
@@ -253,10 +267,27 @@ async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
         .running
         .set(i64::try_from(of_servers.count()).unwrap_or(i64::MAX));
     // A beat is handed out by the clock alone, and by `follow`.
+    let mut taken = true;
     if !matches!(fresh, News::Beat { .. }) {
-        links.hand_out(book, fresh);
+        taken = links.hand_out(book, fresh);
     }
     book.number = Some(number);
+    let (told, took) = (hub.metrics(), begun.elapsed().as_secs_f64());
+    let status = match taken {
+        true => metrics::SUCCESS,
+        false => metrics::FAILURE,
+    };
+    for (seconds, many) in [
+        (&told.route_add_seconds, added),
+        (&told.route_delete_seconds, deleted),
+    ] {
+        let seconds = seconds.get_or_create(&status);
+        (0..many).for_each(|_| seconds.observe(took));
+    }
+    told.look_seconds.observe(took);
+    if whole {
+        told.whole_look_seconds.observe(took);
+    }
     Ok(number)
 }
 
@@ -278,6 +309,7 @@ async fn follow_for_ever(hub: &Hub) {
     let mut wake = hub.db().wake_ups();
     let mut failing = false;
     let mut quiet: u32 = 0;
+    let mut is_first = true;
     loop {
         let whole = quiet >= WHOLE_EVERY;
         if whole {
@@ -290,7 +322,13 @@ async fn follow_for_ever(hub: &Hub) {
             anyhow::Ok(())
         };
         match looked.await {
-            Ok(()) => failing = false,
+            Ok(()) => {
+                failing = false;
+                if std::mem::take(&mut is_first) {
+                    let told = hub.metrics();
+                    told.begin_seconds.observe(told.age().as_secs_f64());
+                }
+            }
             Err(error) if !failing => {
                 failing = true;
                 tracing::warn!(

@@ -212,7 +212,8 @@ impl Machine {
         let running = public.as_ref().map(|(proxy, _)| proxy.clone());
         let state = ConfigMetrics::default();
         let mut registry = Registry::default();
-        hub.metrics().register(&mut registry);
+        hub.event_log().open(config.events.clone());
+        hub.register_metrics(&mut registry);
         if let Some((proxy, public)) = &public {
             proxy.register_metrics(&mut registry);
             if let Some(certificates) = &public.certificates {
@@ -305,6 +306,12 @@ impl Machine {
             .is_err()
         {
             tracing::warn!("some work did not end in time; it is taken up at the next start");
+        }
+        let hub = self.hub.clone();
+        // The disk may be slow.
+        let closing = tokio::task::spawn_blocking(move || hub.event_log().close());
+        if tokio::time::timeout(LAST, closing).await.is_err() {
+            tracing::warn!("the last events were not written to the event log in time");
         }
         self.hub.db().close().await;
     }
@@ -505,6 +512,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
                 if let Some(proxy) = &reload.proxy {
                     proxy.set_access_log(config.proxy.access_log);
                 }
+                reload.hub.event_log().open(config.events.clone());
                 reload.hub.reload(settings).await;
             }
             Err(failure) => {

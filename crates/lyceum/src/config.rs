@@ -5,13 +5,14 @@
 //! file, line, column and the nearest known word.
 //!
 //! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
-//! are the types people write, `tls.rs`, `proxy.rs` and `grants.rs` (roles, groups, services) are sections, `show.rs` is for `lyceum config show|schema|example`.
+//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` and `grants.rs` (roles, groups, services) are sections, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
 //! example > config.example.yaml`. A key that does nothing yet does not stand here.
 
 mod check;
+mod events;
 mod fit;
 mod grants;
 mod problem;

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::body::{self, Fields};
 use super::{find_person, model};
+use crate::event_log::Event;
 use crate::grants::{self, Grants};
 use crate::jobs::revocations;
 use crate::standing::Standing;
@@ -83,6 +84,12 @@ pub async fn delete_token(
     let fallen = db::tokens::delete(&mut tx, &token).await?;
     revocations::announce_fallen(&mut tx, owner.name.as_str(), &fallen, hub.now()).await?;
     tx.commit().await?;
+    hub.tell(Event::Token {
+        action: "revoke",
+        user: owner.name.as_str(),
+        id: &token.id,
+        by: &caller.who.to_string(),
+    });
     crate::proxy::pass_on(&hub).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -178,6 +185,12 @@ pub async fn create_token(
     let (token, secret) = issue(&mut tx, &owner, new, now).await?;
     let scopes = standing.token(&mut tx, &token).await?;
     tx.commit().await?;
+    hub.tell(Event::Token {
+        action: "make",
+        user: owner.name.as_str(),
+        id: &token.id,
+        by: &by,
+    });
     tracing::info!(%by, user = %owner.name, id = %token.id, "token made");
     Ok((
         StatusCode::CREATED,

@@ -1,5 +1,7 @@
 //! Log in, log out.
 
+use std::time::Instant;
+
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -16,10 +18,11 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
 use serde::Deserialize;
 
 use super::{frame, html, redirect};
+use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::next::local_target;
 use crate::visit::is_from_elsewhere;
-use crate::{Hub, db, tokens, users};
+use crate::{Hub, db, metrics, tokens, users};
 
 /// How long a browser stays signed in.
 const SESSION_DAYS: i64 = 14;
@@ -175,6 +178,10 @@ pub async fn sign_in(
     if has_ended {
         crate::proxy::pass_on(&hub).await;
     }
+    hub.tell(Event::Session {
+        action: "sign-in",
+        user: user.name.as_str(),
+    });
     tracing::info!(user = %user.name, address = %info.address, "signed in");
     let mut response = redirect(&target(&hub, &user.id, &next, &info).await?);
     let secure = super::secure(&hub, &info);
@@ -240,10 +247,19 @@ pub async fn check(
     password: &str,
     info: &RequestInfo,
 ) -> Result<Identity, Refused> {
+    let begun = Instant::now();
     let identity = hub
         .sign_in()
         .sign_in(username, Secret::new(password), info.address)
-        .await?;
+        .await;
+    let status = match identity {
+        Ok(_) => metrics::SUCCESS,
+        Err(_) => metrics::FAILURE,
+    };
+    let seconds = &hub.metrics().login_seconds;
+    let took = begun.elapsed().as_secs_f64();
+    seconds.get_or_create(&status).observe(took);
+    let identity = identity?;
     let blocked = async {
         let mut tx = hub.db().read().await?;
         db::users::find(&mut tx, &identity.name).await
@@ -331,12 +347,19 @@ pub async fn sign_out(
         ..
     }) = &caller
     {
+        let begun = Instant::now();
         let mut tx = hub.db().write().await?;
         db::sessions::end(&mut tx, id, &person.id).await?;
         let fallen = std::slice::from_ref(id);
         revocations::announce_fallen(&mut tx, person.name.as_str(), fallen, hub.now()).await?;
         tx.commit().await?;
         crate::proxy::pass_on(&hub).await;
+        hub.tell(Event::Session {
+            action: "sign-out",
+            user: person.name.as_str(),
+        });
+        let took = begun.elapsed().as_secs_f64();
+        hub.metrics().logout_seconds.observe(took);
         tracing::info!(user = %person.name, "signed out");
     }
     let mut response = redirect("/hub/login");

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::{frame, html, language, redirect};
 use crate::db::tokens::Token;
+use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::tokens::{NewToken, issue};
 use crate::visit::SignedIn;
@@ -156,8 +157,9 @@ pub async fn create(
         expires_at,
         ..NewToken::default()
     };
-    let (_, secret) = issue(&mut tx, &user, new, now).await?;
+    let (token, secret) = issue(&mut tx, &user, new, now).await?;
     tx.commit().await?;
+    tell(&hub, "make", user.name.as_str(), &token.id);
     let shown = ShownToken {
         token: secret,
         note,
@@ -173,6 +175,16 @@ pub async fn create(
         TokenForm::default(),
     )
     .await
+}
+
+/// Her own token, by herself.
+fn tell(hub: &Hub, action: &'static str, user: &str, id: &str) {
+    hub.tell(Event::Token {
+        action,
+        user,
+        id,
+        by: user,
+    });
 }
 
 #[derive(Debug, Deserialize)]
@@ -191,11 +203,15 @@ pub async fn revoke(
     }
     let person = caller.person()?;
     let mut tx = hub.db().write().await?;
-    if let Some(token) = db::tokens::find(&mut tx, &person.id, &form.id, hub.now().0).await? {
-        let fallen = db::tokens::delete(&mut tx, &token).await?;
+    let found = db::tokens::find(&mut tx, &person.id, &form.id, hub.now().0).await?;
+    if let Some(token) = &found {
+        let fallen = db::tokens::delete(&mut tx, token).await?;
         revocations::announce_fallen(&mut tx, person.name.as_str(), &fallen, hub.now()).await?;
     }
     tx.commit().await?;
+    if let Some(token) = &found {
+        tell(&hub, "revoke", person.name.as_str(), &token.id);
+    }
     crate::proxy::pass_on(&hub).await;
     Ok(redirect("/hub/token"))
 }
@@ -210,10 +226,17 @@ pub async fn end_session(
     }
     let person = caller.person()?;
     let mut tx = hub.db().write().await?;
-    if db::sessions::end(&mut tx, &form.id, &person.id).await? {
+    let ended = db::sessions::end(&mut tx, &form.id, &person.id).await?;
+    if ended {
         revocations::announce_fallen(&mut tx, person.name.as_str(), &[form.id], hub.now()).await?;
     }
     tx.commit().await?;
+    if ended {
+        hub.tell(Event::Session {
+            action: "sign-out",
+            user: person.name.as_str(),
+        });
+    }
     crate::proxy::pass_on(&hub).await;
     Ok(redirect("/hub/token"))
 }

@@ -5,10 +5,12 @@
 mod admins;
 mod api;
 mod errors;
+mod event_log;
 mod grants;
 mod identify;
 mod kit;
 mod life;
+mod metrics;
 mod openapi;
 mod origins;
 mod pages;

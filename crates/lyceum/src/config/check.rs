@@ -39,6 +39,8 @@ pub struct Config {
     pub servers: Servers,
     pub spawner: Spawner,
     pub log: RawLog,
+    /// `None`: there is no event log.
+    pub events: Option<lyceum_hub::event_log::Target>,
     pub theme: RawTheme,
 }
 
@@ -198,6 +200,7 @@ pub(crate) fn check(
         servers: check_servers(raw, problem),
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),
+        events: super::events::check_events(&raw.events, folder, problem),
         theme: check_theme(raw, problem),
     }
 }

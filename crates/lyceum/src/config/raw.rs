@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
 use super::proxy::RawProxy;
 use super::secret_ref::SecretRef;
@@ -66,6 +67,8 @@ pub struct RawConfig {
     pub spawner: RawSpawner,
     /// What is written to standard error.
     pub log: RawLog,
+    /// What is written down of what people and programs did, for whoever counts it.
+    pub events: RawEvents,
     /// How the pages look.
     pub theme: RawTheme,
 }

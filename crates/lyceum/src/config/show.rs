@@ -90,6 +90,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "servers",
         "spawner",
         "log",
+        "events",
         "theme",
     ]
 }

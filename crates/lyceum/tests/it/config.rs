@@ -391,6 +391,9 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     spawner.kind                          local                           default
     log.format                            pretty                          default
     log.level                             info                            default
+    events.file                           -                               default
+    events.keep                           9                               default
+    events.size                           100M                            default
     theme.accent                          #1f6feb                         default
     theme.name                            Physics                         lyceum.yaml:3
     "#);
@@ -461,6 +464,7 @@ fn the_schema_knows_every_key_and_no_other() {
         keys,
         [
             "custom_scopes",
+            "events",
             "hub",
             "listen",
             "load_groups",

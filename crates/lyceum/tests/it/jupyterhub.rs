@@ -47,6 +47,11 @@ fn both_hubs_answer_alike() {
 }
 
 #[test]
+fn metrics_and_events_are_told_as_jupyterhub_tells_them() {
+    run("telling.py", &[]);
+}
+
+#[test]
 fn every_answer_is_as_our_own_document_says() {
     let place = ".cache/schemathesis-env";
     let program = prepared("LYCEUM_TEST_SCHEMATHESIS_ENV", place).join("bin/schemathesis");

@@ -1,7 +1,7 @@
 //! One server, brought to where its row says: started or stopped.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lyceum_model::clock::Millis;
@@ -18,9 +18,10 @@ use super::desk::Seat;
 use super::watch::tell_stranger;
 use super::{TOPIC, answer, lease_until, publish, step_topic};
 use crate::db::servers::Server;
+use crate::event_log::Event;
 use crate::metrics::StatusLabel;
 use crate::servers::State;
-use crate::{Hub, db, oauth, queue, tokens};
+use crate::{Hub, db, metrics, oauth, queue, tokens};
 
 /// A start that breaks off more often than this, not by the server's fault, is given up.
 const TRIES: u32 = 5;
@@ -187,8 +188,9 @@ impl Work {
             return Ok(Outcome::Unwanted);
         }
         let took = self.seconds_since(server.requested_at, now);
-        hub.metrics().start_seconds.observe(took);
+        hub.metrics().started("success", took);
         self.count("success");
+        self.tell("start");
         tracing::info!(user = %server.user_name, server = %server.name, key = %key, took_s = took, "server started");
         Ok(Outcome::Ready)
     }
@@ -273,8 +275,16 @@ impl Work {
         publish(&mut tx, server, begun).await?;
         tx.commit().await?;
         let limit = hub.timings().stop_limit;
-        tokio::time::timeout(limit, hub.spawner().stop(key))
-            .await
+        let asked = Instant::now();
+        let stopped = tokio::time::timeout(limit, hub.spawner().stop(key)).await;
+        let status = match stopped {
+            Ok(Ok(_)) => metrics::SUCCESS,
+            _ => metrics::FAILURE,
+        };
+        let took = asked.elapsed().as_secs_f64();
+        let seconds = &hub.metrics().stop_seconds;
+        seconds.get_or_create(&status).observe(took);
+        stopped
             .with_context(|| format!("the server did not stop within {} s", limit.as_secs_f64()))?
             .context("stopping the server")?;
         // A start that failed before a crash of the hub left its reason in the row.
@@ -303,11 +313,13 @@ impl Work {
             Some(reason) => {
                 self.count("failure");
                 let took = self.seconds_since(server.requested_at, now);
+                hub.metrics().started("failure", took);
                 tracing::warn!(user = %server.user_name, server = %server.name, key = %key, took_s = took, %reason, log, "server did not start");
             }
             None => {
-                if server.ready_at.is_none() {
-                    self.count("cancelled");
+                match server.ready_at {
+                    Some(_) => self.tell("stop"),
+                    None => self.count("cancelled"),
                 }
                 let took = self.seconds_since(Some(begun.0), now);
                 tracing::info!(user = %server.user_name, server = %server.name, key = %key, took_s = took, "server stopped");
@@ -394,6 +406,14 @@ impl Work {
     ) -> sqlx::Result<()> {
         let (id, generation) = (&self.server.id, self.server.generation);
         db::servers::add_step(tx, id, generation, now.0, progress, message).await
+    }
+
+    fn tell(&self, action: &'static str) {
+        self.hub.tell(Event::Server {
+            action,
+            user: self.server.user_name.as_str(),
+            server: self.server.name.as_str(),
+        });
     }
 
     fn count(&self, status: &'static str) {

@@ -2,6 +2,8 @@
 //!
 //! Every replica looks; state and generation of the row decide whose finding counts.
 
+use std::time::Instant;
+
 use futures_util::{StreamExt, stream};
 use lyceum_model::say;
 use lyceum_model::server::ServerKey;
@@ -13,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Trouble, answer, publish};
 use crate::db::servers::Server;
 use crate::servers::State;
-use crate::{Hub, db};
+use crate::{Hub, db, metrics};
 
 /// Questions to the spawner under way at once: one server whose answer hangs delays few.
 const ASKED_AT_ONCE: usize = 32;
@@ -25,13 +27,18 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
     let mut trouble = Trouble::with("looking after ready servers");
     let mut tick = interval(hub.timings().watch_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_first = true;
     let rounds = async {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = hub.suspicion().notified() => {}
             }
-            trouble.note(look(hub).await);
+            let begun = Instant::now();
+            if trouble.note(look(hub).await) && std::mem::take(&mut is_first) {
+                let seconds = &hub.metrics().first_watch_seconds;
+                seconds.observe(begun.elapsed().as_secs_f64());
+            }
         }
     };
     let _ = shutdown.run_until_cancelled(rounds).await;
@@ -54,7 +61,17 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
     let Some(key) = ServerKey::parse(&server.key) else {
         return Ok(());
     };
+    let asked = Instant::now();
     let status = answer(hub, hub.spawner().poll(&key)).await;
+    if let Ok(status) = &status {
+        let label = match status {
+            Status::Running { .. } => metrics::RUNNING,
+            Status::Exited { .. } | Status::Gone => metrics::STOPPED,
+        };
+        let seconds = &hub.metrics().poll_seconds;
+        let took = asked.elapsed().as_secs_f64();
+        seconds.get_or_create(&label).observe(took);
+    }
     let reason = match status.map_err(|error| error.context(format!("asking after {key}")))? {
         Status::Running {
             address,

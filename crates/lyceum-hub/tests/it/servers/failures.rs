@@ -65,13 +65,13 @@ async fn every_failed_start_leaves_nothing_and_can_be_repeated() {
             (None, 1)
         );
         let mut registry = prometheus_client::registry::Registry::default();
-        hub.hub.metrics().register(&mut registry);
+        hub.hub.register_metrics(&mut registry);
         hub.hub.publish_metrics(registry);
         let metrics = hub.hub.metrics_text().unwrap();
         for line in [
             "lyceum_server_starts_total{status=\"failure\"} 6",
             "lyceum_server_starts_total{status=\"success\"} 1",
-            "jupyterhub_server_spawn_duration_seconds_count 1",
+            "jupyterhub_server_spawn_duration_seconds_count{status=\"success\",reason=\"\"} 1",
         ] {
             assert!(metrics.contains(line), "{metrics}");
         }
