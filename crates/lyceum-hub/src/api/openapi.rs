@@ -179,6 +179,8 @@ enum Who {
     Callers(Vec<ScopeName>),
     /// As callers, or who proves in the body who she is.
     CallersOrBody(Vec<ScopeName>),
+    /// Callers with a session, whatever they may do.
+    Browsers,
     Proxies,
 }
 
@@ -264,19 +266,24 @@ impl Operation {
 
     /// A JSON body that has to be there.
     fn wants(self, schema: Value) -> Self {
-        let mut told = self.takes(schema);
-        if let Some(body) = &mut told.body {
-            body["required"] = true.into();
-        }
-        told
+        self.takes(schema).required()
     }
 
-    fn wants_form(mut self, schema: Value) -> Self {
-        self.body = Some(json!({
-            "required": true,
-            "content": { "application/x-www-form-urlencoded": { "schema": schema } },
-        }));
+    fn required(mut self) -> Self {
+        if let Some(body) = &mut self.body {
+            body["required"] = true.into();
+        }
+        self
+    }
+
+    fn takes_form(mut self, schema: Value) -> Self {
+        let content = json!({ "application/x-www-form-urlencoded": { "schema": schema } });
+        self.body = Some(json!({ "required": false, "content": content }));
         self.refuses(&[400, 413])
+    }
+
+    fn wants_form(self, schema: Value) -> Self {
+        self.takes_form(schema).required()
     }
 
     fn answers(mut self, status: u16, about: &str, kind: &str, schema: Value) -> Self {
@@ -312,7 +319,7 @@ impl Operation {
     }
 
     fn is_for_callers(&self) -> bool {
-        matches!(self.who, Who::Callers(_))
+        matches!(self.who, Who::Callers(_) | Who::Browsers)
     }
 
     fn faults(&self) -> Vec<String> {
@@ -395,6 +402,7 @@ impl Operation {
                 all.push(json!({}));
                 all.into()
             }
+            Who::Browsers => by("session", &[]).into(),
             Who::Proxies => json!([{ "proxy": [] }]),
         }
     }

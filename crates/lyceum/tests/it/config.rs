@@ -375,12 +375,14 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     load_roles                            []                              default
     custom_scopes                         {}                              default
     services                              []                              default
+    oauth.pkce                            optional                        default
     servers.command                       -                               default
     servers.concurrent_starts             16                              default
     servers.concurrent_starts_per_person  2                               default
     servers.cpu.limit                     -                               default
     servers.env                           {}                              default
     servers.memory.limit                  -                               default
+    servers.oauth_client_allowed_scopes   []                              default
     servers.opens                         /lab                            default
     servers.per_person                    3                               default
     servers.processes                     -                               default
@@ -470,6 +472,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "load_groups",
             "load_roles",
             "log",
+            "oauth",
             "people",
             "proxy",
             "proxy_protocol",

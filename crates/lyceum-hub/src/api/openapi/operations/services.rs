@@ -75,6 +75,11 @@ pub(super) fn oauth() -> Vec<Operation> {
             )
             .query("response_type", text(), "Always code")
             .query("state", text(), "Comes back with the answer")
+            .query(
+                "scope",
+                text(),
+                "Scopes with spaces between; left out, all that the client may have",
+            )
             .query("code_challenge", text(), "PKCE")
             .query("code_challenge_method", text(), method)
             .empty(
@@ -97,7 +102,11 @@ pub(super) fn oauth() -> Vec<Operation> {
             "confirm",
             "What the page that asks sends when the answer is yes.",
         ))
-        .refuses(&[413]),
+        .who(Who::Browsers)
+        .takes_form(of(
+            &[],
+            json!({ "scopes": { "type": "array", "items": text(), "description": "Those that were shown" } }),
+        )),
         post(
             "/hub/api/oauth2/token",
             "exchange_code",
