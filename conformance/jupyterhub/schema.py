@@ -49,7 +49,20 @@ OWN = {
     ("change_named_server", "server"): ["spare", "never"],
 }
 
-MOST = 8
+# Bodies that nobody would make up, sent as they stand.
+BODIES = {
+    "create_users": {"usernames": ["ada", "eve"]},
+    "create_groups": {"groups": ["lab"]},
+    "add_members": {"users": ["ada"]},
+    "remove_members": {"users": ["ada"]},
+    "update_activity": {"servers": {"one": {"last_activity": "2026-01-02T03:04:05Z"}}},
+    "create_token": {"scopes": ["read:users!user=ada"], "expires_in": 3600},
+}
+
+# Who asks, and in which ways: of what is at the edges of the schemas it is the administrator who gets furthest.
+ROUNDS = {"root": "examples,coverage,fuzzing", "eve": "examples,fuzzing"}
+
+MOST = 6
 """Requests made up by chance for each operation; those at the edges of the schemas come besides."""
 
 
@@ -63,7 +76,7 @@ def main():
         hubs.start_lyceum(hub, options.lyceum.resolve())
         tokens = seed(hub)
         document = hub.ask("GET", "/hub/api/openapi.json").json
-        bad = [who for who in ("root", "eve") if not hold(hub, options.schemathesis.resolve(), prepared(document, tokens), who, tokens)]
+        bad = [who for who in ROUNDS if not hold(hub, options.schemathesis.resolve(), prepared(document, tokens), who, tokens)]
     except Exception:
         print(hub.told(), file=sys.stderr)
         raise
@@ -110,6 +123,8 @@ def prepared(document, tokens):
                     parameter["schema"] = {"enum": values}
                 elif name not in {"token", "value"}:
                     strange.append(f"{path}: add {name!r} to PARTS in conformance/jupyterhub/schema.py")
+            if body := BODIES.get(operation["operationId"]):
+                operation["requestBody"]["content"]["application/json"]["example"] = body
             close(operation["responses"])
     if strange:
         raise RuntimeError("\n".join(strange))
@@ -136,7 +151,7 @@ def hold(hub, schemathesis, document, who, tokens):
     command += ["--header", f"Authorization: token {tokens[who]}", "--checks", ",".join(CHECKS)]
     for name in LEFT_OUT:
         command += ["--exclude-operation-id", name]
-    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", str(MOST), "--workers", "1"]
+    command += ["--phases", ROUNDS[who], "--max-examples", str(MOST), "--workers", "1"]
     command += ["--seed", "1", "--generation-deterministic"]
     command += ["--continue-on-failure", "--no-shrink", "--warnings", "off", "--no-color"]
     command += ["--suppress-health-check", "all", "--request-timeout", str(hubs.PATIENCE)]
