@@ -104,3 +104,41 @@ async fn starts_sessions_and_tokens_are_told() {
         assert_eq!(hub.hub.event_log().lost().get(), 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_file_is_written_from_its_edit_on() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_admin("root").await;
+    let root = program(&hub, "root").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let named = |name: &str| Target {
+        file: folder.path().join(name),
+        ..target(folder.path())
+    };
+    let log = hub.hub.event_log();
+    for wish in [
+        Some(named("one")),
+        Some(named("one")),
+        Some(named("two")),
+        None,
+    ] {
+        log.open(wish);
+        let tokens = "/hub/api/users/root/tokens";
+        root.post_json(tokens, &json!({})).await.expect(201);
+    }
+    let lines = |name: &str| {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+        text.lines().count()
+    };
+    let waiting = async {
+        while (lines("one"), lines("two")) != (2, 1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(LONG, waiting).await;
+    assert!(waited.is_ok(), "{} and {}", lines("one"), lines("two"));
+    // What came when there was no file any more is nowhere.
+    log.close();
+    assert_eq!((lines("one"), lines("two")), (2, 1));
+    assert_eq!(log.lost().get(), 0);
+}
