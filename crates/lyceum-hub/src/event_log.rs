@@ -2,7 +2,7 @@
 //!
 //! Starts and stops are told as JupyterHub tells them, under its schema; what it has no schema for
 //! stands under one of our own. The schemas are in `docs/admin/event-schemas/`. Nobody waits for a
-//! line to be written: it is put in a queue, and a thread of its own ([`writer`]) writes it down.
+//! line to be written: it is put in a queue, and a thread of its own (`writer`) writes it down.
 //! What finds no place there, or can't be written, is lost and counted.
 
 mod writer;

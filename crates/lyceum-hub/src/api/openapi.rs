@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of all that programs can ask: JupyterHub's API, our own, health, metrics.
 //!
-//! [`operations`] says of each route what it takes and answers, [`schemas`] what the nouns look like;
+//! `operations` says of each route what it takes and answers, `schemas` what the nouns look like;
 //! this file puts them together. A test holds the operations against the list of routes, so whoever
 //! adds a route is told to describe it, and another (`conformance/jupyterhub/schema.py`) holds the
 //! answers of a running hub against the document.
