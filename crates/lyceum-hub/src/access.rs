@@ -16,7 +16,7 @@ use crate::db::servers::Server;
 use crate::identify::{Bearer, bearer_of};
 use crate::services::Known;
 use crate::standing::Standing;
-use crate::{Hub, db, grants, groups, tokens};
+use crate::{Hub, Settings, db, grants, groups, shares, tokens};
 
 /// How long the proxy may act on an answer. Log-out and lost roles are told at once besides.
 const KEEP: Duration = Duration::from_secs(30);
@@ -118,21 +118,36 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     if hub.shuts_out(&user) {
         return Ok(Decision::Deny);
     }
-    // Where all servers share one origin, a page of somebody else's could act as whoever looks at it.
-    // There a browser opens its owner's servers only; programs use tokens.
-    if token.is_none() && user.id != server.user_id && !settings.origins.are_apart() {
-        return Ok(Decision::Deny);
-    }
     let Some(owner) = db::users::get(&mut tx, &server.user_id).await? else {
         return Ok(Decision::Deny);
     };
     let mut standing = Standing::of_user_toward(hub, &mut tx, &user, &owner).await?;
     let scopes = match token {
-        None => standing.held().clone(),
+        None if user.id == server.user_id => standing.held().clone(),
+        None => for_browsers(&settings, &standing),
         Some(token) => standing.token(&mut tx, &token).await?,
     };
+    // With the share falls what rests on it, and nothing else that she has open.
+    let target = Target::Server(&server.user_name, &server.name);
+    let by_share = (standing.shared())
+        .allows(ScopeName::AccessServers, target, standing.members())
+        .is_yes();
+    let mut grounds: Vec<String> = grounds;
+    grounds.extend(by_share.then(|| shares::ground(&server.id)));
     let subject = user.name.to_string();
     Ok(decision(&scopes, &server, &standing, subject, grounds))
+}
+
+/// What opens somebody else's server to this person's browser. Where all servers share one origin, a
+/// page of another's could act as whoever looks at it. There a browser opens its owner's servers
+/// only, or those that were shared with her if the configuration says that this may be; programs use
+/// tokens.
+pub fn for_browsers(settings: &Settings, standing: &Standing) -> ScopeSet {
+    match (settings.origins.are_apart(), settings.shared_in_browsers) {
+        (true, _) => standing.held().clone(),
+        (false, true) => standing.shared().clone(),
+        (false, false) => ScopeSet::new(),
+    }
 }
 
 /// A service with its own token.

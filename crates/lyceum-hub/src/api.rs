@@ -14,6 +14,7 @@ pub mod root;
 pub mod routing;
 pub mod servers;
 pub mod services;
+pub mod shares;
 pub mod shutdown;
 pub mod tokens;
 pub mod users;
@@ -137,6 +138,7 @@ pub fn routes() -> Routes<Hub> {
         )
         .merge(groups::routes())
         .merge(services::routes())
+        .merge(shares::routes())
         .merge(lyceum::routes())
 }
 

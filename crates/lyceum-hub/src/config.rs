@@ -22,6 +22,9 @@ pub struct Settings {
     pub starts: StartLimits,
     /// Servers one person may have besides the default one.
     pub named_servers: usize,
+    /// Whether browsers open servers that were shared with a person even where all have one origin, and
+    /// a page there can act as her.
+    pub shared_in_browsers: bool,
     /// Who may come in. What others hold (sessions, tokens) counts for nothing.
     pub admission: Admission,
     /// Who has which role, and what that grants.

@@ -7,5 +7,6 @@ pub mod queue;
 pub mod servers;
 pub mod services;
 pub mod sessions;
+pub mod shares;
 pub mod tokens;
 pub mod users;

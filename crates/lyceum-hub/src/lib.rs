@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
 //! [`queue`] (what those hear who wait for their turn),
-//! [`identify`] (who calls), [`grants`] and [`standing`] (what they may do), [`origins`] (where
+//! [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
 
@@ -30,6 +30,7 @@ pub mod proxy;
 pub mod queue;
 pub mod servers;
 pub mod services;
+pub mod shares;
 pub mod size;
 pub mod standing;
 pub mod survive;
@@ -97,6 +98,7 @@ struct Inner {
     metrics: metrics::Metrics,
     event_log: event_log::EventLog,
     token_uses: jobs::token_uses::TokenUses,
+    guesses: shares::Guesses,
     registry: OnceLock<Registry>,
     ending: CancellationToken,
 }
@@ -125,6 +127,7 @@ impl Hub {
             metrics: metrics::Metrics::default(),
             event_log: event_log::EventLog::default(),
             token_uses: jobs::token_uses::TokenUses::default(),
+            guesses: shares::Guesses::default(),
             registry: OnceLock::new(),
             ending: CancellationToken::new(),
         }))
@@ -140,9 +143,10 @@ impl Hub {
     pub async fn reload(&self, settings: Settings) {
         let before = self.0.settings.swap(Arc::new(settings));
         let now = self.settings();
-        if (before.admission != now.admission || before.grants != now.grants)
-            && let Err(error) = self.ask_about_everybody_anew().await
-        {
+        let changed = before.admission != now.admission
+            || before.grants != now.grants
+            || before.shared_in_browsers != now.shared_in_browsers;
+        if changed && let Err(error) = self.ask_about_everybody_anew().await {
             tracing::error!(
                 error = format!("{error:#}"),
                 "the proxies could not be told of the new lists; what they remember ends by itself"
@@ -294,6 +298,11 @@ impl Hub {
     /// Wakes the watch over ready servers before its time.
     pub(crate) fn suspicion(&self) -> &tokio::sync::Notify {
         &self.0.suspicion
+    }
+
+    /// Who has come with codes that nobody made.
+    pub fn guesses(&self) -> &shares::Guesses {
+        &self.0.guesses
     }
 
     /// Where it is noted that a token was used.

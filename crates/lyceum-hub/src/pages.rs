@@ -6,6 +6,7 @@ pub mod enter;
 pub mod home;
 pub mod login;
 pub mod logs;
+pub mod sharing;
 pub mod start;
 pub mod tokens;
 pub mod user_paths;
@@ -117,6 +118,7 @@ pub fn routes() -> Routes<Hub> {
         .scoped(Method::POST, "/hub/token/new", tokens::create)
         .scoped(Method::POST, "/hub/token/revoke", tokens::revoke)
         .scoped(Method::POST, "/hub/token/end-session", tokens::end_session)
+        .merge(sharing::routes())
         .public(Method::GET, "/hub/admin", anon, admin::show)
         .public(
             Method::GET,
@@ -139,6 +141,10 @@ pub fn routes() -> Routes<Hub> {
 /// The hub's templates, ready for the builder; the binary adds those of other parts.
 pub fn templates() -> lyceum_web::page::PagesBuilder {
     lyceum_web::page::Pages::builder().add(&[
+        (
+            "accept_share.html",
+            include_str!("../templates/accept_share.html"),
+        ),
         ("admin.html", include_str!("../templates/admin.html")),
         ("home.html", include_str!("../templates/home.html")),
         ("login.html", include_str!("../templates/login.html")),
@@ -149,6 +155,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ),
         ("oauth.html", include_str!("../templates/oauth.html")),
         ("progress.html", include_str!("../templates/progress.html")),
+        ("sharing.html", include_str!("../templates/sharing.html")),
         ("stopping.html", include_str!("../templates/stopping.html")),
         ("token.html", include_str!("../templates/token.html")),
     ])

@@ -1,7 +1,7 @@
 //! What somebody may do at this moment: the one place where roles, groups and tokens come together.
 //!
-//! A person holds what her roles and those of her groups grant; a service what its roles grant; a
-//! token no more than its owner. Scopes can be narrowed down to groups, so whoever asks has to know
+//! A person holds what her roles and those of her groups grant, and what was shared with her; a
+//! service what its roles grant; a token no more than its owner. Scopes can be narrowed down to groups, so whoever asks has to know
 //! who is in these: they are looked up when such a scope is held, and only then, in the
 //! transaction in which it was looked up who calls.
 
@@ -15,7 +15,7 @@ use lyceum_store::Tx;
 use crate::db::tokens::Token;
 use crate::db::users::User;
 use crate::services::Known;
-use crate::{Hub, Settings, db, oauth, services};
+use crate::{Hub, Settings, db, oauth, services, shares};
 
 /// What a person or a service holds, and what is known of groups.
 pub struct Standing {
@@ -23,6 +23,8 @@ pub struct Standing {
     owner: Owner,
     /// Expanded, with the owner filled in.
     held: ScopeSet,
+    /// What of it came by shares; expanded too.
+    shared: ScopeSet,
     groups: Vec<String>,
     members: Members,
     /// Only this person is of interest, who is in these groups.
@@ -43,10 +45,36 @@ impl Standing {
         other: &User,
     ) -> sqlx::Result<Self> {
         let groups = db::groups::names_of(tx, &other.id).await?;
-        Self::begin_user(hub, tx, user, Some((other.name.clone(), groups))).await
+        let toward = Some((other.name.clone(), groups));
+        Self::begin_user(hub, tx, user, toward).await
+    }
+
+    /// As [`Standing::of_user_toward`], without what was shared with her: what she can give others
+    /// rests on this in the end.
+    pub async fn by_roles_toward(
+        hub: &Hub,
+        tx: &mut Tx,
+        user: &User,
+        (other, other_id): (&UserName, &str),
+    ) -> sqlx::Result<Self> {
+        let groups = db::groups::names_of(tx, other_id).await?;
+        let toward = Some((other.clone(), groups));
+        Self::by_roles(hub, tx, user, toward).await
     }
 
     async fn begin_user(
+        hub: &Hub,
+        tx: &mut Tx,
+        user: &User,
+        toward: Option<(UserName, Vec<String>)>,
+    ) -> sqlx::Result<Self> {
+        let mut standing = Self::by_roles(hub, tx, user, toward).await?;
+        standing.shared = shares::held_by(hub, tx, &user.id).await?.expand();
+        standing.held.extend(standing.shared.iter());
+        Ok(standing)
+    }
+
+    async fn by_roles(
         hub: &Hub,
         tx: &mut Tx,
         user: &User,
@@ -79,6 +107,7 @@ impl Standing {
     ) -> sqlx::Result<Self> {
         let mut standing = Self {
             held: granted.resolve(&owner).expand(),
+            shared: ScopeSet::new(),
             settings,
             owner,
             groups,
@@ -123,6 +152,10 @@ impl Standing {
 
     pub fn held(&self) -> &ScopeSet {
         &self.held
+    }
+
+    pub fn shared(&self) -> &ScopeSet {
+        &self.shared
     }
 
     pub fn groups(&self) -> &[String] {

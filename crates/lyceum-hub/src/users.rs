@@ -95,9 +95,11 @@ pub async fn remove(tx: &mut Tx, user: &User, now: Millis) -> Result<Vec<String>
         }
         keys.push(server.key);
     }
+    // Before she is gone: those with whom she shared are found by her.
+    revocations::announce(tx, user.name.as_str(), now).await?;
+    db::shares::forget_giver(tx, &user.id).await?;
     db::users::delete(tx, &user.id).await?;
     lyceum_auth::local::remove(tx, &user.name).await?;
-    revocations::announce(tx, user.name.as_str(), now).await?;
     Ok(keys)
 }
 

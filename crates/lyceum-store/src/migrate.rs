@@ -44,6 +44,11 @@ pub const STEPS: &[Step] = &[
         name: "removals",
         sql: include_str!("../../../migrations/0007_removals.sql"),
     },
+    Step {
+        version: 8,
+        name: "shares",
+        sql: include_str!("../../../migrations/0008_shares.sql"),
+    },
 ];
 
 pub struct Step {

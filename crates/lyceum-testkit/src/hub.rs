@@ -118,6 +118,7 @@ impl TestHub {
                 slow_after: Duration::from_secs(20),
             },
             named_servers: 3,
+            shared_in_browsers: false,
             admission: Default::default(),
             grants: Default::default(),
             site_name: "Lyceum".into(),

@@ -423,6 +423,7 @@ fn settings(
             slow_after: config.servers.slow_after,
         },
         named_servers: as_places(config.servers.per_person.saturating_sub(1)),
+        shared_in_browsers: config.servers.shared_in_browsers,
         admission: lyceum_hub::config::Admission {
             admins: config.people.admins.clone(),
             allow: config.people.allow.clone(),

@@ -112,9 +112,14 @@ impl Page {
 
     /// The answer: the items alone, or with what leads to the next page.
     pub fn answer(&self, items: Value, total: i64) -> Value {
-        if !self.wrapped {
-            return items;
+        match self.wrapped {
+            true => self.wrap(items, total),
+            false => items,
         }
+    }
+
+    /// The answer of lists that have this form whatever the client knows.
+    pub fn wrap(&self, items: Value, total: i64) -> Value {
         let Self { offset, limit, .. } = *self;
         let following = offset.saturating_add(limit);
         let next = (following < total).then(|| {

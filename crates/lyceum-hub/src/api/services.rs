@@ -242,7 +242,9 @@ pub async fn delete_service(
     db::services::delete(&mut tx, &name).await?;
     grants::end_client(&mut tx, &known.service.client_id, now).await?;
     grants::announce_route(&mut tx, &name, now).await?;
-    revocations::announce(&mut tx, &groups::service_subject(&name), now).await?;
+    let subject = groups::service_subject(&name);
+    revocations::announce(&mut tx, &subject, now).await?;
+    db::shares::forget_giver(&mut tx, &subject).await?;
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     tracing::info!(by = %caller.who, service = name, "service deleted");

@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions, tokens, codes, old events, removed servers.
+//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, removed servers.
 
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     db::sessions::prune(&mut tx, now.0).await?;
+    db::shares::prune_codes(&mut tx, now.0).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;
     crate::launching::forget_unwanted(hub).await?;

@@ -12,7 +12,7 @@ use lyceum_web::page::contexts::{
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiResult, Caller};
 
-use super::{frame, html, language, redirect, set_xsrf};
+use super::{frame, html, language, redirect, set_xsrf, sharing};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
 use crate::visit::SignedIn;
@@ -49,6 +49,8 @@ pub async fn page(
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
     let rows = db::servers::of_user(&mut tx, &person.id).await?;
+    let shared = sharing::with_me(hub, &mut tx, caller).await?;
+    let sharing = sharing::has_something(&mut tx, caller).await?;
     drop(tx);
     let lang = language(headers);
     let default = ServerName::default();
@@ -90,6 +92,8 @@ pub async fn page(
                 url: None,
             })
             .collect(),
+        shared,
+        sharing,
     };
     let mut response = html(hub, headers, status, "home.html", &context)?;
     if let lyceum_web::Credential::Session { binding, .. } = &caller.credential {

@@ -17,8 +17,9 @@ use super::start::{pending_url, start_url};
 use super::{enter, frame, home, html, language, login_url, redirect};
 use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, prefix};
+use crate::standing::Standing;
 use crate::visit::SignedIn;
-use crate::{Hub, db};
+use crate::{Hub, access, db};
 
 /// Rounds between proxy and hub before we say that something is wrong.
 const ROUNDS_MAX: u32 = 4;
@@ -64,14 +65,9 @@ pub async fn not_running(
     let wanted = here.strip_prefix("/hub").unwrap_or(here).to_owned();
     let state = row.as_ref().map_or(ServerState::Stopped, |row| row.state);
     match state {
-        ServerState::Ready
-            if caller.is_session() && !caller.is(&owner) && !hub.settings().origins.are_apart() =>
-        {
-            Err(ApiError::forbidden(say!(
-                "refused.others_server",
-                owner = owner.as_str()
-            )))
-        }
+        ServerState::Ready if !opens_in_browser(&hub, &caller, &owner, &name).await? => Err(
+            ApiError::forbidden(say!("refused.others_server", owner = owner.as_str())),
+        ),
         ServerState::Ready => {
             let rounds = query.redirects.unwrap_or(0);
             if rounds >= ROUNDS_MAX {
@@ -105,6 +101,30 @@ pub async fn not_running(
             )
         }
     }
+}
+
+/// Whether the proxy would let this one's browser in; of programs it is not asked here.
+async fn opens_in_browser(
+    hub: &Hub,
+    caller: &Caller,
+    owner: &UserName,
+    name: &ServerName,
+) -> ApiResult<bool> {
+    let settings = hub.settings();
+    if !caller.is_session() || caller.is(owner) || settings.origins.are_apart() {
+        return Ok(true);
+    }
+    let mut tx = hub.db().read().await?;
+    let visitor = db::users::get(&mut tx, &caller.person()?.id).await?;
+    let visitor = visitor.ok_or_else(ApiError::not_found)?;
+    let standing = Standing::of_user(hub, &mut tx, &visitor).await?;
+    let target = Target::Server(owner, name);
+    let verdict = access::for_browsers(&settings, &standing).allows(
+        ScopeName::AccessServers,
+        target,
+        standing.members(),
+    );
+    Ok(verdict.is_yes())
 }
 
 /// A write to a server that is not there: nothing is lost, the client keeps it and says so.

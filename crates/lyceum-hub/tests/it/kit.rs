@@ -234,3 +234,29 @@ static ENGLISH: LazyLock<Vec<String>> = LazyLock::new(|| {
     assert!(phrases.len() > 300, "the files are read");
     phrases
 });
+
+/// Waits for what comes by itself.
+pub(crate) async fn until(what: &str, come: impl AsyncFn() -> bool) {
+    let end = tokio::time::Instant::now() + LONG;
+    while !come().await {
+        assert!(
+            tokio::time::Instant::now() < end,
+            "waited in vain until {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until all servers of this person are at rest.
+pub(crate) async fn settled(hub: &TestHub, name: &str) {
+    let name = UserName::parse(name).expect("a good name");
+    until("her servers are at rest", async || {
+        let mut tx = hub.hub.db().read().await.expect("a transaction");
+        let user = lyceum_hub::db::users::find(&mut tx, &name).await;
+        let user = user.expect("read").expect("the user is there");
+        let servers = lyceum_hub::db::servers::of_user(&mut tx, &user.id).await;
+        let servers = servers.expect("read");
+        servers.iter().all(|server| !server.state.is_active())
+    })
+    .await;
+}

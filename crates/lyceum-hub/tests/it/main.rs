@@ -18,4 +18,5 @@ mod proxies;
 mod routes;
 mod secrets;
 mod servers;
+mod shares;
 mod walk;

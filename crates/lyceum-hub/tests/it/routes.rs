@@ -25,6 +25,7 @@ const OPEN: &[(&str, &str, u16)] = &[
 fn fill(path: &str, user: &str) -> String {
     path.replace("{user}", user)
         .replace("{server}", "gpu")
+        .replace("{owner}", user)
         .replace("{id}", "a01")
         .replace("{*path}", &format!("{user}/lab"))
 }

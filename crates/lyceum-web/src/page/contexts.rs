@@ -11,13 +11,22 @@
 //! | `servers/add` | `server` | home |
 //! | `token/new` | `note`, `expires_in` (seconds, or empty for never) | token |
 //! | `token/revoke`, `token/end-session` | `id` | token |
+//! | `sharing/code` | `server`, `expires_in` (seconds) | sharing |
+//! | `sharing/give` | `server`, `user` or `group` | sharing |
+//! | `sharing/revoke`, `sharing/revoke-code`, `sharing/revoke-all` | `id`; of the last `server` | sharing |
+//! | `sharing/leave` | `owner`, `server` | home |
+//! | `accept-share` | `code`, `next` | accept_share |
 //! | [`OAuthPage::action`] | `scopes`, repeated | oauth |
 //!
 //! `next` is the local path to go back to.
 
+mod shares;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+
+pub use shares::*;
 
 /// What the frame around every page needs.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -95,6 +104,10 @@ pub struct HomePage {
     /// The form for a named server, for those who may have one.
     pub add: Option<AddServer>,
     pub courses: Vec<CourseRow>,
+    /// Other people's servers.
+    pub shared: Vec<SharedRow>,
+    /// Whether there is something to see on the page about sharing one's own.
+    pub sharing: bool,
 }
 
 /// The primary action of the home page.

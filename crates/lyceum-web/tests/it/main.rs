@@ -34,6 +34,7 @@ macro_rules! hub_templates {
 
 fn builder() -> PagesBuilder {
     Pages::builder().add(hub_templates![
+        "accept_share.html",
         "admin.html",
         "home.html",
         "login.html",
@@ -41,6 +42,7 @@ fn builder() -> PagesBuilder {
         "not_running.html",
         "oauth.html",
         "progress.html",
+        "sharing.html",
         "stopping.html",
         "token.html"
     ])

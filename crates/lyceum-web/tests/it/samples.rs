@@ -1,5 +1,7 @@
 //! What pages could have to show: a rich and a bare sample of each, and the special cases.
 
+mod shares;
+
 use lyceum_web::page::contexts::*;
 use minijinja::value::{Serde, Value};
 
@@ -175,6 +177,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(login());
     all.extend(homes());
     all.extend(starts());
+    all.extend(shares::all());
     all.extend(tokens());
     all.extend(admin());
     all.extend(others());
@@ -260,6 +263,8 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                     limit: Some(5),
                     full: false,
                 }),
+                shared: shares::with_me(),
+                sharing: true,
                 courses: vec![
                     course(
                         "Signals and Systems",

@@ -123,6 +123,7 @@ pub struct Servers {
     pub concurrent_starts_per_person: u32,
     pub slow_after: Duration,
     pub resources: Resources,
+    pub shared_in_browsers: bool,
     pub env: std::collections::BTreeMap<String, String>,
 }
 
@@ -523,6 +524,7 @@ fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Serv
             processes: servers.processes,
             ..Resources::default()
         },
+        shared_in_browsers: servers.shared_in_browsers,
         env: servers.env.clone(),
     }
 }

@@ -268,6 +268,10 @@ pub struct RawServers {
     pub cpu: RawCpu,
     /// How many processes and threads one server may have.
     pub processes: Option<u64>,
+    /// `true`: with `subdomains: false`, too, browsers open servers that were shared with a person. A
+    /// page of such a server can then act as her, so it is for sites where all trust each other.
+    /// With `subdomains: true` they open them anyway, without that danger.
+    pub shared_in_browsers: bool,
     /// Environment variables of every server.
     pub env: BTreeMap<String, String>,
     /// Scopes that a server may ask of whoever comes in, besides knowing her name and groups:
@@ -288,6 +292,7 @@ impl Default for RawServers {
             memory: RawMemory::default(),
             cpu: RawCpu::default(),
             processes: None,
+            shared_in_browsers: false,
             env: BTreeMap::new(),
             oauth_client_allowed_scopes: Vec::new(),
         }

@@ -386,6 +386,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.opens                         /lab                            default
     servers.per_person                    3                               default
     servers.processes                     -                               default
+    servers.shared_in_browsers            false                           default
     servers.slow_after                    20s                             default
     servers.start_timeout                 2m                              default
     spawner.accounts                      -                               default
