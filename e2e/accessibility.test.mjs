@@ -121,6 +121,43 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
   });
 });
 
+test('axe finds nothing on the pages about sharing', { timeout: 400_000 }, async (t) => {
+  const config = 'load_roles: [{name: user, scopes: [self, "shares!user", "read:users:name", "read:groups:name"]}]\n';
+  const lyceum = await startLyceum({ config });
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const [owner, guest] = lyceum.accounts.filter((one) => one.role === 'student');
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
+  const guests = await (await browser.newContext({ bypassCSP: true })).newPage();
+  const at = (path) => new URL(path, lyceum.url).href;
+  await logIn(page, lyceum.url, owner);
+  await page.goto(at('hub/sharing'));
+  await check(page, 'sharing, without a server');
+  await page.goto(at('hub/home'));
+  await controls.start(page).click();
+  await waitForServer(page, owner);
+  await page.goto(at('hub/sharing'));
+  await page.getByRole('button', { name: /make a link/i }).click();
+  const link = page.locator('#code-text');
+  await link.waitFor();
+  const address = await link.inputValue();
+  await check(page, 'sharing, a new link');
+  await logIn(guests, lyceum.url, guest);
+  await guests.goto(address);
+  await check(guests, 'accept a share');
+  await guests.getByRole('button', { name: 'Accept' }).click();
+  await guests.waitForURL((url) => url.pathname !== '/hub/accept-share');
+  await guests.goto(at('hub/home'));
+  await guests.getByRole('heading', { name: /shared with me/i }).waitFor();
+  await check(guests, 'home, with a shared server');
+  await guests.goto(`${at('hub/accept-share')}?code=nonsense`);
+  await check(guests, 'a link that is not good');
+  await page.goto(at('hub/sharing'));
+  await page.getByRole('cell', { name: /once|1 time/i }).or(page.getByText(guest.name)).first().waitFor();
+  await check(page, 'sharing, with a guest');
+});
+
 test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, async (t) => {
   const complaint = 'this environment ends at once, on purpose';
   const broken = await makeBrokenEnv(complaint);

@@ -1,9 +1,9 @@
 """The requests that both hubs get, in their order. Names of steps are what `known-differences.yaml` calls them by.
 
-Groups, services, roles of the configuration and shares are not here yet: see `LATER` in `document.py`.
+Groups, services and roles of the configuration are compared in stories of their own.
 """
 
-from steps import edges, people, servers, tokens
+from steps import edges, people, servers, shares, tokens
 
 
 class Story:
@@ -67,5 +67,6 @@ def tell(hub):
     servers.activity(ask)
     edges.proxy(ask)
     edges.wrong(ask)
+    shares.shares(ask)
     people.delete_people(ask)
     return ask.told

@@ -130,7 +130,14 @@ pub async fn grant_share(
 ) -> ApiResult<Json<Value>> {
     let (owner, name) = asked(&hub, &caller, ScopeName::Shares, &path).await?;
     let fields = body::fields(&body)?;
-    let wish = Wish::read(&hub, &fields, &["user", "group"], &owner.name, &name)?;
+    let wish = Wish::read(
+        &hub,
+        &fields,
+        &["user", "group"],
+        &owner.name,
+        &name,
+        Going::Out,
+    )?;
     let whom = Whom::read(&fields)?;
     let scopes = wish.or_access();
     let mut tx = hub.db().write().await?;
@@ -187,7 +194,14 @@ pub async fn revoke_share(
 ) -> ApiResult<Json<Value>> {
     let (owner, name) = asked(&hub, &caller, ScopeName::Shares, &path).await?;
     let fields = body::fields(&body)?;
-    let wish = Wish::read(&hub, &fields, &["user", "group"], &owner.name, &name)?;
+    let wish = Wish::read(
+        &hub,
+        &fields,
+        &["user", "group"],
+        &owner.name,
+        &name,
+        Going::Back,
+    )?;
     let whom = Whom::read(&fields)?;
     let mut tx = hub.db().write().await?;
     let server = existing(&mut tx, (owner, name)).await?;
@@ -356,13 +370,19 @@ pub async fn create_code(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<ServerOf>,
-    axum::Extension(info): axum::Extension<RequestInfo>,
     body: Bytes,
 ) -> ApiResult<Json<Value>> {
     let now = hub.now();
     let (owner, name) = asked(&hub, &caller, ScopeName::Shares, &path).await?;
     let fields = body::fields(&body)?;
-    let wish = Wish::read(&hub, &fields, &["expires_in"], &owner.name, &name)?;
+    let wish = Wish::read(
+        &hub,
+        &fields,
+        &["expires_in"],
+        &owner.name,
+        &name,
+        Going::Out,
+    )?;
     let life_s = life(&fields)?;
     let scopes = wish.or_access();
     let mut tx = hub.db().write().await?;
@@ -384,7 +404,7 @@ pub async fn create_code(
     let origins = &hub.settings().origins;
     let mut model = code_model(origins, &row);
     let url = accept_url(&code);
-    model["full_accept_url"] = full(origins, &info, &url).into();
+    model["full_accept_url"] = origins.hub().map(|origin| format!("{origin}{url}")).into();
     model["accept_url"] = url.into();
     model["code"] = code.into();
     Ok(Json(model))
@@ -438,6 +458,13 @@ pub fn full(origins: &Origins, info: &RequestInfo, path: &str) -> String {
     format!("{origin}{path}")
 }
 
+/// In which direction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Going {
+    Out,
+    Back,
+}
+
 /// What is to be given, or taken back.
 struct Wish {
     scopes: Option<Vec<ScopeName>>,
@@ -450,6 +477,7 @@ impl Wish {
         others: &[&str],
         owner: &UserName,
         server: &ServerName,
+        going: Going,
     ) -> ApiResult<Self> {
         let names: Vec<&str> = ["scopes"].iter().chain(others).copied().collect();
         body::known(fields, &names)?;
@@ -459,18 +487,23 @@ impl Wish {
             server: server.clone(),
         };
         let vocabulary = &hub.settings().grants.vocabulary;
-        let read = |text: &String| -> ApiResult<ScopeName> {
+        let read = |text: &String| -> ApiResult<Option<ScopeName>> {
             let Scope { name, filter } = vocabulary
                 .parse(text)
                 .map_err(|error| ApiError::bad_request(Saying::quote(error.to_string())))?;
             match filter == Filter::All || filter == own {
-                true => Ok(name),
+                true => Ok(Some(name)),
+                // To take away what was never given is no mistake.
+                false if going == Going::Back => Ok(None),
                 false => Err(ApiError::bad_request(Saying::quote(format!(
                     "scopes: {name} can be shared for the server {owner}/{server} only"
                 )))),
             }
         };
-        let scopes = texts.map(|texts| texts.iter().map(read).collect::<ApiResult<Vec<_>>>());
+        let scopes = texts.map(|texts| {
+            let scopes = texts.iter().filter_map(|text| read(text).transpose());
+            scopes.collect::<ApiResult<Vec<_>>>()
+        });
         let mut scopes = scopes.transpose()?;
         if let Some(scopes) = &mut scopes {
             scopes.sort_unstable();

@@ -71,13 +71,15 @@ pub async fn ask(
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let code = query.code.as_deref();
-    let (code, secret) = known(&hub, &mut tx, &caller, code, StatusCode::NOT_FOUND).await?;
+    let Some((code, secret)) = known(&hub, &mut tx, &caller, code).await? else {
+        return gone(&hub, &caller, &headers, &info, StatusCode::NOT_FOUND);
+    };
     if code.owner_id == caller.person()?.id {
         return Err(ApiError::forbidden(say!("sharing.own_server")));
     }
     let scopes = shares::scopes_of_code(&hub, &mut tx, &code).await?;
     if scopes.is_empty() {
-        return Err(gone(StatusCode::NOT_FOUND));
+        return gone(&hub, &caller, &headers, &info, StatusCode::NOT_FOUND);
     }
     let scopes = scopes.iter().map(String::as_str);
     let page = AcceptSharePage {
@@ -91,6 +93,7 @@ pub async fn ask(
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         ready: code.state == ServerState::Ready,
         danger: danger(&hub),
+        gone: false,
     };
     html(&hub, &headers, StatusCode::OK, "accept_share.html", &page)
 }
@@ -107,23 +110,29 @@ pub async fn accept(
     State(hub): State<Hub>,
     caller: Caller,
     Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
     Form(form): Form<AcceptForm>,
 ) -> ApiResult<Response> {
     for_browsers(&caller)?;
     let person = caller.person()?;
     let now = hub.now();
-    const STATUS: StatusCode = StatusCode::BAD_REQUEST;
+    let not_good = || gone(&hub, &caller, &headers, &info, StatusCode::BAD_REQUEST);
+    let given = form.code.as_deref();
     // Strangers' codes cost a look, never the one writer's turn.
     let mut tx = hub.db().read().await?;
-    known(&hub, &mut tx, &caller, form.code.as_deref(), STATUS).await?;
+    if known(&hub, &mut tx, &caller, given).await?.is_none() {
+        return not_good();
+    }
     drop(tx);
     let mut tx = hub.db().write().await?;
-    let (code, _) = known(&hub, &mut tx, &caller, form.code.as_deref(), STATUS).await?;
+    let Some((code, _)) = known(&hub, &mut tx, &caller, given).await? else {
+        return not_good();
+    };
     if code.owner_id == person.id {
         return Err(ApiError::bad_request(say!("sharing.own_server")));
     }
     if !shares::exchange(&hub, &mut tx, &code, &person.id, now).await? {
-        return Err(gone(STATUS));
+        return not_good();
     }
     tx.commit().await?;
     tracing::info!(by = %caller.who, owner = %code.owner, server = %code.server, id = code.id, "code changed for a share of a server");
@@ -136,18 +145,29 @@ pub async fn accept(
     Ok(redirect(&next.unwrap_or_else(usual)))
 }
 
-fn gone(status: StatusCode) -> ApiError {
-    ApiError::new(status, say!("sharing.code_gone"))
+/// The same of codes that have ended and of such as never were.
+fn gone(
+    hub: &Hub,
+    caller: &Caller,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+    status: StatusCode,
+) -> ApiResult<Response> {
+    let page = AcceptSharePage {
+        page: frame(hub, Some(caller), info),
+        gone: true,
+        ..AcceptSharePage::default()
+    };
+    html(hub, headers, status, "accept_share.html", &page)
 }
 
-/// The code that somebody came with, and its row.
+/// The code that somebody came with, and its row. None if it is good no longer, or never was.
 async fn known<'a>(
     hub: &Hub,
     tx: &mut Tx,
     caller: &Caller,
     code: Option<&'a str>,
-    status: StatusCode,
-) -> ApiResult<(Code, &'a str)> {
+) -> ApiResult<Option<(Code, &'a str)>> {
     let now = hub.now();
     let person = caller.person()?;
     let Some(code) = code else {
@@ -158,10 +178,10 @@ async fn known<'a>(
         return Err(ApiError::later(StatusCode::TOO_MANY_REQUESTS, message, 30));
     }
     match shares::find_code(tx, code, now).await? {
-        Some(found) => Ok((found, code)),
+        Some(found) => Ok(Some((found, code))),
         None => {
             hub.guesses().missed(&person.id, now);
-            Err(gone(status))
+            Ok(None)
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct AcceptSharePage {
     pub own_scopes: BTreeMap<String, String>,
     pub ready: bool,
     pub danger: ShareDanger,
+    /// The link is not good, or no longer; the rest is empty.
+    pub gone: bool,
 }
 
 /// What it means to open somebody else's server in a browser of this site.

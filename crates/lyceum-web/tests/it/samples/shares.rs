@@ -38,6 +38,7 @@ fn accept(danger: ShareDanger) -> AcceptSharePage {
         own_scopes: [("custom:grades:read".into(), "Read grades".into())].into(),
         ready: danger == ShareDanger::Apart,
         danger,
+        gone: false,
     }
 }
 
@@ -105,6 +106,15 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
             "empty",
             of(AcceptSharePage {
                 page: bare(),
+                ..AcceptSharePage::default()
+            }),
+        ),
+        (
+            "accept_share.html",
+            "gone",
+            of(AcceptSharePage {
+                page: page(),
+                gone: true,
                 ..AcceptSharePage::default()
             }),
         ),
