@@ -274,7 +274,24 @@ pub(super) async fn drop_all(tx: &mut Tx, tables: &[Table]) -> anyhow::Result<()
         Engine::Postgres => run(tx, format!("DROP TABLE {} CASCADE", names.join(", "))).await,
         Engine::Sqlite => {
             run(tx, "PRAGMA defer_foreign_keys = ON".into()).await?;
-            for name in names {
+            let links: Vec<(String, String)> = on!(tx, |c| {
+                sqlx::query_as(
+                "SELECT m.name, f.\"table\" FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table'"
+            )
+            .fetch_all(c)
+            .await
+            })?;
+            // To drop a table looks at those that refer to it, and at all that these refer to.
+            let mut left: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+            while !left.is_empty() {
+                let is_free = |name: &str| {
+                    let referring = links.iter().filter(|(_, to)| to == name);
+                    referring
+                        .into_iter()
+                        .all(|(from, _)| from == name || !left.contains(&from.as_str()))
+                };
+                let next = left.iter().position(|name| is_free(name)).unwrap_or(0);
+                let name = quote(left.remove(next));
                 run(tx, format!("DROP TABLE {name}")).await?;
             }
             Ok(())
