@@ -156,6 +156,9 @@ test('axe finds nothing on the pages about sharing', { timeout: 400_000 }, async
   await page.goto(at('hub/sharing'));
   await page.getByRole('cell', { name: /once|1 time/i }).or(page.getByText(guest.name)).first().waitFor();
   await check(page, 'sharing, with a guest');
+  await page.goto(at('hub/home'));
+  await controls.stop(page).click();
+  await waitForStopped(page, lyceum.url);
 });
 
 test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, async (t) => {

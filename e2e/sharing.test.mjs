@@ -5,7 +5,7 @@ import test from 'node:test';
 import { startBrowser } from './support/browser.mjs';
 import { createNotebook, runCell, waitForLab } from './support/jupyterlab.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
-import { goHome, logIn, startServer, waitForServer } from './support/pages.mjs';
+import { goHome, logIn, startServer, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'roles are given in the configuration';
@@ -93,4 +93,6 @@ test('a server is shared by a link, used by a guest, and taken back', { timeout:
     assert.equal(answer.status(), 404);
     await guest.getByRole('heading', { name: /not good/i }).waitFor();
   });
+
+  await stopServer(owner, lyceum.url);
 });
