@@ -4,6 +4,7 @@ pub mod census;
 pub mod groups;
 pub mod oauth;
 pub mod queue;
+pub mod search;
 pub mod servers;
 pub mod services;
 pub mod sessions;

@@ -30,6 +30,7 @@ pub mod proxy;
 pub mod queue;
 pub mod servers;
 pub mod services;
+pub mod sessions;
 pub mod shares;
 pub mod size;
 pub mod standing;

@@ -3,9 +3,11 @@
 pub mod admin;
 pub mod assets;
 pub mod enter;
+pub mod fields;
 pub mod home;
 pub mod login;
 pub mod logs;
+pub mod sessions;
 pub mod sharing;
 pub mod start;
 pub mod tokens;
@@ -100,6 +102,7 @@ pub fn routes() -> Routes<Hub> {
         .scoped(Method::POST, "/hub/servers/add", start::add_form)
         .scoped(Method::POST, "/hub/servers/stop", start::stop_form)
         .scoped(Method::POST, "/hub/servers/remove", start::remove_form)
+        .scoped(Method::POST, "/hub/servers/title", home::set_title)
         .public(
             Method::GET,
             "/hub/spawn-pending/{user}",
@@ -117,9 +120,15 @@ pub fn routes() -> Routes<Hub> {
         .public(Method::GET, "/hub/token", anon, tokens::show)
         .scoped(Method::POST, "/hub/token/new", tokens::create)
         .scoped(Method::POST, "/hub/token/revoke", tokens::revoke)
-        .scoped(Method::POST, "/hub/token/end-session", tokens::end_session)
         .merge(sharing::routes())
-        .public(Method::GET, "/hub/admin", anon, admin::show)
+        .public(Method::GET, "/hub/sessions", anon, sessions::show)
+        .scoped(Method::POST, "/hub/sessions/end", sessions::end)
+        .scoped(
+            Method::POST,
+            "/hub/sessions/end-others",
+            sessions::end_others,
+        )
+        .merge(admin::routes())
         .public(
             Method::GET,
             "/hub/user-redirect/{*path}",
@@ -146,6 +155,43 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             include_str!("../templates/accept_share.html"),
         ),
         ("admin.html", include_str!("../templates/admin.html")),
+        (
+            "admin_activity.html",
+            include_str!("../templates/admin_activity.html"),
+        ),
+        (
+            "admin_configuration.html",
+            include_str!("../templates/admin_configuration.html"),
+        ),
+        (
+            "admin_group.html",
+            include_str!("../templates/admin_group.html"),
+        ),
+        (
+            "admin_groups.html",
+            include_str!("../templates/admin_groups.html"),
+        ),
+        (
+            "admin_servers.html",
+            include_str!("../templates/admin_servers.html"),
+        ),
+        (
+            "admin_services.html",
+            include_str!("../templates/admin_services.html"),
+        ),
+        (
+            "admin_tokens.html",
+            include_str!("../templates/admin_tokens.html"),
+        ),
+        (
+            "admin_user.html",
+            include_str!("../templates/admin_user.html"),
+        ),
+        (
+            "admin_users.html",
+            include_str!("../templates/admin_users.html"),
+        ),
+        ("lists.html", include_str!("../templates/lists.html")),
         ("home.html", include_str!("../templates/home.html")),
         ("login.html", include_str!("../templates/login.html")),
         ("logs.html", include_str!("../templates/logs.html")),
@@ -156,6 +202,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("oauth.html", include_str!("../templates/oauth.html")),
         ("progress.html", include_str!("../templates/progress.html")),
         ("sharing.html", include_str!("../templates/sharing.html")),
+        ("sessions.html", include_str!("../templates/sessions.html")),
         ("stopping.html", include_str!("../templates/stopping.html")),
         ("token.html", include_str!("../templates/token.html")),
     ])

@@ -163,6 +163,13 @@ pub async fn revoke_admin(tx: &mut Tx, user: &User, now: Millis) -> sqlx::Result
     revocations::announce(tx, user.name.as_str(), now).await
 }
 
+/// Keeps somebody out, or lets her in again. What she holds stays and counts for nothing meanwhile
+/// ([`crate::Hub::shuts_out`]).
+pub async fn set_blocked(tx: &mut Tx, user: &User, blocked: bool, now: Millis) -> sqlx::Result<()> {
+    db::users::set_blocked(tx, &user.id, blocked.then_some(now.0)).await?;
+    revocations::announce(tx, user.name.as_str(), now).await
+}
+
 /// Takes the role back from those whom the configuration gave it and no longer names. Tells who.
 pub async fn follow_configuration(
     tx: &mut Tx,

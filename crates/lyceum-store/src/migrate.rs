@@ -49,6 +49,11 @@ pub const STEPS: &[Step] = &[
         name: "shares",
         sql: include_str!("../../../migrations/0008_shares.sql"),
     },
+    Step {
+        version: 9,
+        name: "lists",
+        sql: include_str!("../../../migrations/0009_lists.sql"),
+    },
 ];
 
 pub struct Step {

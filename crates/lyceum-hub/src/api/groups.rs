@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::{UserName, is_free_name};
+use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{Filter, ScopeName, Target};
 use lyceum_store::Tx;
@@ -54,10 +55,7 @@ pub async fn list_groups(
     } else {
         let named = caller.scopes.reach(ScopeName::ListGroups);
         if named.is_empty() || named.iter().any(|one| !matches!(one, Filter::Group(_))) {
-            return Err(ApiError::forbidden(lyceum_model::say!(
-                "refused.scope",
-                scope = ScopeName::ListGroups.to_string()
-            )));
+            return Err(super::lacking(&[ScopeName::ListGroups]));
         }
         let mut own = Vec::new();
         for filter in &named {
@@ -131,11 +129,23 @@ pub async fn create_group(
         None | Some(Value::Null) => Vec::new(),
         Some(wish) => check(object(&wish)?)?,
     };
-    let mut tx = hub.db().write().await?;
-    let model = create(&hub, &mut tx, &caller, &name, 0, &users).await?;
-    tx.commit().await?;
-    crate::proxy::pass_on(&hub).await;
+    let model = make(&hub, &caller, &name, &users).await?;
     Ok((StatusCode::CREATED, Json(model)).into_response())
+}
+
+/// Makes one. Scope: `admin:groups!group=…`.
+pub(crate) async fn make(
+    hub: &Hub,
+    caller: &Caller,
+    name: &str,
+    users: &[String],
+) -> ApiResult<Value> {
+    caller.require(ScopeName::AdminGroups, Target::Group(name))?;
+    let mut tx = hub.db().write().await?;
+    let model = create(hub, &mut tx, caller, name, 0, users).await?;
+    tx.commit().await?;
+    crate::proxy::pass_on(hub).await;
+    Ok(model)
 }
 
 /// Scope: `delete:groups!group=…`.
@@ -187,8 +197,9 @@ async fn change_users(
     add: bool,
 ) -> ApiResult<Json<Value>> {
     caller.require(ScopeName::Groups, Target::Group(name))?;
-    let mut tx = hub.db().write().await?;
-    let group = find(&mut tx, name).await?;
+    let mut tx = hub.db().read().await?;
+    find(&mut tx, name).await?;
+    drop(tx);
     let wish = read(body)?.unwrap_or(Value::Null);
     let wish = object(&wish)?;
     let names = check(wish)?;
@@ -198,7 +209,21 @@ async fn change_users(
             false => "Must specify users to delete",
         }));
     }
-    let users = people(&mut tx, &names).await?;
+    Ok(Json(move_people(hub, caller, name, &names, add).await?))
+}
+
+/// Puts people into a group or takes them out. Scope: `groups!group=…`.
+pub(crate) async fn move_people(
+    hub: &Hub,
+    caller: &Caller,
+    name: &str,
+    names: &[String],
+    add: bool,
+) -> ApiResult<Value> {
+    caller.require(ScopeName::Groups, Target::Group(name))?;
+    let mut tx = hub.db().write().await?;
+    let group = find(&mut tx, name).await?;
+    let users = people(&mut tx, names).await?;
     if add {
         join(hub, &mut tx, caller, name, &users).await?;
     } else {
@@ -215,7 +240,7 @@ async fn change_users(
     let model = show(hub, &mut tx, caller, &group).await?;
     tx.commit().await?;
     crate::proxy::pass_on(hub).await;
-    Ok(Json(model))
+    Ok(model)
 }
 
 /// Scope: `groups!group=…`.
@@ -249,15 +274,12 @@ async fn create(
     users: &[String],
 ) -> ApiResult<Value> {
     if !is_free_name(name) {
-        return Err(bad(
-            "The name of a group has 1 to 255 bytes, no control characters and no spaces at its ends",
-        ));
+        return Err(ApiError::bad_request(say!("group.bad_name")));
     }
     // Lists are in this order.
     let later = i64::try_from(index).unwrap_or_default();
     if !db::groups::ensure(tx, name, hub.now().plus(later)).await? {
-        let message = Saying::quote(format!("Group {name} already exists"));
-        return Err(ApiError::conflict(message));
+        return Err(ApiError::conflict(say!("group.exists", name = name)));
     }
     let users = people(tx, users).await?;
     tracing::info!(by = %caller.who, group = name, "group created");
@@ -311,7 +333,7 @@ async fn people(tx: &mut Tx, names: &[String]) -> ApiResult<Vec<User>> {
         };
         users.push(found.ok_or_else(|| {
             let name: String = name.chars().take(60).collect();
-            bad(&format!("No such user: {name}"))
+            ApiError::bad_request(say!("group.no_such_user", name = name))
         })?);
     }
     Ok(users)

@@ -11,6 +11,7 @@ use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{Members, Owner, Scope, ScopeName, ScopeSet, Target};
+use lyceum_store::Tx;
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::{Value, json};
@@ -90,6 +91,7 @@ pub async fn delete_token(
         id: &token.id,
         by: &caller.who.to_string(),
     });
+    tracing::info!(by = %caller.who, user = %owner.name, id, "token revoked");
     crate::proxy::pass_on(&hub).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -153,17 +155,7 @@ pub async fn create_token(
         return Err(nobody());
     }
     let scopes = wanted_scopes(&fields, &hub.settings().grants)?;
-    let asked: ScopeSet = scopes.iter().cloned().collect();
-    let inherits = asked.iter().any(|scope| scope.name == ScopeName::Inherit);
-    let asked = asked.resolve(&Owner::user(owner.name.clone())).expand();
-    standing.know(&mut tx, &asked).await?;
-    let (owner_holds, members) = (standing.held(), standing.members());
-    within(owner_holds, &asked, members, owner.name.as_str())?;
-    // A token with few scopes must not be the way to one with more.
-    within(&held, &asked, members, "Whoever asks")?;
-    if inherits {
-        within(&held, owner_holds, members, "Whoever asks")?;
-    }
+    check_scopes(&mut tx, &mut standing, &owner.name, &held, &scopes).await?;
     let now = hub.now();
     let expires_at = expiry(&fields, now)?;
     let (by, own) = match (&caller, &signed_in) {
@@ -199,8 +191,44 @@ pub async fn create_token(
         .into_response())
 }
 
+/// Refuses scopes of a new token that its owner does not hold, or that whoever asks does not hold.
+pub(crate) async fn check_scopes(
+    tx: &mut Tx,
+    standing: &mut Standing,
+    owner: &UserName,
+    held: &ScopeSet,
+    scopes: &[Scope],
+) -> ApiResult<()> {
+    if scopes.len() > SCOPES_MOST {
+        return Err(ApiError::bad_request(say!(
+            "token.too_many_scopes",
+            most = SCOPES_MOST
+        )));
+    }
+    let asked: ScopeSet = scopes.iter().cloned().collect();
+    let inherits = asked.iter().any(|scope| scope.name == ScopeName::Inherit);
+    let asked = asked.resolve(&Owner::user(owner.clone())).expand();
+    standing.know(tx, &asked).await?;
+    let (owner_holds, members) = (standing.held(), standing.members());
+    within(owner_holds, &asked, members, |scopes| {
+        say!("token.owner_lacks", who = owner.as_str(), scopes = scopes)
+    })?;
+    // A token with few scopes must not be the way to one with more.
+    let asker = |scopes| say!("token.asker_lacks", scopes = scopes);
+    within(held, &asked, members, asker)?;
+    if inherits {
+        within(held, owner_holds, members, asker)?;
+    }
+    Ok(())
+}
+
 /// Refuses what goes beyond `held`, with its names.
-fn within(held: &ScopeSet, asked: &ScopeSet, members: &Members, who: &str) -> ApiResult<()> {
+fn within(
+    held: &ScopeSet,
+    asked: &ScopeSet,
+    members: &Members,
+    refusal: impl Fn(String) -> Saying,
+) -> ApiResult<()> {
     let beyond: Vec<String> = held
         .missing(asked, members)
         .iter()
@@ -210,10 +238,7 @@ fn within(held: &ScopeSet, asked: &ScopeSet, members: &Members, who: &str) -> Ap
     if beyond.is_empty() {
         return Ok(());
     }
-    Err(ApiError::bad_request(Saying::quote(format!(
-        "{who} does not hold these scopes: {}",
-        beyond.join(", ")
-    ))))
+    Err(ApiError::bad_request(refusal(beyond.join(", "))))
 }
 
 /// The scopes that were named, or those of the roles that were named, or those of the role for tokens.
@@ -245,11 +270,6 @@ fn wanted_scopes(fields: &Fields, grants: &Grants) -> ApiResult<Vec<Scope>> {
             grants.scopes_of(roles).iter().collect()
         }
     };
-    if scopes.len() > SCOPES_MOST {
-        return Err(ApiError::bad_request(Saying::quote(format!(
-            "scopes: a token has at most {SCOPES_MOST}"
-        ))));
-    }
     Ok(scopes)
 }
 
@@ -293,7 +313,7 @@ fn expiry(fields: &Fields, now: Millis) -> ApiResult<Option<i64>> {
 }
 
 async fn tokens_owner(
-    tx: &mut lyceum_store::Tx,
+    tx: &mut Tx,
     caller: &Caller,
     scope: ScopeName,
     user: &str,

@@ -124,6 +124,7 @@ pub async fn list_users(
         filter,
         busy,
         among,
+        ..Search::default()
     };
     let mut tx = hub.db().read().await?;
     let total = search.count(&mut tx).await?;

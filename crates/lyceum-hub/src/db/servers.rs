@@ -127,6 +127,22 @@ pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
     .await)
 }
 
+/// These servers, in no order.
+pub async fn of_ids(tx: &mut Tx, ids: &[String]) -> sqlx::Result<Vec<Server>> {
+    let sql = format!(
+        "{} WHERE s.id IN ({})",
+        select!("").trim_end(),
+        super::users::places(1, ids.len())
+    );
+    on!(tx, |c| {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind(id);
+        }
+        query.fetch_all(c).await
+    })
+}
+
 /// The servers of each of these people.
 pub async fn of_users(tx: &mut Tx, ids: &[&str]) -> sqlx::Result<Vec<Server>> {
     let sql = format!(

@@ -85,6 +85,16 @@ pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<S
     .await)
 }
 
+/// All there are, also those that have expired and are not yet cleared away.
+pub async fn ids_of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT id FROM sessions WHERE user_id = $1"
+    )
+    .bind(user_id)
+    .fetch_all(c)
+    .await)
+}
+
 pub async fn seen(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
     on!(tx, |c| sqlx::query(
         "UPDATE sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2"

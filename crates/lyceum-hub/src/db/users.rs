@@ -94,6 +94,18 @@ pub async fn set_admin(tx: &mut Tx, id: &str, admin: bool) -> sqlx::Result<()> {
     .map(|_| ()))
 }
 
+/// Kept out since then; nothing: not kept out.
+pub async fn set_blocked(tx: &mut Tx, id: &str, at: Option<i64>) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE users SET blocked_at = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(at)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
 pub async fn set_display_name(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result<()> {
     on!(tx, |c| sqlx::query(
         "UPDATE users SET display_name = $2 WHERE id = $1"
@@ -129,6 +141,26 @@ pub enum Sort {
     ActivityDown,
     Created,
     CreatedDown,
+    /// By how many servers are not at rest.
+    Running,
+    RunningDown,
+}
+
+/// As `servers_state`, the index, finds them.
+macro_rules! not_at_rest {
+    () => {
+        "s.state IN ('queued', 'starting', 'ready', 'stopping')"
+    };
+}
+
+macro_rules! running {
+    () => {
+        concat!(
+            "(SELECT COUNT(*) FROM servers s WHERE s.user_id = users.id AND ",
+            not_at_rest!(),
+            ")"
+        )
+    };
 }
 
 impl Sort {
@@ -140,6 +172,8 @@ impl Sort {
             Self::ActivityDown => "COALESCE(last_activity_at, 0) DESC, created_at, name",
             Self::Created => "created_at, name",
             Self::CreatedDown => "created_at DESC, name DESC",
+            Self::Running => concat!(running!(), ", name"),
+            Self::RunningDown => concat!(running!(), " DESC, name"),
         }
     }
 }
@@ -186,12 +220,21 @@ pub struct Search<'a> {
     pub busy: Option<Busy>,
     /// Nobody but these and the members of these groups.
     pub among: Option<Among>,
+    /// The members of this group only.
+    pub group: Option<&'a str>,
+    pub admin: Option<bool>,
+    pub blocked: Option<bool>,
+    /// Those whose names come after this one, for lists that are read piece by piece.
+    pub after: Option<&'a str>,
 }
 
-#[derive(Debug, Default)]
+/// Whom or whose things a list is narrowed down to.
+#[derive(Debug, Clone, Default)]
 pub struct Among {
     pub users: Vec<String>,
     pub groups: Vec<String>,
+    /// Single servers, by their owners' names and their own; a list of people has none of these.
+    pub servers: Vec<(String, String)>,
 }
 
 impl Search<'_> {
@@ -202,11 +245,61 @@ impl Search<'_> {
         offset: i64,
         limit: i64,
     ) -> sqlx::Result<Vec<User>> {
-        let sql = format!(
+        let (first, then) = match sort {
+            Sort::Running => (Busy::Inactive, Busy::Active),
+            Sort::RunningDown => (Busy::Active, Busy::Inactive),
+            _ => return self.piece(tx, self.busy, sort, offset, limit).await,
+        };
+        // Those with servers are few, and the others are in the order of their names: so nobody has
+        // to be counted for whom there is nothing to count.
+        let mut page = Vec::new();
+        let mut offset = offset;
+        for busy in [first, then] {
+            let busy = match self.busy {
+                Some(wanted) if (wanted == Busy::Inactive) == (busy == Busy::Inactive) => wanted,
+                Some(_) => continue,
+                None => busy,
+            };
+            let sort = match busy {
+                Busy::Inactive => Sort::Name,
+                Busy::Active | Busy::Ready => sort,
+            };
+            let left = limit - i64::try_from(page.len()).unwrap_or(limit);
+            if left > 0 {
+                page.extend(self.piece(tx, Some(busy), sort, offset, left).await?);
+            }
+            if page.is_empty() && self.busy.is_none() && offset > 0 {
+                offset = (offset - self.count_of(tx, Some(busy)).await?).max(0);
+            } else {
+                offset = 0;
+            }
+        }
+        Ok(page)
+    }
+
+    /// What finds a piece of the list: bound are what the name holds, how many, from which on, and
+    /// names.
+    pub fn statement(&self, sort: Sort) -> String {
+        self.statement_of(self.busy, sort)
+    }
+
+    fn statement_of(&self, busy: Option<Busy>, sort: Sort) -> String {
+        format!(
             "SELECT {COLUMNS} FROM users WHERE {} ORDER BY {} LIMIT $2 OFFSET $3",
-            self.condition(4),
+            self.condition(4, busy),
             sort.sql()
-        );
+        )
+    }
+
+    async fn piece(
+        &self,
+        tx: &mut Tx,
+        busy: Option<Busy>,
+        sort: Sort,
+        offset: i64,
+        limit: i64,
+    ) -> sqlx::Result<Vec<User>> {
+        let sql = self.statement_of(busy, sort);
         on!(tx, |c| {
             let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql))
                 .bind(contains(self.filter))
@@ -220,7 +313,12 @@ impl Search<'_> {
     }
 
     pub async fn count(&self, tx: &mut Tx) -> sqlx::Result<i64> {
-        let sql = format!("SELECT COUNT(*) FROM users WHERE {}", self.condition(2));
+        self.count_of(tx, self.busy).await
+    }
+
+    async fn count_of(&self, tx: &mut Tx, busy: Option<Busy>) -> sqlx::Result<i64> {
+        let condition = self.condition(2, busy);
+        let sql = format!("SELECT COUNT(*) FROM users WHERE {condition}");
         on!(tx, |c| {
             let mut query =
                 sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(contains(self.filter));
@@ -231,30 +329,62 @@ impl Search<'_> {
         })
     }
 
-    fn names(&self) -> impl Iterator<Item = &String> {
+    /// What is bound from the place of the condition on, in its order.
+    fn names(&self) -> impl Iterator<Item = &str> {
         let among = self.among.iter();
-        among.flat_map(|among| among.users.iter().chain(&among.groups))
+        let among = among.flat_map(|among| among.users.iter().chain(&among.groups));
+        let others = self.group.into_iter().chain(self.after);
+        among.map(String::as_str).chain(others)
     }
 
     /// Holds no text of anybody's: names are bound, from the place `first` on.
-    fn condition(&self, first: usize) -> String {
+    fn condition(&self, first: usize, busy: Option<Busy>) -> String {
         let mut sql = String::from("name LIKE $1 ESCAPE '!'");
-        let active = "EXISTS (SELECT 1 FROM servers s WHERE s.user_id = users.id AND s.state NOT IN ('stopped', 'failed'))";
-        match self.busy {
-            None => {}
-            Some(Busy::Active) => sql.push_str(&format!(" AND {active}")),
-            Some(Busy::Inactive) => sql.push_str(&format!(" AND NOT {active}")),
-            Some(Busy::Ready) => sql.push_str(
-                " AND EXISTS (SELECT 1 FROM servers s WHERE s.user_id = users.id AND s.state = 'ready')",
+        // Found from the few servers that are not at rest, rather than looked up for everybody.
+        sql.push_str(match busy {
+            None => "",
+            Some(Busy::Active) => concat!(
+                " AND id IN (SELECT s.user_id FROM servers s WHERE ",
+                not_at_rest!(),
+                ")"
             ),
-        }
-        if let Some(Among { users, groups }) = &self.among {
+            Some(Busy::Inactive) => concat!(
+                " AND id NOT IN (SELECT s.user_id FROM servers s WHERE ",
+                not_at_rest!(),
+                ")"
+            ),
+            Some(Busy::Ready) => {
+                " AND id IN (SELECT s.user_id FROM servers s WHERE s.state = 'ready')"
+            }
+        });
+        sql.push_str(match self.admin {
+            None => "",
+            Some(true) => " AND admin",
+            Some(false) => " AND NOT admin",
+        });
+        sql.push_str(match self.blocked {
+            None => "",
+            Some(true) => " AND blocked_at IS NOT NULL",
+            Some(false) => " AND blocked_at IS NULL",
+        });
+        let mut next = first;
+        if let Some(Among { users, groups, .. }) = &self.among {
             let groups_first = first + users.len();
             sql.push_str(&format!(
                 " AND (name IN ({}) OR id IN (SELECT m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id WHERE g.name IN ({})))",
                 places(first, users.len()),
                 places(groups_first, groups.len()),
             ));
+            next = groups_first + groups.len();
+        }
+        if self.group.is_some() {
+            sql.push_str(&format!(
+                " AND id IN (SELECT m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id WHERE g.name = ${next})"
+            ));
+            next += 1;
+        }
+        if self.after.is_some() {
+            sql.push_str(&format!(" AND name > ${next}"));
         }
         sql
     }
@@ -304,7 +434,7 @@ pub async fn admins(tx: &mut Tx) -> sqlx::Result<Vec<User>> {
 }
 
 /// A LIKE pattern for "holds this text", with the wildcards of the text itself made harmless.
-fn contains(text: &str) -> String {
+pub(crate) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for c in text.to_lowercase().chars() {
         if matches!(c, '%' | '_' | '!') {

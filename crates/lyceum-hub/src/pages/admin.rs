@@ -1,161 +1,288 @@
-//! For administrators: what is wrong, what runs, who is there.
+//! The area of administrators: what is wrong, who is there, what runs.
+//!
+//! Whoever has `admin-ui` may enter; what she sees of it and may do there is what her scopes say, asked
+//! in the database, so that pages and counts are right for her. Forms call the operations of the API,
+//! which ask once more.
 
+mod activity;
+mod csv;
+mod groups;
+mod list;
+mod overview;
+mod people;
+mod person;
+mod servers;
+mod services;
+mod tokens;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
 use lyceum_model::say;
-use std::collections::HashMap;
-
-use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
-use lyceum_model::scope::{ScopeName, Target};
-use lyceum_web::page::contexts::{AdminPage, ConfigProblem, ConfigState, Counts, PersonRow, Table};
+use lyceum_model::scope::{Filter, Scope, ScopeName, Target};
+use lyceum_web::page::Lang;
+use lyceum_web::page::contexts::Page;
+use lyceum_web::page::contexts::admin::{Area, AreaEntry, Notice};
 use lyceum_web::request::RequestInfo;
-use lyceum_web::{ApiError, ApiResult};
-use serde::Deserialize;
+use lyceum_web::routes::Routes;
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde::Serialize;
 
-use super::{frame, html};
-use crate::db::users::Sort;
+use super::fields::Fields;
+use super::redirect;
+use crate::db::users::Among;
+use crate::next::local_target;
+use crate::servers::encode;
 use crate::visit::SignedIn;
-use crate::{Hub, db};
+use crate::{Hub, giving};
+use list::ListQuery;
 
-const PAGE: i64 = 50;
+const HOME: &str = "/hub/admin";
 
-#[derive(Debug, Default, Deserialize)]
-pub struct AdminQuery {
-    #[serde(default)]
-    q: String,
-    #[serde(default)]
-    sort: String,
-    offset: Option<i64>,
-    limit: Option<i64>,
+pub fn routes() -> Routes<Hub> {
+    let anon = "sends anonymous visitors to the log-in page";
+    Routes::default()
+        .public(Method::GET, HOME, anon, overview::show)
+        .public(Method::GET, people::LIST, anon, people::show)
+        .public(Method::GET, people::FILE, anon, people::file)
+        .scoped(Method::POST, "/hub/admin/users/add", people::add)
+        .scoped(Method::POST, "/hub/admin/users/do", people::act)
+        .public(Method::GET, "/hub/admin/user/{user}", anon, person::show)
+        .scoped(Method::POST, "/hub/admin/user/{user}", person::act)
+        .public(Method::GET, groups::LIST, anon, groups::show)
+        .public(Method::GET, groups::FILE, anon, groups::file)
+        .scoped(Method::POST, "/hub/admin/groups/add", groups::add)
+        .public(Method::GET, groups::ONE, anon, groups::one)
+        .scoped(Method::POST, groups::ONE, groups::act)
+        .public(Method::GET, servers::LIST, anon, servers::show)
+        .public(Method::GET, servers::FILE, anon, servers::file)
+        .scoped(Method::POST, "/hub/admin/servers/do", servers::act)
+        .public(Method::GET, "/hub/admin/services", anon, services::show)
+        .public(Method::GET, tokens::LIST, anon, tokens::show)
+        .public(Method::GET, tokens::FILE, anon, tokens::file)
+        .scoped(Method::POST, "/hub/admin/tokens/do", tokens::act)
+        .public(Method::GET, "/hub/admin/activity", anon, activity::show)
+        .public(
+            Method::GET,
+            "/hub/admin/configuration",
+            anon,
+            overview::configuration,
+        )
 }
 
-pub async fn show(
-    State(hub): State<Hub>,
-    SignedIn(caller): SignedIn,
-    Extension(info): Extension<RequestInfo>,
+/// A browser of somebody who may enter the area.
+pub struct Visit {
+    hub: Hub,
+    caller: Caller,
+    info: RequestInfo,
     headers: HeaderMap,
-    Query(query): Query<AdminQuery>,
-) -> ApiResult<Response> {
-    if !caller.may(ScopeName::AdminUi, Target::Everything) {
-        return Err(ApiError::forbidden(say!("refused.for_admins")));
-    }
-    let offset = query.offset.unwrap_or(0).max(0);
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, 200);
-    let sort = match query.sort.as_str() {
-        "-name" => Sort::NameDown,
-        "created" => Sort::Created,
-        "-created" => Sort::CreatedDown,
-        "last_activity" => Sort::Activity,
-        "-last_activity" => Sort::ActivityDown,
-        _ => Sort::Name,
-    };
-    let filter: String = query.q.chars().take(128).collect();
-    let mut tx = hub.db().read().await?;
-    // The page itself opens nothing: what is on it is what she may see.
-    let sees_all = |scope| caller.may(scope, Target::Everything);
-    let (users, total, everybody) = if sees_all(ScopeName::ListUsers) {
-        let everybody = db::users::count(&mut tx, "").await?;
-        let total = db::users::count(&mut tx, &filter).await?;
-        let users = db::users::list(&mut tx, &filter, sort, offset, limit).await?;
-        (users, total, everybody)
-    } else {
-        let (offset, limit) = (number(offset), number(limit));
-        let wanted = filter.to_lowercase();
-        let mut named = caller.people(ScopeName::ListUsers);
-        let everybody = as_count(named.len());
-        named.retain(|name| name.as_str().contains(&wanted));
-        let mut users = Vec::new();
-        let page = named.iter().skip(as_size(offset)).take(as_size(limit));
-        for name in page {
-            users.extend(db::users::find(&mut tx, name).await?);
+}
+
+impl FromRequestParts<Hub> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
+        let caller = match parts.method {
+            Method::GET | Method::HEAD => SignedIn::from_request_parts(parts, hub).await?.0,
+            _ => {
+                let caller =
+                    <Caller as FromRequestParts<Hub>>::from_request_parts(parts, hub).await;
+                let caller = caller.map_err(IntoResponse::into_response)?;
+                if !caller.is_session() {
+                    let refused = ApiError::forbidden(say!("refused.for_browsers_not_api"));
+                    return Err(refused.into_response());
+                }
+                caller
+            }
+        };
+        if !caller.may(ScopeName::AdminUi, Target::Everything) {
+            return Err(ApiError::forbidden(say!("refused.for_admins")).into_response());
         }
-        (users, as_count(named.len()), everybody)
-    };
-    let counts: HashMap<String, i64> = if sees_all(ScopeName::ReadServers) {
-        db::servers::counts(&mut tx).await?.into_iter().collect()
-    } else {
-        HashMap::new()
-    };
-    let mut servers = db::servers::for_admin(&mut tx, PAGE).await?;
-    servers.retain(|server| {
-        let target = Target::Server(&server.user_name, &server.name);
-        caller.may(ScopeName::ReadServers, target)
-    });
-    let busy: HashMap<String, i64> = db::servers::busy_users(&mut tx)
-        .await?
-        .into_iter()
-        .collect();
-    drop(tx);
-    let count = |state: &str| number(counts.get(state).copied().unwrap_or(0));
-    let settings = hub.settings();
-    let config = &settings.config_state;
-    let context = AdminPage {
-        page: frame(&hub, Some(&caller), &info),
-        config: ConfigState {
-            generation: config.generation,
-            loaded_at: config.loaded_at,
-            source: (config.source.clone()).filter(|_| sees_all(ScopeName::ReadHub)),
-            problem: (config.problem.clone())
-                .filter(|_| sees_all(ScopeName::ReadHub))
-                .map(|(at, text)| ConfigProblem { at, text }),
-        },
-        counts: Counts {
-            people: number(everybody),
-            ready: count("ready"),
-            starting: count("starting"),
-            waiting: count("queued"),
-            failed: count("failed"),
-        },
-        opens: settings.origins.are_apart() && sees_all(ScopeName::AccessServers),
-        servers_total: counts
-            .iter()
-            .filter(|(state, _)| *state != "stopped")
-            .map(|(_, n)| number(*n))
-            .sum(),
-        servers: servers
-            .iter()
-            .map(|server| {
-                super::home::card(
-                    &server.user_name,
-                    &server.name,
-                    Some(server),
-                    super::language(&headers),
-                )
+        let info = axum::Extension::<RequestInfo>::from_request_parts(parts, hub).await;
+        Ok(Self {
+            hub: hub.clone(),
+            caller,
+            info: info.map_err(IntoResponse::into_response)?.0,
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Visit {
+    fn page(&self) -> Page {
+        super::frame(&self.hub, Some(&self.caller), &self.info)
+    }
+
+    fn html(&self, status: StatusCode, name: &str, page: &impl Serialize) -> ApiResult<Response> {
+        super::html(&self.hub, &self.headers, status, name, page)
+    }
+
+    fn lang(&self) -> Lang {
+        super::language(&self.headers)
+    }
+
+    /// What stands above each page of the area.
+    fn area(&self, here: &'static str, query: &ListQuery) -> Area {
+        let reaches = |scope| self.reaches(scope);
+        let entry = |shown: bool, key: &'static str| {
+            let url = match key {
+                "overview" => HOME.to_owned(),
+                key => format!("{HOME}/{key}"),
+            };
+            shown.then_some(AreaEntry { key, url })
+        };
+        let entries = [
+            entry(true, "overview"),
+            entry(reaches(ScopeName::ListUsers), "users"),
+            entry(reaches(ScopeName::ListGroups), "groups"),
+            entry(reaches(ScopeName::ReadServers), "servers"),
+            entry(reaches(ScopeName::ListServices), "services"),
+            entry(reaches(ScopeName::ReadTokens), "tokens"),
+            entry(reaches(ScopeName::ListUsers), "activity"),
+            entry(self.sees_all(ScopeName::ReadHub), "configuration"),
+        ];
+        // Words of our own only: the address can come from anywhere.
+        let done = [
+            "added",
+            "blocked",
+            "unblocked",
+            "joined",
+            "left",
+            "deleted",
+            "changed",
+            "started",
+            "stopped",
+            "revoked",
+            "ended",
+            "group_added",
+            "group_deleted",
+        ];
+        let done = done.into_iter().find(|word| *word == query.done);
+        Area {
+            here,
+            entries: entries.into_iter().flatten().collect(),
+            notice: done.map(|key| Notice {
+                key,
+                n: query.n.unwrap_or(0),
+                refused: query.refused.unwrap_or(0),
+            }),
+        }
+    }
+
+    /// Whether a scope is held for anything.
+    fn reaches(&self, scope: ScopeName) -> bool {
+        !self.caller.scopes.reach(scope).is_empty()
+    }
+
+    fn sees_all(&self, scope: ScopeName) -> bool {
+        self.caller.may(scope, Target::Everything)
+    }
+
+    fn holds_all(&self) -> bool {
+        giving::holds_all(&self.caller)
+    }
+
+    /// Whom a list is narrowed down to for this visitor; nothing: it is not. Refuses who holds the
+    /// scope for nothing.
+    fn among(&self, scope: ScopeName) -> ApiResult<Option<Among>> {
+        if !self.reaches(scope) {
+            return Err(crate::api::lacking(&[scope]));
+        }
+        let mut among = Among::default();
+        for filter in self.caller.scopes.reach(scope) {
+            match filter {
+                Filter::All => return Ok(None),
+                Filter::User(name) => among.users.push(name.to_string()),
+                Filter::Group(name) => among.groups.push(name),
+                Filter::Server { user, server } => {
+                    let of_whom = (user.to_string(), server.to_string());
+                    among.servers.push(of_whom);
+                }
+                // They name nobody.
+                _ => {}
+            }
+        }
+        Ok(Some(among))
+    }
+
+    /// Whether all that `list` reaches may be seen by `scope`, too: then a list can show it, and be
+    /// searched and sorted by it.
+    fn covers(&self, list: ScopeName, scope: ScopeName) -> bool {
+        let reach = self.caller.scopes.reach(list);
+        reach.into_iter().all(|filter| {
+            let wanted = Scope::new(scope, filter);
+            self.caller.scopes.contains(&wanted, &*self.caller.members)
+        })
+    }
+
+    /// Back to the page that a form was on, which says what was done.
+    fn back(&self, form: &Fields, usual: &str, done: &'static str, tally: &Tally) -> Response {
+        let to = local_target(form.get("next"), &self.info.host)
+            .filter(|to| {
+                to == HOME || to.starts_with("/hub/admin?") || to.starts_with("/hub/admin/")
             })
-            .collect(),
-        people: Table {
-            rows: users
-                .into_iter()
-                .map(|user| PersonRow {
-                    running: number(busy.get(&user.id).copied().unwrap_or(0)),
-                    name: user.name.to_string(),
-                    admin: user.admin,
-                    created: user.created_at,
-                    last_activity: user.last_activity_at,
-                })
-                .collect(),
-            total: number(total),
-            offset: number(offset),
-            limit: number(limit),
-            query: filter,
-            sort: if query.sort.is_empty() {
-                "name".into()
-            } else {
-                query.sort.chars().take(20).collect()
-            },
-        },
-    };
-    html(&hub, &headers, StatusCode::OK, "admin.html", &context)
+            .unwrap_or_else(|| usual.to_owned());
+        let (path, query) = to.split_once('?').unwrap_or((&to, ""));
+        let query = query.split('#').next().unwrap_or_default();
+        let mut next = url::form_urlencoded::Serializer::new(String::new());
+        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if !matches!(&*key, "done" | "n" | "refused") {
+                next.append_pair(&key, &value);
+            }
+        }
+        next.append_pair("done", done);
+        next.append_pair("n", &tally.done.to_string());
+        if !tally.refused.is_empty() {
+            next.append_pair("refused", &tally.refused.len().to_string());
+        }
+        redirect(&format!("{path}?{}", next.finish()))
+    }
 }
 
-fn as_count(size: usize) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
+/// What a form has done for each of those that were chosen.
+#[derive(Default)]
+struct Tally {
+    done: usize,
+    refused: Vec<ApiError>,
 }
 
-fn as_size(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+impl Tally {
+    fn note<T>(&mut self, result: ApiResult<T>) {
+        match result {
+            Ok(_) => self.done += 1,
+            Err(error) => self.refused.push(error),
+        }
+    }
+
+    fn one() -> Self {
+        Self {
+            done: 1,
+            refused: Vec::new(),
+        }
+    }
+
+    /// Where nothing was done, why not.
+    fn settle(mut self) -> ApiResult<Self> {
+        if self.done > 0 {
+            return Ok(self);
+        }
+        if self.refused.is_empty() {
+            return Err(ApiError::bad_request(say!("admin.none_chosen")));
+        }
+        Err(self.refused.swap_remove(0))
+    }
 }
 
 fn number(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
+}
+
+fn user_url(name: &str) -> String {
+    format!("{HOME}/user/{}", encode(name))
+}
+
+fn group_url(name: &str) -> String {
+    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    format!("{}?name={name}", groups::ONE)
 }

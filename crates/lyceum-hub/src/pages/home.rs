@@ -1,22 +1,28 @@
 //! The home page: my servers, my courses, the next thing.
 
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::say;
 use lyceum_model::saying::Saying;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_store::Tx;
 use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
-    AddServer, CourseRow, HomePage, NextThing, ServerRow, ServerState as Shown,
+    AddServer, CourseRow, HomePage, NextThing, ServerRow, ServerState as Shown, ServiceLink,
 };
 use lyceum_web::request::RequestInfo;
-use lyceum_web::{ApiResult, Caller};
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde::Deserialize;
 
 use super::{frame, html, language, redirect, set_xsrf, sharing};
 use crate::db::servers::Server;
-use crate::servers::{State as ServerState, encode, prefix};
+use crate::grants::service_prefix;
+use crate::launching::{self, Change, Wish, WishError};
+use crate::servers::{State as ServerState, encode, is_display_name, prefix};
 use crate::visit::SignedIn;
-use crate::{Hub, db};
+use crate::{Hub, db, services};
 
 pub async fn go_home() -> Response {
     redirect("/hub/home")
@@ -51,6 +57,7 @@ pub async fn page(
     let rows = db::servers::of_user(&mut tx, &person.id).await?;
     let shared = sharing::with_me(hub, &mut tx, caller).await?;
     let sharing = sharing::has_something(&mut tx, caller).await?;
+    let services = services(hub, &mut tx, caller).await?;
     drop(tx);
     let lang = language(headers);
     let default = ServerName::default();
@@ -83,6 +90,7 @@ pub async fn page(
             full,
         }),
         servers,
+        services,
         courses: courses
             .into_iter()
             .map(|course| CourseRow {
@@ -144,5 +152,80 @@ pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>, lang: L
             .filter(|server| server.generation > 0)
             .map(|_| format!("/hub/logs/{tail}")),
         removable: !name.is_default() && !state.is_active(),
+        renamable: server.is_some_and(|server| !server.id.is_empty()) && !state.is_active(),
+    }
+}
+
+/// The services that are to be shown and that she may open.
+async fn services(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Vec<ServiceLink>> {
+    let settings = hub.settings();
+    let all = services::all(&settings.grants, tx).await?;
+    let open = all.into_values().filter(|known| {
+        let target = Target::Service(&known.name);
+        known.service.display
+            && known.service.url.is_some()
+            && caller.may(ScopeName::AccessServices, target)
+    });
+    let links = open.map(|known| ServiceLink {
+        url: service_prefix(&known.name),
+        name: known.name,
+    });
+    Ok(links.collect())
+}
+
+/// What the form for a server's title posts.
+#[derive(Debug, Deserialize)]
+pub struct TitleForm {
+    #[serde(default)]
+    server: String,
+    #[serde(default)]
+    title: String,
+}
+
+/// `POST /hub/servers/title`: what a server of one's own is called; at rest, as in the API.
+pub async fn set_title(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Form(form): Form<TitleForm>,
+) -> ApiResult<Response> {
+    if !caller.is_session() {
+        return Err(ApiError::forbidden(say!("refused.for_browsers_not_api")));
+    }
+    let person = caller.person()?;
+    let name = ServerName::parse(&form.server).map_err(|_| ApiError::not_found())?;
+    let target = Target::Server(&person.name, &name);
+    if !caller.may(ScopeName::StartServers, target) {
+        return Err(ApiError::not_found());
+    }
+    let title = form.title.trim();
+    let refuse = async |error: Saying| {
+        let refused = AddRefused {
+            name: String::new(),
+            error,
+        };
+        let status = StatusCode::BAD_REQUEST;
+        page(&hub, &caller, &headers, &info, status, Some(refused)).await
+    };
+    if !is_display_name(title) {
+        return refuse(say!("server.bad_title")).await;
+    }
+    let mut tx = hub.db().read().await?;
+    let owner = db::users::get(&mut tx, &person.id)
+        .await?
+        .ok_or_else(ApiError::not_found)?;
+    drop(tx);
+    let change = Change {
+        name: None,
+        wish: Wish {
+            options: None,
+            display_name: Some(title.to_owned()),
+        },
+    };
+    match launching::change(&hub, &owner, &name, change).await {
+        Ok(_) => Ok(redirect("/hub/home")),
+        Err(WishError::NotAtRest) => refuse(say!("wish.not_at_rest")).await,
+        Err(error) => Err(error.into()),
     }
 }

@@ -1,25 +1,36 @@
-//! My API tokens and my sessions.
+//! My API tokens, and the programs that may act for me.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
+use lyceum_model::scope::Scope;
 use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
-    NewToken as ShownToken, SessionRow, TokenForm, TokenPage, TokenRow,
+    Application, NewToken as ShownToken, ScopeChoice, TokenForm, TokenPage, TokenRow,
 };
 use lyceum_web::request::RequestInfo;
-use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
+use super::fields::Fields;
 use super::{frame, html, language, redirect};
+use crate::api::tokens::check_scopes;
 use crate::db::tokens::Token;
 use crate::event_log::Event;
 use crate::jobs::revocations;
+use crate::standing::Standing;
 use crate::tokens::{NewToken, issue};
 use crate::visit::SignedIn;
 use crate::{Hub, db};
+
+/// Scopes that a form offers, at most.
+const CHOICES_MOST: usize = 100;
+/// Characters of typed scopes that are shown again.
+const TYPED_MOST: usize = 1000;
 
 pub async fn show(
     State(hub): State<Hub>,
@@ -38,143 +49,211 @@ async fn page(
     info: &RequestInfo,
     status: StatusCode,
     new_token: Option<ShownToken>,
-    form: TokenForm,
+    mut form: TokenForm,
 ) -> ApiResult<Response> {
     let now = hub.now().0;
+    let lang = language(headers);
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
     let tokens = db::tokens::of_user(&mut tx, &person.id, now).await?;
-    let sessions = db::sessions::of_user(&mut tx, &person.id, now).await?;
     drop(tx);
-    let this = match &caller.credential {
-        Credential::Session { id, .. } => id.as_str(),
-        Credential::Token { .. } => "",
-    };
+    let chosen: Vec<String> = form.scopes.drain(..).map(|one| one.scope).collect();
+    let choices = choices(caller).into_iter();
+    form.scopes = choices
+        .map(|scope| ScopeChoice {
+            chosen: chosen.contains(&scope),
+            scope,
+        })
+        .collect();
+    let (by_clients, own): (Vec<Token>, Vec<Token>) = tokens
+        .into_iter()
+        .partition(|token| token.oauth_client.is_some());
     let context = TokenPage {
         page: frame(hub, Some(caller), info),
-        tokens: tokens
+        tokens: own
             .into_iter()
             .map(|token| TokenRow {
                 scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
-                note: note_in(&token, language(headers)),
+                note: note_in(&token, lang),
                 id: token.id,
                 client: token.oauth_client,
+                of_server: token.server_id.is_some(),
                 created: token.created_at,
                 last_used: token.last_used_at,
                 expires: token.expires_at,
             })
             .collect(),
+        applications: applications(&by_clients, lang),
+        own_scopes: hub.settings().grants.vocabulary.descriptions(),
         new_token,
         form,
-        sessions: sessions
-            .into_iter()
-            .map(|session| SessionRow {
-                this: session.id == this,
-                id: session.id,
-                address: session.address.unwrap_or_default(),
-                agent: session.agent.unwrap_or_default(),
-                since: session.created_at,
-                last_seen: session.seen_at,
-            })
-            .collect(),
     };
     html(hub, headers, status, "token.html", &context)
 }
 
-/// What a token is for. The hub's own are noted in English, as JupyterHub's API has it.
+/// What a token can be narrowed down to: all that she may do, without what is a part of something
+/// else on the list.
+fn choices(caller: &Caller) -> Vec<String> {
+    let held: Vec<Scope> = caller.scopes.iter().collect();
+    let implied = |scope: &Scope| {
+        held.iter().any(|other| {
+            other.name != scope.name
+                && other.filter == scope.filter
+                && other.name.implied().any(|name| name == scope.name)
+        })
+    };
+    let mut choices: Vec<String> = held
+        .iter()
+        .filter(|scope| !scope.name.is_meta() && !implied(scope))
+        .map(ToString::to_string)
+        .collect();
+    choices.sort_unstable();
+    choices.truncate(CHOICES_MOST);
+    choices
+}
+
+/// Programs, each with all of its tokens taken together: to take one back takes back all.
+fn applications(tokens: &[Token], lang: Lang) -> Vec<Application> {
+    let mut by_client: BTreeMap<&str, Vec<&Token>> = BTreeMap::new();
+    for token in tokens {
+        if let Some(client) = &token.oauth_client {
+            by_client.entry(client).or_default().push(token);
+        }
+    }
+    let mut applications: Vec<Application> = by_client
+        .into_values()
+        .filter_map(|tokens| {
+            let newest = tokens.first()?;
+            let scopes = tokens.iter().flat_map(|token| {
+                serde_json::from_str::<Vec<String>>(&token.scopes).unwrap_or_default()
+            });
+            let scopes: BTreeSet<String> = scopes.collect();
+            Some(Application {
+                id: newest.id.clone(),
+                name: note_in(newest, lang),
+                scopes: scopes.into_iter().collect(),
+                since: tokens.iter().map(|token| token.created_at).min()?,
+                last_used: tokens.iter().filter_map(|token| token.last_used_at).max(),
+            })
+        })
+        .collect();
+    applications.sort_by_key(|one| std::cmp::Reverse((one.last_used, one.since)));
+    applications
+}
+
 fn note_in(token: &Token, lang: Lang) -> String {
-    let own: fn(&str) -> Saying = match (&token.server_id, &token.oauth_client) {
+    let (server, client) = (&token.server_id, &token.oauth_client);
+    note(&token.note, server.as_deref(), client.as_deref(), lang)
+}
+
+/// What a token is for. The hub's own are noted in English, as JupyterHub's API has it.
+pub fn note(note: &str, server: Option<&str>, client: Option<&str>, lang: Lang) -> String {
+    let own: fn(&str) -> Saying = match (server, client) {
         (Some(_), _) => |prefix| say!("token.of_server", prefix = prefix),
         (None, Some(_)) => |prefix| say!("token.of_client", prefix = prefix),
-        (None, None) => return token.note.clone(),
+        (None, None) => return note.to_owned(),
     };
-    match token.note.strip_prefix(&own("").to_string()) {
+    match note.strip_prefix(&own("").to_string()) {
         Some(prefix) => own(prefix).in_lang(lang),
-        None => token.note.clone(),
+        None => note.to_owned(),
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub struct NewForm {
-    #[serde(default)]
-    note: String,
-    #[serde(default)]
-    expires_in: String,
-}
-
+/// `POST /hub/token/new`
 pub async fn create(
     State(hub): State<Hub>,
     caller: Caller,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    Form(given): Form<NewForm>,
+    given: Fields,
 ) -> ApiResult<Response> {
     if !caller.is_session() {
         return Err(ApiError::forbidden(say!("refused.for_browsers_not_api")));
     }
-    let note: String = given
-        .note
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(200)
-        .collect();
+    let lang = language(&headers);
+    let note = given.get("note").chars().filter(|c| !c.is_control());
+    let note: String = note.take(200).collect();
+    let chosen: Vec<&str> = given.all("scope").take(CHOICES_MOST).collect();
+    let refuse = async |why: Saying| {
+        let form = TokenForm {
+            note: note.clone(),
+            error: Some(why.sentence(lang)),
+            max_lifetime: None,
+            scopes: chosen
+                .iter()
+                .map(|scope| ScopeChoice {
+                    scope: (*scope).to_owned(),
+                    chosen: true,
+                })
+                .collect(),
+            more: given.get("scopes").chars().take(TYPED_MOST).collect(),
+            lifetime: given.get("expires_in").chars().take(20).collect(),
+        };
+        let status = StatusCode::BAD_REQUEST;
+        page(&hub, &caller, &headers, &info, status, None, form).await
+    };
     let now = hub.now();
-    let expires_at = match given.expires_in.trim() {
+    let expires_at = match given.get("expires_in") {
         "" => None,
         text => match text.parse::<i64>() {
             Ok(seconds) if seconds > 0 => Some(now.plus(seconds.saturating_mul(1000)).0),
-            _ => {
-                let error = Some(say!("token.bad_life").sentence(language(&headers)));
-                let form = TokenForm {
-                    note,
-                    error,
-                    max_lifetime: None,
-                };
-                return page(
-                    &hub,
-                    &caller,
-                    &headers,
-                    &info,
-                    StatusCode::BAD_REQUEST,
-                    None,
-                    form,
-                )
-                .await;
-            }
+            _ => return refuse(say!("token.bad_life")).await,
         },
     };
+    let settings = hub.settings();
+    let typed = given.get("scopes").split_whitespace();
+    let wanted: BTreeSet<&str> = chosen.iter().copied().chain(typed).collect();
+    let mut scopes = Vec::new();
+    for text in wanted {
+        match settings.grants.vocabulary.parse(text) {
+            Ok(scope) => scopes.push(scope),
+            Err(_) => {
+                let text: String = text.chars().take(60).collect();
+                return refuse(say!("token.no_such_scope", scope = text)).await;
+            }
+        }
+    }
     let mut tx = hub.db().write().await?;
     let user = db::users::get(&mut tx, &caller.person()?.id)
         .await?
         .ok_or_else(ApiError::not_found)?;
+    let scopes = match scopes.is_empty() {
+        true => settings.grants.token_scopes(),
+        false => {
+            let mut standing = Standing::of_user(&hub, &mut tx, &user).await?;
+            let held = &caller.scopes;
+            let checked = check_scopes(&mut tx, &mut standing, &user.name, held, &scopes).await;
+            if let Err(error) = checked {
+                drop(tx);
+                return match error.status {
+                    StatusCode::BAD_REQUEST => refuse(error.message).await,
+                    _ => Err(error),
+                };
+            }
+            scopes.iter().map(ToString::to_string).collect()
+        }
+    };
     let new = NewToken {
         note: if note.is_empty() {
-            say!("token.unnamed").in_lang(language(&headers))
+            say!("token.unnamed").in_lang(lang)
         } else {
             note.clone()
         },
-        scopes: hub.settings().grants.token_scopes(),
+        scopes,
         expires_at,
         ..NewToken::default()
     };
     let (token, secret) = issue(&mut tx, &user, new, now).await?;
     tx.commit().await?;
     tell(&hub, "make", user.name.as_str(), &token.id);
+    tracing::info!(user = %user.name, id = %token.id, "token made");
     let shown = ShownToken {
         token: secret,
         note,
         expires: expires_at,
     };
-    page(
-        &hub,
-        &caller,
-        &headers,
-        &info,
-        StatusCode::OK,
-        Some(shown),
-        TokenForm::default(),
-    )
-    .await
+    let (status, form) = (StatusCode::OK, TokenForm::default());
+    page(&hub, &caller, &headers, &info, status, Some(shown), form).await
 }
 
 /// Her own token, by herself.
@@ -190,7 +269,7 @@ fn tell(hub: &Hub, action: &'static str, user: &str, id: &str) {
 #[derive(Debug, Deserialize)]
 pub struct IdForm {
     #[serde(default)]
-    id: String,
+    pub id: String,
 }
 
 pub async fn revoke(
@@ -207,35 +286,11 @@ pub async fn revoke(
     if let Some(token) = &found {
         let fallen = db::tokens::delete(&mut tx, token).await?;
         revocations::announce_fallen(&mut tx, person.name.as_str(), &fallen, hub.now()).await?;
+        tracing::info!(user = %person.name, id = %token.id, "token revoked");
     }
     tx.commit().await?;
     if let Some(token) = &found {
         tell(&hub, "revoke", person.name.as_str(), &token.id);
-    }
-    crate::proxy::pass_on(&hub).await;
-    Ok(redirect("/hub/token"))
-}
-
-pub async fn end_session(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Form(form): Form<IdForm>,
-) -> ApiResult<Response> {
-    if !caller.is_session() {
-        return Err(ApiError::forbidden(say!("refused.for_browsers")));
-    }
-    let person = caller.person()?;
-    let mut tx = hub.db().write().await?;
-    let ended = db::sessions::end(&mut tx, &form.id, &person.id).await?;
-    if ended {
-        revocations::announce_fallen(&mut tx, person.name.as_str(), &[form.id], hub.now()).await?;
-    }
-    tx.commit().await?;
-    if ended {
-        hub.tell(Event::Session {
-            action: "sign-out",
-            user: person.name.as_str(),
-        });
     }
     crate::proxy::pass_on(&hub).await;
     Ok(redirect("/hub/token"))

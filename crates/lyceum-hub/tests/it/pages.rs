@@ -1,8 +1,11 @@
 //! What people see.
 
+mod admin;
 mod german;
+mod lists;
 mod login;
 mod rendering;
+mod sessions;
 mod start;
 mod tokens;
 mod user_paths;

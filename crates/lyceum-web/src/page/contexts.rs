@@ -9,8 +9,9 @@
 //! | `logout` | - | every page |
 //! | `servers/start`, `servers/stop` (also cancels a start), `servers/remove` | `user`, `server`, `next` | home, progress, logs, admin |
 //! | `servers/add` | `server` | home |
-//! | `token/new` | `note`, `expires_in` (seconds, or empty for never) | token |
-//! | `token/revoke`, `token/end-session` | `id` | token |
+//! | `servers/title` | `user`, `server`, `title` | home |
+//! | `token/new` | `note`, `expires_in` (seconds, or empty for never), `scope` repeated, `scopes` | token |
+//! | `token/revoke` | `id` | token |
 //! | `sharing/code` | `server`, `expires_in` (seconds) | sharing |
 //! | `sharing/give` | `server`, `user` or `group` | sharing |
 //! | `sharing/revoke`, `sharing/revoke-code`, `sharing/revoke-all` | `id`; of the last `server` | sharing |
@@ -18,7 +19,11 @@
 //! | `accept-share` | `code`, `next` | accept_share |
 //! | [`OAuthPage::action`] | `scopes`, repeated | oauth |
 //!
-//! `next` is the local path to go back to.
+//! `next` is the local path to go back to. The forms of administrators are told of in [`admin`], those
+//! of sessions in [`sessions`].
+
+pub mod admin;
+pub mod sessions;
 
 mod shares;
 
@@ -108,6 +113,14 @@ pub struct HomePage {
     pub shared: Vec<SharedRow>,
     /// Whether there is something to see on the page about sharing one's own.
     pub sharing: bool,
+    pub services: Vec<ServiceLink>,
+}
+
+/// A service that this person may open.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServiceLink {
+    pub name: String,
+    pub url: String,
 }
 
 /// The primary action of the home page.
@@ -183,6 +196,8 @@ pub struct ServerRow {
     pub log_url: Option<String>,
     /// Whether the entry can be removed (a named server that doesn't run).
     pub removable: bool,
+    /// Whether it can be given another title (it was made, and is at rest).
+    pub renamable: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -320,7 +335,21 @@ pub struct TokenPage {
     /// The token just made; it can't be shown again.
     pub new_token: Option<NewToken>,
     pub form: TokenForm,
-    pub sessions: Vec<SessionRow>,
+    /// Programs that people sign in to, and what they may do for this one.
+    pub applications: Vec<Application>,
+    /// What scopes mean that the site defines itself, by their names.
+    pub own_scopes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Application {
+    /// One of its tokens; to take one back takes back all.
+    pub id: String,
+    pub name: String,
+    pub scopes: Vec<String>,
+    /// Since when it has any.
+    pub since: i64,
+    pub last_used: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -329,6 +358,8 @@ pub struct TokenRow {
     pub note: String,
     /// The program it was given to, when it came by OAuth.
     pub client: Option<String>,
+    /// Whether it is a notebook server's own.
+    pub of_server: bool,
     pub scopes: Vec<String>,
     pub created: i64,
     pub last_used: Option<i64>,
@@ -349,18 +380,18 @@ pub struct TokenForm {
     pub error: Option<String>,
     /// The longest life of a token in seconds, where the site limits it.
     pub max_lifetime: Option<u64>,
+    /// What a token can be narrowed down to.
+    pub scopes: Vec<ScopeChoice>,
+    /// Others that were typed.
+    pub more: String,
+    /// In seconds, as it was chosen before.
+    pub lifetime: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct SessionRow {
-    pub id: String,
-    pub address: String,
-    /// The browser, in the words of its `User-Agent`.
-    pub agent: String,
-    pub since: i64,
-    pub last_seen: i64,
-    /// The session of this very request.
-    pub this: bool,
+pub struct ScopeChoice {
+    pub scope: String,
+    pub chosen: bool,
 }
 
 /// `oauth.html`: may this program act for me?
@@ -374,21 +405,6 @@ pub struct OAuthPage {
     /// What scopes mean that the site defines itself, by their names.
     pub own_scopes: BTreeMap<String, String>,
     pub cancel_url: String,
-}
-
-/// `admin.html`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct AdminPage {
-    pub page: Page,
-    pub config: ConfigState,
-    pub counts: Counts,
-    /// The servers that are not stopped, the newest first, at most a page full.
-    pub servers: Vec<ServerRow>,
-    /// How many there are in all.
-    pub servers_total: u64,
-    /// Whether a browser may open them.
-    pub opens: bool,
-    pub people: Table<PersonRow>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -406,38 +422,6 @@ pub struct ConfigState {
 pub struct ConfigProblem {
     pub at: i64,
     pub text: String,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Counts {
-    pub people: u64,
-    pub ready: u64,
-    pub starting: u64,
-    pub waiting: u64,
-    pub failed: u64,
-}
-
-/// A page of a long list; search and sort are in the URL as `q`, `sort`, `offset`, `limit`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Table<Row> {
-    pub rows: Vec<Row>,
-    /// How many match.
-    pub total: u64,
-    pub offset: u64,
-    pub limit: u64,
-    pub query: String,
-    /// `name`, `created`, `last_activity`; with `-` before it the other way round.
-    pub sort: String,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct PersonRow {
-    pub name: String,
-    pub admin: bool,
-    pub created: i64,
-    pub last_activity: Option<i64>,
-    /// Servers that run.
-    pub running: u64,
 }
 
 /// `logs.html`: the last output of a server.

@@ -2,16 +2,17 @@
 
 mod shares;
 
+use lyceum_web::page::contexts::sessions::{SessionRow, SessionsPage};
 use lyceum_web::page::contexts::*;
 use minijinja::value::{Serde, Value};
 
 /// Sat 21 Nov 2026, 08:00 UTC.
-const NOW: i64 = 1_795_248_000_000;
-const HOUR: i64 = 3_600_000;
+pub(crate) const NOW: i64 = 1_795_248_000_000;
+pub(crate) const HOUR: i64 = 3_600_000;
 /// Somebody who tries their luck.
-const EVIL: &str = "\"><script>alert(1)</script>";
+pub(crate) const EVIL: &str = "\"><script>alert(1)</script>";
 
-fn page() -> Page {
+pub(crate) fn page() -> Page {
     Page {
         base: "/hub/".into(),
         user: Some(PageUser {
@@ -27,7 +28,7 @@ fn page() -> Page {
     }
 }
 
-fn bare() -> Page {
+pub(crate) fn bare() -> Page {
     Page {
         base: "/hub/".into(),
         site: Site {
@@ -37,7 +38,7 @@ fn bare() -> Page {
     }
 }
 
-fn server(name: &str, state: ServerState) -> ServerRow {
+pub(crate) fn server(name: &str, state: ServerState) -> ServerRow {
     let path = format!("ada/{name}");
     ServerRow {
         user: "ada".into(),
@@ -52,7 +53,7 @@ fn server(name: &str, state: ServerState) -> ServerRow {
     }
 }
 
-fn all_servers() -> Vec<ServerRow> {
+pub(crate) fn all_servers() -> Vec<ServerRow> {
     vec![
         server("", ServerState::Ready),
         server("gpu-1", ServerState::Starting),
@@ -69,6 +70,7 @@ fn all_servers() -> Vec<ServerRow> {
         },
         ServerRow {
             removable: true,
+            renamable: true,
             last_activity: None,
             log_url: None,
             ..server("fresh", ServerState::Stopped)
@@ -112,17 +114,7 @@ fn home(servers: Vec<ServerRow>) -> HomePage {
     }
 }
 
-fn person(name: &str, admin: bool, running: u64) -> PersonRow {
-    PersonRow {
-        name: name.into(),
-        admin,
-        created: NOW - 9000 * HOUR,
-        last_activity: (running > 0).then_some(NOW - HOUR),
-        running,
-    }
-}
-
-fn token(id: &str, note: &str, scopes: &[&str]) -> TokenRow {
+pub(crate) fn token(id: &str, note: &str, scopes: &[&str]) -> TokenRow {
     TokenRow {
         id: id.into(),
         note: note.into(),
@@ -134,11 +126,12 @@ fn token(id: &str, note: &str, scopes: &[&str]) -> TokenRow {
     }
 }
 
-fn session(id: &str, address: &str, this: bool) -> SessionRow {
+pub(crate) fn session(id: &str, address: &str, this: bool) -> SessionRow {
     SessionRow {
         id: id.into(),
         address: address.into(),
-        agent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+        agent: "Chrome 150, Linux".into(),
+        agent_text: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                 Chrome/150.0.0.0 Safari/537.36"
             .into(),
         since: NOW - 30 * HOUR,
@@ -158,7 +151,7 @@ fn error(status: u16) -> Value {
     })
 }
 
-fn of(ctx: impl serde::Serialize) -> Value {
+pub(crate) fn of(ctx: impl serde::Serialize) -> Value {
     Value::from(Serde(&ctx))
 }
 
@@ -179,7 +172,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(starts());
     all.extend(shares::all());
     all.extend(tokens());
-    all.extend(admin());
+    all.extend(crate::admin_samples::all());
     all.extend(others());
     all
 }
@@ -265,6 +258,10 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                 }),
                 shared: shares::with_me(),
                 sharing: true,
+                services: vec![ServiceLink {
+                    name: format!("grader {EVIL}"),
+                    url: "/services/grader/".into(),
+                }],
                 courses: vec![
                     course(
                         "Signals and Systems",
@@ -465,11 +462,30 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             note: "x".into(),
             error: Some("That note is too long.".into()),
             max_lifetime: Some(2_592_000),
+            scopes: vec![
+                ScopeChoice {
+                    scope: "access:servers!user=ada".into(),
+                    chosen: true,
+                },
+                ScopeChoice {
+                    scope: "users!group=bio".into(),
+                    chosen: false,
+                },
+            ],
+            more: format!("read:hub {EVIL}"),
+            lifetime: "3600".into(),
         },
-        sessions: vec![
-            session("s1", "203.0.113.7", true),
-            session("s2", "2001:db8::17", false),
-        ],
+        applications: vec![Application {
+            id: "a4".into(),
+            name: format!("OAuth for /user/ada/ {EVIL}"),
+            scopes: vec![
+                "access:servers!user=ada".into(),
+                "custom:grades:read".into(),
+            ],
+            since: NOW - 40 * HOUR,
+            last_used: None,
+        }],
+        own_scopes: [("custom:grades:read".into(), "Read grades".into())].into(),
     };
     vec![
         ("token.html", "full", of(&full)),
@@ -494,6 +510,30 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             }),
         ),
         (
+            "sessions.html",
+            "full",
+            of(SessionsPage {
+                page: page(),
+                sessions: vec![
+                    session("s1", "203.0.113.7", true),
+                    SessionRow {
+                        agent: String::new(),
+                        agent_text: EVIL.into(),
+                        ..session("s2", "2001:db8::17", false)
+                    },
+                ],
+                others: 1,
+            }),
+        ),
+        (
+            "sessions.html",
+            "empty",
+            of(SessionsPage {
+                page: bare(),
+                ..SessionsPage::default()
+            }),
+        ),
+        (
             "oauth.html",
             "full",
             of(OAuthPage {
@@ -515,78 +555,6 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             of(OAuthPage {
                 page: bare(),
                 ..OAuthPage::default()
-            }),
-        ),
-    ]
-}
-
-fn admin() -> Vec<(&'static str, &'static str, Value)> {
-    let people = Table {
-        rows: vec![
-            person("ada", true, 2),
-            person(
-                "ada.very-long-name.of-somebody@students.example.edu",
-                false,
-                0,
-            ),
-            person("adam", false, 1),
-        ],
-        total: 50_000,
-        offset: 100,
-        limit: 50,
-        query: format!("ada{EVIL}"),
-        sort: "-created".into(),
-    };
-    vec![
-        (
-            "admin.html",
-            "full",
-            of(AdminPage {
-                page: page(),
-                config: ConfigState {
-                    generation: 4,
-                    loaded_at: NOW - 40 * HOUR,
-                    source: Some("/etc/lyceum/lyceum.yaml".into()),
-                    problem: Some(ConfigProblem {
-                        at: NOW,
-                        text: "lyceum.yaml:12:3: unknown key \"spwan\"; did you mean \"spawn\"?"
-                            .into(),
-                    }),
-                },
-                counts: Counts {
-                    people: 50_000,
-                    ready: 312,
-                    starting: 1,
-                    waiting: 4,
-                    failed: 1,
-                },
-                servers: all_servers(),
-                opens: true,
-                servers_total: 318,
-                people: people.clone(),
-            }),
-        ),
-        (
-            "admin.html",
-            "nobody",
-            of(AdminPage {
-                page: page(),
-                people: Table {
-                    rows: vec![],
-                    total: 0,
-                    offset: 0,
-                    sort: "name".into(),
-                    ..people
-                },
-                ..AdminPage::default()
-            }),
-        ),
-        (
-            "admin.html",
-            "empty",
-            of(AdminPage {
-                page: bare(),
-                ..AdminPage::default()
             }),
         ),
     ]

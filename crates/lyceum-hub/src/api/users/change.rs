@@ -1,4 +1,5 @@
-//! People are made, renamed, made administrators, deleted.
+//! People are made, renamed, made administrators, kept out, deleted: by the API, and by the pages of
+//! administrators, which call the same operations.
 //!
 //! Invariant: nobody becomes an administrator by somebody who is none, or who holds less than
 //! administrators do: not by the role, and not by a name that the configuration gives it to.
@@ -11,8 +12,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::name::{NameError, UserName};
+use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
+use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::Value;
 
@@ -82,26 +85,16 @@ pub async fn create_users(
     let admin = checked(&fields)?.admin == Some(true);
     let mut wanted = Vec::new();
     for text in &names {
-        let name = new_name(text).map_err(|error| {
+        wanted.push(new_name(text).map_err(|error| {
             let text: String = text.chars().take(60).collect();
             ApiError::bad_request(Saying::quote(format!("usernames: {text:?}: {error}")))
-        })?;
-        if admin {
-            make_sure_of_admin(&caller)?;
-        }
-        giving::may_name(&hub, &caller, &name)?;
-        wanted.push(name);
+        })?);
     }
-    let mut models = Vec::new();
-    for names in wanted.chunks(AT_ONCE) {
-        let mut tx = hub.db().write().await?;
-        for name in names {
-            if let Some(user) = make(&hub, &mut tx, &caller, name, admin).await? {
-                models.push(new_model(&hub, &caller, &user));
-            }
-        }
-        tx.commit().await?;
-    }
+    let made = make_all(&hub, &caller, &wanted, admin).await?;
+    let models: Vec<Value> = made
+        .iter()
+        .map(|user| new_model(&hub, &caller, user))
+        .collect();
     if models.is_empty() {
         return Err(ApiError::conflict(Saying::quote(
             "All of these users are there already",
@@ -135,44 +128,107 @@ pub async fn change_user(
             (name != user.name).then_some(name)
         }
     };
-    if wish.admin == Some(true) {
-        make_sure_of_admin(&caller)?;
-    }
-    if let Some(to) = &to {
-        // A name is more than a word: courses, lists and accounts of the system go by it. Who may
-        // change the people of a group only can't give out any name there is.
-        caller.require(SCOPE, Target::User(to))?;
-    }
     let mut tx = hub.db().write().await?;
-    // She may have been renamed meanwhile, out of the caller's reach.
-    let mut user = db::users::get(&mut tx, &user.id)
-        .await?
-        .filter(|now| now.name == user.name)
-        .ok_or_else(ApiError::not_found)?;
-    if user.admin {
-        make_sure_of_admin(&caller)?;
-    }
-    giving::still_reaches(&hub, &mut tx, &caller, SCOPE, &user).await?;
-    if let Some(to) = &to {
-        giving::may_rename(&hub, &mut tx, &caller, &user, to).await?;
-        users::rename(&mut tx, &user, to, hub.now()).await?;
-        tracing::info!(by = %caller.who, from = %user.name, %to, "person renamed");
-        user.name = to.clone();
-    }
-    if let Some(admin) = wish.admin
-        && admin != user.admin
-    {
-        match admin {
-            true => users::grant_admin(&mut tx, &user, hub.now()).await?,
-            false => users::revoke_admin(&mut tx, &user, hub.now()).await?,
-        }
-        tracing::info!(by = %caller.who, user = %user.name, admin, "role of administrator changed");
-        user.admin = admin;
-    }
+    let user = alter(&hub, &mut tx, &caller, &user, to.as_ref(), wish.admin).await?;
     let model = super::read(&hub, &mut tx, &caller, false, &user).await?;
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     Ok(Json(model))
+}
+
+/// Gives somebody another name or another role, in a transaction of the caller's, who commits it and
+/// passes it on. Scope: `admin:users!user=…`.
+pub(crate) async fn alter(
+    hub: &Hub,
+    tx: &mut Tx,
+    caller: &Caller,
+    user: &User,
+    to: Option<&UserName>,
+    admin: Option<bool>,
+) -> ApiResult<User> {
+    if admin == Some(true) {
+        make_sure_of_admin(caller)?;
+    }
+    if let Some(to) = to {
+        // A name is more than a word: courses, lists and accounts of the system go by it. Who may
+        // change the people of a group only can't give out any name there is.
+        caller.require(ScopeName::AdminUsers, Target::User(to))?;
+    }
+    let mut user = still_changeable(hub, tx, caller, user).await?;
+    if let Some(to) = to {
+        giving::may_rename(hub, tx, caller, &user, to).await?;
+        users::rename(tx, &user, to, hub.now()).await?;
+        tracing::info!(by = %caller.who, from = %user.name, %to, "person renamed");
+        user.name = to.clone();
+    }
+    if let Some(admin) = admin
+        && admin != user.admin
+    {
+        match admin {
+            true => users::grant_admin(tx, &user, hub.now()).await?,
+            false => users::revoke_admin(tx, &user, hub.now()).await?,
+        }
+        tracing::info!(by = %caller.who, user = %user.name, admin, "role of administrator changed");
+        user.admin = admin;
+    }
+    Ok(user)
+}
+
+/// Keeps somebody out, or lets her in again. Scope: `admin:users!user=…`.
+pub(crate) async fn block(hub: &Hub, caller: &Caller, user: &User, blocked: bool) -> ApiResult<()> {
+    caller.require(ScopeName::AdminUsers, Target::User(&user.name))?;
+    if blocked && caller.is(&user.name) {
+        return Err(ApiError::bad_request(say!("person.not_herself")));
+    }
+    let mut tx = hub.db().write().await?;
+    let user = still_changeable(hub, &mut tx, caller, user).await?;
+    if user.blocked_at.is_some() == blocked {
+        return Ok(());
+    }
+    users::set_blocked(&mut tx, &user, blocked, hub.now()).await?;
+    tx.commit().await?;
+    tracing::info!(by = %caller.who, user = %user.name, blocked, "person kept out or let in");
+    crate::proxy::pass_on(hub).await;
+    Ok(())
+}
+
+/// Who is to be changed, as she is at this moment: she may have been renamed meanwhile, out of the
+/// caller's reach, or have become an administrator.
+async fn still_changeable(hub: &Hub, tx: &mut Tx, caller: &Caller, user: &User) -> ApiResult<User> {
+    let user = db::users::get(tx, &user.id)
+        .await?
+        .filter(|now| now.name == user.name)
+        .ok_or_else(ApiError::not_found)?;
+    if user.admin {
+        make_sure_of_admin(caller)?;
+    }
+    giving::still_reaches(hub, tx, caller, ScopeName::AdminUsers, &user).await?;
+    Ok(user)
+}
+
+/// Makes those who are not there yet, and tells whom. Scope: `admin:users`.
+pub(crate) async fn make_all(
+    hub: &Hub,
+    caller: &Caller,
+    names: &[UserName],
+    admin: bool,
+) -> ApiResult<Vec<User>> {
+    require_everywhere(caller, ScopeName::AdminUsers)?;
+    if admin {
+        make_sure_of_admin(caller)?;
+    }
+    for name in names {
+        giving::may_name(hub, caller, name)?;
+    }
+    let mut made = Vec::new();
+    for names in names.chunks(AT_ONCE) {
+        let mut tx = hub.db().write().await?;
+        for name in names {
+            made.extend(make(hub, &mut tx, caller, name, admin).await?);
+        }
+        tx.commit().await?;
+    }
+    Ok(made)
 }
 
 /// Deletes a person, her servers stopped first. Scope: `delete:users!user=…`.
@@ -186,9 +242,7 @@ pub async fn delete_user(
     let user = find_person(&mut tx, &caller, &[SCOPE], &name).await?;
     caller.require(SCOPE, Target::User(&user.name))?;
     if caller.is(&user.name) {
-        return Err(ApiError::bad_request(Saying::quote(
-            "Nobody can delete herself",
-        )));
+        return Err(ApiError::bad_request(say!("person.not_delete_herself")));
     }
     if user.admin {
         make_sure_of_admin(&caller)?;
@@ -246,7 +300,7 @@ fn new_model(hub: &Hub, caller: &Caller, user: &User) -> Value {
 /// Makes the row; none when there is one of that name.
 async fn make(
     hub: &Hub,
-    tx: &mut lyceum_store::Tx,
+    tx: &mut Tx,
     caller: &Caller,
     name: &UserName,
     admin: bool,
@@ -267,9 +321,7 @@ fn make_sure_of_admin(caller: &Caller) -> ApiResult<()> {
     if giving::holds_all(caller) {
         return Ok(());
     }
-    Err(ApiError::forbidden(Saying::quote(
-        "Only administrators, with all that they may do, can make, change or delete administrators",
-    )))
+    Err(ApiError::forbidden(say!("person.admins_only")))
 }
 
 /// The fields of a person's model, of the right types.
@@ -311,7 +363,7 @@ fn checked(fields: &Fields) -> ApiResult<Wish> {
 
 /// Spaces around a name are a slip when somebody logs in; of a new one they are a part that it can't
 /// have.
-fn new_name(text: &str) -> Result<UserName, NameError> {
+pub(crate) fn new_name(text: &str) -> Result<UserName, NameError> {
     match text.trim() == text {
         true => UserName::parse(text),
         false => Err(NameError::UserForm),
@@ -325,14 +377,12 @@ fn exists(name: &UserName) -> ApiError {
 impl From<NotNow> for ApiError {
     fn from(error: NotNow) -> Self {
         match error {
-            NotNow::Busy(user) => Self::bad_request(lyceum_model::say!(
-                "person.has_servers",
-                user = user.as_str()
-            )),
-            NotNow::Taken(name) => Self::bad_request(lyceum_model::say!(
-                "person.name_taken",
-                name = name.as_str()
-            )),
+            NotNow::Busy(user) => {
+                Self::bad_request(say!("person.has_servers", user = user.as_str()))
+            }
+            NotNow::Taken(name) => {
+                Self::bad_request(say!("person.name_taken", name = name.as_str()))
+            }
             NotNow::Gone => Self::not_found(),
             NotNow::Database(error) => error.into(),
         }

@@ -119,7 +119,7 @@ async fn error_pages() {
         (Method::GET, "/hub/logs/eve", "", 404),
         (Method::GET, "/hub/user/eve/", "", 404),
         (Method::GET, "/hub/admin", "", 403),
-        (Method::GET, "/hub/admin?limit=much", "", 400),
+        (Method::GET, "/hub/admin/users?limit=much", "", 403),
         (Method::PUT, put.as_str(), "", 405),
         (Method::POST, "/elsewhere", "", 404),
         (Method::POST, "/hub/token/new", "note=x", 403),

@@ -1,0 +1,102 @@
+//! What happened lately, as far as rows tell: who was active, the last start of each server, who
+//! signed in.
+
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::Response;
+use lyceum_model::scope::ScopeName;
+use lyceum_store::Tx;
+use lyceum_web::ApiResult;
+use lyceum_web::page::contexts::admin::{ActivityPage, AdminServer, Count, SignInRow};
+
+use super::list::ListQuery;
+use super::{Visit, number, people, servers, user_url};
+use crate::db::search::servers::{Search, Sort};
+use crate::db::search::sign_ins;
+use crate::db::users;
+use crate::servers::State;
+use crate::sessions::browser;
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+/// Rows of each list.
+const SHOWN: i64 = 20;
+
+pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
+    const LIST: ScopeName = ScopeName::ListUsers;
+    let among = visit.among(LIST)?;
+    let now = visit.hub.now();
+    let since = |ago: i64| now.plus(-ago).0;
+    let mut tx = visit.hub.db().read().await?;
+    let mut page = ActivityPage {
+        page: visit.page(),
+        area: visit.area("activity", &query),
+        ..ActivityPage::default()
+    };
+    if visit.covers(LIST, ScopeName::ReadUsersActivity) {
+        let mut counts = Vec::new();
+        for (key, ago) in [("hour", HOUR), ("day", DAY), ("week", 7 * DAY)] {
+            let n = sign_ins::active(&mut tx, among.as_ref(), since(ago)).await?;
+            counts.push(Count {
+                key,
+                n: number(n),
+                url: None,
+            });
+        }
+        page.active = Some(counts);
+        let sort = users::Sort::ActivityDown;
+        page.latest = people::first(&visit, &mut tx, LIST, sort, SHOWN).await?;
+        page.latest.retain(|row| row.last_activity.is_some());
+    }
+    if visit.reaches(ScopeName::ReadServers) {
+        let day = since(DAY);
+        let started = Search {
+            started_since: Some(day),
+            ..Search::default()
+        };
+        (page.starts, page.starts_total) = found(&visit, &mut tx, started, Sort::Started).await?;
+        (page.failures, page.failures_total) =
+            found(&visit, &mut tx, failed_since(day), Sort::SinceDown).await?;
+    }
+    // When somebody signed in and with which browser is for those who look after her account.
+    if visit.covers(LIST, ScopeName::AdminUsers) {
+        let day = since(DAY);
+        page.sign_ins_total = number(sign_ins::count(&mut tx, among.as_ref(), day).await?);
+        let latest = sign_ins::latest(&mut tx, among.as_ref(), day, SHOWN).await?;
+        let rows = latest.into_iter().map(|one| SignInRow {
+            url: user_url(&one.name),
+            agent: browser(&one.agent.unwrap_or_default()),
+            name: one.name,
+            at: one.at,
+        });
+        page.sign_ins = Some(rows.collect());
+    }
+    drop(tx);
+    visit.html(StatusCode::OK, "admin_activity.html", &page)
+}
+
+/// Servers whose last start failed since then.
+pub(super) fn failed_since(since: i64) -> Search<'static> {
+    Search {
+        states: Some(&[State::Failed]),
+        since: Some(since),
+        ..Search::default()
+    }
+}
+
+/// The first of these servers that the visitor may see, and how many there are.
+pub(super) async fn found(
+    visit: &Visit,
+    tx: &mut Tx,
+    search: Search<'_>,
+    sort: Sort,
+) -> ApiResult<(Vec<AdminServer>, u64)> {
+    let search = Search {
+        among: visit.among(ScopeName::ReadServers)?,
+        ..search
+    };
+    let total = search.count(tx).await?;
+    let found = search.page(tx, sort, 0, SHOWN).await?;
+    let rows = found.iter().map(|server| servers::row(visit, server));
+    Ok((rows.collect(), number(total)))
+}

@@ -1,0 +1,285 @@
+//! One person: what is hers, why she may do what, and what may be done with her.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use lyceum_model::name::ServerName;
+use lyceum_model::say;
+use lyceum_model::saying::Saying;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_store::Tx;
+use lyceum_web::page::contexts::TokenRow;
+use lyceum_web::page::contexts::admin::{
+    AdminServer, GroupRow, PersonMay, PersonPage, PersonRow, RoleRow,
+};
+use lyceum_web::{ApiError, ApiResult, Credential};
+
+use super::list::ListQuery;
+use super::{Tally, Visit, group_url, people, servers, tokens, user_url};
+use crate::api::groups;
+use crate::api::users::change;
+use crate::db::servers::Server;
+use crate::db::users::User;
+use crate::grants::{ADMIN, Grants, USER};
+use crate::pages::fields::Fields;
+use crate::sessions::{self, Which};
+use crate::{Hub, db, proxy};
+
+pub(super) async fn show(
+    visit: Visit,
+    Path(name): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> ApiResult<Response> {
+    let user = people::find(&visit, &name).await?;
+    page(&visit, &user, &query, None).await
+}
+
+async fn page(
+    visit: &Visit,
+    user: &User,
+    query: &ListQuery,
+    problem: Option<Saying>,
+) -> ApiResult<Response> {
+    let (hub, caller) = (&visit.hub, &visit.caller);
+    let target = Target::User(&user.name);
+    let may = |scope| caller.may(scope, target);
+    let settings = hub.settings();
+    let mut tx = hub.db().read().await?;
+    let servers = servers_of(visit, &mut tx, user).await?;
+    let running = servers.iter().filter(|row| {
+        use lyceum_web::page::contexts::ServerState::{Failed, Stopped};
+        !matches!(row.server.state, Stopped | Failed)
+    });
+    let running = u64::try_from(running.count()).unwrap_or(u64::MAX);
+    let names = db::groups::names_of(&mut tx, &user.id).await?;
+    let sees_all = may(ScopeName::ReadUsers);
+    let tokens = match may(ScopeName::ReadTokens) {
+        true => Some(tokens_of(visit, &mut tx, user).await?),
+        false => None,
+    };
+    let sessions = match may(ScopeName::AdminUsers) {
+        true => {
+            let this = match &caller.credential {
+                Credential::Session { id, .. } => id.as_str(),
+                Credential::Token { .. } => "",
+            };
+            let sessions = db::sessions::of_user(&mut tx, &user.id, hub.now().0).await?;
+            let rows = sessions.into_iter().map(|one| sessions::row(one, this));
+            Some(rows.collect())
+        }
+        false => None,
+    };
+    drop(tx);
+    let sees_groups = sees_all || may(ScopeName::ReadUsersGroups);
+    let sees_roles = sees_all || may(ScopeName::ReadRolesUsers);
+    // What concerns an administrator is for those who may do all that she may.
+    let over_her = !user.admin || visit.holds_all();
+    let herself = caller.is(&user.name);
+    let status = match problem {
+        Some(_) => StatusCode::BAD_REQUEST,
+        None => StatusCode::OK,
+    };
+    let page = PersonPage {
+        page: visit.page(),
+        area: visit.area("users", query),
+        person: PersonRow {
+            name: user.name.to_string(),
+            display_name: (user.display_name.clone()).filter(|name| name != user.name.as_str()),
+            admin: user.admin,
+            blocked: user.blocked_at.is_some() && may(ScopeName::AdminUsers),
+            created: sees_all.then_some(user.created_at),
+            last_activity: user
+                .last_activity_at
+                .filter(|_| may(ScopeName::ReadUsersActivity)),
+            running,
+            url: user_url(user.name.as_str()),
+        },
+        shut_out: !settings.admission.lets_in(&user.name) && may(ScopeName::AdminUsers),
+        sees_activity: may(ScopeName::ReadUsersActivity),
+        servers: (!servers.is_empty()).then_some(servers),
+        may: PersonMay {
+            change: may(ScopeName::AdminUsers) && over_her,
+            make_admin: may(ScopeName::AdminUsers) && visit.holds_all() && !herself,
+            block: may(ScopeName::AdminUsers) && over_her && !herself,
+            delete: may(ScopeName::DeleteUsers) && over_her && !herself,
+            groups: visit.reaches(ScopeName::Groups),
+            tokens: may(ScopeName::Tokens),
+            end_sessions: may(ScopeName::AdminUsers) && over_her,
+        },
+        groups: sees_groups.then(|| names.iter().map(|name| group_row(visit, name)).collect()),
+        roles: sees_roles.then(|| roles(&settings.grants, user, &names)),
+        tokens,
+        sessions,
+        problem: problem.map(|why| why.sentence(visit.lang())),
+    };
+    visit.html(status, "admin_user.html", &page)
+}
+
+/// Those of her servers that the visitor may see; the default one is there although it never ran.
+async fn servers_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<Vec<AdminServer>> {
+    let mut servers = db::servers::of_user(tx, &user.id).await?;
+    if !servers.iter().any(|server| server.name.is_default()) {
+        servers.insert(0, Server::unborn(user, ServerName::default()));
+    }
+    let seen = servers.iter().filter(|server| {
+        let target = Target::Server(&server.user_name, &server.name);
+        visit.caller.may(ScopeName::ReadServers, target)
+    });
+    Ok(seen.map(|server| servers::row(visit, server)).collect())
+}
+
+async fn tokens_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<Vec<TokenRow>> {
+    let all = db::tokens::of_user(tx, &user.id, visit.hub.now().0).await?;
+    let rows = all.into_iter().map(|token| TokenRow {
+        note: tokens::note(
+            &token.note,
+            token.server_id.as_deref(),
+            token.oauth_client.as_deref(),
+            visit.lang(),
+        ),
+        scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
+        id: token.id,
+        of_server: token.server_id.is_some(),
+        client: token.oauth_client,
+        created: token.created_at,
+        last_used: token.last_used_at,
+        expires: token.expires_at,
+    });
+    Ok(rows.collect())
+}
+
+fn group_row(visit: &Visit, name: &str) -> GroupRow {
+    let may = |scope| visit.caller.may(scope, Target::Group(name));
+    GroupRow {
+        name: name.to_owned(),
+        members: None,
+        url: match may(ScopeName::ReadGroupsName) {
+            true => group_url(name),
+            false => String::new(),
+        },
+        may_change: may(ScopeName::Groups),
+    }
+}
+
+/// Her roles and those of her groups, each with why she has it.
+fn roles(grants: &Grants, user: &User, groups: &[String]) -> Vec<RoleRow> {
+    let row = |role: &str, source: &'static str, group: Option<&str>| RoleRow {
+        name: role.to_owned(),
+        description: (grants.roles.get(role)).map_or_else(String::new, |is| is.description.clone()),
+        source,
+        group: group.map(str::to_owned),
+    };
+    let mut rows = Vec::new();
+    for role in grants.roles_of_user(&user.name, user.admin) {
+        let named = (grants.roles.get(role)).is_some_and(|is| is.users.contains(&user.name));
+        rows.push(match role {
+            USER => row(role, "everybody", None),
+            ADMIN if user.admin => row(role, "admin", None),
+            _ if named => row(role, "configuration", None),
+            _ => continue,
+        });
+    }
+    for group in groups {
+        let roles = grants.roles_of_group(group).into_iter();
+        rows.extend(roles.map(|role| row(role, "group", Some(group))));
+    }
+    rows
+}
+
+/// `POST /hub/admin/user/{user}`: what `do` says.
+pub(super) async fn act(
+    visit: Visit,
+    Path(name): Path<String>,
+    form: Fields,
+) -> ApiResult<Response> {
+    let user = people::find(&visit, &name).await?;
+    let (hub, caller) = (&visit.hub, &visit.caller);
+    let own = user_url(user.name.as_str());
+    let query = ListQuery::default();
+    match form.get("do") {
+        "rename" => {
+            caller.require(ScopeName::AdminUsers, Target::User(&user.name))?;
+            let to = match change::new_name(form.get("to")) {
+                Ok(to) => to,
+                Err(error) => return page(&visit, &user, &query, Some(error.saying())).await,
+            };
+            if to == user.name {
+                return Ok(visit.back(&form, &own, "changed", &Tally::one()));
+            }
+            let mut tx = hub.db().write().await?;
+            match change::alter(hub, &mut tx, caller, &user, Some(&to), None).await {
+                Ok(_) => {}
+                // A name that is taken, a server that runs: she can do something about it.
+                Err(error) if error.status == StatusCode::BAD_REQUEST => {
+                    drop(tx);
+                    return page(&visit, &user, &query, Some(error.message)).await;
+                }
+                Err(error) => return Err(error),
+            }
+            tx.commit().await?;
+            proxy::pass_on(hub).await;
+            Ok(visit.back(&form, &user_url(to.as_str()), "changed", &Tally::one()))
+        }
+        word @ ("admin" | "no-admin") => {
+            caller.require(ScopeName::AdminUsers, Target::User(&user.name))?;
+            let admin = word == "admin";
+            if !admin && caller.is(&user.name) {
+                // There is always somebody left who may do this.
+                return Err(ApiError::bad_request(say!("person.not_herself")));
+            }
+            let mut tx = hub.db().write().await?;
+            change::alter(hub, &mut tx, caller, &user, None, Some(admin)).await?;
+            tx.commit().await?;
+            proxy::pass_on(hub).await;
+            Ok(visit.back(&form, &own, "changed", &Tally::one()))
+        }
+        word @ ("block" | "unblock") => {
+            let blocked = word == "block";
+            change::block(hub, caller, &user, blocked).await?;
+            let done = if blocked { "blocked" } else { "unblocked" };
+            Ok(visit.back(&form, &own, done, &Tally::one()))
+        }
+        "delete" => {
+            caller.require(ScopeName::DeleteUsers, Target::User(&user.name))?;
+            if form.get("confirm") != user.name.as_str() {
+                let why = say!("admin.type_name", name = user.name.as_str());
+                return page(&visit, &user, &query, Some(why)).await;
+            }
+            let name = Path(user.name.to_string());
+            change::delete_user(State(hub.clone()), caller.clone(), name).await?;
+            Ok(visit.back(&form, people::LIST, "deleted", &Tally::one()))
+        }
+        word @ ("join" | "leave") => {
+            let names = [user.name.to_string()];
+            let join = word == "join";
+            groups::move_people(hub, caller, form.get("group"), &names, join).await?;
+            let done = if join { "joined" } else { "left" };
+            Ok(visit.back(&form, &own, done, &Tally::one()))
+        }
+        "end-session" => {
+            let id = form.get("id");
+            end_sessions(hub, &visit, &user, Which::One(id)).await?;
+            Ok(visit.back(&form, &own, "ended", &Tally::one()))
+        }
+        "end-sessions" => {
+            let done = end_sessions(hub, &visit, &user, Which::All).await?;
+            let tally = Tally {
+                done,
+                ..Tally::default()
+            };
+            Ok(visit.back(&form, &own, "ended", &tally))
+        }
+        _ => Err(ApiError::bad_request(say!("admin.no_such_action"))),
+    }
+}
+
+async fn end_sessions(hub: &Hub, visit: &Visit, user: &User, which: Which<'_>) -> ApiResult<usize> {
+    let caller = &visit.caller;
+    caller.require(ScopeName::AdminUsers, Target::User(&user.name))?;
+    if user.admin && !visit.holds_all() {
+        return Err(ApiError::forbidden(say!("person.admins_only")));
+    }
+    let ended = sessions::end(hub, &user.id, user.name.as_str(), which).await?;
+    tracing::info!(by = %caller.who, user = %user.name, ended, "sessions ended");
+    Ok(ended)
+}

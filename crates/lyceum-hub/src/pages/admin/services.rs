@@ -1,0 +1,80 @@
+//! Services: where they come from, what they may do, whether they answer.
+
+use std::time::Duration;
+
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures_util::StreamExt;
+use futures_util::stream;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_web::ApiResult;
+use lyceum_web::page::contexts::admin::{AdminService, ServicesPage};
+use url::Url;
+
+use super::Visit;
+use super::list::ListQuery;
+use crate::grants::service_prefix;
+use crate::services::{self, Known};
+
+/// How long a service may take to accept a connection.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many are tried at a time.
+const AT_ONCE: usize = 16;
+
+pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
+    if !visit.reaches(ScopeName::ListServices) {
+        return Err(crate::api::lacking(&[ScopeName::ListServices]));
+    }
+    let settings = visit.hub.settings();
+    let mut tx = visit.hub.db().read().await?;
+    let all = services::all(&settings.grants, &mut tx).await?;
+    drop(tx);
+    let caller = &visit.caller;
+    let listed = all
+        .into_values()
+        .filter(|known| caller.may(ScopeName::ListServices, Target::Service(&known.name)));
+    let rows = stream::iter(listed).map(|known| {
+        let may = |scope| caller.may(scope, Target::Service(&known.name));
+        let sees = may(ScopeName::ReadServices);
+        let roles = sees || may(ScopeName::ReadRolesServices);
+        let roles = roles.then(|| {
+            let roles = known.roles(&settings.grants).into_iter();
+            roles.map(str::to_owned).collect()
+        });
+        async move {
+            AdminService {
+                roles,
+                configured: known.configured,
+                prefix: (known.service.url.as_ref())
+                    .filter(|_| sees)
+                    .map(|_| service_prefix(&known.name)),
+                reachable: match sees {
+                    true => reachable(&known).await,
+                    false => None,
+                },
+                url: known.service.url.filter(|_| sees),
+                name: known.name,
+            }
+        }
+    });
+    let page = ServicesPage {
+        page: visit.page(),
+        area: visit.area("services", &query),
+        services: rows.buffered(AT_ONCE).collect().await,
+    };
+    visit.html(StatusCode::OK, "admin_services.html", &page)
+}
+
+/// Whether something listens where the proxy would find it. Nothing is sent there.
+async fn reachable(known: &Known) -> Option<bool> {
+    let url = Url::parse(known.service.url.as_deref()?).ok()?;
+    let host = url
+        .host_str()?
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    let address = (host, url.port_or_known_default()?);
+    let connected = tokio::net::TcpStream::connect(address);
+    let connected = tokio::time::timeout(PATIENCE, connected).await;
+    Some(connected.is_ok_and(|connected| connected.is_ok()))
+}

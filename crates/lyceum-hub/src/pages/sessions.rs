@@ -1,0 +1,72 @@
+//! Where I am signed in.
+
+use axum::extract::{Extension, Form, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use lyceum_model::say;
+use lyceum_web::page::contexts::sessions::SessionsPage;
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+
+use super::tokens::IdForm;
+use super::{frame, html, redirect};
+use crate::sessions::{self, Which};
+use crate::visit::SignedIn;
+use crate::{Hub, db};
+
+const PAGE: &str = "/hub/sessions";
+
+pub async fn show(
+    State(hub): State<Hub>,
+    SignedIn(caller): SignedIn,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let this = this(&caller)?;
+    let mut tx = hub.db().read().await?;
+    let person = caller.person()?;
+    let all = db::sessions::of_user(&mut tx, &person.id, hub.now().0).await?;
+    drop(tx);
+    let rows: Vec<_> = all
+        .into_iter()
+        .map(|session| sessions::row(session, this))
+        .collect();
+    let others = rows.iter().filter(|row| !row.this).count();
+    let page = SessionsPage {
+        page: frame(&hub, Some(&caller), &info),
+        sessions: rows,
+        others: others.try_into().unwrap_or(u64::MAX),
+    };
+    html(&hub, &headers, StatusCode::OK, "sessions.html", &page)
+}
+
+/// `POST /hub/sessions/end`: one of one's own; this one too.
+pub async fn end(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Form(form): Form<IdForm>,
+) -> ApiResult<Response> {
+    this(&caller)?;
+    end_own(&hub, &caller, Which::One(&form.id)).await
+}
+
+/// `POST /hub/sessions/end-others`: all but this one.
+pub async fn end_others(State(hub): State<Hub>, caller: Caller) -> ApiResult<Response> {
+    let this = this(&caller)?;
+    end_own(&hub, &caller, Which::AllBut(this)).await
+}
+
+async fn end_own(hub: &Hub, caller: &Caller, which: Which<'_>) -> ApiResult<Response> {
+    let person = caller.person()?;
+    let ended = sessions::end(hub, &person.id, person.name.as_str(), which).await?;
+    tracing::info!(user = %person.name, ended, "sessions ended");
+    Ok(redirect(PAGE))
+}
+
+/// The session of this browser.
+fn this(caller: &Caller) -> ApiResult<&str> {
+    match &caller.credential {
+        Credential::Session { id, .. } => Ok(id),
+        Credential::Token { .. } => Err(ApiError::forbidden(say!("refused.for_browsers"))),
+    }
+}

@@ -1,0 +1,138 @@
+//! Browsers that are signed in: how they are ended, and what they are called.
+
+use lyceum_store::Tx;
+use lyceum_web::ApiResult;
+use lyceum_web::page::contexts::sessions::SessionRow;
+
+use crate::db::sessions::Session;
+use crate::jobs::revocations;
+use crate::{Hub, db};
+
+/// So many are announced at a time, so that none counts for all that a person has.
+const ANNOUNCED: usize = 32;
+
+/// Which of a person's sessions.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    One(&'a str),
+    AllBut(&'a str),
+    All,
+}
+
+/// Ends sessions of a person, and with them their tokens and sockets. Tells how many.
+pub async fn end(hub: &Hub, user_id: &str, name: &str, which: Which<'_>) -> ApiResult<usize> {
+    let mut tx = hub.db().write().await?;
+    let ended = end_in(hub, &mut tx, user_id, name, which).await?;
+    tx.commit().await?;
+    crate::proxy::pass_on(hub).await;
+    Ok(ended)
+}
+
+async fn end_in(
+    hub: &Hub,
+    tx: &mut Tx,
+    user_id: &str,
+    name: &str,
+    which: Which<'_>,
+) -> sqlx::Result<usize> {
+    let ids: Vec<String> = match which {
+        Which::One(id) => vec![id.to_owned()],
+        Which::AllBut(kept) => {
+            let mut ids = db::sessions::ids_of_user(tx, user_id).await?;
+            ids.retain(|id| id != kept);
+            ids
+        }
+        Which::All => db::sessions::ids_of_user(tx, user_id).await?,
+    };
+    let mut ended = Vec::new();
+    for id in ids {
+        if db::sessions::end(tx, &id, user_id).await? {
+            ended.push(id);
+        }
+    }
+    for fallen in ended.chunks(ANNOUNCED) {
+        revocations::announce_fallen(tx, name, fallen, hub.now()).await?;
+    }
+    Ok(ended.len())
+}
+
+/// How a session is shown; `this` is the one that looks.
+pub fn row(session: Session, this: &str) -> SessionRow {
+    let agent_text = session.agent.unwrap_or_default();
+    SessionRow {
+        this: session.id == this,
+        id: session.id,
+        address: session.address.unwrap_or_default(),
+        agent: browser(&agent_text),
+        agent_text,
+        since: session.created_at,
+        last_seen: session.seen_at,
+    }
+}
+
+/// A browser in short words, `Firefox 145, Linux`, by what it says of itself; empty when that is
+/// nothing known.
+pub fn browser(agent: &str) -> String {
+    // Each names those it is made after, too: the first that fits is meant.
+    const BROWSERS: &[(&str, &str)] = &[
+        ("Edg/", "Edge"),
+        ("EdgA/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("CriOS/", "Chrome"),
+        ("HeadlessChrome/", "Chrome"),
+        ("Chrome/", "Chrome"),
+        ("Version/", "Safari"),
+        ("curl/", "curl"),
+    ];
+    const SYSTEMS: &[(&str, &str)] = &[
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iOS"),
+        ("iPad", "iPadOS"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let program = BROWSERS.iter().find_map(|(mark, name)| {
+        let (_, rest) = agent.split_once(mark)?;
+        let digits = rest.chars().take_while(char::is_ascii_digit).take(6);
+        let version: String = digits.collect();
+        Some(format!("{name} {version}").trim_end().to_owned())
+    });
+    let system = SYSTEMS.iter().find(|(mark, _)| agent.contains(mark));
+    let system = system.map(|(_, name)| (*name).to_owned());
+    let words: Vec<String> = program.into_iter().chain(system).collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_in_short_words() {
+        let check = |agent: &str, expect: &str| assert_eq!(browser(agent), expect, "{agent}");
+        check(
+            "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+            "Firefox 145, Linux",
+        );
+        check(
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Safari/537.36 Edg/150.0",
+            "Edge 150, Windows",
+        );
+        check(
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1",
+            "Safari 18, iOS",
+        );
+        check(
+            "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Mobile Safari/537.36",
+            "Chrome 150, Android",
+        );
+        check("curl/8.5.0", "curl 8");
+        check("", "");
+        check("<script>alert(1)</script>", "");
+        check("Chrome/", "Chrome");
+    }
+}

@@ -1,0 +1,309 @@
+//! The area of administrators. Forms post to fixed paths below [`Page::base`]:
+//!
+//! | path | fields |
+//! |---|---|
+//! | `admin/users/add` | `names`, `admin`, `next` |
+//! | `admin/users/do` | `do`, `chosen` repeated, `group`, `next` |
+//! | `admin/user/NAME` | `do` and what it needs |
+//! | `admin/groups/add` | `name`, `users` |
+//! | `admin/group` | `name`, `do`, `users` or `chosen` repeated, `confirm` |
+//! | `admin/servers/do` | `do`, `chosen` repeated (`ada/gpu`), `next` |
+//! | `admin/tokens/do` | `do`, `chosen` repeated (`ada/a01…`), `next` |
+
+use serde::Serialize;
+
+use super::sessions::SessionRow;
+use super::{ConfigState, Page, ServerRow, TokenRow};
+
+/// What each page of the area shows besides its own.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Area {
+    pub here: &'static str,
+    /// The pages that this visitor may see.
+    pub entries: Vec<AreaEntry>,
+    pub notice: Option<Notice>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AreaEntry {
+    pub key: &'static str,
+    pub url: String,
+}
+
+/// What the form that led here has done.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Notice {
+    pub key: &'static str,
+    pub n: u64,
+    /// How many it was refused for.
+    pub refused: u64,
+}
+
+/// One page of a long list; what it shows is in the URL.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Listing<Row> {
+    pub rows: Vec<Row>,
+    /// How many match.
+    pub total: u64,
+    pub offset: u64,
+    pub query: String,
+    /// The page without its query, where the search goes to.
+    pub action: String,
+    /// This view, to come back to.
+    pub here: String,
+    /// What the search hands on unseen.
+    pub kept: Vec<(String, String)>,
+    pub columns: Vec<Column>,
+    pub filters: Vec<Choice>,
+    pub previous: Option<String>,
+    pub next: Option<String>,
+    /// The whole list as a file.
+    pub csv: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Column {
+    pub key: &'static str,
+    /// The same list in the order of this column; none when it can't be sorted by it.
+    pub url: Option<String>,
+    pub up: bool,
+    pub down: bool,
+}
+
+/// One way to narrow a list down.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Choice {
+    pub name: &'static str,
+    pub value: String,
+    pub options: Vec<&'static str>,
+}
+
+/// `admin.html`: what is wrong.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct OverviewPage {
+    pub page: Page,
+    pub area: Area,
+    pub config: ConfigState,
+    /// Whether the state of the configuration may be seen.
+    pub sees_config: bool,
+    /// Each with the list it counts.
+    pub counts: Vec<Count>,
+    /// Those whose last start failed in the last day, the newest first.
+    pub failures: Vec<AdminServer>,
+    pub failures_total: u64,
+    /// How many starts wait, and for how many seconds the first of them has.
+    pub waiting: u64,
+    pub longest: Option<i64>,
+    pub blocked: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Count {
+    pub key: &'static str,
+    pub n: u64,
+    pub url: Option<String>,
+}
+
+/// `admin_users.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct UsersPage {
+    pub page: Page,
+    pub area: Area,
+    pub list: Listing<PersonRow>,
+    pub may_add: bool,
+    pub may_block: bool,
+    pub may_group: bool,
+    pub may_make_admins: bool,
+    pub form: AddForm,
+}
+
+/// What was typed before, and what is wrong with it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AddForm {
+    pub text: String,
+    pub error: Option<String>,
+}
+
+/// What the visitor may not see is none.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PersonRow {
+    pub name: String,
+    pub display_name: Option<String>,
+    pub admin: bool,
+    pub blocked: bool,
+    pub created: Option<i64>,
+    pub last_activity: Option<i64>,
+    /// Servers that are not at rest.
+    pub running: u64,
+    pub url: String,
+}
+
+/// `admin_user.html`: one person.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PersonPage {
+    pub page: Page,
+    pub area: Area,
+    pub person: PersonRow,
+    /// Whether the lists of the configuration keep her out.
+    pub shut_out: bool,
+    pub sees_activity: bool,
+    pub servers: Option<Vec<AdminServer>>,
+    pub may: PersonMay,
+    pub groups: Option<Vec<GroupRow>>,
+    pub roles: Option<Vec<RoleRow>>,
+    pub tokens: Option<Vec<TokenRow>>,
+    pub sessions: Option<Vec<SessionRow>>,
+    pub problem: Option<String>,
+}
+
+/// What the visitor may do to a person.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PersonMay {
+    pub change: bool,
+    pub make_admin: bool,
+    pub block: bool,
+    pub delete: bool,
+    pub groups: bool,
+    pub tokens: bool,
+    pub end_sessions: bool,
+}
+
+/// A role and why somebody has it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RoleRow {
+    pub name: String,
+    pub description: String,
+    /// `everybody`, `admin`, `configuration`, or `group` with its name.
+    pub source: &'static str,
+    pub group: Option<String>,
+}
+
+/// `admin_groups.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GroupsPage {
+    pub page: Page,
+    pub area: Area,
+    pub list: Listing<GroupRow>,
+    pub may_add: bool,
+    pub form: AddForm,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GroupRow {
+    pub name: String,
+    pub members: Option<u64>,
+    pub url: String,
+    /// Whether the visitor may change who is in it.
+    pub may_change: bool,
+}
+
+/// `admin_group.html`: one group.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GroupPage {
+    pub page: Page,
+    pub area: Area,
+    pub name: String,
+    pub roles: Option<Vec<String>>,
+    /// JSON, if there are any.
+    pub properties: Option<String>,
+    /// Whether the configuration says who is in it, too.
+    pub configured: bool,
+    pub members: Option<Listing<PersonRow>>,
+    pub may_change: bool,
+    pub may_delete: bool,
+    pub problem: Option<String>,
+    pub form: AddForm,
+}
+
+/// `admin_servers.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServersPage {
+    pub page: Page,
+    pub area: Area,
+    pub list: Listing<AdminServer>,
+    pub may_any: bool,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AdminServer {
+    pub server: ServerRow,
+    /// `ada/gpu`
+    pub about: String,
+    /// The page of its owner, for those who may see it.
+    pub owner_url: Option<String>,
+    pub may_start: bool,
+    pub may_stop: bool,
+    pub may_open: bool,
+    pub may_log: bool,
+}
+
+/// `admin_services.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServicesPage {
+    pub page: Page,
+    pub area: Area,
+    pub services: Vec<AdminService>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AdminService {
+    pub name: String,
+    pub url: Option<String>,
+    pub prefix: Option<String>,
+    pub roles: Option<Vec<String>>,
+    pub configured: bool,
+    /// Whether something listens at its address; none when it has none, or nobody may know.
+    pub reachable: Option<bool>,
+}
+
+/// `admin_tokens.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TokensPage {
+    pub page: Page,
+    pub area: Area,
+    pub list: Listing<AdminToken>,
+    pub may_any: bool,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AdminToken {
+    pub token: TokenRow,
+    pub owner: String,
+    pub owner_url: Option<String>,
+    /// `ada/a01…`
+    pub about: String,
+    pub may_revoke: bool,
+}
+
+/// `admin_activity.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ActivityPage {
+    pub page: Page,
+    pub area: Area,
+    /// How many were active in the last hour, day and week; none for those who may not know.
+    pub active: Option<Vec<Count>>,
+    pub latest: Vec<PersonRow>,
+    pub starts: Vec<AdminServer>,
+    pub starts_total: u64,
+    pub failures: Vec<AdminServer>,
+    pub failures_total: u64,
+    pub sign_ins: Option<Vec<SignInRow>>,
+    pub sign_ins_total: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SignInRow {
+    pub name: String,
+    pub url: String,
+    pub at: i64,
+    /// The browser in short words.
+    pub agent: String,
+}
+
+/// `admin_configuration.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ConfigurationPage {
+    pub page: Page,
+    pub area: Area,
+    pub config: ConfigState,
+}

@@ -1,0 +1,28 @@
+//! Browsers that are signed in. Forms post to `sessions/end` (`id`) and `sessions/end-others`.
+
+use serde::Serialize;
+
+use super::Page;
+
+/// `sessions.html`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SessionsPage {
+    pub page: Page,
+    pub sessions: Vec<SessionRow>,
+    /// How many others there are.
+    pub others: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SessionRow {
+    pub id: String,
+    pub address: String,
+    /// The browser in short words; empty when it told nothing that is known.
+    pub agent: String,
+    /// In the words of its `User-Agent`.
+    pub agent_text: String,
+    pub since: i64,
+    pub last_seen: i64,
+    /// The session of this very request.
+    pub this: bool,
+}
