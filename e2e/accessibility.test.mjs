@@ -90,6 +90,24 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
     assert.equal(answer.status(), 200);
     await check(admins, 'administration');
   });
+  for (const path of [
+    'admin/users?q=a', 'admin/users?q=nobody-is-called-so', `admin/user/${student.name}`, 'admin/groups', 'admin/group?name=axe',
+    'admin/servers', 'admin/servers?state=failed', 'admin/services', 'admin/tokens', 'admin/activity', 'admin/configuration', 'sessions', 'token',
+  ]) {
+    await t.test(path, async () => {
+      if (path.includes('group?')) {
+        await admins.goto(at('hub/admin/groups'));
+        await admins.getByLabel('Group', { exact: true }).fill('axe');
+        await admins.getByLabel('Members').fill(student.name);
+        await admins.getByRole('button', { name: 'Add' }).click();
+        await admins.getByRole('status').waitFor();
+      }
+      const answer = await admins.goto(at(`hub/${path}`));
+      assert.equal(answer.status(), 200);
+      for (const folded of await admins.locator('details:not([open]) > summary').all()) await folded.click();
+      await check(admins, path);
+    });
+  }
   await t.test('confirming that someone else’s server may know who you are', async () => {
     // Asking for the student's server as its OAuth client would.
     const query = new URLSearchParams({

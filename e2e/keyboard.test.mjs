@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { startBrowser } from './support/browser.mjs';
+import { tabTo } from './support/keyboard.mjs';
 import { startLyceum } from './support/lyceum.mjs';
 import { controls, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn } from './support/story.mjs';
-
-const FURTHEST = 40;
 
 test('log in and start a server with the keyboard', { timeout: 300_000 }, async (t) => {
   const step = tellIn(t);
@@ -45,25 +44,3 @@ test('log in and start a server with the keyboard', { timeout: 300_000 }, async 
 
   await stopServer(page, lyceum.url);
 });
-
-/** Presses Tab until the wanted control has the focus; each stop must be seen to have it. */
-async function tabTo(page, wanted) {
-  for (let presses = 0; presses <= FURTHEST; presses += 1) {
-    if (await wanted.evaluate((element) => element === document.activeElement)) return;
-    await page.keyboard.press('Tab');
-    const unseen = await page.evaluate(describeUnseenFocus);
-    assert.equal(unseen, null, 'what has the focus shows it');
-  }
-  assert.fail(`not reached with ${FURTHEST} presses of Tab`);
-}
-
-/** Runs in the page: null, or the element that has the focus without an outline or a box in view. */
-function describeUnseenFocus() {
-  const element = document.activeElement;
-  if (!element || element === document.body) return null;
-  const style = getComputedStyle(element);
-  const box = element.getBoundingClientRect();
-  const outlined = style.outlineStyle !== 'none' && Number.parseFloat(style.outlineWidth) > 0;
-  const shown = (outlined || style.boxShadow !== 'none') && box.width > 1 && box.height > 1;
-  return shown ? null : element.outerHTML.slice(0, 200);
-}

@@ -102,7 +102,7 @@ test('a server is at its owner\'s host, and what its pages try at others fails',
   await step('an administrator looks into a server, after a question', async () => {
     const other = await (await browser.newContext()).newPage();
     await logIn(other, lyceum.url, lyceum.account('admin'));
-    await other.goto(`${hub}/hub/admin`);
+    await other.goto(`${hub}/hub/admin/servers`);
     await other.getByRole('link', { name: new RegExp(`open ${ada.name}/`, 'i') }).click();
     await other.getByRole('button', { name: /allow|continue|authorize/i }).click();
     await waitForServer(other, ada);

@@ -1,0 +1,130 @@
+// What an administrator does, with a keyboard alone and without script.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { startBrowser } from './support/browser.mjs';
+import { Client } from './support/http.mjs';
+import { tabTo } from './support/keyboard.mjs';
+import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
+import { controls } from './support/pages.mjs';
+import { tellIn, until } from './support/story.mjs';
+
+const FURTHEST = 150;
+const skip = runsElsewhere && 'it changes people of the Lyceum it runs on';
+
+test('the area of administrators with the keyboard, without script', { timeout: 400_000, skip }, async (t) => {
+  const step = tellIn(t);
+  const lyceum = await startLyceum();
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const admin = lyceum.account('admin');
+  const student = lyceum.account('student');
+  const page = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+  const press = async (role, name, key = 'Enter') => {
+    await tabTo(page, page.getByRole(role, { name }).first(), FURTHEST);
+    await page.keyboard.press(key);
+  };
+  const type = async (label, text) => {
+    await tabTo(page, page.getByLabel(label, { exact: true }).first(), FURTHEST);
+    await page.keyboard.type(text);
+  };
+  const told = (words) => page.getByRole('status').filter({ hasText: words }).waitFor();
+
+  await step('log in and go there', async () => {
+    await page.goto(new URL('hub/home', lyceum.url).href);
+    await tabTo(page, controls.nameField(page));
+    await page.keyboard.type(admin.name);
+    await tabTo(page, controls.passwordField(page));
+    await page.keyboard.type(admin.password);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/hub\/home/);
+    await press('link', 'Admin');
+    await page.waitForURL(/\/hub\/admin$/);
+  });
+
+  await step('make a group', async () => {
+    await press('link', 'Groups');
+    await page.waitForURL(/\/admin\/groups/);
+    await type('Group', 'lab');
+    await page.keyboard.press('Enter');
+    await told('The group was added');
+  });
+
+  await step('search a person, and make her a member', async () => {
+    await press('link', 'People');
+    await page.waitForURL(/\/admin\/users/);
+    await type('Name contains', student.name);
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/[?&]q=/);
+    assert.equal(await page.locator('tbody tr').count(), 1);
+    // Enter on a box does nothing to anybody.
+    await press('checkbox', `Choose ${student.name}`);
+    await press('checkbox', `Choose ${student.name}`, 'Space');
+    await type('Group', 'lab');
+    await press('button', 'Put into the group');
+    await told('1 person is in the group now');
+    assert.match(page.url(), /[?&]q=/, 'back on the same list');
+  });
+
+  const visitor = new Client(lyceum.url);
+  await step('keep her out, and let her in again', async () => {
+    await visitor.logIn(student);
+    await press('link', student.name);
+    await page.waitForURL(/\/admin\/user\//);
+    await press('button', 'Keep out');
+    await told('1 person is kept out now');
+    assert.equal((await visitor.send('GET', 'hub/home')).status, 302);
+    await press('button', 'Let in again');
+    await told('may come in again');
+    assert.equal((await visitor.send('GET', 'hub/home')).status, 200);
+  });
+
+  await step('start her server and stop it', async () => {
+    await press('button', /^Start/);
+    await told('is under way');
+    await until('the server is ready', async () => {
+      await page.goto(new URL('hub/admin/servers?state=ready', lyceum.url).href);
+      return (await page.locator('tbody tr').count()) === 1;
+    }, { every: 500, limit: 120_000 });
+    await press('button', new RegExp(`^Stop ${student.name}/`));
+    await told('1 server is stopped');
+    await lyceum.untilQuiet();
+  });
+
+  await step('revoke a token', async () => {
+    const token = (await lyceum.run(['token', 'create', student.name])).stdout.trim();
+    assert.equal((await visitor.send('GET', 'hub/api/user', { token })).status, 200);
+    await press('link', /^Tokens$/);
+    await page.goto(new URL(`hub/admin/tokens?kind=asked&q=${student.name}`, lyceum.url).href);
+    await press('button', new RegExp(`^Revoke ${student.name}`));
+    await told('1 token was revoked');
+    assert.equal((await visitor.send('GET', 'hub/api/user', { token })).status, 403);
+  });
+
+  await step('log out another session of one\'s own', async () => {
+    const other = new Client(lyceum.url);
+    await other.logIn(admin);
+    await press('link', 'Sessions');
+    await page.waitForURL(/\/hub\/sessions/);
+    await press('button', /^Log out 1 other session/);
+    await page.waitForURL(/\/hub\/sessions/);
+    await page.getByText('this one').waitFor();
+    assert.equal((await other.send('GET', 'hub/home')).status, 302);
+  });
+
+  await step('delete her, by her name', async () => {
+    await page.goto(new URL(`hub/admin/user/${student.name}`, lyceum.url).href);
+    await tabTo(page, page.locator('summary', { hasText: 'Delete' }), FURTHEST);
+    await page.keyboard.press('Enter');
+    await type(`Type ${student.name} to confirm`, 'somebody else');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').waitFor();
+    await tabTo(page, page.locator('summary', { hasText: 'Delete' }), FURTHEST);
+    await page.keyboard.press('Enter');
+    await type(`Type ${student.name} to confirm`, student.name);
+    await page.keyboard.press('Enter');
+    await told('1 person was deleted');
+    assert.equal((await visitor.send('GET', 'hub/home')).status, 302);
+  });
+});
