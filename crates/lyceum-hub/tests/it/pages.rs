@@ -2,6 +2,7 @@
 
 mod admin;
 mod german;
+mod home;
 mod lists;
 mod login;
 mod rendering;

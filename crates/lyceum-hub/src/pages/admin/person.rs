@@ -258,8 +258,10 @@ pub(super) async fn act(
         }
         "end-session" => {
             let id = form.get("id");
-            end_sessions(hub, &visit, &user, Which::One(id)).await?;
-            Ok(visit.back(&form, &own, "ended", &Tally::one()))
+            match end_sessions(hub, &visit, &user, Which::One(id)).await? {
+                0 => Err(ApiError::not_found()),
+                _ => Ok(visit.back(&form, &own, "ended", &Tally::one())),
+            }
         }
         "end-sessions" => {
             let done = end_sessions(hub, &visit, &user, Which::All).await?;

@@ -346,6 +346,9 @@ async fn groups_tokens_servers_and_sessions_of_others() {
         socket.assert_ends().await;
         ada.get("/hub/home").await.expect(302);
         root.get("/hub/home").await.expect(200);
+        root.post_form("/hub/admin/user/ada", &end)
+            .await
+            .expect(404);
         let seen = page(&root, "/hub/admin/services").await;
         assert!(
             seen.contains("does not answer") && seen.contains(">grader<"),

@@ -178,6 +178,76 @@ async fn what_the_framework_refuses_is_quoted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_area_of_administrators() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db)
+        .await
+        .with_admin("root")
+        .await
+        .with_user("ada")
+        .await;
+    start_server(&hub, "ada").await;
+    hub.signed_in("ada").await;
+    let root = in_german(hub.signed_in("root").await);
+    let add = [("name", "bio"), ("users", "ada")];
+    let added = root.post_form("/hub/admin/groups/add", &add).await;
+    for path in [
+        added.expect(302).location(),
+        "/hub/admin",
+        "/hub/admin/users",
+        "/hub/admin/users?q=nobody&done=blocked&n=2&refused=1",
+        "/hub/admin/user/ada",
+        "/hub/admin/groups",
+        "/hub/admin/servers",
+        "/hub/admin/services",
+        "/hub/admin/tokens",
+        "/hub/admin/activity",
+        "/hub/admin/configuration",
+        "/hub/sessions",
+        "/hub/token",
+    ] {
+        assert_german(&root.get(path).await.expect(200).text());
+    }
+    for (path, fields, said) in [
+        ("/hub/admin/users/add", [("names", "a!"), ("", "")], "a!: "),
+        (
+            "/hub/admin/groups/add",
+            [("name", "bio"), ("", "")],
+            "gibt es schon",
+        ),
+        (
+            "/hub/admin/users/do",
+            [("do", "block"), ("", "")],
+            "nichts gewählt",
+        ),
+        (
+            "/hub/admin/user/root",
+            [("do", "block"), ("", "")],
+            "mit sich selbst",
+        ),
+        (
+            "/hub/admin/user/ada",
+            [("do", "delete"), ("", "")],
+            "nichts gelöscht",
+        ),
+        (
+            "/hub/token/new",
+            [("scopes", "read:all"), ("", "")],
+            "read:all gibt es nicht",
+        ),
+        (
+            "/hub/servers/title",
+            [("title", ""), ("", "")],
+            "druckbaren Zeichen",
+        ),
+    ] {
+        let page = root.post_form(path, &fields).await.text();
+        assert!(page.contains(said), "{path}: {page}");
+        assert_german(&page);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn logging_in() {
     let db = TestDb::sqlite().await;
     let hub = TestHub::start(&db).await.with_user("ada").await;
