@@ -337,6 +337,13 @@ async fn groups_tokens_servers_and_sessions_of_others() {
             .await
             .expect(404);
 
+        // What was started above is on its way.
+        let root_program = program(&hub, "root").await;
+        let mut news = root_program
+            .listen("/hub/api/users/ada/server/progress")
+            .await;
+        news.until("\"ready\"").await;
+        ada.get("/user/ada/api").await.expect(200);
         let mut socket = Socket::by_cookie(&hub, &ada).await;
         let id = ada
             .cookie(lyceum_web::cookie::SESSION_ID)
