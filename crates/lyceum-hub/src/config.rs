@@ -7,6 +7,7 @@ use std::time::Duration;
 use lyceum_model::name::UserName;
 
 use crate::grants::Grants;
+use crate::notices::Notices;
 use crate::origins::Origins;
 
 /// Settings that can change while the hub runs.
@@ -32,6 +33,8 @@ pub struct Settings {
     /// What the site is called, on every page.
     pub site_name: String,
     pub theme: lyceum_web::page::Theme,
+    /// What the operator tells people, and when only some may come in.
+    pub notices: Notices,
     /// Shown on the log-in page, for instance where the first password stands.
     pub sign_in_hint: Option<Saying>,
     /// State of the configuration file, for the admin page.

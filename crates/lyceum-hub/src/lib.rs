@@ -23,6 +23,7 @@ pub mod launch;
 pub mod launching;
 pub mod metrics;
 pub mod next;
+pub mod notices;
 pub mod oauth;
 pub mod origins;
 pub mod pages;

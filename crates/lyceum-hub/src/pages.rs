@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod assets;
+pub mod documents;
 pub mod enter;
 pub mod fields;
 pub mod home;
@@ -9,6 +10,7 @@ pub mod login;
 pub mod logs;
 pub mod sessions;
 pub mod sharing;
+pub mod site_files;
 pub mod start;
 pub mod tokens;
 pub mod user_paths;
@@ -22,7 +24,7 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::cookie::{self, Cookie};
-use lyceum_web::page::contexts::{ErrorPage, OAuthPage, Page, PageUser, Site};
+use lyceum_web::page::contexts::{ErrorPage, OAuthPage, Page, PageUser, ServiceLink, Site};
 use lyceum_web::page::{Lang, pick_language};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::routes::Routes;
@@ -89,6 +91,13 @@ pub fn routes() -> Routes<Hub> {
             assets::get,
         )
         .public(Method::GET, "/favicon.ico", "the icon", assets::favicon)
+        .public(
+            Method::GET,
+            "/hub/pages/{name}",
+            "what the site says of itself",
+            documents::show,
+        )
+        .public(Method::GET, "/hub/logo", "the logo", site_files::logo)
         .public(Method::GET, "/hub/home", anon, home::show)
         .public(Method::GET, "/hub/spawn", anon, start::start_own)
         .public(Method::GET, "/hub/spawn/{user}", anon, start::start_by_link)
@@ -192,6 +201,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             include_str!("../templates/admin_users.html"),
         ),
         ("lists.html", include_str!("../templates/lists.html")),
+        ("document.html", include_str!("../templates/document.html")),
         ("home.html", include_str!("../templates/home.html")),
         ("login.html", include_str!("../templates/login.html")),
         ("logs.html", include_str!("../templates/logs.html")),
@@ -284,6 +294,9 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
         Some(Credential::Session { binding, .. }) => Binding::Session(binding),
         _ => Binding::Anonymous(info),
     };
+    let settings = hub.settings();
+    let person = caller.and_then(|caller| caller.person().ok());
+    let who = person.map(|person| (person.name.as_str(), person.groups.as_slice()));
     Page {
         base: "/hub/".into(),
         user: caller
@@ -295,10 +308,29 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
             }),
         xsrf: hub.xsrf().token(binding),
         site: Site {
-            name: hub.settings().site_name.clone(),
+            name: settings.site_name.clone(),
         },
         announcement: None,
+        notices: settings.notices.of(who, hub.now()),
+        maintenance: settings.notices.maintenance(hub.now()),
+        services: caller.map_or_else(Vec::new, |caller| services_of(hub, caller)),
     }
+}
+
+/// The services with pages that she may open, for the frame.
+fn services_of(hub: &Hub, caller: &Caller) -> Vec<ServiceLink> {
+    let settings = hub.settings();
+    let services = settings.grants.services.iter();
+    services
+        .filter(|(name, service)| {
+            let may = caller.may(ScopeName::AccessServices, Target::Service(name));
+            service.display && service.url.is_some() && may
+        })
+        .map(|(name, _)| ServiceLink {
+            name: name.clone(),
+            href: format!("/services/{name}/"),
+        })
+        .collect()
 }
 
 /// Where our forms may lead in the end, besides the hub: log-in and consent go on to servers, and to
@@ -323,15 +355,32 @@ pub fn html(
     name: &str,
     context: &impl Serialize,
 ) -> ApiResult<Response> {
+    html_leading_to(hub, headers, status, name, context, &[])
+}
+
+/// As [`html`], for a page whose form leads on to other origins.
+fn html_leading_to(
+    hub: &Hub,
+    headers: &HeaderMap,
+    status: StatusCode,
+    name: &str,
+    context: &impl Serialize,
+    elsewhere: &[String],
+) -> ApiResult<Response> {
     let settings = hub.settings();
-    let text = hub
-        .pages()
-        .render(name, language(headers), &settings.theme, context)?;
-    let policy = lyceum_web::page::content_security_policy(&form_targets(&settings));
+    let theme = &settings.theme;
+    let shown = hub.pages().show(name, language(headers), theme, context)?;
+    let targets = [&form_targets(&settings), elsewhere].concat();
+    let policy = match (&shown.nonce, theme.site()) {
+        (Some(nonce), Some(site)) => {
+            lyceum_web::page::site_policy(nonce, &site.settings().hosts, &targets)
+        }
+        _ => lyceum_web::page::content_security_policy(&targets),
+    };
     Ok((
         status,
         [(header::CONTENT_SECURITY_POLICY, policy)],
-        Html(text),
+        Html(shown.html),
     )
         .into_response())
 }
@@ -356,21 +405,18 @@ pub fn oauth_confirm(
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         cancel_url: "/hub/home".into(),
     };
-    let mut response = html(hub, headers, StatusCode::OK, "oauth.html", &page)?;
     // The form leads on to this client, wherever it is.
     let elsewhere = url::Url::parse(back).ok();
     let elsewhere = elsewhere.map(|uri| uri.origin().ascii_serialization());
-    let targets = [
-        form_targets(&hub.settings()),
-        elsewhere.into_iter().collect(),
-    ]
-    .concat();
-    let policy = lyceum_web::page::content_security_policy(&targets);
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    Ok(response)
+    let elsewhere: Vec<String> = elsewhere.into_iter().collect();
+    html_leading_to(
+        hub,
+        headers,
+        StatusCode::OK,
+        "oauth.html",
+        &page,
+        &elsewhere,
+    )
 }
 
 /// Layer: errors become pages for those who look with a browser, and stay JSON for programs.

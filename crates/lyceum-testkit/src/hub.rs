@@ -123,6 +123,7 @@ impl TestHub {
             grants: Default::default(),
             site_name: "Lyceum".into(),
             theme: lyceum_web::page::Theme::default(),
+            notices: lyceum_hub::notices::Notices::default(),
             sign_in_hint: None,
             config_state: Default::default(),
         };

@@ -16,6 +16,8 @@ pub mod assets;
 pub mod contexts;
 pub mod functions;
 pub mod messages;
+pub mod plain;
+pub mod site;
 pub mod theme;
 
 use std::sync::Arc;
@@ -27,7 +29,8 @@ use serde::Serialize;
 
 pub use assets::{Asset, assets};
 pub use messages::{Lang, pick_language};
-pub use theme::{Theme, ThemeSettings};
+pub use site::{SiteFiles, SiteProblem, SiteSettings, SiteTemplates};
+pub use theme::{Logo, Theme, ThemeSettings};
 
 use messages::Messages;
 
@@ -46,6 +49,25 @@ pub fn content_security_policy(form_targets: &[String]) -> String {
     CONTENT_SECURITY_POLICY.replace("form-action 'self'", &allowed)
 }
 
+/// The policy for a page from a site's templates: what these have inline by itself is marked with
+/// `nonce`, and `style=` counts. Pictures, fonts and style sheets may come from `hosts`.
+pub fn site_policy(nonce: &str, hosts: &[String], form_targets: &[String]) -> String {
+    let hosts: String = hosts.iter().map(|host| format!(" {host}")).collect();
+    content_security_policy(form_targets)
+        .replace(
+            "script-src 'self'",
+            &format!("script-src 'self' 'nonce-{nonce}'"),
+        )
+        .replace(
+            "style-src 'self'",
+            &format!(
+                "style-src 'self' 'nonce-{nonce}'{hosts}; style-src-attr 'unsafe-inline'; \
+                 font-src 'self'{hosts}"
+            ),
+        )
+        .replace("img-src 'self'", &format!("img-src 'self' data:{hosts}"))
+}
+
 /// Name and text of templates that are compiled into the program.
 pub type Templates = &'static [(&'static str, &'static str)];
 
@@ -61,6 +83,28 @@ const OWN_TEMPLATES: Templates = &[
 pub struct Pages {
     /// One environment per language: a template's `t` needs no look-up of who asks.
     environments: Vec<(Lang, Environment<'static>)>,
+    messages: Arc<Messages>,
+    /// As they were given, for those of a site that extend them.
+    templates: Vec<(&'static str, &'static str)>,
+}
+
+/// A page as a site's templates are asked for it.
+pub(in crate::page) struct SitePage<'a> {
+    /// The name of our template.
+    name: &'a str,
+    lang: Lang,
+    /// What it shows.
+    own: Value,
+    nonce: &'a str,
+    /// The address of the terms of use.
+    terms: Option<&'a str>,
+}
+
+/// A page, and the policy it needs.
+pub struct Shown {
+    pub html: String,
+    /// For the site's template that it was made from; none when it is ours.
+    pub nonce: Option<String>,
 }
 
 impl Pages {
@@ -72,7 +116,49 @@ impl Pages {
         }
     }
 
-    /// Makes the HTML of one page. `ctx` is one of [`contexts`]: it has a field `page`.
+    /// Makes the HTML of one page from the site's template, if there is a good one, else from
+    /// ours. `ctx` is one of [`contexts`].
+    pub fn show(
+        &self,
+        name: &str,
+        lang: Lang,
+        theme: &Theme,
+        ctx: impl Serialize,
+    ) -> Result<Shown> {
+        if let Some(site) = theme.site() {
+            let nonce = lyceum_model::id::new_secret();
+            let own = context! { theme => theme.for_templates(), ..Value::from(Serde(&ctx)) };
+            let asked = SitePage {
+                name,
+                lang,
+                own,
+                nonce: &nonce,
+                terms: theme.terms(),
+            };
+            match site.render(&asked) {
+                Ok(html) => {
+                    let nonce = Some(nonce);
+                    return Ok(Shown { html, nonce });
+                }
+                Err(problem) if site.note(&problem) => tracing::error!(
+                    page = name,
+                    %problem,
+                    "a template of the site failed; the built-in page is shown instead"
+                ),
+                Err(_) => {}
+            }
+        }
+        self.render(name, lang, theme, ctx)
+            .map(|html| Shown { html, nonce: None })
+    }
+
+    /// The languages there are pages in.
+    pub fn languages(&self) -> impl Iterator<Item = Lang> {
+        self.environments.iter().map(|(lang, _)| *lang)
+    }
+
+    /// Makes the HTML of one page from our own template. `ctx` is one of [`contexts`]: it has a
+    /// field `page`.
     pub fn render(
         &self,
         name: &str,
@@ -147,6 +233,10 @@ impl PagesBuilder {
             }
             environments.push((lang, environment));
         }
-        Ok(Pages { environments })
+        Ok(Pages {
+            environments,
+            messages,
+            templates: self.templates,
+        })
     }
 }

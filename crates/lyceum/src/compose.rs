@@ -25,7 +25,7 @@ use lyceum_store::blobs::{Blobs, Disk};
 use lyceum_store::db::Location;
 use lyceum_store::secret::Keys;
 use lyceum_store::{Db, migrate};
-use lyceum_web::page::{Theme, ThemeSettings};
+use lyceum_web::page::{Pages, Theme};
 use lyceum_web::request::ProxyKey;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::metrics::gauge::Gauge;
@@ -172,6 +172,9 @@ impl Machine {
         let origins = origins(&config, order.public.as_ref().map(|public| public.address));
         let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
+        let pages = pages()?;
+        let theme = theme(&pages, &config, None);
+        let config_state = state_with(&order.watch.state(), &config, &theme);
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
             clock: ground.clock.clone(),
@@ -179,16 +182,15 @@ impl Machine {
             planner: Arc::new(planner),
             shelf: Arc::new(Courses(shelf.clone())),
             sign_in: sign_in(ground, &config),
-            pages: lyceum_hub::pages::templates()
-                .build()
-                .map_err(|error| Failure::new(format!("the pages can't be made: {error:#}")))?,
+            pages,
             settings: settings(
                 &config,
                 &origins,
-                &order.watch.state(),
+                &config_state,
                 &order.api_url,
                 order.hint.as_ref(),
-            )?,
+                theme,
+            ),
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
             host_key: HostKey::new(ground.keys.derive("lyceum hosts")),
             proxy_secret: ProxyKey::of(&proxy_secret),
@@ -221,7 +223,7 @@ impl Machine {
             }
         }
         state.register(&mut registry);
-        state.tell(&order.watch.state());
+        state.tell(&config_state);
         hub.publish_metrics(registry);
 
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -407,13 +409,9 @@ fn settings(
     state: &ConfigState,
     api_url: &str,
     hint: Option<&Saying>,
-) -> Result<Settings, Failure> {
-    let theme = ThemeSettings {
-        accent: Some(config.theme.accent.clone()),
-        ..ThemeSettings::default()
-    };
-    let theme = Theme::new(&theme).map_err(|error| Failure::new(format!("`theme`: {error}")))?;
-    Ok(Settings {
+    theme: Theme,
+) -> Settings {
+    Settings {
         origins: origins.clone(),
         api_url: api_url.to_owned(),
         start_timeout: config.servers.start_timeout,
@@ -432,6 +430,7 @@ fn settings(
         grants: config.grants.clone(),
         site_name: config.theme.name.clone(),
         theme,
+        notices: config.site.notices.clone(),
         sign_in_hint: hint.cloned(),
         config_state: lyceum_hub::config::ConfigState {
             generation: state.generation,
@@ -439,7 +438,39 @@ fn settings(
             source: state.source.clone(),
             problem: state.problem.clone().map(|text| (state.looked_at.0, text)),
         },
-    })
+    }
+}
+
+/// The templates of the pages, compiled.
+pub fn pages() -> Result<Pages, Failure> {
+    lyceum_hub::pages::templates()
+        .build()
+        .map_err(|error| Failure::new(format!("the pages can't be made: {error:#}")))
+}
+
+/// How pages look; the log tells which templates of the site are broken.
+fn theme(pages: &Pages, config: &Config, before: Option<&Theme>) -> Theme {
+    let theme = config.theme.theme(pages, before.and_then(Theme::site));
+    let theme = theme.with_links(config.site.links.clone());
+    let is_same = before.is_some_and(|before| match (before.site(), theme.site()) {
+        (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+        _ => false,
+    });
+    for problem in config.theme.problems(&theme).iter().filter(|_| !is_same) {
+        tracing::error!(%problem, "a template of the site is broken; its last good version or the built-in page is shown");
+    }
+    theme
+}
+
+/// Broken templates don't hold up the configuration, but are told with it.
+fn state_with(state: &ConfigState, config: &Config, theme: &Theme) -> ConfigState {
+    let problems = config.theme.problems(theme);
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let problem = state.problem.clone();
+    ConfigState {
+        problem: problem.or_else(|| (!lines.is_empty()).then(|| lines.join("\n"))),
+        ..state.clone()
+    }
 }
 
 fn as_places(number: u32) -> usize {
@@ -500,26 +531,24 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
             changed = news.changed() => if changed.is_err() { return },
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
+        let before = reload.hub.settings();
+        let theme = theme(reload.hub.pages(), &config, Some(&before.theme));
+        let state = state_with(&state, &config, &theme);
         reload.state.tell(&state);
         let hint = reload.hint.as_ref();
-        match settings(&config, &reload.origins, &state, &reload.api_url, hint) {
-            Ok(settings) => {
-                reload.hub.replace_sign_in(build_sign_in(
-                    &from.db,
-                    &from.clock,
-                    &from.accounts,
-                    &config,
-                ));
-                if let Some(proxy) = &reload.proxy {
-                    proxy.set_access_log(config.proxy.access_log);
-                }
-                reload.hub.event_log().open(config.events.clone());
-                reload.hub.reload(settings).await;
-            }
-            Err(failure) => {
-                tracing::error!(%failure, "the new configuration can't be put in force")
-            }
+        let (origins, api_url) = (&reload.origins, &reload.api_url);
+        let settings = settings(&config, origins, &state, api_url, hint, theme);
+        reload.hub.replace_sign_in(build_sign_in(
+            &from.db,
+            &from.clock,
+            &from.accounts,
+            &config,
+        ));
+        if let Some(proxy) = &reload.proxy {
+            proxy.set_access_log(config.proxy.access_log);
         }
+        reload.hub.event_log().open(config.events.clone());
+        reload.hub.reload(settings).await;
     }
 }
 

@@ -5,7 +5,7 @@
 //! file, line, column and the nearest known word.
 //!
 //! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
-//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` and `grants.rs` (roles, groups, services) are sections, `show.rs` is for `lyceum config show|schema|example`.
+//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `theme.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -20,6 +20,8 @@ mod proxy;
 mod raw;
 mod secret_ref;
 mod show;
+mod site;
+pub mod theme;
 mod tls;
 mod tree;
 mod units;
@@ -33,11 +35,12 @@ pub use self::check::{
 pub use self::problem::{Place, Problem, Problems};
 pub use self::proxy::ProxySettings;
 pub use self::raw::{
-    LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, RawTheme, SignInKind, SpawnerAccounts,
-    SpawnerKind,
+    LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, SignInKind, SpawnerAccounts, SpawnerKind,
 };
 pub use self::secret_ref::SecretRef;
 pub use self::show::{Shown, example, schema};
+pub use self::site::SiteWords;
+pub use self::theme::Look;
 pub use self::tls::Tls;
 use self::tree::{Node, path_text};
 pub use self::units::{Bytes, Span};

@@ -42,6 +42,23 @@ pub enum Look {
     Refused,
 }
 
+/// What changes with the configuration's file, and with the files it names for pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    /// `None`: the file was not there.
+    file: Option<Stamp>,
+    pages: u64,
+}
+
+impl Seen {
+    fn now(path: Option<&Path>, config: &Config) -> Self {
+        Self {
+            file: stamp(path),
+            pages: config.pages_stamp(),
+        }
+    }
+}
+
 /// Device, inode, size and modification time of the file behind every link.
 type Stamp = (u64, u64, u64, i64, i64);
 
@@ -52,15 +69,15 @@ pub struct ConfigWatch {
     current: ArcSwap<Config>,
     state: ArcSwap<ConfigState>,
     news: watch::Sender<u64>,
-    /// `None`: the file was not there.
-    stamp: Mutex<Option<Stamp>>,
+    seen: Mutex<Seen>,
 }
 
 impl ConfigWatch {
     /// Reads the file for the first time; here a problem is an error.
     pub fn open(path: Option<PathBuf>, clock: Clock) -> Result<Arc<Self>, Problems> {
-        let stamp = stamp(path.as_deref());
+        let file = stamp(path.as_deref());
         let loaded = config::load(path.as_deref())?;
+        let pages = loaded.config.pages_stamp();
         let state = ConfigState {
             loaded_at: clock.now(),
             looked_at: clock.now(),
@@ -75,7 +92,7 @@ impl ConfigWatch {
             current: ArcSwap::from_pointee(loaded.config),
             state: ArcSwap::from_pointee(state),
             news: watch::Sender::new(1),
-            stamp: Mutex::new(stamp),
+            seen: Mutex::new(Seen { file, pages }),
         }))
     }
 
@@ -104,9 +121,9 @@ impl ConfigWatch {
 
     /// Looks at the file and reads it if it changed. Blocks for a moment.
     pub fn check_now(&self) -> Look {
-        let now = stamp(self.path());
+        let now = Seen::now(self.path(), &self.current());
         {
-            let mut before = self.stamp.lock().expect("no holder panics");
+            let mut before = self.seen.lock().expect("no holder panics");
             if *before == now {
                 return Look::Unchanged;
             }
@@ -124,6 +141,11 @@ impl ConfigWatch {
             Ok(Loaded { mut config, .. }) => {
                 let current = self.current();
                 let at_next_start = keep_fixed(&current, &mut config);
+                if config.page_files() != current.page_files() {
+                    // Others are looked at from now on; they were read just now.
+                    let pages = config.pages_stamp();
+                    self.seen.lock().expect("no holder panics").pages = pages;
+                }
                 let generation = state.generation + 1;
                 tracing::info!(generation, ?at_next_start, "configuration read again");
                 self.current.store(Arc::new(config));
@@ -322,6 +344,26 @@ mod tests {
         let kept = watch.state().at_next_start.clone();
         let expect = ["proxy.limits", "proxy.plain_http2", "proxy.bind_addresses"];
         assert_eq!(kept, expect);
+    }
+
+    #[test]
+    fn edits_of_templates_are_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("templates")).expect("made");
+        fs::write(at("templates/login.html"), "one").expect("written");
+        let path = at("lyceum.yaml");
+        fs::write(&path, "theme: {name: One}\n").expect("written");
+        let watch = ConfigWatch::open(Some(path.clone()), Clock::system()).expect("good");
+        fs::write(&path, "theme: {template_paths: [templates]}\n").expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        assert_eq!(watch.check_now(), Look::Unchanged);
+        fs::write(at("templates/login.html"), "three").expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        assert_eq!(watch.check_now(), Look::Unchanged);
+        fs::write(at("templates/home.html"), "new").expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        assert_eq!(watch.state().generation, 4);
     }
 
     #[test]

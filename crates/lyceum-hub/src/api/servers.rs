@@ -24,7 +24,7 @@ use crate::db::users::User;
 use crate::launching::{self, Change, Started, Wish, WishError};
 use crate::servers::{State as ServerState, is_display_name};
 use crate::visit::ServerPath;
-use crate::{Hub, db};
+use crate::{Hub, db, notices};
 
 /// How long a caller is kept waiting before it gets "accepted, under way".
 const WAIT: Duration = Duration::from_secs(10);
@@ -152,6 +152,7 @@ pub async fn start(
     let (owner, name) = asked(&mut tx, &caller, ScopeName::StartServers, &user, &server).await?;
     let name = name?;
     drop(tx);
+    notices::require_open(&hub, &caller)?;
     let server = match launching::start(&hub, &owner, &name, wish(&body)?).await? {
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
         Started::Queued(server) => server,

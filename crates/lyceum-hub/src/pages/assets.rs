@@ -7,6 +7,7 @@ use lyceum_model::say;
 use lyceum_web::page::{Asset, assets};
 use lyceum_web::{ApiError, ApiResult};
 
+use super::site_files;
 use crate::Hub;
 
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -23,23 +24,35 @@ pub async fn get(State(hub): State<Hub>, Path(path): Path<String>) -> ApiResult<
         )
             .into_response());
     }
-    serve(assets(&path))
+    match assets(&path) {
+        Some(own) if !replaceable(&path) => Ok(serve(own)),
+        // Who brings JupyterHub's own files gets them.
+        own => match (site_files::find(&hub, &path).await, own) {
+            (Err(_), Some(own)) => Ok(serve(own)),
+            (found, _) => found,
+        },
+    }
+}
+
+/// What stands at JupyterHub's paths.
+fn replaceable(path: &str) -> bool {
+    path.starts_with("components/") || path.starts_with("css/")
 }
 
 pub async fn favicon() -> ApiResult<Response> {
-    serve(assets("favicon.svg"))
+    assets("favicon.svg")
+        .map(serve)
+        .ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, say!("refused.no_file")))
 }
 
-fn serve(asset: Option<Asset>) -> ApiResult<Response> {
-    let asset =
-        asset.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, say!("refused.no_file")))?;
+fn serve(asset: Asset) -> Response {
     let keep = asset.cache_control();
-    Ok((
+    (
         [
             (header::CONTENT_TYPE, asset.content_type),
             (header::CACHE_CONTROL, keep),
         ],
         asset.bytes,
     )
-        .into_response())
+        .into_response()
 }

@@ -142,6 +142,9 @@ pub async fn sign_in(
             );
         }
     };
+    if let Some(refused) = held_up(&hub, &identity).await? {
+        return Err(refused);
+    }
     hub.metrics().sign_in("success");
     let now = hub.now();
     let (cookie_secret, access_secret) = (new_secret(), new_secret());
@@ -229,6 +232,25 @@ pub async fn sign_in(
         secure,
     );
     Ok(response)
+}
+
+/// Why this person must wait until the maintenance is over.
+async fn held_up(hub: &Hub, identity: &Identity) -> ApiResult<Option<ApiError>> {
+    let settings = hub.settings();
+    if settings.admission.admins.contains(&identity.name) || identity.admin == Some(true) {
+        return Ok(None);
+    }
+    let mut tx = hub.db().read().await?;
+    let user = db::users::find(&mut tx, &identity.name).await?;
+    if user.as_ref().is_some_and(|user| user.admin) {
+        return Ok(None);
+    }
+    let groups = match &user {
+        Some(user) => db::groups::names_of(&mut tx, &user.id).await?,
+        None => Vec::new(),
+    };
+    let who = (identity.name.as_str(), groups.as_slice());
+    Ok(settings.notices.refuse(who, hub.now()))
 }
 
 /// Whether a page of this site sent the form.

@@ -21,7 +21,7 @@ use crate::launching::{self, WishError};
 use crate::next::local_target;
 use crate::servers::{State as ServerState, encode, prefix};
 use crate::visit::{ServerPath, SignedIn, is_from_elsewhere};
-use crate::{Hub, db, queue};
+use crate::{Hub, db, notices, queue};
 
 /// Log lines under a failure.
 const FAILURE_LINES: usize = 40;
@@ -208,6 +208,7 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
     if !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
         return Err(ApiError::not_found());
     }
+    notices::require_open(&hub, &caller)?;
     let pending = pending_url(&owner.name, &name, next.as_deref());
     match launching::start(&hub, &owner, &name, serde_json::json!({})).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&pending)),

@@ -8,5 +8,6 @@ mod login;
 mod rendering;
 mod sessions;
 mod start;
+mod themes;
 mod tokens;
 mod user_paths;

@@ -15,15 +15,18 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/hub/health", 200),
     ("GET", "/hub/api/health", 200),
     ("GET", "/favicon.ico", 200),
+    ("GET", "/hub/logo", 200),
     // Log-in with nothing filled in, a file that isn't there, a client without a secret.
     ("POST", "/hub/login", 403),
     ("GET", "/hub/static/{*path}", 404),
+    ("GET", "/hub/pages/{name}", 404),
     ("POST", "/hub/api/oauth2/token", 401),
     ("POST", "/hub/api/users/{user}/tokens", 403),
 ];
 
 fn fill(path: &str, user: &str) -> String {
     path.replace("{user}", user)
+        .replace("{name}", "privacy")
         .replace("{server}", "gpu")
         .replace("{owner}", user)
         .replace("{id}", "a01")

@@ -40,6 +40,26 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "text/javascript; charset=utf-8",
         include_bytes!("../../assets/lyceum.js"),
     ),
+    // For a site's templates: what JupyterHub's scripts do, and what stands at their places.
+    (
+        "classic.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../assets/classic.js"),
+    ),
+    (
+        "components/requirejs/require.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../assets/require.js"),
+    ),
+    (
+        "css/style.min.css",
+        "text/css; charset=utf-8",
+        concat!(
+            include_str!("../../assets/lyceum.css"),
+            include_str!("../../assets/classic.css")
+        )
+        .as_bytes(),
+    ),
     (
         "favicon.svg",
         "image/svg+xml",
@@ -58,11 +78,12 @@ static HASHES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
 
 /// Finds a file by what follows `/hub/static/`: `HASH/lyceum.css`, or `lyceum.css`.
 pub fn assets(path: &str) -> Option<Asset> {
-    let (wanted, name) = match path.split_once('/') {
-        Some((hash, name)) => (Some(hash), name),
-        None => (None, path),
+    let named = |name: &str| FILES.iter().position(|(own, _, _)| *own == name);
+    let (wanted, at) = match (named(path), path.split_once('/')) {
+        (Some(at), _) => (None, at),
+        (None, Some((hash, name))) => (Some(hash), named(name)?),
+        (None, None) => return None,
     };
-    let at = FILES.iter().position(|(own, _, _)| *own == name)?;
     let (_, content_type, bytes) = FILES[at];
     let (hash, etag) = &HASHES[at];
     Some(Asset {
@@ -99,6 +120,8 @@ mod tests {
         let plain = assets("lyceum.css").expect("by its name alone");
         assert!(!plain.immutable);
         assert_eq!(assets("0123/lyceum.css"), Some(plain));
+        let theirs = assets("css/style.min.css").expect("where JupyterHub has it");
+        assert!(!theirs.immutable && theirs.bytes.starts_with(plain.bytes));
         for bad in [
             "",
             "/",

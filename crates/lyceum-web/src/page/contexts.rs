@@ -26,12 +26,14 @@ pub mod admin;
 pub mod sessions;
 
 mod shares;
+mod site;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 pub use shares::*;
+pub use site::{DocumentPage, Maintenance, Notice};
 
 /// What the frame around every page needs.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -45,6 +47,19 @@ pub struct Page {
     pub site: Site,
     /// A line of the operator's above everything.
     pub announcement: Option<String>,
+    /// Services with a page that she may open.
+    pub services: Vec<ServiceLink>,
+    /// What the operator tells her.
+    pub notices: Vec<Notice>,
+    /// A maintenance that is, or that comes.
+    pub maintenance: Option<Maintenance>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServiceLink {
+    pub name: String,
+    /// Its page, `/services/NAME/`.
+    pub href: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -70,6 +85,8 @@ pub struct LoginPage {
     pub password_form: bool,
     /// What was typed before.
     pub username: String,
+    /// In templates `next_path`: `next` is JupyterHub's, made for a query.
+    #[serde(rename = "next_path")]
     pub next: String,
     pub error: Option<LoginError>,
     /// Seconds until the next try is allowed.

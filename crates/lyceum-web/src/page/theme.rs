@@ -4,7 +4,13 @@
 //! lightened until it stands out from the background with at least the contrast that WCAG 2.2
 //! (success criterion 1.4.3, level AA) asks for.
 
-use serde::Deserialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::site::SiteTemplates;
 
 /// What the configuration says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,6 +25,8 @@ pub struct ThemeSettings {
     pub font: Option<String>,
     /// A line at the foot of every page.
     pub footer: Option<String>,
+    /// A style sheet of the site's, behind ours.
+    pub css: Option<String>,
 }
 
 /// What is wrong with the settings.
@@ -44,6 +52,45 @@ pub struct Theme {
     footer: Option<String>,
     css: String,
     version: String,
+    picture: Option<Arc<Logo>>,
+    files: Option<Arc<Path>>,
+    links: Vec<FooterLink>,
+    site: Option<Arc<SiteTemplates>>,
+}
+
+/// A site's logo, read from its file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Logo {
+    pub content_type: &'static str,
+    pub bytes: Vec<u8>,
+}
+
+impl Logo {
+    /// What is for pictures by the ending of a name.
+    pub fn kind(name: &str) -> Option<&'static str> {
+        let (_, ending) = name.rsplit_once('.')?;
+        Some(match ending.to_ascii_lowercase().as_str() {
+            "svg" => "image/svg+xml",
+            "png" => "image/png",
+            "jpg" | "jpeg" => "image/jpeg",
+            "webp" => "image/webp",
+            "gif" => "image/gif",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Debug for Logo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} bytes", self.content_type, self.bytes.len())
+    }
+}
+
+/// A link at the foot of every page; its words are the message `foot.KIND`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FooterLink {
+    pub kind: &'static str,
+    pub url: String,
 }
 
 impl Default for Theme {
@@ -68,14 +115,69 @@ impl Theme {
         {
             return Err(ThemeError::Font(font.clone()));
         }
-        let css = write_css(accent, settings.font.as_deref());
+        let mut css = write_css(accent, settings.font.as_deref());
+        css.push_str(settings.css.as_deref().unwrap_or_default());
         let version = blake3::hash(css.as_bytes()).to_hex()[..12].to_owned();
         Ok(Self {
             logo: settings.logo.clone(),
             footer: settings.footer.clone(),
             css,
             version,
+            picture: None,
+            files: None,
+            links: Vec::new(),
+            site: None,
         })
+    }
+
+    /// With a logo of the site's, which is shown from `/hub/logo`.
+    #[must_use]
+    pub fn with_logo(mut self, logo: Option<Logo>) -> Self {
+        if let Some(logo) = logo {
+            let version = &blake3::hash(&logo.bytes).to_hex()[..12];
+            self.logo = Some(format!("/hub/logo?v={version}"));
+            self.picture = Some(Arc::new(logo));
+        }
+        self
+    }
+
+    /// With files of the site's, below `/hub/static/site/`.
+    #[must_use]
+    pub fn with_files(mut self, folder: Option<PathBuf>) -> Self {
+        self.files = folder.map(Arc::from);
+        self
+    }
+
+    #[must_use]
+    pub fn with_links(mut self, links: Vec<FooterLink>) -> Self {
+        self.links = links;
+        self
+    }
+
+    /// With templates of the site's, unless it has none.
+    #[must_use]
+    pub fn with_site(mut self, site: Option<Arc<SiteTemplates>>) -> Self {
+        self.site = site;
+        self
+    }
+
+    pub fn picture(&self) -> Option<&Logo> {
+        self.picture.as_deref()
+    }
+
+    /// The folder with the site's own files.
+    pub fn files(&self) -> Option<&Path> {
+        self.files.as_deref()
+    }
+
+    pub fn site(&self) -> Option<&Arc<SiteTemplates>> {
+        self.site.as_ref()
+    }
+
+    /// Where the terms of use are.
+    pub fn terms(&self) -> Option<&str> {
+        let terms = self.links.iter().find(|link| link.kind == "terms");
+        terms.map(|link| link.url.as_str())
     }
 
     /// The style sheet behind `static/theme.css`.
@@ -89,7 +191,7 @@ impl Theme {
     }
 
     pub(super) fn for_templates(&self) -> minijinja::Value {
-        minijinja::context! { logo => self.logo.as_deref(), footer => self.footer.as_deref(), version => self.version.as_str() }
+        minijinja::context! { logo => self.logo.as_deref(), footer => self.footer.as_deref(), version => self.version.as_str(), links => minijinja::Value::from(minijinja::value::Serde(&self.links)) }
     }
 }
 

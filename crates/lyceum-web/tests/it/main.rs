@@ -5,12 +5,14 @@
 mod admin_samples;
 mod samples;
 mod sayings;
+mod site;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use lyceum_web::page::messages::{Messages, OWN_MESSAGES};
+use lyceum_web::page::theme::FooterLink;
 use lyceum_web::page::{Lang, Pages, PagesBuilder, Theme, ThemeSettings, assets};
 use minijinja::Value;
 
@@ -46,6 +48,7 @@ fn builder() -> PagesBuilder {
         "admin_tokens.html",
         "admin_user.html",
         "admin_users.html",
+        "document.html",
         "home.html",
         "lists.html",
         "login.html",
@@ -66,7 +69,15 @@ fn render(name: &str, lang: Lang, ctx: &Value) -> String {
         footer: Some("Faculty of Sums · help@example.edu".into()),
         ..ThemeSettings::default()
     })
-    .expect("a good theme");
+    .expect("a good theme")
+    .with_links(
+        ["help", "privacy", "terms", "imprint"]
+            .map(|kind| FooterLink {
+                kind,
+                url: format!("/hub/pages/{kind}"),
+            })
+            .to_vec(),
+    );
     pages
         .render(name, lang, &theme, ctx)
         .unwrap_or_else(|error| panic!("{error:#}"))

@@ -4,6 +4,7 @@ mod shares;
 
 use lyceum_web::page::contexts::sessions::{SessionRow, SessionsPage};
 use lyceum_web::page::contexts::*;
+use lyceum_web::page::plain::{Document, Piece, pieces};
 use minijinja::value::{Serde, Value};
 
 /// Sat 21 Nov 2026, 08:00 UTC.
@@ -24,7 +25,11 @@ pub(crate) fn page() -> Page {
         site: Site {
             name: "Jupyter at Example".into(),
         },
-        announcement: None,
+        services: vec![ServiceLink {
+            name: "grades".into(),
+            href: "/services/grades/".into(),
+        }],
+        ..Page::default()
     }
 }
 
@@ -560,6 +565,10 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+fn in_both(text: &str) -> std::collections::BTreeMap<&'static str, Vec<Piece>> {
+    [("en", pieces(text)), ("de", pieces(text))].into()
+}
+
 fn others() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("error.html", "400", error(400)),
@@ -590,6 +599,47 @@ fn others() -> Vec<(&'static str, &'static str, Value)> {
                 page: bare(),
                 status: 404,
                 ..ErrorPage::default()
+            }),
+        ),
+        (
+            "document.html",
+            "full",
+            of(DocumentPage {
+                page: Page {
+                    notices: vec![Notice {
+                        texts: in_both(&format!(
+                            "Read [the news](https://news.example.edu) {EVIL}"
+                        )),
+                        warning: true,
+                    }],
+                    maintenance: Some(Maintenance {
+                        from: NOW,
+                        until: Some(NOW + HOUR),
+                        now: false,
+                        texts: in_both("New disks."),
+                    }),
+                    ..page()
+                },
+                kind: "privacy",
+                document: Document::read(&format!(
+                    "# Privacy {EVIL}\n\nWords.\n## What\n- one {EVIL}\n- [two](/hub/home)\n"
+                )),
+            }),
+        ),
+        (
+            "document.html",
+            "empty",
+            of(DocumentPage {
+                page: Page {
+                    maintenance: Some(Maintenance {
+                        now: true,
+                        texts: in_both(""),
+                        ..Maintenance::default()
+                    }),
+                    ..bare()
+                },
+                kind: "imprint",
+                document: Document::default(),
             }),
         ),
         (

@@ -45,7 +45,7 @@ impl ConfigCommand {
                     return without_file(json);
                 };
                 let problems = match config::load(Some(&file)) {
-                    Ok(_) => Vec::new(),
+                    Ok(loaded) => loaded.config.theme.check()?,
                     Err(Problems(problems)) => problems,
                 };
                 if json {

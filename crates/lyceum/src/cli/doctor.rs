@@ -70,6 +70,7 @@ impl Check {
 /// Every check, in the order people read them.
 pub const CHECKS: &[fn(&Doctor) -> Check] = &[
     check_config,
+    check_templates,
     check_data,
     check_disk,
     check_python,
@@ -85,6 +86,26 @@ fn check_config(doctor: &Doctor) -> Check {
         None => "no lyceum.yaml, the defaults hold".into(),
     });
     Check::of("config", said)
+}
+
+fn check_templates(doctor: &Doctor) -> Check {
+    let path = config::locate(doctor.config.config.as_deref());
+    let Ok(loaded) = config::load(path.as_deref()) else {
+        return Check::of(
+            "templates",
+            Ok("not looked at: the configuration has problems".into()),
+        );
+    };
+    let said = loaded.config.theme.check().and_then(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        match (lines.is_empty(), loaded.config.theme.has_templates()) {
+            (true, true) => Ok("the templates of the site are good".into()),
+            (true, false) => Ok("none of the site's own".into()),
+            (false, _) => Err(Failure::new(lines.join("\n"))
+                .hint("pages made from these are shown as Lyceum has them")),
+        }
+    });
+    Check::of("templates", said)
 }
 
 fn check_data(doctor: &Doctor) -> Check {

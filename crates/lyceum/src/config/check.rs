@@ -15,7 +15,7 @@ use url::Url;
 
 use super::grants::{admins, check_grants};
 use super::raw::{RawConfig, RawSignIn, SpawnerAccounts, SpawnerKind};
-use super::{ProxySettings, RawLog, RawTheme, Tls};
+use super::{Look, ProxySettings, RawLog, SiteWords, Tls};
 
 /// The checked configuration: whoever holds one need not check again.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,24 @@ pub struct Config {
     pub log: RawLog,
     /// `None`: there is no event log.
     pub events: Option<lyceum_hub::event_log::Target>,
-    pub theme: RawTheme,
+    pub theme: Look,
+    pub site: SiteWords,
+}
+
+impl Config {
+    /// Files and folders besides the configuration's own that pages are made from.
+    pub fn page_files(&self) -> Vec<&PathBuf> {
+        self.theme
+            .watched
+            .iter()
+            .chain(&self.site.watched)
+            .collect()
+    }
+
+    /// Changes when one of these does.
+    pub fn pages_stamp(&self) -> u64 {
+        super::theme::stamp(&self.page_files())
+    }
 }
 
 /// What concerns whoever stands at the public port, in `lyceum up` or as `lyceum proxy --config`.
@@ -202,7 +219,8 @@ pub(crate) fn check(
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),
         events: super::events::check_events(&raw.events, folder, problem),
-        theme: check_theme(raw, problem),
+        theme: super::theme::check_theme(raw, folder, problem),
+        site: super::site::check_site(raw, folder, problem),
     }
 }
 
@@ -527,22 +545,4 @@ fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Serv
         shared_in_browsers: servers.shared_in_browsers,
         env: servers.env.clone(),
     }
-}
-
-fn check_theme(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> RawTheme {
-    let theme = &raw.theme;
-    let hex = theme.accent.strip_prefix('#').unwrap_or_default();
-    if hex.len() != 6 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-        problem(
-            "theme.accent",
-            format!("{:?} is not a colour such as `\"#1f6feb\"`", theme.accent),
-        );
-    }
-    if theme.name.trim().is_empty() || theme.name.chars().count() > 60 {
-        problem(
-            "theme.name",
-            "the name is empty or longer than 60 characters".into(),
-        );
-    }
-    theme.clone()
 }

@@ -10,6 +10,8 @@ use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
 use super::proxy::RawProxy;
 use super::secret_ref::SecretRef;
+use super::site::{RawAnnouncement, RawMaintenance, RawSite};
+use super::theme::RawTheme;
 use super::units::{Bytes, Span};
 
 /// The configuration of Lyceum. Every key can be left out.
@@ -71,6 +73,12 @@ pub struct RawConfig {
     pub events: RawEvents,
     /// How the pages look.
     pub theme: RawTheme,
+    /// Where people find help and what they should know.
+    pub site: RawSite,
+    /// Lines above the pages, each with `text`, and when and for whom it is shown.
+    pub announcements: Vec<RawAnnouncement>,
+    /// A time in which only some may come in and start servers. What runs goes on.
+    pub maintenance: RawMaintenance,
 }
 
 /// `127.0.0.1:8000`
@@ -381,22 +389,4 @@ pub enum LogLevel {
     Info,
     Debug,
     Trace,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawTheme {
-    /// The one accent colour, `#rrggbb`.
-    pub accent: String,
-    /// The name in the head of every page.
-    pub name: String,
-}
-
-impl Default for RawTheme {
-    fn default() -> Self {
-        Self {
-            accent: "#1f6feb".into(),
-            name: "Lyceum".into(),
-        }
-    }
 }

@@ -92,6 +92,9 @@ fn top_level_keys() -> Vec<&'static str> {
         "log",
         "events",
         "theme",
+        "site",
+        "announcements",
+        "maintenance",
     ]
 }
 

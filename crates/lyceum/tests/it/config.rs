@@ -398,7 +398,25 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     events.keep                           9                               default
     events.size                           100M                            default
     theme.accent                          #1f6feb                         default
+    theme.css                             -                               default
+    theme.font                            -                               default
+    theme.footer                          -                               default
+    theme.hosts                           []                              default
+    theme.inline_scripts                  false                           default
+    theme.logo                            -                               default
     theme.name                            Physics                         lyceum.yaml:3
+    theme.static                          -                               default
+    theme.template_paths                  []                              default
+    theme.template_vars                   {}                              default
+    site.help                             -                               default
+    site.imprint                          -                               default
+    site.privacy                          -                               default
+    site.terms                            -                               default
+    announcements                         []                              default
+    maintenance.allow                     []                              default
+    maintenance.from                      -                               default
+    maintenance.text                                                      default
+    maintenance.until                     -                               default
     "#);
     let json = site.run(&["config", "show", "--json"]).out;
     let rows: serde_json::Value = serde_json::from_str(&json).expect("JSON");
@@ -466,6 +484,7 @@ fn the_schema_knows_every_key_and_no_other() {
     assert_eq!(
         keys,
         [
+            "announcements",
             "custom_scopes",
             "events",
             "hub",
@@ -473,6 +492,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "load_groups",
             "load_roles",
             "log",
+            "maintenance",
             "oauth",
             "people",
             "proxy",
@@ -481,6 +501,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "servers",
             "services",
             "sign_in",
+            "site",
             "spawner",
             "store",
             "subdomains",
@@ -493,4 +514,89 @@ fn the_schema_knows_every_key_and_no_other() {
     for key in keys {
         assert!(example.contains(&format!("\n# {key}:")), "{key}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_theme_is_told_with_its_place() {
+    assert_snapshot!(check("
+theme:
+  accent: red
+  font: 'x;}'
+  logo: logo.exe
+  css: nowhere.css
+  static: nowhere
+  template_paths: [nowhere]
+  hosts: ['http://cdn.example.edu', 'https://cdn.example.edu/x']
+  templates: [a]
+site:
+  help: wiki
+  terms: nowhere.md
+  privacy: 'javascript://x'
+announcements:
+  - {text: {en: Hello, fr: Salut}, from: tomorrow, for: [everyone!]}
+  - {text: '', from: 2026-11-30 18:00, until: 2026-11-30 17:00}
+maintenance: {until: 2026-11-30 18:00, allow: [all:x]}
+"), @r##"
+    lyceum.yaml:3:11: `theme.accent`: "red" is not a colour such as `"#1f6feb"`
+    lyceum.yaml:4:9: `theme.font`: write font names as in CSS, such as `'"Source Sans 3", sans-serif'`
+    lyceum.yaml:5:9: `theme.logo`: logo.exe can't be read: No such file or directory (os error 2)
+    lyceum.yaml:6:8: `theme.css`: nowhere.css can't be read: No such file or directory (os error 2)
+    lyceum.yaml:7:11: `theme.static`: nowhere is no folder
+    lyceum.yaml:8:20: `theme.template_paths[0]`: nowhere can't be read: No such file or directory (os error 2)
+    lyceum.yaml:9:11: `theme.hosts[0]`: "http://cdn.example.edu" is not a host such as `https://cdn.example.edu`
+    lyceum.yaml:9:37: `theme.hosts[1]`: "https://cdn.example.edu/x" is not a host such as `https://cdn.example.edu`
+    lyceum.yaml:10:3: unknown key `templates`; did you mean `template_vars`?
+    lyceum.yaml:12:9: `site.help`: "wiki" is no address such as `https://wiki.example.edu` or `help@example.edu`
+    lyceum.yaml:13:10: `site.terms`: nowhere.md can't be read: No such file or directory (os error 2)
+    lyceum.yaml:14:12: `site.privacy`: "javascript://x" is neither an address such as `https://example.edu/terms` nor a file
+    lyceum.yaml:16:12: `announcements[0].text`: there are no pages in "fr"; known here: en, de
+    lyceum.yaml:16:42: `announcements[0].from`: "tomorrow" is not a time such as `2026-11-30 18:00+01:00`; without an offset it is UTC
+    lyceum.yaml:16:58: `announcements[0].for[0]`: "everyone!" is none of `all`, `login`, `group:NAME` and a user's name
+    lyceum.yaml:17:12: `announcements[1].text`: the text is empty
+    lyceum.yaml:17:47: `announcements[1].until`: the end is not after the beginning
+    lyceum.yaml:18:14: `maintenance`: say when it begins, such as `from: 2026-11-30 18:00+01:00`
+    lyceum.yaml:18:48: `maintenance.allow[0]`: "all:x" is neither a user's name nor `group:NAME`
+    lyceum.yaml: 19 problems
+    "##);
+}
+
+#[test]
+fn broken_templates_are_told_with_file_and_line() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.path("templates/parts")).expect("made");
+    site.write("lyceum.yaml", "theme: {template_paths: [templates]}\n");
+    site.write("templates/login.html", "\n\n{% if %}");
+    site.write(
+        "templates/home.html",
+        "{% extends 'page.html' %}\n{% block main %}{{ x|nofilter }}{% endblock %}",
+    );
+    site.write("templates/parts/menu.html", "good");
+    let said = site.run(&["config", "check"]);
+    assert_eq!(said.code, Some(3), "{}", said.err);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", said.out);
+    assert!(
+        lines[0].starts_with("templates/login.html:3:1: syntax error: "),
+        "{}",
+        said.out
+    );
+    assert!(
+        lines[1].starts_with("templates/home.html:2:1: unknown filter: "),
+        "{}",
+        said.out
+    );
+    assert_eq!(lines[2], "lyceum.yaml: 2 problems");
+    let said = site.run(&["doctor"]);
+    assert!(
+        said.out.contains("templates/login.html:3:1"),
+        "{}",
+        said.out
+    );
+    site.write(
+        "templates/login.html",
+        "{% extends 'templates/login.html' %}",
+    );
+    site.write("templates/home.html", "{% extends 'templates/home.html' %}");
+    let said = site.run(&["config", "check"]);
+    assert_eq!(said.code, Some(0), "{}", said.out);
 }

@@ -10,9 +10,9 @@ use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 
 use super::list::ListQuery;
 use super::{Visit, activity, number, people, servers};
-use crate::db;
 use crate::db::search::servers::{Search, Sort};
 use crate::servers::State;
+use crate::{Hub, db};
 
 const DAY: i64 = 24 * 3_600_000;
 
@@ -99,8 +99,20 @@ fn config(visit: &Visit) -> ConfigState {
         generation: state.generation,
         loaded_at: state.loaded_at,
         source: state.source.clone().filter(|_| told),
-        problem: (state.problem.clone())
-            .filter(|_| told)
-            .map(|(at, text)| ConfigProblem { at, text }),
+        problem: problem(&visit.hub).filter(|_| told),
     }
+}
+
+/// What is wrong with the configuration, or else with templates while pages are shown.
+fn problem(hub: &Hub) -> Option<ConfigProblem> {
+    let settings = hub.settings();
+    if let Some((at, text)) = settings.config_state.problem.clone() {
+        return Some(ConfigProblem { at, text });
+    }
+    let troubles = settings.theme.site()?.troubles();
+    let lines: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+    (!lines.is_empty()).then(|| ConfigProblem {
+        at: hub.now().0,
+        text: lines.join("\n"),
+    })
 }

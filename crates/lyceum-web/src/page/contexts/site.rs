@@ -1,0 +1,36 @@
+//! What the site says by itself: notices above pages, and pages of its own.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Page;
+use crate::page::plain::{Document, Piece};
+
+/// A line above every page.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Notice {
+    /// By the tags of languages; each language of ours is there.
+    pub texts: BTreeMap<&'static str, Vec<Piece>>,
+    pub warning: bool,
+}
+
+/// What people are told of a maintenance.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Maintenance {
+    pub from: i64,
+    pub until: Option<i64>,
+    /// It has begun.
+    pub now: bool,
+    /// The operator's words, as in [`Notice::texts`].
+    pub texts: BTreeMap<&'static str, Vec<Piece>>,
+}
+
+/// `document.html`: a page of the site's own.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DocumentPage {
+    pub page: Page,
+    /// `privacy`, `terms`, `imprint`: its title is the message `foot.KIND` unless it has one.
+    pub kind: &'static str,
+    pub document: Document,
+}

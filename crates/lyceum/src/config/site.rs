@@ -1,0 +1,359 @@
+//! What a site tells people: links at the foot of pages, announcements, maintenance.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use lyceum_hub::notices::{Announcement, Audience, Maintenance, Notices, Window, Words};
+use lyceum_model::clock::Millis;
+use lyceum_model::lang::Lang;
+use lyceum_web::page::plain::{Document, is_address};
+use lyceum_web::page::theme::FooterLink;
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::raw::RawConfig;
+use super::theme::read_file;
+
+/// A line above the pages, not a letter.
+const WORDS_MAX: usize = 1000;
+const ANNOUNCEMENTS_MAX: usize = 20;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSite {
+    /// Where people get help: an address such as `https://wiki.example.edu`, or a mail address.
+    pub help: Option<String>,
+    /// What is kept about people: an address, or a file with text or simple Markdown.
+    pub privacy: Option<String>,
+    /// The terms of use: likewise.
+    pub terms: Option<String>,
+    /// Who runs the site: likewise.
+    pub imprint: Option<String>,
+}
+
+/// A text, or texts by language: `{en: …, de: …}`.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawWords {
+    One(String),
+    ByLanguage(BTreeMap<String, String>),
+}
+
+impl Default for RawWords {
+    fn default() -> Self {
+        Self::One(String::new())
+    }
+}
+
+impl<'de> Deserialize<'de> for RawWords {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = RawWords;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or texts by language such as `{en: …, de: …}`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawWords, E> {
+                Ok(RawWords::One(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<RawWords, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(keys)).map(RawWords::ByLanguage)
+            }
+        }
+        from.deserialize_any(Either)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawAnnouncement {
+    /// Plain text; `[words](https://…)` and addresses become links.
+    pub text: RawWords,
+    /// When it begins, `2026-11-30 18:00+01:00`; without an offset the time is UTC.
+    pub from: Option<String>,
+    /// When it ends.
+    pub until: Option<String>,
+    /// Who sees it: `all`, `group:NAME`, a user's name, `login` (those who are not signed in).
+    #[serde(rename = "for", default = "everybody")]
+    pub readers: Vec<String>,
+    /// `info` or `warning`.
+    #[serde(default)]
+    pub level: RawLevel,
+}
+
+fn everybody() -> Vec<String> {
+    vec!["all".into()]
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawLevel {
+    #[default]
+    Info,
+    Warning,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMaintenance {
+    /// When it begins, `2026-11-30 18:00+01:00`; before that pages announce it. Left out: there is none.
+    pub from: Option<String>,
+    /// When it ends. Left out: when this is taken out.
+    pub until: Option<String>,
+    /// What people are told besides: a text, or texts by language.
+    pub text: RawWords,
+    /// Who may come in and start servers all the same, besides administrators: users' names and
+    /// `group:NAME`.
+    pub allow: Vec<String>,
+}
+
+/// The checked sections.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SiteWords {
+    pub notices: Notices,
+    pub links: Vec<FooterLink>,
+    /// Files to look at for edits.
+    pub watched: Vec<PathBuf>,
+}
+
+type Tell<'a> = &'a mut dyn FnMut(&str, String);
+
+pub(super) fn check_site(raw: &RawConfig, folder: &Path, problem: Tell<'_>) -> SiteWords {
+    let mut site = SiteWords::default();
+    if let Some(help) = &raw.site.help {
+        match address(help) {
+            Some(url) => site.links.push(FooterLink { kind: "help", url }),
+            None => {
+                let words =
+                    "is no address such as `https://wiki.example.edu` or `help@example.edu`";
+                problem("site.help", format!("{help:?} {words}"));
+            }
+        }
+    }
+    for (kind, value) in [
+        ("privacy", &raw.site.privacy),
+        ("terms", &raw.site.terms),
+        ("imprint", &raw.site.imprint),
+    ] {
+        let Some(value) = value else { continue };
+        let url = if value.contains("://") || value.starts_with("mailto:") {
+            let found = address(value);
+            if found.is_none() {
+                let words = "is neither an address such as `https://example.edu/terms` nor a file";
+                problem(&format!("site.{kind}"), format!("{value:?} {words}"));
+            }
+            found
+        } else {
+            let path = folder.join(value);
+            site.watched.push(path.clone());
+            let text = read_file(&path).and_then(|bytes| {
+                String::from_utf8(bytes).map_err(|_| format!("{} is not text", path.display()))
+            });
+            match text {
+                Ok(text) => {
+                    site.notices.documents.insert(kind, Document::read(&text));
+                    Some(format!("/hub/pages/{kind}"))
+                }
+                Err(message) => {
+                    problem(&format!("site.{kind}"), message);
+                    None
+                }
+            }
+        };
+        site.links.extend(url.map(|url| FooterLink { kind, url }));
+    }
+    if raw.announcements.len() > ANNOUNCEMENTS_MAX {
+        problem(
+            "announcements",
+            format!("more than {ANNOUNCEMENTS_MAX}, which nobody reads"),
+        );
+    }
+    for (at, one) in raw.announcements.iter().enumerate() {
+        let key = |name: &str| format!("announcements[{at}].{name}");
+        let announcement = Announcement {
+            words: words(&key("text"), &one.text, true, problem),
+            window: window(&key("from"), &key("until"), &one.from, &one.until, problem),
+            audience: audience(&key("for"), &one.readers, true, problem),
+            warning: one.level == RawLevel::Warning,
+        };
+        site.notices.announcements.push(announcement);
+    }
+    site.notices.maintenance = maintenance(&raw.maintenance, problem);
+    site
+}
+
+fn maintenance(raw: &RawMaintenance, problem: Tell<'_>) -> Option<Maintenance> {
+    let window = window(
+        "maintenance.from",
+        "maintenance.until",
+        &raw.from,
+        &raw.until,
+        problem,
+    );
+    let words = words("maintenance.text", &raw.text, false, problem);
+    let allow = audience("maintenance.allow", &raw.allow, false, problem);
+    if raw.from.is_none() && *raw != RawMaintenance::default() {
+        let message = "say when it begins, such as `from: 2026-11-30 18:00+01:00`";
+        problem("maintenance", message.into());
+    }
+    Some(Maintenance {
+        from: window.from?,
+        until: window.until,
+        words,
+        allow,
+    })
+}
+
+/// An address as a link, or `None`.
+fn address(text: &str) -> Option<String> {
+    let url = match text.contains("://") || text.starts_with(['/', 'm']) && text.contains(':') {
+        false if text.contains('@') => format!("mailto:{text}"),
+        _ => text.to_owned(),
+    };
+    is_address(&url).then_some(url)
+}
+
+fn words(key: &str, raw: &RawWords, needed: bool, problem: Tell<'_>) -> Words {
+    let one;
+    let texts = match raw {
+        RawWords::One(text) => {
+            one = [("en".to_owned(), text.clone())].into();
+            &one
+        }
+        RawWords::ByLanguage(texts) => texts,
+    };
+    let mut words = Words::default();
+    for (tag, text) in texts {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match Lang::from_tag(tag) {
+            Some(lang) if !text.is_empty() => {
+                words.0.insert(lang, text);
+            }
+            Some(_) => {}
+            None => {
+                let known: Vec<&str> = Lang::ALL.iter().map(|lang| lang.as_str()).collect();
+                let known = super::problem::suggest(tag, &known);
+                problem(key, format!("there are no pages in {tag:?}; {known}"));
+            }
+        }
+    }
+    if words.0.values().any(|text| text.len() > WORDS_MAX) {
+        problem(key, format!("longer than {WORDS_MAX} characters"));
+    }
+    if needed && words.0.is_empty() {
+        problem(key, "the text is empty".into());
+    }
+    words
+}
+
+fn window(
+    from_key: &str,
+    until_key: &str,
+    from: &Option<String>,
+    until: &Option<String>,
+    problem: Tell<'_>,
+) -> Window {
+    let mut at = |key: &str, text: &Option<String>| {
+        let text = text.as_ref()?;
+        let moment = moment(text);
+        if moment.is_none() {
+            let words =
+                "is not a time such as `2026-11-30 18:00+01:00`; without an offset it is UTC";
+            problem(key, format!("{text:?} {words}"));
+        }
+        moment
+    };
+    let window = Window {
+        from: at(from_key, from),
+        until: at(until_key, until),
+    };
+    if let (Some(from), Some(until)) = (window.from, window.until)
+        && until.0 <= from.0
+    {
+        problem(until_key, "the end is not after the beginning".into());
+    }
+    window
+}
+
+/// `2026-11-30 18:00`, with or without seconds and offset; `Z` and none are UTC.
+fn moment(text: &str) -> Option<Millis> {
+    let text = text.trim();
+    let stamp = text.parse::<Timestamp>().ok().or_else(|| {
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        civil
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|zoned| zoned.timestamp())
+    })?;
+    Some(Millis(stamp.as_millisecond()))
+}
+
+fn audience(key: &str, names: &[String], shown: bool, problem: Tell<'_>) -> Vec<Audience> {
+    let mut found = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let one = match (name.as_str(), name.split_once(':')) {
+            ("all", _) if shown => Some(Audience::All),
+            ("login", _) if shown => Some(Audience::LogIn),
+            (_, Some(("group", group))) if !group.is_empty() => {
+                Some(Audience::Group(group.to_owned()))
+            }
+            (name, None) => lyceum_model::name::UserName::parse(name)
+                .ok()
+                .map(|name| Audience::Person(name.to_string())),
+            _ => None,
+        };
+        match one {
+            Some(one) => found.push(one),
+            None => {
+                let words = match shown {
+                    true => "is none of `all`, `login`, `group:NAME` and a user's name",
+                    false => "is neither a user's name nor `group:NAME`",
+                };
+                problem(&format!("{key}[{at}]"), format!("{name:?} {words}"));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_with_and_without_an_offset() {
+        let check = |text: &str, expect: Option<i64>| {
+            assert_eq!(moment(text).map(|at| at.0 / 1000), expect, "{text}");
+        };
+        check("2026-11-30 18:00+01:00", Some(1_796_058_000));
+        check("2026-11-30T18:00:00+01:00", Some(1_796_058_000));
+        check("2026-11-30 17:00", Some(1_796_058_000));
+        check("2026-11-30T17:00:00Z", Some(1_796_058_000));
+        check("2026-11-30", Some(1_795_996_800));
+        check("tomorrow", None);
+        check("2026-13-30 18:00", None);
+    }
+
+    #[test]
+    fn addresses_of_help() {
+        let check = |text: &str, expect: Option<&str>| {
+            assert_eq!(address(text).as_deref(), expect, "{text}");
+        };
+        check(
+            "https://wiki.example.edu/x",
+            Some("https://wiki.example.edu/x"),
+        );
+        check("help@example.edu", Some("mailto:help@example.edu"));
+        check("mailto:help@example.edu", Some("mailto:help@example.edu"));
+        check(
+            "/hub/static/site/help.pdf",
+            Some("/hub/static/site/help.pdf"),
+        );
+        check("javascript:alert(1)", None);
+        check("wiki", None);
+    }
+}
