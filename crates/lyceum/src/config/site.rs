@@ -29,9 +29,9 @@ pub struct RawSite {
     pub help: Option<String>,
     /// What is kept about people: an address, or a file with text or simple Markdown.
     pub privacy: Option<String>,
-    /// The terms of use: likewise.
+    /// The terms of use: an address, or a file with text or simple Markdown.
     pub terms: Option<String>,
-    /// Who runs the site: likewise.
+    /// Who runs the site: an address, or a file with text or simple Markdown.
     pub imprint: Option<String>,
 }
 
@@ -105,7 +105,7 @@ pub struct RawMaintenance {
     /// When it ends. Left out: when this is taken out.
     pub until: Option<String>,
     /// What people are told besides: a text, or texts by language.
-    pub text: RawWords,
+    pub text: Option<RawWords>,
     /// Who may come in and start servers all the same, besides administrators: users' names and
     /// `group:NAME`.
     pub allow: Vec<String>,
@@ -194,7 +194,8 @@ fn maintenance(raw: &RawMaintenance, problem: Tell<'_>) -> Option<Maintenance> {
         &raw.until,
         problem,
     );
-    let words = words("maintenance.text", &raw.text, false, problem);
+    let text = raw.text.clone().unwrap_or_default();
+    let words = words("maintenance.text", &text, false, problem);
     let allow = audience("maintenance.allow", &raw.allow, false, problem);
     if raw.from.is_none() && *raw != RawMaintenance::default() {
         let message = "say when it begins, such as `from: 2026-11-30 18:00+01:00`";

@@ -415,7 +415,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     announcements                         []                              default
     maintenance.allow                     []                              default
     maintenance.from                      -                               default
-    maintenance.text                                                      default
+    maintenance.text                      -                               default
     maintenance.until                     -                               default
     "#);
     let json = site.run(&["config", "show", "--json"]).out;
