@@ -136,7 +136,7 @@ fn blocks_and_variables_are_those_of_jupyterhub() {
         (
             "login.html",
             "{% extends \"templates/login.html\" %}\
-             {% block login %}<aside>{{ login_error }} {{ nothing.at.all }}</aside>{{ super() }}{% endblock %}\
+             {% block login %}<aside>{{ login_error }} {{ nothing.at.all }} [{{ xsrf }}]</aside>{{ super() }}{% endblock %}\
              {% block username_input_attrs %}type=\"text\" name=\"username\" data-own{% endblock %}",
         ),
         (
@@ -171,6 +171,7 @@ fn blocks_and_variables_are_those_of_jupyterhub() {
     has("<p>2 yes</p>");
     has("<aside>User name and password don&#39;t fit together");
     has("data-own");
+    has("[token&lt;1&gt;]</aside>");
     has("name=\"next\" value=\"/hub/spawn?a=1&amp;b=2\"");
     has("name=\"_xsrf\" value=\"token&lt;1&gt;\"");
     assert!(!html.contains("planted"));
