@@ -2,10 +2,10 @@
 //!
 //! A site's `login.html` takes the place of ours; what it extends as `templates/login.html`, or
 //! leaves alone, is ours, under JupyterHub's names and with JupyterHub's blocks and variables
-//! ([`jupyterhub`]). They are rendered with bounds on work, depth and size, and when one fails our
+//! (`jupyterhub`). They are rendered with bounds on work, depth and size, and when one fails our
 //! own page is shown: nothing in a template takes the hub down.
 //!
-//! [`files`] reads them, `nonce` marks what they have inline, `finish` adds what old ones lack,
+//! `files` reads them, `nonce` marks what they have inline, `finish` adds what old ones lack,
 //! `python` has the objects with Python's manners, `trial` renders each once before anybody sees it.
 
 mod files;
