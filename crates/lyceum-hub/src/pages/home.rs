@@ -167,7 +167,7 @@ async fn services(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Vec<Serv
             && caller.may(ScopeName::AccessServices, target)
     });
     let links = open.map(|known| ServiceLink {
-        url: service_prefix(&known.name),
+        href: service_prefix(&known.name),
         name: known.name,
     });
     Ok(links.collect())

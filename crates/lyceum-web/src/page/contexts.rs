@@ -55,6 +55,7 @@ pub struct Page {
     pub maintenance: Option<Maintenance>,
 }
 
+/// A service that this person may open.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ServiceLink {
     pub name: String,
@@ -131,13 +132,6 @@ pub struct HomePage {
     /// Whether there is something to see on the page about sharing one's own.
     pub sharing: bool,
     pub services: Vec<ServiceLink>,
-}
-
-/// A service that this person may open.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ServiceLink {
-    pub name: String,
-    pub url: String,
 }
 
 /// The primary action of the home page.

@@ -265,7 +265,7 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                 sharing: true,
                 services: vec![ServiceLink {
                     name: format!("grader {EVIL}"),
-                    url: "/services/grader/".into(),
+                    href: "/services/grader/".into(),
                 }],
                 courses: vec![
                     course(

@@ -200,9 +200,7 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             }
         }
         "token.html" => {
-            let (given, made): (Vec<Value>, Vec<Value>) = list(own, "tokens")
-                .into_iter()
-                .partition(|token| get(token, &["client"]).is_true());
+            let (given, made) = (list(own, "applications"), list(own, "tokens"));
             let row = |token: &Value| {
                 minijinja::context! {
                     api_id => get(token, &["id"]), id => get(token, &["id"]),
@@ -212,11 +210,19 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
                     expires_at => moment(token, "expires"),
                 }
             };
-            let client = |token: &Value| {
+            let client = |application: &Value| {
                 minijinja::context! {
-                    token_id => get(token, &["id"]), description => get(token, &["client"]),
-                    tokens => vec![row(token)], created => moment(token, "created"),
-                    last_activity => moment(token, "last_used"),
+                    token_id => get(application, &["id"]),
+                    description => get(application, &["name"]),
+                    created => moment(application, "since"),
+                    last_activity => moment(application, "last_used"),
+                    tokens => vec![minijinja::context! {
+                        api_id => get(application, &["id"]), id => get(application, &["id"]),
+                        note => get(application, &["name"]),
+                        scopes => get(application, &["scopes"]),
+                        created => moment(application, "since"),
+                        last_activity => moment(application, "last_used"),
+                    }],
                 }
             };
             let made: Vec<Value> = made.iter().map(row).collect();
@@ -232,8 +238,8 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             );
         }
         "admin.html" => {
-            let limit = get(own, &["people", "limit"]);
-            set("api_page_limit", limit);
+            // As many as a page of the API has by itself.
+            set("api_page_limit", 50.into());
         }
         _ => {}
     }

@@ -3,6 +3,7 @@
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
+use crate::page::contexts::admin::OverviewPage;
 use crate::page::contexts::*;
 
 fn page() -> Page {
@@ -119,6 +120,10 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
                     scopes: vec!["self".into()],
                     ..TokenRow::default()
                 }],
+                applications: vec![Application {
+                    name: "/services/grades/".into(),
+                    ..Application::default()
+                }],
                 ..TokenPage::default()
             }),
         ),
@@ -135,9 +140,9 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
         ("error.html", value(&error(anonymous, 404))),
         (
             "admin.html",
-            value(&AdminPage {
+            value(&OverviewPage {
                 page: page(),
-                ..AdminPage::default()
+                ..OverviewPage::default()
             }),
         ),
     ]
