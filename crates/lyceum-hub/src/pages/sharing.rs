@@ -344,6 +344,7 @@ async fn own(tx: &mut Tx, caller: &Caller, name: &str) -> ApiResult<Server> {
 pub struct CodeForm {
     #[serde(default)]
     server: String,
+    #[serde(default)]
     expires_in: i64,
 }
 
@@ -463,6 +464,7 @@ pub async fn revoke(
     caller: Caller,
     Form(form): Form<IdForm>,
 ) -> ApiResult<Response> {
+    for_browsers(&caller)?;
     let mut tx = hub.db().write().await?;
     if let Some(share) = db::shares::get(&mut tx, &form.id).await? {
         // Whose it is not, she does not learn that it is there.

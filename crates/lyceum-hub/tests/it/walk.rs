@@ -53,6 +53,7 @@ fn fill(path: &str, id: &str) -> String {
     for (part, value) in [
         ("{user}", "ada"),
         ("{server}", "gpu"),
+        ("{owner}", "ada"),
         ("{group}", "course"),
         ("{service}", "made"),
         ("{id}", id),

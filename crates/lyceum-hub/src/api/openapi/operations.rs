@@ -5,6 +5,7 @@ mod hub;
 mod people;
 mod servers;
 mod services;
+mod shares;
 
 use axum::http::Method;
 
@@ -18,6 +19,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("People", "Who there is, and who calls"),
     ("Servers", "The servers of a person"),
     ("Tokens", "Keys for programs"),
+    ("Shares", "Servers that are shared"),
     ("Groups", "Groups of people"),
     ("Services", "Programs of the site that the hub knows"),
     (
@@ -32,6 +34,11 @@ pub(super) const TAGS: &[(&str, &str)] = &[
 pub(super) const PATH_PARTS: &[(&str, &str, &str)] = &[
     ("user", "^[^/]+$", "The name of a person"),
     ("server", "^[^/]+$", "The name of a server"),
+    (
+        "owner",
+        "^[^/]+$",
+        "The name of the person whose server it is",
+    ),
     ("group", "^[^/]+$", "The name of a group"),
     ("service", "^[^/]+$", "The name of a service"),
     ("id", "^[^/]+$", "The id of a token"),
@@ -48,6 +55,7 @@ pub(super) fn all() -> Vec<Operation> {
         people::tokens(),
         people::groups(),
         services::services(),
+        shares::shares(),
         services::oauth(),
         hub::proxies(),
         hub::gone(),

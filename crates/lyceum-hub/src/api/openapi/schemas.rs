@@ -69,6 +69,42 @@ pub(super) fn all() -> Value {
             }),
         ),
         "Part": of(&["class", "version"], json!({ "class": text(), "version": text() })),
+        "SharedServer": of(
+            &["user", "name", "url", "full_url", "ready"],
+            json!({
+                "user": of(&["name"], json!({ "name": text() })),
+                "name": text(),
+                "url": text(),
+                "full_url": maybe("string"),
+                "ready": { "type": "boolean" },
+            }),
+        ),
+        "Share": of(
+            &["server", "scopes", "user", "group", "kind", "created_at"],
+            json!({
+                "server": named("SharedServer"),
+                "scopes": texts(),
+                "user": { "type": ["object", "null"], "properties": { "name": text() } },
+                "group": { "type": ["object", "null"], "properties": { "name": text() } },
+                "kind": { "enum": ["user", "group"] },
+                "created_at": moment(),
+            }),
+        ),
+        "ShareCode": of(
+            &["server", "scopes", "id", "created_at", "expires_at", "exchange_count", "last_exchanged_at"],
+            json!({
+                "server": named("SharedServer"),
+                "scopes": texts(),
+                "id": text(),
+                "created_at": moment(),
+                "expires_at": moment(),
+                "exchange_count": { "type": "integer" },
+                "last_exchanged_at": maybe_moment(),
+                "code": { "type": "string", "description": "Right after it was made" },
+                "accept_url": text(),
+                "full_accept_url": maybe("string"),
+            }),
+        ),
         "Route": of(
             &["routespec", "target", "data"],
             json!({ "routespec": text(), "target": text(), "data": { "type": "object" } }),
