@@ -192,7 +192,14 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
                 if !server.is_empty() {
                     url.push_str(&format!("{}/", escape(&server)));
                 }
-                set("owner", minijinja::context! { name => owner });
+                // Our own page says the name, JupyterHub's `owner.name`: it is both.
+                let owner = Person {
+                    display_name: owner.clone(),
+                    admin: false,
+                    spawners: Vec::new(),
+                    name: owner,
+                };
+                set("owner", Value::from_object(owner));
                 set("spawner", minijinja::context! { name => server });
                 set("spawner_url", url.into());
                 set("spawner_ready", get(own, &["ready"]));
