@@ -2,6 +2,7 @@
 //! measures and how is in `bench/README.md`; results kept with `--save` go to
 //! `docs/benchmarks.md`.
 
+mod hub;
 mod proxy;
 mod start;
 
@@ -29,8 +30,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     match words.as_slice() {
         ["start"] => start::run(keep),
         ["proxy", options @ ..] => proxy::run(options, keep),
+        ["hub", options @ ..] => hub::run(options, keep),
         _ => bail!(
-            "no benchmark `{}`; there are: start, proxy [--quick] [--only WORD], each with --save if you like",
+            "no benchmark `{}`; there are: start, proxy [--quick] [--only WORD], hub [--quick], each with --save if you like",
             words.join(" ")
         ),
     }

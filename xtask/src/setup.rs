@@ -254,14 +254,19 @@ fn install_packages(
     })
 }
 
+/// `jupyterhub==6.1.1`.
+pub(crate) fn jupyterhub_version() -> Result<&'static str> {
+    let mut packages = JUPYTER.iter().copied();
+    packages
+        .find(|package| package.starts_with("jupyterhub=="))
+        .context("JupyterHub is among the packages")
+}
+
 /// JupyterHub's own description of its REST API, which its installed package does not have.
 fn fetch_document() -> Result<()> {
     let document = jupyterhub_document();
     let folder = document.parent().context("a file in a folder")?;
-    let package = JUPYTER
-        .iter()
-        .find(|package| package.starts_with("jupyterhub=="))
-        .context("JupyterHub is among the packages")?;
+    let package = jupyterhub_version()?;
     step("jupyterhub-source", package, &document, || {
         if folder.exists() {
             fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;

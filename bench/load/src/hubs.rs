@@ -105,16 +105,21 @@ pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
         },
     ];
     let both = [&jupyterhub, &lyceum];
-    for (what, path, goal) in [
-        ("GET /hub/api/user", "/hub/api/user", Goal::Times(30.0)),
+    let one = |path: &str| vec![path.to_owned()];
+    let people = (1..=2000).map(|number| format!("/hub/api/users/student{:05}", number * 25));
+    for (what, paths, goal) in [
+        ("GET /hub/api/user", one("/hub/api/user"), Goal::Times(30.0)),
+        ("GET /hub/api/users/NAME", people.collect(), Goal::None),
         (
             "GET /hub/api/users?limit=200",
-            "/hub/api/users?limit=200",
+            one("/hub/api/users?limit=200"),
             Goal::Times(30.0),
         ),
     ] {
-        let requests =
-            both.map(|hub| hub.request(path, &format!("Authorization: token {}\r\n", hub.token)));
+        let requests = both.map(|hub| {
+            let token = format!("Authorization: token {}\r\n", hub.token);
+            paths.iter().map(|path| hub.request(path, &token)).collect()
+        });
         rows.push(cpu(what, &both, requests, &scale, goal).await?);
     }
     let mut browsers = Vec::new();
@@ -126,6 +131,7 @@ pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
             "/hub/login" => both[at].request(path, ""),
             _ => both[at].request(path, &browsers[at].cookies()),
         });
+        let requests = requests.map(|request| vec![request]);
         rows.push(cpu(&format!("GET {path}"), &both, requests, &scale, Goal::None).await?);
     }
     for path in PAGES.iter().chain(&OWN_PAGES) {
@@ -144,18 +150,18 @@ pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
 async fn cpu(
     what: &str,
     hubs: &[&Running; 2],
-    requests: [Vec<u8>; 2],
+    requests: [Vec<Vec<u8>>; 2],
     scale: &Scale,
     goal: Goal,
 ) -> Result<Row> {
     eprintln!("{what}");
+    let requests = requests.map(Arc::new);
     let mut samples = [Vec::new(), Vec::new()];
     // One more round than counts: programs get warm in the first.
     for round in 0..=scale.rounds {
         for at in [round % 2, (round + 1) % 2] {
             let hub = hubs[at];
-            let requests = Arc::new(vec![requests[at].clone()]);
-            let mut load = load::keep_alive(hub.address, CONNECTIONS, &requests);
+            let mut load = load::keep_alive(hub.address, CONNECTIONS, &requests[at]);
             load.go_on(scale.window / 4)
                 .await
                 .with_context(|| format!("{what} of {}", hub.name()))?;

@@ -22,6 +22,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
+use crate::seen::Seen;
 use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
 use crate::standing::Standing;
@@ -51,6 +52,19 @@ pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
 }
 
 async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> Response {
+    if let Some(token) = bearer(request.headers()).filter(|_| !is_for_everybody(&request)) {
+        return match by_token(&hub, &token).await {
+            Ok(Some(seen)) => {
+                request.extensions_mut().insert(seen.caller.clone());
+                request.extensions_mut().insert(Arc::clone(&seen));
+                let mut response = next.run(request).await;
+                response.extensions_mut().insert(seen.caller.clone());
+                response
+            }
+            Ok(None) => next.run(request).await,
+            Err(error) => error.into_response(),
+        };
+    }
     match caller(&hub, &mut request).await {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller.clone());
@@ -64,14 +78,16 @@ async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> R
     }
 }
 
+/// Files that are the same for everybody. A page's own module script is fetched in mode `cors`
+/// without a token, so asking for one here would break every page.
+fn is_for_everybody(request: &Request) -> bool {
+    request.uri().path().starts_with("/hub/static/")
+}
+
+/// Who comes with a cookie.
 async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
-    // Files that are the same for everybody. A page's own module script is fetched in mode `cors`
-    // without a token, so asking for one here would break every page.
-    if request.uri().path().starts_with("/hub/static/") {
+    if is_for_everybody(request) {
         return Ok(None);
-    }
-    if let Some(token) = bearer(request.headers()) {
-        return by_token(hub, &token).await;
     }
     let Some(caller) = by_cookie(hub, request.headers()).await? else {
         return Ok(None);
@@ -142,8 +158,21 @@ pub async fn bearer_of(
         .map(|user| Bearer::Person { user, token }))
 }
 
-async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Caller>> {
+async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Arc<Seen>>> {
     let now = hub.now();
+    let hash = tokens::hash(secret);
+    // Before anything is read: what is read later may be newer, never older.
+    let (stamp, settings) = (hub.db().stamp(), hub.settings());
+    if let Some(stamp) = stamp
+        && let Some(seen) = hub.seen().find(&hash, stamp, &settings, now)
+    {
+        if let (Who::Person(_), Credential::Token { id, .. }) =
+            (&seen.caller.who, &seen.caller.credential)
+        {
+            hub.token_uses().note(id, now);
+        }
+        return Ok(Some(seen));
+    }
     let mut tx = hub.db().read().await?;
     let (user, token) = match bearer_of(hub, &mut tx, secret, now).await? {
         None => return Ok(None),
@@ -152,16 +181,17 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Caller>> {
             let standing = Standing::of_service(hub, &mut tx, &known).await?;
             let scopes = standing.held().clone();
             let (_, members) = standing.into_parts();
-            return Ok(Some(Caller {
+            let caller = Caller {
                 credential: Credential::Token {
                     id: format!("s-{}", known.name),
                     session_id: None,
                     server_id: None,
                 },
                 who: Who::Service(known.name),
-                scopes,
+                scopes: scopes.into(),
                 members,
-            }));
+            };
+            return Ok(Some(hub.seen().keep(hash, stamp, settings, None, caller)));
         }
     };
     let mut standing = Standing::of_user(hub, &mut tx, &user).await?;
@@ -173,7 +203,9 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Caller>> {
         session_id: token.session_id,
         server_id: token.server_id,
     };
-    Ok(Some(person(user, credential, scopes, standing)))
+    let caller = person(user, credential, scopes, standing);
+    let until = token.expires_at;
+    Ok(Some(hub.seen().keep(hash, stamp, settings, until, caller)))
 }
 
 /// A person as a caller; `scopes` are those of what she came with.
@@ -188,7 +220,7 @@ pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: St
             groups,
         }),
         credential,
-        scopes,
+        scopes: scopes.into(),
         members,
     }
 }

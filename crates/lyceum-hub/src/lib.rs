@@ -29,6 +29,7 @@ pub mod origins;
 pub mod pages;
 pub mod proxy;
 pub mod queue;
+pub mod seen;
 pub mod servers;
 pub mod services;
 pub mod sessions;
@@ -101,6 +102,7 @@ struct Inner {
     event_log: event_log::EventLog,
     token_uses: jobs::token_uses::TokenUses,
     guesses: shares::Guesses,
+    seen: seen::Callers,
     registry: OnceLock<Registry>,
     ending: CancellationToken,
 }
@@ -130,6 +132,7 @@ impl Hub {
             event_log: event_log::EventLog::default(),
             token_uses: jobs::token_uses::TokenUses::default(),
             guesses: shares::Guesses::default(),
+            seen: seen::Callers::default(),
             registry: OnceLock::new(),
             ending: CancellationToken::new(),
         }))
@@ -305,6 +308,11 @@ impl Hub {
     /// Who has come with codes that nobody made.
     pub fn guesses(&self) -> &shares::Guesses {
         &self.0.guesses
+    }
+
+    /// Who came lately with which token.
+    pub(crate) fn seen(&self) -> &seen::Callers {
+        &self.0.seen
     }
 
     /// Where it is noted that a token was used.

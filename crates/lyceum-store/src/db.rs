@@ -17,6 +17,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tokio::sync::broadcast;
 
+use crate::stamp::{Clock, Stamp};
+
 /// How many connections a replica holds at most.
 const POOL_SIZE: u32 = 8;
 /// How long a caller waits for a free connection before it gets an error.
@@ -57,6 +59,7 @@ pub struct Db(Arc<Inner>);
 
 struct Inner {
     pools: Pools,
+    clock: Arc<Clock>,
     wake: broadcast::Sender<String>,
 }
 
@@ -72,6 +75,7 @@ pub struct Tx {
     /// Topics to wake listeners for once this is committed.
     pub(crate) news: Vec<String>,
     wake: broadcast::Sender<String>,
+    clock: Arc<Clock>,
 }
 
 pub enum Conn {
@@ -102,6 +106,10 @@ impl Db {
     /// Opens the database; it does not migrate (see [`crate::migrate::run`]).
     pub async fn open(location: &Location) -> anyhow::Result<Self> {
         let (wake, _) = broadcast::channel(WAKE_QUEUE);
+        let clock = match location {
+            Location::Sqlite(path) => Clock::sqlite(path),
+            Location::Postgres(_) => Clock::postgres(),
+        };
         let pools = match location {
             Location::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
@@ -111,8 +119,11 @@ impl Db {
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(15));
+                // Kept for good, so that the log's index stays the same file.
                 let write = SqlitePoolOptions::new()
                     .max_connections(1)
+                    .idle_timeout(None)
+                    .max_lifetime(None)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .connect_with(options.clone())
                     .await
@@ -136,7 +147,8 @@ impl Db {
                 Pools::Postgres(pool)
             }
         };
-        Ok(Self(Arc::new(Inner { pools, wake })))
+        let clock = Arc::new(clock);
+        Ok(Self(Arc::new(Inner { pools, clock, wake })))
     }
 
     pub fn engine(&self) -> Engine {
@@ -173,7 +185,13 @@ impl Db {
             conn,
             news: Vec::new(),
             wake: self.0.wake.clone(),
+            clock: Arc::clone(&self.0.clock),
         }
+    }
+
+    /// The state of the database at this moment; nothing if it can't be told.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.0.clock.now()
     }
 
     /// Wake-ups: the topics of events that were committed, here or (PostgreSQL) by any replica. A
@@ -184,6 +202,7 @@ impl Db {
 
     /// Passes a wake-up that came from another replica on to the listeners here.
     pub(crate) fn wake(&self, topic: &str) {
+        self.0.clock.advance();
         // No listener is no fault.
         let _ = self.0.wake.send(topic.to_owned());
     }
@@ -220,7 +239,12 @@ impl Tx {
     pub async fn commit(self) -> sqlx::Result<()> {
         match self.conn {
             Conn::Sqlite(transaction) => transaction.commit().await?,
-            Conn::Postgres(transaction) => transaction.commit().await?,
+            Conn::Postgres(transaction) => {
+                let committed = transaction.commit().await;
+                // Also when the answer was lost: it may have been committed.
+                self.clock.advance();
+                committed?;
+            }
         }
         for topic in self.news {
             let _ = self.wake.send(topic);

@@ -18,7 +18,7 @@ pub struct Caller {
     pub who: Who,
     pub credential: Credential,
     /// Expanded, with the owner filled in, no more than they hold at this moment.
-    pub scopes: ScopeSet,
+    pub scopes: Arc<ScopeSet>,
     /// Who is in the groups that the scopes are narrowed down to.
     pub members: Arc<Members>,
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 const CHP: &str = "configurable-http-proxy@5.3.0";
+pub(super) const CHP_VERSION: &str = "5.3.0";
 
 const NEEDS: &[Need] = &[
     Need {
@@ -50,7 +51,7 @@ pub(crate) fn run(options: &[&str], keep: Keep) -> Result<()> {
     }
     let note = format!(
         " configurable-http-proxy {}, nginx {}, haproxy {}.",
-        CHP.split('@').next_back().unwrap_or(CHP),
+        CHP_VERSION,
         find_version(command("nginx").arg("-v"))?,
         find_version(command("haproxy").arg("-v"))?
     );
@@ -79,7 +80,7 @@ fn check(options: &[&str], keep: Keep) -> Result<()> {
 }
 
 /// From the npm registry, into the cache; never part of the project.
-fn install_chp() -> Result<PathBuf> {
+pub(super) fn install_chp() -> Result<PathBuf> {
     let folder = cache().join("configurable-http-proxy");
     let program = folder.join("node_modules/.bin/configurable-http-proxy");
     setup::step("configurable-http-proxy", CHP, &program, || {
@@ -98,7 +99,7 @@ fn install_chp() -> Result<PathBuf> {
 }
 
 /// The load generator always; Lyceum unless `LYCEUM_BIN` names one.
-fn build() -> Result<PathBuf> {
+pub(super) fn build() -> Result<PathBuf> {
     let mut build = cargo();
     build.args(["build", "--release", "--package", "lyceum-load"]);
     let named = std::env::var_os("LYCEUM_BIN").map(PathBuf::from);

@@ -132,7 +132,7 @@ pub async fn create_token(
     };
     let mut tx = hub.db().write().await?;
     let held = match (&caller, &signed_in) {
-        (Some(caller), _) => caller.scopes.clone(),
+        (Some(caller), _) => caller.scopes.as_ref().clone(),
         (None, Some(name)) => {
             let holder = db::users::find(&mut tx, name).await?.ok_or_else(nobody)?;
             let standing = Standing::of_user(&hub, &mut tx, &holder).await?;

@@ -3,9 +3,13 @@
 pub mod change;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use lyceum_model::name::USER_NAME_MAX;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{Filter, ScopeName, Target, identity_scopes, service_identity_scopes};
@@ -18,6 +22,7 @@ use super::paging::{Page, Query};
 use super::{find_person, model, require_everywhere};
 use crate::db::servers::Server;
 use crate::db::users::{Among, Busy, Search, Sort, User};
+use crate::seen::Seen;
 use crate::{Hub, db, services};
 
 /// Any of these shows something of a person.
@@ -35,8 +40,24 @@ pub(super) const SHOWING: &[ScopeName] = &[
 pub async fn read_self(
     State(hub): State<Hub>,
     caller: Caller,
+    seen: Option<Extension<Arc<Seen>>>,
     query: Query,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Response> {
+    let stopped = usize::from(query.says("include_stopped_servers"));
+    let kept = seen.as_ref().map(|seen| &seen.told[stopped]);
+    let body = match kept.and_then(|kept| kept.get()) {
+        Some(body) => body.clone(),
+        None => {
+            let model = own(&hub, &caller, &query).await?;
+            let body = serde_json::to_vec(&model).map_err(anyhow::Error::from)?;
+            let body = Bytes::from(body);
+            kept.map_or(body.clone(), |kept| kept.get_or_init(|| body).clone())
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+async fn own(hub: &Hub, caller: &Caller, query: &Query) -> ApiResult<Value> {
     let settings = hub.settings();
     let grants = &settings.grants;
     let (session_id, token_id) = match &caller.credential {
@@ -44,20 +65,25 @@ pub async fn read_self(
         Credential::Token { id, session_id, .. } => (session_id.as_deref(), Some(id.as_str())),
     };
     let mut model = match &caller.who {
-        Who::Person(person) => own_model(&hub, &caller, person, &query).await?,
+        Who::Person(person) => own_model(hub, caller, person, query).await?,
         Who::Service(name) => {
             let mut tx = hub.db().read().await?;
             let known = services::find(grants, &mut tx, name).await?;
             let known = known.ok_or_else(ApiError::not_found)?;
             let mut own = caller.clone();
-            own.scopes = own.scopes.union(&service_identity_scopes(name));
+            own.scopes = Arc::new(
+                own.scopes
+                    .as_ref()
+                    .clone()
+                    .union(&service_identity_scopes(name)),
+            );
             model::service(&known, grants, &own)
         }
     };
     model["scopes"] = caller.scopes.to_list().into();
     model["session_id"] = session_id.into();
     model["token_id"] = token_id.into();
-    Ok(Json(model))
+    Ok(model)
 }
 
 async fn own_model(
@@ -73,7 +99,13 @@ async fn own_model(
     let servers = db::servers::of_user(&mut tx, &user.id).await?;
     drop(tx);
     let mut seeing = caller.clone();
-    seeing.scopes = seeing.scopes.union(&identity_scopes(&user.name));
+    seeing.scopes = Arc::new(
+        seeing
+            .scopes
+            .as_ref()
+            .clone()
+            .union(&identity_scopes(&user.name)),
+    );
     let stopped = query.says("include_stopped_servers");
     let person = Person {
         user: &user,

@@ -197,7 +197,7 @@ impl ScopeSet {
     /// The filters under which `name` is held, directly or by a scope above it.
     pub fn reach(&self, name: ScopeName) -> Vec<Filter> {
         let mut reach = Self::new();
-        for (_, filters) in self.0.iter().filter(|(held, _)| held.implies(name)) {
+        for filters in self.under(name) {
             reach.extend(filters.iter().map(|f| Scope::new(name, f.clone())));
         }
         reach.0.remove(&name).into_iter().flatten().collect()
@@ -207,7 +207,7 @@ impl ScopeSet {
     /// `self`, `inherit` and open filters grant nothing.
     pub fn allows(&self, name: ScopeName, target: Target<'_>, members: &dyn Membership) -> Verdict {
         let mut verdict = Verdict::No;
-        for (_, filters) in self.0.iter().filter(|(held, _)| held.implies(name)) {
+        for filters in self.under(name) {
             if filters.iter().any(|f| f.matches(target, members)) {
                 return Verdict::Yes;
             }
@@ -218,10 +218,19 @@ impl ScopeSet {
 
     /// Whether everything `scope` reaches is held.
     pub fn contains(&self, scope: &Scope, members: &dyn Membership) -> bool {
-        self.0
+        self.under(scope.name)
+            .any(|filters| filters.iter().any(|f| f.covers(&scope.filter, members)))
+    }
+
+    /// The filters of each scope that is held and implies `name`.
+    fn under(&self, name: ScopeName) -> impl Iterator<Item = &BTreeSet<Filter>> {
+        let is_custom = matches!(name, ScopeName::Custom(_));
+        let own = name.above().iter().filter_map(|held| self.0.get(held));
+        let custom = self
+            .0
             .iter()
-            .filter(|(held, _)| held.implies(scope.name))
-            .any(|(_, filters)| filters.iter().any(|f| f.covers(&scope.filter, members)))
+            .filter(move |(held, _)| is_custom && held.implies(name));
+        own.chain(custom.map(|(_, filters)| filters))
     }
 
     /// The scopes of `asked` that go beyond this set, for an error that names them.

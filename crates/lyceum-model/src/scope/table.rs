@@ -1,6 +1,8 @@
 //! The table of scopes: name, what it includes, what it is for. To add one, add a line.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::Custom;
 
@@ -123,6 +125,20 @@ impl ScopeName {
     /// Stands for other scopes until an owner is known, and takes no filter.
     pub fn is_meta(self) -> bool {
         matches!(self, Self::OwnSelf | Self::Inherit)
+    }
+
+    /// Those of JupyterHub's own that imply this one, itself among them.
+    pub(super) fn above(self) -> &'static [Self] {
+        static ABOVE: LazyLock<BTreeMap<ScopeName, Vec<ScopeName>>> = LazyLock::new(|| {
+            let mut above: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for name in ScopeName::ALL {
+                for below in name.implied() {
+                    above.entry(below).or_default().push(*name);
+                }
+            }
+            above
+        });
+        ABOVE.get(&self).map_or(&[], Vec::as_slice)
     }
 
     /// Whether who holds this also holds `other`.

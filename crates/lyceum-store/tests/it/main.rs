@@ -13,3 +13,4 @@ mod runner;
 #[cfg(feature = "s3")]
 mod s3;
 mod settings;
+mod stamp;
