@@ -5,6 +5,7 @@ use lyceum_web::ApiResult;
 use lyceum_web::page::contexts::sessions::SessionRow;
 
 use crate::db::sessions::Session;
+use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::{Hub, db};
 
@@ -24,6 +25,12 @@ pub async fn end(hub: &Hub, user_id: &str, name: &str, which: Which<'_>) -> ApiR
     let mut tx = hub.db().write().await?;
     let ended = end_in(hub, &mut tx, user_id, name, which).await?;
     tx.commit().await?;
+    for _ in 0..ended {
+        hub.tell(Event::Session {
+            action: "sign-out",
+            user: name,
+        });
+    }
     crate::proxy::pass_on(hub).await;
     Ok(ended)
 }

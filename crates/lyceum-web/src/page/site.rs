@@ -205,10 +205,13 @@ impl SiteTemplates {
                 true => "{% block own_title %}",
                 false => "{% block title %}",
             };
-            let text = text
+            let mut text = text
                 .replace("{% block title %}", title)
-                .replace("{% extends \"base.html\"", "{% extends \"page.html\"")
-                .replace("from \"ui.html\"", "from \"lyceum/ui.html\"");
+                .replace("{% extends \"base.html\"", "{% extends \"page.html\"");
+            for (library, _) in &pages.templates {
+                let from = format!("from \"{library}\"");
+                text = text.replace(&from, &format!("from \"lyceum/{library}\""));
+            }
             add(format!("lyceum/{name}"), text.clone()).expect(own);
             if let Some(known) = theirs.get_mut(jupyterhub::name_of(name)) {
                 *known = text;
