@@ -33,6 +33,7 @@ LEFT_OUT = {
 # What stands for the parts of a path, so that it is not "no such thing" that is told each time.
 PARTS = {
     "user": ["ada", "eve", "nobody-of-this-name", "Ada Lovelace"],
+    "owner": ["ada", "eve", "nobody-of-this-name"],
     "server": ["one", "two", "never"],
     "group": ["lab", "other", "never"],
     "service": ["grader", "never"],

@@ -122,8 +122,9 @@ pub async fn still_reaches(
     let mut standing = standing_of(hub, tx, caller).await?;
     standing.know(tx, &caller.scopes).await?;
     let target = Target::User(&user.name);
-    let verdict = caller.scopes.allows(scope, target, standing.members());
-    match verdict.is_yes() {
+    // What she came with, and what she holds at this moment: it may have been taken meanwhile.
+    let holds = |set: &ScopeSet| set.allows(scope, target, standing.members()).is_yes();
+    match holds(&caller.scopes) && holds(standing.held()) {
         true => Ok(()),
         false => Err(ApiError::not_found()),
     }

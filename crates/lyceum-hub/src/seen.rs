@@ -14,23 +14,45 @@ use crate::Settings;
 
 /// How many are kept; then it begins anew.
 const MOST: usize = 4096;
+/// What is longer is made anew each time.
+const LONGEST: usize = 8 * 1024;
 
 /// Somebody who came with a token.
 pub struct Seen {
     pub caller: Caller,
     /// What she was told of herself: without and with the servers at rest.
-    pub told: [OnceLock<Bytes>; 2],
+    told: [OnceLock<Bytes>; 2],
+}
+
+impl Seen {
+    pub fn told(&self, stopped: bool) -> Option<Bytes> {
+        self.told[usize::from(stopped)].get().cloned()
+    }
+
+    pub fn tell(&self, stopped: bool, body: &Bytes) {
+        if body.len() <= LONGEST {
+            // Another request may have been first, with the same.
+            let _ = self.told[usize::from(stopped)].set(body.clone());
+        }
+    }
 }
 
 /// By the hash of the token.
 #[derive(Default)]
-pub struct Callers(Mutex<HashMap<String, Kept>>);
+pub struct Callers(Mutex<Kept>);
 
+/// All of one moment: what was kept of another can never be right again.
+#[derive(Default)]
 struct Kept {
-    stamp: Stamp,
-    settings: Arc<Settings>,
-    until: Option<i64>,
-    seen: Arc<Seen>,
+    of: Option<(Stamp, Arc<Settings>)>,
+    callers: HashMap<String, (Option<i64>, Arc<Seen>)>,
+}
+
+impl Kept {
+    fn is_of(&self, stamp: Stamp, settings: &Arc<Settings>) -> bool {
+        let same = |(of, by): &(Stamp, Arc<Settings>)| *of == stamp && Arc::ptr_eq(by, settings);
+        self.of.as_ref().is_some_and(same)
+    }
 }
 
 impl Callers {
@@ -42,11 +64,13 @@ impl Callers {
         settings: &Arc<Settings>,
         now: Millis,
     ) -> Option<Arc<Seen>> {
-        let callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = callers.get(hash)?;
-        let same = kept.stamp == stamp && Arc::ptr_eq(&kept.settings, settings);
-        let lives = kept.until.is_none_or(|until| until > now.0);
-        (same && lives).then(|| Arc::clone(&kept.seen))
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.is_of(stamp, settings) {
+            return None;
+        }
+        let (until, seen) = kept.callers.get(hash)?;
+        let lives = until.is_none_or(|until| until > now.0);
+        lives.then(|| Arc::clone(seen))
     }
 
     /// `stamp` and `settings` are those from before it was looked up who that is.
@@ -65,17 +89,12 @@ impl Callers {
         let Some(stamp) = stamp else {
             return seen;
         };
-        let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= MOST {
-            callers.clear();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.is_of(stamp, &settings) || kept.callers.len() >= MOST {
+            kept.callers.clear();
+            kept.of = Some((stamp, settings));
         }
-        let kept = Kept {
-            stamp,
-            settings,
-            until,
-            seen: Arc::clone(&seen),
-        };
-        callers.insert(hash, kept);
+        kept.callers.insert(hash, (until, Arc::clone(&seen)));
         seen
     }
 }

@@ -291,6 +291,14 @@ pub async fn revoke(
     scopes: Option<&[ScopeName]>,
     now: Millis,
 ) -> sqlx::Result<()> {
+    let mut taken = scopes.is_none();
+    for scope in scopes.unwrap_or_default() {
+        taken |= db::shares::revoke(tx, &share.id, scope.as_str()).await?;
+    }
+    // Where nothing is taken, there is nothing to tell.
+    if !taken {
+        return Ok(());
+    }
     let holders: Vec<String> = match (&share.user_name, &share.group_name) {
         (Some(user), _) => vec![user.clone()],
         (None, Some(group)) => {
@@ -305,12 +313,7 @@ pub async fn revoke(
     }
     match scopes {
         None => db::shares::delete(tx, &share.id).await,
-        Some(scopes) => {
-            for scope in scopes {
-                db::shares::revoke(tx, &share.id, scope.as_str()).await?;
-            }
-            Ok(())
-        }
+        Some(_) => Ok(()),
     }
 }
 

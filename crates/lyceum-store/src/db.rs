@@ -106,11 +106,7 @@ impl Db {
     /// Opens the database; it does not migrate (see [`crate::migrate::run`]).
     pub async fn open(location: &Location) -> anyhow::Result<Self> {
         let (wake, _) = broadcast::channel(WAKE_QUEUE);
-        let clock = match location {
-            Location::Sqlite(path) => Clock::sqlite(path),
-            Location::Postgres(_) => Clock::postgres(),
-        };
-        let pools = match location {
+        let (pools, clock) = match location {
             Location::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
                     .filename(path)
@@ -132,7 +128,15 @@ impl Db {
                     .max_connections(POOL_SIZE)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .connect_lazy_with(options.read_only(true).create_if_missing(false));
-                Pools::Sqlite { read, write }
+                // The log lies beside the file itself, not beside a link to it.
+                let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+                    .fetch_one(&write)
+                    .await?;
+                let file = path.canonicalize().ok().filter(|_| mode == "wal");
+                (
+                    Pools::Sqlite { read, write },
+                    Clock::sqlite(file.as_deref()),
+                )
             }
             Location::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url)
@@ -144,7 +148,7 @@ impl Db {
                     .connect_with(options)
                     .await
                     .context("connecting to PostgreSQL")?;
-                Pools::Postgres(pool)
+                (Pools::Postgres(pool), Clock::postgres())
             }
         };
         let clock = Arc::new(clock);
@@ -227,6 +231,15 @@ impl Db {
     }
 }
 
+/// Tells, when it is dropped, that something may have been committed.
+struct Advance<'a>(&'a Clock);
+
+impl Drop for Advance<'_> {
+    fn drop(&mut self) {
+        self.0.advance();
+    }
+}
+
 impl Tx {
     pub fn engine(&self) -> Engine {
         match self.conn {
@@ -240,10 +253,9 @@ impl Tx {
         match self.conn {
             Conn::Sqlite(transaction) => transaction.commit().await?,
             Conn::Postgres(transaction) => {
-                let committed = transaction.commit().await;
-                // Also when the answer was lost: it may have been committed.
-                self.clock.advance();
-                committed?;
+                // Also when nobody waits for the answer any more: it may have been committed.
+                let _told = Advance(&self.clock);
+                transaction.commit().await?;
             }
         }
         for topic in self.news {

@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ enum Kind {
 
 pub(crate) enum Clock {
     Sqlite {
-        path: PathBuf,
+        /// Of the log's index; nothing where there is none.
+        path: Option<PathBuf>,
         index: Mutex<Option<File>>,
     },
     Postgres {
@@ -42,12 +43,15 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
-    /// `database` is the path of the database itself.
-    pub(crate) fn sqlite(database: &std::path::Path) -> Self {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-shm");
+    /// `database` is the file itself; nothing if it has no write-ahead log.
+    pub(crate) fn sqlite(database: Option<&Path>) -> Self {
+        let index = |database: &Path| {
+            let mut path = database.as_os_str().to_owned();
+            path.push("-shm");
+            path.into()
+        };
         Self::Sqlite {
-            path: path.into(),
+            path: database.map(index),
             index: Mutex::default(),
         }
     }
@@ -78,7 +82,7 @@ impl Clock {
                 // The last connection that closes takes the file away; the next makes another.
                 let gone = |file: &File| file.metadata().is_ok_and(|about| about.nlink() == 0);
                 if index.as_ref().is_none_or(gone) {
-                    *index = File::open(path).ok();
+                    *index = File::open(path.as_ref()?).ok();
                 }
                 let mut header = [0; HEADER];
                 index.as_ref()?.read_exact_at(&mut header, 0).ok()?;

@@ -53,8 +53,10 @@ pub async fn list_groups(
             total,
         )
     } else {
-        let named = caller.scopes.reach(ScopeName::ListGroups);
-        if named.is_empty() || named.iter().any(|one| !matches!(one, Filter::Group(_))) {
+        let mut named = caller.scopes.reach(ScopeName::ListGroups);
+        // Others name no groups.
+        named.retain(|one| matches!(one, Filter::Group(_)));
+        if named.is_empty() {
             return Err(super::lacking(&[ScopeName::ListGroups]));
         }
         let mut own = Vec::new();

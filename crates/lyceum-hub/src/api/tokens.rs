@@ -126,6 +126,9 @@ pub async fn create_token(
                     Refused::Internal(cause) => cause.into(),
                     Refused::Credentials | Refused::NotAdmitted => nobody(),
                 })?;
+            if let Some(refused) = crate::pages::login::held_up(&hub, &identity).await? {
+                return Err(refused);
+            }
             Some(identity.name)
         }
         (None, None) => return Err(nobody()),

@@ -177,16 +177,17 @@ pub async fn grant(
     Ok(())
 }
 
-/// Takes one scope out of a share, whoever gave it. A share of nothing is none.
-pub async fn revoke(tx: &mut Tx, id: &str, scope: &str) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+/// Takes one scope out of a share, whoever gave it. A share of nothing is none. Tells whether it
+/// was in there.
+pub async fn revoke(tx: &mut Tx, id: &str, scope: &str) -> sqlx::Result<bool> {
+    let taken = on!(tx, |c| sqlx::query(
         "DELETE FROM share_scopes WHERE share_id = $1 AND scope = $2"
     )
     .bind(id)
     .bind(scope)
     .execute(c)
     .await
-    .map(|_| ()))?;
+    .map(|done| done.rows_affected()))?;
     on!(tx, |c| {
         sqlx::query(
         "DELETE FROM shares WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM share_scopes WHERE share_id = $1)"
@@ -195,7 +196,8 @@ pub async fn revoke(tx: &mut Tx, id: &str, scope: &str) -> sqlx::Result<()> {
     .execute(c)
     .await
     .map(|_| ())
-    })
+    })?;
+    Ok(taken > 0)
 }
 
 pub async fn delete(tx: &mut Tx, id: &str) -> sqlx::Result<()> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use lyceum_model::scope::{Owner, ScopeName, ScopeSet};
+use lyceum_model::scope::{NoGroups, Owner, ScopeName, ScopeSet};
 use lyceum_store::Tx;
 
 use super::Client;
@@ -17,6 +17,16 @@ const IDENTIFY: &str = "identify";
 /// What the client asked for and may never have, or what there is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAllowed(pub String);
+
+impl NotAllowed {
+    /// As much of it as a log should have.
+    fn of(text: &str) -> Self {
+        Self(text.chars().take(100).collect())
+    }
+}
+
+/// So many words a client may ask with.
+const MOST_ASKED: usize = 200;
 
 /// The scopes of a token for this client. `asked` is the `scope` of its request: scopes or names of
 /// roles with spaces between, or nothing for all that it may have.
@@ -36,6 +46,9 @@ pub async fn offer(
         owner.service = Some(name.clone());
     }
     let mut wanted = Vec::new();
+    if asked.split_ascii_whitespace().count() > MOST_ASKED {
+        return Ok(Err(NotAllowed::of(asked)));
+    }
     for word in asked
         .split_ascii_whitespace()
         .filter(|one| *one != IDENTIFY)
@@ -44,7 +57,7 @@ pub async fn offer(
             Ok(scope) => wanted.push(scope),
             Err(_) => match grants.roles.get(word) {
                 Some(role) => wanted.extend(role.scopes.iter()),
-                None => return Ok(Err(NotAllowed(word.to_owned()))),
+                None => return Ok(Err(NotAllowed::of(word))),
             },
         }
     }
@@ -53,26 +66,31 @@ pub async fn offer(
     }
     wanted.retain(|scope| !always.contains(&scope.to_string()));
 
-    let mut standing = Standing::of_user(hub, tx, user).await?;
-    for set in [wanted.iter().cloned().collect(), allowed.clone()] {
-        standing.know(tx, &set).await?;
-    }
     let limit = reach(allowed, &owner);
     let anything = allowed.iter().any(|scope| scope.name == ScopeName::Inherit);
     let mut offered: BTreeSet<String> = always.into_iter().collect();
+    let mut fitting = Vec::new();
     for scope in wanted {
         let text = scope.to_string();
-        if scope.name == ScopeName::Inherit {
-            if !anything {
-                return Ok(Err(NotAllowed(text)));
+        let one = reach(&ScopeSet::from_iter([scope.clone()]), &owner);
+        // Who is in a group changes: what a client may have of a group, it asks for by the group.
+        let fits = match scope.name {
+            ScopeName::Inherit => anything,
+            _ => !one.is_empty() && (anything || limit.missing(&one, &NoGroups).is_empty()),
+        };
+        if !fits {
+            return Ok(Err(NotAllowed::of(&text)));
+        }
+        match scope.name {
+            ScopeName::Inherit => {
+                offered.insert(text);
             }
-            offered.insert(text);
-            continue;
+            _ => fitting.push((text, one)),
         }
-        let one = reach(&ScopeSet::from_iter([scope]), &owner);
-        if !anything && !limit.missing(&one, standing.members()).is_empty() {
-            return Ok(Err(NotAllowed(text)));
-        }
+    }
+    let mut standing = Standing::of_user(hub, tx, user).await?;
+    for (text, one) in fitting {
+        standing.know(tx, &one).await?;
         let held = one.intersect(standing.held(), standing.members());
         if held == one {
             offered.insert(text);

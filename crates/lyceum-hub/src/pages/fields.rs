@@ -1,5 +1,7 @@
 //! What a form of ours posts, as an extractor.
 
+use std::collections::HashSet;
+
 use axum::extract::{Form, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 
@@ -36,13 +38,11 @@ impl Fields {
 
     /// What was typed into a field that takes many names, each once.
     pub fn names(&self, key: &str) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        let text = self.get(key);
-        for name in text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
-            if !name.is_empty() && !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
-        }
-        names
+        let mut known = HashSet::new();
+        let words = self
+            .get(key)
+            .split(|c: char| c.is_whitespace() || matches!(c, ',' | ';'));
+        let names = words.filter(|name| !name.is_empty() && known.insert(*name));
+        names.map(str::to_owned).collect()
     }
 }

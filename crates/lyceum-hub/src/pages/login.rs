@@ -9,6 +9,7 @@ use lyceum_auth::Refused;
 use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::identity::Identity;
 use lyceum_model::say;
+use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::secret::Secret;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginError, LoginPage};
@@ -21,6 +22,7 @@ use super::{frame, html, redirect};
 use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::next::local_target;
+use crate::standing::Standing;
 use crate::visit::is_from_elsewhere;
 use crate::{Hub, db, metrics, tokens, users};
 
@@ -235,18 +237,23 @@ pub async fn sign_in(
 }
 
 /// Why this person must wait until the maintenance is over.
-async fn held_up(hub: &Hub, identity: &Identity) -> ApiResult<Option<ApiError>> {
+pub(crate) async fn held_up(hub: &Hub, identity: &Identity) -> ApiResult<Option<ApiError>> {
     let settings = hub.settings();
     if settings.admission.admins.contains(&identity.name) || identity.admin == Some(true) {
         return Ok(None);
     }
     let mut tx = hub.db().read().await?;
     let user = db::users::find(&mut tx, &identity.name).await?;
-    if user.as_ref().is_some_and(|user| user.admin) {
-        return Ok(None);
-    }
     let groups = match &user {
-        Some(user) => db::groups::names_of(&mut tx, &user.id).await?,
+        Some(user) => {
+            // The same as decides about starts: administrators are those who hold it, by whatever role.
+            let standing = Standing::of_user(hub, &mut tx, user).await?;
+            let (scope, all) = (ScopeName::AdminServers, Target::Everything);
+            if (standing.held().allows(scope, all, standing.members())).is_yes() {
+                return Ok(None);
+            }
+            standing.groups().to_vec()
+        }
         None => Vec::new(),
     };
     let who = (identity.name.as_str(), groups.as_slice());

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lyceum_model::clock::Millis;
+use lyceum_store::db::Location;
 use lyceum_store::{Db, Engine, events};
 use lyceum_testkit::TestDb;
 
@@ -84,4 +85,24 @@ async fn it_can_be_told_after_all_others_have_closed() {
         publish(db).await;
         assert_ne!(db.stamp(), Some(before));
     }
+}
+
+#[tokio::test]
+async fn a_link_to_the_file_is_followed() {
+    let test = TestDb::sqlite().await;
+    let Location::Sqlite(file) = test.location() else {
+        panic!("a file");
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let link = folder.path().join("linked.db");
+    std::os::unix::fs::symlink(file, &link).expect("a link");
+    // Left over from when the file itself lay here.
+    std::fs::write(folder.path().join("linked.db-shm"), [7; 32768]).expect("written");
+    let db = Db::open(&Location::Sqlite(link)).await.expect("it opens");
+    for _ in 0..3 {
+        let before = db.stamp().expect("it can be told");
+        publish(&db).await;
+        assert_ne!(db.stamp(), Some(before));
+    }
+    db.close().await;
 }

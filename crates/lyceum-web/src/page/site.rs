@@ -188,6 +188,11 @@ impl SiteTemplates {
         environment
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         minijinja_contrib::add_to_environment(&mut environment);
+        // Each makes as much text as a number says, before anything could stop it.
+        for filter in ["indent", "format", "center"] {
+            environment.remove_filter(filter);
+        }
+        environment.remove_global("lipsum");
         functions::register(&mut environment, lang, &self.messages);
         environment.add_function("static_url", static_url);
         let own = "our own templates were compiled before";

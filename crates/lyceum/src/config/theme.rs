@@ -225,6 +225,21 @@ pub(super) fn check_theme(
     {
         problem("theme.static", format!("{} is no folder", path.display()));
     }
+    // All of it is served to everybody.
+    let holds_us = |path: &PathBuf| {
+        let (theirs, ours) = (path.canonicalize().ok(), folder.canonicalize().ok());
+        theirs
+            .zip(ours)
+            .is_some_and(|(theirs, ours)| ours.starts_with(theirs))
+    };
+    if static_folder.as_ref().is_some_and(holds_us) {
+        problem(
+            "theme.static",
+            "the configuration itself lies in that folder, and all of it is served to everybody; \
+             take a folder of its own"
+                .into(),
+        );
+    }
     let mut paths = Vec::new();
     for (at, path) in theme.template_paths.iter().enumerate() {
         let path = folder.join(path);

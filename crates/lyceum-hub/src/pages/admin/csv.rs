@@ -65,7 +65,7 @@ pub(super) fn line(values: impl IntoIterator<Item = String>) -> String {
 }
 
 /// Quoted, so that nothing of it ends it; and with a mark before what a spreadsheet would take for a
-/// formula.
+/// formula. In some languages one separates by semicolons, whatever is quoted: there are none.
 fn cell(text: &str) -> String {
     let formula = |c: char| "=+-@|＝＋－＠".contains(c);
     let begins = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
@@ -75,7 +75,11 @@ fn cell(text: &str) -> String {
     };
     let text: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| match c {
+            ';' => ',',
+            c if c.is_control() => ' ',
+            c => c,
+        })
         .collect();
     format!("\"{mark}{}\"", text.replace('"', "\"\""))
 }
@@ -97,6 +101,7 @@ mod tests {
         let check = |text: &str, expect: &str| assert_eq!(cell(text), expect, "{text:?}");
         check("ada", "\"ada\"");
         check("", "\"\"");
+        check("a;=1+2", "\"a,=1+2\"");
         check("a \"b\", c", "\"a \"\"b\"\", c\"");
         check("=1+1", "\"'=1+1\"");
         check("+49", "\"'+49\"");

@@ -1,5 +1,7 @@
 //! The list of people; one or many are made.
 
+use std::collections::HashSet;
+
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -14,7 +16,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use super::list::{Asked, ListQuery};
 use super::{Tally, Visit, csv, user_url};
 use crate::api::users::change;
-use crate::api::{find_person, groups};
+use crate::api::{find_person, groups, require_everywhere};
 use crate::db::servers::of_users;
 use crate::db::users::{Among, Busy, Search, Sort, User};
 use crate::pages::fields::Fields;
@@ -212,6 +214,7 @@ pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
 
 /// `POST /hub/admin/users/add`: one name or many.
 pub(super) async fn add(visit: Visit, form: Fields) -> ApiResult<Response> {
+    require_everywhere(&visit.caller, ScopeName::AdminUsers)?;
     let names = form.names("names");
     let refuse = async |why: Saying| {
         let form = AddForm {
@@ -224,9 +227,10 @@ pub(super) async fn add(visit: Visit, form: Fields) -> ApiResult<Response> {
         return refuse(say!("admin.no_names")).await;
     }
     let mut wanted: Vec<UserName> = Vec::new();
+    let mut known = HashSet::new();
     for text in &names {
         match change::new_name(text) {
-            Ok(name) if wanted.contains(&name) => {}
+            Ok(name) if !known.insert(name.clone()) => {}
             Ok(name) => wanted.push(name),
             Err(error) => {
                 let text: String = text.chars().take(60).collect();

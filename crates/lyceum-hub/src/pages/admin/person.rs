@@ -107,7 +107,11 @@ async fn page(
             end_sessions: may(ScopeName::AdminUsers) && over_her,
         },
         groups: sees_groups.then(|| names.iter().map(|name| group_row(visit, name)).collect()),
-        roles: sees_roles.then(|| roles(&settings.grants, user, &names)),
+        // By which group she has a role tells that she is in it.
+        roles: sees_roles.then(|| {
+            let known = if sees_groups { names.as_slice() } else { &[] };
+            roles(&settings.grants, user, known)
+        }),
         tokens,
         sessions,
         problem: problem.map(|why| why.sentence(visit.lang())),

@@ -19,6 +19,7 @@ use crate::db;
 use crate::db::search::servers::{Search, Sort};
 use crate::db::servers::Server;
 use crate::launching::{self, Wish};
+use crate::notices;
 use crate::pages::fields::Fields;
 use crate::pages::home;
 use crate::servers::State;
@@ -209,6 +210,7 @@ pub(super) async fn act(visit: Visit, form: Fields) -> ApiResult<Response> {
 
 async fn start_one(visit: &Visit, chosen: &str) -> ApiResult<()> {
     let (owner, name) = named(visit, chosen, ScopeName::StartServers).await?;
+    notices::require_open(&visit.hub, &visit.caller)?;
     launching::start(&visit.hub, &owner, &name, Wish::default()).await?;
     tracing::info!(by = %visit.caller.who, user = %owner.name, server = %name, "server started");
     Ok(())

@@ -323,6 +323,8 @@ async fn a_service_gets_what_it_asks_for_and_is_agreed_to() {
             "no:such",
             "read:tokens",
             "proxy list:users",
+            "proxy!server",
+            &"proxy ".repeat(201),
         ] {
             let answer = ada.get(&format!("{here}&scope={}", quoted(scope))).await;
             let location = answer.expect(302).location().to_owned();

@@ -18,6 +18,8 @@ use lyceum_web::page::theme::FooterLink;
 use lyceum_web::page::{Logo, SiteFiles, SiteSettings, SiteTemplates, Theme};
 use serde_json::json;
 
+use crate::grants::role;
+
 /// Where the test themes are, for the stories too.
 fn themes() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../e2e/themes")
@@ -330,6 +332,12 @@ async fn maintenance_holds_up_new_comers_and_starts_and_nothing_else() {
         FakeSpawner::default(),
         clock.clone(),
         |settings, _| {
+            role(
+                &mut settings.grants,
+                "operators",
+                &["admin:servers"],
+                &["ops"],
+            );
             settings.notices.maintenance = Some(Maintenance {
                 from: Millis(2_000_000),
                 until: Some(Millis(2_090_500)),
@@ -342,6 +350,8 @@ async fn maintenance_holds_up_new_comers_and_starts_and_nothing_else() {
     .with_user("ada")
     .await
     .with_user("tess")
+    .await
+    .with_user("ops")
     .await
     .with_admin("root")
     .await;
@@ -378,8 +388,12 @@ async fn maintenance_holds_up_new_comers_and_starts_and_nothing_else() {
     refused(page);
     let other = hub.client();
     refused(other.log_in("ada", lyceum_testkit::hub::PASSWORD).await);
+    // A password gets no token either, and administrators by a role are let in.
+    let auth = json!({"auth": {"username": "ada", "password": lyceum_testkit::hub::PASSWORD}});
+    refused(other.post_json("/hub/api/users/ada/tokens", &auth).await);
     hub.signed_in("tess").await;
     hub.signed_in("root").await;
+    hub.signed_in("ops").await;
     let root = hub.client().with_token(&hub.token("root").await);
     root.post_json("/hub/api/users/tess/server", &json!({}))
         .await
