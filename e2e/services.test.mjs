@@ -86,7 +86,10 @@ load_roles:
     assert.match(asked.url, /\/hub\/api\/oauth2\/authorize\?/);
     assert.equal(asked.status, 200, asked.text);
     assert.match(unescapeHtml(asked.text), /\/services\/grades\//);
-    const form = { _xsrf: browser.cookie('_xsrf') };
+    // What she is asked for goes back with the form, as a browser sends it.
+    const fields = asked.text.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g);
+    const form = [...fields].map(([, name, value]) => [name, unescapeHtml(value)]);
+    assert.ok(form.some(([name]) => name === 'scopes'), asked.text);
     const back = await browser.send('POST', asked.url, { form, headers: { referer: asked.url } });
     assert.equal(back.status, 302, back.text);
     const page = await browser.follow(back.headers.location);
