@@ -53,10 +53,12 @@ enum Goal {
 /// Pages of both hubs.
 const PAGES: [&str; 3] = ["/hub/login", "/hub/home", "/hub/token"];
 /// Ours alone: JupyterHub's page of administrators is a program that runs in the browser.
-const OWN_PAGES: [&str; 3] = [
+const OWN_PAGES: [&str; 5] = [
     "/hub/admin",
-    "/hub/admin?q=t4999&sort=-last_activity",
-    "/hub/admin?offset=49900",
+    "/hub/admin/users?q=student4999&sort=-last_activity",
+    "/hub/admin/users?offset=49900",
+    "/hub/admin/tokens?sort=owner&offset=4900",
+    "/hub/admin/activity",
 ];
 
 pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
