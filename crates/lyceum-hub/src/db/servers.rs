@@ -575,33 +575,13 @@ pub async fn active_keys(tx: &mut Tx) -> sqlx::Result<Vec<String>> {
     Ok(rows.into_iter().map(|(key,)| key).collect())
 }
 
-/// How many servers are in each state.
-pub async fn counts(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64)>> {
-    on!(tx, |c| sqlx::query_as(
-        "SELECT state, COUNT(*) FROM servers GROUP BY state ORDER BY state"
-    )
-    .fetch_all(c)
-    .await)
-}
-
-/// Servers for the admin page: those that are not at rest first, then the last failures.
+/// Servers for the command line: those that are not at rest first, then the last failures.
 pub async fn for_admin(tx: &mut Tx, limit: i64) -> sqlx::Result<Vec<Server>> {
     on!(tx, |c| {
         sqlx::query_as(select!(
         "WHERE s.state <> 'stopped' ORDER BY CASE s.state WHEN 'failed' THEN 1 ELSE 0 END, s.requested_at DESC LIMIT $1"
     ))
     .bind(limit)
-    .fetch_all(c)
-    .await
-    })
-}
-
-/// Which of these people have a server that is not at rest.
-pub async fn busy_users(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64)>> {
-    on!(tx, |c| {
-        sqlx::query_as(
-        "SELECT user_id, COUNT(*) FROM servers WHERE state NOT IN ('stopped', 'failed') GROUP BY user_id"
-    )
     .fetch_all(c)
     .await
     })
