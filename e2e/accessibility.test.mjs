@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { startBrowser } from './support/browser.mjs';
+import { leave, startBrowser } from './support/browser.mjs';
 import { JUPYTER_ENV, startLyceum } from './support/lyceum.mjs';
 import { controls, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
 
@@ -35,7 +35,7 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
     await strangers.goto(at('hub/login'));
     await controls.nameField(strangers).fill(student.name);
     await controls.passwordField(strangers).fill('not the password');
-    await controls.logIn(strangers).click();
+    await leave(strangers, () => controls.logIn(strangers).click());
     await strangers.getByRole('alert').first().waitFor();
     await check(strangers, 'log-in, refused');
   });
@@ -99,7 +99,7 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
         await admins.goto(at('hub/admin/groups'));
         await admins.getByLabel('Group', { exact: true }).fill('axe');
         await admins.getByLabel('Members').fill(student.name);
-        await admins.getByRole('button', { name: 'Add' }).click();
+        await leave(admins, () => admins.getByRole('button', { name: 'Add' }).click());
         await admins.getByRole('status').waitFor();
       }
       const answer = await admins.goto(at(`hub/${path}`));
@@ -127,8 +127,7 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
     process.kill(server.pid, 'SIGSTOP');
     try {
       await students.goto(at('hub/home'));
-      await controls.stop(students).click();
-      await students.waitForURL(/\/hub\/home/);
+      await leave(students, () => controls.stop(students).click());
       const answer = await students.goto(at(`hub/spawn-pending/${student.name}`));
       assert.equal(answer.status(), 200);
       await check(students, 'stopping');
@@ -156,7 +155,7 @@ test('axe finds nothing on the pages about sharing', { timeout: 400_000 }, async
   await controls.start(page).click();
   await waitForServer(page, owner);
   await page.goto(at('hub/sharing'));
-  await page.getByRole('button', { name: /make a link/i }).click();
+  await leave(page, () => page.getByRole('button', { name: /make a link/i }).click());
   const link = page.locator('#code-text');
   await link.waitFor();
   const address = await link.inputValue();
@@ -164,8 +163,7 @@ test('axe finds nothing on the pages about sharing', { timeout: 400_000 }, async
   await logIn(guests, lyceum.url, guest);
   await guests.goto(address);
   await check(guests, 'accept a share');
-  await guests.getByRole('button', { name: 'Accept' }).click();
-  await guests.waitForURL((url) => url.pathname !== '/hub/accept-share');
+  await leave(guests, () => guests.getByRole('button', { name: 'Accept' }).click());
   await guests.goto(at('hub/home'));
   await guests.getByRole('heading', { name: /shared with me/i }).waitFor();
   await check(guests, 'home, with a shared server');
@@ -175,7 +173,7 @@ test('axe finds nothing on the pages about sharing', { timeout: 400_000 }, async
   await page.getByRole('cell', { name: /once|1 time/i }).or(page.getByText(guest.name)).first().waitFor();
   await check(page, 'sharing, with a guest');
   await page.goto(at('hub/home'));
-  await controls.stop(page).click();
+  await leave(page, () => controls.stop(page).click());
   await waitForStopped(page, lyceum.url);
 });
 
@@ -214,10 +212,10 @@ test('axe finds nothing on the pages of a German reader when things go wrong', {
   await page.goto(new URL('hub/login', lyceum.url).href);
   await page.locator('#username').fill(student.name);
   await page.locator('#password').fill('not the password');
-  await page.getByRole('button', { name: 'Anmelden' }).click();
+  await leave(page, () => page.getByRole('button', { name: 'Anmelden' }).click());
   await reads('passen nicht zusammen', 'log-in refused, in German');
   await page.locator('#password').fill(student.password);
-  await page.getByRole('button', { name: 'Anmelden' }).click();
+  await leave(page, () => page.getByRole('button', { name: 'Anmelden' }).click());
   await page.waitForURL(/\/hub\/home/);
   await page.getByRole('button', { name: 'Starten' }).first().click();
   await page.getByText(complaint).first().waitFor();

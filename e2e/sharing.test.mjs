@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { startBrowser } from './support/browser.mjs';
+import { leave, startBrowser } from './support/browser.mjs';
 import { createNotebook, runCell, waitForLab } from './support/jupyterlab.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
 import { goHome, logIn, startServer, stopServer, waitForServer } from './support/pages.mjs';
@@ -39,7 +39,7 @@ test('a server is shared by a link, used by a guest, and taken back', { timeout:
     await owner.getByRole('link', { name: /share my servers/i }).click();
     await owner.getByText(/shared with nobody/i).waitFor();
     await owner.getByLabel(/expires after/i).selectOption({ index: 0 });
-    await owner.getByRole('button', { name: /make a link/i }).click();
+    await leave(owner, () => owner.getByRole('button', { name: /make a link/i }).click());
     link = await owner.locator('#code-text').inputValue();
     assert.ok(link.startsWith(`${hub}/hub/accept-share?code=`), link);
   });
@@ -69,7 +69,7 @@ test('a server is shared by a link, used by a guest, and taken back', { timeout:
     await goHome(owner, lyceum.url);
     await owner.getByRole('link', { name: /share my servers/i }).click();
     await owner.getByRole('rowheader', { name: ben.name }).waitFor();
-    await owner.getByRole('button', { name: new RegExp(`take back ${ben.name}`, 'i') }).click();
+    await leave(owner, () => owner.getByRole('button', { name: new RegExp(`take back ${ben.name}`, 'i') }).click());
     await owner.getByText(/shared with nobody/i).waitFor();
   });
 
@@ -87,7 +87,7 @@ test('a server is shared by a link, used by a guest, and taken back', { timeout:
   await step('the link is good still, until Ada takes it back, too', async () => {
     await guest.goto(link);
     await guest.getByRole('button', { name: 'Accept' }).waitFor();
-    await owner.getByRole('button', { name: /take back link/i }).click();
+    await leave(owner, () => owner.getByRole('button', { name: /take back link/i }).click());
     await owner.getByText(/shared with nobody/i).waitFor();
     const answer = await guest.goto(link);
     assert.equal(answer.status(), 404);

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startBrowser, watchForFaults } from './support/browser.mjs';
+import { leave, startBrowser, watchForFaults } from './support/browser.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
 import { stopServer, waitForServer } from './support/pages.mjs';
 import { until } from './support/story.mjs';
@@ -97,7 +97,7 @@ test('a theme that replaces the pages', { timeout: LIMIT, skip: runsElsewhere },
   const enter = async (password) => {
     await page.getByLabel('Account').fill(student.name);
     await page.getByLabel('Secret').fill(password);
-    await page.getByRole('button', { name: 'Enter' }).click();
+    await leave(page, () => page.getByRole('button', { name: 'Enter' }).click());
   };
   await enter('wrong');
   await page.getByRole('alert').waitFor();
@@ -109,7 +109,7 @@ test('a theme that replaces the pages', { timeout: LIMIT, skip: runsElsewhere },
   await page.getByRole('button', { name: 'Start my notebooks' }).click();
   await waitForServer(page, student);
   await page.goto(at('hub/home'));
-  await page.getByRole('button', { name: 'Stop my notebooks' }).click();
+  await leave(page, () => page.getByRole('button', { name: 'Stop my notebooks' }).click());
   await page.getByRole('button', { name: 'Start my notebooks' }).waitFor();
 
   await lookAtProgress(page, () => page.getByRole('button', { name: 'Start my notebooks' }).click(), async () => {
@@ -123,7 +123,7 @@ test('a theme that replaces the pages', { timeout: LIMIT, skip: runsElsewhere },
   assert.deepEqual(faults, []);
   await t.test('axe', () => examine(browser, page, at, ['hub/login', 'hub/home', 'hub/token', 'hub/nowhere']));
   await page.goto(at('hub/home'));
-  await page.getByRole('button', { name: 'Stop my notebooks' }).click();
+  await leave(page, () => page.getByRole('button', { name: 'Stop my notebooks' }).click());
   await page.getByRole('button', { name: 'Start my notebooks' }).waitFor();
 });
 

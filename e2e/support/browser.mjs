@@ -9,6 +9,10 @@ import { isOurs } from './http.mjs';
 
 const CHROMIUM = process.env.LYCEUM_TEST_CHROMIUM ?? '/usr/bin/chromium';
 
+// Each request waits a random part of so many milliseconds: shows where a story
+// is ahead of its browser, which otherwise happens on a busy machine only.
+const DAWDLE = Number(process.env.LYCEUM_TEST_DAWDLE ?? 0);
+
 /** Starts a browser for one story; `close()` ends it. */
 export async function startBrowser() {
   const args = [
@@ -37,7 +41,19 @@ async function newContext(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce', ...options });
   context.setDefaultTimeout(30_000);
   context.setDefaultNavigationTimeout(60_000);
+  if (DAWDLE > 0) await context.route('**/*', dawdle);
   return context;
+}
+
+/** Does what leads to another page, and waits until that one is there instead of the old. */
+export async function leave(page, act) {
+  await Promise.all([page.waitForEvent('domcontentloaded'), act()]);
+}
+
+async function dawdle(route) {
+  await new Promise((resolve) => setTimeout(resolve, Math.random() * DAWDLE));
+  // The page may be gone by now.
+  await route.continue().catch(() => {});
 }
 
 /**

@@ -2,6 +2,7 @@
 // finds it: by role and by words. When a word on a page changes, this changes.
 
 import assert from 'node:assert/strict';
+import { leave } from './browser.mjs';
 
 const NAME = /user ?name/i;
 const PASSWORD = /password/i;
@@ -66,7 +67,7 @@ export async function waitForServer(page, account, timeout = 90_000) {
 
 export async function stopServer(page, base) {
   await goHome(page, base);
-  await controls.stop(page).click();
+  await leave(page, () => controls.stop(page).click());
   await waitForStopped(page, base);
 }
 
