@@ -72,7 +72,7 @@ pub async fn list_groups(
     for group in &found {
         items.push(show(&hub, &mut tx, &caller, group).await?);
     }
-    Ok(Json(page.answer(items.into(), total)).into_response())
+    Ok(Json(page.answer(items, total)).into_response())
 }
 
 /// Makes several. Scope: `admin:groups`.

@@ -4,7 +4,9 @@ use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{ScopeName, ScopeSet, Target};
 use lyceum_web::Caller;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use super::body::Fields;
 use crate::db::groups::Group;
@@ -36,73 +38,87 @@ pub struct Showing<'a> {
     pub grants: &'a Grants,
 }
 
+/// A person; what is not there the caller may not see.
+#[derive(Serialize)]
+pub struct UserModel<'a> {
+    kind: &'static str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<Option<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<BTreeSet<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_info: Option<Nothing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_activity: Option<Option<Time>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_state: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers: Option<Fields>,
+}
+
+/// What nothing is kept in.
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Clone, Copy)]
+struct Time(i64);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&Millis(self.0).to_iso())
+    }
+}
+
 /// A person, as far as the caller's scopes show her; nothing when they show nothing.
-pub fn user(person: &Person<'_>, showing: &Showing<'_>) -> Option<Value> {
+pub fn user<'a>(person: &Person<'a>, showing: &Showing<'a>) -> Option<UserModel<'a>> {
     let Person {
         user,
         groups,
         servers,
-    } = person;
+    } = *person;
     let caller = showing.caller;
     let may = |scope| caller.may(scope, Target::User(&user.name));
     let all = may(ScopeName::ReadUsers);
     let name = all || may(ScopeName::ReadUsersName);
     let roles = all || may(ScopeName::ReadRolesUsers);
-    let mut model = Fields::new();
-    let mut show = |shown: bool, field: &str, value: Value| {
-        if shown {
-            model.insert(field.into(), value);
-        }
-        shown
-    };
+    let in_groups = all || may(ScopeName::ReadUsersGroups);
+    let activity = all || may(ScopeName::ReadUsersActivity);
+    let auth_state = may(ScopeName::AdminAuthState);
+    let models = servers_of(user, servers, showing);
+    let her_servers = !models.is_empty() || may(ScopeName::ReadServers);
+    if !(name || roles || in_groups || activity || auth_state || her_servers) {
+        return None;
+    }
     let default = servers
         .iter()
         .find(|server| server.name.is_default() && server.state.is_active());
     let ready = default.filter(|server| server.state == State::Ready);
-    let url = ready.map(|server| showing.origins.url(&server.user_name, &server.name));
-    let mut any = show(all, "created", iso(Some(user.created_at)));
-    any |= show(all, "server", url.into());
-    any |= show(
-        all,
-        "pending",
-        default.and_then(|s| s.state.pending()).into(),
-    );
-    any |= show(
-        roles,
-        "roles",
-        showing
-            .grants
-            .roles_of_user(&user.name, user.admin)
-            .into_iter()
-            .collect::<Vec<_>>()
-            .into(),
-    );
-    any |= show(name || roles, "admin", user.admin.into());
-    any |= show(name, "user_info", json!({}));
-    any |= show(
-        all || may(ScopeName::ReadUsersGroups),
-        "groups",
-        groups.to_vec().into(),
-    );
-    any |= show(
-        all || may(ScopeName::ReadUsersActivity),
-        "last_activity",
-        iso(user.last_activity_at),
-    );
-    // Nothing is left behind by the ways to sign in that there are.
-    any |= show(may(ScopeName::AdminAuthState), "auth_state", Value::Null);
-    let models = servers_of(user, servers, showing);
-    any |= show(
-        may(ScopeName::ReadServers) || !models.is_empty(),
-        "servers",
-        models.into(),
-    );
-    if !any {
-        return None;
-    }
-    show(true, "kind", "user".into());
-    show(true, "name", user.name.as_str().into());
-    Some(model.into())
+    let url = || ready.map(|server| showing.origins.url(&server.user_name, &server.name));
+    let has_roles = || showing.grants.roles_of_user(&user.name, user.admin);
+    Some(UserModel {
+        kind: "user",
+        name: user.name.as_str(),
+        created: all.then_some(Time(user.created_at)),
+        server: all.then(url),
+        pending: all.then(|| default.and_then(|server| server.state.pending())),
+        roles: roles.then(has_roles),
+        admin: (name || roles).then_some(user.admin),
+        user_info: name.then_some(Nothing {}),
+        groups: in_groups.then_some(groups),
+        last_activity: activity.then(|| user.last_activity_at.map(Time)),
+        // Nothing is left behind by the ways to sign in that there are.
+        auth_state: auth_state.then_some(()),
+        servers: her_servers.then_some(models),
+    })
 }
 
 /// Her servers by their names. The default one is always there, if only as one that never ran.
@@ -218,7 +234,8 @@ pub const SERVICE_FIELDS: &[(ScopeName, &[&str])] = &[
     (ScopeName::ReadRolesServices, &["roles", "admin"]),
 ];
 
-/// A service, as far as the caller may see it. It is never a child of the hub.
+/// A service, as far as the caller may see it. Which process it is the hub does not tell: another
+/// replica may run it.
 pub fn service(known: &Known, grants: &Grants, caller: &Caller) -> Value {
     let (name, service) = (known.name.as_str(), &known.service);
     let prefix = service.url.as_ref().map(|_| service_prefix(name));

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Uri};
 use lyceum_model::saying::Saying;
 use lyceum_web::request::{RequestInfo, header};
 use lyceum_web::{ApiError, ApiResult};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Hub;
@@ -72,6 +73,18 @@ impl<S: Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// A list as it is answered.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer<T> {
+    Plain(T),
+    Wrapped {
+        items: T,
+        #[serde(rename = "_pagination")]
+        place: Value,
+    },
+}
+
 /// Which part of a list is wanted, and in which form.
 pub struct Page {
     pub offset: i64,
@@ -110,16 +123,21 @@ impl Page {
         })
     }
 
+    /// Whether the answer says how long the whole list is.
+    pub fn wrapped(&self) -> bool {
+        self.wrapped
+    }
+
     /// The answer: the items alone, or with what leads to the next page.
-    pub fn answer(&self, items: Value, total: i64) -> Value {
+    pub fn answer<T: Serialize>(&self, items: T, total: i64) -> Answer<T> {
         match self.wrapped {
             true => self.wrap(items, total),
-            false => items,
+            false => Answer::Plain(items),
         }
     }
 
     /// The answer of lists that have this form whatever the client knows.
-    pub fn wrap(&self, items: Value, total: i64) -> Value {
+    pub fn wrap<T: Serialize>(&self, items: T, total: i64) -> Answer<T> {
         let Self { offset, limit, .. } = *self;
         let following = offset.saturating_add(limit);
         let next = (following < total).then(|| {
@@ -127,10 +145,8 @@ impl Page {
             let url = format!("{}?{query}", self.address);
             json!({ "offset": following, "limit": limit, "url": url })
         });
-        json!({
-            "items": items,
-            "_pagination": { "offset": offset, "limit": limit, "total": total, "next": next },
-        })
+        let place = json!({ "offset": offset, "limit": limit, "total": total, "next": next });
+        Answer::Wrapped { items, place }
     }
 
     /// The part of a whole list that is this page.

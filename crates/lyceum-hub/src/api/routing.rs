@@ -11,7 +11,7 @@ use lyceum_model::scope::ScopeName;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::{Map, Value, json};
 
-use super::paging::Page;
+use super::paging::{Answer, Page};
 use super::{body, require_everywhere};
 use crate::servers::prefix;
 use crate::{Hub, db};
@@ -21,7 +21,7 @@ pub async fn list_routes(
     State(hub): State<Hub>,
     caller: Caller,
     page: Page,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Answer<Map<String, Value>>>> {
     require_everywhere(&caller, ScopeName::Proxy)?;
     let mut tx = hub.db().read().await?;
     let rows = db::servers::routes(&mut tx).await?;
@@ -43,7 +43,7 @@ pub async fn list_routes(
     routes.sort_by(|(one, _), (other, _)| one.cmp(other));
     let total = i64::try_from(routes.len()).unwrap_or(i64::MAX);
     let items: Map<String, Value> = page.cut(&routes).iter().cloned().collect();
-    Ok(Json(page.answer(items.into(), total)))
+    Ok(Json(page.answer(items, total)))
 }
 
 fn route(path: String, target: &str, data: Value) -> (String, Value) {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::body::{self, Fields};
 use super::find_person;
-use super::paging::{Page, Query};
+use super::paging::{Answer, Page, Query};
 use crate::db::groups::Group;
 use crate::db::servers::Server;
 use crate::db::shares::{Code, Of, Share, With};
@@ -101,7 +101,7 @@ pub async fn list_of_owner(
     caller: Caller,
     Path(owner): Path<String>,
     page: Page,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Many>> {
     let owner = owner_of(&hub, &caller, &owner).await?;
     let mut tx = hub.db().read().await?;
     answer(&hub, &mut tx, Of::Owner(&owner.id), &page).await
@@ -113,7 +113,7 @@ pub async fn list_of_server(
     caller: Caller,
     Path(path): Path<ServerOf>,
     page: Page,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Many>> {
     let server = asked(&hub, &caller, ScopeName::ReadShares, &path).await?;
     let mut tx = hub.db().read().await?;
     let server = existing(&mut tx, server).await?;
@@ -260,7 +260,7 @@ pub async fn list_shared_with_user(
     caller: Caller,
     Path(name): Path<String>,
     page: Page,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Many>> {
     let user = holder(&hub, &caller, ScopeName::ReadUsersShares, &name).await?;
     let mut tx = hub.db().read().await?;
     answer(&hub, &mut tx, Of::Holder(&user.id), &page).await
@@ -301,7 +301,7 @@ pub async fn list_shared_with_group(
     caller: Caller,
     Path(name): Path<String>,
     page: Page,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Many>> {
     caller.require(ScopeName::ReadGroupsShares, Target::Group(&name))?;
     let mut tx = hub.db().read().await?;
     let group = find_group(&mut tx, &name).await?;
@@ -345,7 +345,7 @@ pub async fn list_codes_of_owner(
     caller: Caller,
     Path(owner): Path<String>,
     page: Page,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Many>> {
     let owner = owner_of(&hub, &caller, &owner).await?;
     let mut tx = hub.db().read().await?;
     answer_codes(&hub, &mut tx, Of::Owner(&owner.id), &page).await
@@ -357,7 +357,7 @@ pub async fn list_codes_of_server(
     caller: Caller,
     Path(path): Path<ServerOf>,
     page: Page,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Many>> {
     let server = asked(&hub, &caller, ScopeName::ReadShares, &path).await?;
     let mut tx = hub.db().read().await?;
     let server = existing(&mut tx, server).await?;
@@ -650,20 +650,23 @@ fn no_such(kind: &str, name: &str) -> ApiError {
     ApiError::bad_request(Saying::quote(format!("No such {kind}: {name}")))
 }
 
-async fn answer(hub: &Hub, tx: &mut Tx, of: Of<'_>, page: &Page) -> ApiResult<Json<Value>> {
+/// A page of shares or codes.
+type Many = Answer<Vec<Value>>;
+
+async fn answer(hub: &Hub, tx: &mut Tx, of: Of<'_>, page: &Page) -> ApiResult<Json<Many>> {
     let total = db::shares::count(tx, of).await?;
     let found = db::shares::list(tx, of, page.offset, page.limit).await?;
     let items = models(hub, tx, &found).await?;
-    Ok(Json(page.wrap(items.into(), total)))
+    Ok(Json(page.wrap(items, total)))
 }
 
-async fn answer_codes(hub: &Hub, tx: &mut Tx, of: Of<'_>, page: &Page) -> ApiResult<Json<Value>> {
+async fn answer_codes(hub: &Hub, tx: &mut Tx, of: Of<'_>, page: &Page) -> ApiResult<Json<Many>> {
     let now = hub.now().0;
     let total = db::shares::count_codes(tx, of, now).await?;
     let found = db::shares::list_codes(tx, of, now, page.offset, page.limit).await?;
     let origins = &hub.settings().origins;
     let items: Vec<Value> = found.iter().map(|code| code_model(origins, code)).collect();
-    Ok(Json(page.wrap(items.into(), total)))
+    Ok(Json(page.wrap(items, total)))
 }
 
 async fn one(hub: &Hub, tx: &mut Tx, share: &Share) -> ApiResult<Value> {

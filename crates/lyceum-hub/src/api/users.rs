@@ -17,7 +17,7 @@ use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
 use serde_json::Value;
 
-use super::model::{Person, Showing};
+use super::model::{Person, Showing, UserModel};
 use super::paging::{Page, Query};
 use super::{find_person, model, require_everywhere};
 use crate::db::servers::Server;
@@ -133,11 +133,7 @@ pub async fn get_user(
 }
 
 /// A page of people. Scope: `list:users`, or it with a filter for some.
-pub async fn list_users(
-    State(hub): State<Hub>,
-    caller: Caller,
-    page: Page,
-) -> ApiResult<Json<Value>> {
+pub async fn list_users(State(hub): State<Hub>, caller: Caller, page: Page) -> ApiResult<Response> {
     let among = listed(&caller)?;
     let query = &page.query;
     let sort = sort(query.get("sort"))?;
@@ -151,8 +147,8 @@ pub async fn list_users(
     let filter = query.get("name_filter").unwrap_or_default();
     if filter.len() > USER_NAME_MAX {
         // No name holds it, and a database need not look.
-        let nobody = Value::Array(Vec::new());
-        return Ok(Json(page.answer(nobody, 0)));
+        let nobody: [UserModel<'_>; 0] = [];
+        return Ok(Json(page.answer(nobody, 0)).into_response());
     }
     let search = Search {
         filter,
@@ -161,23 +157,33 @@ pub async fn list_users(
         ..Search::default()
     };
     let mut tx = hub.db().read().await?;
-    let total = search.count(&mut tx).await?;
+    let total = match page.wrapped() {
+        true => search.count(&mut tx).await?,
+        false => 0,
+    };
     let users = search.page(&mut tx, sort, page.offset, page.limit).await?;
-    let (mut groups, mut servers) = around(&mut tx, &users).await?;
-    drop(tx);
     let stopped = query.says("include_stopped_servers");
-    let items: Vec<Value> = users
+    let (groups, servers) = around(&mut tx, &users, stopped).await?;
+    drop(tx);
+    let settings = hub.settings();
+    let showing = Showing {
+        caller: &caller,
+        stopped,
+        origins: &settings.origins,
+        grants: &settings.grants,
+    };
+    let items: Vec<UserModel<'_>> = users
         .iter()
         .filter_map(|user| {
             let person = Person {
                 user,
-                groups: &groups.remove(&user.id).unwrap_or_default(),
-                servers: &servers.remove(&user.id).unwrap_or_default(),
+                groups: groups.get(&user.id).map_or(&[], Vec::as_slice),
+                servers: servers.get(&user.id).map_or(&[], Vec::as_slice),
             };
-            show(&hub, &caller, stopped, &person)
+            model::user(&person, &showing)
         })
         .collect();
-    Ok(Json(page.answer(items.into(), total)))
+    Ok(Json(page.answer(items, total)).into_response())
 }
 
 /// Whom this caller may list; nothing: everybody.
@@ -217,10 +223,11 @@ fn not_among(key: &str, given: &str, words: &str) -> ApiError {
     )))
 }
 
-/// Groups and servers of each of these people, by their ids.
+/// Groups and servers of each of these people, by their ids; `at_rest`: servers at rest too.
 async fn around(
     tx: &mut Tx,
     users: &[User],
+    at_rest: bool,
 ) -> sqlx::Result<(HashMap<String, Vec<String>>, HashMap<String, Vec<Server>>)> {
     let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
     let mut groups: HashMap<String, Vec<String>> = HashMap::new();
@@ -228,7 +235,7 @@ async fn around(
         groups.entry(id).or_default().push(group);
     }
     let mut servers: HashMap<String, Vec<Server>> = HashMap::new();
-    for server in db::servers::of_users(tx, &ids).await? {
+    for server in db::servers::of_users(tx, &ids, at_rest).await? {
         servers
             .entry(server.user_id.clone())
             .or_default()
@@ -256,6 +263,7 @@ async fn read(
     Ok(show(hub, caller, stopped, &person).unwrap_or_else(|| Value::Object(Default::default())))
 }
 
+/// A model by itself, for what is added to it.
 fn show(hub: &Hub, caller: &Caller, stopped: bool, person: &Person<'_>) -> Option<Value> {
     let settings = hub.settings();
     let showing = Showing {
@@ -264,5 +272,6 @@ fn show(hub: &Hub, caller: &Caller, stopped: bool, person: &Person<'_>) -> Optio
         origins: &settings.origins,
         grants: &settings.grants,
     };
-    model::user(person, &showing)
+    let model = model::user(person, &showing)?;
+    Some(serde_json::to_value(model).expect("our own types are JSON"))
 }

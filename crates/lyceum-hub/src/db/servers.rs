@@ -144,9 +144,13 @@ pub async fn of_ids(tx: &mut Tx, ids: &[String]) -> sqlx::Result<Vec<Server>> {
 }
 
 /// The servers of each of these people.
-pub async fn of_users(tx: &mut Tx, ids: &[&str]) -> sqlx::Result<Vec<Server>> {
+pub async fn of_users(tx: &mut Tx, ids: &[&str], at_rest: bool) -> sqlx::Result<Vec<Server>> {
+    let state = match at_rest {
+        true => "",
+        false => " AND s.state IN ('queued', 'starting', 'ready', 'stopping')",
+    };
     let sql = format!(
-        "{} WHERE s.user_id IN ({}) ORDER BY s.name",
+        "{} WHERE s.user_id IN ({}){state} ORDER BY s.name",
         select!("").trim_end(),
         super::users::places(1, ids.len())
     );

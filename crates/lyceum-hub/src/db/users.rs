@@ -285,7 +285,7 @@ impl Search<'_> {
 
     fn statement_of(&self, busy: Option<Busy>, sort: Sort) -> String {
         format!(
-            "SELECT {COLUMNS} FROM users WHERE {} ORDER BY {} LIMIT $2 OFFSET $3",
+            "SELECT {COLUMNS} FROM users {} ORDER BY {} LIMIT $2 OFFSET $3",
             self.condition(4, busy),
             sort.sql()
         )
@@ -318,7 +318,7 @@ impl Search<'_> {
 
     async fn count_of(&self, tx: &mut Tx, busy: Option<Busy>) -> sqlx::Result<i64> {
         let condition = self.condition(2, busy);
-        let sql = format!("SELECT COUNT(*) FROM users WHERE {condition}");
+        let sql = format!("SELECT COUNT(*) FROM users {condition}");
         on!(tx, |c| {
             let mut query =
                 sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(contains(self.filter));
@@ -337,9 +337,14 @@ impl Search<'_> {
         among.map(String::as_str).chain(others)
     }
 
-    /// Holds no text of anybody's: names are bound, from the place `first` on.
+    /// From `WHERE` on, if there is one. Holds no text of anybody's: names are bound, from the place
+    /// `first` on.
     fn condition(&self, first: usize, busy: Option<Busy>) -> String {
-        let mut sql = String::from("name LIKE $1 ESCAPE '!'");
+        let mut sql = String::new();
+        // Where any name will do none is looked at: everybody is counted without reading anybody.
+        if !self.filter.is_empty() {
+            sql.push_str(" AND name LIKE $1 ESCAPE '!'");
+        }
         // Found from the few servers that are not at rest, rather than looked up for everybody.
         sql.push_str(match busy {
             None => "",
@@ -386,7 +391,10 @@ impl Search<'_> {
         if self.after.is_some() {
             sql.push_str(&format!(" AND name > ${next}"));
         }
-        sql
+        match sql.strip_prefix(" AND ") {
+            Some(conditions) => format!("WHERE {conditions}"),
+            None => sql,
+        }
     }
 }
 

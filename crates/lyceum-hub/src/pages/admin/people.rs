@@ -144,13 +144,11 @@ pub(super) async fn rows(
 ) -> sqlx::Result<Vec<PersonRow>> {
     let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
     let servers = match sees.servers {
-        true => of_users(tx, &ids).await?,
+        true => of_users(tx, &ids, false).await?,
         false => Vec::new(),
     };
     let rows = users.into_iter().map(|user| {
-        let running = servers
-            .iter()
-            .filter(|server| server.user_id == user.id && server.state.is_active());
+        let running = servers.iter().filter(|server| server.user_id == user.id);
         PersonRow {
             running: running.count().try_into().unwrap_or(u64::MAX),
             url: user_url(user.name.as_str()),
