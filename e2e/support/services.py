@@ -15,6 +15,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, authenticated
 
 PREFIX = f"/services/{sys.argv[1]}/"
+# Of a service that is told where it shall listen.
+PORT = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 
 class WhoHandler(HubOAuthenticated, RequestHandler):
@@ -37,7 +39,7 @@ async def grades():
         ],
         cookie_secret="a secret of this test",
     )
-    [socket] = bind_sockets(0, "127.0.0.1")
+    [socket] = bind_sockets(PORT, "127.0.0.1")
     HTTPServer(app).add_sockets([socket])
     print(socket.getsockname()[1], flush=True)
     await asyncio.Event().wait()
@@ -58,7 +60,7 @@ def checker():
         start("200 OK" if good else "403 Forbidden", [("Content-Type", "application/json")])
         return [json.dumps(user).encode()]
 
-    server = make_server("127.0.0.1", 0, answer, handler_class=Quiet)
+    server = make_server("127.0.0.1", PORT, answer, handler_class=Quiet)
     print(server.server_port, flush=True)
     server.serve_forever()
 

@@ -2,6 +2,7 @@
 
 pub mod census;
 pub mod groups;
+pub mod managed;
 pub mod oauth;
 pub mod queue;
 pub mod search;

@@ -13,6 +13,8 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{
     Owner, ScopeSet, Vocabulary, admin_role, server_role, token_role, user_role,
 };
+use lyceum_model::secret::Secret;
+use lyceum_model::server::RunAs;
 use lyceum_store::{Tx, events};
 use serde_json::{Map, Value};
 
@@ -93,6 +95,20 @@ pub struct Service {
     pub no_confirm: bool,
     pub display: bool,
     pub info: Map<String, Value>,
+    /// How the hub runs it itself; none: somebody else does.
+    pub managed: Option<Managed>,
+}
+
+/// How a service is run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Managed {
+    pub command: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    /// Where it begins, if not in a folder of its own.
+    pub folder: Option<String>,
+    pub run_as: Option<RunAs>,
+    /// What it proves itself with. None: made when the hub starts.
+    pub token: Option<Secret>,
 }
 
 impl Default for Grants {
@@ -169,6 +185,17 @@ impl Grants {
     /// The service of an OAuth client.
     pub fn service_by_client(&self, client_id: &str) -> Option<(&str, &Service)> {
         self.service(|one| one.client_id == client_id && one.is_client())
+    }
+
+    /// Gives each service that the hub runs a token, where the configuration names none.
+    pub fn fill_tokens(&mut self, make: impl Fn(&str) -> Secret) {
+        for (name, service) in &mut self.services {
+            let Some(managed) = &mut service.managed else {
+                continue;
+            };
+            let token = managed.token.get_or_insert_with(|| make(name));
+            service.token_hash = Some(crate::tokens::hash(token.expose()));
+        }
     }
 
     fn service(&self, is: impl Fn(&Service) -> bool) -> Option<(&str, &Service)> {

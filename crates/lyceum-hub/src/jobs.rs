@@ -3,6 +3,7 @@
 pub mod census;
 pub mod housekeeping;
 pub mod keeper;
+pub mod managed;
 pub mod revocations;
 pub mod token_uses;
 

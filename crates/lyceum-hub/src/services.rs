@@ -99,6 +99,7 @@ fn made_of(row: Row, vocabulary: &Vocabulary) -> Option<Known> {
             no_confirm: made.no_confirm,
             display: made.display,
             info: made.info,
+            managed: None,
         },
         name: row.name,
         configured: false,

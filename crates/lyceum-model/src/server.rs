@@ -84,6 +84,9 @@ pub struct ServerSpec {
     /// Folder (local) or sub-path (volume) of the person's home, relative to the spawner's root of
     /// homes. Stored in the row, not derived.
     pub home: String,
+    /// Where the command begins; absolute. Left out: in the home.
+    #[serde(default)]
+    pub folder: Option<String>,
     /// The system account to run as. Local processes: only when the hub runs as root.
     #[serde(default)]
     pub run_as: Option<RunAs>,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lyceum_model::server::{HubEnv, Resources};
+use lyceum_model::server::{HubEnv, Resources, ServerSpec};
 
 use crate::error::SpawnError;
 use crate::spawner::StartOrder;
@@ -41,29 +41,41 @@ pub fn inherit(own: impl IntoIterator<Item = (String, String)>, declared: &[Stri
 
 /// The whole environment of a server.
 pub fn build(order: &StartOrder, around: &Surroundings<'_>) -> Result<Env, SpawnError> {
-    let spec = &order.spec;
+    of(&order.spec, Some(&order.hub), around)
+}
+
+/// The same for any program; one that is no server is told by its spec alone what it must know.
+pub fn of(
+    spec: &ServerSpec,
+    hub: Option<&HubEnv>,
+    around: &Surroundings<'_>,
+) -> Result<Env, SpawnError> {
     let mut env = around.inherited.clone();
     env.entry("LANG".into()).or_insert_with(|| "C.UTF-8".into());
 
-    let user = match &spec.run_as {
-        Some(run_as) => run_as.account.as_str(),
-        None => order.hub.user.as_str(),
+    let user = match (&spec.run_as, hub) {
+        (Some(run_as), _) => Some(run_as.account.as_str()),
+        (None, hub) => hub.map(|hub| hub.user.as_str()),
     };
     let inherited_path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
     let folders = spec.path_first.iter().map(String::as_str);
     let path: Vec<&str> = folders.chain([inherited_path]).collect();
     let path = path.join(":");
     for (name, value) in [
-        ("HOME", around.home),
+        ("HOME", Some(around.home)),
         ("USER", user),
         ("LOGNAME", user),
-        ("SHELL", around.shell),
-        ("PATH", path.as_str()),
+        ("SHELL", Some(around.shell)),
+        ("PATH", Some(path.as_str())),
     ] {
-        env.insert(name.into(), value.into());
+        if let Some(value) = value {
+            env.insert(name.into(), value.into());
+        }
     }
 
-    env.extend(jupyterhub(&order.hub, around.address));
+    if let Some(hub) = hub {
+        env.extend(jupyterhub(hub, around.address));
+    }
     if let Some(page) = &spec.default_url {
         env.insert("JUPYTERHUB_DEFAULT_URL".into(), page.clone());
     }

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use lyceum_model::server::ServerKey;
+use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
@@ -167,8 +167,7 @@ impl LocalSpawner {
     }
 
     /// Refuses early what would fail anyway.
-    fn check(&self, order: &StartOrder) -> Result<(), SpawnError> {
-        let spec = &order.spec;
+    fn check(&self, spec: &ServerSpec) -> Result<(), SpawnError> {
         if spec.command.first().is_none_or(String::is_empty) {
             return Err(SpawnError::BadSpec(say!("order.no_command")));
         }
@@ -176,6 +175,14 @@ impl LocalSpawner {
             return Err(SpawnError::BadSpec(say!("order.nul_in_command")));
         }
         home::check(&spec.home)?;
+        if let Some(folder) = spec.folder.as_deref()
+            && !Path::new(folder).is_absolute()
+        {
+            return Err(SpawnError::BadSpec(say!(
+                "order.not_absolute",
+                path = folder
+            )));
+        }
         let Some(run_as) = &spec.run_as else {
             return Ok(());
         };
@@ -192,8 +199,8 @@ impl LocalSpawner {
         })
     }
 
-    fn write_order(&self, order: &StartOrder) -> Result<Order, SpawnError> {
-        let spec = &order.spec;
+    fn write_order(&self, wanted: &Wanted<'_>) -> Result<Order, SpawnError> {
+        let Wanted { key, spec, hub } = *wanted;
         let run = random_name()?;
         let address = format!("http://127.0.0.1:{}", self.ports.pick()?);
         let home = self.config.homes.join(&spec.home);
@@ -207,13 +214,13 @@ impl LocalSpawner {
             shell: &self.config.shell,
             inherited: &self.config.inherited,
         };
-        let mut env = env::build(order, &around)?;
+        let mut env = env::of(spec, hub, &around)?;
         env.insert(RUN_VARIABLE.into(), run.clone());
         let cgroup = self.place.as_ref().ok();
-        let cgroup = cgroup.map(|place| place.order(&format!("{}.{run}", order.key)));
+        let cgroup = cgroup.map(|place| place.order(&format!("{key}.{run}")));
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Ok(Order {
-            key: order.key.clone(),
+            key: key.clone(),
             run,
             address,
             interrupt_ms: millis(self.config.interrupt),
@@ -224,6 +231,7 @@ impl LocalSpawner {
                 env,
                 homes: self.config.homes.clone(),
                 home: spec.home.clone(),
+                folder: spec.folder.as_ref().map(PathBuf::from),
                 run_as: spec.run_as.clone(),
                 resources: spec.resources,
                 open_files: self.config.open_files,
@@ -260,6 +268,14 @@ impl LocalSpawner {
     }
 }
 
+/// What is to run.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    key: &'a ServerKey,
+    spec: &'a ServerSpec,
+    hub: Option<&'a HubEnv>,
+}
+
 #[async_trait]
 impl Spawner for LocalSpawner {
     fn kind(&self) -> &'static str {
@@ -267,42 +283,12 @@ impl Spawner for LocalSpawner {
     }
 
     async fn start(&self, order: &StartOrder, steps: &Steps) -> Result<Started, SpawnError> {
-        self.check(order)?;
-        let key = &order.key;
-        let deadline = Instant::now() + TURN_LIMIT;
-        let mut pause = Duration::from_millis(5);
-        loop {
-            match self.look(key).await? {
-                Found::Running(state) => {
-                    steps.say(30, say!("start.runs_already"));
-                    return Ok(Started {
-                        address: state.address,
-                        adopted: true,
-                    });
-                }
-                Found::Turning(_) => {}
-                Found::Ended(state, exit) => {
-                    if !exit.swept && !blocking(move || Ok(runs::sweep(&state))).await? {
-                        return Err(self.still_running(key, KILL_LIMIT));
-                    }
-                    if let Some(started) = self.start_keeper(order, steps).await? {
-                        return Ok(started);
-                    }
-                }
-                Found::Nothing => {
-                    if let Some(started) = self.start_keeper(order, steps).await? {
-                        return Ok(started);
-                    }
-                }
-            }
-            if Instant::now() > deadline {
-                return Err(SpawnError::Busy {
-                    key: key.to_string(),
-                });
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(200));
-        }
+        let wanted = Wanted {
+            key: &order.key,
+            spec: &order.spec,
+            hub: Some(&order.hub),
+        };
+        self.bring(&wanted, steps).await
     }
 
     async fn poll(&self, key: &ServerKey) -> Result<Status, SpawnError> {
@@ -400,6 +386,59 @@ impl Spawner for LocalSpawner {
 }
 
 impl LocalSpawner {
+    /// As [`Spawner::start`], for a program that is no server: what it must know is in its spec.
+    pub async fn start_program(
+        &self,
+        key: &ServerKey,
+        spec: &ServerSpec,
+    ) -> Result<Started, SpawnError> {
+        let wanted = Wanted {
+            key,
+            spec,
+            hub: None,
+        };
+        self.bring(&wanted, &Steps::silent()).await
+    }
+
+    async fn bring(&self, wanted: &Wanted<'_>, steps: &Steps) -> Result<Started, SpawnError> {
+        self.check(wanted.spec)?;
+        let key = wanted.key;
+        let deadline = Instant::now() + TURN_LIMIT;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match self.look(key).await? {
+                Found::Running(state) => {
+                    steps.say(30, say!("start.runs_already"));
+                    return Ok(Started {
+                        address: state.address,
+                        adopted: true,
+                    });
+                }
+                Found::Turning(_) => {}
+                Found::Ended(state, exit) => {
+                    if !exit.swept && !blocking(move || Ok(runs::sweep(&state))).await? {
+                        return Err(self.still_running(key, KILL_LIMIT));
+                    }
+                    if let Some(started) = self.start_keeper(wanted, steps).await? {
+                        return Ok(started);
+                    }
+                }
+                Found::Nothing => {
+                    if let Some(started) = self.start_keeper(wanted, steps).await? {
+                        return Ok(started);
+                    }
+                }
+            }
+            if Instant::now() > deadline {
+                return Err(SpawnError::Busy {
+                    key: key.to_string(),
+                });
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
+    }
+
     /// None: the keeper was gone afterwards, so its number may have been another's meanwhile.
     async fn port_owner(
         &self,
@@ -423,12 +462,12 @@ impl LocalSpawner {
     /// None: another start was quicker, look again.
     async fn start_keeper(
         &self,
-        order: &StartOrder,
+        wanted: &Wanted<'_>,
         steps: &Steps,
     ) -> Result<Option<Started>, SpawnError> {
         steps.say(10, say!("start.preparing"));
-        let folder = self.folder(&order.key);
-        let order = self.write_order(order)?;
+        let folder = self.folder(wanted.key);
+        let order = self.write_order(wanted)?;
         let begun = keeper::begin(&self.config.shim, &folder, &order).await?;
         match begun {
             Begun::Started => {

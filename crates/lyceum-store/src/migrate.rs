@@ -54,6 +54,11 @@ pub const STEPS: &[Step] = &[
         name: "lists",
         sql: include_str!("../../../migrations/0009_lists.sql"),
     },
+    Step {
+        version: 14,
+        name: "managed_services",
+        sql: include_str!("../../../migrations/0014_managed_services.sql"),
+    },
 ];
 
 pub struct Step {

@@ -310,6 +310,7 @@ impl LaunchPlanner for PlainPlanner {
         Ok(ServerSpec {
             command: vec!["fake".into()],
             home: request.home.clone(),
+            folder: None,
             ..ServerSpec::default()
         })
     }

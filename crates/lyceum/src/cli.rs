@@ -7,6 +7,7 @@ pub mod people;
 pub mod proxy;
 pub mod serve;
 pub mod servers;
+mod services;
 pub mod tokens;
 pub mod up;
 
@@ -58,6 +59,8 @@ pub enum Command {
     Token(tokens::TokenCommand),
     #[command(subcommand)]
     Server(servers::ServerCommand),
+    #[command(subcommand)]
+    Service(services::ServiceCommand),
     Backup(backup::Backup),
     Restore(backup::Restore),
     /// Print completions for a shell.
@@ -126,6 +129,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Admin(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Server(command) => command.run(),
+        Command::Service(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Completions { shell } => {

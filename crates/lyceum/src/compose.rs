@@ -14,6 +14,8 @@ use lyceum_auth::password::Hasher;
 use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
 use lyceum_courses::Shelf;
 use lyceum_hub::config::StartLimits;
+use lyceum_hub::grants::Grants;
+use lyceum_hub::jobs::managed::Services;
 use lyceum_hub::origins::{HostKey, Origins};
 use lyceum_hub::{Hub, Parts, Settings};
 use lyceum_model::clock::Clock;
@@ -148,6 +150,8 @@ pub struct Order {
     /// Where servers reach the hub's API.
     pub api_url: String,
     pub spawner: LocalSpawner,
+    /// For the services that the hub runs.
+    pub services: LocalSpawner,
     pub place: Option<Place>,
     pub accounts: Accounts,
     pub hint: Option<Saying>,
@@ -170,6 +174,7 @@ impl Machine {
         let shelf = Shelf::open(&order.data.courses())
             .map_err(|error| Failure::new(format!("{error:#}")))?;
         let origins = origins(&config, order.public.as_ref().map(|public| public.address));
+        let bin = order.environment.bin.display().to_string();
         let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let pages = pages()?;
@@ -185,6 +190,7 @@ impl Machine {
             pages,
             settings: settings(
                 &config,
+                &ground.keys,
                 &origins,
                 &config_state,
                 &order.api_url,
@@ -254,6 +260,8 @@ impl Machine {
         for job in lyceum_hub::jobs::all(&hub, &shutdown) {
             tasks.spawn(job);
         }
+        let services = Services::new(hub.clone(), Arc::new(order.services), vec![bin]);
+        tasks.spawn(services.run(shutdown.clone()));
         if let Some(place) = order.place {
             tasks.spawn(place.keep(shutdown.clone()));
         }
@@ -277,6 +285,7 @@ impl Machine {
             Sources {
                 db: ground.db.clone(),
                 clock: ground.clock.clone(),
+                keys: ground.keys.clone(),
                 accounts: ground.accounts.clone(),
             },
             shutdown.clone(),
@@ -329,15 +338,29 @@ pub fn proxy_config(secret: &Secret) -> lyceum_proxy::Config {
 
 /// The spawner of this machine; `doctor` asks it what limits servers get.
 pub fn local_spawner(config: &Config, data: &Layout) -> Result<LocalSpawner, Failure> {
+    let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
+    LocalSpawner::new(local_config(data.run(), homes))
+        .map_err(|error| Failure::new(format!("servers can't be run here: {error}")))
+}
+
+fn local_config(run: PathBuf, homes: PathBuf) -> LocalConfig {
     // An upgrade may replace the file while this runs, and the new one's keeper need not
     // understand us; this names what runs.
     let shim = vec!["/proc/self/exe".to_owned(), "shim".to_owned()];
-    let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
-    let mut local = LocalConfig::new(shim, data.run(), homes);
+    let mut local = LocalConfig::new(shim, run, homes);
     local.inherited = inherit(environment(), &[]);
     local.open_files = crate::open_files::earlier();
+    local
+}
+
+/// What runs the services that the hub looks after.
+pub fn service_spawner(data: &Layout) -> Result<LocalSpawner, Failure> {
+    let root = data.services();
+    let mut local = local_config(root.join("run"), root.join("homes"));
+    // They are no notebooks: there is nothing to be interrupted.
+    local.interrupt = Duration::ZERO;
     LocalSpawner::new(local)
-        .map_err(|error| Failure::new(format!("servers can't be run here: {error}")))
+        .map_err(|error| Failure::new(format!("services can't be run here: {error}")))
 }
 
 /// The environment as far as it is text; what is not can't be handed on.
@@ -403,8 +426,16 @@ fn localhost(address: SocketAddr, tls: bool) -> Option<Url> {
     is_here.then(|| url.parse().ok()).flatten()
 }
 
+/// Who may do what, services that the hub runs among them.
+pub fn grants(config: &Config, keys: &Keys) -> Grants {
+    let mut grants = config.grants.clone();
+    grants.fill_tokens(|service| keys::service_token(keys, service));
+    grants
+}
+
 fn settings(
     config: &Config,
+    keys: &Keys,
     origins: &Origins,
     state: &ConfigState,
     api_url: &str,
@@ -427,7 +458,7 @@ fn settings(
             allow: config.people.allow.clone(),
             block: config.people.block.clone(),
         },
-        grants: config.grants.clone(),
+        grants: grants(config, keys),
         site_name: config.theme.name.clone(),
         theme,
         notices: config.site.notices.clone(),
@@ -519,6 +550,7 @@ struct Reload {
 struct Sources {
     db: Db,
     clock: Clock,
+    keys: Keys,
     accounts: LocalAccounts,
 }
 
@@ -537,7 +569,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         reload.state.tell(&state);
         let hint = reload.hint.as_ref();
         let (origins, api_url) = (&reload.origins, &reload.api_url);
-        let settings = settings(&config, origins, &state, api_url, hint, theme);
+        let settings = settings(&config, &from.keys, origins, &state, api_url, hint, theme);
         reload.hub.replace_sign_in(build_sign_in(
             &from.db,
             &from.clock,

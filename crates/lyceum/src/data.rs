@@ -119,6 +119,10 @@ impl Layout {
     pub fn run(&self) -> PathBuf {
         self.root.join("run")
     }
+    /// Of services that the hub runs: run folders, and a home for each.
+    pub fn services(&self) -> PathBuf {
+        self.root.join("services")
+    }
     pub fn homes(&self) -> PathBuf {
         self.root.join("homes")
     }

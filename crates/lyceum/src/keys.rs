@@ -64,6 +64,12 @@ pub fn proxy_secret(keys: &Keys, config: &Config) -> Secret {
     }
 }
 
+/// What a service that the hub runs proves itself with: the same on every replica.
+pub fn service_token(keys: &Keys, service: &str) -> Secret {
+    let token = keys.derive(&format!("lyceum service {service}"));
+    Secret::new(data_encoding::HEXLOWER.encode(&token))
+}
+
 /// Leaves the secret in the data folder, for proxies on this machine.
 pub fn write_proxy_secret(secret: &Secret, data: &Layout) -> Result<(), Failure> {
     use std::io::Write;

@@ -71,6 +71,7 @@ impl LaunchPlanner for Planner {
             path_first: vec![self.environment.bin.display().to_string()],
             default_url: Some(config.servers.opens.clone()),
             home: request.home.clone(),
+            folder: None,
             run_as,
             resources: config.servers.resources,
             image: None,
@@ -89,12 +90,29 @@ fn system_account(user: &UserName) -> Result<RunAs, Refusal> {
             user = user.as_str()
         )));
     }
-    let name = std::ffi::CString::new(user.as_str()).map_err(anyhow::Error::from)?;
-    let groups = nix::unistd::getgrouplist(&name, found.gid).map_err(anyhow::Error::from)?;
+    Ok(run_as(found)?)
+}
+
+/// The account of a service, which may be one of the system's own, except root.
+pub fn service_account(name: &str) -> Result<RunAs, String> {
+    let unknown = |why: String| format!("the system account {name:?} can't be looked up: {why}");
+    let found = nix::unistd::User::from_name(name).map_err(|error| unknown(error.to_string()))?;
+    let found = found.ok_or_else(|| format!("this machine has no account {name:?}"))?;
+    if found.uid.is_root() || found.gid.as_raw() == 0 {
+        return Err(
+            "leave it out to run the service as Lyceum itself; no other service may be root".into(),
+        );
+    }
+    run_as(found).map_err(|error| unknown(error.to_string()))
+}
+
+fn run_as(account: nix::unistd::User) -> anyhow::Result<RunAs> {
+    let name = std::ffi::CString::new(account.name.as_str())?;
+    let groups = nix::unistd::getgrouplist(&name, account.gid)?;
     Ok(RunAs {
-        account: found.name,
-        uid: found.uid.as_raw(),
-        gid: found.gid.as_raw(),
+        account: account.name,
+        uid: account.uid.as_raw(),
+        gid: account.gid.as_raw(),
         groups: groups
             .into_iter()
             .map(nix::unistd::Gid::as_raw)

@@ -14,7 +14,9 @@ use lyceum_spawn::Spawner;
 use lyceum_spawn::local::LocalSpawner;
 use tokio::net::TcpListener;
 
-use crate::compose::{Ground, Machine, Order, closed_to_others, local_spawner};
+use crate::compose::{
+    self, Ground, Machine, Order, closed_to_others, local_spawner, service_spawner,
+};
 use crate::config::{Config, SpawnerAccounts};
 use crate::data::DataFolder;
 use crate::demo;
@@ -65,6 +67,7 @@ pub struct Standing {
     pub ground: Ground,
     pub accounts: Accounts,
     spawner: LocalSpawner,
+    services: LocalSpawner,
     place: Option<Place>,
 }
 
@@ -92,6 +95,7 @@ impl Standing {
         let ground = Ground::open(&config, data).await?;
         follow_configuration(&ground, &config).await?;
         let place = Place::take(&ground.db, &ground.clock, &data.run()).await?;
+        let services = service_spawner(data)?;
         let spawner = local_spawner(&config, data)?;
         if let Some(why) = spawner.ports_unchecked() {
             tracing::warn!(
@@ -102,6 +106,7 @@ impl Standing {
         Ok(Self {
             ground,
             spawner,
+            services,
             place,
             accounts,
         })
@@ -151,6 +156,7 @@ impl Standing {
                 internal: doors.internal,
                 api_url: doors.api_url,
                 spawner: self.spawner,
+                services: self.services,
                 place: self.place,
                 accounts: self.accounts,
                 hint,
@@ -278,7 +284,8 @@ async fn follow_configuration(ground: &Ground, config: &Config) -> Result<(), Fa
     for name in lost.map_err(failed)? {
         tracing::info!(%name, "no administrator any more: the configuration no longer says so");
     }
-    let followed = lyceum_hub::grants::follow(&mut tx, &config.grants, now).await;
+    let grants = compose::grants(config, &ground.keys);
+    let followed = lyceum_hub::grants::follow(&mut tx, &grants, now).await;
     followed.map_err(failed)?;
     tx.commit().await.map_err(failed)
 }

@@ -246,7 +246,7 @@ pub fn service(known: &Known, grants: &Grants, caller: &Caller) -> Value {
         "admin": service.admin,
         "url": service.url.as_deref().unwrap_or_default(),
         "prefix": prefix.unwrap_or_default(),
-        "command": [],
+        "command": service.managed.as_ref().map(|managed| &managed.command[..]).unwrap_or_default(),
         "pid": 0,
         "info": service.info,
         "display": service.display,

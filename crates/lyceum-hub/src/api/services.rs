@@ -219,6 +219,7 @@ async fn check(
         no_confirm: wish.oauth_no_confirm,
         display: wish.display.unwrap_or(true),
         info: wish.info,
+        managed: None,
     })
 }
 

@@ -83,6 +83,11 @@ fn prepare(launch: &Launch) -> Result<PathBuf, SpawnError> {
     rustix::process::fchdir(&folder)
         .map_err(|errno| SpawnError::io(say!("doing.enter_home"), &path, &errno.into()))?;
     check_writable(&path, launch)?;
+    if let Some(folder) = &launch.folder {
+        // With the rights of the account.
+        env::set_current_dir(folder)
+            .map_err(|error| SpawnError::io(say!("doing.enter_folder"), folder, &error))?;
+    }
     find_command(launch)
 }
 

@@ -58,6 +58,9 @@ pub(crate) struct Launch {
     /// The root of homes and the home below it.
     pub(crate) homes: PathBuf,
     pub(crate) home: String,
+    /// Where the command begins, if not there.
+    #[serde(default)]
+    pub(crate) folder: Option<PathBuf>,
     pub(crate) run_as: Option<RunAs>,
     pub(crate) resources: Resources,
     /// See [`super::LocalConfig`].

@@ -377,6 +377,10 @@ fn things() -> Vec<(&'static str, &'static str, Value)> {
         roles: Some(vec!["grader".into()]),
         configured: name != "made",
         reachable,
+        run: reachable.map(|up| ServiceRun {
+            since: up.then_some(NOW - HOUR),
+            why: (!up).then(|| "It ended with code 3.".into()),
+        }),
     };
     let columns = [
         ("owner", true),

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use lyceum_hub::grants::{ADMIN, CLIENT_PREFIX, Grants, GroupWish, Role, Service};
+use lyceum_hub::grants::{ADMIN, CLIENT_PREFIX, Grants, GroupWish, Managed, Role, Service};
 use lyceum_hub::{services, tokens};
 use lyceum_model::name::{UserName, is_free_name};
 use lyceum_model::scope::{Definition, ScopeSet, Vocabulary};
+use lyceum_model::secret::Secret;
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -88,8 +89,19 @@ pub struct RawService {
     pub name: String,
     /// Where it answers, `http://10.0.0.5:9000`. The proxy leads `/services/NAME/` there.
     pub url: Option<String>,
-    /// `file:PATH` or `env:NAME`, holding its API token, which is its OAuth secret too.
+    /// `file:PATH` or `env:NAME`, holding its API token, which is its OAuth secret too. One that the
+    /// hub runs needs none: it is made for it.
     pub api_token: Option<SecretRef>,
+    /// The program and its arguments, for a service that the hub shall run, on one replica, and start
+    /// again when it ends. Left out: it runs by itself.
+    pub command: Option<Vec<String>>,
+    /// Environment variables of a service that the hub runs.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// The folder in which the command begins. Left out: one of its own in the data folder.
+    pub cwd: Option<String>,
+    /// The system account that the command runs under, which needs root. Left out: Lyceum's own.
+    pub user: Option<String>,
     /// `true`: it has the role `admin`.
     #[serde(default)]
     pub admin: bool,
@@ -308,7 +320,7 @@ fn check_services(
                 services::check_address(text).map_err(|message| problem(&path("url"), message));
             origin.ok()
         });
-        let token_hash = service.api_token.as_ref().and_then(|from| {
+        let token = service.api_token.as_ref().and_then(|from| {
             let secret = from.resolve(folder);
             let secret = secret
                 .map_err(|message| problem(&path("api_token"), message))
@@ -316,8 +328,9 @@ fn check_services(
             if let Err(message) = services::check_token(secret.expose()) {
                 problem(&path("api_token"), message);
             }
-            Some(tokens::hash(secret.expose()))
+            Some(secret)
         });
+        let token_hash = token.as_ref().map(|secret| tokens::hash(secret.expose()));
         let same_token = |one: &Service| token_hash.is_some() && one.token_hash == token_hash;
         if let Some((other, _)) = known.iter().find(|(_, one)| same_token(one)) {
             problem(
@@ -352,12 +365,13 @@ fn check_services(
             || service.oauth_no_confirm
             || !service.oauth_client_allowed_scopes.is_empty()
             || !service.oauth_roles.is_empty();
-        if signs_in && service.api_token.is_none() {
+        if signs_in && service.api_token.is_none() && service.command.is_none() {
             problem(
                 &path("name"),
                 "people can sign in to a service only if it has an `api_token`".into(),
             );
         }
+        let managed = check_managed(service, index, token, problem);
         let allowed_scopes = scopes(
             &path("oauth_client_allowed_scopes"),
             &service.oauth_client_allowed_scopes,
@@ -383,10 +397,69 @@ fn check_services(
                 no_confirm: service.oauth_no_confirm,
                 display: service.display,
                 info: service.info.clone(),
+                managed,
             },
         );
     }
     known
+}
+
+fn check_managed(
+    service: &RawService,
+    index: usize,
+    token: Option<Secret>,
+    problem: &mut dyn FnMut(&str, String),
+) -> Option<Managed> {
+    let path = |key: &str| format!("services[{index}].{key}");
+    let Some(command) = &service.command else {
+        let of_managed = [
+            ("environment", !service.environment.is_empty()),
+            ("cwd", service.cwd.is_some()),
+            ("user", service.user.is_some()),
+        ];
+        for (key, _) in of_managed.iter().filter(|(_, written)| *written) {
+            problem(
+                &path(key),
+                format!("`{key}` is for services that the hub runs, and this one has no `command`"),
+            );
+        }
+        return None;
+    };
+    if command.first().is_none_or(String::is_empty) {
+        problem(
+            &path("command"),
+            "a program is missing: `[python3, -m, jupyterhub_idle_culler]`".into(),
+        );
+    }
+    for (name, value) in &service.environment {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            problem(
+                &path("environment"),
+                format!("{name:?}: no process can have such a variable"),
+            );
+        }
+    }
+    if let Some(folder) = service.cwd.as_deref()
+        && !Path::new(folder).is_absolute()
+    {
+        problem(
+            &path("cwd"),
+            format!("{folder:?} must be a whole path, from `/` on"),
+        );
+    }
+    let run_as = service.user.as_deref().and_then(|name| {
+        let found = crate::launch::service_account(name);
+        found
+            .map_err(|message| problem(&path("user"), message))
+            .ok()
+    });
+    Some(Managed {
+        command: command.clone(),
+        environment: service.environment.clone(),
+        folder: service.cwd.clone(),
+        run_as,
+        token,
+    })
 }
 
 fn check_oauth_roles(

@@ -9,11 +9,12 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::ApiResult;
-use lyceum_web::page::contexts::admin::{AdminService, ServicesPage};
+use lyceum_web::page::contexts::admin::{AdminService, ServiceRun, ServicesPage};
 use url::Url;
 
 use super::Visit;
 use super::list::ListQuery;
+use crate::db;
 use crate::grants::service_prefix;
 use crate::services::{self, Known};
 
@@ -29,8 +30,11 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
     let settings = visit.hub.settings();
     let mut tx = visit.hub.db().read().await?;
     let all = services::all(&settings.grants, &mut tx).await?;
+    let runs = db::managed::all(&mut tx).await?;
     drop(tx);
     let caller = &visit.caller;
+    let lang = visit.lang();
+    let runs = &runs;
     let listed = all
         .into_values()
         .filter(|known| caller.may(ScopeName::ListServices, Target::Service(&known.name)));
@@ -46,6 +50,12 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
             AdminService {
                 roles,
                 configured: known.configured,
+                run: (runs.iter().find(|run| run.name == known.name))
+                    .filter(|_| sees)
+                    .map(|run| ServiceRun {
+                        since: run.started_at,
+                        why: run.saying().map(|why| why.sentence(lang)),
+                    }),
                 prefix: (known.service.url.as_ref())
                     .filter(|_| sees)
                     .map(|_| service_prefix(&known.name)),

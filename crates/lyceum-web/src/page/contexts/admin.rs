@@ -254,6 +254,17 @@ pub struct AdminService {
     pub configured: bool,
     /// Whether something listens at its address; none when it has none, or nobody may know.
     pub reachable: Option<bool>,
+    /// None: the hub does not run it, or nobody may know.
+    pub run: Option<ServiceRun>,
+}
+
+/// How a service is that the hub runs.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServiceRun {
+    /// None: it does not run.
+    pub since: Option<i64>,
+    /// Why it ended last.
+    pub why: Option<String>,
 }
 
 /// `admin_tokens.html`.

@@ -1,0 +1,388 @@
+//! Services that the hub runs: started, watched, and started again when they end.
+//!
+//! Each replica looks at all of them; one holds the lease of each and acts. A replica that ends stops
+//! those it holds, so that another starts them at once; one that dies loses its leases, and whoever
+//! takes a service up finds it running and leaves it so.
+//!
+//! Invariant: only the holder of the lease starts or stops a service.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lyceum_model::clock::Millis;
+use lyceum_model::digest::Digest;
+use lyceum_model::id::new_id;
+use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::saying::Saying;
+use lyceum_model::server::{ServerKey, ServerSpec};
+use lyceum_spawn::local::LocalSpawner;
+use lyceum_spawn::{Spawner, Status};
+use lyceum_store::Engine;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Settings;
+use crate::db::managed::Row;
+use crate::grants::{Managed, Service, service_prefix};
+use crate::{Hub, db};
+
+/// How often each is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+/// SQLite's only process takes up whatever an earlier one held.
+const LONE_LEASE_MS: i64 = 24 * 3_600_000;
+/// Whoever has run for so long has begun well.
+const WELL_MS: i64 = 60_000;
+const FIRST_PAUSE_MS: i64 = 1_000;
+const LONGEST_PAUSE_MS: i64 = 300_000;
+/// Of what an ended one wrote last, for the log.
+const LAST_LINES: usize = 10;
+
+pub struct Services {
+    hub: Hub,
+    spawner: Arc<LocalSpawner>,
+    /// Folders that come first on their `PATH`.
+    path_first: Vec<String>,
+    /// Since when each lease is ours, renewed.
+    held: HashMap<String, Millis>,
+}
+
+impl Services {
+    pub fn new(hub: Hub, spawner: Arc<LocalSpawner>, path_first: Vec<String>) -> Self {
+        Self {
+            hub,
+            spawner,
+            path_first,
+            held: HashMap::new(),
+        }
+    }
+
+    /// Until shutdown.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut tick = interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // There may be rows of a service that is no longer wanted.
+        let mut any = true;
+        let mut failing = false;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = tick.tick() => {}
+            }
+            if !any && !self.hub.settings().grants.services.values().any(is_managed) {
+                continue;
+            }
+            let round = shutdown.run_until_cancelled(self.round()).await;
+            match round {
+                None => break,
+                Some(Ok(there)) => (any, failing) = (there, false),
+                Some(Err(error)) => {
+                    if !failing {
+                        let error = format!("{error:#}");
+                        tracing::warn!(error, "services are not looked after; trying again");
+                    }
+                    (any, failing) = (true, true);
+                }
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Whether there are any.
+    async fn round(&mut self) -> anyhow::Result<bool> {
+        let settings = self.hub.settings();
+        let wanted = self.wanted(&settings);
+        let mut tx = self.hub.db().read().await?;
+        let mut rows = db::managed::all(&mut tx).await?;
+        drop(tx);
+        let new = |name: &&String| !rows.iter().any(|row| row.name == **name);
+        let missing: Vec<&String> = wanted.keys().filter(new).collect();
+        if !missing.is_empty() {
+            let mut tx = self.hub.db().write().await?;
+            for name in missing {
+                db::managed::insert(&mut tx, name, &self.key(name)).await?;
+            }
+            rows = db::managed::all(&mut tx).await?;
+            tx.commit().await?;
+        }
+        self.held
+            .retain(|name, _| rows.iter().any(|row| row.name == *name));
+        let mut ours = Vec::new();
+        for row in &rows {
+            if self.claim(&row.name).await? {
+                ours.push(row);
+            }
+        }
+        let works = ours.into_iter().map(|row| {
+            let order = wanted.get(&row.name);
+            let (work, name) = (self.tend(row, order), row.name.as_str());
+            async move {
+                if let Err(error) = work.await {
+                    let error = format!("{error:#}");
+                    tracing::warn!(service = name, error, "a service could not be looked after");
+                }
+            }
+        });
+        join_all(works).await;
+        Ok(!rows.is_empty())
+    }
+
+    fn wanted(&self, settings: &Settings) -> BTreeMap<String, Order> {
+        let services = settings.grants.services.iter();
+        let managed =
+            services.filter_map(|(name, service)| Some((name, service, service.managed.as_ref()?)));
+        managed
+            .map(|(name, service, managed)| {
+                let spec = ServerSpec {
+                    command: managed.command.clone(),
+                    env: environment(settings, name, service, managed),
+                    path_first: self.path_first.clone(),
+                    home: home(name),
+                    folder: managed.folder.clone(),
+                    run_as: managed.run_as.clone(),
+                    ..ServerSpec::default()
+                };
+                let text = serde_json::to_vec(&spec).expect("our own types are JSON");
+                let digest = Digest::of(&text).to_hex();
+                (name.clone(), Order { spec, digest })
+            })
+            .collect()
+    }
+
+    fn key(&self, name: &str) -> String {
+        let id = new_id(self.hub.now());
+        let user = UserName::parse("service").expect("a good name");
+        let words: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let name = ServerName::parse(&words).unwrap_or_default();
+        ServerKey::make(&user, &name, &id).to_string()
+    }
+
+    fn lease(&self) -> i64 {
+        let lease = self.hub.timings().lease;
+        match self.hub.db().engine() {
+            Engine::Sqlite => LONE_LEASE_MS,
+            Engine::Postgres => i64::try_from(lease.as_millis()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Whether it is ours to look after.
+    async fn claim(&mut self, name: &str) -> anyhow::Result<bool> {
+        let (now, lease) = (self.hub.now(), self.lease());
+        if (self.held.get(name)).is_some_and(|since| now.since(*since) < lease / 4) {
+            return Ok(true);
+        }
+        // On SQLite no other process can hold it.
+        let over = match self.hub.db().engine() {
+            Engine::Sqlite => i64::MAX,
+            Engine::Postgres => now.0,
+        };
+        let mut tx = self.hub.db().write().await?;
+        let owner = self.hub.replica();
+        let ours = db::managed::claim(&mut tx, name, owner, over, now.plus(lease).0).await?;
+        tx.commit().await?;
+        match ours {
+            true => self.held.insert(name.to_owned(), now),
+            false => self.held.remove(name),
+        };
+        Ok(ours)
+    }
+
+    async fn tend(&self, row: &Row, order: Option<&Order>) -> anyhow::Result<()> {
+        let Some(key) = ServerKey::parse(&row.key) else {
+            anyhow::bail!("a damaged key, {:?}", row.key);
+        };
+        let (owner, now) = (self.hub.replica(), self.hub.now());
+        let Some(order) = order else {
+            self.stop(&key).await?;
+            self.spawner.forget(&key).await?;
+            let mut tx = self.hub.db().write().await?;
+            db::managed::delete(&mut tx, &row.name, owner).await?;
+            tx.commit().await?;
+            tracing::info!(
+                service = row.name,
+                "stopped; the configuration no longer has it"
+            );
+            return Ok(());
+        };
+        let changed = row.digest.as_deref() != Some(&order.digest);
+        let limit = self.hub.timings().answer_limit;
+        let why = match timeout(limit, self.spawner.poll(&key)).await?? {
+            Status::Running { .. } if !changed => {
+                let since = row.started_at.unwrap_or(now.0);
+                if row.failures > 0 && now.0 - since > WELL_MS {
+                    let mut tx = self.hub.db().write().await?;
+                    db::managed::set_well(&mut tx, &row.name, owner).await?;
+                    tx.commit().await?;
+                }
+                return Ok(());
+            }
+            Status::Running { .. } => {
+                tracing::info!(
+                    service = row.name,
+                    "its configuration changed, starting it anew"
+                );
+                self.stop(&key).await?;
+                None
+            }
+            Status::Exited { reason, .. } => Some(reason),
+            Status::Gone => None,
+        };
+        if !changed && row.started_at.is_some() {
+            return self.ended(row, &key, why.as_ref()).await;
+        }
+        if !changed && row.start_at.is_some_and(|at| now.0 < at) {
+            return Ok(());
+        }
+        // With the lease it is made sure of right before.
+        let mut tx = self.hub.db().write().await?;
+        let (name, digest) = (row.name.as_str(), order.digest.as_str());
+        let ours = db::managed::set_started(&mut tx, name, owner, digest, now.0).await?;
+        tx.commit().await?;
+        if !ours {
+            return Ok(());
+        }
+        let limit = self.hub.timings().launch_limit;
+        match timeout(limit, self.spawner.start_program(&key, &order.spec)).await? {
+            Ok(_) => tracing::info!(service = name, %key, "service started"),
+            Err(error) => self.ended(row, &key, Some(&error.saying())).await?,
+        }
+        Ok(())
+    }
+
+    /// It ended though nobody asked it to.
+    async fn ended(&self, row: &Row, key: &ServerKey, why: Option<&Saying>) -> anyhow::Result<()> {
+        let failures = row.failures + 1;
+        let doubled = u32::try_from(row.failures).unwrap_or(u32::MAX).min(16);
+        let pause = (FIRST_PAUSE_MS << doubled).min(LONGEST_PAUSE_MS);
+        let mut tx = self.hub.db().write().await?;
+        let start_at = self.hub.now().plus(pause).0;
+        let owner = self.hub.replica();
+        db::managed::set_ended(&mut tx, &row.name, owner, why, failures, start_at).await?;
+        tx.commit().await?;
+        let lines = self.spawner.log_tail(key, LAST_LINES).await;
+        tracing::warn!(
+            service = row.name,
+            why = why.map(ToString::to_string),
+            again_in_s = pause / 1_000,
+            last_lines = lines.unwrap_or_default().join("\n"),
+            "a service ended"
+        );
+        Ok(())
+    }
+
+    async fn stop(&self, key: &ServerKey) -> anyhow::Result<()> {
+        let limit = self.hub.timings().stop_limit;
+        timeout(limit, self.spawner.stop(key)).await??;
+        Ok(())
+    }
+
+    /// Stops what is ours, and lets another replica have it.
+    async fn leave(&self) {
+        let leaving = self.held.keys().map(|name| async move {
+            if let Err(error) = self.leave_one(name).await {
+                let error = format!("{error:#}");
+                tracing::warn!(service = name, error, "a service could not be stopped");
+            }
+        });
+        join_all(leaving).await;
+    }
+
+    async fn leave_one(&self, name: &str) -> anyhow::Result<()> {
+        let mut tx = self.hub.db().read().await?;
+        let rows = db::managed::all(&mut tx).await?;
+        drop(tx);
+        let row = rows.iter().find(|row| row.name == name);
+        let Some((row, key)) = row.and_then(|row| Some((row, ServerKey::parse(&row.key)?))) else {
+            return Ok(());
+        };
+        self.stop(&key).await?;
+        let (owner, now) = (self.hub.replica(), self.hub.now());
+        let mut tx = self.hub.db().write().await?;
+        db::managed::set_ended(&mut tx, name, owner, None, row.failures, now.0).await?;
+        db::managed::release(&mut tx, name, owner).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// What a service is started with.
+struct Order {
+    spec: ServerSpec,
+    digest: String,
+}
+
+fn is_managed(service: &Service) -> bool {
+    service.managed.is_some()
+}
+
+/// A folder of its own; names of services may hold what names of folders may not.
+fn home(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match name.len() <= 64 && name.chars().all(plain) {
+        true => name.to_owned(),
+        false => format!("_{}", &Digest::of(name.as_bytes()).to_hex()[..32]),
+    }
+}
+
+/// What JupyterHub tells the services that it runs.
+fn environment(
+    settings: &Settings,
+    name: &str,
+    service: &Service,
+    managed: &Managed,
+) -> BTreeMap<String, String> {
+    let list = |scopes: &[String]| serde_json::to_string(scopes).expect("texts are JSON");
+    let access = list(&[
+        "access:services".to_owned(),
+        format!("access:services!service={name}"),
+    ]);
+    let token = managed
+        .token
+        .as_ref()
+        .map(|token| token.expose().to_owned());
+    let token = token.unwrap_or_default();
+    let prefix = service_prefix(name);
+    let hub = settings.origins.hub().unwrap_or_default();
+    let host = match settings.origins.are_apart() {
+        true => hub,
+        false => "",
+    };
+    let public = |path: &str| match hub {
+        "" => String::new(),
+        hub => format!("{hub}{path}"),
+    };
+    let mut env = managed.environment.clone();
+    let mut tell = |key: &str, value: String| {
+        env.insert(key.to_owned(), value);
+    };
+    tell("JUPYTERHUB_SERVICE_NAME", name.to_owned());
+    tell("JUPYTERHUB_API_TOKEN", token.clone());
+    tell("JPY_API_TOKEN", token);
+    tell(
+        "JUPYTERHUB_API_URL",
+        settings.api_url.trim_end_matches('/').to_owned(),
+    );
+    tell("JUPYTERHUB_BASE_URL", "/".into());
+    tell("JUPYTERHUB_HOST", host.to_owned());
+    tell("JUPYTERHUB_CLIENT_ID", service.client_id.clone());
+    tell("JUPYTERHUB_OAUTH_ACCESS_SCOPES", access.clone());
+    tell("JUPYTERHUB_OAUTH_SCOPES", access);
+    tell(
+        "JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES",
+        list(&service.allowed_scopes.to_list()),
+    );
+    tell("JUPYTERHUB_PUBLIC_HUB_URL", public("/hub/"));
+    if let Some(url) = &service.url {
+        let redirect = service.redirect_uri.clone();
+        let default = || format!("{host}{prefix}oauth_callback");
+        tell(
+            "JUPYTERHUB_OAUTH_CALLBACK_URL",
+            redirect.unwrap_or_else(default),
+        );
+        tell("JUPYTERHUB_PUBLIC_URL", public(&prefix));
+        tell("JUPYTERHUB_SERVICE_PREFIX", prefix);
+        tell("JUPYTERHUB_SERVICE_URL", url.clone());
+    }
+    env
+}
