@@ -14,7 +14,7 @@ const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.
 const WIDTHS = [{ width: 360, height: 740 }, { width: 1280, height: 800 }];
 const SCHEMES = ['light', 'dark'];
 
-test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
+test('axe finds nothing on any page', { timeout: 900_000 }, async (t) => {
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());
   const browser = await startBrowser();
@@ -138,7 +138,7 @@ test('axe finds nothing on any page', { timeout: 400_000 }, async (t) => {
   });
 });
 
-test('axe finds nothing on the pages about sharing', { timeout: 400_000 }, async (t) => {
+test('axe finds nothing on the pages about sharing', { timeout: 900_000 }, async (t) => {
   const config = 'load_roles: [{name: user, scopes: [self, "shares!user", "read:users:name", "read:groups:name"]}]\n';
   const lyceum = await startLyceum({ config });
   t.after(() => lyceum.stop());
@@ -177,7 +177,7 @@ test('axe finds nothing on the pages about sharing', { timeout: 400_000 }, async
   await waitForStopped(page, lyceum.url);
 });
 
-test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, async (t) => {
+test('axe finds nothing on the page of a failed start', { timeout: 900_000 }, async (t) => {
   const complaint = 'this environment ends at once, on purpose';
   const broken = await makeBrokenEnv(complaint);
   t.after(() => rm(broken, { recursive: true }));
@@ -193,7 +193,7 @@ test('axe finds nothing on the page of a failed start', { timeout: 200_000 }, as
   await check(page, 'failed start');
 });
 
-test('axe finds nothing on the pages of a German reader when things go wrong', { timeout: 200_000 }, async (t) => {
+test('axe finds nothing on the pages of a German reader when things go wrong', { timeout: 900_000 }, async (t) => {
   const complaint = 'this environment ends at once, on purpose';
   const broken = await makeBrokenEnv(complaint);
   t.after(() => rm(broken, { recursive: true }));

@@ -12,7 +12,7 @@ import { tellIn, until } from './support/story.mjs';
 const FURTHEST = 150;
 const skip = runsElsewhere && 'it changes people of the Lyceum it runs on';
 
-test('the area of administrators with the keyboard, without script', { timeout: 400_000, skip }, async (t) => {
+test('the area of administrators with the keyboard, without script', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());
@@ -89,7 +89,7 @@ test('the area of administrators with the keyboard, without script', { timeout: 
     await until('the server is ready', async () => {
       await page.goto(new URL('hub/admin/servers?state=ready', lyceum.url).href);
       return (await page.locator('tbody tr').count()) === 1;
-    }, { every: 500, limit: 120_000 });
+    }, { every: 500, limit: 180_000 });
     await press('button', new RegExp(`^Stop ${student.name}/`));
     await told('1 server is stopped');
     await lyceum.untilQuiet();

@@ -11,7 +11,7 @@ import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere is not started by a JupyterHub';
 
-test('a JupyterHub runs with our proxy in place of its own', { timeout: 300_000, skip }, async (t) => {
+test('a JupyterHub runs with our proxy in place of its own', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const hub = await startJupyterHub({ config: 'c.JupyterHub.last_activity_interval = 1' });
   t.after(() => hub.end());

@@ -12,7 +12,7 @@ import { tellIn } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere is not started by a JupyterHub';
 
-test('a JupyterHub with a host for each person runs with our proxy', { timeout: 300_000, skip }, async (t) => {
+test('a JupyterHub with a host for each person runs with our proxy', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   // Browsers take every name below localhost for this machine.
   const hub = await startJupyterHub({ host: 'lab.localhost' });

@@ -12,7 +12,7 @@ import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere is not ours to kill';
 
-test('killed while it starts, runs and stops a server, Lyceum goes on where it was', { timeout: 300_000, skip }, async (t) => {
+test('killed while it starts, runs and stops a server, Lyceum goes on where it was', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

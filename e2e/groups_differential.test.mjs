@@ -107,7 +107,7 @@ function normal(text) {
   return walk(JSON.parse(text));
 }
 
-test('groups, roles and services answer as in a JupyterHub', { timeout: 300_000, skip }, async (t) => {
+test('groups, roles and services answer as in a JupyterHub', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const secrets = Object.fromEntries(SERVICES.map((name) => [name, randomBytes(24).toString('hex')]));
   const services = SERVICES.map((name) => ({ name, api_token: secrets[name], display: name !== 'idle' }));

@@ -30,7 +30,7 @@ function ask(url, options = {}) {
   });
 }
 
-test('a JupyterHub with internal_ssl runs with our proxy', { timeout: 300_000, skip }, async (t) => {
+test('a JupyterHub with internal_ssl runs with our proxy', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const hub = await startJupyterHub({ config });
   t.after(() => hub.end());

@@ -12,7 +12,7 @@ import { startBrowser } from './support/browser.mjs';
 import { createNotebook, runCell, waitForLab } from './support/jupyterlab.mjs';
 import { JUPYTER_ENV, timer } from './support/lyceum.mjs';
 
-test('a notebook in JupyterLab without Lyceum answers 42', { timeout: 240_000 }, async (t) => {
+test('a notebook in JupyterLab without Lyceum answers 42', { timeout: 900_000 }, async (t) => {
   const lab = await startLab();
   t.after(() => lab.stop());
   const browser = await startBrowser();
@@ -50,7 +50,7 @@ async function startLab() {
     await ended;
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   };
-  const late = timer(60_000);
+  const late = timer(180_000);
   const first = await Promise.race([ready, ended, late.over]);
   late.cancel();
   if (!first.url) {

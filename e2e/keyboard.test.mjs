@@ -8,7 +8,7 @@ import { startLyceum } from './support/lyceum.mjs';
 import { controls, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn } from './support/story.mjs';
 
-test('log in and start a server with the keyboard', { timeout: 300_000 }, async (t) => {
+test('log in and start a server with the keyboard', { timeout: 900_000 }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

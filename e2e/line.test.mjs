@@ -21,7 +21,7 @@ const CONFIG = `servers:
 
 const skip = runsElsewhere && 'needs a Lyceum of its own';
 
-test('waiting for a free place', { timeout: 300_000, skip }, async (t) => {
+test('waiting for a free place', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum({ config: CONFIG });
   const browser = await startBrowser();

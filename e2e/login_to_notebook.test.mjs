@@ -14,7 +14,7 @@ import { tellIn } from './support/story.mjs';
 
 const PICTURES = join(dirname(dirname(fileURLToPath(import.meta.url))), 'docs/images');
 
-test('from log-in to 42 in a notebook, and out again', { timeout: 400_000 }, async (t) => {
+test('from log-in to 42 in a notebook, and out again', { timeout: 900_000 }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());
@@ -90,7 +90,7 @@ async function collectSteps(page, base, account) {
   const url = new URL(`hub/api/users/${account.name}/server/progress`, base);
   const cookies = await page.context().cookies(url.href);
   const headers = { cookie: cookies.map((one) => `${one.name}=${one.value}`).join('; '), accept: 'text/event-stream' };
-  const end = Date.now() + 30_000;
+  const end = Date.now() + 180_000;
   for (;;) {
     const { status, text } = await exchange(url, { method: 'GET', headers, signal: AbortSignal.timeout(120_000) });
     if (status === 200) return text.split('\n').filter((line) => line.startsWith('data:')).map((line) => JSON.parse(line.slice(5)));

@@ -13,7 +13,7 @@ import { tellIn, until } from './support/story.mjs';
 const skip = runsElsewhere && 'the services of a Lyceum that runs elsewhere are its own';
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), 'support/services.py');
 
-test('services that Lyceum runs itself', { timeout: 400_000, skip }, async (t) => {
+test('services that Lyceum runs itself', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

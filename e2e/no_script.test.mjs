@@ -7,7 +7,7 @@ import { startLyceum } from './support/lyceum.mjs';
 import { controls, goHome, logIn, logOut, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn } from './support/story.mjs';
 
-test('log in, start, open, stop and log out without JavaScript', { timeout: 300_000 }, async (t) => {
+test('log in, start, open, stop and log out without JavaScript', { timeout: 900_000 }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

@@ -12,7 +12,7 @@ import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere has a data folder of its own';
 
-test('an installation is looked after while it runs', { timeout: 300_000, skip }, async (t) => {
+test('an installation is looked after while it runs', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-operations-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
@@ -160,7 +160,7 @@ test('an installation is looked after while it runs', { timeout: 300_000, skip }
   });
 });
 
-test('a lyceum.yaml that comes after the start is taken up', { timeout: 120_000, skip }, async (t) => {
+test('a lyceum.yaml that comes after the start is taken up', { timeout: 900_000, skip }, async (t) => {
   const lyceum = await startLyceum({ config: null });
   t.after(() => lyceum.stop());
   const shown = async () => unescapeHtml((await new Client(lyceum.url).send('GET', 'hub/login')).text);
@@ -171,7 +171,7 @@ test('a lyceum.yaml that comes after the start is taken up', { timeout: 120_000,
   assert.match(await shown(), /Late School/);
 });
 
-test('a start that can not be says why in a line, and what to do', { timeout: 120_000, skip }, async (t) => {
+test('a start that can not be says why in a line, and what to do', { timeout: 900_000, skip }, async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-operations-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const lyceum = await startLyceum();

@@ -14,7 +14,7 @@ import { tellIn } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere has certificates of its own';
 
-test('a notebook over HTTP/2', { timeout: 400_000, skip }, async (t) => {
+test('a notebook over HTTP/2', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const folder = await mkdtemp(join(tmpdir(), 'lyceum-tls-'));
   t.after(() => rm(folder, { recursive: true, force: true }));

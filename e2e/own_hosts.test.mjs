@@ -12,7 +12,7 @@ import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere may have one host for all';
 
-test('a server is at its owner\'s host, and what its pages try at others fails', { timeout: 400_000, skip }, async (t) => {
+test('a server is at its owner\'s host, and what its pages try at others fails', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

@@ -56,7 +56,7 @@ class Thief {
   }
 }
 
-test('a program that takes the port of a server gets nothing', { timeout: 300_000, skip }, async (t) => {
+test('a program that takes the port of a server gets nothing', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

@@ -15,7 +15,7 @@ const DESK = { width: 1280, height: 800 };
 /** So long that the log does not fit its box. */
 const TALKATIVE = 'servers:\n  command: [sh, -c, "seq -f \'line %g\' 150; exec jupyterhub-singleuser --allow-root"]\n';
 
-test('pages read well, wide and narrow, in English and German', { timeout: 300_000 }, async (t) => {
+test('pages read well, wide and narrow, in English and German', { timeout: 900_000 }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum({ config: TALKATIVE });
   t.after(() => lyceum.stop());

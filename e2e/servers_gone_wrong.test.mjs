@@ -52,7 +52,7 @@ const FAULTS = [
   },
 ];
 
-test('servers that can not start say why', { timeout: 300_000, skip }, async (t) => {
+test('servers that can not start say why', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

@@ -18,7 +18,7 @@ const PYTHON = join(JUPYTER_ENV, 'bin/python');
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), 'support/services.py');
 const NAMES = ['grades', 'checker', 'culler'];
 
-test('services of a JupyterHub work as they are', { timeout: 300_000, skip }, async (t) => {
+test('services of a JupyterHub work as they are', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());

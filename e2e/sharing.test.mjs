@@ -10,7 +10,7 @@ import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'roles are given in the configuration';
 
-test('a server is shared by a link, used by a guest, and taken back', { timeout: 400_000, skip }, async (t) => {
+test('a server is shared by a link, used by a guest, and taken back', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum({ config: 'load_roles: [{name: user, scopes: [self, "shares!user"]}]\n' });
   t.after(() => lyceum.stop());

@@ -16,7 +16,7 @@ import { until } from './support/story.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const THEMES = join(dirname(fileURLToPath(import.meta.url)), 'themes');
-const LIMIT = 240_000;
+const LIMIT = 900_000;
 
 const config = (folder, more = '') => `
 theme:

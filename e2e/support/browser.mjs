@@ -39,8 +39,8 @@ export async function startBrowser() {
 
 async function newContext(browser, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce', ...options });
-  context.setDefaultTimeout(30_000);
-  context.setDefaultNavigationTimeout(60_000);
+  context.setDefaultTimeout(120_000);
+  context.setDefaultNavigationTimeout(120_000);
   if (DAWDLE > 0) await context.route('**/*', dawdle);
   return context;
 }

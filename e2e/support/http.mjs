@@ -7,7 +7,7 @@ import { request as plain } from 'node:http';
 import { request as secure } from 'node:https';
 import WebSocket from 'ws';
 
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 
 export class Client {
   #cookies = new Map();

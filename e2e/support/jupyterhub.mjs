@@ -13,7 +13,7 @@ import { BINARY, JUPYTER_ENV, findProcesses } from './lyceum.mjs';
 import { until } from './story.mjs';
 
 const KEPT_LINES = 400;
-const STOP_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 180_000;
 
 /**
  * Starts it with further lines of `jupyterhub_config.py` (or a function that makes them of the folder

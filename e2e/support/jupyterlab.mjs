@@ -6,7 +6,7 @@ import { until } from './story.mjs';
 
 /** Until the launcher (or a restored tab) can be clicked. */
 export async function waitForLab(page) {
-  await page.locator('.jp-LauncherCard, .jp-NotebookPanel').first().waitFor({ timeout: 90_000 });
+  await page.locator('.jp-LauncherCard, .jp-NotebookPanel').first().waitFor({ timeout: 180_000 });
   // The splash screen lies over everything until Lab is restored.
   await page.locator('#jupyterlab-splash').waitFor({ state: 'detached' });
 }
@@ -19,7 +19,7 @@ export async function createNotebook(page) {
   await page.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
   await page.locator('.jp-NotebookPanel .jp-Notebook .cm-content').first().waitFor();
   await kernel;
-  await page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor({ timeout: 60_000 });
+  await page.locator('.jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor({ timeout: 180_000 });
 }
 
 /** A notebook that is there, in Notebook 7 instead of JupyterLab, ready to type in. */
@@ -27,7 +27,7 @@ export async function openInNotebook(page, name) {
   const kernel = waitForKernel(page);
   kernel.catch(() => {});
   await page.goto(page.url().replace(/\/lab.*$/, `/notebooks/${name}`));
-  await page.locator('#jp-top-bar, #top-panel-wrapper').first().waitFor({ timeout: 90_000 });
+  await page.locator('#jp-top-bar, #top-panel-wrapper').first().waitFor({ timeout: 180_000 });
   await page.locator('.jp-NotebookPanel .jp-Notebook .cm-content').first().waitFor();
   await kernel;
 }
@@ -42,7 +42,7 @@ export async function runCell(page, code) {
   await page.keyboard.press('Shift+Enter');
   // It is there a moment before its text, and below a long print it may be out of sight.
   const answer = answers.nth(before);
-  await answer.waitFor({ state: 'attached', timeout: 60_000 });
+  await answer.waitFor({ state: 'attached', timeout: 180_000 });
   return until('the answer has text', async () => (await answer.textContent()).trim());
 }
 
@@ -52,7 +52,7 @@ export async function runCell(page, code) {
  */
 function waitForKernel(page) {
   return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error('no kernel introduced itself within 60 s')), 60_000);
+    const late = setTimeout(() => reject(new Error('no kernel introduced itself within 180 s')), 180_000);
     page.on('websocket', (socket) => {
       if (!/\/api\/kernels\/[^/]+\/channels/.test(socket.url())) return;
       socket.on('framereceived', ({ payload }) => {

@@ -21,9 +21,9 @@ export const JUPYTER_ENV = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV ?? join(R
 export const JUPYTER_ENV_4 = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV_4 ?? join(ROOT, '.cache/jupyter-env-4'));
 export const JUPYTER_ENV_5 = resolve(process.env.LYCEUM_TEST_JUPYTER_ENV_5 ?? join(ROOT, '.cache/jupyter-env-5'));
 
-const START_LIMIT_MS = 120_000;
-const STOP_LIMIT_MS = 60_000;
-const COMMAND_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 240_000;
+const STOP_LIMIT_MS = 180_000;
+const COMMAND_LIMIT_MS = 180_000;
 const KEPT_LINES = 400;
 
 /** Whether a Lyceum that runs elsewhere is used: it can be neither killed nor reconfigured. */

@@ -56,7 +56,7 @@ export async function startServer(page, base, account) {
 }
 
 /** Until the address is the user's own server. */
-export async function waitForServer(page, account, timeout = 90_000) {
+export async function waitForServer(page, account, timeout = 180_000) {
   try {
     await page.waitForURL((url) => url.pathname.includes(`/user/${account.name}/`) && !url.pathname.includes('/hub/'), { timeout });
   } catch (error) {
@@ -73,7 +73,7 @@ export async function stopServer(page, base) {
 
 /** Home offers to start again. Works with and without script: the page is asked anew. */
 export async function waitForStopped(page, base) {
-  const end = Date.now() + 60_000;
+  const end = Date.now() + 180_000;
   for (;;) {
     await goHome(page, base);
     const shown = await controls.start(page).waitFor({ timeout: 2_000 }).then(() => true, () => false);

@@ -17,7 +17,7 @@ const skip = runsElsewhere && 'a Lyceum that runs elsewhere has a Jupyter of its
 
 /** The story of the line `line` (`5`), installed in `jupyterEnv`. */
 export function tellOf(line, jupyterEnv) {
-  test(`jupyterhub-singleuser ${line} starts, serves and stops`, { timeout: 400_000, skip }, async (t) => {
+  test(`jupyterhub-singleuser ${line} starts, serves and stops`, { timeout: 900_000, skip }, async (t) => {
     const step = tellIn(t);
     const singleuser = join(jupyterEnv, 'bin/jupyterhub-singleuser');
     const { stdout } = await promisify(execFile)(singleuser, ['--version']);

@@ -17,7 +17,7 @@ export function tellIn(t) {
 }
 
 /** Asks again until the answer is truthy, and gives it; `what` says what is waited for. */
-export async function until(what, ask, { limit = 60_000, every = 50 } = {}) {
+export async function until(what, ask, { limit = 180_000, every = 50 } = {}) {
   const end = Date.now() + limit;
   for (;;) {
     const answer = await ask();
