@@ -8,7 +8,7 @@ import { startLyceum } from './support/lyceum.mjs';
 import { controls, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn } from './support/story.mjs';
 
-test('log in and start a server with the keyboard', { timeout: 900_000 }, async (t) => {
+test('log in, start a server and use tokens with the keyboard', { timeout: 900_000 }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum();
   t.after(() => lyceum.stop());
@@ -34,6 +34,21 @@ test('log in and start a server with the keyboard', { timeout: 900_000 }, async 
     const target = await page.evaluate(() => document.activeElement?.getAttribute('href'));
     assert.match(target ?? '', /^#./, 'the first thing Tab reaches is a link into the page');
     await page.keyboard.press('Enter');
+  });
+
+  await step('ask for a token, and revoke it', async () => {
+    await page.goto(new URL('hub/home', lyceum.url).href);
+    await tabTo(page, page.getByRole('link', { name: 'Tokens' }).first());
+    await page.keyboard.press('Enter');
+    await page.getByLabel('What is it for?').waitFor();
+    await tabTo(page, page.getByLabel('What is it for?'));
+    await page.keyboard.type('a script');
+    await page.keyboard.press('Enter');
+    await page.locator('#token-text').waitFor();
+    await tabTo(page, page.locator('#token-text'));
+    await tabTo(page, page.getByRole('button', { name: /^Revoke a script/ }));
+    await page.keyboard.press('Enter');
+    await page.getByText('You have no tokens.').waitFor();
   });
 
   await step('start', async () => {

@@ -64,7 +64,7 @@ async function dawdle(route) {
 export function watchForFaults(page, base, { hubOnly = true } = {}) {
   const faults = [];
   const origin = new URL(base).origin;
-  const ours = (url) => !hubOnly || new URL(url, base).pathname.startsWith('/hub/');
+  const ours = (url) => !hubOnly || new URL(url, base).pathname.startsWith(new URL('hub/', base).pathname);
   page.on('pageerror', (error) => {
     if (ours(page.url())) faults.push(`script error on ${page.url()}: ${error.message}`);
   });

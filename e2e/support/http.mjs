@@ -60,7 +60,7 @@ export class Client {
   }
 
   /** The value of a cookie; of the longest path when several of that name are sent to an address. */
-  cookie(name, at = '/hub/') {
+  cookie(name, at = 'hub/') {
     const found = this.#sentTo(new URL(at, this.base)).filter((one) => one.name === name);
     return found.sort((a, b) => b.path.length - a.path.length)[0]?.value;
   }

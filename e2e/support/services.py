@@ -6,6 +6,7 @@ WSGI program). The first line says where it listens.
 
 import asyncio
 import json
+import os
 import sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -14,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, authenticated
 
-PREFIX = f"/services/{sys.argv[1]}/"
+PREFIX = os.environ["JUPYTERHUB_SERVICE_PREFIX"]
 # Of a service that is told where it shall listen.
 PORT = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 

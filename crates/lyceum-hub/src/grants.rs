@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lyceum_model::base::BasePath;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{
@@ -221,8 +222,8 @@ pub fn service_of_route(id: &str) -> Option<&str> {
 }
 
 /// `/services/NAME/`
-pub fn service_prefix(name: &str) -> String {
-    format!("/services/{}/", crate::servers::encode(name))
+pub fn service_prefix(base: &BasePath, name: &str) -> String {
+    base.at(&format!("/services/{}/", crate::servers::encode(name)))
 }
 
 /// Brings the rows up to what the configuration says: groups with their people, routes of services.
@@ -283,6 +284,17 @@ async fn follow_services(tx: &mut Tx, grants: &Grants, now: Millis) -> sqlx::Res
         if wanted.url.is_some() && !rows.contains(&wanted) {
             db::services::put(tx, &wanted).await?;
             announce_route(tx, name, now).await?;
+        }
+    }
+    // What one gave that is gone would come back with another of its name.
+    for giver in db::shares::services_that_gave(tx).await? {
+        let name = giver.strip_prefix(groups::SERVICE_MARK).unwrap_or_default();
+        let made = rows
+            .iter()
+            .any(|row| row.name == name && row.made.is_some());
+        if !made && !grants.services.contains_key(name) {
+            revocations::announce(tx, &giver, now).await?;
+            db::shares::forget_giver(tx, &giver).await?;
         }
     }
     for client in db::services::clients(tx).await? {

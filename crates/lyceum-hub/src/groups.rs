@@ -1,18 +1,18 @@
 //! Who has to be told when a group changes. Who may change it is in [`crate::giving`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_model::scope::Filter;
 use lyceum_store::Tx;
 
-use crate::db;
 use crate::grants::{Grants, USER};
 use crate::jobs::revocations;
+use crate::{db, shares};
 
 /// With more to be told than this, everybody is.
-const MOST_TOLD: usize = 200;
+const MOST_TOLD: usize = 2_000;
 
 /// Says, in the transaction that changes it, that these came into or left a group: to them, and to
 /// those whose scopes are narrowed down to it.
@@ -48,13 +48,24 @@ pub async fn announce(
     if told.len() > MOST_TOLD {
         return revocations::announce_all(tx, now).await;
     }
+    let mut fallen: revocations::Fallen = BTreeMap::new();
     for subject in told {
-        revocations::announce(tx, &subject, now).await?;
+        let Some(holders) = shares::resting_on(tx, &subject).await? else {
+            return revocations::announce_all(tx, now).await;
+        };
+        for (holder, servers) in holders {
+            let known = fallen.entry(holder).or_insert_with(|| Some(Vec::new()));
+            *known = known.take().map(|known| [known, servers].concat());
+        }
+        fallen.insert(subject, None);
     }
-    Ok(())
+    revocations::announce_several(tx, &fallen, now).await
 }
+
+/// What stands before a service's name there.
+pub const SERVICE_MARK: &str = "service/";
 
 /// What a service is called where decisions of the proxy have a subject; no person is called so.
 pub fn service_subject(name: &str) -> String {
-    format!("service/{name}")
+    format!("{SERVICE_MARK}{name}")
 }

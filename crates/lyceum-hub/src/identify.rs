@@ -208,6 +208,21 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Arc<Seen>>> {
     Ok(Some(hub.seen().keep(hash, stamp, settings, until, caller)))
 }
 
+/// Whether whoever sent these headers is still the one she was, with the same rights. What can't be
+/// looked up counts as no.
+pub async fn is_still(hub: &Hub, headers: &HeaderMap, caller: &Caller) -> bool {
+    let now = match bearer(headers) {
+        Some(token) => {
+            let seen = by_token(hub, &token).await;
+            seen.map(|seen| seen.map(|seen| seen.caller.clone()))
+        }
+        None => by_cookie(hub, headers).await,
+    };
+    let same =
+        |now: &Caller| now.who.to_string() == caller.who.to_string() && now.scopes == caller.scopes;
+    matches!(now, Ok(Some(now)) if same(&now))
+}
+
 /// A person as a caller; `scopes` are those of what she came with.
 pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: Standing) -> Caller {
     let (groups, members) = standing.into_parts();

@@ -5,12 +5,13 @@
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
 //! [`queue`] (what those hear who wait for their turn),
-//! [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
+//! [`below`] (where it all stands), [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
 
 pub mod access;
 pub mod api;
+pub mod below;
 pub mod config;
 pub mod db;
 pub mod event_log;
@@ -46,6 +47,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use axum::Router;
 use lyceum_auth::SignIn;
+use lyceum_model::base::BasePath;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::id::new_id;
 use lyceum_spawn::Spawner;
@@ -141,7 +143,8 @@ impl Hub {
     /// Everything under `/hub/`, ready to be served, and the list of its routes.
     pub fn router(&self) -> (Router, Vec<RouteInfo>) {
         let (router, list) = pages::routes().merge(api::routes()).into_parts();
-        (identify::layers(self.clone(), router), list)
+        let router = identify::layers(self.clone(), router);
+        (below::mount(self.base(), router), list)
     }
 
     /// Puts new settings in force; what runs is not disturbed.
@@ -266,6 +269,16 @@ impl Hub {
 
     pub fn proxy_secret(&self) -> &ProxyKey {
         &self.0.proxy_secret
+    }
+
+    /// Below which path all of it is.
+    pub fn base(&self) -> BasePath {
+        self.0.settings.load().origins.base().clone()
+    }
+
+    /// A path of ours as browsers see it, from one as routes are registered.
+    pub fn at(&self, path: &str) -> String {
+        self.0.settings.load().origins.base().at(path)
     }
 
     /// The name under which this process holds leases.

@@ -1,11 +1,13 @@
 //! Where to go after sign-in: only to a page of this site, in whatever disguise the wish comes.
 
+use lyceum_model::base::BasePath;
+
 /// Reduces a wished target to a local path with query and fragment, or refuses it.
 ///
 /// Browsers read `\` as `/`, drop tabs and line breaks, and take `//host` for another site; each of
 /// these has been an open redirect in some product. So: one leading slash, no backslash, no control
 /// character, nothing that parses as a host. An absolute URL is fine if its host is ours.
-pub fn local_target(wish: &str, own_host: &str) -> Option<String> {
+pub fn local_target(base: &BasePath, wish: &str, own_host: &str) -> Option<String> {
     if wish.is_empty() || wish.len() > 4096 || wish.chars().any(|c| c.is_control() || c == '\\') {
         return None;
     }
@@ -37,24 +39,29 @@ pub fn local_target(wish: &str, own_host: &str) -> Option<String> {
         return None;
     }
     // What remains must mean the same thing to a URL parser.
-    let base = url::Url::parse("http://site.invalid").expect("a fixed URL");
-    let parsed = base.join(&path).ok()?;
+    let site = url::Url::parse("http://site.invalid").expect("a fixed URL");
+    let parsed = site.join(&path).ok()?;
     let ours = parsed.host_str() == Some("site.invalid") && parsed.username().is_empty();
     // As the parser writes it: `..` is gone, so a prefix means what it says, and what a header
     // can't hold is encoded. `/a/..//evil.example` becomes `//evil.example` here.
     let local = &parsed[url::Position::BeforePath..];
-    (ours && !local.starts_with("//")).then(|| local.to_owned())
+    if !ours || local.starts_with("//") {
+        return None;
+    }
+    // The rest of the host is somebody else's.
+    let end = local.find(['?', '#']).unwrap_or(local.len());
+    base.within(&local[..end]).map(|_| local.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::local_target;
+    use super::*;
 
     #[test]
     fn only_this_site() {
         let check = |wish: &str, expect: Option<&str>| {
             assert_eq!(
-                local_target(wish, "hub.example.edu:8000").as_deref(),
+                local_target(&BasePath::default(), wish, "hub.example.edu:8000").as_deref(),
                 expect,
                 "{wish:?}"
             );
@@ -93,5 +100,25 @@ mod tests {
         check("javascript://hub.example.edu:8000/%0aalert(1)", None);
         check("data:text/html,x", None);
         check(&format!("/{}", "a".repeat(5000)), None);
+    }
+
+    #[test]
+    fn only_below_the_base() {
+        let base = BasePath::parse("/x/").expect("a good base");
+        for (wish, expect) in [
+            ("/x/hub/home?a#b", Some("/x/hub/home?a#b")),
+            ("http://h/x/user/ada/", Some("/x/user/ada/")),
+            ("/x", Some("/x")),
+            ("/x?to=/x/", Some("/x?to=/x/")),
+            ("/hub/home", None),
+            ("/wiki/", None),
+            ("/xy/", None),
+            ("/x/../wiki/", None),
+            ("/x/%2e%2e/wiki/", None),
+            ("/wiki?a=/x/", None),
+            ("http://h/wiki/", None),
+        ] {
+            assert_eq!(local_target(&base, wish, "h").as_deref(), expect, "{wish}");
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod consent;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lyceum_model::base::BasePath;
 use lyceum_model::scope::{ScopeName, ScopeSet, Target, Vocabulary};
 use subtle::ConstantTimeEq;
 
@@ -50,10 +51,10 @@ impl Client {
     }
 
     /// The path below which it is found.
-    pub fn prefix(&self) -> String {
+    pub fn prefix(&self, base: &BasePath) -> String {
         match self {
-            Self::Server(server) => servers::prefix(&server.user_name, &server.name),
-            Self::Service(name, _) => service_prefix(name),
+            Self::Server(server) => servers::prefix(base, &server.user_name, &server.name),
+            Self::Service(name, _) => service_prefix(base, name),
         }
     }
 
@@ -67,11 +68,11 @@ impl Client {
 
     /// Whether a code may be sent there. A service may be elsewhere; then the configuration says
     /// where, to the letter.
-    pub fn redirect_fits(&self, own_origin: &str, given: &str) -> bool {
+    pub fn redirect_fits(&self, base: &BasePath, own_origin: &str, given: &str) -> bool {
         match self {
-            Self::Server(server) => redirect_fits(server, own_origin, given),
+            Self::Server(_) => redirect_fits(&self.prefix(base), own_origin, given),
             Self::Service(name, service) => {
-                let default = || format!("{}oauth_callback", service_prefix(name));
+                let default = || format!("{}oauth_callback", service_prefix(base, name));
                 let uri = service.redirect_uri.clone().unwrap_or_else(default);
                 let on_this_host = uri.starts_with('/') && !own_origin.is_empty();
                 given == uri || (on_this_host && given == format!("{own_origin}{uri}"))
@@ -103,6 +104,16 @@ impl Client {
         }
     }
 
+    /// All that a token of it can do, the owner not filled in; none: whatever its owner may.
+    pub fn most(&self, grants: &Grants) -> Option<ScopeSet> {
+        let mut most = self.allowed(grants).clone();
+        if most.iter().any(|scope| scope.name == ScopeName::Inherit) {
+            return None;
+        }
+        most.extend(known_scopes(&grants.vocabulary, &self.always()).iter());
+        Some(most)
+    }
+
     pub fn may_be_entered_by(&self, caller: &Caller) -> bool {
         match self {
             Self::Server(server) => caller.may(
@@ -123,11 +134,8 @@ impl Client {
 }
 
 /// The redirect URIs a server's client may name: its callback as path, or the same on this host.
-pub fn redirect_fits(server: &Server, own_origin: &str, given: &str) -> bool {
-    let path = format!(
-        "{}oauth_callback",
-        servers::prefix(&server.user_name, &server.name)
-    );
+fn redirect_fits(prefix: &str, own_origin: &str, given: &str) -> bool {
+    let path = format!("{prefix}oauth_callback");
     given == path || (!own_origin.is_empty() && given == format!("{own_origin}{path}"))
 }
 

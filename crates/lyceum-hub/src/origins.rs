@@ -7,6 +7,7 @@
 //!
 //! Hosts are derived, not stored: nothing is kept under them.
 
+use lyceum_model::base::BasePath;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_web::cookie;
 use subtle::ConstantTimeEq;
@@ -27,12 +28,18 @@ pub struct Origins {
     hub: Option<String>,
     /// The host of the hub, above those of people; `None`: all have one origin.
     domain: Option<String>,
+    /// Below which path all of it is, at every host.
+    base: BasePath,
 }
 
 impl Origins {
     /// One for the hub and all servers.
     pub fn one(hub: Option<String>) -> Self {
-        Self { hub, domain: None }
+        Self {
+            hub,
+            domain: None,
+            base: BasePath::default(),
+        }
     }
 
     /// One for the hub, and below its host one for each person. `None` if the hub's host is no name.
@@ -41,7 +48,28 @@ impl Origins {
         Some(Self {
             hub: Some(hub.origin().ascii_serialization()),
             domain: Some(domain),
+            base: BasePath::default(),
         })
+    }
+
+    /// The same below a path.
+    #[must_use]
+    pub fn below_path(self, base: BasePath) -> Self {
+        Self { base, ..self }
+    }
+
+    pub fn base(&self) -> &BasePath {
+        &self.base
+    }
+
+    /// The path of a server.
+    pub fn path(&self, user: &UserName, server: &ServerName) -> String {
+        servers::prefix(&self.base, user, server)
+    }
+
+    /// The address of a path of the hub's, if its host is known.
+    pub fn hub_url(&self, path: &str) -> Option<String> {
+        Some(format!("{}{}", self.hub()?, self.base.at(path)))
     }
 
     pub fn are_apart(&self) -> bool {
@@ -80,7 +108,7 @@ impl Origins {
     /// What clients are told as the address of a server: whole where it has another origin than the
     /// hub, else a path.
     pub fn url(&self, user: &UserName, server: &ServerName) -> String {
-        let path = servers::prefix(user, server);
+        let path = self.path(user, server);
         match self.are_apart() {
             true => format!("{}{path}", self.of(user).unwrap_or_default()),
             false => path,
@@ -89,11 +117,7 @@ impl Origins {
 
     /// The address of a server with scheme and host, if they are known.
     pub fn full_url(&self, user: &UserName, server: &ServerName) -> Option<String> {
-        Some(format!(
-            "{}{}",
-            self.of(user)?,
-            servers::prefix(user, server)
-        ))
+        Some(format!("{}{}", self.of(user)?, self.path(user, server)))
     }
 
     /// Whether this host, as a browser sends it, is below the hub's.
@@ -132,10 +156,10 @@ impl Origins {
 
     /// The cookie that proves a session to the hub, and its path. A server's page can set cookies
     /// for the hub's host from below it, except those that browsers keep to one host by their name.
-    pub fn login_cookie(&self) -> (&'static str, &'static str) {
+    pub fn login_cookie(&self) -> (&'static str, String) {
         match self.are_apart() && self.are_secure() {
-            true => (cookie::LOGIN_ONE_HOST, "/"),
-            false => (cookie::LOGIN, "/hub/"),
+            true => (cookie::LOGIN_ONE_HOST, "/".into()),
+            false => (cookie::LOGIN, self.base.hub()),
         }
     }
 }

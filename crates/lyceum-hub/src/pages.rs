@@ -20,6 +20,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use lyceum_model::base::BasePath;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
@@ -33,6 +34,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure};
 use serde::Serialize;
 
 use crate::api::oauth::Checked;
+use crate::grants::service_prefix;
 use crate::{Hub, Settings};
 
 /// How much of a refusal by the framework is passed on.
@@ -219,7 +221,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
 }
 
 /// For whatever has no route: paths outside `/hub/` lead below it, where they are explained.
-pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
+pub async fn fallback(State(hub): State<Hub>, uri: Uri, method: Method) -> ApiResult<Response> {
     let path = uri.path();
     if path.starts_with("/hub/") || path == "/hub" {
         return Err(ApiError::new(
@@ -233,7 +235,7 @@ pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
             && let Some(user) = rest.split('/').next()
             && !user.is_empty()
         {
-            return Ok(user_paths::gone_at(&format!("/user/{user}/")));
+            return Ok(user_paths::gone_at(&hub.base(), user));
         }
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
@@ -244,19 +246,28 @@ pub async fn fallback(uri: Uri, method: Method) -> ApiResult<Response> {
         .query()
         .map(|query| format!("?{query}"))
         .unwrap_or_default();
-    Ok(redirect(&format!("/hub{path}{query}")))
+    Ok(to(&hub, &format!("/hub{path}{query}")))
 }
 
-/// 302 to a path of ours.
-pub fn redirect(to: &str) -> Response {
-    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/hub/home"));
+/// 302 to a path of ours, as routes are registered.
+pub fn to(hub: &Hub, path: &str) -> Response {
+    let base = hub.base();
+    redirect(&base, &base.at(path))
+}
+
+/// 302 to where a browser can go: a whole address, or a path that has the base.
+pub fn redirect(base: &BasePath, to: &str) -> Response {
+    let to = HeaderValue::from_str(to).or_else(|_| HeaderValue::from_str(&base.at("/hub/home")));
+    let to = to.expect("a base is a header's value");
     (StatusCode::FOUND, [(header::LOCATION, to)]).into_response()
 }
 
-/// The log-in page that comes back here.
-pub fn login_url(next: &str) -> String {
+/// 302 to the log-in page, which comes back to what was asked for.
+pub fn to_login(base: &BasePath, here: &Uri) -> Response {
+    let home = base.at("/hub/home");
+    let next = here.path_and_query().map_or(&*home, |path| path.as_str());
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    format!("/hub/login?next={next}")
+    redirect(base, &base.at(&format!("/hub/login?next={next}")))
 }
 
 /// Whether cookies are for TLS only.
@@ -271,7 +282,7 @@ pub fn set_xsrf(hub: &Hub, response: &mut Response, binding: Binding<'_>, secure
     let cookie = Cookie {
         name: cookie::XSRF,
         value: &value,
-        path: "/hub/",
+        path: &hub.base().hub(),
         domain: None,
         http_only: false,
         secure,
@@ -298,7 +309,7 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
     let person = caller.and_then(|caller| caller.person().ok());
     let who = person.map(|person| (person.name.as_str(), person.groups.as_slice()));
     Page {
-        base: "/hub/".into(),
+        base: settings.origins.base().hub(),
         user: caller
             .and_then(|caller| caller.person().ok())
             .map(|her| PageUser {
@@ -328,7 +339,7 @@ fn services_of(hub: &Hub, caller: &Caller) -> Vec<ServiceLink> {
         })
         .map(|(name, _)| ServiceLink {
             name: name.clone(),
-            href: format!("/services/{name}/"),
+            href: service_prefix(settings.origins.base(), name),
         })
         .collect()
 }
@@ -400,10 +411,10 @@ pub fn oauth_confirm(
         action: uri
             .path_and_query()
             .map_or_else(String::new, ToString::to_string),
-        client_name: client.prefix(),
+        client_name: client.prefix(&hub.base()),
         scopes: asked.offered.clone(),
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
-        cancel_url: "/hub/home".into(),
+        cancel_url: hub.at("/hub/home"),
     };
     // The form leads on to this client, wherever it is.
     let elsewhere = url::Url::parse(back).ok();

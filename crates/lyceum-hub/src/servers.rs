@@ -13,6 +13,7 @@
 
 use std::fmt;
 
+use lyceum_model::base::BasePath;
 use lyceum_model::name::{ServerName, UserName};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,13 +87,28 @@ impl TryFrom<String> for State {
 )]
 pub struct UnknownState(String);
 
-/// `/user/ada/` or `/user/ada/gpu/`, percent-encoded, below the base path `/`.
-pub fn prefix(user: &UserName, server: &ServerName) -> String {
+/// `/user/ada/` or `/user/ada/gpu/`, percent-encoded, with the base path.
+pub fn prefix(base: &BasePath, user: &UserName, server: &ServerName) -> String {
+    base.at(&format!("/user/{}/", tail(user, server)))
+}
+
+/// `ada` or `ada/gpu`, percent-encoded: what names a server in paths.
+pub fn tail(user: &UserName, server: &ServerName) -> String {
     let user = encode(user.as_str());
     if server.is_default() {
-        format!("/user/{user}/")
+        user
     } else {
-        format!("/user/{user}/{server}/")
+        format!("{user}/{server}")
+    }
+}
+
+/// Where the steps of a start are told, as routes are registered.
+pub fn progress(user: &UserName, server: &ServerName) -> String {
+    let user = encode(user.as_str());
+    if server.is_default() {
+        format!("/hub/api/users/{user}/server/progress")
+    } else {
+        format!("/hub/api/users/{user}/servers/{server}/progress")
     }
 }
 
@@ -148,7 +164,9 @@ mod tests {
         let check = |user: &str, server: &str, path: &str, client: &str| {
             let user = UserName::parse(user).expect("a good name");
             let server = ServerName::parse(server).expect("a good name");
-            assert_eq!(prefix(&user, &server), path);
+            assert_eq!(prefix(&BasePath::default(), &user, &server), path);
+            let base = BasePath::parse("/x/").expect("a good base");
+            assert_eq!(prefix(&base, &user, &server), format!("/x{path}"));
             assert_eq!(client_id(&user, &server), client);
         };
         check("ada", "", "/user/ada/", "jupyterhub-user-ada");

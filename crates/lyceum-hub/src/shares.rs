@@ -37,7 +37,7 @@ const CODE_PURPOSE: &str = "lyceum 2026 share code";
 /// Longer texts are no codes.
 const CODE_MOST: usize = 128;
 /// With more to be told than this, everybody is.
-const MOST_TOLD: usize = 200;
+const MOST_TOLD: usize = 2_000;
 /// Wrong codes that somebody may come with, and after how long one of them is forgotten.
 const FREE_GUESSES: i64 = 20;
 const GUESS_LEAK_MS: i64 = 30_000;
@@ -267,10 +267,10 @@ pub async fn announce_fallen(
             return revocations::announce_all(tx, now).await;
         }
     }
-    for holder in told {
-        revocations::announce_fallen(tx, &holder, &[ground(server_id)], now).await?;
-    }
-    Ok(())
+    let fallen = told
+        .into_iter()
+        .map(|holder| (holder, Some(vec![ground(server_id)])));
+    revocations::announce_several(tx, &fallen.collect(), now).await
 }
 
 /// Takes everything back that is shared of a server; codes stay.

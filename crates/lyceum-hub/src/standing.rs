@@ -142,12 +142,29 @@ impl Standing {
         let settings = Arc::clone(&self.settings);
         let asked = oauth::stored_scopes(&settings.grants.vocabulary, &token.scopes);
         let mut owner = self.owner.clone();
-        if let Some(client) = &token.oauth_client {
-            let service = services::by_client(&settings.grants, tx, client).await?;
-            owner.service = service.map(|known| known.name);
+        let mut limit = None;
+        if let Some(id) = &token.oauth_client {
+            let client = match services::by_client(&settings.grants, tx, id).await? {
+                Some(known) => {
+                    owner.service = Some(known.name.clone());
+                    Some(oauth::Client::from(known))
+                }
+                None => {
+                    let server = db::servers::by_client(tx, id).await?;
+                    server.map(oauth::Client::Server)
+                }
+            };
+            limit = client.and_then(|client| client.most(&settings.grants));
         }
         self.know(tx, &asked).await?;
-        Ok(asked.grant(&owner, &self.held, &self.members))
+        let granted = asked.grant(&owner, &self.held, &self.members);
+        // The configuration may let the client have less than when it was given the token.
+        let Some(limit) = limit else {
+            return Ok(granted);
+        };
+        let limit = limit.resolve(&owner).expand();
+        self.know(tx, &limit).await?;
+        Ok(granted.intersect(&limit, &self.members))
     }
 
     pub fn held(&self) -> &ScopeSet {

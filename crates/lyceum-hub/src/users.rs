@@ -147,6 +147,12 @@ pub async fn admit(
     Ok(user)
 }
 
+/// Nobody else changes who may administer until the transaction ends: whoever then looks whether she
+/// still may herself, sees what the others did.
+pub async fn hold_administrators(tx: &mut Tx, now: Millis) -> sqlx::Result<()> {
+    settings::lock(tx, BY_CONFIGURATION, "[]", now).await
+}
+
 /// Makes somebody an administrator for good, whatever the configuration says later.
 pub async fn grant_admin(tx: &mut Tx, user: &User, now: Millis) -> sqlx::Result<()> {
     let mut ids = configured(tx, now).await?;

@@ -1,7 +1,7 @@
 //! What many handlers want of a request, as extractors.
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::{FromRequestParts, OriginalUri, Path};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use lyceum_web::{ApiError, Caller};
 use serde::Deserialize;
 
 use crate::Hub;
-use crate::pages::{login_url, redirect};
+use crate::pages::to_login;
 
 /// Whether a link was followed that a page of another site holds, where it may have been planted.
 /// The pages of the visitor's own servers count as ours: their menus lead here.
@@ -41,16 +41,16 @@ pub fn is_from_elsewhere(
 /// A browser that is signed in; others go to the log-in page and come back.
 pub struct SignedIn(pub Caller);
 
-impl<S: Sync> FromRequestParts<S> for SignedIn {
+impl FromRequestParts<Hub> for SignedIn {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
         match parts.extensions.get::<Caller>() {
             Some(caller) if caller.is_session() => Ok(Self(caller.clone())),
             _ => {
-                let path = parts.uri.path_and_query();
-                let here = path.map_or("/hub/home", |path| path.as_str());
-                Err(redirect(&login_url(here)))
+                let asked = parts.extensions.get::<OriginalUri>();
+                let here = asked.map_or(&parts.uri, |OriginalUri(uri)| uri);
+                Err(to_login(&hub.base(), here))
             }
         }
     }

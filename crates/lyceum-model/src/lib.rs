@@ -5,9 +5,10 @@
 //!
 //! Reading order: [`id`] and [`name`] (who and what), [`clock`] (when), [`digest`] and
 //! [`secret`] (proof), [`scope`] (may I), [`identity`] (what sign-in says of a person),
-//! [`server`] (what a notebook server is made of), [`saying`] (what people are told, with
+//! [`server`] (what a notebook server is made of), [`base`] (below which path all stands), [`saying`] (what people are told, with
 //! [`lang`] and [`messages`] below it).
 
+pub mod base;
 pub mod clock;
 pub mod digest;
 pub mod id;

@@ -42,6 +42,8 @@ const NOTHING_YET: &str =
 pub struct Settings {
     /// All replicas of the hub, in the order they are tried.
     pub hubs: Vec<Target>,
+    /// Below which path the hubs have all of theirs, with a slash at both ends.
+    pub base_path: String,
     pub secret: ProxySecret,
     /// How hubs are checked whose address begins with `https`, and what is shown to them.
     pub upstream: Upstream,
@@ -59,6 +61,7 @@ impl Settings {
     pub fn new(hubs: Vec<Target>, secret: ProxySecret) -> Self {
         Self {
             hubs,
+            base_path: "/".into(),
             secret,
             upstream: Upstream::default(),
             folder: None,

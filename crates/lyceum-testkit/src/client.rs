@@ -16,6 +16,10 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use lyceum_model::base::BasePath;
+
+use crate::below;
+use crate::hub::PASSWORD;
 
 /// More than any way through the product has.
 const MOST_REDIRECTS: usize = 12;
@@ -83,6 +87,7 @@ impl Stored {
 pub struct Stream {
     body: Incoming,
     text: String,
+    base: BasePath,
 }
 
 impl Stream {
@@ -111,7 +116,8 @@ impl Stream {
             return false;
         };
         if let Ok(data) = frame.expect("a whole body").into_data() {
-            self.text.push_str(&String::from_utf8_lossy(&data));
+            let text = String::from_utf8_lossy(&data);
+            self.text.push_str(&text.replace(self.base.as_str(), "/"));
         }
         true
     }
@@ -123,6 +129,8 @@ pub struct Client {
     address: SocketAddr,
     /// What it calls the machine, with a port.
     host: String,
+    /// Where all it asks for stands; see [`crate::below`].
+    base: BasePath,
     cookies: Mutex<Vec<Stored>>,
     token: Option<String>,
     headers: HeaderMap,
@@ -134,10 +142,18 @@ impl Client {
             pool: Pool::builder(TokioExecutor::new()).build_http(),
             address,
             host: address.to_string(),
+            base: BasePath::default(),
             cookies: Mutex::default(),
             token: None,
             headers: HeaderMap::new(),
         }
+    }
+
+    /// Whatever it asks for is below this path, and nothing that comes back may lead out of it.
+    #[must_use]
+    pub fn below(mut self, base: BasePath) -> Self {
+        self.base = base;
+        self
     }
 
     /// Goes to the machine by this name.
@@ -216,9 +232,10 @@ impl Client {
 
     /// Posts a form as the page it stands on would, with the token of this browser.
     pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let fields = fields.iter().copied();
         let xsrf = self.cookie("_xsrf").unwrap_or_default();
         let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
+            .extend_pairs(fields.map(|(key, value)| (key, below::field(&self.base, key, value))))
             .append_pair("_xsrf", &xsrf)
             .finish();
         self.send(
@@ -237,6 +254,14 @@ impl Client {
             .await
     }
 
+    /// The same where this client is told whole paths.
+    pub async fn log_in_below(&self, base: &str, name: &str) {
+        let page = format!("{base}hub/login");
+        self.get(&page).await.expect(200);
+        let fields = [("username", name), ("password", PASSWORD)];
+        self.post_form(&page, &fields).await.expect(302);
+    }
+
     /// A stream of events, read as it comes.
     pub async fn listen(&self, path: &str) -> Stream {
         let (parts, body) = self.ask(Method::GET, path, &[], Bytes::new()).await;
@@ -244,6 +269,7 @@ impl Client {
         Stream {
             body,
             text: String::new(),
+            base: self.base.clone(),
         }
     }
 
@@ -254,8 +280,15 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Answer {
-        let (parts, body) = self.ask(method, path, headers, body).await;
-        let body = body.collect().await.expect("a whole body").to_bytes();
+        let (mut parts, body) = self.ask(method, path, headers, body).await;
+        let mut body = body.collect().await.expect("a whole body").to_bytes();
+        if !self.base.is_root() {
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let told = below::inwards(&self.base, &mut parts.headers, &text, path);
+            if told != text {
+                body = told.into();
+            }
+        }
         Answer {
             status: parts.status,
             headers: parts.headers,
@@ -271,6 +304,8 @@ impl Client {
         body: Bytes,
     ) -> (Parts, Incoming) {
         let (host, path) = self.split(path);
+        let path = below::outwards(&self.base, path);
+        let path = path.as_str();
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address));
@@ -321,7 +356,7 @@ impl Client {
                 value: value.into(),
                 host: self.host.split(':').next().unwrap_or_default().into(),
                 wide: false,
-                path: path.into(),
+                path: below::outwards(&self.base, path),
             },
         );
     }

@@ -4,16 +4,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use lyceum_model::base::BasePath;
 use lyceum_proxy::Proxy;
 use lyceum_proxy::follow::{Link, Settings};
 use tokio_util::sync::CancellationToken;
 
+use crate::below;
 use crate::client::Client;
 use crate::hub::PROXY_SECRET;
 
 /// A running proxy; it ends when dropped.
 pub struct TestFollower {
     pub proxy: Proxy,
+    base: BasePath,
     address: SocketAddr,
     shutdown: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -34,9 +37,13 @@ impl TestFollower {
         let mut settings = Settings::new(hubs, PROXY_SECRET.to_owned().into());
         settings.folder = folder.map(Path::to_owned);
         settings.report_every = Duration::from_millis(50);
+        let base = below::asked();
+        settings.base_path = base.to_string();
         tune(&mut settings);
+        let base_path = settings.base_path.clone();
         let link = Link::new(settings).expect("good settings");
         let config = lyceum_proxy::Config {
+            base_path,
             proxy_secret: PROXY_SECRET.to_owned().into(),
             limits: lyceum_proxy::Limits {
                 drain: Duration::from_millis(100),
@@ -57,6 +64,7 @@ impl TestFollower {
             tokio::spawn(link.run(proxy.clone(), shutdown.clone())),
         ];
         Self {
+            base,
             proxy,
             address,
             shutdown,
@@ -70,11 +78,14 @@ impl TestFollower {
 
     /// A new browser in front of it.
     pub fn client(&self) -> Client {
-        Client::new(self.address)
+        Client::new(self.address).below(self.base.clone())
     }
 
     pub fn has_route(&self, path: &str) -> bool {
-        self.proxy.routes().find(path).is_some()
+        self.proxy
+            .routes()
+            .find(&below::outwards(&self.base, path))
+            .is_some()
     }
 
     /// Ends it in good order; fails when something goes on.

@@ -22,6 +22,7 @@ use lyceum_web::routes::RouteInfo;
 use lyceum_web::xsrf::XsrfKey;
 use tokio_util::sync::CancellationToken;
 
+use crate::below;
 use crate::client::Client;
 use crate::db::TestDb;
 use crate::fake::FakeSpawner;
@@ -129,6 +130,12 @@ impl TestHub {
         };
         let mut timings = Timings::default();
         tune(&mut settings, &mut timings);
+        if settings.origins.base().is_root() {
+            settings.origins = settings.origins.below_path(below::asked());
+        }
+        let base = settings.origins.base().clone();
+        settings.theme = settings.theme.below(&base);
+        settings.api_url = format!("http://{hub_address}{}", base.at("/hub/api"));
         let hub = Hub::new(Parts {
             db: db.clone(),
             clock: clock.clone(),
@@ -151,6 +158,7 @@ impl TestHub {
             .expect("followed");
         tx.commit().await.expect("written");
         let config = lyceum_proxy::Config {
+            base_path: base.to_string(),
             proxy_secret: proxy_secret.expose().to_owned().into(),
             ..lyceum_proxy::Config::default()
         };
@@ -231,7 +239,7 @@ impl TestHub {
 
     /// A new browser in front of the proxy.
     pub fn client(&self) -> Client {
-        Client::new(self.address)
+        Client::new(self.address).below(self.hub.base())
     }
 
     /// A browser that is signed in.

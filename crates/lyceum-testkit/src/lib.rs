@@ -4,6 +4,7 @@
 //! (a fresh database per test, on either engine), [`fake`] (small real servers on loopback), [`hub`]
 //! (a whole hub with its proxy), [`follower`] (a proxy apart from its hubs), [`client`] (a browser without a screen).
 
+pub mod below;
 pub mod client;
 pub mod db;
 pub mod fake;

@@ -18,6 +18,7 @@ use lyceum_hub::grants::Grants;
 use lyceum_hub::jobs::managed::Services;
 use lyceum_hub::origins::{HostKey, Origins};
 use lyceum_hub::{Hub, Parts, Settings};
+use lyceum_model::base::BasePath;
 use lyceum_model::clock::Clock;
 use lyceum_model::secret::Secret;
 use lyceum_proxy::{Proxy, Target};
@@ -178,7 +179,7 @@ impl Machine {
         let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let pages = pages()?;
-        let theme = theme(&pages, &config, None);
+        let theme = theme(&pages, &config, origins.base(), None);
         let config_state = state_with(&order.watch.state(), &config, &theme);
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
@@ -211,6 +212,7 @@ impl Machine {
                     prior_knowledge: config.proxy.plain_http2,
                     ..lyceum_proxy::Http2::default()
                 },
+                base_path: config.base.to_string(),
                 ..proxy_config(&proxy_secret)
             };
             let proxy = Proxy::new(config, Target::from(internal), Arc::new(hub.clone()));
@@ -415,7 +417,9 @@ pub fn origins(config: &Config, listen: Option<SocketAddr>) -> Origins {
         // A certificate may not be for names below.
         (None, None) => here.as_ref().filter(|url| url.scheme() == "http"),
     };
-    hub.and_then(Origins::apart).unwrap_or_else(one)
+    hub.and_then(Origins::apart)
+        .unwrap_or_else(one)
+        .below_path(config.base.clone())
 }
 
 /// The address by which browsers on this machine come, if others can't come at all.
@@ -480,9 +484,9 @@ pub fn pages() -> Result<Pages, Failure> {
 }
 
 /// How pages look; the log tells which templates of the site are broken.
-fn theme(pages: &Pages, config: &Config, before: Option<&Theme>) -> Theme {
+fn theme(pages: &Pages, config: &Config, base: &BasePath, before: Option<&Theme>) -> Theme {
     let theme = config.theme.theme(pages, before.and_then(Theme::site));
-    let theme = theme.with_links(config.site.links.clone());
+    let theme = theme.with_links(config.site.links.clone()).below(base);
     let is_same = before.is_some_and(|before| match (before.site(), theme.site()) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
         _ => false,
@@ -564,7 +568,12 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
         let before = reload.hub.settings();
-        let theme = theme(reload.hub.pages(), &config, Some(&before.theme));
+        let theme = theme(
+            reload.hub.pages(),
+            &config,
+            reload.origins.base(),
+            Some(&before.theme),
+        );
         let state = state_with(&state, &config, &theme);
         reload.state.tell(&state);
         let hint = reload.hint.as_ref();

@@ -208,6 +208,10 @@ fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
         new.public_url = current.public_url.clone();
         kept.push("public_url");
     }
+    if new.base != current.base {
+        new.base = current.base.clone();
+        kept.push("base_url");
+    }
     if new.subdomains != current.subdomains {
         new.subdomains = current.subdomains;
         kept.push("subdomains");

@@ -178,7 +178,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     let own = reachable(address(&internal)?);
     let api_url = match &config.hub.api_url {
         Some(url) => url.clone(),
-        None => format!("http://{own}/hub/api"),
+        None => format!("http://{own}{}", config.base.at("/hub/api")),
     };
     let standing = Standing::open(&site, false).await?;
     let shared = standing.accounts == Accounts::Shared;
@@ -190,6 +190,10 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     let (ground, machine) = standing.start(&site, doors, None)?;
     let people = demo::first_admin(&ground).await?;
     let secret = site.folder.layout().proxy_secret();
+    let below = match config.base.is_root() {
+        true => String::new(),
+        false => format!(" --base-url {}", config.base),
+    };
     if json {
         put(&serde_json::json!({
             "event": "ready",
@@ -202,7 +206,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
             "\nThe hub is ready at http://{own}. People reach it through a proxy:\n"
         ));
         say(&format!(
-            "  lyceum proxy --hub http://{own} --hub-secret file:{}\n",
+            "  lyceum proxy --hub http://{own} --hub-secret file:{}{below}\n",
             secret.display()
         ));
         match people {

@@ -47,7 +47,12 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     }
     let url = match &config.public_url {
         Some(url) => url.to_string(),
-        None => format!("{}://{}/", public.scheme(), shown(public.address)),
+        None => format!(
+            "{}://{}{}",
+            public.scheme(),
+            shown(public.address),
+            config.base
+        ),
     };
     let shared = standing.accounts == Accounts::Shared;
     let (ground, machine) = standing.start(
@@ -55,7 +60,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         Doors {
             public: Some(public),
             internal,
-            api_url: format!("http://{hub}/hub/api"),
+            api_url: format!("http://{hub}{}", config.base.at("/hub/api")),
         },
         demo.then(|| say!("login.demo")),
     )?;

@@ -1,5 +1,6 @@
 //! How nouns look in the API.
 
+use lyceum_model::base::BasePath;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::scope::{ScopeName, ScopeSet, Target};
@@ -15,7 +16,7 @@ use crate::db::tokens::Token;
 use crate::db::users::User;
 use crate::grants::{Grants, service_prefix};
 use crate::origins::Origins;
-use crate::servers::{State, encode};
+use crate::servers::{State, progress};
 use crate::services::Known;
 
 fn iso(at: Option<i64>) -> Value {
@@ -148,12 +149,7 @@ fn servers_of(user: &User, servers: &[Server], showing: &Showing<'_>) -> Fields 
 
 /// A server; whoever shows it has asked whether it may be seen.
 pub fn server(server: &Server, showing: &Showing<'_>) -> Value {
-    let user = encode(server.user_name.as_str());
-    let progress = if server.name.is_default() {
-        format!("/hub/api/users/{user}/server/progress")
-    } else {
-        format!("/hub/api/users/{user}/servers/{}/progress", server.name)
-    };
+    let progress = progress(&server.user_name, &server.name);
     let options: Value = serde_json::from_str(&server.user_options).unwrap_or(Value::Null);
     let title = server.display_name.as_deref();
     let active = server.state.is_active();
@@ -168,9 +164,9 @@ pub fn server(server: &Server, showing: &Showing<'_>) -> Value {
         "stopped": !active,
         "url": showing.origins.url(&server.user_name, &server.name),
         "user_options": options,
-        "progress_url": progress,
+        "progress_url": showing.origins.base().at(&progress),
         "full_url": showing.origins.full_url(&server.user_name, &server.name),
-        "full_progress_url": showing.origins.hub().map(|origin| format!("{origin}{progress}")),
+        "full_progress_url": showing.origins.hub_url(&progress),
     });
     let target = Target::Server(&server.user_name, &server.name);
     if showing.caller.may(ScopeName::AdminServerState, target) {
@@ -236,9 +232,9 @@ pub const SERVICE_FIELDS: &[(ScopeName, &[&str])] = &[
 
 /// A service, as far as the caller may see it. Which process it is the hub does not tell: another
 /// replica may run it.
-pub fn service(known: &Known, grants: &Grants, caller: &Caller) -> Value {
+pub fn service(known: &Known, base: &BasePath, grants: &Grants, caller: &Caller) -> Value {
     let (name, service) = (known.name.as_str(), &known.service);
-    let prefix = service.url.as_ref().map(|_| service_prefix(name));
+    let prefix = service.url.as_ref().map(|_| service_prefix(base, name));
     let model = json!({
         "kind": "service",
         "name": name,

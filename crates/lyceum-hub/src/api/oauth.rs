@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Extension, Form, Query, State};
+use axum::extract::{Extension, Form, OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::digest::hash_secret;
@@ -58,13 +58,10 @@ pub async fn authorize(
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
     Query(ask): Query<Ask>,
-    uri: axum::http::Uri,
+    OriginalUri(uri): OriginalUri,
 ) -> ApiResult<Response> {
     let Some(caller) = caller else {
-        let here = uri
-            .path_and_query()
-            .map_or("/hub/home", |path| path.as_str());
-        return Ok(redirect(&pages::login_url(here)));
+        return Ok(pages::to_login(&hub.base(), &uri));
     };
     let checked = match check(&hub, &caller, &info, &ask).await? {
         Ok(checked) => checked,
@@ -126,7 +123,7 @@ async fn check(
     let origin = client
         .origin(&settings.origins)
         .unwrap_or_else(|| format!("{scheme}://{}", info.host));
-    if !client.redirect_fits(&origin, &ask.redirect_uri) {
+    if !client.redirect_fits(settings.origins.base(), &origin, &ask.redirect_uri) {
         return Err(ApiError::bad_request(say!("refused.oauth_return")));
     }
     let back = match ask.redirect_uri.starts_with('/') && settings.origins.are_apart() {
@@ -135,7 +132,7 @@ async fn check(
     };
     let refused = |error: &str| {
         let to = with_query(&back, &[("error", error), ("state", &ask.state)]);
-        Ok(Err(Box::new(redirect(&to))))
+        Ok(Err(Box::new(redirect(&hub.base(), &to))))
     };
     if ask.response_type != "code" {
         return refused("unsupported_response_type");
@@ -205,10 +202,8 @@ async fn grant(hub: &Hub, ask: &Ask, checked: Checked) -> ApiResult<Response> {
     )
     .await?;
     tx.commit().await?;
-    Ok(redirect(&with_query(
-        &checked.back,
-        &[("code", &code), ("state", &ask.state)],
-    )))
+    let to = with_query(&checked.back, &[("code", &code), ("state", &ask.state)]);
+    Ok(redirect(&hub.base(), &to))
 }
 
 #[derive(Debug, Deserialize)]
@@ -275,7 +270,7 @@ pub async fn token(
     };
     let scopes: Vec<String> = serde_json::from_str(&code.scopes).map_err(anyhow::Error::from)?;
     let new = NewToken {
-        note: say!("token.of_client", prefix = client.prefix()).to_string(),
+        note: say!("token.of_client", prefix = client.prefix(&hub.base())).to_string(),
         scopes,
         expires_at: Some(now.plus(TOKEN_LIFE_S * 1000).0),
         session_id: Some(code.session_id),

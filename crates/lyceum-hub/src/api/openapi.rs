@@ -9,23 +9,40 @@ mod operations;
 mod schemas;
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Mutex, PoisonError};
 
+use axum::extract::State;
 use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::base::BasePath;
 use lyceum_model::scope::ScopeName;
 use lyceum_web::routes::{Guard, RouteInfo};
 use serde_json::{Map, Value, json};
 
+use crate::Hub;
+
 /// Where it is served.
 pub const PATH: &str = "/hub/api/openapi.json";
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
-
 /// Tells nothing that the manual does not tell.
-pub async fn show() -> Response {
+pub async fn show(State(hub): State<Hub>) -> Response {
     let kind = "application/openapi+json;version=3.1";
-    ([(header::CONTENT_TYPE, kind)], DOCUMENT.as_str()).into_response()
+    ([(header::CONTENT_TYPE, kind)], text(&hub)).into_response()
+}
+
+/// Made once: the base does not change while the program runs.
+fn text(hub: &Hub) -> String {
+    static OF_BASE: Mutex<Option<(BasePath, String)>> = Mutex::new(None);
+    let base = hub.base();
+    let mut kept = OF_BASE.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*kept {
+        Some((of, text)) if *of == base => text.clone(),
+        _ => {
+            let text = document(&base).to_string();
+            *kept = Some((base, text.clone()));
+            text
+        }
+    }
 }
 
 /// Whether a route is told of in the document; the rest are pages and what leads to them.
@@ -71,7 +88,7 @@ pub fn faults(routes: &[RouteInfo]) -> Vec<String> {
 }
 
 /// The document.
-pub fn document() -> Value {
+pub fn document(base: &BasePath) -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for operation in operations::all() {
         let path = paths.entry(operation.path.clone()).or_default();
@@ -89,7 +106,7 @@ pub fn document() -> Value {
             "summary": "The API of JupyterHub of this version, and Lyceum's own below /hub/api/lyceum/",
             "description": "The manual has a page on it: docs/developer/api.md. Whoever may see nothing of a thing is answered as if it were not there.",
         },
-        "servers": [{ "url": "/" }],
+        "servers": [{ "url": base.as_str() }],
         "tags": operations::TAGS.iter()
             .map(|(name, about)| json!({ "name": name, "description": about }))
             .collect::<Vec<_>>(),

@@ -101,7 +101,7 @@ impl FromRequestParts<Hub> for Page {
 
     async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> ApiResult<Self> {
         let info = parts.extensions.get::<RequestInfo>();
-        let address = format!("{}{}", origin(hub, info), parts.uri.path());
+        let address = format!("{}{}", origin(hub, info), hub.at(parts.uri.path()));
         Self::read(&parts.headers, Query::of(&parts.uri), address)
     }
 }

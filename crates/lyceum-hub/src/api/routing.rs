@@ -27,7 +27,8 @@ pub async fn list_routes(
     let rows = db::servers::routes(&mut tx).await?;
     drop(tx);
     let own = hub.settings().api_url.clone();
-    let own = own.trim_end_matches("/hub/api");
+    let base = hub.base();
+    let own = own.trim_end_matches(&base.at("/hub/api"));
     let mut routes: Vec<(String, Value)> = rows
         .into_iter()
         .filter_map(|(_, user, server, _, address)| {
@@ -36,10 +37,10 @@ pub async fn list_routes(
                 ServerName::parse(&server).ok()?,
             );
             let data = json!({ "user": user, "server_name": server });
-            Some(route(prefix(&user, &server), &address, data))
+            Some(route(prefix(&base, &user, &server), &address, data))
         })
         .collect();
-    routes.push(route("/".into(), own, json!({ "hub": true })));
+    routes.push(route(base.to_string(), own, json!({ "hub": true })));
     routes.sort_by(|(one, _), (other, _)| one.cmp(other));
     let total = i64::try_from(routes.len()).unwrap_or(i64::MAX);
     let items: Map<String, Value> = page.cut(&routes).iter().cloned().collect();

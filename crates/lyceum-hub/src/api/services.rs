@@ -46,7 +46,7 @@ pub async fn list_services(State(hub): State<Hub>, caller: Caller) -> ApiResult<
         })
     });
     let models: Map<String, Value> = listed
-        .map(|(name, known)| (name, model::service(&known, grants, &caller)))
+        .map(|(name, known)| (name, model::service(&known, &hub.base(), grants, &caller)))
         .collect();
     Ok(Json(models.into()))
 }
@@ -62,7 +62,7 @@ pub async fn get_service(
     let grants = &hub.settings().grants;
     let mut tx = hub.db().read().await?;
     let known = find(grants, &mut tx, &name).await?;
-    Ok(Json(model::service(&known, grants, &caller)))
+    Ok(Json(model::service(&known, &hub.base(), grants, &caller)))
 }
 
 /// As JupyterHub takes it.
@@ -127,7 +127,7 @@ pub async fn create_service(
         service,
         configured: false,
     };
-    let model = model::service(&known, grants, &caller);
+    let model = model::service(&known, &hub.base(), grants, &caller);
     Ok((StatusCode::CREATED, Json(model)).into_response())
 }
 

@@ -404,8 +404,8 @@ pub async fn create_code(
     let origins = &hub.settings().origins;
     let mut model = code_model(origins, &row);
     let url = accept_url(&code);
-    model["full_accept_url"] = origins.hub().map(|origin| format!("{origin}{url}")).into();
-    model["accept_url"] = url.into();
+    model["full_accept_url"] = origins.hub_url(&url).into();
+    model["accept_url"] = origins.base().at(&url).into();
     model["code"] = code.into();
     Ok(Json(model))
 }
@@ -444,7 +444,7 @@ pub async fn delete_codes(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Where a code is accepted, as a path.
+/// Where a code is accepted, as a path without the base.
 pub fn accept_url(code: &str) -> String {
     format!("{ACCEPT}?code={code}")
 }
@@ -455,7 +455,7 @@ pub fn full(origins: &Origins, info: &RequestInfo, path: &str) -> String {
         let scheme = if info.secure { "https" } else { "http" };
         format!("{scheme}://{}", info.host)
     });
-    format!("{origin}{path}")
+    format!("{origin}{}", origins.base().at(path))
 }
 
 /// In which direction.

@@ -79,7 +79,7 @@ async fn own(hub: &Hub, caller: &Caller, query: &Query) -> ApiResult<Value> {
                     .clone()
                     .union(&service_identity_scopes(name)),
             );
-            model::service(&known, grants, &own)
+            model::service(&known, &hub.base(), grants, &own)
         }
     };
     model["scopes"] = caller.scopes.to_list().into();

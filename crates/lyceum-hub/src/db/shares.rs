@@ -284,6 +284,16 @@ pub async fn holders_by(
         .await)
 }
 
+/// The services that gave something which is there still, as givers are called.
+pub async fn services_that_gave(tx: &mut Tx) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT giver FROM share_scopes WHERE giver LIKE 'service/%' \
+         UNION SELECT giver FROM share_codes WHERE giver LIKE 'service/%'"
+    )
+    .fetch_all(c)
+    .await)
+}
+
 /// What somebody gave who is gone, and the codes she made.
 pub async fn forget_giver(tx: &mut Tx, giver: &str) -> sqlx::Result<()> {
     for sql in [

@@ -342,7 +342,8 @@ fn environment(
         .as_ref()
         .map(|token| token.expose().to_owned());
     let token = token.unwrap_or_default();
-    let prefix = service_prefix(name);
+    let base = settings.origins.base();
+    let prefix = service_prefix(base, name);
     let hub = settings.origins.hub().unwrap_or_default();
     let host = match settings.origins.are_apart() {
         true => hub,
@@ -363,7 +364,7 @@ fn environment(
         "JUPYTERHUB_API_URL",
         settings.api_url.trim_end_matches('/').to_owned(),
     );
-    tell("JUPYTERHUB_BASE_URL", "/".into());
+    tell("JUPYTERHUB_BASE_URL", base.to_string());
     tell("JUPYTERHUB_HOST", host.to_owned());
     tell("JUPYTERHUB_CLIENT_ID", service.client_id.clone());
     tell("JUPYTERHUB_OAUTH_ACCESS_SCOPES", access.clone());
@@ -372,7 +373,7 @@ fn environment(
         "JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES",
         list(&service.allowed_scopes.to_list()),
     );
-    tell("JUPYTERHUB_PUBLIC_HUB_URL", public("/hub/"));
+    tell("JUPYTERHUB_PUBLIC_HUB_URL", public(&base.hub()));
     if let Some(url) = &service.url {
         let redirect = service.redirect_uri.clone();
         let default = || format!("{host}{prefix}oauth_callback");

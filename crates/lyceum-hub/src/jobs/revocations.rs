@@ -5,6 +5,8 @@
 //!
 //! Who passes them on is [`crate::proxy`].
 
+use std::collections::BTreeMap;
+
 use lyceum_model::clock::Millis;
 use lyceum_store::{Tx, events};
 
@@ -13,7 +15,12 @@ use crate::shares;
 /// The topic; the subject is the person's name.
 pub const TOPIC: &str = "access";
 /// The subject that means everybody; no name is like that.
-const EVERYBODY: &str = "*";
+pub(crate) const EVERYBODY: &str = "*";
+/// The subject of an announcement about several people, whom its body names.
+const SEVERAL: &str = "+";
+const PEOPLE: &str = "people";
+/// So many are named in one.
+const MOST_IN_ONE: usize = 250;
 const GROUNDS: &str = "grounds";
 /// News have to fit into a line for the proxies, many announcements in one.
 const MOST_GROUNDS: usize = 32;
@@ -24,9 +31,36 @@ pub async fn announce(tx: &mut Tx, user: &str, now: Millis) -> sqlx::Result<()> 
     let Some(holders) = shares::resting_on(tx, user).await? else {
         return announce_all(tx, now).await;
     };
-    say(tx, user, now).await?;
+    let mut fallen: Fallen = BTreeMap::from([(user.to_owned(), None)]);
     for (holder, servers) in holders {
-        announce_fallen(tx, &holder, &servers, now).await?;
+        fallen.entry(holder).or_insert(Some(servers));
+    }
+    announce_several(tx, &fallen, now).await
+}
+
+/// What of somebody's access rests on grounds that have fallen; nothing: all of it may have.
+pub type Fallen = BTreeMap<String, Option<Vec<String>>>;
+
+/// As [`announce_fallen`], of any number of people. Those with whom they share are not looked for.
+pub async fn announce_several(tx: &mut Tx, fallen: &Fallen, now: Millis) -> sqlx::Result<()> {
+    let all: Vec<(&String, &Option<Vec<String>>)> = fallen.iter().collect();
+    for some in all.chunks(MOST_IN_ONE) {
+        if let [(user, grounds)] = some {
+            match grounds {
+                Some(grounds) => announce_fallen(tx, user, grounds, now).await?,
+                None => say(tx, user, now).await?,
+            }
+            continue;
+        }
+        let people: BTreeMap<&str, Option<&Vec<String>>> = some
+            .iter()
+            .map(|(user, grounds)| {
+                let few = grounds.as_ref().filter(|few| few.len() <= MOST_GROUNDS);
+                (user.as_str(), few)
+            })
+            .collect();
+        let body = serde_json::json!({ PEOPLE: people });
+        events::publish(tx, TOPIC, SEVERAL, &body, now).await?;
     }
     Ok(())
 }
@@ -51,8 +85,18 @@ pub async fn announce_fallen(
     Ok(())
 }
 
-/// What an announcement is limited to; nothing: it is about all that the person has.
-pub(crate) fn grounds(body: &serde_json::Value) -> Option<Vec<String>> {
+/// Whom an announcement is about. What can't be read is about everybody.
+pub(crate) fn told(subject: &str, body: &serde_json::Value) -> Fallen {
+    if subject != SEVERAL {
+        return BTreeMap::from([(subject.to_owned(), grounds(body))]);
+    }
+    let people = body.get(PEOPLE).cloned().unwrap_or_default();
+    serde_json::from_value(people)
+        .unwrap_or_else(|_| BTreeMap::from([(EVERYBODY.to_owned(), None)]))
+}
+
+/// What it is limited to; nothing: it is about all that the person has.
+fn grounds(body: &serde_json::Value) -> Option<Vec<String>> {
     let fallen = body.get(GROUNDS)?.as_array()?.iter();
     fallen.map(|one| one.as_str().map(str::to_owned)).collect()
 }

@@ -19,6 +19,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use lyceum_model::say;
 use lyceum_model::scope::{Filter, Scope, ScopeName, Target};
 use lyceum_web::page::Lang;
@@ -32,6 +34,7 @@ use serde::Serialize;
 use super::fields::Fields;
 use super::redirect;
 use crate::db::users::Among;
+use crate::identify;
 use crate::next::local_target;
 use crate::servers::encode;
 use crate::visit::SignedIn;
@@ -110,6 +113,16 @@ impl FromRequestParts<Hub> for Visit {
 }
 
 impl Visit {
+    /// Asks anew whether the visitor is let in with the same rights, for answers that take long.
+    fn still(&self) -> impl Fn() -> BoxFuture<'static, bool> + Send + 'static {
+        let (hub, caller, headers) = (self.hub.clone(), self.caller.clone(), self.headers.clone());
+        move || {
+            let (hub, caller, headers) = (hub.clone(), caller.clone(), headers.clone());
+            let still = async move { identify::is_still(&hub, &headers, &caller).await };
+            still.boxed()
+        }
+    }
+
     fn page(&self) -> Page {
         super::frame(&self.hub, Some(&self.caller), &self.info)
     }
@@ -127,8 +140,8 @@ impl Visit {
         let reaches = |scope| self.reaches(scope);
         let entry = |shown: bool, key: &'static str| {
             let url = match key {
-                "overview" => HOME.to_owned(),
-                key => format!("{HOME}/{key}"),
+                "overview" => self.hub.at(HOME),
+                key => self.hub.at(&format!("{HOME}/{key}")),
             };
             shown.then_some(AreaEntry { key, url })
         };
@@ -216,13 +229,16 @@ impl Visit {
         })
     }
 
-    /// Back to the page that a form was on, which says what was done.
+    /// Back to the page that a form was on, which says what was done; `usual` is as routes are
+    /// registered.
     fn back(&self, form: &Fields, usual: &str, done: &'static str, tally: &Tally) -> Response {
-        let to = local_target(form.get("next"), &self.info.host)
+        let base = self.hub.base();
+        let to = local_target(&base, form.get("next"), &self.info.host)
             .filter(|to| {
-                to == HOME || to.starts_with("/hub/admin?") || to.starts_with("/hub/admin/")
+                let path = to.split('?').next().and_then(|path| base.within(path));
+                path.is_some_and(|path| path == HOME || path.starts_with("/hub/admin/"))
             })
-            .unwrap_or_else(|| usual.to_owned());
+            .unwrap_or_else(|| base.at(usual));
         let (path, query) = to.split_once('?').unwrap_or((&to, ""));
         let query = query.split('#').next().unwrap_or_default();
         let mut next = url::form_urlencoded::Serializer::new(String::new());
@@ -236,7 +252,7 @@ impl Visit {
         if !tally.refused.is_empty() {
             next.append_pair("refused", &tally.refused.len().to_string());
         }
-        redirect(&format!("{path}?{}", next.finish()))
+        redirect(&base, &format!("{path}?{}", next.finish()))
     }
 }
 
@@ -278,10 +294,12 @@ fn number(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 
+/// Of a person's page, as routes are registered.
 fn user_url(name: &str) -> String {
     format!("{HOME}/user/{}", encode(name))
 }
 
+/// Of a group's page, as routes are registered.
 fn group_url(name: &str) -> String {
     let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
     format!("{}?name={name}", groups::ONE)

@@ -17,7 +17,7 @@ use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 
-use super::{redirect, user_paths, wants_page};
+use super::{redirect, to, user_paths, wants_page};
 use crate::origins::without_port;
 use crate::{Hub, db};
 
@@ -42,10 +42,10 @@ pub async fn lead_to(
     let settings = hub.settings();
     let (Some(host), Some(origin)) = (settings.origins.host_of(owner), settings.origins.of(owner))
     else {
-        return Ok(redirect(page));
+        return Ok(redirect(&hub.base(), page));
     };
     let (Credential::Session { id, .. }, Ok(person)) = (&caller.credential, caller.person()) else {
-        return Ok(redirect(&format!("{origin}{page}")));
+        return Ok(redirect(&hub.base(), &format!("{origin}{page}")));
     };
     let ticket = new_secret();
     let code = db::oauth::Code {
@@ -61,7 +61,8 @@ pub async fn lead_to(
     let mut tx = hub.db().write().await?;
     db::oauth::insert(&mut tx, &code).await?;
     tx.commit().await?;
-    Ok(redirect(&format!("{origin}{PATH}?ticket={ticket}")))
+    let way = hub.at(&format!("{PATH}?ticket={ticket}"));
+    Ok(redirect(&hub.base(), &format!("{origin}{way}")))
 }
 
 /// No OAuth client has a name with a space.
@@ -78,7 +79,7 @@ pub async fn enter(
     let settings = hub.settings();
     let origins = &settings.origins;
     if !origins.is_below(&info.host) {
-        return Ok(redirect("/hub/home"));
+        return Ok(to(&hub, "/hub/home"));
     }
     let host = without_port(&info.host).to_ascii_lowercase();
     let now = hub.now();
@@ -92,25 +93,24 @@ pub async fn enter(
     tx.commit().await?;
     let (Some(code), Some(session)) = (code, session) else {
         // Used or too old: somebody went back in her browser, or was slow. The hub knows the way.
-        return Ok(redirect(&format!(
-            "{}/hub/home",
-            origins.hub().unwrap_or_default()
-        )));
+        let home = origins.hub_url("/hub/home").unwrap_or_default();
+        return Ok(redirect(origins.base(), &home));
     };
-    let name = match origins.are_secure() {
-        true => cookie::ACCESS_ONE_HOST,
-        false => cookie::ACCESS,
+    // Browsers keep a cookie to one host only at its root.
+    let (name, path) = match origins.are_secure() {
+        true => (cookie::ACCESS_ONE_HOST, "/"),
+        false => (cookie::ACCESS, origins.base().as_str()),
     };
     let cookie = Cookie {
         name,
         value: &hub.host_key().cookie(&session.id, &host),
-        path: "/",
+        path,
         domain: None,
         http_only: true,
         secure: super::secure(&hub, &info),
         max_age: Some(Millis(session.expires_at).since(now) / 1000),
     };
-    let mut response = redirect(&code.redirect_uri);
+    let mut response = redirect(origins.base(), &code.redirect_uri);
     response
         .headers_mut()
         .append(header::SET_COOKIE, cookie.header());
@@ -145,10 +145,8 @@ pub async fn keep_to_hosts(State(hub): State<Hub>, request: Request, next: Next)
         } else {
             "/hub"
         };
-        return redirect(&format!(
-            "{}{below_hub}{here}",
-            origins.hub().unwrap_or_default()
-        ));
+        let there = origins.hub_url(&format!("{below_hub}{here}"));
+        return redirect(origins.base(), &there.unwrap_or_default());
     }
     if !below {
         return next.run(request).await;
@@ -157,7 +155,7 @@ pub async fn keep_to_hosts(State(hub): State<Hub>, request: Request, next: Next)
         .strip_prefix("/user/")
         .and_then(|rest| rest.split('/').next())
     {
-        Some(user) if !user.is_empty() => user_paths::gone_at(&format!("/user/{user}/")),
+        Some(user) if !user.is_empty() => user_paths::gone_at(origins.base(), user),
         _ => ApiError::new(StatusCode::NOT_FOUND, say!("refused.nothing_here")).into_response(),
     }
 }

@@ -3,6 +3,7 @@
 use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use lyceum_model::base::BasePath;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
@@ -16,16 +17,16 @@ use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
-use super::{frame, html, language, redirect, set_xsrf, sharing};
+use super::{frame, html, language, set_xsrf, sharing, to};
 use crate::db::servers::Server;
 use crate::grants::service_prefix;
 use crate::launching::{self, Change, Wish, WishError};
-use crate::servers::{State as ServerState, encode, is_display_name, prefix};
+use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
 use crate::{Hub, db, services};
 
-pub async fn go_home() -> Response {
-    redirect("/hub/home")
+pub async fn go_home(State(hub): State<Hub>) -> Response {
+    to(&hub, "/hub/home")
 }
 
 pub async fn show(
@@ -61,14 +62,18 @@ pub async fn page(
     drop(tx);
     let lang = language(headers);
     let default = ServerName::default();
+    let base = hub.base();
     let mut servers = vec![card(
+        &base,
         &person.name,
         &default,
         rows.iter().find(|server| server.name.is_default()),
         lang,
     )];
     let named = rows.iter().filter(|server| !server.name.is_default());
-    servers.extend(named.map(|server| card(&server.user_name, &server.name, Some(server), lang)));
+    servers.extend(
+        named.map(|server| card(&base, &server.user_name, &server.name, Some(server), lang)),
+    );
     let limit = hub.settings().named_servers;
     let courses = hub.shelf().courses_of(&person.name, &person.groups).await?;
     let (name, error) = refused.map_or((String::new(), None), |refused| {
@@ -116,13 +121,14 @@ pub async fn page(
 }
 
 /// How one server is shown; without a row it is one that has never run.
-pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>, lang: Lang) -> ServerRow {
-    let path = encode(user.as_str());
-    let tail = if name.is_default() {
-        path
-    } else {
-        format!("{path}/{name}")
-    };
+pub fn card(
+    base: &BasePath,
+    user: &UserName,
+    name: &ServerName,
+    server: Option<&Server>,
+    lang: Lang,
+) -> ServerRow {
+    let tail = tail(user, name);
     let state = server.map_or(ServerState::Stopped, |server| server.state);
     ServerRow {
         user: user.to_string(),
@@ -146,11 +152,11 @@ pub fn card(user: &UserName, name: &ServerName, server: Option<&Server>, lang: L
             ServerState::Queued | ServerState::Starting => server.requested_at,
         }),
         last_activity: server.and_then(|server| server.last_activity_at),
-        url: prefix(user, name),
-        progress_url: format!("/hub/spawn-pending/{tail}"),
+        url: prefix(base, user, name),
+        progress_url: base.at(&format!("/hub/spawn-pending/{tail}")),
         log_url: server
             .filter(|server| server.generation > 0)
-            .map(|_| format!("/hub/logs/{tail}")),
+            .map(|_| base.at(&format!("/hub/logs/{tail}"))),
         removable: !name.is_default() && !state.is_active(),
         renamable: server.is_some_and(|server| !server.id.is_empty()) && !state.is_active(),
     }
@@ -167,7 +173,7 @@ async fn services(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Vec<Serv
             && caller.may(ScopeName::AccessServices, target)
     });
     let links = open.map(|known| ServiceLink {
-        href: service_prefix(&known.name),
+        href: service_prefix(settings.origins.base(), &known.name),
         name: known.name,
     });
     Ok(links.collect())
@@ -224,7 +230,7 @@ pub async fn set_title(
         },
     };
     match launching::change(&hub, &owner, &name, change).await {
-        Ok(_) => Ok(redirect("/hub/home")),
+        Ok(_) => Ok(to(&hub, "/hub/home")),
         Err(WishError::NotAtRest) => refuse(say!("wish.not_at_rest")).await,
         Err(error) => Err(error.into()),
     }

@@ -18,7 +18,7 @@ use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
 use serde::Deserialize;
 
-use super::{frame, html, redirect};
+use super::{frame, html, redirect, to};
 use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::next::local_target;
@@ -48,7 +48,7 @@ pub async fn show(
     if let Some(caller) = &caller {
         let user_id = &caller.person()?.id;
         let to = target(&hub, user_id, &query.next, &info).await?;
-        return Ok(redirect(&to));
+        return Ok(redirect(&hub.base(), &to));
     }
     form(
         &hub,
@@ -188,7 +188,8 @@ pub async fn sign_in(
         user: user.name.as_str(),
     });
     tracing::info!(user = %user.name, address = %info.address, "signed in");
-    let mut response = redirect(&target(&hub, &user.id, &next, &info).await?);
+    let target = target(&hub, &user.id, &next, &info).await?;
+    let mut response = redirect(&hub.base(), &target);
     let secure = super::secure(&hub, &info);
     let age = Some(SESSION_DAYS * 24 * 3600);
     let settings = hub.settings();
@@ -197,7 +198,7 @@ pub async fn sign_in(
     let proof = Cookie {
         name: login,
         value: &cookie_secret,
-        path,
+        path: &path,
         domain: None,
         http_only: true,
         secure,
@@ -206,14 +207,14 @@ pub async fn sign_in(
     let name_of_session = Cookie {
         name: cookie::SESSION_ID,
         value: &session.id,
-        path: "/",
+        path: origins.base().as_str(),
         domain: origins.cookie_domain(),
         ..proof
     };
     let access = Cookie {
         name: cookie::ACCESS,
         value: &access_secret,
-        path: "/",
+        path: origins.base().as_str(),
         domain: None,
         ..proof
     };
@@ -302,16 +303,16 @@ pub async fn check(
 
 /// Where to go once signed in: where she wanted to, else her server if it runs, else home.
 async fn target(hub: &Hub, user_id: &str, next: &str, info: &RequestInfo) -> ApiResult<String> {
-    if let Some(next) = local_target(next, &info.host) {
+    if let Some(next) = local_target(&hub.base(), next, &info.host) {
         return Ok(next);
     }
     let mut tx = hub.db().read().await?;
     let server = db::servers::find(&mut tx, user_id, &Default::default()).await?;
     Ok(match server {
         Some(server) if server.state == crate::servers::State::Ready => {
-            crate::servers::prefix(&server.user_name, &server.name)
+            crate::servers::prefix(&hub.base(), &server.user_name, &server.name)
         }
-        _ => "/hub/home".into(),
+        _ => hub.at("/hub/home"),
     })
 }
 
@@ -329,7 +330,7 @@ fn form(
     error: Option<LoginError>,
     wait_seconds: Option<u64>,
 ) -> ApiResult<Response> {
-    let next = local_target(next, &info.host).unwrap_or_default();
+    let next = local_target(&hub.base(), next, &info.host).unwrap_or_default();
     let username: String = username
         .chars()
         .filter(|c| !c.is_control())
@@ -391,15 +392,17 @@ pub async fn sign_out(
         hub.metrics().logout_seconds.observe(took);
         tracing::info!(user = %person.name, "signed out");
     }
-    let mut response = redirect("/hub/login");
+    let mut response = to(&hub, "/hub/login");
     let secure = super::secure(&hub, &info);
     let settings = hub.settings();
+    let base = settings.origins.base();
     let (login, path) = settings.origins.login_cookie();
+    let domain = settings.origins.cookie_domain();
     for (name, path, domain) in [
-        (login, path, None),
-        (cookie::SESSION_ID, "/", settings.origins.cookie_domain()),
-        (cookie::ACCESS, "/", None),
-        (cookie::XSRF, "/hub/", None),
+        (login, path.as_str(), None),
+        (cookie::SESSION_ID, base.as_str(), domain),
+        (cookie::ACCESS, base.as_str(), None),
+        (cookie::XSRF, base.hub().as_str(), None),
     ] {
         let expired = Cookie::expire(name, path, domain, secure);
         response.headers_mut().append(header::SET_COOKIE, expired);

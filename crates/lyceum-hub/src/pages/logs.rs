@@ -42,7 +42,13 @@ pub async fn show(
         .map_err(anyhow::Error::from)?;
     let page = LogsPage {
         page: frame(&hub, Some(&caller), &info),
-        server: super::home::card(&owner.name, &name, Some(&row), language(&headers)),
+        server: super::home::card(
+            &hub.base(),
+            &owner.name,
+            &name,
+            Some(&row),
+            language(&headers),
+        ),
         truncated: lines.len() >= LINES,
         lines,
     };

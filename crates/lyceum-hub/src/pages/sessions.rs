@@ -9,7 +9,7 @@ use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 
 use super::tokens::IdForm;
-use super::{frame, html, redirect};
+use super::{frame, html, to};
 use crate::sessions::{self, Which};
 use crate::visit::SignedIn;
 use crate::{Hub, db};
@@ -60,7 +60,7 @@ async fn end_own(hub: &Hub, caller: &Caller, which: Which<'_>) -> ApiResult<Resp
     let person = caller.person()?;
     let ended = sessions::end(hub, &person.id, person.name.as_str(), which).await?;
     tracing::info!(user = %person.name, ended, "sessions ended");
-    Ok(redirect(PAGE))
+    Ok(to(&hub, PAGE))
 }
 
 /// The session of this browser.

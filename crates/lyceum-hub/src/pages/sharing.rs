@@ -18,7 +18,7 @@ use lyceum_web::routes::Routes;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
-use super::{frame, html, language, redirect};
+use super::{frame, html, language, redirect, to};
 use crate::api::shares::{ACCEPT, accept_url, filtered, full, may_give};
 use crate::db::servers::Server;
 use crate::db::shares::{Code, Of, Share, With};
@@ -85,7 +85,7 @@ pub async fn ask(
     let page = AcceptSharePage {
         page: frame(&hub, Some(&caller), &info),
         code: secret.to_owned(),
-        next: local_target(&query.next, &info.host).unwrap_or_default(),
+        next: local_target(&hub.base(), &query.next, &info.host).unwrap_or_default(),
         owner: code.owner.to_string(),
         server: code.server.to_string(),
         title: code.title.clone(),
@@ -137,12 +137,12 @@ pub async fn accept(
     tx.commit().await?;
     tracing::info!(by = %caller.who, owner = %code.owner, server = %code.server, id = code.id, "code changed for a share of a server");
     let opens = danger(&hub) != ShareDanger::Closed && code.state == ServerState::Ready;
-    let next = local_target(&form.next, &info.host);
+    let next = local_target(&hub.base(), &form.next, &info.host);
     let usual = || match opens {
-        true => prefix(&code.owner, &code.server),
-        false => "/hub/home".into(),
+        true => prefix(&hub.base(), &code.owner, &code.server),
+        false => hub.at("/hub/home"),
     };
-    Ok(redirect(&next.unwrap_or_else(usual)))
+    Ok(redirect(&hub.base(), &next.unwrap_or_else(usual)))
 }
 
 /// The same of codes that have ended and of such as never were.
@@ -226,7 +226,7 @@ pub async fn with_me(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Vec<S
                 title: share.title,
                 ready: share.state == ServerState::Ready,
                 url: (danger(hub) != ShareDanger::Closed)
-                    .then(|| prefix(&share.owner, &share.server)),
+                    .then(|| prefix(&hub.base(), &share.owner, &share.server)),
                 group: share.group_name,
             }),
         }
@@ -450,7 +450,7 @@ pub async fn give(
     tx.commit().await?;
     let with = if group.is_empty() { &*user } else { group };
     tracing::info!(by = %caller.who, owner = %server.user_name, server = %server.name, with, scopes = ?scopes, "server shared");
-    Ok(redirect(PAGE))
+    Ok(to(&hub, PAGE))
 }
 
 #[derive(Debug, Deserialize)]
@@ -477,7 +477,7 @@ pub async fn revoke(
     }
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
-    Ok(redirect(PAGE))
+    Ok(to(&hub, PAGE))
 }
 
 pub async fn revoke_code(
@@ -496,7 +496,7 @@ pub async fn revoke_code(
         tracing::info!(by = %caller.who, owner = %code.owner, server = %code.server, id = code.id, "code for a share taken back");
     }
     tx.commit().await?;
-    Ok(redirect(PAGE))
+    Ok(to(&hub, PAGE))
 }
 
 #[derive(Debug, Deserialize)]
@@ -519,7 +519,7 @@ pub async fn revoke_all(
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     tracing::info!(by = %caller.who, owner = %server.user_name, server = %server.name, shares, "all shares of a server taken back, with its codes");
-    Ok(redirect(PAGE))
+    Ok(to(&hub, PAGE))
 }
 
 #[derive(Debug, Deserialize)]
@@ -560,5 +560,5 @@ pub async fn leave(
     }
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
-    Ok(redirect("/hub/home"))
+    Ok(to(&hub, "/hub/home"))
 }

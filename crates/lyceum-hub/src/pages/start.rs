@@ -3,6 +3,7 @@
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use lyceum_model::base::BasePath;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
@@ -13,13 +14,13 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
 use super::login::NextQuery;
-use super::{enter, frame, home, html, language, redirect};
+use super::{enter, frame, home, html, language, redirect, to};
 use crate::api::person;
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launching::{self, WishError};
 use crate::next::local_target;
-use crate::servers::{State as ServerState, encode, prefix};
+use crate::servers::{State as ServerState, prefix, progress, tail};
 use crate::visit::{ServerPath, SignedIn, is_from_elsewhere};
 use crate::{Hub, db, notices, queue};
 
@@ -70,7 +71,7 @@ pub async fn start_by_link(
     Query(query): Query<NextQuery>,
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
-    let next = local_target(&query.next, &info.host);
+    let next = local_target(&hub.base(), &query.next, &info.host);
     if is_from_elsewhere(&hub, &caller, &headers, &info) {
         // A link from a course page elsewhere: on to the server if it runs, else to the page that
         // offers to start it.
@@ -78,10 +79,11 @@ pub async fn start_by_link(
             (Ok(user), Ok(name)) => (user, name),
             _ => return Err(ApiError::not_found()),
         };
-        let own = prefix(&user, &name);
-        let to = next.map(|next| without_hub(&next).to_owned());
+        let base = hub.base();
+        let own = prefix(&base, &user, &name);
+        let to = next.map(|next| base.out_of_hub(&next));
         let to = to.filter(|to| to.starts_with(&own)).unwrap_or(own);
-        return Ok(redirect(&format!("/hub{to}")));
+        return Ok(redirect(&base, &base.into_hub(&to)));
     }
     start(
         Visit {
@@ -116,7 +118,7 @@ pub async fn start_form(
     headers: HeaderMap,
     Form(form): Form<ServerForm>,
 ) -> ApiResult<Response> {
-    let next = local_target(&form.next, &info.host);
+    let next = local_target(&hub.base(), &form.next, &info.host);
     let user = if form.user.is_empty() {
         caller.person()?.name.to_string()
     } else {
@@ -209,9 +211,11 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
         return Err(ApiError::not_found());
     }
     notices::require_open(&hub, &caller)?;
-    let pending = pending_url(&owner.name, &name, next.as_deref());
+    let pending = pending_url(&hub.base(), &owner.name, &name, next.as_deref());
     match launching::start(&hub, &owner, &name, serde_json::json!({})).await {
-        Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&pending)),
+        Ok(_) | Err(WishError::Running | WishError::Stopping) => {
+            Ok(redirect(&hub.base(), &pending))
+        }
         Err(WishError::Refused(why, _)) => {
             let refused = home::AddRefused {
                 name: server,
@@ -242,7 +246,7 @@ pub async fn stop_form(
     launching::stop(&hub, &row).await?;
     // Most stops are quick; the page that follows then shows it done.
     launching::has_ended(&hub, &row, STOP_PATIENCE).await?;
-    Ok(redirect(&back(&form, &info)))
+    Ok(back(&hub, &form, &info))
 }
 
 /// `POST /hub/servers/remove`: forgets a named server that does not run. Its files stay.
@@ -268,7 +272,7 @@ pub async fn remove_form(
             .await
             .map_err(anyhow::Error::from)?;
     }
-    Ok(redirect(&back(&form, &info)))
+    Ok(back(&hub, &form, &info))
 }
 
 /// The server a form names, if its sender may end it.
@@ -292,8 +296,11 @@ async fn wanted(hub: &Hub, caller: &Caller, form: &ServerForm) -> ApiResult<Serv
         .ok_or_else(ApiError::not_found)
 }
 
-fn back(form: &ServerForm, info: &RequestInfo) -> String {
-    local_target(&form.next, &info.host).unwrap_or_else(|| "/hub/home".into())
+fn back(hub: &Hub, form: &ServerForm, info: &RequestInfo) -> Response {
+    match local_target(&hub.base(), &form.next, &info.host) {
+        Some(next) => redirect(&hub.base(), &next),
+        None => to(hub, "/hub/home"),
+    }
 }
 
 /// The progress page; it leads on to the server when that is ready.
@@ -312,14 +319,15 @@ pub async fn pending(
     }
     let mut tx = hub.db().read().await?;
     let Some(row) = db::servers::find(&mut tx, &owner.id, &name).await? else {
-        return Ok(redirect("/hub/home"));
+        return Ok(to(&hub, "/hub/home"));
     };
     let steps = db::servers::steps(&mut tx, &row.id, row.generation, 0).await?;
     drop(tx);
     let lang = language(&headers);
-    let own = prefix(&owner.name, &name);
-    let url = local_target(&query.next, &info.host)
-        .map(|next| without_hub(&next).to_owned())
+    let base = hub.base();
+    let own = prefix(&base, &owner.name, &name);
+    let url = local_target(&hub.base(), &query.next, &info.host)
+        .map(|next| base.out_of_hub(&next))
         .filter(|next| next.starts_with(&own))
         .unwrap_or(own);
     match row.state {
@@ -328,7 +336,7 @@ pub async fn pending(
             let target = Target::Server(&owner.name, &name);
             return match caller.may(ScopeName::AccessServers, target) {
                 true => enter::lead_to(&hub, &caller, &owner.name, &url).await,
-                false => Ok(redirect("/hub/home")),
+                false => Ok(to(&hub, "/hub/home")),
             };
         }
         // Whoever watched is told; to others home says enough.
@@ -336,13 +344,13 @@ pub async fn pending(
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name));
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
-                server: home::card(&owner.name, &name, Some(&row), lang),
+                server: home::card(&base, &owner.name, &name, Some(&row), lang),
                 cancelled: true,
-                start_url: may_start.then(|| start_url(&owner.name, &name, &url)),
+                start_url: may_start.then(|| start_url(&base, &owner.name, &name, &url)),
             };
             return html(&hub, &headers, StatusCode::OK, "not_running.html", &page);
         }
-        ServerState::Stopped => return Ok(redirect("/hub/home")),
+        ServerState::Stopped => return Ok(to(&hub, "/hub/home")),
         ServerState::Queued
         | ServerState::Starting
         | ServerState::Stopping
@@ -357,7 +365,7 @@ pub async fn pending(
     if row.state == ServerState::Stopping {
         let page = StoppingPage {
             page: frame(&hub, Some(&caller), &info),
-            server: home::card(&owner.name, &name, Some(&row), lang),
+            server: home::card(&base, &owner.name, &name, Some(&row), lang),
         };
         return html(&hub, &headers, StatusCode::OK, "stopping.html", &page);
     }
@@ -365,7 +373,7 @@ pub async fn pending(
     let wait = queue::wait_of(&hub, &row).await?;
     let started_at = row.requested_at.unwrap_or(row.created_at);
     let context = ProgressPage {
-        server: home::card(&owner.name, &name, Some(&row), lang),
+        server: home::card(&base, &owner.name, &name, Some(&row), lang),
         percent: steps
             .last()
             .map_or(0, |step| u64::try_from(step.progress).unwrap_or(0)),
@@ -385,7 +393,7 @@ pub async fn pending(
         // A script's request with cookies needs the form token.
         events_url: format!(
             "{}?_xsrf={}&lang={}",
-            events_url(&owner.name, &name),
+            base.at(&progress(&owner.name, &name)),
             page.xsrf,
             lang.as_str()
         ),
@@ -424,42 +432,22 @@ async fn owner(hub: &Hub, user: &str) -> ApiResult<User> {
     person(&mut tx, user).await
 }
 
-/// `/hub/user/ada/lab` is how a page of a server is asked for while it has no route.
-fn without_hub(path: &str) -> &str {
-    match path.strip_prefix("/hub") {
-        Some(rest) if rest.starts_with("/user/") => rest,
-        _ => path,
-    }
-}
-
 /// The link that starts a server and leads on to `next`.
-pub fn start_url(user: &UserName, server: &ServerName, next: &str) -> String {
+pub fn start_url(base: &BasePath, user: &UserName, server: &ServerName, next: &str) -> String {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    let own = prefix(user, server);
-    let tail = own.trim_start_matches("/user/").trim_end_matches('/');
-    format!("/hub/spawn/{tail}?next={next}")
+    base.at(&format!("/hub/spawn/{}?next={next}", tail(user, server)))
 }
 
 /// The progress page of a server, which leads on to `next`.
-pub fn pending_url(user: &UserName, server: &ServerName, next: Option<&str>) -> String {
-    let user = encode(user.as_str());
-    let tail = if server.is_default() {
-        user
-    } else {
-        format!("{user}/{server}")
-    };
+pub fn pending_url(
+    base: &BasePath,
+    user: &UserName,
+    server: &ServerName,
+    next: Option<&str>,
+) -> String {
     let next = next
         .map(|next| url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>())
         .map(|next| format!("?next={next}"))
         .unwrap_or_default();
-    format!("/hub/spawn-pending/{tail}{next}")
-}
-
-fn events_url(user: &UserName, server: &ServerName) -> String {
-    let user = encode(user.as_str());
-    if server.is_default() {
-        format!("/hub/api/users/{user}/server/progress")
-    } else {
-        format!("/hub/api/users/{user}/servers/{server}/progress")
-    }
+    base.at(&format!("/hub/spawn-pending/{}{next}", tail(user, server)))
 }

@@ -17,7 +17,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
 use super::fields::Fields;
-use super::{frame, html, language, redirect};
+use super::{frame, html, language, to};
 use crate::api::tokens::check_scopes;
 use crate::db::tokens::Token;
 use crate::event_log::Event;
@@ -293,5 +293,5 @@ pub async fn revoke(
         tell(&hub, "revoke", person.name.as_str(), &token.id);
     }
     crate::proxy::pass_on(&hub).await;
-    Ok(redirect("/hub/token"))
+    Ok(to(&hub, "/hub/token"))
 }

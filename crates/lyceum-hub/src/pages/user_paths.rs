@@ -1,9 +1,10 @@
 //! `/hub/user/…`: where requests for a server end up that has no route, or not yet.
 
 use axum::Json;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, OriginalUri, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::base::BasePath;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
@@ -14,9 +15,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::start::{pending_url, start_url};
-use super::{enter, frame, home, html, language, login_url, redirect};
+use super::{enter, frame, home, html, language, redirect, to, to_login};
 use crate::db::servers::Server;
-use crate::servers::{State as ServerState, encode, prefix};
+use crate::servers::{State as ServerState, encode, tail};
 use crate::standing::Standing;
 use crate::visit::SignedIn;
 use crate::{Hub, access, db};
@@ -30,16 +31,18 @@ pub struct RedirectsQuery {
 }
 
 /// `GET /hub/user-redirect/P`: the same page in the visitor's own server.
-pub async fn user_redirect(SignedIn(caller): SignedIn, uri: Uri) -> ApiResult<Response> {
+pub async fn user_redirect(
+    State(hub): State<Hub>,
+    SignedIn(caller): SignedIn,
+    uri: Uri,
+) -> ApiResult<Response> {
     // As it was written: decoding it here would make two folders of `a%2Fb`.
-    let here = uri
-        .path_and_query()
-        .map_or("/hub/user-redirect/", |path| path.as_str());
+    let here = uri.path_and_query().map_or("", |path| path.as_str());
     let path = here.strip_prefix("/hub/user-redirect/").unwrap_or_default();
     let user = encode(caller.person()?.name.as_str());
-    let next: String =
-        url::form_urlencoded::byte_serialize(format!("/user/{user}/{path}").as_bytes()).collect();
-    Ok(redirect(&format!("/hub/spawn/{user}?next={next}")))
+    let next = hub.at(&format!("/user/{user}/{path}"));
+    let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    Ok(to(&hub, &format!("/hub/spawn/{user}?next={next}")))
 }
 
 pub async fn not_running(
@@ -47,22 +50,21 @@ pub async fn not_running(
     caller: Option<Caller>,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    uri: Uri,
+    OriginalUri(uri): OriginalUri,
     Path(path): Path<String>,
     Query(query): Query<RedirectsQuery>,
 ) -> ApiResult<Response> {
-    let here = uri
-        .path_and_query()
-        .map_or("/hub/home", |path| path.as_str());
+    let base = hub.base();
     let Some(caller) = caller else {
         if is_program(&headers, &path) {
             return Err(ApiError::forbidden(say!("refused.no_credentials")));
         }
-        return Ok(redirect(&login_url(here)));
+        return Ok(to_login(&base, &uri));
     };
     let (owner, name, row) = find(&hub, &caller, &path).await?;
     // What she wanted: the same address without `/hub` in front.
-    let wanted = here.strip_prefix("/hub").unwrap_or(here).to_owned();
+    let here = uri.path_and_query().map_or("/", |path| path.as_str());
+    let wanted = base.out_of_hub(here);
     let state = row.as_ref().map_or(ServerState::Stopped, |row| row.state);
     match state {
         ServerState::Ready if !opens_in_browser(&hub, &caller, &owner, &name).await? => Err(
@@ -79,18 +81,21 @@ pub async fn not_running(
             crate::proxy::refresh(&hub).await?;
             enter::lead_to(&hub, &caller, &owner, &with_rounds(&wanted, rounds + 1)).await
         }
-        _ if is_program(&headers, &path) => Ok(gone_answer(&owner, &name)),
+        _ if is_program(&headers, &path) => Ok(gone_answer(&base, &owner, &name)),
         ServerState::Queued
         | ServerState::Starting
         | ServerState::Stopping
-        | ServerState::Failed => Ok(redirect(&pending_url(&owner, &name, Some(&wanted)))),
+        | ServerState::Failed => {
+            let pending = pending_url(&base, &owner, &name, Some(&wanted));
+            Ok(redirect(&base, &pending))
+        }
         ServerState::Stopped => {
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner, &name));
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
-                server: home::card(&owner, &name, row.as_ref(), language(&headers)),
+                server: home::card(&base, &owner, &name, row.as_ref(), language(&headers)),
                 cancelled: false,
-                start_url: may_start.then(|| start_url(&owner, &name, here)),
+                start_url: may_start.then(|| start_url(&base, &owner, &name, here)),
             };
             html(
                 &hub,
@@ -134,19 +139,20 @@ pub async fn gone(
     Path(path): Path<String>,
 ) -> ApiResult<Response> {
     let (owner, name, _) = find(&hub, &caller, &path).await?;
-    Ok(gone_answer(&owner, &name))
+    Ok(gone_answer(&hub.base(), &owner, &name))
 }
 
-fn gone_answer(owner: &UserName, name: &ServerName) -> Response {
-    gone_at(&prefix(owner, name))
+fn gone_answer(base: &BasePath, owner: &UserName, name: &ServerName) -> Response {
+    gone_at(base, &tail(owner, name))
 }
 
 /// Always JSON: whoever writes is a program, whatever it says it accepts.
-pub fn gone_at(own: &str) -> Response {
-    let tail = own.trim_start_matches("/user/").trim_end_matches('/');
-    let message = format!(
-        "The server is no longer running at {own}. Restart the server at /hub/spawn/{tail}"
+pub fn gone_at(base: &BasePath, tail: &str) -> Response {
+    let (own, anew) = (
+        base.at(&format!("/user/{tail}/")),
+        base.at(&format!("/hub/spawn/{tail}")),
     );
+    let message = format!("The server is no longer running at {own}. Restart the server at {anew}");
     (
         StatusCode::FAILED_DEPENDENCY,
         Json(json!({ "status": 424, "message": message })),

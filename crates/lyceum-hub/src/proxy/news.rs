@@ -5,7 +5,7 @@
 //! numbers are given in commit order, and all is read in one snapshot. So each replica makes the
 //! same table of the same number, and a proxy may go on at another one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_proxy::Target;
@@ -19,6 +19,9 @@ use crate::{db, grants, groups};
 
 /// A proxy that missed more gets the whole table.
 const MOST_EVENTS: u32 = 2_000;
+/// People and grounds that news name; with more they would not fit into a line, and everybody is asked
+/// about anew.
+const MOST_NAMED: usize = 10_000;
 /// Above, all rows are read in place of single ones.
 const MOST_SINGLE: usize = 32;
 
@@ -45,7 +48,8 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>, origins: &Origins) -> anyhow:
         return snapshot(tx, number, origins).await;
     }
     let mut ids = BTreeSet::new();
-    let mut taken: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
+    let mut taken = revocations::Fallen::new();
+    let mut named = 0;
     for event in news {
         match event.topic.as_str() {
             keeper::TOPIC => {
@@ -55,17 +59,20 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>, origins: &Origins) -> anyhow:
                 ids.insert(grants::service_route(&event.subject));
             }
             _ => {
-                let fallen = revocations::grounds(&event.body);
-                let known = taken
-                    .entry(event.subject)
-                    .or_insert_with(|| Some(Vec::new()));
-                // Who has lost everything has nothing that could stay.
-                *known = known
-                    .take()
-                    .zip(fallen)
-                    .map(|(all, new)| [all, new].concat());
+                for (name, fallen) in revocations::told(&event.subject, &event.body) {
+                    named += 1 + fallen.as_ref().map_or(0, Vec::len);
+                    let known = taken.entry(name).or_insert_with(|| Some(Vec::new()));
+                    // Who has lost everything has nothing that could stay.
+                    *known = known
+                        .take()
+                        .zip(fallen)
+                        .map(|(all, new)| [all, new].concat());
+                }
             }
         }
+    }
+    if named > MOST_NAMED {
+        taken = [(revocations::EVERYBODY.to_owned(), None)].into();
     }
     let put = current(tx, &ids, origins).await?;
     let there: BTreeSet<&str> = put.iter().map(|route| route.id.as_str()).collect();
@@ -133,7 +140,7 @@ fn service(row: Row, origins: &Origins) -> Option<PublishedRoute> {
     match url.parse::<Target>() {
         Ok(target) => Some(PublishedRoute {
             id: grants::service_route(name),
-            prefix: format!("/services/{name}/"),
+            prefix: origins.base().at(&format!("/services/{name}/")),
             host: origins.domain().map(str::to_owned),
             target,
             owner: groups::service_subject(name),
@@ -168,7 +175,7 @@ fn published(
     match address.parse::<Target>() {
         Ok(target) => Some(PublishedRoute {
             id,
-            prefix,
+            prefix: origins.base().at(&prefix),
             host: origins.host_of(&user),
             target,
             owner: user.to_string(),

@@ -54,3 +54,45 @@ async fn a_role_of_the_configuration_goes_with_it() {
         hub.stop().await;
     }
 }
+
+/// Each looks whether she still may, and then the other has taken it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_dismiss_each_other_leave_one() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await;
+        let hub = hub.with_admin("ada").await.with_admin("ben").await;
+        let (ada, ben) = (hub.signed_in("ada").await, hub.signed_in("ben").await);
+        for round in 0..12 {
+            let (taken, given) = match round % 2 {
+                0 => ("no-admin", "admin"),
+                _ => ("block", "unblock"),
+            };
+            ada.get("/hub/home").await;
+            ben.get("/hub/home").await;
+            let fields = [("do", taken)];
+            let (one, other) = tokio::join!(
+                ada.post_form("/hub/admin/user/ben", &fields),
+                ben.post_form("/hub/admin/user/ada", &fields),
+            );
+            let mut tx = hub.hub.db().read().await.expect("a database");
+            let left = lyceum_hub::db::users::admins(&mut tx).await;
+            let left: Vec<_> = (left.expect("a list").into_iter())
+                .filter(|user| user.blocked_at.is_none())
+                .collect();
+            drop(tx);
+            let [left] = left.as_slice() else {
+                panic!(
+                    "{taken}: {} and {}, left: {left:?}",
+                    one.status, other.status
+                );
+            };
+            let (who, whom) = match left.name.as_str() {
+                "ada" => (&ada, "ben"),
+                _ => (&ben, "ada"),
+            };
+            let back = format!("/hub/admin/user/{whom}");
+            who.post_form(&back, &[("do", given)]).await.expect(302);
+        }
+        hub.stop().await;
+    }
+}

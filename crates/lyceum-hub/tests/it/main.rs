@@ -4,6 +4,7 @@
 
 mod admins;
 mod api;
+mod below;
 mod errors;
 mod event_log;
 mod grants;

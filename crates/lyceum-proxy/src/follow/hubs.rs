@@ -1,6 +1,6 @@
 //! Calls to the hubs: to one that is named, or to whichever answers.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -73,6 +73,8 @@ pub(crate) struct Hubs {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     fallback: Fallback,
     secret: HeaderValue,
+    /// What stands before the paths that are asked for.
+    below: Arc<str>,
 }
 
 impl fmt::Debug for Hubs {
@@ -104,6 +106,7 @@ impl Hubs {
             client,
             fallback,
             secret,
+            below: settings.base_path.trim_end_matches('/').into(),
         })
     }
 
@@ -186,7 +189,7 @@ impl Hubs {
     ) -> Result<Request<Full<Bytes>>, Trouble> {
         Request::builder()
             .method(method)
-            .uri(format!("{hub}{path_and_query}"))
+            .uri(format!("{hub}{}{path_and_query}", self.below))
             .header(AUTHORIZATION, self.secret.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))

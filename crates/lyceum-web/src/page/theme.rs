@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lyceum_model::base::BasePath;
 use serde::{Deserialize, Serialize};
 
 use super::site::SiteTemplates;
@@ -91,6 +92,9 @@ impl fmt::Debug for Logo {
 pub struct FooterLink {
     pub kind: &'static str,
     pub url: String,
+    /// A page of ours: the base goes before its path.
+    #[serde(skip)]
+    pub own: bool,
 }
 
 impl Default for Theme {
@@ -151,6 +155,18 @@ impl Theme {
     #[must_use]
     pub fn with_links(mut self, links: Vec<FooterLink>) -> Self {
         self.links = links;
+        self
+    }
+
+    /// For pages below a path; what is of ours comes before.
+    #[must_use]
+    pub fn below(mut self, base: &BasePath) -> Self {
+        if self.picture.is_some() {
+            self.logo = self.logo.map(|logo| base.at(&logo));
+        }
+        for link in self.links.iter_mut().filter(|link| link.own) {
+            link.url = base.at(&link.url);
+        }
         self
     }
 

@@ -75,6 +75,7 @@ fn render(name: &str, lang: Lang, ctx: &Value) -> String {
             .map(|kind| FooterLink {
                 kind,
                 url: format!("/hub/pages/{kind}"),
+                own: true,
             })
             .to_vec(),
     );

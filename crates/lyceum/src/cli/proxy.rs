@@ -230,7 +230,9 @@ impl ProxyCommand {
             (Config::default(), self.drop_in(token, file)?)
         } else {
             let secret = file.and_then(|file| file.proxy_secret.as_ref());
-            let (config, mut settings) = self.follow.settings(secret)?;
+            let (config, mut settings) = self
+                .follow
+                .settings(secret, file.as_ref().map(|file| &file.base))?;
             settings.upstream = self.tls.upstream()?;
             (config, Task::Follow(settings))
         };

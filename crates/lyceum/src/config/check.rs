@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lyceum_hub::grants::Grants;
+use lyceum_model::base::BasePath;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::Resources;
@@ -21,6 +22,8 @@ use super::{Look, ProxySettings, RawLog, SiteWords, Tls};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub public_url: Option<Url>,
+    /// Below which path all of it is.
+    pub base: BasePath,
     /// `None`: where the names below are known anyway.
     pub subdomains: Option<bool>,
     pub listen: SocketAddr,
@@ -65,6 +68,8 @@ impl Config {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Front {
     pub public_url: Option<Url>,
+    /// Below which path all of it is.
+    pub base: BasePath,
     pub listen: SocketAddr,
     pub tls: Option<Tls>,
     pub trusted_proxies: Vec<Network>,
@@ -156,6 +161,7 @@ pub(crate) fn check_front(
             .map_err(|message| problem("public_url", message))
             .ok()
     });
+    let base = check_base(raw, public_url.as_ref(), problem);
     let listen = raw.listen.0.parse().unwrap_or_else(|_| {
         problem(
             "listen",
@@ -168,6 +174,7 @@ pub(crate) fn check_front(
     });
     Front {
         public_url,
+        base,
         listen,
         tls: super::tls::check_tls(raw, folder, problem),
         trusted_proxies: networks("trusted_proxies", &raw.trusted_proxies, problem),
@@ -186,6 +193,7 @@ pub(crate) fn check(
 ) -> Config {
     let Front {
         public_url,
+        base,
         listen,
         tls,
         trusted_proxies,
@@ -197,15 +205,17 @@ pub(crate) fn check(
     let grants = check_grants(raw, folder, problem);
     let mut administrators = names("people.admins", &raw.people.admins, problem);
     administrators.extend(admins(&grants));
+    let hub = check_hub(raw, &base, problem);
     Config {
         public_url,
+        base,
         subdomains: raw.subdomains,
         listen,
         tls,
         trusted_proxies,
         proxy_protocol,
         store: check_store(raw, folder, problem),
-        hub: check_hub(raw, problem),
+        hub,
         proxy_secret,
         proxy,
         sign_in: check_sign_in(raw, problem),
@@ -258,10 +268,42 @@ fn check_public_url(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a web address here has no user and no password".into());
     }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("{text:?} must end after the host and port"));
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{text:?} must end after the path"));
     }
+    // Browsers and the address that is shown have the slash.
+    let base = BasePath::parse(url.path()).map_err(|error| error.to_string())?;
+    let mut url = url;
+    url.set_path(base.as_str());
     Ok(url)
+}
+
+/// Below which path all of it is: what `base_url` says, else the path of `public_url`.
+fn check_base(
+    raw: &RawConfig,
+    public_url: Option<&Url>,
+    problem: &mut dyn FnMut(&str, String),
+) -> BasePath {
+    let of_public = public_url.and_then(|url| BasePath::parse(url.path()).ok());
+    let Some(text) = &raw.base_url else {
+        return of_public.unwrap_or_default();
+    };
+    let said = match BasePath::parse(text) {
+        Ok(said) => said,
+        Err(error) => {
+            problem("base_url", error.to_string());
+            return of_public.unwrap_or_default();
+        }
+    };
+    if let (Some(of_public), Some(url)) = (&of_public, public_url)
+        && *of_public != said
+    {
+        let message = format!(
+            "{said} is not the path of `public_url`, {url}: people would look in the wrong place. Leave one of them out, or write the same path"
+        );
+        problem("base_url", message);
+    }
+    said
 }
 
 fn networks(path: &str, list: &[String], problem: &mut dyn FnMut(&str, String)) -> Vec<Network> {
@@ -330,7 +372,7 @@ fn key_digits(bytes: &[u8]) -> Option<Secret> {
     (key.len() == KEY_LEN).then(|| Secret::new(data_encoding::HEXLOWER.encode(&key)))
 }
 
-fn check_hub(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Hub {
+fn check_hub(raw: &RawConfig, base: &BasePath, problem: &mut dyn FnMut(&str, String)) -> Hub {
     let listen = raw.hub.listen.parse().unwrap_or_else(|_| {
         problem(
             "hub.listen",
@@ -341,10 +383,11 @@ fn check_hub(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Hub {
         );
         SocketAddr::from(([127, 0, 0, 1], 8081))
     });
+    let api = base.at("/hub/api");
     let api_url = raw.hub.api_url.as_deref().and_then(|text| {
         let is_good = Url::parse(text).is_ok_and(|url| {
             matches!(url.scheme(), "http" | "https")
-                && url.path().trim_end_matches('/').ends_with("/hub/api")
+                && url.path().trim_end_matches('/').ends_with(&api)
                 && url.username().is_empty()
                 && url.query().is_none()
         });
@@ -352,7 +395,7 @@ fn check_hub(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Hub {
             problem(
                 "hub.api_url",
                 format!(
-                    "{text:?} is not the address of the API, such as `http://10.0.0.5:8000/hub/api`"
+                    "{text:?} is not the address of the API, such as `http://10.0.0.5:8000{api}`"
                 ),
             );
             return None;

@@ -18,9 +18,14 @@ use super::units::{Bytes, Span};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
-    /// The address people type, `https://jupyter.example.edu`. Leave out on a laptop. Takes effect at
-    /// the next start.
+    /// The address people type, `https://jupyter.example.edu`; with a path, `https://example.edu/jupyter/`,
+    /// where the rest of the host is for something else. Leave out on a laptop. Takes effect at the next
+    /// start.
     pub public_url: Option<String>,
+    /// The path below which everything is, `/jupyter/`. Left out: the path of `public_url`, else `/`.
+    /// Takes effect at the next start; stop the servers that run before it is changed, for they know
+    /// the path they were started with.
+    pub base_url: Option<String>,
     /// `true`: each person's servers have a host of their own, `ada.jupyter.example.edu`, so that their
     /// pages can't act upon the hub or upon somebody else's. The DNS must know all names below, and a
     /// certificate must be for `*.jupyter.example.edu` too. Left out: `true` on `localhost`, else `false`.

@@ -72,6 +72,7 @@ fn walk(json: &Json, steps: &mut Vec<Step>, loaded: &Loaded, rows: &mut Vec<Show
 fn top_level_keys() -> Vec<&'static str> {
     vec![
         "public_url",
+        "base_url",
         "subdomains",
         "listen",
         "tls",

@@ -126,7 +126,11 @@ pub(super) fn check_site(raw: &RawConfig, folder: &Path, problem: Tell<'_>) -> S
     let mut site = SiteWords::default();
     if let Some(help) = &raw.site.help {
         match address(help) {
-            Some(url) => site.links.push(FooterLink { kind: "help", url }),
+            Some(url) => site.links.push(FooterLink {
+                kind: "help",
+                url,
+                own: false,
+            }),
             None => {
                 let words =
                     "is no address such as `https://wiki.example.edu` or `help@example.edu`";
@@ -164,7 +168,9 @@ pub(super) fn check_site(raw: &RawConfig, folder: &Path, problem: Tell<'_>) -> S
                 }
             }
         };
-        site.links.extend(url.map(|url| FooterLink { kind, url }));
+        let own = site.notices.documents.contains_key(kind);
+        site.links
+            .extend(url.map(|url| FooterLink { kind, url, own }));
     }
     if raw.announcements.len() > ANNOUNCEMENTS_MAX {
         problem(

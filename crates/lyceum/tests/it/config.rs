@@ -316,6 +316,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     assert!(!said.out.contains("hunter2"));
     assert_snapshot!(said.out, @r#"
     public_url                            -                               default
+    base_url                              -                               default
     subdomains                            -                               default
     listen                                127.0.0.1:8000                  default
     tls.acme.agree_to_terms               false                           default
@@ -485,6 +486,7 @@ fn the_schema_knows_every_key_and_no_other() {
         keys,
         [
             "announcements",
+            "base_url",
             "custom_scopes",
             "events",
             "hub",
@@ -599,4 +601,46 @@ fn broken_templates_are_told_with_file_and_line() {
     site.write("templates/home.html", "{% extends 'templates/home.html' %}");
     let said = site.run(&["config", "check"]);
     assert_eq!(said.code, Some(0), "{}", said.out);
+}
+
+#[test]
+fn where_everything_stands() {
+    let site = Site::new();
+    let check = |text: &str| {
+        site.write("lyceum.yaml", text);
+        let said = site.run(&["config", "check"]);
+        (said.code, said.out + &said.err)
+    };
+    for good in [
+        "public_url: https://example.edu/jupyter\n",
+        "base_url: jupyter\n",
+        "public_url: https://example.edu/jupyter/\nbase_url: /jupyter\n",
+        "base_url: /x/\nhub: {api_url: \"http://10.0.0.5:8000/x/hub/api\"}\n",
+    ] {
+        let (code, said) = check(good);
+        assert_eq!(code, Some(0), "{good}{said}");
+    }
+    for (bad, expect) in [
+        ("base_url: /a b/\n", "is no path to stand below"),
+        (
+            "public_url: https://example.edu/a//b/\n",
+            "is no path to stand below",
+        ),
+        (
+            "public_url: https://example.edu/?x\n",
+            "must end after the path",
+        ),
+        (
+            "public_url: https://example.edu/\nbase_url: /x/\n",
+            "/x/ is not the path of `public_url`",
+        ),
+        (
+            "base_url: /x/\nhub: {api_url: \"http://10.0.0.5:8000/hub/api\"}\n",
+            "such as `http://10.0.0.5:8000/x/hub/api`",
+        ),
+    ] {
+        let (code, said) = check(bad);
+        assert_eq!(code, Some(3), "{bad}{said}");
+        assert!(said.contains(expect), "{bad}{said}");
+    }
 }

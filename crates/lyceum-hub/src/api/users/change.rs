@@ -195,6 +195,8 @@ pub(crate) async fn block(hub: &Hub, caller: &Caller, user: &User, blocked: bool
 /// Who is to be changed, as she is at this moment: she may have been renamed meanwhile, out of the
 /// caller's reach, or have become an administrator.
 async fn still_changeable(hub: &Hub, tx: &mut Tx, caller: &Caller, user: &User) -> ApiResult<User> {
+    // Two who dismiss each other do so one after the other, and the second may no longer.
+    users::hold_administrators(tx, hub.now()).await?;
     let user = db::users::get(tx, &user.id)
         .await?
         .filter(|now| now.name == user.name)
@@ -270,6 +272,7 @@ pub async fn delete_user(
         }
     }
     let mut tx = hub.db().write().await?;
+    users::hold_administrators(&mut tx, hub.now()).await?;
     // Meanwhile she may have become an administrator, or have left the caller's reach.
     let user = db::users::get(&mut tx, &user.id)
         .await?

@@ -146,7 +146,7 @@ impl Work {
 
     async fn await_answer(&self, key: &ServerKey, address: &str) -> anyhow::Result<Outcome> {
         let (hub, server) = (&self.hub, &self.server);
-        let prefix = crate::servers::prefix(&server.user_name, &server.name);
+        let prefix = crate::servers::prefix(&self.hub.base(), &server.user_name, &server.name);
         let limit = hub.settings().start_timeout;
         let waiting = lyceum_spawn::probe::wait_until_answering(
             address,
@@ -369,7 +369,7 @@ impl Work {
         let scopes = settings
             .grants
             .server_scopes(&server.user_name, &server.name);
-        let prefix = crate::servers::prefix(&server.user_name, &server.name);
+        let prefix = crate::servers::prefix(&self.hub.base(), &server.user_name, &server.name);
         let token = db::tokens::Token {
             id: format!("a{}", new_id(now)),
             hash: tokens::hash(&secret),
@@ -428,7 +428,6 @@ impl Work {
 }
 
 fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
-    let prefix = crate::servers::prefix(&server.user_name, &server.name);
     let settings = hub.settings();
     let origins = &settings.origins;
     let apart = origins.are_apart();
@@ -436,7 +435,7 @@ fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
     HubEnv {
         user: server.user_name.clone(),
         server: server.name.clone(),
-        base_url: "/".into(),
+        base_url: origins.base().to_string(),
         api_url: settings.api_url.clone(),
         host: if apart {
             of_hub.to_owned()
@@ -451,12 +450,8 @@ fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
         public_url: origins
             .full_url(&server.user_name, &server.name)
             .unwrap_or_default(),
-        public_hub_url: if of_hub.is_empty() {
-            String::new()
-        } else {
-            format!("{of_hub}/hub/")
-        },
-        prefix,
+        public_hub_url: origins.hub_url("/hub/").unwrap_or_default(),
+        prefix: origins.path(&server.user_name, &server.name),
         client_id: server.client_id.clone(),
         api_token: lyceum_model::secret::Secret::new(token),
         access_scopes: oauth::access_scopes(server),

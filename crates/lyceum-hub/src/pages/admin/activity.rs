@@ -64,7 +64,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         page.sign_ins_total = number(sign_ins::count(&mut tx, among.as_ref(), day).await?);
         let latest = sign_ins::latest(&mut tx, among.as_ref(), day, SHOWN).await?;
         let rows = latest.into_iter().map(|one| SignInRow {
-            url: user_url(&one.name),
+            url: visit.hub.at(&user_url(&one.name)),
             agent: browser(&one.agent.unwrap_or_default()),
             name: one.name,
             at: one.at,

@@ -14,9 +14,11 @@ use lyceum_web::ApiResult;
 pub(super) const PIECE: i64 = 500;
 
 /// A file of lines. `next` makes a piece of it and the state for the next one; nothing at the end.
-pub(super) async fn answer<S, F, Next>(
+/// Before each further piece `still` says whether whoever fetches it may go on.
+pub(super) async fn answer<S, F, Next, Still, May>(
     name: &'static str,
     head: &[&str],
+    still: Still,
     state: S,
     next: F,
 ) -> ApiResult<Response>
@@ -24,6 +26,8 @@ where
     S: Send + 'static,
     F: Fn(S) -> Next + Send + 'static,
     Next: Future<Output = ApiResult<Option<(String, S)>>> + Send,
+    Still: Fn() -> May + Send + 'static,
+    May: Future<Output = bool> + Send,
 {
     let mut first = line(head.iter().map(|text| (*text).to_owned()));
     // What goes wrong with the first piece is still told.
@@ -32,13 +36,22 @@ where
         first.push_str(&piece);
         state
     });
-    let rest = stream::unfold((state, next), async |(state, next)| {
-        match next(state?).await {
-            Ok(Some((piece, state))) => Some((Ok(piece), (Some(state), next))),
+    let rest = stream::unfold((state, next, still), async |(state, next, still)| {
+        let state = state?;
+        if !still().await {
+            tracing::info!("whoever fetched a list may not any more");
+            let why = "who fetches the list may not any more";
+            return Some((Err(why), (None, next, still)));
+        }
+        match next(state).await {
+            Ok(Some((piece, state))) => Some((Ok(piece), (Some(state), next, still))),
             Ok(None) => None,
             Err(error) => {
                 tracing::warn!(error = %error.message, "a list could not be read to its end");
-                Some((Err("the list could not be read to its end"), (None, next)))
+                Some((
+                    Err("the list could not be read to its end"),
+                    (None, next, still),
+                ))
             }
         }
     });
@@ -95,6 +108,25 @@ pub(super) fn flag(on: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_may_no_longer_gets_no_further_piece() {
+        let pieces = async |may: usize| {
+            let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let still = move || {
+                let asked = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                async move { asked < may }
+            };
+            let next =
+                |at: usize| async move { Ok((at < 4).then(|| (format!("{at}\r\n"), at + 1))) };
+            let response = answer("x.csv", &["at"], still, 0, next).await;
+            let body = response.expect("an answer").into_body();
+            axum::body::to_bytes(body, 1000).await
+        };
+        let whole = pieces(10).await.expect("all of it");
+        assert_eq!(&whole[..], b"\"at\"\r\n0\r\n1\r\n2\r\n3\r\n");
+        assert!(pieces(2).await.is_err(), "broken off");
+    }
 
     #[test]
     fn cells_are_quoted_and_no_formula() {

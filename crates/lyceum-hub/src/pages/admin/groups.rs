@@ -60,7 +60,7 @@ async fn page(
     let sees_members = visit.covers(ScopeName::ListGroups, ScopeName::ReadGroups);
     let columns = columns(sees_members);
     let sorted: Vec<&str> = columns.iter().map(|(key, _)| *key).collect();
-    let mut asked = Asked::read(LIST, query, &sorted);
+    let mut asked = Asked::read(visit.hub.base(), LIST, query, &sorted);
     let mut tx = visit.hub.db().read().await?;
     let search = |q| Search {
         filter: q,
@@ -81,7 +81,7 @@ async fn page(
         .await?;
     drop(tx);
     let rows = found.into_iter().map(|found| GroupRow {
-        url: group_url(&found.name),
+        url: visit.hub.at(&group_url(&found.name)),
         members: sees_members.then(|| number(found.members)),
         may_change: visit
             .caller
@@ -101,33 +101,39 @@ async fn page(
 pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
     let among = among(&visit)?;
     let sees_members = visit.covers(ScopeName::ListGroups, ScopeName::ReadGroups);
-    let asked = Asked::read(LIST, &query, &["group"]);
+    let asked = Asked::read(visit.hub.base(), LIST, &query, &["group"]);
     let (hub, q) = (visit.hub.clone(), asked.q);
     let first = Some(None::<String>);
-    csv::answer("groups.csv", &["group", "members"], first, move |after| {
-        let (hub, q, among) = (hub.clone(), q.clone(), among.clone());
-        async move {
-            let Some(after) = after else {
-                return Ok(None);
-            };
-            let search = Search {
-                filter: &q,
-                among,
-                after: after.as_deref(),
-            };
-            let mut tx = hub.db().read().await?;
-            let found = search.page(&mut tx, Sort::Name, 0, csv::PIECE).await?;
-            let last = found.last().map(|group| group.name.clone());
-            let lines = found.into_iter().map(|group| {
-                let members = match sees_members {
-                    true => group.members.to_string(),
-                    false => String::new(),
+    csv::answer(
+        "groups.csv",
+        &["group", "members"],
+        visit.still(),
+        first,
+        move |after| {
+            let (hub, q, among) = (hub.clone(), q.clone(), among.clone());
+            async move {
+                let Some(after) = after else {
+                    return Ok(None);
                 };
-                csv::line([group.name, members])
-            });
-            Ok(last.map(|last| (lines.collect(), Some(Some(last)))))
-        }
-    })
+                let search = Search {
+                    filter: &q,
+                    among,
+                    after: after.as_deref(),
+                };
+                let mut tx = hub.db().read().await?;
+                let found = search.page(&mut tx, Sort::Name, 0, csv::PIECE).await?;
+                let last = found.last().map(|group| group.name.clone());
+                let lines = found.into_iter().map(|group| {
+                    let members = match sees_members {
+                        true => group.members.to_string(),
+                        false => String::new(),
+                    };
+                    csv::line([group.name, members])
+                });
+                Ok(last.map(|last| (lines.collect(), Some(Some(last)))))
+            }
+        },
+    )
     .await
 }
 
@@ -168,7 +174,7 @@ async fn group(
     let members = match may(ScopeName::ReadGroups) {
         true => {
             // Who is in it is known to whoever may read the group; more of them by other scopes.
-            let mut asked = Asked::read(ONE, query, &["name"]).keep("name", name);
+            let mut asked = Asked::read(visit.hub.base(), ONE, query, &["name"]).keep("name", name);
             let q = asked.q.clone();
             let search = db::users::Search {
                 filter: &q,
@@ -188,7 +194,7 @@ async fn group(
                 servers: false,
                 blocked: false,
             };
-            let mut rows = people::rows(&mut tx, &visit.caller, none, users).await?;
+            let mut rows = people::rows(&visit.hub, &mut tx, &visit.caller, none, users).await?;
             for (row, name) in rows.iter_mut().zip(&names) {
                 row.url = people::page_of(visit, name).unwrap_or_default();
                 if row.url.is_empty() {

@@ -1,6 +1,7 @@
 //! Long lists: what is asked of one, and the links that ask for the same a little different. All of
 //! it is in the URL.
 
+use lyceum_model::base::BasePath;
 use lyceum_web::page::contexts::admin::{Choice, Column, Listing};
 use serde::Deserialize;
 
@@ -31,6 +32,7 @@ pub(super) struct ListQuery {
 
 /// What is asked of a list. What makes no sense is as good as not said.
 pub(super) struct Asked {
+    base: BasePath,
     path: &'static str,
     kept: Vec<(&'static str, String)>,
     filters: Vec<Choice>,
@@ -44,7 +46,12 @@ pub(super) struct Asked {
 
 impl Asked {
     /// `columns` are those it can be sorted by; the first is usual, with `-` before it downwards.
-    pub(super) fn read(path: &'static str, query: &ListQuery, columns: &[&'static str]) -> Self {
+    pub(super) fn read(
+        base: BasePath,
+        path: &'static str,
+        query: &ListQuery,
+        columns: &[&'static str],
+    ) -> Self {
         let parted = |text: &str| text.starts_with('-');
         let first = columns.first().copied().unwrap_or_default();
         let first_sort = (first.trim_start_matches('-'), parted(first));
@@ -54,6 +61,7 @@ impl Asked {
             .map(|column| column.trim_start_matches('-'))
             .find(|column| *column == wanted);
         Self {
+            base,
             path,
             kept: Vec::new(),
             filters: Vec::new(),
@@ -135,8 +143,8 @@ impl Asked {
         }
         let query = query.finish();
         match query.is_empty() {
-            true => path.to_owned(),
-            false => format!("{path}?{query}"),
+            true => self.base.at(path),
+            false => self.base.at(&format!("{path}?{query}")),
         }
     }
 
@@ -172,7 +180,7 @@ impl Asked {
             total: super::number(total),
             offset: super::number(offset),
             query: self.q.clone(),
-            action: self.path.to_owned(),
+            action: self.base.at(self.path),
             here: self.url(self.path, sort, offset),
             kept,
             columns: columns.collect(),
@@ -210,7 +218,7 @@ mod tests {
                 limit: Some(limit),
                 ..ListQuery::default()
             };
-            let mut asked = Asked::read("/x", &query, COLUMNS);
+            let mut asked = Asked::read(BasePath::default(), "/x", &query, COLUMNS);
             asked.settle(120);
             let (by, down) = asked.sort();
             assert_eq!((by, down, asked.offset, asked.limit), expect, "{sort}");
@@ -241,7 +249,7 @@ mod tests {
             offset: Some(100),
             ..ListQuery::default()
         };
-        let asked = Asked::read("/x", &query, COLUMNS)
+        let asked = Asked::read(BasePath::default(), "/x", &query, COLUMNS)
             .filter("state", &query.state, &["all", "failed"])
             .keep("name", "Bio & co");
         let list = asked.listing(

@@ -34,7 +34,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         page.counts.push(Count {
             key: "people",
             n: number(search.count(&mut tx).await?),
-            url: Some(people::LIST.into()),
+            url: Some(visit.hub.at(people::LIST)),
         });
         if visit.covers(ScopeName::ListUsers, ScopeName::AdminUsers) {
             let blocked = db::users::Search {
@@ -60,7 +60,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
             page.counts.push(Count {
                 key,
                 n: number(of(states).count(&mut tx).await?),
-                url: Some(format!("{}?state={state}", servers::LIST)),
+                url: Some(visit.hub.at(&format!("{}?state={state}", servers::LIST))),
             });
         }
         let queued = of(&[State::Queued]);

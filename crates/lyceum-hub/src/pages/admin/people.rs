@@ -61,9 +61,9 @@ impl Sees {
     }
 }
 
-fn asked(query: &ListQuery, sees: Sees) -> Asked {
+fn asked(visit: &Visit, query: &ListQuery, sees: Sees) -> Asked {
     let columns: Vec<&str> = sees.columns().into_iter().map(|(key, _)| key).collect();
-    let mut asked = Asked::read(LIST, query, &columns);
+    let mut asked = Asked::read(visit.hub.base(), LIST, query, &columns);
     if sees.servers {
         let options = &["all", "active", "ready", "inactive"];
         asked = asked.filter("state", &query.state, options);
@@ -113,14 +113,14 @@ async fn page(
 ) -> ApiResult<Response> {
     let among = visit.among(ScopeName::ListUsers)?;
     let sees = Sees::of(visit, ScopeName::ListUsers);
-    let mut asked = asked(query, sees);
+    let mut asked = asked(visit, query, sees);
     let mut tx = visit.hub.db().read().await?;
     let total = search(&asked, &among).count(&mut tx).await?;
     asked.settle(total);
     let users = search(&asked, &among)
         .page(&mut tx, sort(asked.sort()), asked.offset, asked.limit)
         .await?;
-    let rows = rows(&mut tx, &visit.caller, sees, users).await?;
+    let rows = rows(&visit.hub, &mut tx, &visit.caller, sees, users).await?;
     drop(tx);
     let page = UsersPage {
         page: visit.page(),
@@ -137,6 +137,7 @@ async fn page(
 
 /// People as rows, as far as the visitor may see them.
 pub(super) async fn rows(
+    hub: &Hub,
     tx: &mut Tx,
     caller: &Caller,
     sees: Sees,
@@ -151,7 +152,7 @@ pub(super) async fn rows(
         let running = servers.iter().filter(|server| server.user_id == user.id);
         PersonRow {
             running: running.count().try_into().unwrap_or(u64::MAX),
-            url: user_url(user.name.as_str()),
+            url: hub.at(&user_url(user.name.as_str())),
             display_name: user.display_name.filter(|name| name != user.name.as_str()),
             admin: user.admin,
             blocked: user.blocked_at.is_some()
@@ -178,35 +179,41 @@ pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         "running",
     ];
     let (hub, caller) = (visit.hub.clone(), visit.caller.clone());
-    csv::answer("users.csv", &head, Some(String::new()), move |after| {
-        let asked = asked(&query, sees);
-        let (hub, caller, among) = (hub.clone(), caller.clone(), among.clone());
-        async move {
-            let Some(after) = after else {
-                return Ok(None);
-            };
-            let search = Search {
-                after: Some(&after),
-                ..search(&asked, &among)
-            };
-            let mut tx = hub.db().read().await?;
-            let users = search.page(&mut tx, Sort::Name, 0, csv::PIECE).await?;
-            let last = users.last().map(|user| user.name.to_string());
-            let rows = rows(&mut tx, &caller, sees, users).await?;
-            let lines = rows.into_iter().map(|row| {
-                csv::line([
-                    row.name,
-                    row.display_name.unwrap_or_default(),
-                    csv::flag(row.admin),
-                    csv::flag(row.blocked),
-                    csv::moment(row.created),
-                    csv::moment(row.last_activity),
-                    row.running.to_string(),
-                ])
-            });
-            Ok(last.map(|last| (lines.collect(), Some(last))))
-        }
-    })
+    csv::answer(
+        "users.csv",
+        &head,
+        visit.still(),
+        Some(String::new()),
+        move |after| {
+            let asked = asked(&visit, &query, sees);
+            let (hub, caller, among) = (hub.clone(), caller.clone(), among.clone());
+            async move {
+                let Some(after) = after else {
+                    return Ok(None);
+                };
+                let search = Search {
+                    after: Some(&after),
+                    ..search(&asked, &among)
+                };
+                let mut tx = hub.db().read().await?;
+                let users = search.page(&mut tx, Sort::Name, 0, csv::PIECE).await?;
+                let last = users.last().map(|user| user.name.to_string());
+                let rows = rows(&hub, &mut tx, &caller, sees, users).await?;
+                let lines = rows.into_iter().map(|row| {
+                    csv::line([
+                        row.name,
+                        row.display_name.unwrap_or_default(),
+                        csv::flag(row.admin),
+                        csv::flag(row.blocked),
+                        csv::moment(row.created),
+                        csv::moment(row.last_activity),
+                        row.running.to_string(),
+                    ])
+                });
+                Ok(last.map(|last| (lines.collect(), Some(last))))
+            }
+        },
+    )
     .await
 }
 
@@ -295,7 +302,7 @@ pub(super) fn page_of(visit: &Visit, name: &UserName) -> Option<String> {
     let may = visit
         .caller
         .may(ScopeName::ReadUsersName, Target::User(name));
-    may.then(|| user_url(name.as_str()))
+    may.then(|| visit.hub.at(&user_url(name.as_str())))
 }
 
 /// The first few of a list that is made by a scope, in this order.
@@ -312,5 +319,5 @@ pub(super) async fn first(
     };
     let users = search.page(tx, sort, 0, many).await?;
     let sees = Sees::of(visit, scope);
-    Ok(rows(tx, &visit.caller, sees, users).await?)
+    Ok(rows(&visit.hub, tx, &visit.caller, sees, users).await?)
 }

@@ -92,7 +92,7 @@ async fn page(
                 .last_activity_at
                 .filter(|_| may(ScopeName::ReadUsersActivity)),
             running,
-            url: user_url(user.name.as_str()),
+            url: visit.hub.at(&user_url(user.name.as_str())),
         },
         shut_out: !settings.admission.lets_in(&user.name) && may(ScopeName::AdminUsers),
         sees_activity: may(ScopeName::ReadUsersActivity),
@@ -158,7 +158,7 @@ fn group_row(visit: &Visit, name: &str) -> GroupRow {
         name: name.to_owned(),
         members: None,
         url: match may(ScopeName::ReadGroupsName) {
-            true => group_url(name),
+            true => visit.hub.at(&group_url(name)),
             false => String::new(),
         },
         may_change: may(ScopeName::Groups),

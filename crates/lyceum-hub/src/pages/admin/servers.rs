@@ -40,9 +40,9 @@ const STATES: &[&str] = &[
     "busy", "ready", "starting", "stopping", "failed", "stopped", "all",
 ];
 
-fn asked(query: &ListQuery) -> Asked {
+fn asked(visit: &Visit, query: &ListQuery) -> Asked {
     let sorted = ["-since", "owner", "last_activity"];
-    Asked::read(LIST, query, &sorted).filter("state", &query.state, STATES)
+    Asked::read(visit.hub.base(), LIST, query, &sorted).filter("state", &query.state, STATES)
 }
 
 /// The states that a word of ours means; none: all.
@@ -65,7 +65,7 @@ fn states(word: &str) -> Option<&'static [State]> {
 
 pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
     let among = visit.among(ScopeName::ReadServers)?;
-    let mut asked = asked(&query);
+    let mut asked = asked(&visit, &query);
     let search = |asked: &Asked| Search {
         states: states(asked.value("state")),
         among: among.clone(),
@@ -111,7 +111,13 @@ pub(super) fn row(visit: &Visit, server: &Server) -> AdminServer {
     // Where all are at one host, a browser opens its owner's servers only.
     let apart = visit.hub.settings().origins.are_apart();
     let reachable = apart || visit.caller.is(&server.user_name);
-    let mut card = home::card(&server.user_name, &server.name, Some(server), visit.lang());
+    let mut card = home::card(
+        &visit.hub.base(),
+        &server.user_name,
+        &server.name,
+        Some(server),
+        visit.lang(),
+    );
     if !may(ScopeName::Servers) {
         card.log_url = None;
     }
@@ -128,7 +134,7 @@ pub(super) fn row(visit: &Visit, server: &Server) -> AdminServer {
 
 pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
     let among = visit.among(ScopeName::ReadServers)?;
-    let asked = asked(&query);
+    let asked = asked(&visit, &query);
     let states = states(asked.value("state"));
     let (hub, q) = (visit.hub.clone(), asked.q);
     let head = [
@@ -143,7 +149,7 @@ pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         "failure",
     ];
     let first = Some(None::<(String, String)>);
-    csv::answer("servers.csv", &head, first, move |after| {
+    csv::answer("servers.csv", &head, visit.still(), first, move |after| {
         let (hub, q, among) = (hub.clone(), q.clone(), among.clone());
         async move {
             let Some(after) = after else {

@@ -46,6 +46,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
             let roles = known.roles(&settings.grants).into_iter();
             roles.map(str::to_owned).collect()
         });
+        let prefix = service_prefix(settings.origins.base(), &known.name);
         async move {
             AdminService {
                 roles,
@@ -58,7 +59,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
                     }),
                 prefix: (known.service.url.as_ref())
                     .filter(|_| sees)
-                    .map(|_| service_prefix(&known.name)),
+                    .map(|_| prefix),
                 reachable: match sees {
                     true => reachable(&known).await,
                     false => None,

@@ -29,10 +29,10 @@ const COLUMNS: &[(&str, bool)] = &[
     ("expires", false),
 ];
 
-fn asked(query: &ListQuery) -> Asked {
+fn asked(visit: &Visit, query: &ListQuery) -> Asked {
     let kinds = &["all", "asked", "oauth", "server"];
     let sorted = ["-created", "owner", "last_used"];
-    Asked::read(LIST, query, &sorted).filter("kind", &query.kind, kinds)
+    Asked::read(visit.hub.base(), LIST, query, &sorted).filter("kind", &query.kind, kinds)
 }
 
 fn kind(word: &str) -> Option<Kind> {
@@ -45,7 +45,7 @@ fn kind(word: &str) -> Option<Kind> {
 }
 
 pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
-    let mut asked = asked(&query);
+    let mut asked = asked(&visit, &query);
     let q = asked.q.clone();
     let search = Search {
         filter: &q,
@@ -109,7 +109,7 @@ fn row(visit: &Visit, found: Found) -> AdminToken {
 }
 
 pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
-    let asked = asked(&query);
+    let asked = asked(&visit, &query);
     let among = visit.among(ScopeName::ReadTokens)?;
     let kind = kind(asked.value("kind"));
     let now = visit.hub.now().0;
@@ -125,7 +125,7 @@ pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         "expires",
     ];
     let first = Some(None::<(String, String)>);
-    csv::answer("tokens.csv", &head, first, move |after| {
+    csv::answer("tokens.csv", &head, visit.still(), first, move |after| {
         let (hub, q, among) = (hub.clone(), q.clone(), among.clone());
         async move {
             let Some(after) = after else {

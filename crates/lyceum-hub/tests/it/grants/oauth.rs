@@ -436,3 +436,41 @@ async fn servers_may_ask_for_more_where_it_is_so_configured() {
     assert!(!scopes.contains("list:users"), "{scopes}");
     hub.stop().await;
 }
+
+/// The configuration takes something from a client: what it was given before goes too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_may_have_less_has_less_at_once() {
+    let db = TestDb::sqlite().await;
+    let (activity, tokens) = ("read:users:activity!user", "read:tokens!user");
+    let hub = granting(&db, |grants| {
+        service(grants, "grades", |service| {
+            service.url = Some("http://127.0.0.1:9".into());
+            service.allowed_scopes = ScopeSet::parse([activity, tokens]).expect("good");
+        });
+        let scopes = ["self", "access:services!service=grades"];
+        role(grants, "user", &scopes, &[]);
+    })
+    .await;
+    let ada = hub.signed_in("ada").await;
+    let (client, _) = sign_in(&hub, &ada).await;
+    let both = ["read:tokens!user=ada", "read:users:activity!user=ada"];
+    assert_eq!(scopes_of(&client).await, both);
+    let allow = async |scopes: &[&str]| {
+        reload(&hub, |grants| {
+            let service = grants.services.get_mut("grades").expect("it is there");
+            service.allowed_scopes = ScopeSet::parse(scopes).expect("good");
+        })
+        .await;
+    };
+    allow(&[activity]).await;
+    assert_eq!(scopes_of(&client).await, ["read:users:activity!user=ada"]);
+    client.get("/hub/api/users/ada/tokens").await.expect(403);
+    // Who she is it is told as ever.
+    let who = client.get("/hub/api/user").await.expect(200).json();
+    assert_eq!(who["name"], "ada");
+    let scopes = who["scopes"].as_array().expect("a list");
+    assert!(scopes.contains(&json!("access:services!service=grades")));
+    allow(&["inherit"]).await;
+    assert_eq!(scopes_of(&client).await, both);
+    hub.stop().await;
+}

@@ -280,10 +280,12 @@ async fn announcements_are_for_those_they_are_for() {
             FooterLink {
                 kind: "help",
                 url: "mailto:help@example.edu".into(),
+                own: false,
             },
             FooterLink {
                 kind: "privacy",
                 url: "/hub/pages/privacy".into(),
+                own: true,
             },
         ]);
     })

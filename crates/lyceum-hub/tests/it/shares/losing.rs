@@ -178,3 +178,53 @@ async fn who_is_shut_out_gives_and_gets_nothing() {
     block(Some("ada")).await;
     story.assert_lost(socket, "ada is shut out").await;
 }
+
+/// A service of the configuration has no row; what it gave goes with it all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_service_gave_goes_with_it() {
+    for db in TestDb::both().await {
+        let story = Story::begin(&db).await;
+        let hub = &story.hub;
+        let desk = |grants: &mut lyceum_hub::grants::Grants| {
+            crate::grants::service(grants, "desk", |_| {});
+            let scopes = ["shares", "read:users:name"];
+            role(grants, "desk", &scopes, &["service:desk"]);
+        };
+        reload(hub, desk).await;
+        let service = crate::grants::as_service(hub, "desk");
+        service.post_json(ADAS, &with_user("ben")).await.expect(200);
+        let socket = story.in_again().await;
+        reload(hub, |grants| {
+            grants.services.remove("desk");
+        })
+        .await;
+        story.assert_lost(socket, "the service is gone").await;
+        assert_eq!(super::number(hub, "SELECT COUNT(*) FROM shares").await, 0);
+        // Another of its name gives nothing by it.
+        reload(hub, desk).await;
+        assert!(held(&story.ben).await.is_empty());
+    }
+}
+
+/// More holders than one announcement names: they lose it, and nobody else notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_very_many_lose_cuts_nobody_else() {
+    let db = TestDb::sqlite().await;
+    let story = Story::begin(&db).await;
+    let Story { hub, ada, root, .. } = &story;
+    let names: Vec<String> = (0..600).map(|at| format!("u{at}")).collect();
+    let new = json!({ "usernames": names });
+    root.post_json("/hub/api/users", &new).await.expect(201);
+    let lab = "/hub/api/groups/lab/users";
+    let body = json!({ "users": names });
+    root.post_json(lab, &body).await.expect(200);
+    ada.post_json(ADAS, &with_group("lab")).await.expect(200);
+    let socket = story.in_again().await;
+    let mut own = Socket::by_token(hub, &hub.token("ada").await).await;
+    patch(ada, ADAS, &with_group("lab")).await.expect(200);
+    story
+        .assert_lost(socket, "taken back from the whole lab")
+        .await;
+    // It has not even been broken off.
+    own.assert_open().await;
+}

@@ -58,10 +58,9 @@ type Vars = BTreeMap<String, Value>;
 pub(super) fn common(asked: &Asked<'_>) -> Vars {
     let own = asked.own;
     let base = text(own, &["page", "base"]);
-    let prefix = base.strip_suffix("hub/").unwrap_or("/").to_owned();
     let mut vars = Vars::new();
     let mut set = |name: &str, value: Value| vars.insert(name.to_owned(), value);
-    set("prefix", prefix.into());
+    set("prefix", prefix(own).into());
     set("login_url", format!("{base}login").into());
     set("logout_url", format!("{base}logout").into());
     set("logo_url", base.clone().into());
@@ -116,7 +115,7 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             let is_active = |server: &Value| server.get_attr("active").is_ok_and(|is| is.is_true());
             let name = escape(&text(own, &["page", "user", "name"]));
             let url = match default.as_ref().is_some_and(is_active) {
-                true => format!("/user/{name}/"),
+                true => format!("{}user/{name}/", prefix(own)),
                 false => format!("{}spawn/{name}", text(own, &["page", "base"])),
             };
             set("url", url.into());
@@ -188,7 +187,7 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             set("oauth_client", client);
             if asked.page == "accept_share.html" {
                 let (owner, server) = (text(own, &["owner"]), text(own, &["server"]));
-                let mut url = format!("/user/{}/", escape(&owner));
+                let mut url = format!("{}user/{}/", prefix(own), escape(&owner));
                 if !server.is_empty() {
                     url.push_str(&format!("{}/", escape(&server)));
                 }
@@ -197,6 +196,7 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
                     display_name: owner.clone(),
                     admin: false,
                     spawners: Vec::new(),
+                    prefix: prefix(own),
                     name: owner,
                 };
                 set("owner", Value::from_object(owner));
@@ -267,8 +267,15 @@ fn signed_in(own: &Value) -> Value {
         display_name: text(&user, &["display_name"]),
         admin: get(&user, &["admin"]).is_true(),
         spawners: spawners(servers.iter().filter(is_hers)),
+        prefix: prefix(own),
         name,
     })
+}
+
+/// The base path, which JupyterHub calls so.
+fn prefix(own: &Value) -> String {
+    let hub = text(own, &["page", "base"]);
+    hub.strip_suffix("hub/").unwrap_or("/").to_owned()
 }
 
 /// On pages about one server `user` is its owner.
@@ -280,6 +287,7 @@ fn owner(own: &Value, set: &mut impl FnMut(&str, Value) -> Option<Value>) {
             display_name: name.clone(),
             admin: false,
             spawners: spawners([&server].into_iter()),
+            prefix: prefix(own),
             name,
         };
         set("user", Value::from_object(owner));

@@ -10,6 +10,8 @@ const MARK: &str = " nonce=\"{{ csp_nonce }}\"";
 pub(super) fn mark(source: &str, scripts: bool) -> String {
     let mut marked = String::with_capacity(source.len() + 64);
     let mut rest = source;
+    // Up to its end, what stands in a script or a style sheet is no HTML either.
+    let mut inside = None;
     // What stands in Jinja's own marks is not HTML.
     while let Some(at) = rest.find(['<', '{']) {
         let (before, from) = rest.split_at(at);
@@ -17,8 +19,15 @@ pub(super) fn mark(source: &str, scripts: bool) -> String {
         let taken = if let Some(end) = jinja_end(from) {
             marked.push_str(&from[..end]);
             end
+        } else if let Some(tag) = inside {
+            if ends(from, tag) {
+                inside = None;
+            }
+            marked.push_str(&from[..1]);
+            1
         } else {
-            let tag = tag_of(from).filter(|tag| *tag == "style" || scripts);
+            inside = tag_of(from);
+            let tag = inside.filter(|tag| *tag == "style" || scripts);
             let head = tag.map_or(1, |tag| 1 + tag.len());
             marked.push_str(&from[..head]);
             if tag.is_some() && !has_own(&from[head..]) {
@@ -51,7 +60,18 @@ fn jinja_end(from: &str) -> Option<usize> {
     Some(end)
 }
 
+/// Whether what is inside of this tag ends here.
+fn ends(from: &str, tag: &str) -> bool {
+    let name = from
+        .strip_prefix("</")
+        .and_then(|name| name.get(..tag.len()));
+    name.is_some_and(|name| name.eq_ignore_ascii_case(tag))
+}
+
 fn tag_of(from: &str) -> Option<&'static str> {
+    if !from.starts_with('<') {
+        return None;
+    }
     let name = |tag: &'static str| {
         let head = from.get(1..=tag.len())?;
         let next = from.as_bytes().get(1 + tag.len())?;
@@ -96,8 +116,36 @@ mod tests {
         check("é < {", "é < {");
         check("<script", "<script");
         assert_eq!(
-            mark("<script><style>", false),
-            format!("<script><style{MARK}>")
+            mark("<script></script><style>", false),
+            format!("<script></script><style{MARK}>")
         );
+    }
+
+    #[test]
+    fn what_a_script_holds_stays_as_it_is() {
+        let check = |source: &str, expect: &str| {
+            let expect = expect.replace('@', MARK);
+            assert_eq!(mark(source, true), expect, "{source}");
+        };
+        check(
+            "<script>f(\"<style>\", {style })</script><style>",
+            "<script@>f(\"<style>\", {style })</script><style@>",
+        );
+        check("<p>{style } {script}</p>", "<p>{style } {script}</p>");
+        check(
+            "<style>/* <script> */ a {b: c}</STYLE ><script>",
+            "<style@>/* <script> */ a {b: c}</STYLE ><script@>",
+        );
+        check(
+            "<script>{{ '</script>' }}\"<style>\"</script>",
+            "<script@>{{ '</script>' }}\"<style>\"</script>",
+        );
+        check(
+            "<script>a < b && c</script >",
+            "<script@>a < b && c</script >",
+        );
+        // Without scripts of its own, what one holds is left alone, too.
+        let own = "<script>\"<style>\"</script>";
+        assert_eq!(mark(own, false), own);
     }
 }

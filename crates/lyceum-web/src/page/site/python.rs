@@ -63,14 +63,17 @@ pub(super) struct Person {
     pub admin: bool,
     /// The default server first.
     pub spawners: Vec<Value>,
+    /// The base path.
+    pub prefix: String,
 }
 
 impl Person {
     fn url(&self, server: &str) -> String {
         let name = escape(&self.name);
+        let all = format!("{}user/{name}/", self.prefix);
         match server {
-            "" => format!("/user/{name}/"),
-            server => format!("/user/{name}/{}/", escape(server)),
+            "" => all,
+            server => format!("{all}{}/", escape(server)),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use lyceum_model::base::BasePath;
 use lyceum_model::secret::Secret;
 use lyceum_proxy::follow::Settings;
 use lyceum_proxy::{Config, Target};
@@ -41,6 +42,9 @@ pub struct FollowArgs {
         conflicts_with_all = NOT_WITH_HUBS
     )]
     pub hubs: Vec<Target>,
+    /// Path below which the hubs have everything, `/jupyter/`. Left out: as --config says, else `/`.
+    #[arg(long, value_name = "PATH", env = "LYCEUM_BASE_URL", requires = "hubs")]
+    pub base_url: Option<String>,
     /// Where the secret is that hubs and proxies share: `file:PATH` or `env:NAME`. A hub on this machine
     /// has left it in `keys/proxy` of its data folder. Left out: `proxy.secret` of --config.
     #[arg(long, value_name = "file:PATH", requires = "hubs")]
@@ -70,7 +74,11 @@ impl FollowArgs {
         })
     }
 
-    pub(super) fn settings(&self, in_file: Option<&Secret>) -> Result<(Config, Settings), Failure> {
+    pub(super) fn settings(
+        &self,
+        in_file: Option<&Secret>,
+        base: Option<&BasePath>,
+    ) -> Result<(Config, Settings), Failure> {
         let wrong = |error| Failure::new(format!("--hub-secret: {error}"));
         let said = self.hub_secret.as_ref();
         let said = said.map(|secret| secret.resolve(Path::new(".")));
@@ -84,6 +92,14 @@ impl FollowArgs {
         let mut settings = Settings::new(self.hubs.clone(), secret.expose().to_owned().into());
         settings.folder = Some(self.state.clone());
         settings.keep_when_cut = self.keep_when_cut.0;
-        Ok((proxy_config(&secret), settings))
+        let said = self.base_url.as_deref().map(BasePath::parse).transpose();
+        let said = said.map_err(|error| Failure::new(format!("--base-url: {error}")))?;
+        let base = said.or_else(|| base.cloned()).unwrap_or_default();
+        settings.base_path = base.to_string();
+        let config = Config {
+            base_path: base.to_string(),
+            ..proxy_config(&secret)
+        };
+        Ok((config, settings))
     }
 }
