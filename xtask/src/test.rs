@@ -14,6 +14,23 @@ use crate::{deny, e2e, setup, tidy};
 use anyhow::Result;
 use std::num::NonZeroUsize;
 
+/// Stories of the hub that know of no path but by their client, which puts the base there.
+const TOLD_BELOW: [&str; 13] = [
+    "api::root::",
+    "api::users::",
+    "api::activity::",
+    "errors::",
+    "identify::",
+    "pages::admin::",
+    "pages::home::",
+    "pages::lists::",
+    "pages::rendering::",
+    "pages::sessions::",
+    "pages::start::",
+    "pages::user_paths::",
+    "shares::",
+];
+
 pub(crate) fn run(extent: Extent) -> Result<()> {
     let mut phases = Phases::default();
     let result = run_phases(&mut phases, extent);
@@ -65,6 +82,17 @@ fn run_phases(phases: &mut Phases, extent: Extent) -> Result<()> {
                 .env("LYCEUM_TEST_JUPYTER_ENV", jupyter_env())
                 .env("LYCEUM_TEST_JUPYTERHUB_DOCUMENT", jupyterhub_document())
                 .env("LYCEUM_TEST_SCHEMATHESIS_ENV", schemathesis_env()),
+        )
+    })?;
+    // The same words told once more where all of it is below a path.
+    phases.run("tests below a path", || {
+        call(
+            cargo()
+                .args(["test", "--package", "lyceum-hub", "--test", "it", "--"])
+                .args(TOLD_BELOW)
+                .env("RUST_TEST_THREADS", threads.to_string())
+                .env("LYCEUM_TEST_BASE", "/below/")
+                .env("LYCEUM_TEST_POSTGRES", postgres.url()),
         )
     })?;
     drop(postgres);

@@ -107,9 +107,13 @@ pub(crate) fn inwards(base: &BasePath, headers: &mut HeaderMap, body: &str, aske
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().to_owned();
-    let readable = ["text/html", "application/json", "text/event-stream"];
-    if !readable.iter().any(|readable| kind.starts_with(readable)) {
-        return body.to_owned();
+    let ours = ["text/html", "application/json", "text/event-stream"];
+    if !ours.iter().any(|ours| kind.starts_with(ours)) {
+        // A server tells the path it was asked for.
+        return match kind.is_empty() || kind.starts_with("text/plain") {
+            true => body.replace(base.as_str(), "/"),
+            false => body.to_owned(),
+        };
     }
     for mark in ["href=\"", "action=\"", "src=\"", "url=", "\""] {
         for (at, _) in body.match_indices(mark) {

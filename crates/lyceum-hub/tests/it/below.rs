@@ -328,7 +328,12 @@ fn is_written_out(line: &str, is_rust: bool) -> bool {
     ];
     let is_route = line.starts_with("\"/hub") && line.ends_with("\",");
     // What is put together here goes through one of those ways then.
-    let parts = ["\"/hub\"", "format!(\"/user/", "format!(\"/hub/api/users/"];
+    let parts = [
+        "\"/hub\"",
+        "format!(\"/user/",
+        "format!(\"/hub/api/users/",
+        "/{{",
+    ];
     let is_part = parts.iter().any(|part| line.contains(part));
     !(is_route || is_part || made.iter().any(|way| line.contains(way)))
 }

@@ -55,7 +55,8 @@ impl Socket {
         name: &'static str,
         value: &str,
     ) -> Option<Self> {
-        let mut request = format!("ws://{}/user/ada/echo", hub.address())
+        let path = hub.hub.at("/user/ada/echo");
+        let mut request = format!("ws://{}{path}", hub.address())
             .into_client_request()
             .expect("a request");
         let value = value.parse().expect("a header");
