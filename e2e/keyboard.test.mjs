@@ -49,6 +49,8 @@ test('log in, start a server and use tokens with the keyboard', { timeout: 900_0
     await tabTo(page, page.getByRole('button', { name: /^Revoke a script/ }));
     await page.keyboard.press('Enter');
     await page.getByText('You have no tokens.').waitFor();
+    await page.goto(new URL('hub/home', lyceum.url).href);
+    await controls.start(page).waitFor();
   });
 
   await step('start', async () => {
