@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lyceum_model::name::UserName;
 
+use crate::cull::Culling;
 use crate::grants::Grants;
 use crate::notices::Notices;
 use crate::origins::Origins;
@@ -21,6 +22,8 @@ pub struct Settings {
     /// How long a server may take until it answers.
     pub start_timeout: Duration,
     pub starts: StartLimits,
+    /// When servers have to end.
+    pub culling: Culling,
     /// Servers one person may have besides the default one.
     pub named_servers: usize,
     /// Whether browsers open servers that were shared with a person even where all have one origin, and
@@ -123,6 +126,10 @@ pub struct Timings {
     pub keepalive: Duration,
     /// How often people are counted for the metrics.
     pub census_every: Duration,
+    /// How often it is looked which servers have to end, and for how long none of them has to when
+    /// this process is new: what they did meanwhile is told by and by.
+    pub cull_every: Duration,
+    pub cull_after: Duration,
 }
 
 impl Default for Timings {
@@ -142,6 +149,8 @@ impl Default for Timings {
             activity_every: Duration::from_secs(15),
             keepalive: Duration::from_secs(8),
             census_every: Duration::from_secs(60),
+            cull_every: Duration::from_secs(60),
+            cull_after: Duration::from_secs(360),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The hub's SQL: plain functions, transaction first, domain types out. One file per noun.
 
 pub mod census;
+pub mod cull;
 pub mod groups;
 pub mod managed;
 pub mod oauth;

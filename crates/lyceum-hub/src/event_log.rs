@@ -25,6 +25,12 @@ pub enum Event<'a> {
         user: &'a str,
         server: &'a str,
     },
+    /// A server was ended by rule, and what for. Its stop is told besides.
+    Culled {
+        user: &'a str,
+        server: &'a str,
+        reason: &'static str,
+    },
     /// Somebody signed in or out.
     Session { action: &'static str, user: &'a str },
     /// A token was made or revoked: whose, which, and by whom.
@@ -47,6 +53,14 @@ impl Event<'_> {
             } => (
                 "https://schema.jupyter.org/jupyterhub/events/server-action",
                 json!({ "action": action, "username": user, "servername": server }),
+            ),
+            Self::Culled {
+                user,
+                server,
+                reason,
+            } => (
+                "urn:lyceum:events:server-culled",
+                json!({ "username": user, "servername": server, "reason": reason }),
             ),
             Self::Session { action, user } => (
                 "urn:lyceum:events:session-action",

@@ -1,6 +1,7 @@
 //! Background work of the hub.
 
 pub mod census;
+pub mod culler;
 pub mod housekeeping;
 pub mod keeper;
 pub mod managed;
@@ -26,6 +27,7 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(proxy::follow(hub.clone(), shutdown.clone())),
         Box::pin(proxy::activity::run(hub.clone(), shutdown.clone())),
         Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
+        Box::pin(culler::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
         Box::pin(census::people(hub.clone(), shutdown.clone())),
         Box::pin(census::turns(hub.clone(), shutdown.clone())),

@@ -8,11 +8,11 @@ use lyceum_model::id::new_id;
 use lyceum_model::name::ServerName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
-use lyceum_model::server::ServerKey;
+use lyceum_model::server::{ServerKey, ServerSpec};
 use lyceum_store::Tx;
 use lyceum_web::ApiError;
 
-use crate::db::servers::Server;
+use crate::db::servers::{Order, Server};
 use crate::db::users::User;
 use crate::jobs::keeper;
 use crate::launch::{LaunchRequest, Refusal};
@@ -121,7 +121,15 @@ pub async fn start(
             Refusal::BadOptions(why) => WishError::Refused(why, StatusCode::BAD_REQUEST),
             Refusal::Internal(error) => WishError::Internal(error),
         })?;
-    let spec = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
+    let spec_text = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
+    let environment = environment(&spec);
+    let order = Order {
+        spec: &spec_text,
+        options: &options_text,
+        profile: spec.profile.as_deref(),
+        course: spec.course.as_deref(),
+        environment: &environment,
+    };
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     still_there(&mut tx, owner).await?;
@@ -132,8 +140,7 @@ pub async fn start(
         State::Stopping => return Err(WishError::Stopping),
         State::Stopped | State::Failed => {}
     }
-    let Some(generation) =
-        db::servers::request_start(&mut tx, &server.id, &spec, &options_text, now.0).await?
+    let Some(generation) = db::servers::request_start(&mut tx, &server.id, &order, now.0).await?
     else {
         // Somebody else's click came first.
         return Ok(Started::Pending(server));
@@ -157,6 +164,19 @@ pub async fn start(
         .ok_or(WishError::NoSuchServer)?;
     tx.commit().await?;
     Ok(Started::Queued(server))
+}
+
+/// What starts of this kind have in common, so that they fail together: the profile and course they
+/// are made for, the image, the program.
+fn environment(spec: &ServerSpec) -> String {
+    let named = (
+        &spec.profile,
+        &spec.course,
+        &spec.image,
+        spec.command.first(),
+    );
+    let text = serde_json::to_string(&named).expect("texts are JSON");
+    blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 
 /// Holds the person until the transaction ends: what was planned for her is planned under her name,
@@ -351,6 +371,18 @@ pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
         tracing::info!(user = %server.user_name, server = %server.name, "start cancelled while it waited");
     }
     Ok(())
+}
+
+/// Somebody needs a server that runs: as good as use. Says whether it still runs.
+pub async fn keep(hub: &Hub, server: &Server) -> Result<bool, WishError> {
+    let mut tx = hub.db().write().await?;
+    let now = db::servers::get(&mut tx, &server.id).await?;
+    let runs = now.is_some_and(|now| now.state == State::Ready);
+    if runs {
+        db::servers::touch(&mut tx, &server.id, hub.now()).await?;
+    }
+    tx.commit().await?;
+    Ok(runs)
 }
 
 /// Notes that a server is to be forgotten once it has ended, whoever sees that.

@@ -4,7 +4,7 @@
 //! they add comes through [`launch`] (the planner and the course shelf, implemented in the binary).
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
-//! [`queue`] (what those hear who wait for their turn),
+//! [`queue`] (what those hear who wait for their turn), [`cull`] (when servers have to end),
 //! [`below`] (where it all stands), [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
@@ -13,6 +13,7 @@ pub mod access;
 pub mod api;
 pub mod below;
 pub mod config;
+pub mod cull;
 pub mod db;
 pub mod event_log;
 pub mod giving;
@@ -31,6 +32,7 @@ pub mod pages;
 pub mod proxy;
 pub mod queue;
 pub mod seen;
+pub mod select;
 pub mod servers;
 pub mod services;
 pub mod sessions;
@@ -39,6 +41,7 @@ pub mod size;
 pub mod standing;
 pub mod survive;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 pub mod visit;
 
@@ -105,6 +108,7 @@ struct Inner {
     token_uses: jobs::token_uses::TokenUses,
     guesses: shares::Guesses,
     seen: seen::Callers,
+    samples: usage::Samples,
     registry: OnceLock<Registry>,
     ending: CancellationToken,
 }
@@ -135,6 +139,7 @@ impl Hub {
             token_uses: jobs::token_uses::TokenUses::default(),
             guesses: shares::Guesses::default(),
             seen: seen::Callers::default(),
+            samples: usage::Samples::default(),
             registry: OnceLock::new(),
             ending: CancellationToken::new(),
         }))
@@ -326,6 +331,11 @@ impl Hub {
     /// Who came lately with which token.
     pub(crate) fn seen(&self) -> &seen::Callers {
         &self.0.seen
+    }
+
+    /// What was measured of servers.
+    pub(crate) fn samples(&self) -> &usage::Samples {
+        &self.0.samples
     }
 
     /// Where it is noted that a token was used.

@@ -34,6 +34,11 @@ pub struct StartLabels {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReasonLabel {
+    pub reason: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PeriodLabel {
     pub period: &'static str,
 }
@@ -59,6 +64,8 @@ pub struct Metrics {
     requests: Times<RequestLabels>,
     /// Starts by how they ended: success, failure, cancelled.
     pub starts: Family<StatusLabel, Counter>,
+    /// Servers that were ended by rule, by what for: idle, age.
+    pub culled: Family<ReasonLabel, Counter>,
     pub running: Gauge,
     pub people: Gauge,
     pub active: Family<PeriodLabel, Gauge>,
@@ -120,9 +127,14 @@ impl Default for Metrics {
         for StatusLabel { status } in ends.clone() {
             drop(start_seconds.get_or_create(&StartLabels { status, reason: "" }));
         }
+        let culled: Family<ReasonLabel, Counter> = Family::default();
+        for reason in ["idle", "age"] {
+            drop(culled.get_or_create(&ReasonLabel { reason }));
+        }
         Self {
             requests: Family::new_with_constructor(requests),
             starts: Family::default(),
+            culled,
             running: Gauge::default(),
             people: Gauge::default(),
             active: Family::default(),
@@ -175,6 +187,11 @@ impl Metrics {
             "server_starts",
             "Starts that came to an end",
             self.starts.clone(),
+        );
+        own.register(
+            "servers_culled",
+            "Servers that were ended by rule",
+            self.culled.clone(),
         );
         own.register("sign_ins", "Attempts to sign in", self.sign_ins.clone());
         own.register(

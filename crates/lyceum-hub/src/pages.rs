@@ -6,6 +6,7 @@ pub mod documents;
 pub mod enter;
 pub mod fields;
 pub mod home;
+pub mod keep;
 pub mod login;
 pub mod logs;
 pub mod sessions;
@@ -114,6 +115,7 @@ pub fn routes() -> Routes<Hub> {
         .scoped(Method::POST, "/hub/servers/stop", start::stop_form)
         .scoped(Method::POST, "/hub/servers/remove", start::remove_form)
         .scoped(Method::POST, "/hub/servers/title", home::set_title)
+        .scoped(Method::POST, "/hub/servers/keep", keep::keep)
         .public(
             Method::GET,
             "/hub/spawn-pending/{user}",

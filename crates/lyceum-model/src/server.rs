@@ -95,6 +95,12 @@ pub struct ServerSpec {
     /// Container image; local processes have none.
     #[serde(default)]
     pub image: Option<String>,
+    /// The slug of the profile it was made from.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// The id of the course it belongs to.
+    #[serde(default)]
+    pub course: Option<String>,
 }
 
 /// A system account with its ids.

@@ -14,6 +14,7 @@
 
 pub mod env;
 pub mod error;
+pub mod inquiry;
 pub mod local;
 pub mod probe;
 pub mod spawner;

@@ -55,6 +55,11 @@ pub const STEPS: &[Step] = &[
         sql: include_str!("../../../migrations/0009_lists.sql"),
     },
     Step {
+        version: 10,
+        name: "culling",
+        sql: include_str!("../../../migrations/0010_culling.sql"),
+    },
+    Step {
         version: 14,
         name: "managed_services",
         sql: include_str!("../../../migrations/0014_managed_services.sql"),

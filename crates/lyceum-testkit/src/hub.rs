@@ -118,6 +118,7 @@ impl TestHub {
                 per_person: 4,
                 slow_after: Duration::from_secs(20),
             },
+            culling: Default::default(),
             named_servers: 3,
             shared_in_browsers: false,
             admission: Default::default(),
@@ -310,15 +311,19 @@ impl Drop for TestHub {
     }
 }
 
+/// Takes `profile` and `course` from what was chosen.
 struct PlainPlanner;
 
 #[async_trait]
 impl LaunchPlanner for PlainPlanner {
     async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal> {
+        let chosen = |key: &str| request.options[key].as_str().map(str::to_owned);
         Ok(ServerSpec {
             command: vec!["fake".into()],
             home: request.home.clone(),
             folder: None,
+            profile: chosen("profile"),
+            course: chosen("course"),
             ..ServerSpec::default()
         })
     }

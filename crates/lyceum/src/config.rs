@@ -12,6 +12,7 @@
 //! example > config.example.yaml`. A key that does nothing yet does not stand here.
 
 mod check;
+mod cull;
 mod events;
 mod fit;
 mod grants;

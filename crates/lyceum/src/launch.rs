@@ -75,6 +75,8 @@ impl LaunchPlanner for Planner {
             run_as,
             resources: config.servers.resources,
             image: None,
+            profile: None,
+            course: None,
         })
     }
 }

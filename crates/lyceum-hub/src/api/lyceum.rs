@@ -1,6 +1,7 @@
 //! Lyceum's own API, below `/hub/api/lyceum/`: what JupyterHub has no word for.
 
 pub mod proxy;
+pub mod servers;
 
 use axum::http::Method;
 use lyceum_proxy::follow::wire;
@@ -20,4 +21,5 @@ pub fn routes() -> Routes<Hub> {
             proves,
             proxy::take_report,
         )
+        .merge(servers::routes())
 }

@@ -41,6 +41,9 @@ pub struct Server {
     /// When it was last given a place among the starts under way, and when it gave it back.
     pub placed_at: Option<i64>,
     pub unplaced_at: Option<i64>,
+    /// The slug of the profile that its last start was made from, and the id of its course.
+    pub profile: Option<String>,
+    pub course: Option<String>,
 }
 
 impl Server {
@@ -72,6 +75,8 @@ impl Server {
             lease_until: None,
             placed_at: None,
             unplaced_at: None,
+            profile: None,
+            course: None,
         }
     }
 
@@ -87,7 +92,8 @@ macro_rules! select {
         concat!(
             "SELECT s.id, s.user_id, u.name AS user_name, s.name, s.key, s.client_id, s.display_name, s.state, s.generation, \
              s.spec, s.user_options, s.address, s.failure, s.failure_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
-             s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until, s.placed_at, s.unplaced_at \
+             s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until, s.placed_at, s.unplaced_at, \
+             s.profile, s.course \
              FROM servers s JOIN users u ON u.id = s.user_id ",
             $rest
         )
@@ -196,25 +202,41 @@ pub async fn lock_owner(tx: &mut Tx, user_id: &str) -> sqlx::Result<bool> {
     .map(|done| done.rows_affected())))
 }
 
+/// What a start is made from, as the row keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// JSON.
+    pub spec: &'a str,
+    /// JSON.
+    pub options: &'a str,
+    pub profile: Option<&'a str>,
+    pub course: Option<&'a str>,
+    /// What starts of it have in common that fail together.
+    pub environment: &'a str,
+}
+
 /// A person wants it: stopped or failed → queued, as a new generation.
 pub async fn request_start(
     tx: &mut Tx,
     id: &str,
-    spec: &str,
-    options: &str,
+    order: &Order<'_>,
     now: i64,
 ) -> sqlx::Result<Option<i64>> {
     let row: Option<(i64,)> = on!(tx, |c| {
         sqlx::query_as(
         "UPDATE servers SET state = 'queued', generation = generation + 1, spec = $2, user_options = $3, address = NULL, \
          failure = NULL, failure_saying = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
+         stop_reason = NULL, stop_reason_saying = NULL, profile = $5, course = $6, environment = $7, \
          remove_requested_at = NULL, lease_owner = NULL, lease_until = NULL \
          WHERE id = $1 AND state IN ('stopped', 'failed') RETURNING generation"
     )
     .bind(id)
-    .bind(spec)
-    .bind(options)
+    .bind(order.spec)
+    .bind(order.options)
     .bind(now)
+    .bind(order.profile)
+    .bind(order.course)
+    .bind(order.environment)
     .fetch_optional(c)
     .await
     })?;
@@ -422,7 +444,8 @@ pub async fn set_stopping(
     }))
 }
 
-/// Nothing of it is left at the spawner. `failure` is kept for the owner to read.
+/// Nothing of it is left at the spawner. `failure` is kept for the owner to read; without one, why
+/// the stop was asked for, if the row says so.
 pub async fn set_ended(
     tx: &mut Tx,
     id: &str,
@@ -434,7 +457,8 @@ pub async fn set_ended(
     let (text, stored) = columns(failure);
     changed(on!(tx, |c| {
         sqlx::query(
-        "UPDATE servers SET state = $3, failure = $4, failure_saying = $6, address = NULL, stopped_at = $5, \
+        "UPDATE servers SET state = $3, failure = COALESCE($4, stop_reason), \
+         failure_saying = CASE WHEN $4 IS NULL THEN stop_reason_saying ELSE $6 END, address = NULL, stopped_at = $5, \
          stop_requested_at = NULL, unplaced_at = COALESCE(unplaced_at, $5), lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
     )
     .bind(id)
@@ -755,13 +779,13 @@ pub async fn forget_steps(tx: &mut Tx, id: &str, before_generation: i64) -> sqlx
 }
 
 /// A reason as the two columns keep it.
-fn columns(reason: Option<&Saying>) -> (Option<String>, Option<String>) {
+pub(super) fn columns(reason: Option<&Saying>) -> (Option<String>, Option<String>) {
     (
         reason.map(Saying::to_string),
         reason.and_then(Saying::to_stored),
     )
 }
 
-fn changed(rows: sqlx::Result<u64>) -> sqlx::Result<bool> {
+pub(super) fn changed(rows: sqlx::Result<u64>) -> sqlx::Result<bool> {
     rows.map(|rows| rows > 0)
 }

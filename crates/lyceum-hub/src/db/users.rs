@@ -17,6 +17,23 @@ pub struct User {
     pub blocked_at: Option<i64>,
 }
 
+#[cfg(test)]
+impl User {
+    /// Somebody of this name, in no row.
+    pub(crate) fn named(name: UserName) -> Self {
+        Self {
+            id: format!("id of {name}"),
+            home: name.to_string(),
+            name,
+            display_name: None,
+            admin: false,
+            created_at: 0,
+            last_activity_at: None,
+            blocked_at: None,
+        }
+    }
+}
+
 const COLUMNS: &str =
     "id, name, display_name, admin, home, created_at, last_activity_at, blocked_at";
 

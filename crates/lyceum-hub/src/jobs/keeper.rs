@@ -43,17 +43,17 @@ pub struct Keeper {
 }
 
 /// Says that something fails when it begins to, and when it is over; not each time in between.
-struct Trouble {
+pub(crate) struct Trouble {
     what: &'static str,
     there: bool,
 }
 
 impl Trouble {
-    fn with(what: &'static str) -> Self {
+    pub(crate) fn with(what: &'static str) -> Self {
         Self { what, there: false }
     }
 
-    fn note(&mut self, outcome: anyhow::Result<()>) -> bool {
+    pub(crate) fn note(&mut self, outcome: anyhow::Result<()>) -> bool {
         match outcome {
             Ok(()) if self.there => {
                 self.there = false;
@@ -368,7 +368,10 @@ fn lease_until(hub: &Hub) -> i64 {
 }
 
 /// An answer of the spawner, or an error when it takes too long.
-async fn answer<T, E>(hub: &Hub, question: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+pub(crate) async fn answer<T, E>(
+    hub: &Hub,
+    question: impl Future<Output = Result<T, E>>,
+) -> anyhow::Result<T>
 where
     E: Into<anyhow::Error>,
 {

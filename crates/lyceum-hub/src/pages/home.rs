@@ -11,16 +11,18 @@ use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
 use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
-    AddServer, CourseRow, HomePage, NextThing, ServerRow, ServerState as Shown, ServiceLink,
+    AddServer, CourseRow, HomePage, NextThing, ServerEnd, ServerRow, ServerState as Shown,
+    ServiceLink,
 };
 use lyceum_web::request::RequestInfo;
-use lyceum_web::{ApiError, ApiResult, Caller};
+use lyceum_web::{ApiError, ApiResult, Caller, Person};
 use serde::Deserialize;
 
 use super::{frame, html, language, set_xsrf, sharing, to};
 use crate::db::servers::Server;
 use crate::grants::service_prefix;
 use crate::launching::{self, Change, Wish, WishError};
+use crate::select::Subject;
 use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
 use crate::{Hub, db, services};
@@ -63,17 +65,14 @@ pub async fn page(
     let lang = language(headers);
     let default = ServerName::default();
     let base = hub.base();
-    let mut servers = vec![card(
-        &base,
-        &person.name,
-        &default,
-        rows.iter().find(|server| server.name.is_default()),
-        lang,
-    )];
-    let named = rows.iter().filter(|server| !server.name.is_default());
-    servers.extend(
-        named.map(|server| card(&base, &server.user_name, &server.name, Some(server), lang)),
-    );
+    let default_row = rows.iter().find(|server| server.name.is_default());
+    let mut servers = vec![card(&base, &person.name, &default, default_row, lang)];
+    servers[0].end = default_row.and_then(|server| end_of(hub, person, server));
+    for server in rows.iter().filter(|server| !server.name.is_default()) {
+        let mut card = card(&base, &server.user_name, &server.name, Some(server), lang);
+        card.end = end_of(hub, person, server);
+        servers.push(card);
+    }
     let limit = hub.settings().named_servers;
     let courses = hub.shelf().courses_of(&person.name, &person.groups).await?;
     let (name, error) = refused.map_or((String::new(), None), |refused| {
@@ -120,6 +119,23 @@ pub async fn page(
     Ok(response)
 }
 
+/// When a server of hers ends by itself.
+fn end_of(hub: &Hub, owner: &Person, server: &Server) -> Option<ServerEnd> {
+    let subject = Subject {
+        server,
+        admin: owner.admin,
+        groups: &owner.groups,
+    };
+    let now = hub.now();
+    let end = hub.settings().culling.end_of(subject, now)?;
+    Some(ServerEnd {
+        at: end.at.0,
+        left: end.at.since(now).max(0) / 1000,
+        why: end.why.word(),
+        soon: end.soon,
+    })
+}
+
 /// How one server is shown; without a row it is one that has never run.
 pub fn card(
     base: &BasePath,
@@ -159,6 +175,7 @@ pub fn card(
             .map(|_| base.at(&format!("/hub/logs/{tail}"))),
         removable: !name.is_default() && !state.is_active(),
         renamable: server.is_some_and(|server| !server.id.is_empty()) && !state.is_active(),
+        end: None,
     }
 }
 

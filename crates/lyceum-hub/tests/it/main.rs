@@ -5,6 +5,7 @@
 mod admins;
 mod api;
 mod below;
+mod culling;
 mod errors;
 mod event_log;
 mod grants;

@@ -70,6 +70,8 @@ async fn make_ready_in(db: &Db, user: &str, server: &str, address: &str) -> Stri
         lease_until: None,
         placed_at: None,
         unplaced_at: None,
+        profile: None,
+        course: None,
     };
     assert!(
         lyceum_hub::db::servers::insert(&mut tx, &row)

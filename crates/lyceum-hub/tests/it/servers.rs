@@ -66,7 +66,7 @@ async fn program(hub: &TestHub, user: &str) -> Client {
 }
 
 /// The row of a server, if there is one.
-async fn row(db: &Db, user: &str, server: &str) -> Option<Server> {
+pub(crate) async fn row(db: &Db, user: &str, server: &str) -> Option<Server> {
     let mut tx = db.read().await.expect("the database answers");
     let user = UserName::parse(user).expect("a name");
     let user = db::users::find(&mut tx, &user).await.expect("read")?;

@@ -1,13 +1,14 @@
 //! A notebook server that starts in microseconds: it answers like one as far as the hub looks, and
 //! tells what it was asked.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
@@ -17,6 +18,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::Client;
+
 /// How it behaves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Manner {
@@ -25,6 +28,9 @@ pub enum Manner {
     /// Only server errors, as one whose start never ends.
     Fails,
 }
+
+/// Whose servers have kernels, and in which state: `busy`, `idle`.
+pub type Kernels = Arc<Mutex<HashMap<String, String>>>;
 
 /// A running fake; it ends when dropped.
 #[derive(Debug)]
@@ -40,8 +46,18 @@ impl NotebookServer {
         manner: Manner,
         requests: Arc<AtomicUsize>,
     ) -> std::io::Result<Self> {
+        Self::start_with(hub, manner, requests, Kernels::default()).await
+    }
+
+    /// One that has kernels.
+    pub async fn start_with(
+        hub: HubEnv,
+        manner: Manner,
+        requests: Arc<AtomicUsize>,
+        kernels: Kernels,
+    ) -> std::io::Result<Self> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-        Self::start_on(listener, hub, manner, requests)
+        Self::serve(listener, hub, manner, requests, kernels)
     }
 
     /// At an address that somebody else has chosen.
@@ -51,6 +67,16 @@ impl NotebookServer {
         manner: Manner,
         requests: Arc<AtomicUsize>,
     ) -> std::io::Result<Self> {
+        Self::serve(listener, hub, manner, requests, Kernels::default())
+    }
+
+    fn serve(
+        listener: tokio::net::TcpListener,
+        hub: HubEnv,
+        manner: Manner,
+        requests: Arc<AtomicUsize>,
+        kernels: Kernels,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let router = Router::new()
@@ -59,7 +85,7 @@ impl NotebookServer {
                 requests.fetch_add(1, Ordering::SeqCst);
                 std::future::ready(request)
             }))
-            .with_state((Arc::new(hub), manner));
+            .with_state((Arc::new(hub), manner, kernels));
         let ended = stop.clone();
         tokio::spawn(async move {
             let served = axum::serve(listener, router)
@@ -104,7 +130,48 @@ fn echo(mut request: Request) -> Response {
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-async fn answer(State((hub, manner)): State<(Arc<HubEnv>, Manner)>, request: Request) -> Response {
+/// What a notebook server tells of its kernels, to whom the hub says may open it.
+async fn tell_kernels(
+    hub: &HubEnv,
+    kernels: &Kernels,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Response {
+    let given = headers.get("authorization");
+    let token = given.and_then(|value| value.to_str().ok()?.strip_prefix("token "));
+    let api = hub.api_url.strip_prefix("http://");
+    let address = api.and_then(|rest| rest.split('/').next()?.parse().ok());
+    let (Some(token), Some(address)) = (token, address) else {
+        return StatusCode::FORBIDDEN.into_response();
+    };
+    let asked = Client::new(address).with_token(token);
+    let asked = asked.get("/hub/api/user").await;
+    let opens = |text: &serde_json::Value| {
+        let scopes = text["scopes"].as_array().cloned().unwrap_or_default();
+        let known = scopes.iter().filter_map(|scope| scope.as_str());
+        known
+            .into_iter()
+            .any(|scope| hub.access_scopes.iter().any(|one| one == scope))
+    };
+    if asked.status != StatusCode::OK || !opens(&asked.json()) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    if query != Some("no_track_activity=1") {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let kernels = kernels.lock().unwrap_or_else(PoisonError::into_inner);
+    let state = kernels.get(hub.user.as_str());
+    let list: Vec<_> = state
+        .map(|state| serde_json::json!({ "id": "k", "execution_state": state }))
+        .into_iter()
+        .collect();
+    axum::Json(list).into_response()
+}
+
+async fn answer(
+    State((hub, manner, kernels)): State<(Arc<HubEnv>, Manner, Kernels)>,
+    request: Request,
+) -> Response {
     if manner == Manner::Fails {
         return StatusCode::BAD_GATEWAY.into_response();
     }
@@ -113,6 +180,11 @@ async fn answer(State((hub, manner)): State<(Arc<HubEnv>, Manner)>, request: Req
     };
     match rest {
         "api" => axum::Json(serde_json::json!({ "version": "fake" })).into_response(),
+        "api/kernels" => {
+            let (head, _) = request.into_parts();
+            tell_kernels(&hub, &kernels, &head.headers, head.uri.query()).await
+        }
+        "api/status" => axum::Json(serde_json::json!({ "kernels": 1 })).into_response(),
         "echo" => echo(request),
         "headers" => {
             let headers: Vec<(String, String)> = request

@@ -15,7 +15,7 @@ use lyceum_model::server::ServerKey;
 use lyceum_spawn::{PortOwner, SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage};
 use tokio::sync::Notify;
 
-use super::notebook_server::{Manner, NotebookServer};
+use super::notebook_server::{Kernels, Manner, NotebookServer};
 
 /// How the next servers behave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +67,8 @@ struct Inner {
     running: HashMap<ServerKey, NotebookServer>,
     thieves: HashMap<ServerKey, PortOwner>,
     requests: Arc<AtomicUsize>,
+    kernels: Kernels,
+    usage: Option<Usage>,
     /// Orders as they came, for tests to look at.
     orders: Vec<StartOrder>,
     stops: usize,
@@ -164,6 +166,18 @@ impl FakeSpawner {
         self.lock().thieves.insert(key.clone(), thief);
     }
 
+    /// Servers of this person have a kernel in this state: `busy`, `idle`.
+    pub fn set_kernel(&self, user: &str, state: &str) {
+        let kernels = self.lock().kernels.clone();
+        let mut kernels = kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        kernels.insert(user.into(), state.into());
+    }
+
+    /// What every server that runs takes.
+    pub fn set_usage(&self, usage: Usage) {
+        self.lock().usage = Some(usage);
+    }
+
     /// The server listens at its address again.
     pub fn give_back(&self, key: &ServerKey) {
         self.lock().thieves.remove(key);
@@ -246,8 +260,11 @@ impl Spawner for FakeSpawner {
             Behaviour::NeverReady => Manner::Fails,
             _ => Manner::Answers,
         };
-        let requests = self.lock().requests.clone();
-        let server = NotebookServer::start(order.hub.clone(), manner, requests)
+        let (requests, kernels) = {
+            let inner = self.lock();
+            (inner.requests.clone(), inner.kernels.clone())
+        };
+        let server = NotebookServer::start_with(order.hub.clone(), manner, requests, kernels)
             .await
             .map_err(|error| SpawnError::System(Saying::quote(error.to_string())))?;
         let address = format!("http://{}", server.address);
@@ -314,7 +331,9 @@ impl Spawner for FakeSpawner {
         Ok(())
     }
 
-    async fn usage(&self, _: &ServerKey) -> Result<Option<Usage>, SpawnError> {
-        Ok(None)
+    async fn usage(&self, key: &ServerKey) -> Result<Option<Usage>, SpawnError> {
+        let inner = self.lock();
+        let runs = inner.running.contains_key(key);
+        Ok(inner.usage.filter(|_| runs))
     }
 }

@@ -9,6 +9,7 @@
 //! | `logout` | - | every page |
 //! | `servers/start`, `servers/stop` (also cancels a start), `servers/remove` | `user`, `server`, `next` | home, progress, logs, admin |
 //! | `servers/add` | `server` | home |
+//! | `servers/keep` | `user`, `server`, `next` | home |
 //! | `servers/title` | `user`, `server`, `title` | home |
 //! | `token/new` | `note`, `expires_in` (seconds, or empty for never), `scope` repeated, `scopes` | token |
 //! | `token/revoke` | `id` | token |
@@ -23,6 +24,7 @@
 //! of sessions in [`sessions`].
 
 pub mod admin;
+mod culling;
 pub mod sessions;
 
 mod shares;
@@ -32,6 +34,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use culling::ServerEnd;
 pub use shares::*;
 pub use site::{DocumentPage, Maintenance, Notice};
 
@@ -209,6 +212,8 @@ pub struct ServerRow {
     pub removable: bool,
     /// Whether it can be given another title (it was made, and is at rest).
     pub renamable: bool,
+    /// When it ends by itself; home alone tells it.
+    pub end: Option<ServerEnd>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -68,6 +68,33 @@ pub(crate) fn all_servers() -> Vec<ServerRow> {
         },
         server("old", ServerState::Stopping),
         ServerRow {
+            end: Some(ServerEnd {
+                at: NOW + HOUR,
+                left: 3600,
+                why: "idle",
+                soon: false,
+            }),
+            ..server("later", ServerState::Ready)
+        },
+        ServerRow {
+            end: Some(ServerEnd {
+                at: NOW + 300_000,
+                left: 300,
+                why: "idle",
+                soon: true,
+            }),
+            ..server("soon", ServerState::Ready)
+        },
+        ServerRow {
+            end: Some(ServerEnd {
+                at: NOW + 60_000,
+                left: 60,
+                why: "age",
+                soon: true,
+            }),
+            ..server("aged", ServerState::Ready)
+        },
+        ServerRow {
             title: Some(format!("Thesis {EVIL}")),
             reason: Some("The command jupyterhub-singleuser was not found.".into()),
             removable: true,

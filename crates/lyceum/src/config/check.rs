@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lyceum_hub::cull::Culling;
 use lyceum_hub::grants::Grants;
 use lyceum_model::base::BasePath;
 use lyceum_model::name::UserName;
@@ -40,6 +41,7 @@ pub struct Config {
     pub people: People,
     pub grants: Grants,
     pub servers: Servers,
+    pub culling: Culling,
     pub spawner: Spawner,
     pub log: RawLog,
     /// `None`: there is no event log.
@@ -226,6 +228,7 @@ pub(crate) fn check(
         },
         grants,
         servers: check_servers(raw, problem),
+        culling: super::cull::check_cull(raw, problem),
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),
         events: super::events::check_events(&raw.events, folder, problem),

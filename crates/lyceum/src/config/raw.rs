@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cull::RawCull;
 use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
 use super::proxy::RawProxy;
@@ -255,6 +256,9 @@ pub struct RawPeople {
     pub allow: Option<Vec<String>>,
     /// These may not sign in, whatever else is said.
     pub block: Vec<String>,
+    /// People who have not come for so long are deleted, `365d`: administrators, whom this file names
+    /// and whose server runs excepted. Their files stay. Left out: nobody.
+    pub forget_after: Option<Span>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -275,6 +279,8 @@ pub struct RawServers {
     /// A start whose server does not answer for so long goes on without counting as under way, so
     /// that what hangs holds up nobody.
     pub slow_after: Span,
+    /// When servers end by themselves.
+    pub cull: RawCull,
     /// Memory of one server.
     pub memory: RawMemory,
     /// Processor cores of one server.
@@ -302,6 +308,7 @@ impl Default for RawServers {
             concurrent_starts: 16,
             concurrent_starts_per_person: 2,
             slow_after: Span(std::time::Duration::from_secs(20)),
+            cull: RawCull::default(),
             memory: RawMemory::default(),
             cpu: RawCpu::default(),
             processes: None,

@@ -299,7 +299,12 @@ fn moment(text: &str) -> Option<Millis> {
     Some(Millis(stamp.as_millisecond()))
 }
 
-fn audience(key: &str, names: &[String], shown: bool, problem: Tell<'_>) -> Vec<Audience> {
+pub(super) fn audience(
+    key: &str,
+    names: &[String],
+    shown: bool,
+    problem: Tell<'_>,
+) -> Vec<Audience> {
     let mut found = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let one = match (name.as_str(), name.split_once(':')) {

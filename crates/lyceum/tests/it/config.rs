@@ -82,6 +82,23 @@ people:
 }
 
 #[test]
+fn mistakes_about_idle_servers_have_their_places() {
+    assert_snapshot!(check("
+people: {forget_after: 1d}
+servers:
+  cull:
+    idle: 1s
+    age: soon
+    warn: 2d
+    rules:
+      - {for: [Ada L, 'group:', group:staff], idle: never}
+      - {profiles: [], age: 3s}
+      - {admin: true, idle: 2h}
+      - {admins: 1}
+"), @"");
+}
+
+#[test]
 fn mistakes_about_the_proxy_have_their_places() {
     assert_snapshot!(check("
 proxy:
@@ -372,6 +389,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     people.admins                         []                              default
     people.allow                          -                               default
     people.block                          []                              default
+    people.forget_after                   -                               default
     load_groups                           {}                              default
     load_roles                            []                              default
     custom_scopes                         {}                              default
@@ -381,6 +399,11 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.concurrent_starts             16                              default
     servers.concurrent_starts_per_person  2                               default
     servers.cpu.limit                     -                               default
+    servers.cull.age                      -                               default
+    servers.cull.idle                     -                               default
+    servers.cull.remove_named             false                           default
+    servers.cull.rules                    []                              default
+    servers.cull.warn                     10m                             default
     servers.env                           {}                              default
     servers.memory.limit                  -                               default
     servers.oauth_client_allowed_scopes   []                              default

@@ -1,6 +1,7 @@
 //! What each route of the API takes and answers. Statuses that many give (403, 500, 503, and what a
 //! path, a query or a body is refused for) come by themselves; see [`Operation`].
 
+mod culling;
 mod hub;
 mod people;
 mod servers;
@@ -52,6 +53,7 @@ pub(super) fn all() -> Vec<Operation> {
         hub::hub(),
         people::people(),
         servers::servers(),
+        culling::servers(),
         people::tokens(),
         people::groups(),
         services::services(),

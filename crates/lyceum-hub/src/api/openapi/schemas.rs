@@ -69,6 +69,41 @@ pub(super) fn all() -> Value {
             }),
         ),
         "Part": of(&["class", "version"], json!({ "class": text(), "version": text() })),
+        "ServerState": of(
+            &["name", "display_name", "state", "profile", "course", "requested", "ready", "stopped", "last_activity", "reason", "ends", "usage"],
+            json!({
+                "name": text(),
+                "display_name": maybe("string"),
+                "state": { "enum": ["stopped", "queued", "starting", "ready", "stopping", "failed"] },
+                "profile": maybe("string"),
+                "course": maybe("string"),
+                "requested": maybe_moment(),
+                "ready": maybe_moment(),
+                "stopped": maybe_moment(),
+                "last_activity": maybe_moment(),
+                "reason": { "type": ["string", "null"], "description": "Why it ended or did not start" },
+                "ends": {
+                    "type": ["object", "null"],
+                    "description": "When it ends by itself if nothing happens in it",
+                    "required": ["at", "why", "soon"],
+                    "properties": {
+                        "at": moment(),
+                        "why": { "enum": ["idle", "age"] },
+                        "soon": { "type": "boolean" },
+                    },
+                },
+                "usage": {
+                    "type": ["object", "null"],
+                    "description": "What it takes: bytes of memory, processor cores, processes",
+                    "required": ["memory", "cpu", "processes"],
+                    "properties": {
+                        "memory": { "type": "integer" },
+                        "cpu": { "type": "number" },
+                        "processes": { "type": "integer" },
+                    },
+                },
+            }),
+        ),
         "SharedServer": of(
             &["user", "name", "url", "full_url", "ready"],
             json!({

@@ -1,0 +1,50 @@
+//! `POST /hub/servers/keep`: somebody still needs a server that would end for being idle.
+
+use axum::extract::{Extension, Form, State};
+use axum::response::Response;
+use lyceum_model::name::ServerName;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_web::request::RequestInfo;
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde::Deserialize;
+
+use super::redirect;
+use crate::api::person;
+use crate::next::local_target;
+use crate::{Hub, db, launching};
+
+#[derive(Debug, Default, Deserialize)]
+pub struct KeepForm {
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    server: String,
+    #[serde(default)]
+    next: String,
+}
+
+pub async fn keep(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    Form(form): Form<KeepForm>,
+) -> ApiResult<Response> {
+    let user = match form.user.as_str() {
+        "" => caller.person()?.name.to_string(),
+        user => user.to_owned(),
+    };
+    let mut tx = hub.db().read().await?;
+    let owner = person(&mut tx, &user).await?;
+    let name = ServerName::parse(&form.server).map_err(|_| ApiError::not_found())?;
+    // Who may start it again may as well keep it.
+    if !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
+        return Err(ApiError::not_found());
+    }
+    let server = db::servers::find(&mut tx, &owner.id, &name).await?;
+    drop(tx);
+    let server = server.ok_or_else(ApiError::not_found)?;
+    // One that has ended meanwhile shows itself so on the page that follows.
+    launching::keep(&hub, &server).await?;
+    let to = local_target(&form.next, &info.host).unwrap_or_else(|| "/hub/home".into());
+    Ok(redirect(&to))
+}

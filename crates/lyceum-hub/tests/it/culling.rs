@@ -1,0 +1,429 @@
+//! Servers that end by rule: whose, when, why, and who keeps them from it. The clock stands still
+//! until a story moves it.
+
+use std::time::Duration;
+
+use lyceum_hub::cull::{Limits, Rule};
+use lyceum_hub::db::servers::Server;
+use lyceum_hub::metrics::ReasonLabel;
+use lyceum_hub::select::{People, Selector};
+use lyceum_hub::servers::State;
+use lyceum_hub::{Settings, Timings};
+use lyceum_model::clock::Clock;
+use lyceum_store::Db;
+use lyceum_testkit::fake::FakeSpawner;
+use lyceum_testkit::{TestDb, TestHub};
+use serde_json::json;
+
+use crate::grants::group;
+use crate::kit::{Socket, in_german, program, start_server, until};
+use crate::servers::row;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const HOUR_MS: i64 = 3_600_000;
+const MINUTE_MS: i64 = 60_000;
+
+/// Some hours ago, so that what the proxies see is news.
+fn long_ago() -> Clock {
+    Clock::manual(Clock::system().now().plus(-100 * HOUR_MS))
+}
+
+fn limits(idle: Option<Duration>, age: Option<Duration>) -> Limits {
+    Limits {
+        idle,
+        age,
+        warn: Duration::from_secs(600),
+        remove: false,
+    }
+}
+
+async fn culling(
+    db: Db,
+    spawner: &FakeSpawner,
+    clock: &Clock,
+    tune: impl FnOnce(&mut Settings),
+) -> TestHub {
+    let tune = |settings: &mut Settings, timings: &mut Timings| {
+        settings.culling.others = limits(Some(HOUR), Some(8 * HOUR));
+        timings.cull_every = Duration::from_millis(100);
+        timings.cull_after = Duration::ZERO;
+        // However slow the machine is, no question is left unanswered.
+        timings.answer_limit = Duration::from_secs(60);
+        timings.sweep_every = Duration::from_millis(200);
+        timings.activity_every = Duration::from_millis(200);
+        tune(settings);
+    };
+    TestHub::start_tuned_at(db, spawner.clone(), clock.clone(), tune).await
+}
+
+async fn ended(db: &Db, user: &str, server: &str) -> Server {
+    until(&format!("{user}/{server} has ended"), async || {
+        let row = row(db, user, server).await;
+        row.is_some_and(|row| row.state == State::Stopped)
+    })
+    .await;
+    row(db, user, server).await.expect("a row")
+}
+
+fn culled(hub: &TestHub, reason: &'static str) -> u64 {
+    let culled = &hub.hub.metrics().culled;
+    culled.get_or_create(&ReasonLabel { reason }).get()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_nobody_uses_ends_and_says_why() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), long_ago());
+        let staff = |settings: &mut Settings| {
+            group(&mut settings.grants, "staff", &["tess"]);
+            settings.culling.rules = vec![Rule {
+                whom: Selector {
+                    people: Some(People {
+                        names: Vec::new(),
+                        groups: vec!["staff".into()],
+                    }),
+                    ..Selector::default()
+                },
+                limits: limits(Some(4 * HOUR), None),
+            }];
+        };
+        let hub = culling(db.db().clone(), &spawner, &clock, staff).await;
+        let hub = hub.with_user("ada").await.with_user("tess").await;
+        for name in ["ada", "tess"] {
+            start_server(&hub, name).await;
+        }
+        clock.advance(HOUR_MS + MINUTE_MS);
+        let row = ended(db.db(), "ada", "").await;
+        assert_eq!(
+            row.failure.as_deref(),
+            Some("stopped because nothing happened in it for 1 hour")
+        );
+        assert_eq!((culled(&hub, "idle"), culled(&hub, "age")), (1, 0));
+        let ada = hub.signed_in("ada").await;
+        let home = ada.get("/hub/home").await.expect(200).text();
+        let words = "Stopped because nothing happened in it for 1 hour.";
+        assert!(home.contains(words), "{home}");
+        let ada = in_german(hub.signed_in("ada").await);
+        let home = ada.get("/hub/home").await.expect(200).text();
+        let words = "Beendet, weil darin 1 Stunde lang nichts geschehen ist.";
+        assert!(home.contains(words), "{home}");
+        // She starts it again, and nothing is left of that.
+        start_server(&hub, "ada").await;
+        let home = ada.get("/hub/home").await.expect(200).text();
+        assert!(!home.contains(words), "{home}");
+
+        clock.advance(3 * HOUR_MS);
+        let row = ended(db.db(), "tess", "").await;
+        assert_eq!(
+            row.failure.as_deref(),
+            Some("stopped because nothing happened in it for 4 hours")
+        );
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_used_goes_on() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), long_ago());
+        let hub = culling(db.db().clone(), &spawner, &clock, |_| {}).await;
+        let hub = hub.with_user("ada").await.with_user("ben").await;
+        let hub = hub.with_user("eve").await.with_user("tess").await;
+        for name in ["ada", "ben", "eve", "tess"] {
+            start_server(&hub, name).await;
+        }
+        spawner.set_kernel("ben", "busy");
+        spawner.set_kernel("eve", "idle");
+        // Through the proxy, whose clock is ours: long after the hub's.
+        let mut socket = Socket::by_token(&hub, &hub.token("ada").await).await;
+        until("the proxy has told", async || {
+            let row = row(db.db(), "ada", "").await.expect("a row");
+            row.last_activity_at > row.ready_at.map(|at| at + HOUR_MS)
+        })
+        .await;
+        // Tess' server tells by itself.
+        let at = clock.now().plus(HOUR_MS / 2);
+        let body = json!({ "servers": { "": { "last_activity": at.to_iso() } } });
+        let tess = program(&hub, "tess").await;
+        tess.post_json("/hub/api/users/tess/activity", &body)
+            .await
+            .expect(200);
+        clock.advance(HOUR_MS + MINUTE_MS);
+        ended(db.db(), "eve", "").await;
+        until("the busy kernel counts as use", async || {
+            let row = row(db.db(), "ben", "").await.expect("a row");
+            row.last_activity_at == Some(clock.now().0)
+        })
+        .await;
+        for name in ["ada", "ben", "tess"] {
+            let row = row(db.db(), name, "").await.expect("a row");
+            assert_eq!(row.state, State::Ready, "{name}");
+        }
+        socket.assert_open().await;
+        // Nothing is left of what was asked with: each server has its own token.
+        let row_of = row(db.db(), "ben", "").await.expect("a row");
+        let mut tx = db.db().read().await.expect("a transaction");
+        let tokens = lyceum_hub::db::tokens::of_user(&mut tx, &row_of.user_id, 0).await;
+        let tokens = tokens.expect("read").into_iter();
+        assert_eq!(tokens.filter(|token| token.server_id.is_some()).count(), 1);
+        drop(tx);
+
+        spawner.set_kernel("ben", "idle");
+        clock.advance(HOUR_MS + MINUTE_MS);
+        ended(db.db(), "ben", "").await;
+        ended(db.db(), "tess", "").await;
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_is_told_and_can_keep_it_but_not_beyond_its_age() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), long_ago());
+        let hub = culling(db.db().clone(), &spawner, &clock, |settings| {
+            settings.culling.others = limits(Some(HOUR), Some(2 * HOUR));
+        })
+        .await;
+        let hub = hub.with_user("ada").await.with_user("eve").await;
+        start_server(&hub, "ada").await;
+        let (ada, eve) = (hub.signed_in("ada").await, hub.signed_in("eve").await);
+        let home = async || ada.get("/hub/home").await.expect(200).text();
+        let ends = async || {
+            let told = program(&hub, "ada").await;
+            let told = told.get("/hub/api/lyceum/users/ada/servers").await;
+            told.expect(200).json()["servers"][0]["ends"].clone()
+        };
+        let page = home().await;
+        assert!(
+            page.contains("Ends by itself if nothing happens in it"),
+            "{page}"
+        );
+        assert!(!page.contains("Keep it running"), "{page}");
+        let began = clock.now();
+        assert_eq!(
+            ends().await,
+            json!({ "at": began.plus(HOUR_MS).to_iso(), "why": "idle", "soon": false })
+        );
+
+        clock.advance(55 * MINUTE_MS);
+        let page = home().await;
+        assert!(page.contains("It ends in 5 min 0 s"), "{page}");
+        assert!(page.contains("Keep it running"), "{page}");
+        assert_eq!(ends().await["soon"], true);
+        // It is hers alone.
+        let fields = [("user", "ada"), ("server", "")];
+        eve.post_form("/hub/servers/keep", &fields)
+            .await
+            .expect(404);
+        let keep = "/hub/api/lyceum/users/ada/server/keep";
+        let post = async |name: &str| {
+            let client = program(&hub, name).await;
+            client.post_json(keep, &json!({})).await
+        };
+        post("eve").await.expect(404);
+        assert_eq!(ends().await["soon"], true);
+
+        let answer = ada.post_form("/hub/servers/keep", &fields).await;
+        assert_eq!(answer.expect(302).location(), "/hub/home");
+        let page = home().await;
+        assert!(!page.contains("Keep it running"), "{page}");
+        clock.advance(50 * MINUTE_MS);
+        post("ada").await.expect(204);
+        clock.advance(8 * MINUTE_MS);
+        // Two hours after it began, however much it is kept.
+        let end = ends().await;
+        assert_eq!(end["at"], began.plus(2 * HOUR_MS).to_iso());
+        assert_eq!((&end["why"], &end["soon"]), (&json!("age"), &json!(true)));
+        let page = home().await;
+        assert!(page.contains("nearly as long as servers may"), "{page}");
+        assert!(!page.contains("Keep it running"), "{page}");
+        clock.advance(8 * MINUTE_MS);
+        let row = ended(db.db(), "ada", "").await;
+        let why = row.failure.expect("a reason");
+        assert!(why.contains("had been running for 2 hours"), "{why}");
+        assert_eq!((culled(&hub, "idle"), culled(&hub, "age")), (0, 1));
+        // There is nothing to keep any more.
+        post("ada").await.expect(400);
+        assert_eq!(ends().await, json!(null));
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_say_for_whom_it_is_different() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), long_ago());
+        let hub = culling(db.db().clone(), &spawner, &clock, |settings| {
+            let rule = |whom: Selector, limits: Limits| Rule { whom, limits };
+            let any = Selector::default;
+            let one = |text: &str| Some(vec![text.to_owned()]);
+            let hours = |many: u32| limits(Some(many * HOUR), None);
+            settings.culling.rules = vec![
+                rule(
+                    Selector {
+                        admins: Some(true),
+                        ..any()
+                    },
+                    limits(None, None),
+                ),
+                rule(
+                    Selector {
+                        courses: one("bio"),
+                        ..any()
+                    },
+                    hours(2),
+                ),
+                rule(
+                    Selector {
+                        profiles: one("gpu"),
+                        ..any()
+                    },
+                    hours(3),
+                ),
+                rule(
+                    Selector {
+                        named: Some(true),
+                        ..any()
+                    },
+                    Limits {
+                        remove: true,
+                        ..hours(4)
+                    },
+                ),
+            ];
+        })
+        .await;
+        let hub = hub.with_admin("root").await.with_user("ada").await;
+        let wishes = [
+            ("root", "server", json!({})),
+            ("ada", "server", json!({})),
+            (
+                "ada",
+                "servers/b",
+                json!({ "course": "bio", "profile": "gpu" }),
+            ),
+            ("ada", "servers/c", json!({ "profile": "gpu" })),
+            ("ada", "servers/d", json!({})),
+        ];
+        for (user, server, wish) in wishes {
+            let client = program(&hub, user).await;
+            let path = format!("/hub/api/users/{user}/{server}");
+            client.post_json(&path, &wish).await.expect(201);
+        }
+        let reason = async |server: &str| {
+            let row = ended(db.db(), "ada", server).await;
+            row.failure.unwrap_or_default()
+        };
+        for (server, hours) in [("", "1 hour"), ("b", "2 hours"), ("c", "3 hours")] {
+            clock.advance(HOUR_MS + MINUTE_MS);
+            let why = reason(server).await;
+            assert!(why.ends_with(hours), "{server}: {why}");
+        }
+        clock.advance(HOUR_MS + MINUTE_MS);
+        until("the named one is gone", async || {
+            row(db.db(), "ada", "d").await.is_none()
+        })
+        .await;
+        for kept in ["b", "c"] {
+            assert!(row(db.db(), "ada", kept).await.is_some(), "{kept}");
+        }
+        let root = row(db.db(), "root", "").await.expect("a row");
+        assert_eq!(root.state, State::Ready);
+        hub.stop().await;
+    }
+}
+
+/// Two replicas look at once, and each server ends once.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_end_a_server_once() {
+    let db = TestDb::postgres().await;
+    let (spawner, clock) = (FakeSpawner::default(), long_ago());
+    let one = culling(db.db().clone(), &spawner, &clock, |_| {}).await;
+    let two = culling(db.another().await, &spawner, &clock, |_| {}).await;
+    let names: Vec<String> = (0..12).map(|number| format!("p{number}")).collect();
+    let mut one = one;
+    for name in &names {
+        one = one.with_user(name).await;
+        start_server(&one, name).await;
+    }
+    clock.advance(HOUR_MS + MINUTE_MS);
+    for name in &names {
+        ended(db.db(), name, "").await;
+    }
+    until("all stops are over", async || spawner.at_work().is_empty()).await;
+    assert_eq!(spawner.stops(), names.len());
+    assert_eq!(spawner.overlaps(), [""; 0]);
+    assert_eq!(culled(&one, "idle") + culled(&two, "idle"), 12);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_hub_ends_nothing_before_it_could_hear_of_it() {
+    let db = TestDb::sqlite().await;
+    let (spawner, clock) = (FakeSpawner::default(), long_ago());
+    let hub = culling(db.db().clone(), &spawner, &clock, |_| {}).await;
+    let hub = hub.with_user("ada").await.with_user("ben").await;
+    start_server(&hub, "ada").await;
+    hub.stop().await;
+    // Nobody could tell of anything for two hours.
+    clock.advance(2 * HOUR_MS);
+    let tune = |settings: &mut Settings, timings: &mut Timings| {
+        settings.culling.others = limits(Some(HOUR), None);
+        timings.cull_every = Duration::from_millis(100);
+    };
+    let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock.clone(), tune).await;
+    let began = clock.now();
+    clock.advance(HOUR_MS / 12);
+    let body = json!({ "servers": { "": { "last_activity": began.to_iso() } } });
+    let ada = program(&hub, "ada").await;
+    ada.post_json("/hub/api/users/ada/activity", &body)
+        .await
+        .expect(200);
+    let ready = row(db.db(), "ada", "").await.expect("a row");
+    assert_eq!(ready.state, State::Ready);
+    clock.advance(HOUR_MS);
+    let row = ended(db.db(), "ada", "").await;
+    assert_eq!(row.stopped_at, Some(clock.now().0));
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_never_came_again_are_forgotten() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), long_ago());
+        let hub = culling(db.db().clone(), &spawner, &clock, |settings| {
+            settings.culling.others = Limits::default();
+            settings.culling.forget_people = Some(24 * HOUR);
+            group(&mut settings.grants, "staff", &["tess"]);
+        })
+        .await;
+        let mut hub = hub.with_admin("root").await;
+        for name in ["ada", "ben", "eve", "tess"] {
+            hub = hub.with_user(name).await;
+        }
+        // One is in the middle of something, one came lately.
+        start_server(&hub, "ben").await;
+        clock.advance(20 * HOUR_MS);
+        let eve = json!({ "last_activity": clock.now().to_iso() });
+        program(&hub, "eve")
+            .await
+            .post_json("/hub/api/users/eve/activity", &eve)
+            .await
+            .expect(200);
+        clock.advance(5 * HOUR_MS);
+        let names = async || {
+            let mut tx = db.db().read().await.expect("a transaction");
+            let mut names = Vec::new();
+            for name in ["ada", "ben", "eve", "root", "tess"] {
+                let parsed = name.parse().expect("a good name");
+                let user = lyceum_hub::db::users::find(&mut tx, &parsed).await;
+                names.extend(user.expect("read").map(|_| name));
+            }
+            names
+        };
+        let stay = ["ben", "eve", "root", "tess"];
+        until("ada is forgotten", async || names().await == stay).await;
+        hub.stop().await;
+    }
+}
