@@ -10,6 +10,7 @@ use crate::cull::Culling;
 use crate::grants::Grants;
 use crate::notices::Notices;
 use crate::origins::Origins;
+use crate::quota::Quota;
 
 /// Settings that can change while the hub runs.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Settings {
     /// How long a server may take until it answers.
     pub start_timeout: Duration,
     pub starts: StartLimits,
+    /// How many may run and start, in all and of some kind.
+    pub quotas: Vec<Quota>,
     /// When servers have to end.
     pub culling: Culling,
     /// Servers one person may have besides the default one.

@@ -31,6 +31,7 @@ pub mod origins;
 pub mod pages;
 pub mod proxy;
 pub mod queue;
+pub mod quota;
 pub mod seen;
 pub mod select;
 pub mod servers;
@@ -41,6 +42,7 @@ pub mod size;
 pub mod standing;
 pub mod survive;
 pub mod tokens;
+pub mod trouble;
 pub mod usage;
 pub mod users;
 pub mod visit;
@@ -156,6 +158,9 @@ impl Hub {
     pub async fn reload(&self, settings: Settings) {
         let before = self.0.settings.swap(Arc::new(settings));
         let now = self.settings();
+        if let Err(error) = self.try_again().await {
+            tracing::warn!(error = %error, "environments that fail keep their pauses");
+        }
         let changed = before.admission != now.admission
             || before.grants != now.grants
             || before.shared_in_browsers != now.shared_in_browsers;
@@ -165,6 +170,13 @@ impl Hub {
                 "the proxies could not be told of the new lists; what they remember ends by itself"
             );
         }
+    }
+
+    /// What made starts fail may be put right with a new configuration.
+    async fn try_again(&self) -> sqlx::Result<()> {
+        let mut tx = self.db().write().await?;
+        db::trouble::forget(&mut tx).await?;
+        tx.commit().await
     }
 
     async fn ask_about_everybody_anew(&self) -> anyhow::Result<()> {

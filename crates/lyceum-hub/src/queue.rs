@@ -13,9 +13,11 @@ use lyceum_model::clock::Millis;
 use tokio::time::Instant;
 
 use crate::config::StartLimits;
-use crate::db::queue::Waiting;
+use crate::db::queue::{Among, Waiting};
 use crate::db::servers::Server;
+use crate::select::Selector;
 use crate::servers::State;
+use crate::trouble::{self, Gate};
 use crate::{Hub, db};
 
 /// A place given so recently counts for its person as one that is held: who has just had one lets
@@ -38,6 +40,18 @@ pub struct Wait {
     pub estimate: Option<i64>,
     /// It waits for its owner's other starts, who has her share of the places.
     pub own_first: bool,
+    /// What keeps it back besides; its place is then one among those that wait for the same.
+    pub held: Option<Held>,
+}
+
+/// Why a start does not begin though there are places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// As many servers of its kind run, or start, as may.
+    Full,
+    /// Starts of its environment have failed again and again; the next try is about so many seconds
+    /// ahead.
+    Trouble(i64),
 }
 
 /// The line as this replica saw it last.
@@ -46,7 +60,7 @@ pub struct Line(ArcSwapOption<Seen>);
 
 struct Seen {
     at: Instant,
-    waiting: HashMap<String, (u64, Waiting)>,
+    waiting: HashMap<String, (u64, Waiting, Option<Gate>)>,
     measured: Measured,
 }
 
@@ -79,10 +93,18 @@ pub async fn wait_of(hub: &Hub, server: &Server) -> sqlx::Result<Option<Wait>> {
         None => look(hub).await?,
     };
     let limits = hub.settings().starts.in_force();
-    Ok(seen.waiting.get(&server.id).map(|(place, waiting)| Wait {
-        place: *place,
-        estimate: estimate(&seen.measured, *place, waiting, &limits),
-        own_first: own_first(&seen.measured, waiting, &limits),
+    let now = hub.now();
+    Ok(seen.waiting.get(&server.id).map(|(place, waiting, gate)| {
+        let held = gate.as_ref().map(|gate| gate.held(now));
+        Wait {
+            place: *place,
+            estimate: match held {
+                None => estimate(&seen.measured, *place, waiting, &limits),
+                Some(_) => None,
+            },
+            own_first: held.is_none() && own_first(&seen.measured, waiting, &limits),
+            held,
+        }
     }))
 }
 
@@ -100,17 +122,31 @@ async fn look(hub: &Hub) -> sqlx::Result<Arc<Seen>> {
         return Ok(seen);
     }
     let (at, now) = (Instant::now(), hub.now());
-    let line = db::queue::line(&mut tx, now.0, counts_since(now).0).await?;
+    let gates = trouble::gates(hub, &mut tx, now).await?;
+    let full = trouble::full(&mut tx, &gates, now).await?;
+    let whom: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
+    let counts_since = counts_since(now).0;
+    let free = Among {
+        without: &whom,
+        only: None,
+    };
+    let mut waiting = HashMap::new();
+    let line = db::queue::line(&mut tx, free, now.0, counts_since).await?;
+    enter(&mut waiting, line, None);
+    for (at, gate) in full.iter().enumerate() {
+        let held = Among {
+            without: &whom[..at],
+            only: Some(whom[at]),
+        };
+        let line = db::queue::line(&mut tx, held, now.0, counts_since).await?;
+        enter(&mut waiting, line, Some(gate));
+    }
     let since = now.plus(-MEASURED_FOR_MS).0;
     let measured = Measured {
         held: db::queue::held(&mut tx, since, MEASURED_MAX).await?,
         replicas: u64::try_from(db::queue::replicas(&mut tx, now.0).await?).unwrap_or(0),
     };
     drop(tx);
-    let waiting = (1..)
-        .zip(line)
-        .map(|(place, waiting)| (waiting.id.clone(), (place, waiting)))
-        .collect();
     let seen = Arc::new(Seen {
         at,
         waiting,
@@ -118,6 +154,16 @@ async fn look(hub: &Hub) -> sqlx::Result<Arc<Seen>> {
     });
     hub.line().0.store(Some(seen.clone()));
     Ok(seen)
+}
+
+fn enter(
+    seen: &mut HashMap<String, (u64, Waiting, Option<Gate>)>,
+    line: Vec<Waiting>,
+    gate: Option<&Gate>,
+) {
+    for (place, waiting) in (1..).zip(line) {
+        seen.insert(waiting.id.clone(), (place, waiting, gate.cloned()));
+    }
 }
 
 /// Places there are on all replicas: in all, and for one person.

@@ -1,6 +1,7 @@
 //! Of which servers a rule of the configuration speaks: whose they are, what they were made from.
 //!
-//! Rules about idle servers ([`crate::cull`]) say it in this way.
+//! Rules about idle servers ([`crate::cull`]) and quotas ([`crate::quota`]) say it in the same way.
+//! Servers that were read are held against it here; [`crate::db::quotas`] says the same in SQL.
 
 use crate::db::servers::Server;
 
@@ -16,6 +17,8 @@ pub struct Selector {
     pub admins: Option<bool>,
     /// Named servers, or default ones.
     pub named: Option<bool>,
+    /// What starts have in common that fail together; no rule of a configuration names it.
+    pub environment: Option<String>,
 }
 
 /// Somebody of these names, or of these groups.
@@ -55,6 +58,7 @@ impl Selector {
             && self
                 .named
                 .is_none_or(|named| named != server.name.is_default())
+            && (self.environment.is_none() || self.environment == server.environment)
     }
 }
 
@@ -177,6 +181,13 @@ mod tests {
         check(
             Selector {
                 named: Some(false),
+                ..any()
+            },
+            false,
+        );
+        check(
+            Selector {
+                environment: Some("x".into()),
                 ..any()
             },
             false,

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
+use lyceum_model::say;
+use lyceum_model::saying::{Saying, size};
 use lyceum_model::server::ServerKey;
 use lyceum_spawn::Usage;
 
@@ -29,6 +31,14 @@ pub struct Taken {
     /// Processor cores: on average since somebody looked last, or else since it began.
     pub cores: f64,
     pub processes: u64,
+}
+
+impl Taken {
+    /// `312 MB, 0.4 cores`
+    pub fn saying(&self) -> Saying {
+        let cores = Duration::try_from_secs_f64(self.cores).unwrap_or_default();
+        say!("usage.taken", memory = size(self.memory), cores = cores)
+    }
 }
 
 /// Earlier looks, by the server's key.
@@ -99,6 +109,20 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_in_words() {
+        let taken = Taken {
+            memory: 312 << 20,
+            cores: 0.4321,
+            processes: 5,
+        };
+        assert_eq!(taken.saying().to_string(), "312 MB, 0.4 cores");
+        assert_eq!(
+            taken.saying().in_lang(lyceum_model::lang::Lang::De),
+            "312 MB, 0,4 Kerne"
+        );
+    }
 
     #[test]
     fn processor_time_is_told_since_the_last_look() {

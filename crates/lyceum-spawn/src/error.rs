@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use lyceum_model::say;
-use lyceum_model::saying::{Saying, Value};
+use lyceum_model::saying::{Saying, Value, size};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,12 @@ pub enum SpawnError {
     NoFreePort(Saying),
     DiskFull {
         path: String,
+    },
+    /// In bytes.
+    NoRoom {
+        path: String,
+        free: u64,
+        least: u64,
     },
     Permission {
         doing: Saying,
@@ -95,6 +101,12 @@ impl SpawnError {
             Self::RunAs { account, why } => say!("spawn.run_as", account = account, why = why),
             Self::Limits { what, error } => say!("spawn.limits", what = what, error = error),
             Self::NoFreePort(why) => say!("spawn.no_free_port", why = why),
+            Self::NoRoom { path, free, least } => say!(
+                "spawn.no_room",
+                path = path,
+                free = size(*free),
+                least = size(*least)
+            ),
             Self::DiskFull { path } => say!("spawn.disk_full", path = path),
             Self::Permission { doing, path, error } => {
                 say!(

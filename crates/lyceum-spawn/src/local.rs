@@ -78,6 +78,8 @@ pub struct LocalConfig {
     /// The pause after SIGTERM, before SIGKILL.
     pub term: Duration,
     pub cgroups: Cgroups,
+    /// Bytes that must be free on the disks of homes and run folders for a start.
+    pub least_room: u64,
 }
 
 impl LocalConfig {
@@ -92,6 +94,7 @@ impl LocalConfig {
             interrupt: Duration::from_secs(10),
             term: Duration::from_secs(5),
             cgroups: Cgroups::Auto,
+            least_room: 64 << 20,
         }
     }
 }
@@ -466,6 +469,9 @@ impl LocalSpawner {
         steps: &Steps,
     ) -> Result<Option<Started>, SpawnError> {
         steps.say(10, say!("start.preparing"));
+        let places = [self.config.homes.clone(), self.config.run_dir.clone()];
+        let least = self.config.least_room;
+        blocking(move || places.iter().try_for_each(|place| has_room(place, least))).await?;
         let folder = self.folder(wanted.key);
         let order = self.write_order(wanted)?;
         let begun = keeper::begin(&self.config.shim, &folder, &order).await?;
@@ -479,6 +485,22 @@ impl LocalSpawner {
             }
             Begun::Held => Ok(None),
         }
+    }
+}
+
+/// Whether a server that starts could write what it must. A disk that does not tell is tried.
+fn has_room(place: &Path, least: u64) -> Result<(), SpawnError> {
+    let Ok(disk) = rustix::fs::statvfs(place) else {
+        return Ok(());
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    match free >= least {
+        true => Ok(()),
+        false => Err(SpawnError::NoRoom {
+            path: place.display().to_string(),
+            free,
+            least,
+        }),
     }
 }
 

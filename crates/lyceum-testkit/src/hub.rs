@@ -118,6 +118,7 @@ impl TestHub {
                 per_person: 4,
                 slow_after: Duration::from_secs(20),
             },
+            quotas: Vec::new(),
             culling: Default::default(),
             named_servers: 3,
             shared_in_browsers: false,

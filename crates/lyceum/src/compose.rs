@@ -455,6 +455,7 @@ fn settings(
             per_person: as_places(config.servers.concurrent_starts_per_person),
             slow_after: config.servers.slow_after,
         },
+        quotas: config.quotas.clone(),
         culling: config.culling.clone(),
         named_servers: as_places(config.servers.per_person.saturating_sub(1)),
         shared_in_browsers: config.servers.shared_in_browsers,

@@ -18,6 +18,7 @@ mod fit;
 mod grants;
 mod problem;
 mod proxy;
+mod quotas;
 mod raw;
 mod secret_ref;
 mod show;

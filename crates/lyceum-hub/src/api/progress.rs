@@ -25,7 +25,7 @@ use tokio::sync::broadcast;
 use super::person;
 use crate::db::servers::Server;
 use crate::jobs::keeper;
-use crate::queue::{self, Wait};
+use crate::queue::{self, Held, Wait};
 use crate::servers::State as ServerState;
 use crate::visit::ServerPath;
 use crate::{Hub, db};
@@ -221,6 +221,14 @@ impl Watcher {
                         "place": wait.place,
                         "estimate": wait.estimate,
                         "own_first": wait.own_first,
+                        "held": wait.held.map(|held| match held {
+                            Held::Full => "full",
+                            Held::Trouble(_) => "trouble",
+                        }),
+                        "again": match wait.held {
+                            Some(Held::Trouble(seconds)) => Some(seconds),
+                            _ => None,
+                        },
                     });
                     self.add_words(&mut told, &saying);
                     event(&mut text, &told);
@@ -254,6 +262,15 @@ fn event(text: &mut String, value: &Value) {
 
 fn waiting(wait: &Wait) -> Saying {
     let place = match wait {
+        Wait {
+            held: Some(Held::Trouble(seconds)),
+            ..
+        } => say!("start.trouble", seconds = *seconds),
+        Wait {
+            held: Some(Held::Full),
+            place,
+            ..
+        } => say!("start.full", place = *place),
         Wait {
             own_first: true, ..
         } => say!("start.own_first"),

@@ -2,13 +2,18 @@
 //!
 //! The order is made of the rows alone, so every replica sees the same line: a person's first
 //! waiting start stands behind as many others as she has under way or was given a place for a
-//! moment ago, her second one turn later, and so on; within a turn the earlier wish comes first.
-//! So however many named servers somebody asks for, another's first comes before her next.
+//! moment ago, her second one turn later, and so on; otherwise the earlier wish comes first.
+//! So however many named servers somebody asks for, another's first comes before her next. Within a
+//! turn courses come one after the other in the same way, and all starts without a course count as
+//! those of one: a lecture of three hundred does not keep a seminar of ten waiting.
 //!
 //! Leases, and what becomes of a row that was taken up: [`super::servers`].
 
 use lyceum_store::{Tx, on};
 
+use super::quotas;
+use super::search::Statement;
+use crate::select::Selector;
 use crate::servers::State;
 
 /// A row that wants work and that nobody holds.
@@ -32,22 +37,52 @@ pub struct Waiting {
     pub holding: i64,
 }
 
-/// `$1` is now, `$2` the moment since when a place given still counts.
-macro_rules! line {
-    ($rest:literal) => {
-        concat!(
-            "WITH burden AS (SELECT user_id, COUNT(*) AS starts, \
-             COUNT(CASE WHEN state = 'starting' AND unplaced_at IS NULL THEN 1 END) AS holding \
-             FROM servers WHERE state = 'starting' OR placed_at > $2 GROUP BY user_id), \
-             line AS (SELECT s.id, s.user_id, s.state, s.unplaced_at, s.requested_at, \
-             COALESCE(b.starts, 0) AS starts, COALESCE(b.holding, 0) AS holding, \
-             ROW_NUMBER() OVER (PARTITION BY s.user_id ORDER BY s.requested_at, s.id) AS nth \
-             FROM servers s LEFT JOIN burden b ON b.user_id = s.user_id \
-             WHERE s.state = 'queued' AND (s.lease_until IS NULL OR s.lease_until < $1)) ",
-            $rest
-        )
-    };
+/// Of which starts a line is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Among<'a> {
+    /// Those that fit none of these.
+    pub without: &'a [&'a Selector],
+    /// And that fit this.
+    pub only: Option<&'a Selector>,
 }
+
+/// The line as a table `line`, for a statement that goes on. `counts_since` is the moment since when
+/// a place given still counts.
+fn line_of(among: Among<'_>, now: i64, counts_since: i64) -> Statement {
+    let mut line = Statement::new(
+        "WITH lately AS (SELECT user_id, course, state, unplaced_at FROM servers WHERE state = 'starting' OR placed_at > ",
+    );
+    line.number(counts_since).say(
+        "), burden AS (SELECT user_id, COUNT(*) AS starts, \
+         COUNT(CASE WHEN state = 'starting' AND unplaced_at IS NULL THEN 1 END) AS holding \
+         FROM lately GROUP BY user_id), \
+         load AS (SELECT COALESCE(course, '') AS course, COUNT(*) AS starts FROM lately GROUP BY COALESCE(course, '')), \
+         wishes AS (SELECT s.id, s.user_id, s.state, s.unplaced_at, s.requested_at, COALESCE(s.course, '') AS course, \
+         COALESCE(b.starts, 0) AS starts, COALESCE(b.holding, 0) AS holding, COALESCE(l.starts, 0) AS course_starts, \
+         ROW_NUMBER() OVER (PARTITION BY s.user_id ORDER BY s.requested_at, s.id) AS nth \
+         FROM servers s JOIN users u ON u.id = s.user_id LEFT JOIN burden b ON b.user_id = s.user_id \
+         LEFT JOIN load l ON l.course = COALESCE(s.course, '') \
+         WHERE s.state = 'queued' AND (s.lease_until IS NULL OR s.lease_until < ",
+    );
+    line.number(now).say(")");
+    for full in among.without {
+        line.say(" AND NOT ");
+        quotas::condition(&mut line, full);
+    }
+    if let Some(only) = among.only {
+        line.say(" AND ");
+        quotas::condition(&mut line, only);
+    }
+    line.say(
+        "), line AS (SELECT id, user_id, state, unplaced_at, requested_at, holding, nth, nth + starts AS turn, \
+         course_starts + ROW_NUMBER() OVER (PARTITION BY course ORDER BY nth + starts, requested_at, id) AS course_turn \
+         FROM wishes) ",
+    );
+    line
+}
+
+/// Each person's first before anybody's next, and among those the courses in turn.
+const ORDER: &str = " ORDER BY turn, course_turn, requested_at, id LIMIT ";
 
 /// The line is told so far; whoever stands behind learns no place yet.
 const LINE_MAX: i64 = 20_000;
@@ -70,33 +105,28 @@ pub async fn due(tx: &mut Tx, state: State, now: i64, limit: i64) -> sqlx::Resul
 /// could not all be taken up, and would hide those behind them.
 pub async fn head(
     tx: &mut Tx,
-    now: i64,
-    counts_since: i64,
+    among: Among<'_>,
+    (now, counts_since): (i64, i64),
     per_person: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Due>> {
-    on!(tx, |c| sqlx::query_as(line!(
-        "SELECT id, user_id, state, unplaced_at FROM line WHERE nth <= $3 \
-         ORDER BY nth + starts, requested_at, id LIMIT $4"
-    ))
-    .bind(now)
-    .bind(counts_since)
-    .bind(per_person)
-    .bind(limit)
-    .fetch_all(c)
-    .await)
+    let mut head = line_of(among, now, counts_since);
+    head.say("SELECT id, user_id, state, unplaced_at FROM line WHERE nth <= ");
+    head.number(per_person).say(ORDER).number(limit);
+    head.all(tx).await
 }
 
 /// Everybody in line, in the order of [`head`].
-pub async fn line(tx: &mut Tx, now: i64, counts_since: i64) -> sqlx::Result<Vec<Waiting>> {
-    on!(tx, |c| sqlx::query_as(line!(
-        "SELECT id, nth, holding FROM line ORDER BY nth + starts, requested_at, id LIMIT $3"
-    ))
-    .bind(now)
-    .bind(counts_since)
-    .bind(LINE_MAX)
-    .fetch_all(c)
-    .await)
+pub async fn line(
+    tx: &mut Tx,
+    among: Among<'_>,
+    now: i64,
+    counts_since: i64,
+) -> sqlx::Result<Vec<Waiting>> {
+    let mut line = line_of(among, now, counts_since);
+    line.say("SELECT id, nth, holding FROM line");
+    line.say(ORDER).number(LINE_MAX);
+    line.all(tx).await
 }
 
 /// For how many milliseconds places were held lately, the newest first.

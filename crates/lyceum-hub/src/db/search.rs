@@ -37,7 +37,7 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 {}
 
 impl Statement {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         Self {
             text: text.to_owned(),
             ..Self::default()
@@ -49,16 +49,16 @@ impl Statement {
     }
 
     /// Goes on with words of our own.
-    fn say(&mut self, words: &str) -> &mut Self {
+    pub(super) fn say(&mut self, words: &str) -> &mut Self {
         self.text.push_str(words);
         self
     }
 
-    fn text(&mut self, value: &str) -> &mut Self {
+    pub(super) fn text(&mut self, value: &str) -> &mut Self {
         self.bind(Bound::Text(value.to_owned()))
     }
 
-    fn number(&mut self, value: i64) -> &mut Self {
+    pub(super) fn number(&mut self, value: i64) -> &mut Self {
         self.bind(Bound::Number(value))
     }
 
@@ -69,14 +69,14 @@ impl Statement {
     }
 
     /// `$3, $4`; of none a value that nothing is.
-    fn texts(&mut self, values: &[String]) -> &mut Self {
+    pub(super) fn texts(&mut self, values: &[String]) -> &mut Self {
         let places = places(self.values.len() + 1, values.len());
         self.values.extend(values.iter().cloned().map(Bound::Text));
         self.say(&places)
     }
 
     /// Begins one more condition that has to hold.
-    fn and(&mut self) -> &mut Self {
+    pub(super) fn and(&mut self) -> &mut Self {
         self.conditions += 1;
         self.say(match self.conditions {
             1 => " WHERE ",
@@ -112,7 +112,7 @@ impl Statement {
         self.number(limit).say(" OFFSET ").number(offset)
     }
 
-    async fn all<T: Row>(self, tx: &mut Tx) -> sqlx::Result<Vec<T>> {
+    pub(super) async fn all<T: Row>(self, tx: &mut Tx) -> sqlx::Result<Vec<T>> {
         on!(tx, |c| {
             let mut query = sqlx::query_as(sqlx::AssertSqlSafe(self.text));
             for value in self.values {

@@ -44,6 +44,8 @@ pub struct Server {
     /// The slug of the profile that its last start was made from, and the id of its course.
     pub profile: Option<String>,
     pub course: Option<String>,
+    /// What starts of it have in common that fail together.
+    pub environment: Option<String>,
 }
 
 impl Server {
@@ -77,6 +79,7 @@ impl Server {
             unplaced_at: None,
             profile: None,
             course: None,
+            environment: None,
         }
     }
 
@@ -93,7 +96,7 @@ macro_rules! select {
             "SELECT s.id, s.user_id, u.name AS user_name, s.name, s.key, s.client_id, s.display_name, s.state, s.generation, \
              s.spec, s.user_options, s.address, s.failure, s.failure_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
              s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until, s.placed_at, s.unplaced_at, \
-             s.profile, s.course \
+             s.profile, s.course, s.environment \
              FROM servers s JOIN users u ON u.id = s.user_id ",
             $rest
         )

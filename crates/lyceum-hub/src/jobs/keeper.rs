@@ -24,8 +24,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::db::queue::{Among, Due};
 use crate::db::servers::Server;
+use crate::select::{Selector, Subject};
 use crate::servers::State;
+use crate::trouble::{self, Gate};
 use crate::{Hub, db, queue};
 use desk::{Desk, Piece};
 use tend::{End, Work};
@@ -151,6 +154,7 @@ impl Keeper {
     /// Takes up what wants work, and passes wishes to stop on to the work under way.
     async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
         let (now, limits) = (self.hub.now(), self.hub.settings().starts.in_force());
+        let mut gates = Vec::new();
         let mut tx = self.hub.db().read().await?;
         let mut due = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
         // What was begun goes before what waits.
@@ -159,7 +163,14 @@ impl Keeper {
             let since = queue::counts_since(now);
             let (share, rows) = (as_rows(limits.per_person), as_rows(limits.at_once * 4));
             let rows = rows.max(SWEEP_ROWS);
-            due.extend(db::queue::head(&mut tx, now.0, since.0, share, rows).await?);
+            gates = trouble::gates(&self.hub, &mut tx, now).await?;
+            let full = trouble::full(&mut tx, &gates, now).await?;
+            let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
+            let among = Among {
+                without: &full,
+                only: None,
+            };
+            due.extend(db::queue::head(&mut tx, among, (now.0, since.0), share, rows).await?);
         }
         let unwanted = db::servers::unwanted(&mut tx, self.hub.replica()).await?;
         drop(tx);
@@ -172,7 +183,7 @@ impl Keeper {
             let Some((piece, seat)) = self.desk.sit_down(&due, &limits) else {
                 continue;
             };
-            let Some(server) = self.claim(&due.id).await? else {
+            let Some(server) = self.claim(&due, &gates).await? else {
                 continue;
             };
             let work = Work {
@@ -187,9 +198,17 @@ impl Keeper {
         Ok(())
     }
 
-    async fn claim(&self, id: &str) -> anyhow::Result<Option<Server>> {
-        let now = self.hub.now();
+    /// Takes a row up. A start needs room at every gate that it has to pass, which is counted while
+    /// nobody else takes one up.
+    async fn claim(&self, due: &Due, gates: &[Gate]) -> anyhow::Result<Option<Server>> {
+        let (id, now) = (&due.id, self.hub.now());
         let mut tx = self.hub.db().write().await?;
+        if due.state == State::Queued && !gates.is_empty() {
+            db::quotas::lock(&mut tx, now).await?;
+            if !has_room(&mut tx, id, gates, now).await? {
+                return Ok(None);
+            }
+        }
         let mine = db::servers::claim(
             &mut tx,
             id,
@@ -276,6 +295,28 @@ impl Keeper {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Whether every gate that this start has to pass has room for it.
+async fn has_room(tx: &mut Tx, id: &str, gates: &[Gate], now: Millis) -> sqlx::Result<bool> {
+    let Some(server) = db::servers::get(tx, id).await? else {
+        return Ok(false);
+    };
+    let owner = db::users::get(tx, &server.user_id).await?;
+    let groups = db::groups::names_of(tx, &server.user_id).await?;
+    let subject = Subject {
+        server: &server,
+        admin: owner.is_some_and(|owner| owner.admin),
+        groups: &groups,
+    };
+    for Gate { quota, .. } in gates {
+        if quota.whom.takes(subject)
+            && quota.is_full(db::quotas::count(tx, &quota.whom, now.0).await?)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn complain(ended: Result<(), tokio::task::JoinError>) {

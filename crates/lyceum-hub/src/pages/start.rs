@@ -8,7 +8,7 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
-use lyceum_web::page::contexts::{Failure, NotRunningPage, ProgressPage, Step, StoppingPage};
+use lyceum_web::page::contexts::{Failure, Hold, NotRunningPage, ProgressPage, Step, StoppingPage};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launching::{self, WishError};
 use crate::next::local_target;
+use crate::queue::Held;
 use crate::servers::{State as ServerState, prefix, progress, tail};
 use crate::visit::{ServerPath, SignedIn, is_from_elsewhere};
 use crate::{Hub, db, notices, queue};
@@ -389,7 +390,17 @@ pub async fn pending(
         elapsed: hub.now().0.saturating_sub(started_at) / 1000,
         place: wait.as_ref().map(|wait| wait.place),
         estimate: wait.as_ref().and_then(|wait| wait.estimate),
-        own_first: wait.is_some_and(|wait| wait.own_first),
+        own_first: wait.as_ref().is_some_and(|wait| wait.own_first),
+        held: wait.and_then(|wait| wait.held).map(|held| match held {
+            Held::Full => Hold {
+                why: "full",
+                again: 0,
+            },
+            Held::Trouble(again) => Hold {
+                why: "trouble",
+                again,
+            },
+        }),
         // A script's request with cookies needs the form token.
         events_url: format!(
             "{}?_xsrf={}&lang={}",

@@ -427,3 +427,31 @@ async fn people_who_never_came_again_are_forgotten() {
         hub.stop().await;
     }
 }
+
+/// What a server takes is measured when somebody looks, for administrators and by the API.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_takes_is_told() {
+    let db = TestDb::sqlite().await;
+    let (spawner, clock) = (FakeSpawner::default(), long_ago());
+    let hub = culling(db.db().clone(), &spawner, &clock, |_| {}).await;
+    let hub = hub.with_admin("root").await.with_user("ada").await;
+    start_server(&hub, "ada").await;
+    let list = "/hub/api/lyceum/users/ada/servers";
+    let told = async || {
+        let answer = program(&hub, "ada").await.get(list).await;
+        answer.expect(200).json()["servers"][0]["usage"].clone()
+    };
+    assert_eq!(told().await, json!(null));
+    spawner.set_usage(lyceum_spawn::Usage {
+        memory: 312 << 20,
+        cpu_seconds: 50.0,
+        processes: 7,
+    });
+    clock.advance(100_000);
+    let expect = json!({ "memory": 312 << 20, "cpu": 0.5, "processes": 7 });
+    assert_eq!(told().await, expect);
+    let page = hub.signed_in("root").await.get("/hub/admin/servers").await;
+    let page = page.expect(200).text();
+    assert!(page.contains("312 MB, "), "{page}");
+    hub.stop().await;
+}

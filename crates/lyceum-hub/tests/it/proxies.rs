@@ -72,6 +72,7 @@ async fn make_ready_in(db: &Db, user: &str, server: &str, address: &str) -> Stri
         unplaced_at: None,
         profile: None,
         course: None,
+        environment: None,
     };
     assert!(
         lyceum_hub::db::servers::insert(&mut tx, &row)

@@ -10,8 +10,10 @@ mod german;
 mod port_thief;
 mod progress;
 mod queue;
+mod quotas;
 mod races;
 mod routes;
+mod trouble;
 
 use std::collections::BTreeSet;
 use std::future::Future;

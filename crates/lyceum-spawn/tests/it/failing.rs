@@ -99,6 +99,27 @@ async fn a_home_in_a_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_told_before_anything_is_started() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut config = lyceum_spawn::local::LocalConfig::new(
+        vec!["/nowhere/lyceum".into()],
+        dir.path().join("run"),
+        dir.path().join("homes"),
+    );
+    // No disk has that much.
+    config.least_room = u64::MAX;
+    let spawner = lyceum_spawn::local::LocalSpawner::new(config).expect("a spawner");
+    let error = spawner.start(&shell("true"), &Steps::silent()).await;
+    let error = error.expect_err("no room");
+    assert!(matches!(error, SpawnError::NoRoom { .. }), "{error:?}");
+    let words = error.to_string();
+    assert!(
+        words.contains("homes only ") && words.contains("make room"),
+        "{words}"
+    );
+}
+
+#[tokio::test]
 async fn a_missing_keeper_is_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let config = lyceum_spawn::local::LocalConfig::new(

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use culling::ServerEnd;
+pub use culling::{Hold, ServerEnd};
 pub use shares::*;
 pub use site::{DocumentPage, Maintenance, Notice};
 
@@ -267,6 +267,8 @@ pub struct ProgressPage {
     pub estimate: Option<i64>,
     /// It waits for other starts of its owner's, not for other people's.
     pub own_first: bool,
+    /// What keeps it back though there are places.
+    pub held: Option<Hold>,
     /// The event stream. A browser's `EventSource` is a request of mode `cors`, so with cookies
     /// it needs `?_xsrf=`. Each connection starts with all steps from the first; the page leaves
     /// out what it has. Events are as in JupyterHub, plus the moment `at`.

@@ -86,6 +86,7 @@ fn servers() -> Vec<AdminServer> {
         may_stop: server.server.is_empty(),
         may_open: server.server.is_empty(),
         may_log: server.log_url.is_some(),
+        usage: server.server.is_empty().then(|| "312 MB, 0.4 cores".into()),
         server,
     })
     .collect()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lyceum_hub::cull::Culling;
 use lyceum_hub::grants::Grants;
+use lyceum_hub::quota::Quota;
 use lyceum_model::base::BasePath;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
@@ -41,6 +42,7 @@ pub struct Config {
     pub people: People,
     pub grants: Grants,
     pub servers: Servers,
+    pub quotas: Vec<Quota>,
     pub culling: Culling,
     pub spawner: Spawner,
     pub log: RawLog,
@@ -228,6 +230,7 @@ pub(crate) fn check(
         },
         grants,
         servers: check_servers(raw, problem),
+        quotas: super::quotas::check_quotas(raw, problem),
         culling: super::cull::check_cull(raw, problem),
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),

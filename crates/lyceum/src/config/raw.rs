@@ -10,6 +10,7 @@ use super::cull::RawCull;
 use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
 use super::proxy::RawProxy;
+use super::quotas::RawQuota;
 use super::secret_ref::SecretRef;
 use super::site::{RawAnnouncement, RawMaintenance, RawSite};
 use super::theme::RawTheme;
@@ -272,6 +273,12 @@ pub struct RawServers {
     pub start_timeout: Span,
     /// How many servers a person may have at a time.
     pub per_person: u32,
+    /// How many servers may run at once, in all; others wait in line. Left out: as many as are wanted.
+    pub running: Option<u64>,
+    /// Limits for servers that are alike, each with which ones it counts together (`for`:
+    /// `[group:staff]`, `profiles`, `courses`; all that are given) and how many of them there may be:
+    /// `running`, `starting`. Others of them wait in line and hold up nobody else.
+    pub quotas: Vec<RawQuota>,
     /// How many starts may be under way at once; others wait in line.
     pub concurrent_starts: u32,
     /// How many of them may be one person's.
@@ -305,6 +312,8 @@ impl Default for RawServers {
             opens: "/lab".into(),
             start_timeout: Span(std::time::Duration::from_secs(120)),
             per_person: 3,
+            running: None,
+            quotas: Vec::new(),
             concurrent_starts: 16,
             concurrent_starts_per_person: 2,
             slow_after: Span(std::time::Duration::from_secs(20)),

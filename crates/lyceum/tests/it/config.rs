@@ -95,6 +95,11 @@ servers:
       - {profiles: [], age: 3s}
       - {admin: true, idle: 2h}
       - {admins: 1}
+  running: 0
+  quotas:
+    - {running: 3}
+    - {courses: [bio]}
+    - {for: ['all'], starting: many}
 "), @"");
 }
 
@@ -410,6 +415,8 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.opens                         /lab                            default
     servers.per_person                    3                               default
     servers.processes                     -                               default
+    servers.quotas                        []                              default
+    servers.running                       -                               default
     servers.shared_in_browsers            false                           default
     servers.slow_after                    20s                             default
     servers.start_timeout                 2m                              default

@@ -21,7 +21,7 @@ use crate::db::servers::Server;
 use crate::event_log::Event;
 use crate::metrics::StatusLabel;
 use crate::servers::State;
-use crate::{Hub, db, metrics, oauth, queue, tokens};
+use crate::{Hub, db, metrics, oauth, queue, tokens, trouble};
 
 /// A start that breaks off more often than this, not by the server's fault, is given up.
 const TRIES: u32 = 5;
@@ -179,6 +179,7 @@ impl Work {
         let mut tx = hub.db().write().await?;
         let ready = db::servers::set_ready(&mut tx, &server.id, hub.replica(), now.0).await?;
         if ready {
+            db::trouble::went_well(&mut tx, &server.id).await?;
             self.add_step(&mut tx, now, 100, &say!("start.ready"))
                 .await?;
             publish(&mut tx, server, now).await?;
@@ -340,6 +341,9 @@ impl Work {
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
         if let Some(reason) = reason {
             self.add_step(&mut tx, now, 100, reason).await?;
+            if server.ready_at.is_none() {
+                trouble::failed(&mut tx, &server.id, now).await?;
+            }
         }
         publish(&mut tx, server, now).await?;
         tx.commit().await?;

@@ -23,6 +23,7 @@ use crate::notices;
 use crate::pages::fields::Fields;
 use crate::pages::home;
 use crate::servers::State;
+use crate::usage;
 
 pub(super) const LIST: &str = "/hub/admin/servers";
 pub(super) const FILE: &str = "/hub/admin/servers.csv";
@@ -33,6 +34,7 @@ const COLUMNS: &[(&str, bool)] = &[
     ("owner", true),
     ("server", false),
     ("state", false),
+    ("usage", false),
     ("since", true),
     ("last_activity", true),
 ];
@@ -93,7 +95,12 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
     };
     let found = found.page(&mut tx, sort, asked.offset, asked.limit).await?;
     drop(tx);
-    let rows: Vec<AdminServer> = found.iter().map(|server| row(&visit, server)).collect();
+    let taken = usage::of(&visit.hub, &found).await;
+    let mut rows: Vec<AdminServer> = found.iter().map(|server| row(&visit, server)).collect();
+    for (row, server) in rows.iter_mut().zip(&found) {
+        let words = taken.get(&server.id).map(|taken| taken.saying());
+        row.usage = words.map(|words| words.in_lang(visit.lang()));
+    }
     let page = ServersPage {
         page: visit.page(),
         area: visit.area("servers", &query),
@@ -128,6 +135,7 @@ pub(super) fn row(visit: &Visit, server: &Server) -> AdminServer {
         may_stop: state.is_active() && state != State::Stopping && may(ScopeName::DeleteServers),
         may_open: state == State::Ready && reachable && may(ScopeName::AccessServers),
         may_log: card.log_url.is_some(),
+        usage: None,
         server: card,
     }
 }

@@ -16,7 +16,10 @@ use super::progress::{events, in_order};
 use super::{EMPTY, at_peace, hasty, in_state, program, row, state, until, until_state};
 
 /// Few places, and servers that hang do so for longer than any story.
-fn places(at_once: usize, per_person: usize) -> impl FnOnce(&mut Settings, &mut Timings) {
+pub(super) fn places(
+    at_once: usize,
+    per_person: usize,
+) -> impl FnOnce(&mut Settings, &mut Timings) {
     move |settings, timings| {
         hasty(settings, timings);
         // No question is left unanswered here, and the machine may be busy.
@@ -34,14 +37,14 @@ fn places(at_once: usize, per_person: usize) -> impl FnOnce(&mut Settings, &mut 
     }
 }
 
-async fn user(db: &Db, name: &str) -> User {
+pub(super) async fn user(db: &Db, name: &str) -> User {
     let mut tx = db.read().await.unwrap();
     let name = UserName::parse(name).unwrap();
     db::users::find(&mut tx, &name).await.unwrap().unwrap()
 }
 
 /// Wishes for named servers, in this order.
-async fn wish(hub: &TestHub, wishes: &[(&str, &str)]) {
+pub(super) async fn wish(hub: &TestHub, wishes: &[(&str, &str)]) {
     for (name, server) in wishes {
         let owner = user(hub.hub.db(), name).await;
         launching::start(&hub.hub, &owner, &server.parse().unwrap(), json!({}))
@@ -51,12 +54,17 @@ async fn wish(hub: &TestHub, wishes: &[(&str, &str)]) {
 }
 
 /// Who waits, as `ada/a`, in the order of the line.
-async fn line(db: &Db, hub: &TestHub) -> Vec<String> {
+pub(super) async fn line(db: &Db, hub: &TestHub) -> Vec<String> {
     let now = hub.hub.now();
     let mut tx = db.read().await.unwrap();
-    let line = db::queue::line(&mut tx, now.0, queue::counts_since(now).0)
-        .await
-        .unwrap();
+    let line = db::queue::line(
+        &mut tx,
+        Default::default(),
+        now.0,
+        queue::counts_since(now).0,
+    )
+    .await
+    .unwrap();
     let mut names = Vec::new();
     for waiting in line {
         let row = db::servers::get(&mut tx, &waiting.id).await.unwrap();
@@ -75,7 +83,7 @@ fn orders(spawner: &FakeSpawner) -> Vec<String> {
 }
 
 /// What is told to the owner, once it is in line.
-async fn place(hub: &TestHub, name: &str) -> queue::Wait {
+pub(super) async fn place(hub: &TestHub, name: &str) -> queue::Wait {
     let mut wait = None;
     let begun = Instant::now();
     while wait.is_none() {

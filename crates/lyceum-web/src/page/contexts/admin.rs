@@ -235,6 +235,8 @@ pub struct AdminServer {
     pub may_stop: bool,
     pub may_open: bool,
     pub may_log: bool,
+    /// What it takes at the moment, in words; the list of servers alone tells it.
+    pub usage: Option<String>,
 }
 
 /// `admin_services.html`.

@@ -1,4 +1,4 @@
-//! When a server ends by itself; the home page tells of it.
+//! When a server ends by itself, which the home page tells; and what keeps a start back.
 
 use serde::Serialize;
 
@@ -12,4 +12,13 @@ pub struct ServerEnd {
     pub why: &'static str,
     /// Whether it is time to do something about it.
     pub soon: bool,
+}
+
+/// Of a start that waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// `full`: as many servers of its kind run as may. `trouble`: starts of its environment fail.
+    pub why: &'static str,
+    /// Seconds until the next try after trouble.
+    pub again: i64,
 }

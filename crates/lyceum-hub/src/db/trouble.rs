@@ -1,0 +1,63 @@
+//! Whose starts of which environment have failed since one of it went well.
+
+use lyceum_store::{Tx, on};
+
+/// An environment that fails for several people.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Failing {
+    pub environment: String,
+    /// How often in all, and when last.
+    pub times: i64,
+    pub last: i64,
+}
+
+/// Those that have failed for so many people since.
+pub async fn failing(tx: &mut Tx, since: i64, people: i64) -> sqlx::Result<Vec<Failing>> {
+    on!(tx, |c| {
+        sqlx::query_as(
+        "SELECT environment, CAST(SUM(times) AS BIGINT) AS times, MAX(failed_at) AS last FROM failing_starts \
+         WHERE failed_at > $1 GROUP BY environment HAVING COUNT(*) >= $2 ORDER BY environment LIMIT 100"
+    )
+    .bind(since)
+    .bind(people)
+    .fetch_all(c)
+    .await
+    })
+}
+
+/// A start of this server has failed.
+pub async fn failed(tx: &mut Tx, server_id: &str, since: i64, now: i64) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "INSERT INTO failing_starts (environment, user_id, times, failed_at) \
+         SELECT environment, user_id, 1, $2 FROM servers WHERE id = $1 AND environment IS NOT NULL \
+         ON CONFLICT (environment, user_id) DO UPDATE SET failed_at = excluded.failed_at, \
+         times = CASE WHEN failing_starts.failed_at > $3 THEN failing_starts.times + 1 ELSE 1 END"
+    )
+    .bind(server_id)
+    .bind(now)
+    .bind(since)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// A start of this server went well: whatever was wrong is over.
+pub async fn went_well(tx: &mut Tx, server_id: &str) -> sqlx::Result<()> {
+    on!(tx, |c| {
+        sqlx::query(
+        "DELETE FROM failing_starts WHERE environment = (SELECT environment FROM servers WHERE id = $1)"
+    )
+    .bind(server_id)
+    .execute(c)
+    .await
+    .map(|_| ())
+    })
+}
+
+/// What was wrong may be put right now.
+pub async fn forget(tx: &mut Tx) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query("DELETE FROM failing_starts")
+        .execute(c)
+        .await
+        .map(|_| ()))
+}

@@ -1,0 +1,127 @@
+//! Environments whose starts fail for one person after the other: a broken image, a program that is
+//! gone. They get pauses that grow, so that they don't take everybody's places, and one start at a
+//! time to try; one that goes well, or a new configuration, ends that.
+//!
+//! One person's failures alone hold back nobody: her home may be what is broken.
+
+use lyceum_model::clock::Millis;
+use lyceum_store::Tx;
+
+use crate::db::trouble::Failing;
+use crate::queue::Held;
+use crate::quota::Quota;
+use crate::select::Selector;
+use crate::{Hub, db};
+
+/// So many people's starts must have failed, within this time.
+const PEOPLE: i64 = 3;
+const WITHIN_MS: i64 = 30 * 60_000;
+/// The first pause; it doubles with each failure that follows.
+const FIRST_MS: i64 = 15_000;
+const LONGEST_MS: i64 = 600_000;
+
+/// What stands before starts: a quota of the configuration, or an environment's trouble.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    pub quota: Quota,
+    /// Until when nothing of a failing environment starts.
+    pub until: Option<Millis>,
+}
+
+impl Gate {
+    pub fn held(&self, now: Millis) -> Held {
+        match self.until {
+            None => Held::Full,
+            Some(until) => {
+                let seconds = until.since(now).max(0).unsigned_abs().div_ceil(1000);
+                // Who watches is not told something new every second.
+                Held::Trouble(i64::try_from(seconds.next_multiple_of(5)).unwrap_or(i64::MAX))
+            }
+        }
+    }
+}
+
+/// A start of this server has failed.
+pub(crate) async fn failed(tx: &mut Tx, server_id: &str, now: Millis) -> sqlx::Result<()> {
+    db::trouble::failed(tx, server_id, now.plus(-WITHIN_MS).0, now.0).await
+}
+
+/// All gates there are.
+pub async fn gates(hub: &Hub, tx: &mut Tx, now: Millis) -> sqlx::Result<Vec<Gate>> {
+    let since = now.plus(-WITHIN_MS).0;
+    let failing = db::trouble::failing(tx, since, PEOPLE).await?;
+    let settings = hub.settings();
+    let quotas = settings.quotas.iter().map(|quota| Gate {
+        quota: quota.clone(),
+        until: None,
+    });
+    Ok(quotas
+        .chain(failing.into_iter().map(|failing| gate(failing, now)))
+        .collect())
+}
+
+/// Those that have no room for one more.
+pub async fn full<'a>(tx: &mut Tx, gates: &'a [Gate], now: Millis) -> sqlx::Result<Vec<&'a Gate>> {
+    let mut full = Vec::new();
+    for gate in gates {
+        let quota = &gate.quota;
+        if quota.is_full(db::quotas::count(tx, &quota.whom, now.0).await?) {
+            full.push(gate);
+        }
+    }
+    Ok(full)
+}
+
+fn gate(failing: Failing, now: Millis) -> Gate {
+    let until = Millis(failing.last).plus(pause_ms(failing.times));
+    let starting = u64::from(until <= now);
+    Gate {
+        until: Some(until),
+        quota: Quota {
+            whom: Selector {
+                environment: Some(failing.environment),
+                ..Selector::default()
+            },
+            running: None,
+            starting: Some(starting),
+        },
+    }
+}
+
+fn pause_ms(times: i64) -> i64 {
+    let doublings = u32::try_from((times - PEOPLE).clamp(0, 16)).unwrap_or(0);
+    (FIRST_MS << doublings).min(LONGEST_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_an_end() {
+        let check = |times: i64, expect: i64| assert_eq!(pause_ms(times), expect, "{times}");
+        check(0, 15_000);
+        check(3, 15_000);
+        check(4, 30_000);
+        check(6, 120_000);
+        check(9, 600_000);
+        check(i64::MAX, 600_000);
+    }
+
+    #[test]
+    fn after_the_pause_one_may_try() {
+        let check = |now: i64, starting: u64, held: i64| {
+            let failing = Failing {
+                environment: "x".into(),
+                times: 4,
+                last: 1_000,
+            };
+            let gate = gate(failing, Millis(now));
+            assert_eq!(gate.quota.starting, Some(starting), "{now}");
+            assert_eq!(gate.held(Millis(now)), Held::Trouble(held), "{now}");
+        };
+        check(1_000, 0, 30);
+        check(30_999, 0, 5);
+        check(31_000, 1, 0);
+    }
+}
