@@ -104,8 +104,8 @@ impl SpawnError {
             Self::NoRoom { path, free, least } => say!(
                 "spawn.no_room",
                 path = path,
-                free = size(*free),
-                least = size(*least)
+                free = size(free),
+                least = size(least)
             ),
             Self::DiskFull { path } => say!("spawn.disk_full", path = path),
             Self::Permission { doing, path, error } => {

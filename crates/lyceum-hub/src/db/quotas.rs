@@ -44,15 +44,32 @@ pub(super) fn needs_owner(whom: &Selector) -> bool {
 pub(super) fn condition(statement: &mut Statement, whom: &Selector) {
     statement.say("(1 = 1");
     if let Some(people) = &whom.people {
-        statement.say(" AND (u.name IN (").texts(&people.names);
-        statement.say(") OR u.id IN (SELECT m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id WHERE g.name IN (")
-            .texts(&people.groups)
-            .say(")))");
+        // An empty list in SQL would be NULL, and so would its opposite.
+        statement.say(" AND (1 = 0");
+        if !people.names.is_empty() {
+            statement
+                .say(" OR u.name IN (")
+                .texts(&people.names)
+                .say(")");
+        }
+        if !people.groups.is_empty() {
+            statement
+                .say(" OR u.id IN (SELECT m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id WHERE g.name IN (")
+                .texts(&people.groups)
+                .say("))");
+        }
+        statement.say(")");
     }
     for (column, list) in [("profile", &whom.profiles), ("course", &whom.courses)] {
-        if let Some(list) = list {
-            statement.say(" AND COALESCE(s.").say(column);
-            statement.say(", '') IN (").texts(list).say(")");
+        match list.as_deref() {
+            None => {}
+            Some([]) => {
+                statement.say(" AND 1 = 0");
+            }
+            Some(list) => {
+                statement.say(" AND COALESCE(s.").say(column);
+                statement.say(", '') IN (").texts(list).say(")");
+            }
         }
     }
     statement.say(match whom.admins {
