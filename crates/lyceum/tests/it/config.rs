@@ -100,7 +100,24 @@ servers:
     - {running: 3}
     - {courses: [bio]}
     - {for: ['all'], starting: many}
-"), @"");
+"), @r#"
+    lyceum.yaml:2:24: `people.forget_after`: people are forgotten after `30d` at the earliest, found `1d`
+    lyceum.yaml:5:11: `servers.cull.idle`: a time from `10s` to `366d` is expected, or `never`; found `1s`
+    lyceum.yaml:6:10: `servers.cull.age`: "soon" is not a length of time; write a number and a unit, such as `90s`, `30m` or `1h`
+    lyceum.yaml:7:11: `servers.cull.warn`: a time up to `1d` is expected, found `2d`
+    lyceum.yaml:9:16: `servers.cull.rules[0].for[0]`: "Ada L" is neither a user's name nor `group:NAME`
+    lyceum.yaml:9:23: `servers.cull.rules[0].for[1]`: "group:" is neither a user's name nor `group:NAME`
+    lyceum.yaml:10:20: `servers.cull.rules[1].profiles`: an empty list fits nobody; leave the key out to mean all
+    lyceum.yaml:10:29: `servers.cull.rules[1].age`: a time from `10s` to `366d` is expected, or `never`; found `3s`
+    lyceum.yaml:11:10: unknown key `admin`; did you mean `admins`?
+    lyceum.yaml:12:18: `servers.cull.rules[3].admins`: expected `true` or `false`, found the number 1
+    lyceum.yaml:13:12: `servers.running`: with 0 nothing ever starts; to let nobody in for a time there is `maintenance`
+    lyceum.yaml:15:7: `servers.quotas[0]`: of which servers? Give `for`, `profiles` or `courses`; for all there are `servers.running` and `servers.concurrent_starts`
+    lyceum.yaml:16:7: `servers.quotas[1]`: how many? Give `running`, `starting` or both
+    lyceum.yaml:17:7: `servers.quotas[2]`: how many? Give `running`, `starting` or both
+    lyceum.yaml:17:32: `servers.quotas[2].starting`: expected a whole number, found the text "many"
+    lyceum.yaml: 15 problems
+    "#);
 }
 
 #[test]
