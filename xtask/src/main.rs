@@ -16,6 +16,7 @@ mod postgres;
 mod setup;
 mod soak;
 mod spdx;
+mod storm;
 mod test;
 mod tidy;
 mod tools;
@@ -33,6 +34,8 @@ cargo xtask COMMAND
                    `proxy`: against configurable-http-proxy, nginx and haproxy
                    (--quick: under two minutes; --only WORD: measures with that word in their name)
   soak [SECONDS]   the proxy under random faults, five minutes unless said otherwise
+  storm [--rounds N] [--seed N]
+                   hubs, proxies and PostgreSQL under random trouble, 200 rounds unless said otherwise
   tidy             look over the files: headings, links, white space, paths of this machine
   deny             check licences and forbidden dependencies against deny.toml
 ";
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         ["bench", words @ ..] if !words.is_empty() => bench::run(words),
         ["soak"] => soak::run(None),
         ["soak", seconds] => soak::run(Some(seconds)),
+        ["storm", options @ ..] => storm::run(options),
         ["tidy"] => tidy::run(),
         ["deny"] => deny::run(),
         _ => {

@@ -5,8 +5,8 @@
 use crate::http::{self, Head, MIB};
 use anyhow::{Context, Result};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -27,7 +27,7 @@ struct Answers {
     small: Vec<u8>,
     /// The same to a request with `Connection: close`.
     last: Vec<u8>,
-    large: Vec<u8>,
+    large: LazyLock<Vec<u8>, Box<dyn FnOnce() -> Vec<u8> + Send>>,
 }
 
 impl Backend {
@@ -78,6 +78,11 @@ impl Backend {
     }
 }
 
+/// One server in the runtime of whoever calls, until it is dropped.
+pub(crate) async fn serve_alone(listener: std::net::TcpListener) {
+    serve(0, listener, Arc::default()).await;
+}
+
 async fn serve(index: usize, listener: std::net::TcpListener, websockets: Arc<AtomicUsize>) {
     let listener = TcpListener::from_std(listener).expect("it does not block");
     let body = http::body_of(index);
@@ -87,12 +92,15 @@ async fn serve(index: usize, listener: std::net::TcpListener, websockets: Arc<At
         )
     };
     let small = |more: &str| format!("{}{body}", head(body.len(), more)).into_bytes();
-    let mut large = head(MIB, "").into_bytes();
-    large.resize(large.len() + MIB, b'x');
     let answers = Arc::new(Answers {
         small: small(""),
         last: small("Connection: close\r\n"),
-        large,
+        // Most servers are never asked for it.
+        large: LazyLock::new(Box::new(move || {
+            let mut large = head(MIB, "").into_bytes();
+            large.resize(large.len() + MIB, b'x');
+            large
+        })),
     });
     loop {
         // Out of descriptors for a moment: whoever waits shows up as a failed measure.
@@ -149,7 +157,7 @@ async fn converse(
             left -= got;
         }
         let answer = if is_large && head.length.is_none() {
-            &answers.large
+            &*answers.large
         } else if head.is_last {
             &answers.last
         } else {

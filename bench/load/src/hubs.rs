@@ -1,8 +1,11 @@
 //! `cargo xtask bench hub`: a real JupyterHub with its proxy and Lyceum, each with 50,000 people,
 //! asked the same by the API and by a browser's pages. CPU time is that of hub and proxy together.
+//! What concerns servers is in `hubs/servers.rs`.
 
 mod page;
 mod peers;
+mod servers;
+pub(crate) mod stub;
 
 use crate::http::Connection;
 use crate::load;
@@ -61,7 +64,14 @@ const OWN_PAGES: [&str; 5] = [
     "/hub/admin/activity",
 ];
 
-pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
+/// The part of the measures with this name alone.
+const SERVERS: &str = "servers";
+
+pub(crate) async fn run(programs: &Programs, quick: bool, only: Option<&str>) -> Result<()> {
+    ensure!(
+        only.is_none_or(|only| only == SERVERS),
+        "--only knows `{SERVERS}`"
+    );
     let scale = match quick {
         true => Scale {
             rounds: 1,
@@ -77,6 +87,20 @@ pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("lyceum-bench-{}", std::process::id()));
     std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
     let _scratch = crate::measure::Scratch(folder.clone());
+    let mut rows = match only {
+        None => of_requests(programs, &folder, &scale).await?,
+        Some(_) => Vec::new(),
+    };
+    rows.extend(servers::measure(programs, &folder.join(SERVERS), quick).await?);
+    print!("{}", render(&rows));
+    Ok(())
+}
+
+async fn of_requests(
+    programs: &Programs,
+    folder: &std::path::Path,
+    scale: &Scale,
+) -> Result<Vec<Row>> {
     eprintln!("filling JupyterHub");
     let jupyterhub = Hub {
         kind: Kind::JupyterHub,
@@ -122,7 +146,7 @@ pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
             let token = format!("Authorization: token {}\r\n", hub.token);
             paths.iter().map(|path| hub.request(path, &token)).collect()
         });
-        rows.push(cpu(what, &both, requests, &scale, goal).await?);
+        rows.push(cpu(what, &both, requests, scale, goal).await?);
     }
     let mut browsers = Vec::new();
     for hub in both {
@@ -134,7 +158,7 @@ pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
             _ => both[at].request(path, &browsers[at].cookies()),
         });
         let requests = requests.map(|request| vec![request]);
-        rows.push(cpu(&format!("GET {path}"), &both, requests, &scale, Goal::None).await?);
+        rows.push(cpu(&format!("GET {path}"), &both, requests, scale, Goal::None).await?);
     }
     for path in PAGES.iter().chain(&OWN_PAGES) {
         let cookies = if *path == "/hub/login" {
@@ -142,10 +166,9 @@ pub(crate) async fn run(programs: &Programs, quick: bool) -> Result<()> {
         } else {
             browsers[1].cookies()
         };
-        rows.push(visit(path, &lyceum, &lyceum.request(path, &cookies), &scale).await?);
+        rows.push(visit(path, &lyceum, &lyceum.request(path, &cookies), scale).await?);
     }
-    print!("{}", render(&rows));
-    Ok(())
+    Ok(rows)
 }
 
 /// CPU time for each answer, in the order JupyterHub, Lyceum; medians of rounds in turns.

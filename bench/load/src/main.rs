@@ -35,6 +35,7 @@ const DESCRIPTORS: u64 = 200_000;
 const USAGE: &str = "\
 lyceum-load measure --lyceum PROGRAM --chp PROGRAM [--quick] [--only WORD]
 lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER [--quick]
+lyceum-load stub FOLDER    (a notebook server, started by a hub)
 lyceum-load run PROGRAM [ARGUMENT ..]    (a child that ends when this one's caller does)";
 
 /// What was asked for on the command line.
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.split_first() {
         Some((verb, rest)) if verb == "run" => run(rest),
+        Some((verb, rest)) if verb == "stub" => hubs::stub::run(rest),
         Some((verb, rest)) if verb == "measure" => read_options(rest).and_then(measure),
         Some((verb, rest)) if verb == "hubs" => read_options(rest).and_then(measure_hubs),
         _ => {
@@ -118,8 +120,9 @@ fn measure_hubs(options: Options) -> Result<()> {
         chp: options.programs.chp,
         jupyter: options.jupyter.context("--jupyter is missing")?,
     };
+    raise_descriptor_limit()?;
     let quick = options.extent == measure::Extent::Quick;
-    until_told_to_stop(hubs::run(&programs, quick))
+    until_told_to_stop(hubs::run(&programs, quick, options.only.as_deref()))
 }
 
 fn until_told_to_stop(measures: impl Future<Output = Result<()>>) -> Result<()> {

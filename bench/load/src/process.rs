@@ -84,6 +84,26 @@ impl Process {
         found
     }
 
+    /// CPU time of the process itself, with what its threads used that have ended, and without the
+    /// processes that it started; in ticks of 10 ms.
+    pub(crate) fn alone(&self) -> Result<Duration> {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Resident memory of the process itself, in KiB.
+    pub(crate) fn resident_alone(&self) -> Result<f64> {
+        resident(self.child.id())
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         let mut usage = Usage::default();
         for process in self.ids() {
@@ -118,16 +138,20 @@ impl Process {
     pub(crate) fn resident(&self) -> Result<f64> {
         let mut kibibytes = 0.0;
         for process in self.ids() {
-            let path = format!("/proc/{process}/smaps_rollup");
-            let rollup = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-            kibibytes += rollup
-                .lines()
-                .find_map(|line| line.strip_prefix("Rss:"))
-                .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok())
-                .with_context(|| format!("no resident memory in {path}"))?;
+            kibibytes += resident(process)?;
         }
         Ok(kibibytes)
     }
+}
+
+fn resident(process: u32) -> Result<f64> {
+    let path = format!("/proc/{process}/smaps_rollup");
+    let rollup = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Rss:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok())
+        .with_context(|| format!("no resident memory in {path}"))
 }
 
 impl Drop for Process {

@@ -38,7 +38,9 @@ impl Access for Hub {
         match is_server(self, route_id, address).await {
             Ok(true) => true,
             Ok(false) => {
-                self.suspicion().notify_one();
+                if let Some(key) = self.links().key(route_id) {
+                    self.suspicion().tell(key);
+                }
                 false
             }
             Err(error) => {

@@ -101,8 +101,8 @@ pub struct ConfigState {
 /// How patient the background work is. Operators have no reason to change these.
 #[derive(Debug, Clone)]
 pub struct Timings {
-    /// How long a lease lasts without renewal; a dead replica's work is taken up after this. Clocks
-    /// of replicas may differ by a fraction of it.
+    /// How long a lease lasts without renewal; a dead replica's work is taken up after this, by the
+    /// database's clock ([`lyceum_store::time`]).
     pub lease: Duration,
     pub renew_every: Duration,
     /// Without news the keeper looks this often; news only makes it quicker.

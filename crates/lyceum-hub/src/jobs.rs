@@ -21,8 +21,10 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// All of them, for the composition root to spawn.
 pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
     let (db, stop) = (hub.db().clone(), shutdown.clone());
+    let (time, clock, end) = (db.clone(), hub.clock().clone(), shutdown.clone());
     vec![
         Box::pin(async move { db.listen(stop).await }),
+        Box::pin(async move { time.keep_time(clock, end).await }),
         Box::pin(keeper::Keeper::new(hub.clone(), shutdown.clone()).run()),
         Box::pin(proxy::follow(hub.clone(), shutdown.clone())),
         Box::pin(proxy::activity::run(hub.clone(), shutdown.clone())),

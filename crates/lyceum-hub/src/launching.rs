@@ -20,6 +20,8 @@ use crate::metrics::StatusLabel;
 use crate::servers::{State, client_id};
 use crate::{Hub, db};
 
+/// Whoever waits looks again after so long even without news, since a wake-up can get lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// Options a person sends with a start: small, or it is no choice.
 const OPTIONS_LIMIT: usize = 64 * 1024;
 
@@ -421,9 +423,7 @@ pub async fn forget(hub: &Hub, keys: &[String]) {
 /// has begun), at most so long; gives the row as it is then.
 pub async fn wait(hub: &Hub, server: &Server, limit: Duration) -> Result<Server, WishError> {
     let (id, life) = (&server.id, server.generation);
-    let topic = keeper::step_topic(id);
-    let topics = [topic.as_str()];
-    let mut wake = hub.db().wake_ups();
+    let mut wake = hub.db().wake_ups_of(&keeper::step_topic(id));
     let deadline = tokio::time::Instant::now() + limit;
     loop {
         let mut tx = hub.db().read().await?;
@@ -435,11 +435,10 @@ pub async fn wait(hub: &Hub, server: &Server, limit: Duration) -> Result<Server,
         if is_over || tokio::time::Instant::now() >= deadline {
             return Ok(server);
         }
-        // Looks again after a second even without news, since a wake-up can get lost.
-        let look_again = tokio::time::Instant::now() + Duration::from_secs(1);
+        let look_again = tokio::time::Instant::now() + LOOK_AGAIN;
         tokio::select! {
             () = tokio::time::sleep_until(deadline.min(look_again)) => {}
-            () = lyceum_store::events::woken(&mut wake, &topics) => {}
+            () = wake.woken() => {}
         }
     }
 }

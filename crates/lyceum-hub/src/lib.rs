@@ -41,6 +41,7 @@ pub mod shares;
 pub mod size;
 pub mod standing;
 pub mod survive;
+mod suspicion;
 pub mod tokens;
 pub mod trouble;
 pub mod usage;
@@ -102,7 +103,7 @@ struct Inner {
     proxy_secret: ProxyKey,
     replica: String,
     links: proxy::Links,
-    suspicion: tokio::sync::Notify,
+    suspicion: suspicion::Suspicion,
     line: queue::Line,
     started_at: Millis,
     metrics: metrics::Metrics,
@@ -133,7 +134,7 @@ impl Hub {
             host_key: parts.host_key,
             proxy_secret: parts.proxy_secret,
             links: proxy::Links::default(),
-            suspicion: tokio::sync::Notify::new(),
+            suspicion: suspicion::Suspicion::default(),
             line: queue::Line::default(),
             started_at,
             metrics: metrics::Metrics::default(),
@@ -330,8 +331,8 @@ impl Hub {
         self.0.event_log.tell(event, self.now());
     }
 
-    /// Wakes the watch over ready servers before its time.
-    pub(crate) fn suspicion(&self) -> &tokio::sync::Notify {
+    /// Servers that the watch shall look after before their time.
+    pub(crate) fn suspicion(&self) -> &suspicion::Suspicion {
         &self.0.suspicion
     }
 

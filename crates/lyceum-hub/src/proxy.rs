@@ -12,11 +12,10 @@ pub mod news;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use lyceum_model::server::ServerKey;
 use lyceum_proxy::Proxy;
 use lyceum_proxy::follow::wire::{News, PublishedRoute};
@@ -45,7 +44,7 @@ const NUMBERING_SETTING: &str = "route-numbering";
 pub struct Links {
     proxy: Mutex<Option<Proxy>>,
     /// What the spawner calls the server behind a route's id; there without the database.
-    keys: ArcSwap<HashMap<String, ServerKey>>,
+    keys: RwLock<HashMap<String, ServerKey>>,
     /// Writers take turns, so that older news never come after newer.
     book: tokio::sync::Mutex<Book>,
     /// How many times the rows were begun to be read; counted in turn.
@@ -69,7 +68,7 @@ impl Default for Links {
     fn default() -> Self {
         Self {
             proxy: Mutex::default(),
-            keys: ArcSwap::default(),
+            keys: RwLock::default(),
             book: tokio::sync::Mutex::default(),
             begun: AtomicU64::default(),
             done: AtomicU64::default(),
@@ -95,11 +94,33 @@ impl Links {
 
     /// What the spawner calls the server behind a route.
     pub fn key(&self, route: &str) -> Option<ServerKey> {
-        self.keys.load().get(route).cloned()
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(route).cloned()
     }
 
     pub fn knows(&self, route: &str) -> bool {
-        self.keys.load().contains_key(route)
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.contains_key(route)
+    }
+
+    /// Before the news are handed out.
+    fn note_keys(&self, news: &News) {
+        let (put, removed, whole) = match news {
+            News::Snapshot { routes, .. } => (routes, &Vec::new(), true),
+            News::Changes { put, removed, .. } => (put, removed, false),
+            _ => return,
+        };
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if whole {
+            keys.clear();
+        }
+        for id in removed {
+            keys.remove(id);
+        }
+        let fresh = put
+            .iter()
+            .filter_map(|route| Some((route.id.clone(), ServerKey::parse(&route.key)?)));
+        keys.extend(fresh);
     }
 
     /// News from now on. Subscribe before reading the rows, or some are missed.
@@ -232,6 +253,7 @@ async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
         }
         _ => (0, 0),
     };
+    links.note_keys(&fresh);
     let number = match &fresh {
         News::Snapshot { number, routes, .. } => {
             book.routes = routes
@@ -252,13 +274,6 @@ async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
         News::Beat { number } => *number,
         News::Hello { .. } | News::Unknown => unreachable!("rows are never read as these"),
     };
-    if !matches!(fresh, News::Beat { .. }) {
-        let keys = book.routes.values().filter_map(|route| {
-            let key = ServerKey::parse(&route.key)?;
-            Some((route.id.clone(), key))
-        });
-        links.keys.store(Arc::new(keys.collect()));
-    }
     let of_servers = book
         .routes
         .keys()

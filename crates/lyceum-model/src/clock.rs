@@ -1,8 +1,8 @@
-//! Time as a parameter, so that tests need no sleep.
+//! Time as a parameter: tests need no sleep, and replicas agree on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,22 @@ enum Source {
     #[default]
     System,
     Manual(Arc<AtomicI64>),
+    Told(Arc<Told>),
+}
+
+/// A clock that somebody else's time was told to; it goes on by itself from there.
+#[derive(Debug)]
+struct Told {
+    /// Not the machine's time of day, which may be set meanwhile.
+    began: Instant,
+    /// The other's time when it began.
+    then: AtomicI64,
+}
+
+impl Told {
+    fn elapsed(&self) -> i64 {
+        i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 impl Clock {
@@ -64,8 +80,17 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
     }
 
+    /// A clock that shows what it was [told](Clock::tell) last, and what has passed since.
+    pub fn told(now: Millis) -> Self {
+        Self(Source::Told(Arc::new(Told {
+            began: Instant::now(),
+            then: AtomicI64::new(now.0),
+        })))
+    }
+
     pub fn now(&self) -> Millis {
         match &self.0 {
+            Source::Told(told) => Millis(told.then.load(Ordering::SeqCst)).plus(told.elapsed()),
             Source::System => {
                 let since = SystemTime::now()
                     .duration_since(UNIX_EPOCH)
@@ -73,6 +98,14 @@ impl Clock {
                 Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
             }
             Source::Manual(at) => Millis(at.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Tells it and all its copies what time it is; only a [told](Clock::told) clock listens.
+    pub fn tell(&self, now: Millis) {
+        if let Source::Told(told) = &self.0 {
+            let then = now.plus(-told.elapsed());
+            told.then.store(then.0, Ordering::SeqCst);
         }
     }
 
@@ -113,5 +146,18 @@ mod tests {
         let clock = Clock::manual(Millis(5));
         clock.advance(10);
         assert_eq!(clock.now(), Millis(15));
+    }
+
+    #[test]
+    fn a_clock_goes_on_from_what_it_was_told() {
+        let clock = Clock::told(Millis(1_000_000));
+        let copy = clock.clone();
+        assert!(copy.now() >= Millis(1_000_000));
+        clock.tell(Millis(5_000));
+        let now = copy.now();
+        assert!(now >= Millis(5_000) && now < Millis(1_000_000), "{now:?}");
+        while copy.now() < now.plus(5) {
+            std::thread::yield_now();
+        }
     }
 }

@@ -44,18 +44,20 @@ impl Heap {
     }
 }
 
+/// Gives whole free pages back to the system, which takes milliseconds. For whoever has had a crowd
+/// of its own, too.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(
     unsafe_code,
     reason = "no crate wraps it; it takes no pointer and may be called at any time by any thread"
 )]
-fn give_back() {
+pub fn give_back() {
     // SAFETY: malloc_trim(3) is thread-safe, touches no memory in use, and takes only a number.
     unsafe { libc::malloc_trim(0) };
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn give_back() {}
+pub fn give_back() {}
 
 #[cfg(test)]
 mod tests {

@@ -79,6 +79,7 @@ pub use config::{Config, Limits, Network, ProxySecret};
 pub use descriptors::raise_descriptor_limit;
 pub use error_page::{ErrorPages, ErrorTarget};
 pub use fallback::Fallback;
+pub use heap::give_back as give_back_memory;
 pub use http2::Http2;
 /// The type of [`Ask::method`].
 pub use hyper::Method;

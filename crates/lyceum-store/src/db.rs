@@ -18,13 +18,12 @@ use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tokio::sync::broadcast;
 
 use crate::stamp::{Clock, Stamp};
+use crate::wake::{Waiting, Wake};
 
 /// How many connections a replica holds at most.
 const POOL_SIZE: u32 = 8;
 /// How long a caller waits for a free connection before it gets an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Wake-ups that a slow listener may fall behind; it then looks at everything, which costs time only.
-const WAKE_QUEUE: usize = 1024;
 /// Rows that SQLite's thread may have read before anybody took them.
 const ROWS_AHEAD: usize = 512;
 
@@ -62,7 +61,7 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     pools: Pools,
     clock: Arc<Clock>,
-    wake: broadcast::Sender<String>,
+    wake: Wake,
 }
 
 enum Pools {
@@ -76,7 +75,7 @@ pub struct Tx {
     pub conn: Conn,
     /// Topics to wake listeners for once this is committed.
     pub(crate) news: Vec<String>,
-    wake: broadcast::Sender<String>,
+    wake: Wake,
     clock: Arc<Clock>,
 }
 
@@ -107,7 +106,7 @@ macro_rules! on {
 impl Db {
     /// Opens the database; it does not migrate (see [`crate::migrate::run`]).
     pub async fn open(location: &Location) -> anyhow::Result<Self> {
-        let (wake, _) = broadcast::channel(WAKE_QUEUE);
+        let wake = Wake::new();
         let (pools, clock) = match location {
             Location::Sqlite(path) => {
                 let options = SqliteConnectOptions::new()
@@ -208,11 +207,15 @@ impl Db {
         self.0.wake.subscribe()
     }
 
+    /// Wake-ups of one topic alone, and of everything.
+    pub fn wake_ups_of(&self, topic: &str) -> Waiting {
+        self.0.wake.subscribe_to(topic)
+    }
+
     /// Passes a wake-up that came from another replica on to the listeners here.
     pub(crate) fn wake(&self, topic: &str) {
         self.0.clock.advance();
-        // No listener is no fault.
-        let _ = self.0.wake.send(topic.to_owned());
+        self.0.wake.send(topic);
     }
 
     /// The pool, when the engine is PostgreSQL.
@@ -263,7 +266,7 @@ impl Tx {
             }
         }
         for topic in self.news {
-            let _ = self.wake.send(topic);
+            self.wake.send(&topic);
         }
         Ok(())
     }

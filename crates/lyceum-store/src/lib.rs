@@ -4,7 +4,7 @@
 //! A kit: it knows no part of the domain. Each part keeps its SQL in its own `db/` modules.
 //!
 //! Reading order: [`db`] (open, read, write), [`migrate`], [`events`] (the outbox) with [`listen`]
-//! (wake-ups between replicas), [`stamp`] (has anything changed?), [`jobs`] (the queue) with [`runner`] (what runs it),
+//! (wake-ups between replicas), [`time`] (one clock for all), [`stamp`] (has anything changed?), [`jobs`] (the queue) with [`runner`] (what runs it),
 //! [`blobs`] (content by digest), [`secret`] (sealed text) and [`settings`] (small values),
 //! [`backup`] (everything in one file, and back).
 
@@ -19,8 +19,11 @@ pub mod runner;
 pub mod secret;
 pub mod settings;
 pub mod stamp;
+pub mod time;
+mod wake;
 
 pub use db::{Conn, Db, Engine, Tx};
 /// What every statement can fail with; named here so that others need no driver.
 pub use sqlx::Error as DbError;
 pub use stamp::Stamp;
+pub use wake::Waiting;

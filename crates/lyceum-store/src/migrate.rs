@@ -1,4 +1,9 @@
-//! Brings a database to the newest shape; several replicas may call it at once.
+//! Brings a database to the newest shape; several replicas may call it at once, also while a program
+//! from before the newest steps serves.
+//!
+//! A step that only adds things leaves that program in peace. One that takes something away says so
+//! in its first line, `-- needs: NNNN`: a program that doesn't know step NNNN can't go on with the
+//! database, and refuses to start on it.
 //!
 //! The files are in `migrations/` (its README says how to add one).
 
@@ -60,6 +65,11 @@ pub const STEPS: &[Step] = &[
         sql: include_str!("../../../migrations/0010_culling.sql"),
     },
     Step {
+        version: 12,
+        name: "replicas",
+        sql: include_str!("../../../migrations/0012_replicas.sql"),
+    },
+    Step {
         version: 14,
         name: "managed_services",
         sql: include_str!("../../../migrations/0014_managed_services.sql"),
@@ -77,15 +87,27 @@ impl Step {
     pub fn digest(&self) -> String {
         blake3::hash(self.sql.as_bytes()).to_hex().to_string()
     }
+
+    /// The step that programs must know once this one is done; 0 if any can go on.
+    pub fn needs(&self) -> i64 {
+        let first = self.sql.lines().next().unwrap_or_default();
+        let needs = first.strip_prefix("-- needs: ");
+        needs.map_or(0, |number| {
+            number.trim().parse().expect("a step names another")
+        })
+    }
 }
+
+/// The step since which the table of steps tells what each needs.
+const TELLS_NEEDS: i64 = 12;
 
 /// The version this program expects.
 pub fn newest() -> i64 {
     STEPS.iter().map(|step| step.version).max().unwrap_or(0)
 }
 
-/// Applies what is missing, in one transaction. A database that a *newer* program has
-/// migrated is fine as long as it only expanded; one from the far future is refused.
+/// Applies what is missing, in one transaction. A database that a newer program has migrated is
+/// fine as long as that took nothing away which this one needs.
 pub async fn run(db: &Db) -> anyhow::Result<u64> {
     run_steps(db, STEPS).await
 }
@@ -119,6 +141,7 @@ pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
     )
     .fetch_all(c)
     .await)?;
+    refuse_what_needs_more(tx, steps, &done).await?;
     let mut applied = 0;
     for step in steps {
         let digest = step.digest();
@@ -142,7 +165,40 @@ pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
         .execute(c)
         .await
         .map(|_| ()))?;
+        if step.needs() > 0 {
+            on!(tx, |c| sqlx::query(
+                "UPDATE schema_steps SET needs = $2 WHERE version = $1"
+            )
+            .bind(step.version)
+            .bind(step.needs())
+            .execute(c)
+            .await
+            .map(|_| ()))?;
+        }
         applied += 1;
     }
     Ok(applied)
+}
+
+async fn refuse_what_needs_more(
+    tx: &mut Tx,
+    steps: &[Step],
+    done: &[(i64, String)],
+) -> anyhow::Result<()> {
+    if !done.iter().any(|(version, _)| *version == TELLS_NEEDS) {
+        return Ok(());
+    }
+    let known = steps.iter().map(|step| step.version).max().unwrap_or(0);
+    let beyond: Option<(i64, String)> = on!(tx, |c| sqlx::query_as(
+        "SELECT version, name FROM schema_steps WHERE needs > $1 ORDER BY version DESC LIMIT 1"
+    )
+    .bind(known)
+    .fetch_optional(c)
+    .await)?;
+    if let Some((version, name)) = beyond {
+        bail!(
+            "a newer program has brought this database to a shape ({version:04}_{name}) that this one can't go on with; use the newer program, or restore a backup from before"
+        );
+    }
+    Ok(())
 }

@@ -296,6 +296,30 @@ impl Client {
         }
     }
 
+    /// The answer to a request that may meet nobody, get none, or have it broken off.
+    pub async fn dare(
+        &self,
+        method: Method,
+        path: &str,
+        body: &serde_json::Value,
+        limit: Duration,
+    ) -> Option<Answer> {
+        let body = match body {
+            serde_json::Value::Null => Bytes::new(),
+            body => Bytes::from(body.to_string()),
+        };
+        let asking = async {
+            let headers = [("content-type", "application/json")];
+            let (parts, body) = self.try_ask(method, path, &headers, body).await.ok()?;
+            Some(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.collect().await.ok()?.to_bytes(),
+            })
+        };
+        tokio::time::timeout(limit, asking).await.ok().flatten()
+    }
+
     async fn ask(
         &self,
         method: Method,
@@ -303,6 +327,17 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> (Parts, Incoming) {
+        let asked = self.try_ask(method, path, headers, body).await;
+        asked.expect("an answer")
+    }
+
+    async fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<(Parts, Incoming), hyper_util::client::legacy::Error> {
         let (host, path) = self.split(path);
         let path = below::outwards(&self.base, path);
         let path = path.as_str();
@@ -332,10 +367,9 @@ impl Client {
             );
         }
         let request = request.body(Full::new(body)).expect("a good request");
-        let response = self.pool.request(request).await.expect("an answer");
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.pool.request(request).await?.into_parts();
         self.keep(&bare, &parts.headers);
-        (parts, body)
+        Ok((parts, body))
     }
 
     pub fn cookie(&self, name: &str) -> Option<String> {

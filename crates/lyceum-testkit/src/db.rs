@@ -145,6 +145,28 @@ impl Drop for TestDb {
     }
 }
 
+/// From its next connection on, this database's clock is so much ahead of the machine's.
+pub async fn set_clock(test: &TestDb, milliseconds: i64) {
+    let Location::Postgres(url) = test.location() else {
+        panic!("SQLite has the machine's clock");
+    };
+    let mut connection = connect(url).await;
+    for sql in [
+        "CREATE SCHEMA IF NOT EXISTS ahead".to_owned(),
+        format!(
+            "CREATE OR REPLACE FUNCTION ahead.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             $$ SELECT pg_catalog.clock_timestamp() + {milliseconds} * INTERVAL '1 millisecond' $$"
+        ),
+        // What is looked for here first is found before what the system brings.
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = ahead, pg_catalog, public', \
+         current_database()); END $$"
+            .to_owned(),
+    ] {
+        run(&mut connection, sql).await;
+    }
+    let _ = connection.close().await;
+}
+
 /// The URL of the server's maintenance database.
 async fn server() -> String {
     static SERVER: OnceLock<Result<Postgres, String>> = OnceLock::new();

@@ -1,15 +1,17 @@
-//! A PostgreSQL server of our own: in a temporary folder, on a unix socket, gone with its maker.
+//! A PostgreSQL server of our own: in a temporary folder, on a unix socket, gone with its maker. It
+//! can be restarted without warning, as in a fail-over.
 //!
 //! The distribution's binaries are started under a small shell that holds one end of a pipe. When
 //! the other end closes (dropped, panicked, killed) the shell stops the server and removes the
 //! folder, so nothing is left behind whichever way the test process ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -17,10 +19,14 @@ use anyhow::{Context, bail};
 pub struct Postgres {
     /// Holds the pipe the watching shell reads from.
     shell: Child,
+    answers: BufReader<ChildStdout>,
     url: String,
 }
 
-/// `$1` is the folder of the binaries, `$2` our own folder.
+/// `$1` is the folder of the binaries, `$2` our own folder. Each line of input is a number of
+/// seconds for which the server shall be away.
+///
+/// Acknowledged commits outlive a restart, but no loss of power: nothing waits for the disk.
 const SHELL: &str = r#"
 end() {
     trap '' EXIT
@@ -35,20 +41,27 @@ trap 'exit 1' HUP INT TERM
 trap 'end "$@"' EXIT
 "$1/initdb" -D "$2/data" -U lyceum --auth=trust --no-sync --encoding=UTF8 --locale=C >"$2/log" 2>&1 \
     || { echo "initdb: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off \
-    -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB >>"$2/log" 2>&1 &
-server=$!
-tries=0
-until "$1/pg_isready" -q -h "$2" -d postgres; do
-    kill -0 "$server" 2>/dev/null || { echo "postgres: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
-    tries=$((tries + 1))
-    [ "$tries" -gt 600 ] && { echo "postgres did not answer within a minute"; exit 1; }
-    sleep 0.1
-done
-echo ready
-exec >/dev/null
+begin() {
+    "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=on \
+        -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB >>"$2/log" 2>&1 &
+    server=$!
+    tries=0
+    until "$1/pg_isready" -q -h "$2" -d postgres; do
+        kill -0 "$server" 2>/dev/null || { echo "postgres: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
+        tries=$((tries + 1))
+        [ "$tries" -gt 600 ] && { echo "postgres did not answer within a minute"; exit 1; }
+        sleep 0.1
+    done
+    echo ready
+}
+begin "$@"
 # The end of input is the end of the process that started us.
-cat >/dev/null
+while read -r pause; do
+    kill -QUIT "$server"
+    wait "$server"
+    sleep "$pause"
+    begin "$@"
+done
 "#;
 
 impl Postgres {
@@ -78,19 +91,27 @@ impl Postgres {
             command.uid(uid).gid(gid);
         }
         let mut shell = command.spawn().context("starting /bin/sh")?;
-        let output = shell.stdout.take().expect("stdout is piped");
-        let mut answer = String::new();
-        BufReader::new(output).read_line(&mut answer)?;
-        if answer.trim() != "ready" {
-            bail!("PostgreSQL did not start: {}", answer.trim());
-        }
+        let mut answers = BufReader::new(shell.stdout.take().expect("stdout is piped"));
+        until_ready(&mut answers)?;
         // From here the shell removes the folder.
         let folder = folder.keep();
         let url = format!(
             "postgres://lyceum@localhost/postgres?host={}",
             folder.display()
         );
-        Ok(Self { shell, url })
+        Ok(Self {
+            shell,
+            answers,
+            url,
+        })
+    }
+
+    /// Ends it at once, cutting all connections off in the middle of whatever they did, and
+    /// returns when it answers again, after this pause and what it takes to recover.
+    pub fn restart(&mut self, pause: Duration) -> anyhow::Result<()> {
+        let shell = self.shell.stdin.as_mut().context("the shell has ended")?;
+        writeln!(shell, "{}", pause.as_secs_f64())?;
+        until_ready(&mut self.answers)
     }
 
     /// `postgres://…` of its maintenance database, with the right to create databases.
@@ -103,6 +124,15 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
+    }
+}
+
+fn until_ready(answers: &mut impl BufRead) -> anyhow::Result<()> {
+    let mut answer = String::new();
+    answers.read_line(&mut answer)?;
+    match answer.trim() {
+        "ready" => Ok(()),
+        other => bail!("PostgreSQL did not start: {other}"),
     }
 }
 

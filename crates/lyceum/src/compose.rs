@@ -96,7 +96,9 @@ impl Store {
 impl Ground {
     pub async fn open(config: &Config, data: &Layout) -> Result<Self, Failure> {
         let Store { db, blobs } = Store::open(config, data).await?;
-        let clock = Clock::system();
+        let clock = db.clock().await.map_err(|error| {
+            Failure::new(format!("the time can't be asked of the database: {error}"))
+        })?;
         let keys = keys::find(&db, config, data, &clock).await?;
         let accounts = LocalAccounts::new(
             db.clone(),

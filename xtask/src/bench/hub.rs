@@ -7,11 +7,12 @@ use anyhow::{Context, Result, bail};
 use std::process::Stdio;
 
 pub(crate) fn run(options: &[&str], keep: Keep) -> Result<()> {
-    if let Some(other) = options.iter().find(|option| **option != "--quick") {
-        bail!("bench hub has no option {other}; it has --quick, --save");
+    let known = |option: &str| ["--quick", "--only", "servers"].contains(&option);
+    if let Some(other) = options.iter().find(|option| !known(option)) {
+        bail!("bench hub has no option {other}; it has --quick, --only servers, --save");
     }
     if keep == Keep::InDocs && !options.is_empty() {
-        bail!("only a whole measurement is kept: --save goes without --quick");
+        bail!("only a whole measurement is kept: --save goes without other options");
     }
     setup::run(Extent::WithoutBrowser)?;
     let chp = proxy::install_chp()?;

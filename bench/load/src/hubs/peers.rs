@@ -99,6 +99,16 @@ impl Hub<'_> {
 
     fn configure(&self) -> Result<()> {
         let [hub, api] = [free_address()?, free_address()?];
+        let load = std::env::current_exe()?;
+        let stub = [
+            load.display().to_string(),
+            "stub".into(),
+            self.folder
+                .parent()
+                .context("a folder")?
+                .display()
+                .to_string(),
+        ];
         let text = match self.kind {
             Kind::JupyterHub => format!(
                 "c.JupyterHub.hub_bind_url = 'http://{hub}'\n\
@@ -106,16 +116,22 @@ impl Hub<'_> {
                  c.JupyterHub.authenticator_class = 'dummy'\n\
                  c.JupyterHub.spawner_class = 'simple'\n\
                  c.JupyterHub.log_level = 'WARN'\n\
+                 c.Spawner.cmd = {stub:?}\n\
+                 c.Spawner.start_timeout = 600\n\
+                 c.Spawner.http_timeout = 600\n\
+                 c.SimpleLocalProcessSpawner.home_dir_template = '{}/homes/{{username}}'\n\
                  c.DummyAuthenticator.password = '{PASSWORD}'\n\
                  c.Authenticator.allow_all = True\n\
                  c.Authenticator.admin_users = {{'root'}}\n\
                  c.ConfigurableHTTPProxy.command = ['{}', '--log-level', 'warn']\n\
                  c.ConfigurableHTTPProxy.api_url = 'http://{api}'\n",
+                self.folder.display(),
                 self.programs.chp.display()
             ),
-            Kind::Lyceum => {
-                "subdomains: false\nlog: {level: warn}\nspawner: {accounts: shared}\n".into()
-            }
+            // Argument lists of YAML and of Rust look the same.
+            Kind::Lyceum => format!(
+                "subdomains: false\nlog: {{level: warn}}\nspawner: {{accounts: shared}}\nservers: {{command: {stub:?}}}\n"
+            ),
         };
         let name = match self.kind {
             Kind::JupyterHub => "jupyterhub_config.py",
@@ -213,6 +229,6 @@ fn call(command: &mut Command, input: &str) -> Result<()> {
 }
 
 /// Free now; whoever takes it in between makes the start fail aloud.
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

@@ -16,11 +16,10 @@ use lyceum_model::name::ServerName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
-use lyceum_store::events;
+use lyceum_store::Waiting;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
 
 use super::person;
 use crate::db::servers::Server;
@@ -53,11 +52,12 @@ pub async fn watch(
     };
     let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
     caller.require(ScopeName::ReadServers, Target::Server(&owner.name, &name))?;
-    let wake = hub.db().wake_ups();
     let server = db::servers::find(&mut tx, &owner.id, &name)
         .await?
         .ok_or_else(ApiError::not_found)?;
     drop(tx);
+    // What came since it was read is read again at the first look.
+    let wake = hub.db().wake_ups_of(&keeper::step_topic(&server.id));
     // A start that failed is stopping for a moment; who connects just then waits for the reason.
     let failing = server.state == ServerState::Stopping && server.failure.is_some();
     if matches!(server.state, ServerState::Stopped | ServerState::Stopping) && !failing {
@@ -68,7 +68,6 @@ pub async fn watch(
     }
     let settled = matches!(server.state, ServerState::Ready | ServerState::Failed);
     let watcher = Watcher {
-        topic: keeper::step_topic(&server.id),
         // One that has settled is told in one event.
         after: if settled { i64::MAX } else { 0 },
         begun: false,
@@ -97,8 +96,7 @@ pub async fn watch(
 struct Watcher {
     hub: Hub,
     server: Server,
-    topic: String,
-    wake: broadcast::Receiver<String>,
+    wake: Waiting,
     after: i64,
     /// A step was told that lies behind the wait for a place.
     begun: bool,
@@ -136,10 +134,9 @@ impl Watcher {
                 self.quiet_since = tokio::time::Instant::now();
                 return Some(Bytes::from_static(b"\n\n"));
             }
-            let topics = [self.topic.as_str()];
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = events::woken(&mut self.wake, &topics) => {}
+                () = self.wake.woken() => {}
             }
         }
     }

@@ -559,6 +559,15 @@ pub async fn in_state(tx: &mut Tx, state: State) -> sqlx::Result<Vec<Server>> {
         .await)
 }
 
+/// Ids and keys of all that are ready.
+pub async fn ready(tx: &mut Tx) -> sqlx::Result<Vec<(String, String)>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, key FROM servers WHERE state = 'ready'"
+    )
+    .fetch_all(c)
+    .await)
+}
+
 /// Everything that is not at rest.
 pub async fn active(tx: &mut Tx) -> sqlx::Result<Vec<Server>> {
     on!(tx, |c| sqlx::query_as(select!(

@@ -36,6 +36,9 @@ use tend::{End, Work};
 /// Rows looked at in a sweep.
 const SWEEP_ROWS: i64 = 200;
 
+/// So many pieces of work leave behind what is worth giving back to the system.
+const CROWD: usize = 256;
+
 /// The topic under which changes of servers are published.
 pub const TOPIC: &str = "servers";
 
@@ -112,6 +115,7 @@ impl Keeper {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = Trouble::with("taking up work on servers");
         let mut alone = self.hub.db().engine() == Engine::Sqlite;
+        let mut crowd = 0;
         loop {
             let round = async {
                 if alone {
@@ -121,13 +125,18 @@ impl Keeper {
                     tx.commit().await?;
                     alone = false;
                 }
-                self.sweep(&mut tasks).await
+                crowd += self.sweep(&mut tasks).await?;
+                Ok(())
             };
             match self.shutdown.run_until_cancelled(round).await {
                 None => break,
                 Some(outcome) => {
                     trouble.note(outcome);
                 }
+            }
+            if crowd >= CROWD && tasks.is_empty() {
+                crowd = 0;
+                tokio::task::spawn_blocking(lyceum_proxy::give_back_memory);
             }
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
@@ -151,8 +160,9 @@ impl Keeper {
         }
     }
 
-    /// Takes up what wants work, and passes wishes to stop on to the work under way.
-    async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+    /// Takes up what wants work, and passes wishes to stop on to the work under way. Says how much was
+    /// taken up.
+    async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<usize> {
         let (now, limits) = (self.hub.now(), self.hub.settings().starts.in_force());
         let mut gates = Vec::new();
         let mut tx = self.hub.db().read().await?;
@@ -179,6 +189,7 @@ impl Keeper {
                 piece.stop.cancel();
             }
         }
+        let mut taken = 0;
         for due in due {
             let Some((piece, seat)) = self.desk.sit_down(&due, &limits) else {
                 continue;
@@ -194,8 +205,9 @@ impl Keeper {
                 shutdown: self.shutdown.clone(),
             };
             tasks.spawn(see_to(work, piece.lost));
+            taken += 1;
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Takes a row up. A start needs room at every gate that it has to pass, which is counted while

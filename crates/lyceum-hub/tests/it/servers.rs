@@ -7,6 +7,7 @@ mod api;
 mod crash;
 mod failures;
 mod german;
+mod hangs;
 mod port_thief;
 mod progress;
 mod queue;

@@ -27,7 +27,7 @@ pub(crate) fn of(state: &State, reader: &Reader) -> io::Result<PortOwner> {
     };
     let mut seen = PortOwner::Nobody;
     for _ in 0..LOOKS {
-        let sockets = reader.read()?.at(port)?;
+        let sockets = reader.at(port)?;
         if sockets.is_empty() {
             return Ok(PortOwner::Nobody);
         }

@@ -1,7 +1,10 @@
 //! Who would get a connection to a port of 127.0.0.1, as the kernel's tables tell.
 //!
 //! `/proc/net/tcp` and `tcp6` name for each listening socket its address, the account that made it
-//! and its inode, by which it is found among the descriptors of a process ([`super::owner`]).
+//! and its inode, by which it is found among the descriptors of a process ([`super::owner`]). Where
+//! the kernel answers for a single port, it is asked for that ([`diag`]).
+
+mod diag;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -103,7 +106,7 @@ fn collect(table: impl BufRead) -> io::Result<Vec<Socket>> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, words));
         };
         let port = u16::from_str_radix(port, 16).map_err(io::Error::other)?;
-        if let Some(reach) = reach(address) {
+        if let Some(reach) = reach_of(address) {
             found.push(Socket {
                 port,
                 reach,
@@ -116,7 +119,7 @@ fn collect(table: impl BufRead) -> io::Result<Vec<Socket>> {
 }
 
 /// Addresses are written as numbers of 32 bits whose bytes lie in memory as on the wire.
-fn reach(address: &str) -> Option<Reach> {
+fn reach_of(address: &str) -> Option<Reach> {
     let words: Vec<[u8; 4]> = address
         .as_bytes()
         .chunks(8)
@@ -125,7 +128,11 @@ fn reach(address: &str) -> Option<Reach> {
             Some(number.to_ne_bytes())
         })
         .collect::<Option<_>>()?;
-    match words[..] {
+    reach(&words)
+}
+
+fn reach(words: &[[u8; 4]]) -> Option<Reach> {
+    match *words {
         [[127, 0, 0, 1]] | [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 255, 255], [127, 0, 0, 1]] => {
             Some(Reach::Loopback)
         }
@@ -137,28 +144,37 @@ fn reach(address: &str) -> Option<Reach> {
     }
 }
 
-/// Whether the tables are to be had and tell of a socket that was just made; else why not.
+/// Whether it can be told who listens on a port; else why not.
 pub(crate) fn self_check() -> Result<(), String> {
+    if check(diag::at).is_ok() {
+        return Ok(());
+    }
+    check(|port| Listeners::read()?.at(port)).map_err(|words| format!("/proc/net/tcp: {words}"))
+}
+
+/// Whether a socket that was just made is told of; else why not.
+fn check(ask: impl Fn(u16) -> io::Result<Vec<Socket>>) -> Result<(), String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| words(&e))?;
     let port = socket.local_addr().map_err(|e| words(&e))?.port();
     let inode = rustix::fs::fstat(socket.as_fd())
         .map_err(|e| words(&e))?
         .st_ino;
-    let found = Listeners::read().and_then(|listeners| listeners.at(port));
-    let found = found.map_err(|e| format!("/proc/net/tcp: {e}"))?;
+    let found = ask(port).map_err(|e| words(&e))?;
     if found.iter().any(|found| found.inode == inode) {
         Ok(())
     } else {
-        Err("/proc/net/tcp does not tell of a socket that was just made".into())
+        Err("a socket that was just made is not told of".into())
     }
 }
 
-/// Reads the tables for many who ask at once: a reading serves all who asked before it began.
+/// Tells of ports. Where the tables must be read, a reading serves all who asked before it began.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     kept: Mutex<Kept>,
     begun: AtomicU64,
+    /// Whether the kernel answers for one port.
+    answers: OnceLock<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -168,8 +184,16 @@ struct Kept {
 }
 
 impl Reader {
-    /// The sockets at a moment after this was called. Blocking.
-    pub(crate) fn read(&self) -> io::Result<Arc<Listeners>> {
+    /// The sockets that would get a connection to this port of 127.0.0.1, at a moment after this was
+    /// called. Blocking.
+    pub(crate) fn at(&self, port: u16) -> io::Result<Vec<Socket>> {
+        match self.answers.get_or_init(|| check(diag::at).is_ok()) {
+            true => diag::at(port),
+            false => self.read()?.at(port),
+        }
+    }
+
+    fn read(&self) -> io::Result<Arc<Listeners>> {
         let before = self.begun.load(Ordering::SeqCst);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.number <= before {

@@ -9,6 +9,7 @@ mod blobs;
 mod db;
 mod events;
 mod jobs;
+mod replicas;
 mod runner;
 #[cfg(feature = "s3")]
 mod s3;

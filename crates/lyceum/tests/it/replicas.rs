@@ -20,28 +20,36 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::harness::{PATIENCE, Site};
 
 const PLAY: &str = "LYCEUM_TEST_PLAYS_FOR";
+/// Names the folder where servers note their starts, and where they wait for a file `closed` to go.
+const NOTES: &str = "LYCEUM_TEST_NOTES";
 
 /// A process of the program under test; killed when dropped.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     /// The first line it said.
-    said: Value,
+    pub(crate) said: Value,
 }
 
 impl Running {
     fn start(site: &Site, database: &str, args: &[&str]) -> Self {
+        Self::start_logging(site, database, args, Stdio::inherit())
+    }
+
+    fn start_logging(site: &Site, database: &str, args: &[&str], log: Stdio) -> Self {
         let mut command = site.command(args);
         command
             .env("DATABASE_URL", database)
+            .env("LYCEUM_TEST_TOKEN", crate::storm::TOKEN)
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
+            .stderr(log);
         let mut child = command.spawn().expect("runs");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let said = loop {
-            let line = lines
-                .next()
-                .expect("it says that it is ready")
-                .expect("text");
+            let line = lines.next().unwrap_or_else(|| {
+                let log = site.read("log");
+                panic!("it ended before it was ready: {log}")
+            });
+            let line = line.expect("text");
             let said: Value = serde_json::from_str(&line).expect("JSON");
             if matches!(said["event"].as_str(), Some("ready" | "listening")) {
                 break said;
@@ -50,13 +58,19 @@ impl Running {
         Self { child, said }
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("waited");
     }
 
+    /// Asks it to end in good order.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("told");
+    }
+
     /// Its exit code, once it ends by itself.
-    async fn ended(&mut self) -> Option<i32> {
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
         let mut code = None;
         until("it ends by itself", async || {
             let status = self.child.try_wait().expect("waited");
@@ -67,12 +81,12 @@ impl Running {
         code.flatten()
     }
 
-    fn text(&self, key: &str) -> String {
+    pub(crate) fn text(&self, key: &str) -> String {
         self.said[key].as_str().expect("text").to_owned()
     }
 
     /// Where a proxy listens.
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let url = self.text("url");
         let address = url.strip_prefix("http://").expect("a URL");
         address.parse().expect("an address")
@@ -87,15 +101,28 @@ impl Drop for Running {
 }
 
 /// Two hubs and what they share.
-struct Place {
-    site: Site,
-    db: TestDb,
+pub(crate) struct Place {
+    pub(crate) site: Site,
+    pub(crate) database: Location,
+    /// Where the processes' logs go; none: to the terminal.
+    log: Option<std::path::PathBuf>,
+    kept: Option<TestDb>,
 }
 
 impl Place {
     async fn new() -> Self {
+        let db = TestDb::empty_postgres().await;
+        Self {
+            log: None,
+            ..Self::on(db.location().clone(), "").keeping(db)
+        }
+    }
+
+    /// On a database that the caller keeps, with more configuration. Servers note their starts.
+    pub(crate) fn on(database: Location, more: &str) -> Self {
         let site = Site::new();
         std::fs::create_dir_all(site.path("mine/bin")).expect("made");
+        std::fs::create_dir(site.path("notes")).expect("made");
         site.program("../mine/bin/python", "");
         site.program("../mine/bin/jupyterhub-singleuser", "echo 5.4.0");
         let program = std::env::current_exe().expect("we run");
@@ -104,22 +131,41 @@ impl Place {
             &format!(
                 "store: {{database: env:DATABASE_URL}}\nspawner: {{accounts: shared}}\nservers:\n  \
                  command: [{program:?}, \"replicas::plays_a_notebook_server\", \"--exact\", \"--nocapture\"]\n  \
-                 env: {{{PLAY}: \"{}\"}}\n",
-                std::process::id()
+                 env: {{{PLAY}: \"{}\", {NOTES}: {:?}}}\n{more}",
+                std::process::id(),
+                site.path("notes"),
             ),
         );
-        let db = TestDb::empty_postgres().await;
-        Self { site, db }
+        Self {
+            log: Some(site.path("log")),
+            site,
+            database,
+            kept: None,
+        }
+    }
+
+    fn keeping(mut self, db: TestDb) -> Self {
+        self.kept = Some(db);
+        self
     }
 
     fn database(&self) -> String {
-        let Location::Postgres(url) = self.db.location() else {
+        let Location::Postgres(url) = &self.database else {
             panic!("not PostgreSQL");
         };
         url.clone()
     }
 
-    fn hub(&self, listen: &str) -> Running {
+    fn log(&self) -> Stdio {
+        let Some(path) = &self.log else {
+            return Stdio::inherit();
+        };
+        let mut file = std::fs::OpenOptions::new();
+        let file = file.create(true).append(true).open(path);
+        file.expect("a log").into()
+    }
+
+    pub(crate) fn hub(&self, listen: &str) -> Running {
         let args = [
             "serve",
             "--data",
@@ -130,26 +176,103 @@ impl Place {
             listen,
             "--json",
         ];
-        Running::start(&self.site, &self.database(), &args)
+        Running::start_logging(&self.site, &self.database(), &args, self.log())
     }
 
-    fn proxy(&self, state: &str, listen: &str, hubs: &[&str]) -> Running {
+    pub(crate) fn proxy(&self, state: &str, listen: &str, hubs: &[&str]) -> Running {
         self.proxy_with(state, listen, hubs, &[])
     }
 
-    fn proxy_with(&self, state: &str, listen: &str, hubs: &[&str], more: &[&str]) -> Running {
+    pub(crate) fn proxy_with(
+        &self,
+        state: &str,
+        listen: &str,
+        hubs: &[&str],
+        more: &[&str],
+    ) -> Running {
         let mut args = vec!["proxy", "--state", state, "--listen", listen, "--json"];
         args.extend(more);
         args.extend(["--hub-secret", "file:data/keys/proxy"]);
         for hub in hubs {
             args.extend(["--hub", hub]);
         }
-        Running::start(&self.site, "unused", &args)
+        Running::start_logging(&self.site, "unused", &args, self.log())
+    }
+
+    /// Servers that start from here on come up, but answer only when they are let.
+    pub(crate) fn hold_servers(&self, held: bool) {
+        let closed = self.site.path("notes/closed");
+        match held {
+            true => std::fs::write(closed, "").expect("written"),
+            false => std::fs::remove_file(closed).expect("removed"),
+        }
+    }
+
+    /// All starts of servers there have been.
+    pub(crate) fn births(&self) -> Vec<Birth> {
+        let lines = self.site.read("notes/starts");
+        lines.lines().filter_map(Birth::parse).collect()
+    }
+
+    /// Servers that came up while another of theirs was still there.
+    pub(crate) fn twins(&self) -> String {
+        self.site.read("notes/twins")
+    }
+}
+
+/// A server's process, as it noted itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Birth {
+    pub(crate) pid: i32,
+    /// In ticks since the machine's start: numbers of processes come back.
+    began: u64,
+    pub(crate) client: String,
+}
+
+impl Birth {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        Some(Self {
+            pid: words.next()?.parse().ok()?,
+            began: words.next()?.parse().ok()?,
+            client: words.next()?.to_owned(),
+        })
+    }
+
+    fn of(pid: i32) -> Option<(u64, char)> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let mut words = rest.split(' ');
+        let state = words.next()?.chars().next()?;
+        Some((words.nth(18)?.parse().ok()?, state))
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        Self::of(self.pid).is_some_and(|(began, state)| began == self.began && state != 'Z')
+    }
+}
+
+/// Writes down that this server runs, and whether another of it does.
+fn note_birth(notes: &std::path::Path, client: &str) {
+    let add = |name: &str, line: String| {
+        let mut file = std::fs::OpenOptions::new();
+        let file = file.create(true).append(true).open(notes.join(name));
+        file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()))
+            .expect("noted");
+    };
+    let pid = i32::try_from(std::process::id()).expect("a small number");
+    let (began, _) = Birth::of(pid).expect("we live");
+    add("starts", format!("{pid} {began} {client}\n"));
+    let all = std::fs::read_to_string(notes.join("starts")).expect("notes");
+    for other in all.lines().filter_map(Birth::parse) {
+        if other.client == client && other.pid != pid && other.is_alive() {
+            add("twins", format!("{client}: {pid} beside {}\n", other.pid));
+        }
     }
 }
 
 /// Asks again until it is so.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
         assert!(began.elapsed() < PATIENCE, "{what}");
@@ -186,6 +309,13 @@ async fn plays_a_notebook_server() {
         return;
     };
     let told = |name: &str| std::env::var(name).expect("told by the hub");
+    let notes = std::path::PathBuf::from(told(NOTES));
+    note_birth(&notes, &told("JUPYTERHUB_CLIENT_ID"));
+    // Whatever becomes of the story, its servers end with it.
+    let story = std::path::Path::new("/proc").join(story);
+    while story.exists() && notes.join("closed").exists() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let url = told("JUPYTERHUB_SERVICE_URL");
     let (_, rest) = url.split_once("://").expect("a URL");
     let listener = tokio::net::TcpListener::bind(rest.split('/').next().expect("an address"))
@@ -195,8 +325,6 @@ async fn plays_a_notebook_server() {
     let hub = lyceum_testkit::fake::hub_env(&user, &told("JUPYTERHUB_SERVICE_PREFIX"));
     let _server = NotebookServer::start_on(listener, hub, Manner::Answers, Default::default())
         .expect("it serves");
-    // Whatever becomes of the story, its servers end with it.
-    let story = std::path::Path::new("/proc").join(story);
     while story.exists() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

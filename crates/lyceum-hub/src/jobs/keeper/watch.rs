@@ -2,6 +2,7 @@
 //!
 //! Every replica looks; state and generation of the row decide whose finding counts.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
@@ -17,6 +18,11 @@ use crate::db::servers::Server;
 use crate::servers::State;
 use crate::{Hub, db, metrics};
 
+/// A ready server is asked after each this many rounds; in between it is enough that the spawner
+/// still has it, which it tells of all at once.
+const ROUNDS: u64 = 12;
+/// Rows read at a time.
+const CHUNK: usize = 200;
 /// Questions to the spawner under way at once: one server whose answer hangs delays few.
 const ASKED_AT_ONCE: usize = 32;
 /// Orphans stopped at once.
@@ -27,15 +33,20 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
     let mut trouble = Trouble::with("looking after ready servers");
     let mut tick = interval(hub.timings().watch_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_first = true;
+    let (mut is_first, mut round) = (true, 0);
     let rounds = async {
         loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = hub.suspicion().notified() => {}
-            }
-            let begun = Instant::now();
-            if trouble.note(look(hub).await) && std::mem::take(&mut is_first) {
+            let begun = tokio::select! {
+                _ = tick.tick() => Instant::now(),
+                keys = hub.suspicion().keys() => {
+                    trouble.note(look_at_suspects(hub, &keys).await);
+                    continue;
+                }
+            };
+            // What was before is unknown: all are asked.
+            let outcome = look(hub, (!is_first).then_some(round)).await;
+            round += 1;
+            if trouble.note(outcome) && std::mem::take(&mut is_first) {
                 let seconds = &hub.metrics().first_watch_seconds;
                 seconds.observe(begun.elapsed().as_secs_f64());
             }
@@ -44,15 +55,57 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
     let _ = shutdown.run_until_cancelled(rounds).await;
 }
 
-async fn look(hub: &Hub) -> anyhow::Result<()> {
+/// Without a round's number, asks after each ready server.
+async fn look(hub: &Hub, round: Option<u64>) -> anyhow::Result<()> {
+    let running: HashSet<String> = match round {
+        None => HashSet::new(),
+        Some(_) => {
+            let running = answer(hub, hub.spawner().list()).await?;
+            running.iter().map(ToString::to_string).collect()
+        }
+    };
     let mut tx = hub.db().read().await?;
-    let ready = db::servers::in_state(&mut tx, State::Ready).await?;
+    let ready = db::servers::ready(&mut tx).await?;
     drop(tx);
-    let looks = stream::iter(ready).map(|server| async move { look_at(hub, &server).await });
-    let mut looks = looks.buffer_unordered(ASKED_AT_ONCE);
+    let is_due = |(id, key): &(String, String)| match round {
+        Some(round) if running.contains(key) => turn_of(id) == round % ROUNDS,
+        _ => true,
+    };
+    let due: Vec<String> = ready.into_iter().filter(is_due).map(|(id, _)| id).collect();
+    look_at_all(hub, &due).await
+}
+
+/// Which of the rounds is a server's.
+fn turn_of(id: &str) -> u64 {
+    let sum = |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte));
+    id.bytes().fold(0, sum) % ROUNDS
+}
+
+async fn look_at_suspects(hub: &Hub, keys: &[ServerKey]) -> anyhow::Result<()> {
+    let mut tx = hub.db().read().await?;
+    let mut ids = Vec::new();
+    for key in keys {
+        ids.extend(db::servers::by_key(&mut tx, key.as_str()).await?);
+    }
+    drop(tx);
+    let ids: Vec<String> = ids.into_iter().map(|server| server.id).collect();
+    look_at_all(hub, &ids).await
+}
+
+async fn look_at_all(hub: &Hub, ids: &[String]) -> anyhow::Result<()> {
     let mut outcome = Ok(());
-    while let Some(one) = looks.next().await {
-        outcome = outcome.and(one);
+    for ids in ids.chunks(CHUNK) {
+        let mut tx = hub.db().read().await?;
+        let servers = db::servers::of_ids(&mut tx, ids).await?;
+        drop(tx);
+        let ready = servers
+            .into_iter()
+            .filter(|server| server.state == State::Ready);
+        let looks = stream::iter(ready).map(|server| async move { look_at(hub, &server).await });
+        let mut looks = looks.buffer_unordered(ASKED_AT_ONCE);
+        while let Some(one) = looks.next().await {
+            outcome = outcome.and(one);
+        }
     }
     outcome
 }
@@ -155,7 +208,7 @@ async fn end_orphans(hub: &Hub) -> anyhow::Result<()> {
     let mut tx = hub.db().read().await?;
     let known = db::servers::active_keys(&mut tx).await?;
     drop(tx);
-    let known: std::collections::HashSet<String> = known.into_iter().collect();
+    let known: HashSet<String> = known.into_iter().collect();
     let strays = running
         .into_iter()
         .filter(|key| !known.contains(key.as_str()));

@@ -1,0 +1,504 @@
+//! Random trouble on two hubs, two proxies and a PostgreSQL of their own, all real processes: people
+//! come and go, servers start and stop, and meanwhile whatever there is gets killed. After each
+//! round everything must be as the rows say.
+//!
+//! The seed says what is done when; what the processes make of it depends on the machine, so a seed
+//! leads near a failure, not always to it. `cargo xtask storm --rounds 200 --seed 7` tells it longer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+use lyceum_hub::db::{self, servers::Server};
+use lyceum_hub::servers::State;
+use lyceum_store::Db;
+use lyceum_store::db::Location;
+use lyceum_testkit::Client;
+use lyceum_testkit::postgres::Postgres;
+use serde_json::{Value, json};
+
+use crate::replicas::{Birth, Place, Running, until};
+
+const ROUNDS: &str = "LYCEUM_STORM_ROUNDS";
+const SEED: &str = "LYCEUM_STORM_SEED";
+
+const PEOPLE: [&str; 8] = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
+const NAMED: &str = "gpu";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// How long one request may take; hubs wait for servers up to ten seconds, for PostgreSQL thirty.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long it may take until all is quiet: a lease of a dead hub, a pause after a failure and the
+/// look for servers that nobody knows, all one after the other and on a slow machine.
+const QUIET: Duration = Duration::from_secs(240);
+
+pub(crate) const CONFIG: &str = "services:\n  - {name: storm, api_token: env:LYCEUM_TEST_TOKEN}\n\
+    load_roles:\n  - {name: admin, services: [storm]}\n";
+
+/// Small and repeatable: xorshift.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).expect("fewer than sides")
+    }
+}
+
+/// What somebody asks of a hub.
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Start,
+    Stop,
+    StartNamed,
+    StopNamed,
+    ForgetNamed,
+    Make,
+    Delete,
+}
+
+impl Wish {
+    fn any(dice: &mut Dice) -> Self {
+        match dice.roll(20) {
+            0..=6 => Self::Start,
+            7..=10 => Self::Stop,
+            11..=13 => Self::StartNamed,
+            14 => Self::StopNamed,
+            15 => Self::ForgetNamed,
+            16..=17 => Self::Make,
+            _ => Self::Delete,
+        }
+    }
+
+    async fn ask(self, client: &Client, person: &str) -> Option<u16> {
+        let user = format!("/hub/api/users/{person}");
+        let (method, path, body) = match self {
+            Self::Start => ("POST", format!("{user}/server"), json!({})),
+            Self::Stop => ("DELETE", format!("{user}/server"), Value::Null),
+            Self::StartNamed => ("POST", format!("{user}/servers/{NAMED}"), json!({})),
+            Self::StopNamed => ("DELETE", format!("{user}/servers/{NAMED}"), Value::Null),
+            Self::ForgetNamed => (
+                "DELETE",
+                format!("{user}/servers/{NAMED}"),
+                json!({"remove": true}),
+            ),
+            Self::Make => ("POST", user, json!({})),
+            Self::Delete => ("DELETE", user, Value::Null),
+        };
+        let method = method.parse().expect("a method");
+        let answer = client.dare(method, &path, &body, ANSWER).await?;
+        Some(answer.status.as_u16())
+    }
+}
+
+/// What happens to the machinery in the middle of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    None,
+    KillHub(usize),
+    KillBothHubs,
+    HandOver(usize),
+    KillProxy(usize),
+    ReplaceProxy(usize),
+    RestartDatabase(u64),
+    KillServer(usize),
+    KillKeeper(usize),
+}
+
+impl Trouble {
+    fn any(dice: &mut Dice) -> Self {
+        match dice.roll(16) {
+            0..=2 => Self::None,
+            3 | 4 => Self::KillHub(dice.roll(2)),
+            5 => Self::KillBothHubs,
+            6 | 7 => Self::HandOver(dice.roll(2)),
+            8 => Self::KillProxy(dice.roll(2)),
+            9 => Self::ReplaceProxy(dice.roll(2)),
+            10 | 11 => Self::RestartDatabase(0),
+            12 => Self::RestartDatabase(dice.roll(4000) as u64),
+            13 | 14 => Self::KillServer(dice.roll(100)),
+            _ => Self::KillKeeper(dice.roll(100)),
+        }
+    }
+}
+
+struct Storm {
+    place: Place,
+    postgres: Option<Postgres>,
+    db: Db,
+    hubs: Vec<Running>,
+    /// Where they listen, whichever process it is.
+    addresses: [SocketAddr; 2],
+    proxies: Vec<Running>,
+    /// Births and generations as they were at the end of the last round.
+    before: BTreeMap<String, (String, i64, usize)>,
+    history: Vec<String>,
+    figures: BTreeMap<&'static str, usize>,
+}
+
+/// One that the system doesn't hand out to others meanwhile, since who has it will come back to it.
+fn port_to_keep(dice: &mut Dice) -> u16 {
+    loop {
+        let port = 5_000 + u16::try_from(dice.roll(5_000)).expect("small");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Storm {
+    async fn new() -> Self {
+        let postgres = Postgres::start().expect("PostgreSQL");
+        let location = Location::Postgres(postgres.url().to_owned());
+        let place = Place::on(location.clone(), CONFIG);
+        // Other stories run beside this one.
+        let mut ports = Dice(u64::from(std::process::id()) * 7919 + 1);
+        let addresses = [0, 1].map(|_| {
+            let port = port_to_keep(&mut ports);
+            SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+        });
+        let hubs: Vec<Running> = addresses
+            .iter()
+            .map(|address| place.hub(&address.to_string()))
+            .collect();
+        let urls = addresses.map(|address| format!("http://{address}"));
+        let proxies = (0..2)
+            .map(|at| {
+                let urls = [urls[0].as_str(), urls[1].as_str()];
+                place.proxy(&format!("state-{at}"), "127.0.0.1:0", &urls)
+            })
+            .collect();
+        let db = Db::open(&location).await.expect("the database opens");
+        Self {
+            place,
+            postgres: Some(postgres),
+            db,
+            hubs,
+            addresses,
+            proxies,
+            before: BTreeMap::new(),
+            history: Vec::new(),
+            figures: BTreeMap::new(),
+        }
+    }
+
+    fn proxy(&self, at: usize, more: &[&str]) -> Running {
+        let urls = self.addresses.map(|address| format!("http://{address}"));
+        let listen = self.proxies[at].address().to_string();
+        let urls = [urls[0].as_str(), urls[1].as_str()];
+        self.place
+            .proxy_with(&format!("state-{at}"), &listen, &urls, more)
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.figures.entry(what).or_default() += 1;
+    }
+
+    async fn round(&mut self, number: usize, dice: &mut Dice) {
+        let trouble = Trouble::any(dice);
+        let wishes: Vec<(Wish, &str, usize, u64)> = (0..6 + dice.roll(14))
+            .map(|_| {
+                let person = PEOPLE[dice.roll(PEOPLE.len())];
+                // At a hub, or through a proxy.
+                (Wish::any(dice), person, dice.roll(4), dice.roll(600) as u64)
+            })
+            .collect();
+        let after = Duration::from_millis(dice.roll(600) as u64);
+        self.history.push(format!("round {number}: {trouble:?}"));
+        let mut doors: Vec<SocketAddr> = self.addresses.to_vec();
+        doors.extend(self.proxies.iter().map(Running::address));
+        let clients: Vec<Arc<Client>> = doors
+            .iter()
+            .map(|door| Arc::new(Client::new(*door).with_token(TOKEN)))
+            .collect();
+        let asked: Vec<_> = wishes
+            .into_iter()
+            .map(|(wish, person, door, pause)| {
+                let client = clients[door].clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    let answer = wish.ask(&client, person).await;
+                    (wish, person, door, pause, answer)
+                })
+            })
+            .collect();
+        tokio::time::sleep(after).await;
+        self.make(trouble).await;
+        for asked in asked {
+            let (wish, person, door, pause, answer) = asked.await.expect("asked");
+            self.count("requests");
+            if answer.is_none_or(|status| status >= 500) {
+                self.count(match trouble {
+                    Trouble::None => "of these without an answer or with 5xx, without trouble",
+                    _ => "of these without an answer or with 5xx, in trouble",
+                });
+            }
+            let line = format!("  {wish:?} {person} at {door} after {pause} ms: {answer:?}");
+            self.history.push(line);
+        }
+        self.comes_to_rest().await;
+    }
+
+    async fn make(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::None => self.count("rounds without trouble"),
+            Trouble::KillHub(at) => {
+                self.kill_hubs(&[at]);
+                self.count("hubs killed");
+            }
+            Trouble::KillBothHubs => {
+                self.kill_hubs(&[0, 1]);
+                self.count("both hubs killed");
+            }
+            Trouble::HandOver(at) => {
+                self.hubs[at].terminate();
+                assert_eq!(self.hubs[at].ended().await, Some(0), "a hub that was asked");
+                self.hubs[at] = self.place.hub(&self.addresses[at].to_string());
+                self.count("hubs stopped and started");
+            }
+            Trouble::KillProxy(at) => {
+                self.proxies[at].child.kill().expect("killed");
+                self.proxies[at].child.wait().expect("waited");
+                self.proxies[at] = self.proxy(at, &[]);
+                self.count("proxies killed");
+            }
+            Trouble::ReplaceProxy(at) => {
+                let next = self.proxy(at, &["--take-over"]);
+                let mut old = std::mem::replace(&mut self.proxies[at], next);
+                assert_eq!(old.ended().await, Some(0), "a proxy that was replaced");
+                self.count("proxies replaced");
+            }
+            Trouble::RestartDatabase(pause) => {
+                let mut postgres = self.postgres.take().expect("there");
+                let restarted = tokio::task::spawn_blocking(move || {
+                    let outcome = postgres.restart(Duration::from_millis(pause));
+                    (postgres, outcome)
+                });
+                let (postgres, outcome) = restarted.await.expect("no panic");
+                outcome.expect("PostgreSQL comes back");
+                self.postgres = Some(postgres);
+                self.count("PostgreSQL restarted");
+            }
+            Trouble::KillServer(which) | Trouble::KillKeeper(which) => {
+                let living = self.living();
+                let Some(victim) = living.get(which % living.len().max(1)) else {
+                    return;
+                };
+                let keeper = matches!(trouble, Trouble::KillKeeper(_));
+                let pid = match keeper {
+                    true => parent(victim.pid),
+                    false => Some(victim.pid),
+                };
+                let pid = pid.and_then(rustix::process::Pid::from_raw);
+                if let Some(pid) = pid {
+                    // It may have ended this very moment.
+                    rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+                }
+                self.count(if keeper {
+                    "keepers of servers killed"
+                } else {
+                    "servers killed"
+                });
+            }
+        }
+    }
+
+    fn kill_hubs(&mut self, which: &[usize]) {
+        for at in which {
+            self.hubs[*at].child.kill().expect("killed");
+            self.hubs[*at].child.wait().expect("waited");
+        }
+        for at in which {
+            self.hubs[*at] = self.place.hub(&self.addresses[*at].to_string());
+        }
+    }
+
+    fn living(&self) -> Vec<Birth> {
+        let births = self.place.births();
+        births.into_iter().filter(Birth::is_alive).collect()
+    }
+
+    async fn comes_to_rest(&mut self) {
+        let begun = Instant::now();
+        let rows = loop {
+            match self.look().await {
+                Ok(rows) => break rows,
+                Err(what) => assert!(begun.elapsed() < QUIET, "no rest: {what}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        self.history.push(format!(
+            "  at rest after {} ms",
+            begun.elapsed().as_millis()
+        ));
+        let twins = self.place.twins();
+        assert_eq!(twins, "", "two processes of one server");
+        for running in self.hubs.iter_mut().chain(&mut self.proxies) {
+            let ended = running.child.try_wait().expect("waited");
+            assert_eq!(ended, None, "one of the programs ended by itself");
+        }
+        // No wish was carried out twice.
+        let births = self.place.births();
+        let mut after = BTreeMap::new();
+        for row in rows {
+            let of_it = births.iter().filter(|birth| birth.client == row.client_id);
+            let count = of_it.count();
+            if let Some((id, generation, earlier)) = self.before.get(&row.client_id)
+                && *id == row.id
+            {
+                let wished = usize::try_from(row.generation - generation).expect("forward");
+                assert!(
+                    count - earlier <= wished,
+                    "{}: {} processes for {wished} starts",
+                    row.client_id,
+                    count - earlier
+                );
+            }
+            after.insert(row.client_id, (row.id, row.generation, count));
+        }
+        self.before = after;
+        *self.figures.entry("processes of servers").or_default() = births.len();
+    }
+
+    /// All rows, if everything is as they say; else what is not.
+    async fn look(&self) -> Result<Vec<Server>, String> {
+        let rows = self.rows().await.map_err(|error| error.to_string())?;
+        let mut ready = BTreeMap::new();
+        for row in &rows {
+            if row.state.pending().is_some() {
+                return Err(format!("{} is {}", row.client_id, row.state));
+            }
+            if row.lease_owner.is_some() {
+                return Err(format!("{} has a lease in {}", row.client_id, row.state));
+            }
+            if row.state == State::Failed && row.failure.as_deref().is_none_or(str::is_empty) {
+                return Err(format!("{} failed without a word", row.client_id));
+            }
+            if row.state == State::Ready {
+                ready.insert(row.client_id.clone(), row);
+            }
+        }
+        let living = self.living();
+        let clients: BTreeSet<&String> = living.iter().map(|birth| &birth.client).collect();
+        if clients.len() != living.len() || !clients.into_iter().eq(ready.keys()) {
+            let ready: Vec<_> = ready.keys().collect();
+            return Err(format!("ready are {ready:?}, there live {living:?}"));
+        }
+        for proxy in &self.proxies {
+            let client = Client::new(proxy.address()).with_token(TOKEN);
+            for person in PEOPLE {
+                for name in ["", NAMED] {
+                    let expected = ready
+                        .values()
+                        .any(|row| row.user_name.as_str() == person && row.name.as_str() == name);
+                    let dash = if name.is_empty() { "" } else { "/" };
+                    let path = format!("/user/{person}{dash}{name}/api");
+                    let answer = client
+                        .dare(Method::GET, &path, &Value::Null, ANSWER)
+                        .await
+                        .ok_or_else(|| format!("no answer to {path}"))?;
+                    let version = serde_json::from_slice::<Value>(&answer.body);
+                    let came = answer.status == 200
+                        && version.is_ok_and(|answer| answer["version"] == "fake");
+                    if came != expected {
+                        let status = answer.status;
+                        return Err(format!("{path} at {}: {status}", proxy.address()));
+                    }
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn rows(&self) -> Result<Vec<Server>, lyceum_store::DbError> {
+        let mut tx = self.db.read().await?;
+        let mut rows = Vec::new();
+        for state in [
+            State::Queued,
+            State::Starting,
+            State::Ready,
+            State::Stopping,
+            State::Stopped,
+            State::Failed,
+        ] {
+            rows.extend(db::servers::in_state(&mut tx, state).await?);
+        }
+        Ok(rows)
+    }
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok()
+}
+
+/// Says where it was when a round fails.
+struct Teller<'a> {
+    seed: u64,
+    storm: &'a mut Storm,
+}
+
+impl Drop for Teller<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let history = &self.storm.history;
+        let from = history.len().saturating_sub(120);
+        let log = self.storm.place.site.read("log");
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines.len().saturating_sub(150);
+        eprintln!(
+            "{SEED}={}\n{}\nthe log ends:\n{}",
+            self.seed,
+            history[from..].join("\n"),
+            lines[last..].join("\n")
+        );
+    }
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    let told = std::env::var(name);
+    told.map_or(otherwise, |told| told.parse().expect("a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_is_as_the_rows_say_after_any_trouble() {
+    let seed = number(SEED, 1);
+    let rounds = usize::try_from(number(ROUNDS, 12)).expect("a number");
+    let begun = Instant::now();
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut storm = Storm::new().await;
+    {
+        let teller = Teller {
+            seed,
+            storm: &mut storm,
+        };
+        let client = Client::new(teller.storm.proxies[0].address()).with_token(TOKEN);
+        until("the proxies know the hubs", async || {
+            client.get("/hub/api/user").await.status == 200
+        })
+        .await;
+        for person in PEOPLE {
+            client
+                .post_json(&format!("/hub/api/users/{person}"), &json!({}))
+                .await
+                .expect(201);
+        }
+        for round in 0..rounds {
+            teller.storm.round(round, &mut dice).await;
+            if rounds > 50 && round % 10 == 9 {
+                eprintln!("{} rounds, {} s", round + 1, begun.elapsed().as_secs());
+            }
+        }
+    }
+    eprintln!(
+        "{rounds} rounds of seed {seed} in {} s: {:?}",
+        begun.elapsed().as_secs(),
+        storm.figures
+    );
+}
