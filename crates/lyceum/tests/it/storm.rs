@@ -443,6 +443,7 @@ struct Teller<'a> {
 }
 
 impl Drop for Teller<'_> {
+    #[expect(clippy::print_stderr, reason = "for whoever reads why the test failed")]
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
