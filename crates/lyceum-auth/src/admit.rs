@@ -64,9 +64,9 @@ impl Admission {
     pub fn check(&self, identity: &Identity, named: bool, groups: &[String]) -> Admitted {
         let told = identity.groups.as_deref().unwrap_or_default();
         let lists = |list: &[Who]| {
-            list.iter().any(|who| match who {
-                Who::User(name) => *name == identity.name,
-                Who::Group(group) => groups.contains(group) || told.contains(group),
+            list.iter().any(|who| {
+                let name = identity.name.as_str();
+                who.is_among(name, groups) || who.is_among(name, told)
             })
         };
         let admin = lists(&self.people.admins);
@@ -83,13 +83,15 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use lyceum_model::who::Forms;
+
     use super::*;
 
     #[test]
     fn nobody_unless_named() {
         let list = |text: &str| {
             text.split_whitespace()
-                .map(|who| Who::parse(who).unwrap())
+                .map(|who| Who::parse(who, Forms::People).unwrap())
                 .collect::<Vec<_>>()
         };
         let admission = Admission::new(People {

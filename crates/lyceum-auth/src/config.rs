@@ -1,13 +1,8 @@
 //! `sign_in:` and `people:` of the configuration.
 
-use std::fmt;
-
-use lyceum_model::name::UserName;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+pub use lyceum_model::who::Who;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// Longest name of a group.
-const GROUP_MAX: usize = 255;
 
 /// A way to sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,73 +66,6 @@ pub struct People {
     pub block: Vec<Who>,
 }
 
-/// Somebody in a list: `ada` or `group:NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Who {
-    User(UserName),
-    Group(String),
-}
-
-impl Who {
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if let Some(group) = text.strip_prefix("group:") {
-            let good = (1..=GROUP_MAX).contains(&group.len())
-                && group.trim() == group
-                && !group.chars().any(char::is_control);
-            return match good {
-                true => Ok(Self::Group(group.into())),
-                false => Err(format!(
-                    "group: needs a name of 1 to {GROUP_MAX} bytes right behind it"
-                )),
-            };
-        }
-        if let Some((form, _)) = text.split_once(':') {
-            let form: String = form.chars().take(32).collect();
-            return Err(format!(
-                "{form:?}: is not understood here; people are named as NAME or group:NAME"
-            ));
-        }
-        let name = UserName::parse(text).map_err(|problem| problem.to_string())?;
-        Ok(Self::User(name))
-    }
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::User(name) => write!(f, "{name}"),
-            Self::Group(group) => write!(f, "group:{group}"),
-        }
-    }
-}
-
-impl Serialize for Who {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Who {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for Who {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Who".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "Somebody: `ada` or `group:NAME`.",
-            "minLength": 1,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,25 +104,6 @@ mod tests {
         );
         let twice = check_sign_in(&[local("a"), local("b")]);
         assert!(twice.unwrap_err().contains("more than once"));
-    }
-
-    #[test]
-    fn people_are_named_in_two_ways() {
-        let check = |text: &str, good: bool| {
-            let who = Who::parse(text);
-            assert_eq!(who.is_ok(), good, "{text:?}: {who:?}");
-            if let Ok(who) = who {
-                assert_eq!(who.to_string(), text);
-            }
-        };
-        check("ada", true);
-        check("group:it jupyter", true);
-        check("group:a:b", true);
-        check("group:", false);
-        check("group: it", false);
-        check("file:blocked.csv", false);
-        check("a b", false);
-        check("", false);
     }
 
     #[test]

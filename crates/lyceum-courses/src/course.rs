@@ -1,36 +1,9 @@
 //! What a course file may say.
 
-use std::fmt;
-
 use lyceum_model::name::UserName;
+pub use lyceum_model::who::{CourseId, CourseRole as Role, Who};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-/// The id of a course: lower-case letters, digits, `-`, `_` and `.`; the file's name without `.yaml`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct CourseId(String);
-
-impl CourseId {
-    pub fn parse(text: &str) -> Option<Self> {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-        let starts = text
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        (starts && text.len() <= 64 && text.bytes().all(fits)).then(|| Self(text.into()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for CourseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use serde::Deserialize;
 
 /// A course.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -68,66 +41,11 @@ pub enum Visibility {
 #[serde(deny_unknown_fields, default)]
 pub struct People {
     /// They own the course.
-    pub teachers: Vec<Member>,
+    pub teachers: Vec<Who>,
     /// They grade.
-    pub graders: Vec<Member>,
+    pub graders: Vec<Who>,
     /// They take it.
-    pub students: Vec<Member>,
-}
-
-/// One entry of a list of people.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String")]
-pub enum Member {
-    Person(UserName),
-    Group(String),
-}
-
-impl Member {
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None => UserName::parse(text)
-                .map(Self::Person)
-                .map_err(|error| format!("{text:?}: {error}")),
-            Some(("group", name)) if !name.trim().is_empty() => Ok(Self::Group(name.trim().into())),
-            Some(("group", _)) => Err("`group:` needs the name of a group behind it".into()),
-            Some((kind, _)) => Err(format!(
-                "`{kind}:` is no way to name people; write a user name (`ada`) or a group (`group:staff`)"
-            )),
-        }
-    }
-
-    fn is(&self, user: &UserName, groups: &[String]) -> bool {
-        match self {
-            Self::Person(name) => name == user,
-            Self::Group(name) => groups.contains(name),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Member {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Teacher,
-    Grader,
-    Student,
-}
-
-impl Role {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Teacher => "teacher",
-            Self::Grader => "grader",
-            Self::Student => "student",
-        }
-    }
+    pub students: Vec<Who>,
 }
 
 impl Course {
@@ -140,7 +58,11 @@ impl Course {
         ];
         lists
             .into_iter()
-            .filter(|(_, members)| members.iter().any(|member| member.is(user, groups)))
+            .filter(|(_, members)| {
+                members
+                    .iter()
+                    .any(|member| member.is_among(user.as_str(), groups))
+            })
             .map(|(role, _)| role)
             .collect()
     }

@@ -10,6 +10,6 @@ pub mod course;
 pub mod read;
 pub mod shelf;
 
-pub use course::{Course, CourseId, Member, Role, Visibility};
+pub use course::{Course, CourseId, Role, Visibility, Who};
 pub use read::Problem;
 pub use shelf::Shelf;

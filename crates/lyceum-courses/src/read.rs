@@ -59,7 +59,7 @@ fn first_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::course::{Member, Role};
+    use crate::course::{Role, Who};
     use lyceum_model::name::UserName;
 
     fn name(text: &str) -> UserName {
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(course.title, "Signals");
         assert_eq!(
             course.people.teachers,
-            [Member::Person(name("ada")), Member::Group("staff".into())]
+            [Who::Person(name("ada")), Who::Group("staff".into())]
         );
         assert_eq!(
             course.roles_of(&name("ben"), &["staff".into()]),

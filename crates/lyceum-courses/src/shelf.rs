@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use lyceum_model::name::UserName;
 use tokio_util::sync::CancellationToken;
 
-use crate::course::{Course, CourseId, Role};
+use crate::course::{Course, CourseId, Role, Visibility};
 use crate::read::{FILE_LIMIT, Problem, read_course};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -185,6 +185,19 @@ impl Shelf {
             }
         }
         seen
+    }
+
+    /// What a person is in the courses that she belongs to, whether she sees them or not. Of those that
+    /// are archived nothing follows any more.
+    pub fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<Role>)> {
+        let state = self.state.load();
+        let courses = state.files.iter().filter_map(|(id, entry)| {
+            let course = entry.course.as_ref()?;
+            let lives = course.visible != Visibility::Archived;
+            let roles = course.roles_of(user, groups);
+            (lives && !roles.is_empty()).then(|| (id.clone(), roles))
+        });
+        courses.collect()
     }
 
     pub fn problems(&self) -> Vec<Problem> {

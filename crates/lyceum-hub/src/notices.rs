@@ -9,6 +9,7 @@ use lyceum_model::clock::Millis;
 use lyceum_model::lang::Lang;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::who::Who;
 use lyceum_web::page::contexts;
 use lyceum_web::page::plain::{Document, pieces};
 use lyceum_web::{ApiError, ApiResult, Caller};
@@ -61,8 +62,7 @@ pub enum Audience {
     All,
     /// Those who are not signed in.
     LogIn,
-    Group(String),
-    Person(String),
+    Some(Who),
 }
 
 impl Audience {
@@ -70,8 +70,7 @@ impl Audience {
     fn has(&self, who: Option<(&str, &[String])>) -> bool {
         match (self, who) {
             (Self::All, _) | (Self::LogIn, None) => true,
-            (Self::Group(name), Some((_, groups))) => groups.contains(name),
-            (Self::Person(name), Some((own, _))) => name == own,
+            (Self::Some(who), Some((own, groups))) => who.is_among(own, groups),
             _ => false,
         }
     }
@@ -174,7 +173,13 @@ pub fn require_open(hub: &Hub, caller: &Caller) -> ApiResult<()> {
 
 #[cfg(test)]
 mod tests {
+    use lyceum_model::who::Forms;
+
     use super::*;
+
+    fn some(text: &str) -> Audience {
+        Audience::Some(Who::parse(text, Forms::People).expect("good"))
+    }
 
     fn words(en: &str) -> Words {
         Words([(Lang::En, en.to_owned())].into())
@@ -189,7 +194,7 @@ mod tests {
                     from: Some(Millis(10)),
                     until: Some(Millis(20)),
                 },
-                audience: vec![Audience::Group("bio".into()), Audience::LogIn],
+                audience: vec![some("group:bio"), Audience::LogIn],
                 warning: false,
             }],
             ..Notices::default()
@@ -227,10 +232,7 @@ mod tests {
                 from: Millis(10_000),
                 until: Some(Millis(20_500)),
                 words: Words::default(),
-                allow: vec![
-                    Audience::Person("tess".into()),
-                    Audience::Group("ops".into()),
-                ],
+                allow: vec![some("tess"), some("group:ops")],
             }),
             ..Notices::default()
         };

@@ -4,8 +4,9 @@
 //! checked at the edge ("parse once, then trust the type") and slow to change.
 //!
 //! Reading order: [`id`] and [`name`] (who and what), [`clock`] (when), [`digest`] and
-//! [`secret`] (proof), [`scope`] (may I), [`identity`] (what sign-in says of a person),
-//! [`server`] (what a notebook server is made of), [`base`] (below which path all stands), [`saying`] (what people are told, with
+//! [`secret`] (proof), [`scope`] (may I), [`who`] (whom a list names),
+//! [`identity`] (what sign-in says of a person), [`server`] (what a notebook server is made of),
+//! [`base`] (below which path all stands), [`saying`] (what people are told, with
 //! [`lang`] and [`messages`] below it).
 
 pub mod base;
@@ -20,3 +21,4 @@ pub mod saying;
 pub mod scope;
 pub mod secret;
 pub mod server;
+pub mod who;

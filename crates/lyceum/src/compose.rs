@@ -385,7 +385,7 @@ fn sign_in(ground: &Ground, config: &Config) -> SignIn {
 
 fn build_sign_in(db: &Db, clock: &Clock, accounts: &LocalAccounts, config: &Config) -> SignIn {
     let users = |names: &std::collections::BTreeSet<lyceum_model::name::UserName>| -> Vec<Who> {
-        names.iter().cloned().map(Who::User).collect()
+        names.iter().cloned().map(Who::Person).collect()
     };
     let people = People {
         admins: users(&config.people.admins),

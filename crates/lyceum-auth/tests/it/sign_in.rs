@@ -14,6 +14,7 @@ use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::identity::Identity;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
+use lyceum_model::who::Forms;
 
 use crate::db::TestDb;
 
@@ -121,7 +122,10 @@ impl GroupsOf for ZoeIsStaff {
 }
 
 fn list(names: &[&str]) -> Vec<Who> {
-    names.iter().map(|name| Who::parse(name).unwrap()).collect()
+    names
+        .iter()
+        .map(|name| Who::parse(name, Forms::People).unwrap())
+        .collect()
 }
 
 #[tokio::test]

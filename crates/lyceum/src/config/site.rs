@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use lyceum_hub::notices::{Announcement, Audience, Maintenance, Notices, Window, Words};
 use lyceum_model::clock::Millis;
 use lyceum_model::lang::Lang;
+use lyceum_model::who::{Forms, Who};
 use lyceum_web::page::plain::{Document, is_address};
 use lyceum_web::page::theme::FooterLink;
 use schemars::JsonSchema;
@@ -307,16 +308,10 @@ pub(super) fn audience(
 ) -> Vec<Audience> {
     let mut found = Vec::new();
     for (at, name) in names.iter().enumerate() {
-        let one = match (name.as_str(), name.split_once(':')) {
-            ("all", _) if shown => Some(Audience::All),
-            ("login", _) if shown => Some(Audience::LogIn),
-            (_, Some(("group", group))) if !group.is_empty() => {
-                Some(Audience::Group(group.to_owned()))
-            }
-            (name, None) => lyceum_model::name::UserName::parse(name)
-                .ok()
-                .map(|name| Audience::Person(name.to_string())),
-            _ => None,
+        let one = match (name.as_str(), shown) {
+            ("all", true) => Some(Audience::All),
+            ("login", true) => Some(Audience::LogIn),
+            (name, _) => Who::parse(name, Forms::People).ok().map(Audience::Some),
         };
         match one {
             Some(one) => found.push(one),

@@ -10,6 +10,7 @@ use lyceum_hub::Settings;
 use lyceum_hub::notices::{Announcement, Audience, Maintenance, Notices, Window, Words};
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::lang::Lang;
+use lyceum_model::who::{Forms, Who};
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::{Client, TestDb, TestHub};
@@ -248,6 +249,10 @@ async fn administrators_see_what_fails_while_pages_are_shown() {
     assert!(admin.contains("home.html:2: "), "{admin}");
 }
 
+fn some(text: &str) -> Audience {
+    Audience::Some(Who::parse(text, Forms::People).expect("good"))
+}
+
 fn notices() -> Notices {
     let words =
         |en: &str, de: &str| Words([(Lang::En, en.to_owned()), (Lang::De, de.to_owned())].into());
@@ -264,7 +269,7 @@ fn notices() -> Notices {
                 Audience::All,
             ),
             announcement(words("Only before", "Nur davor"), Audience::LogIn),
-            announcement(words("Only biology", ""), Audience::Group("bio".into())),
+            announcement(words("Only biology", ""), some("group:bio")),
         ],
         documents: [("privacy", Document::read("# Data\n\nWe keep names."))].into(),
         ..Notices::default()
@@ -344,7 +349,7 @@ async fn maintenance_holds_up_new_comers_and_starts_and_nothing_else() {
                 from: Millis(2_000_000),
                 until: Some(Millis(2_090_500)),
                 words: Words([(Lang::En, "New disks".into())].into()),
-                allow: vec![Audience::Person("tess".into())],
+                allow: vec![some("tess")],
             });
         },
     )
