@@ -10,6 +10,7 @@ use crate::cull::Culling;
 use crate::grants::Grants;
 use crate::notices::Notices;
 use crate::origins::Origins;
+use crate::profiles::Profiles;
 use crate::quota::Quota;
 
 /// Settings that can change while the hub runs.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub admission: Admission,
     /// Who has which role, and what that grants.
     pub grants: Grants,
+    /// What people choose from when they start a server.
+    pub profiles: Profiles,
     /// What the site is called, on every page.
     pub site_name: String,
     pub theme: lyceum_web::page::Theme,

@@ -140,6 +140,15 @@ impl Grants {
         self.named(|role, is| own(role) || is.users.contains(name))
     }
 
+    /// All roles of a person, her groups' among them.
+    pub fn all_roles_of(&self, name: &UserName, admin: bool, groups: &[String]) -> Vec<String> {
+        let mut roles = self.roles_of_user(name, admin);
+        for group in groups {
+            roles.extend(self.roles_of_group(group));
+        }
+        roles.into_iter().map(str::to_owned).collect()
+    }
+
     pub fn roles_of_group(&self, group: &str) -> BTreeSet<&str> {
         self.named(|_, is| is.groups.contains(group))
     }

@@ -4,6 +4,9 @@ use async_trait::async_trait;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerSpec;
+use lyceum_model::who::{CourseId, CourseRole};
+
+use crate::profiles::choose::Chosen;
 
 /// A wish for a server.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct LaunchRequest {
     pub home: String,
     /// What she chose, as JSON.
     pub options: serde_json::Value,
+    /// What her options say by the profiles; nothing where there are none.
+    pub chosen: Chosen,
 }
 
 /// Why a wish is not granted, in words for the person.
@@ -45,7 +50,7 @@ pub struct CourseCard {
     pub roles: Vec<String>,
 }
 
-/// "Which courses does Ada see?"
+/// "Which courses does Ada see, and what is she in them?"
 #[async_trait]
 pub trait CourseShelf: Send + Sync + 'static {
     async fn courses_of(
@@ -53,4 +58,11 @@ pub trait CourseShelf: Send + Sync + 'static {
         user: &UserName,
         groups: &[String],
     ) -> anyhow::Result<Vec<CourseCard>>;
+
+    /// What she is in which course, whether she sees it or not.
+    async fn roles_of(
+        &self,
+        user: &UserName,
+        groups: &[String],
+    ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>>;
 }

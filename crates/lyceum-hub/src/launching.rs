@@ -17,8 +17,9 @@ use crate::db::users::User;
 use crate::jobs::keeper;
 use crate::launch::{LaunchRequest, Refusal};
 use crate::metrics::StatusLabel;
+use crate::profiles::choose::Wrong;
 use crate::servers::{State, client_id};
-use crate::{Hub, db};
+use crate::{Hub, choosing, db};
 
 /// Whoever waits looks again after so long even without news, since a wake-up can get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -41,6 +42,9 @@ pub enum WishError {
     /// With the status for programs.
     #[error("{0}")]
     Refused(Saying, StatusCode),
+    /// The options are not among what she may choose.
+    #[error("{}", .0.why)]
+    BadChoice(Wrong),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
@@ -56,6 +60,7 @@ impl From<WishError> for ApiError {
             WishError::NotAtRest => Self::bad_request(say!("wish.not_at_rest")),
             WishError::NameTaken => Self::conflict(say!("wish.name_taken")),
             WishError::Refused(why, status) => Self::new(status, why),
+            WishError::BadChoice(wrong) => Self::bad_request(wrong.why),
             WishError::Database(error) => error.into(),
             WishError::Internal(error) => error.into(),
         }
@@ -104,15 +109,17 @@ pub async fn start(
         None => last_options(&mut tx, owner, name).await?,
     };
     let options_text = checked(&options)?;
-    let groups = db::groups::names_of(&mut tx, &owner.id).await?;
     drop(tx);
+    let standing = choosing::standing(hub, owner).await?;
+    let chosen = choosing::chosen(hub, owner, &standing, &options)?;
     let request = LaunchRequest {
         user: owner.name.clone(),
         admin: owner.admin,
-        groups,
+        groups: standing.groups,
         server: name.clone(),
         home: owner.home.clone(),
         options,
+        chosen,
     };
     let spec = hub
         .planner()

@@ -5,13 +5,15 @@
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
 //! [`queue`] (what those hear who wait for their turn), [`cull`] (when servers have to end),
-//! [`below`] (where it all stands), [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
+//! [`profiles`] and [`choosing`] (what may be started), [`below`] (where it all stands),
+//! [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
 
 pub mod access;
 pub mod api;
 pub mod below;
+pub mod choosing;
 pub mod config;
 pub mod cull;
 pub mod db;
@@ -29,6 +31,7 @@ pub mod notices;
 pub mod oauth;
 pub mod origins;
 pub mod pages;
+pub mod profiles;
 pub mod proxy;
 pub mod queue;
 pub mod quota;

@@ -12,6 +12,7 @@ pub mod logs;
 pub mod sessions;
 pub mod sharing;
 pub mod site_files;
+mod spawn;
 pub mod start;
 pub mod tokens;
 pub mod user_paths;
@@ -102,14 +103,7 @@ pub fn routes() -> Routes<Hub> {
         )
         .public(Method::GET, "/hub/logo", "the logo", site_files::logo)
         .public(Method::GET, "/hub/home", anon, home::show)
-        .public(Method::GET, "/hub/spawn", anon, start::start_own)
-        .public(Method::GET, "/hub/spawn/{user}", anon, start::start_by_link)
-        .public(
-            Method::GET,
-            "/hub/spawn/{user}/{server}",
-            anon,
-            start::start_by_link,
-        )
+        .merge(spawn::routes())
         .scoped(Method::POST, "/hub/servers/start", start::start_form)
         .scoped(Method::POST, "/hub/servers/add", start::add_form)
         .scoped(Method::POST, "/hub/servers/stop", start::stop_form)
@@ -217,6 +211,11 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("progress.html", include_str!("../templates/progress.html")),
         ("sharing.html", include_str!("../templates/sharing.html")),
         ("sessions.html", include_str!("../templates/sessions.html")),
+        ("spawn.html", include_str!("../templates/spawn.html")),
+        (
+            "spawn_form.html",
+            include_str!("../templates/spawn_form.html"),
+        ),
         ("stopping.html", include_str!("../templates/stopping.html")),
         ("token.html", include_str!("../templates/token.html")),
     ])

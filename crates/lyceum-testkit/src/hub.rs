@@ -10,11 +10,13 @@ use lyceum_auth::password::Hasher;
 use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
+use lyceum_hub::profiles::values::Values;
 use lyceum_hub::{Hub, Parts, Settings, Timings, users};
 use lyceum_model::clock::Clock;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerSpec;
+use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_proxy::Proxy;
 use lyceum_store::Db;
 use lyceum_web::request::ProxyKey;
@@ -124,6 +126,7 @@ impl TestHub {
             shared_in_browsers: false,
             admission: Default::default(),
             grants: Default::default(),
+            profiles: Default::default(),
             site_name: "Lyceum".into(),
             theme: lyceum_web::page::Theme::default(),
             notices: lyceum_hub::notices::Notices::default(),
@@ -318,15 +321,16 @@ struct PlainPlanner;
 #[async_trait]
 impl LaunchPlanner for PlainPlanner {
     async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal> {
-        let chosen = |key: &str| request.options[key].as_str().map(str::to_owned);
-        Ok(ServerSpec {
+        let asked = |key: &str| request.options[key].as_str().map(str::to_owned);
+        let mut spec = ServerSpec {
             command: vec!["fake".into()],
             home: request.home.clone(),
-            folder: None,
-            profile: chosen("profile"),
-            course: chosen("course"),
+            profile: request.chosen.profile.clone().or_else(|| asked("profile")),
+            course: asked("course"),
             ..ServerSpec::default()
-        })
+        };
+        Values::of(&request.chosen.said).apply(&mut spec);
+        Ok(spec)
     }
 }
 
@@ -341,5 +345,14 @@ impl CourseShelf for OneCourse {
             term: Some("autumn 2026".into()),
             roles: vec!["student".into()],
         }])
+    }
+
+    async fn roles_of(
+        &self,
+        _: &UserName,
+        _: &[String],
+    ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>> {
+        let id = CourseId::parse("signals").expect("a good id");
+        Ok(vec![(id, vec![CourseRole::Student])])
     }
 }

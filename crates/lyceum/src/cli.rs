@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod config;
 pub mod doctor;
+pub mod explain;
 pub mod people;
 pub mod proxy;
 pub mod serve;
@@ -61,6 +62,7 @@ pub enum Command {
     Server(servers::ServerCommand),
     #[command(subcommand)]
     Service(services::ServiceCommand),
+    Explain(explain::Explain),
     Backup(backup::Backup),
     Restore(backup::Restore),
     /// Print completions for a shell.
@@ -130,6 +132,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Token(command) => command.run(),
         Command::Server(command) => command.run(),
         Command::Service(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Completions { shell } => {

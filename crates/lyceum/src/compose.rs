@@ -467,6 +467,7 @@ fn settings(
             block: config.people.block.clone(),
         },
         grants: grants(config, keys),
+        profiles: config.profiles.clone(),
         site_name: config.theme.name.clone(),
         theme,
         notices: config.site.notices.clone(),

@@ -5,7 +5,7 @@
 //! file, line, column and the nearest known word.
 //!
 //! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
-//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `theme.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
+//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -17,6 +17,7 @@ mod events;
 mod fit;
 mod grants;
 mod problem;
+mod profiles;
 mod proxy;
 mod quotas;
 mod raw;
@@ -186,6 +187,14 @@ fn read<C>(
             })
             .collect(),
     ))
+}
+
+impl Loaded {
+    /// Where a value stands, `lyceum.yaml:7`; none when it is a default.
+    pub fn place(&self, path: &str) -> Option<String> {
+        let place = self.tree.as_ref()?.place_of(path)?;
+        Some(format!("{}:{}", self.file, place.line))
+    }
 }
 
 impl Node {

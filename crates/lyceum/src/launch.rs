@@ -8,8 +8,10 @@ use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, 
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::server::{RunAs, ServerSpec};
+use lyceum_model::who::{CourseId, CourseRole};
 
 use crate::jupyter::Environment;
+use crate::plan;
 use crate::reload::ConfigWatch;
 
 /// Accounts below are the system's own, by the convention of all distributions.
@@ -45,7 +47,8 @@ impl Planner {
 impl LaunchPlanner for Planner {
     async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal> {
         let config = self.watch.current();
-        if let Some(options) = request.options.as_object()
+        if config.profiles.is_empty()
+            && let Some(options) = request.options.as_object()
             && let Some(key) = options.keys().next()
         {
             let key: String = key.chars().take(60).collect();
@@ -55,28 +58,15 @@ impl LaunchPlanner for Planner {
             Accounts::Shared => None,
             Accounts::System => Some(system_account(&request.user)?),
         };
-        let command = match &config.servers.command {
-            Some(command) => command.clone(),
-            None => {
-                let mut command = vec![self.environment.singleuser.display().to_string()];
-                if run_as.is_none() && rustix::process::geteuid().is_root() {
-                    command.push("--allow-root".into());
-                }
-                command
-            }
-        };
+        let mut command = vec![self.environment.singleuser.display().to_string()];
+        if run_as.is_none() && rustix::process::geteuid().is_root() {
+            command.push("--allow-root".into());
+        }
+        let values = plan::plan(&config.servers, &command, &request.chosen);
         Ok(ServerSpec {
-            command,
-            env: config.servers.env.clone(),
             path_first: vec![self.environment.bin.display().to_string()],
-            default_url: Some(config.servers.opens.clone()),
-            home: request.home.clone(),
-            folder: None,
             run_as,
-            resources: config.servers.resources,
-            image: None,
-            profile: None,
-            course: None,
+            ..plan::order(&values, &request.chosen, &request.home)
         })
     }
 }
@@ -148,5 +138,13 @@ impl CourseShelf for Courses {
                     .collect(),
             })
             .collect())
+    }
+
+    async fn roles_of(
+        &self,
+        user: &UserName,
+        groups: &[String],
+    ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>> {
+        Ok(self.0.roles_of(user, groups))
     }
 }

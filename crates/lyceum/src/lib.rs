@@ -18,6 +18,7 @@ pub mod keys;
 pub mod launch;
 pub mod open_files;
 pub mod place;
+pub mod plan;
 pub mod progress;
 pub mod proxy;
 pub mod public;

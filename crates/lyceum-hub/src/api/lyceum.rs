@@ -1,5 +1,6 @@
 //! Lyceum's own API, below `/hub/api/lyceum/`: what JupyterHub has no word for.
 
+pub mod profiles;
 pub mod proxy;
 pub mod servers;
 
@@ -12,6 +13,11 @@ use crate::Hub;
 pub fn routes() -> Routes<Hub> {
     let proves = "a proxy proves itself with the secret it shares with the hub";
     Routes::default()
+        .scoped(
+            Method::GET,
+            "/hub/api/lyceum/profiles",
+            profiles::list_profiles,
+        )
         .public(Method::GET, wire::STREAM_PATH, proves, proxy::watch_routes)
         .public(Method::POST, wire::ACCESS_PATH, proves, proxy::check_access)
         .public(Method::POST, wire::VOUCH_PATH, proves, proxy::vouch)

@@ -247,7 +247,7 @@ async fn ask(hub: &Hub, server: &Server) -> anyhow::Result<Option<Report>> {
     let mut tx = hub.db().write().await?;
     db::tokens::insert(&mut tx, &token).await?;
     tx.commit().await?;
-    let prefix = crate::servers::prefix(&server.user_name, &server.name);
+    let prefix = crate::servers::prefix(&hub.base(), &server.user_name, &server.name);
     let limit = hub.timings().answer_limit;
     let report = inquiry::ask(&address, &prefix, &secret, limit).await;
     let mut tx = hub.db().write().await?;

@@ -45,6 +45,8 @@ pub async fn keep(
     let server = server.ok_or_else(ApiError::not_found)?;
     // One that has ended meanwhile shows itself so on the page that follows.
     launching::keep(&hub, &server).await?;
-    let to = local_target(&form.next, &info.host).unwrap_or_else(|| "/hub/home".into());
-    Ok(redirect(&to))
+    let base = hub.base();
+    let next = local_target(&base, &form.next, &info.host);
+    let to = next.unwrap_or_else(|| base.at("/hub/home"));
+    Ok(redirect(&base, &to))
 }

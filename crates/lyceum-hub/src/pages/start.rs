@@ -12,18 +12,21 @@ use lyceum_web::page::contexts::{Failure, Hold, NotRunningPage, ProgressPage, St
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::login::NextQuery;
-use super::{enter, frame, home, html, language, redirect, to};
+use super::{enter, frame, home, html, language, redirect, spawn, to};
 use crate::api::person;
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launching::{self, WishError};
 use crate::next::local_target;
+use crate::profiles::choose::PROFILE;
+use crate::profiles::{form, has_choice};
 use crate::queue::Held;
 use crate::servers::{State as ServerState, prefix, progress, tail};
 use crate::visit::{ServerPath, SignedIn, is_from_elsewhere};
-use crate::{Hub, db, notices, queue};
+use crate::{Hub, choosing, db, notices, queue};
 
 /// Log lines under a failure.
 const FAILURE_LINES: usize = 40;
@@ -33,12 +36,23 @@ const SHOWN_OF_A_NAME: usize = 60;
 const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// All that these handlers need of a request.
-struct Visit {
-    hub: Hub,
-    caller: Caller,
-    info: RequestInfo,
-    headers: HeaderMap,
-    next: Option<String>,
+pub(super) struct Visit {
+    pub hub: Hub,
+    pub caller: Caller,
+    pub info: RequestInfo,
+    pub headers: HeaderMap,
+    pub next: Option<String>,
+    pub asked: Asked,
+}
+
+/// How somebody asks for a start.
+pub(super) enum Asked {
+    /// By a link; where there is something to choose, the page that asks is the answer.
+    Link,
+    /// By a button elsewhere, which leads to that page.
+    Button,
+    /// With what she chose.
+    Options(Value),
 }
 
 /// `GET /hub/spawn`: my default server. Starts it: JupyterHub's links lead here.
@@ -47,7 +61,7 @@ pub async fn start_own(
     caller: SignedIn,
     info: Extension<RequestInfo>,
     headers: HeaderMap,
-    query: Query<NextQuery>,
+    query: Query<Vec<(String, String)>>,
 ) -> ApiResult<Response> {
     let user = caller.0.person()?.name.to_string();
     let server = String::new();
@@ -69,10 +83,10 @@ pub async fn start_by_link(
     SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    Query(query): Query<NextQuery>,
+    Query(query): Query<Vec<(String, String)>>,
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
-    let next = local_target(&hub.base(), &query.next, &info.host);
+    let next = local_target(&hub.base(), next_of(&query), &info.host);
     if is_from_elsewhere(&hub, &caller, &headers, &info) {
         // A link from a course page elsewhere: on to the server if it runs, else to the page that
         // offers to start it.
@@ -86,6 +100,12 @@ pub async fn start_by_link(
         let to = to.filter(|to| to.starts_with(&own)).unwrap_or(own);
         return Ok(redirect(&base, &base.into_hub(&to)));
     }
+    // A link that names a profile has chosen.
+    let options = form::options(&form::of_query(&query));
+    let asked = match options.get(PROFILE) {
+        Some(_) if !hub.settings().profiles.is_empty() => Asked::Options(options),
+        _ => Asked::Link,
+    };
     start(
         Visit {
             hub,
@@ -93,6 +113,7 @@ pub async fn start_by_link(
             info,
             headers,
             next,
+            asked,
         },
         user,
         server,
@@ -132,6 +153,7 @@ pub async fn start_form(
             info,
             headers,
             next,
+            asked: Asked::Button,
         },
         user,
         form.server,
@@ -171,6 +193,7 @@ pub async fn add_form(
             info,
             headers,
             next: None,
+            asked: Asked::Button,
         },
         user,
         server,
@@ -178,15 +201,16 @@ pub async fn add_form(
     .await
 }
 
-async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response> {
+pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response> {
     let Visit {
         hub,
         caller,
         info,
         headers,
         next,
-    } = visit;
-    let owner = owner(&hub, &user).await?;
+        asked,
+    } = &visit;
+    let owner = owner(hub, &user).await?;
     let name = match ServerName::parse(&server) {
         Ok(name) => name,
         Err(error) => {
@@ -197,40 +221,46 @@ async fn start(visit: Visit, user: String, server: String) -> ApiResult<Response
                 name: server.chars().take(SHOWN_OF_A_NAME).collect(),
                 error: error.saying(),
             };
-            return home::page(
-                &hub,
-                &caller,
-                &headers,
-                &info,
-                StatusCode::BAD_REQUEST,
-                Some(refused),
-            )
-            .await;
+            let status = StatusCode::BAD_REQUEST;
+            return home::page(hub, caller, headers, info, status, Some(refused)).await;
         }
     };
     if !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
         return Err(ApiError::not_found());
     }
-    notices::require_open(&hub, &caller)?;
-    let pending = pending_url(&hub.base(), &owner.name, &name, next.as_deref());
-    match launching::start(&hub, &owner, &name, serde_json::json!({})).await {
-        Ok(_) | Err(WishError::Running | WishError::Stopping) => {
-            Ok(redirect(&hub.base(), &pending))
+    notices::require_open(hub, caller)?;
+    let base = hub.base();
+    let pending = pending_url(&base, &owner.name, &name, next.as_deref());
+    let mine = choosing::profiles_of(hub, &owner).await?;
+    let row = spawn::row_of(hub, &owner, &name).await?;
+    let about = spawn::About {
+        owner: &owner,
+        name: &name,
+        row: row.as_ref(),
+        mine: &mine,
+    };
+    let options = match asked {
+        Asked::Options(options) => options.clone(),
+        Asked::Link | Asked::Button if !has_choice(&mine) => serde_json::json!({}),
+        _ if row.as_ref().is_some_and(|row| row.state.is_active()) => {
+            return Ok(redirect(&base, &pending));
         }
+        Asked::Link => return spawn::page(&visit, &about, None),
+        Asked::Button => {
+            let url = spawn_url(&base, &owner.name, &name, next.as_deref());
+            return Ok(redirect(&base, &url));
+        }
+    };
+    match launching::start(hub, &owner, &name, options.clone()).await {
+        Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&base, &pending)),
+        Err(WishError::BadChoice(wrong)) => spawn::page(&visit, &about, Some((&options, &wrong))),
         Err(WishError::Refused(why, _)) => {
             let refused = home::AddRefused {
                 name: server,
                 error: why,
             };
-            home::page(
-                &hub,
-                &caller,
-                &headers,
-                &info,
-                StatusCode::BAD_REQUEST,
-                Some(refused),
-            )
-            .await
+            let status = StatusCode::BAD_REQUEST;
+            home::page(hub, caller, headers, info, status, Some(refused)).await
         }
         Err(error) => Err(error.into()),
     }
@@ -449,9 +479,35 @@ pub fn start_url(base: &BasePath, user: &UserName, server: &ServerName, next: &s
     base.at(&format!("/hub/spawn/{}?next={next}", tail(user, server)))
 }
 
+/// The field `next` of a query.
+pub(super) fn next_of(query: &[(String, String)]) -> &str {
+    let next = query.iter().find(|(name, _)| name == "next");
+    next.map_or("", |(_, next)| next)
+}
+
+/// The page where it is chosen what is started, which leads on to `next`.
+pub(super) fn spawn_url(
+    base: &BasePath,
+    user: &UserName,
+    server: &ServerName,
+    next: Option<&str>,
+) -> String {
+    page_url(base, "spawn", user, server, next)
+}
+
 /// The progress page of a server, which leads on to `next`.
 pub fn pending_url(
     base: &BasePath,
+    user: &UserName,
+    server: &ServerName,
+    next: Option<&str>,
+) -> String {
+    page_url(base, "spawn-pending", user, server, next)
+}
+
+fn page_url(
+    base: &BasePath,
+    page: &str,
     user: &UserName,
     server: &ServerName,
     next: Option<&str>,
@@ -460,5 +516,5 @@ pub fn pending_url(
         .map(|next| url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>())
         .map(|next| format!("?next={next}"))
         .unwrap_or_default();
-    base.at(&format!("/hub/spawn-pending/{}{next}", tail(user, server)))
+    base.at(&format!("/hub/{page}/{}{next}", tail(user, server)))
 }

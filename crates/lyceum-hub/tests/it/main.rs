@@ -16,6 +16,7 @@ mod metrics;
 mod openapi;
 mod origins;
 mod pages;
+mod profiles;
 mod proxies;
 mod routes;
 mod secrets;

@@ -10,6 +10,7 @@
 //! | `servers/start`, `servers/stop` (also cancels a start), `servers/remove` | `user`, `server`, `next` | home, progress, logs, admin |
 //! | `servers/add` | `server` | home |
 //! | `servers/keep` | `user`, `server`, `next` | home |
+//! | [`SpawnPage::action`] | `profile`, and as [`OptionRow`] and [`UnlistedRow`] name them | spawn |
 //! | `servers/title` | `user`, `server`, `title` | home |
 //! | `token/new` | `note`, `expires_in` (seconds, or empty for never), `scope` repeated, `scopes` | token |
 //! | `token/revoke` | `id` | token |
@@ -29,6 +30,7 @@ pub mod sessions;
 
 mod shares;
 mod site;
+mod spawn;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +39,7 @@ use serde::Serialize;
 pub use culling::{Hold, ServerEnd};
 pub use shares::*;
 pub use site::{DocumentPage, Maintenance, Notice};
+pub use spawn::*;
 
 /// What the frame around every page needs.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -1,6 +1,7 @@
 //! What pages could have to show: a rich and a bare sample of each, and the special cases.
 
 mod shares;
+mod spawn;
 
 use lyceum_web::page::contexts::sessions::{SessionRow, SessionsPage};
 use lyceum_web::page::contexts::*;
@@ -203,6 +204,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(homes());
     all.extend(starts());
     all.extend(shares::all());
+    all.extend(spawn::all());
     all.extend(tokens());
     all.extend(crate::admin_samples::all());
     all.extend(others());

@@ -44,6 +44,7 @@ pub struct Config {
     pub servers: Servers,
     pub quotas: Vec<Quota>,
     pub culling: Culling,
+    pub profiles: lyceum_hub::profiles::Profiles,
     pub spawner: Spawner,
     pub log: RawLog,
     /// `None`: there is no event log.
@@ -232,6 +233,7 @@ pub(crate) fn check(
         servers: check_servers(raw, problem),
         quotas: super::quotas::check_quotas(raw, problem),
         culling: super::cull::check_cull(raw, problem),
+        profiles: super::profiles::check_profiles(raw, problem),
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),
         events: super::events::check_events(&raw.events, folder, problem),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::cull::RawCull;
 use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
+use super::profiles::{RawEnvironment, RawProfile};
 use super::proxy::RawProxy;
 use super::quotas::RawQuota;
 use super::secret_ref::SecretRef;
@@ -72,6 +73,12 @@ pub struct RawConfig {
     pub oauth: RawOAuth,
     /// What people start.
     pub servers: RawServers,
+    /// What servers can be made of, each by its name: `python: {image: …, memory: {limit: 5G}}`. What is
+    /// left out is as `servers` says.
+    pub environments: BTreeMap<String, RawEnvironment>,
+    /// What people choose from when they start a server, each with `title` and what it is: `use`, `for`,
+    /// and KubeSpawner's keys. Left out: there is nothing to choose.
+    pub profiles: Vec<RawProfile>,
     /// What servers run on.
     pub spawner: RawSpawner,
     /// What is written to standard error.

@@ -89,6 +89,8 @@ fn top_level_keys() -> Vec<&'static str> {
         "services",
         "oauth",
         "servers",
+        "environments",
+        "profiles",
         "spawner",
         "log",
         "events",

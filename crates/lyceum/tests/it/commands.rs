@@ -100,3 +100,63 @@ fn a_server_that_is_not_there_is_called_by_name() {
             `lyceum user list` shows who there is
     "#);
 }
+
+#[test]
+fn what_somebody_would_get_is_explained() {
+    let site = demo();
+    site.write(
+        "lyceum.yaml",
+        "servers: {memory: {limit: 2G}}
+environments:
+  python: {cpu: {guarantee: 0.5, limit: 4}, env: {KIND: python}}
+  lecture: {use: python, opens: /tree}
+profiles:
+  - {title: Python, use: python}
+  - title: Lecture
+    use: lecture
+    for: [course:signals-demo/student]
+    profile_options:
+      size:
+        choices:
+          normal: {}
+          large: {kubespawner_override: {mem_limit: 4G, environment: {SIZE: large}}}
+",
+    );
+    let large = ["--profile", "lecture", "--option", "size=large"];
+    let said = site.run(&[&["explain", "ada"], large.as_slice()].concat());
+    let trimmed = |text: &str| {
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        lines.join("\n")
+    };
+    assert_snapshot!(trimmed(&said.out), @r#"
+    profile        lecture                profiles[1]                                                                           lyceum.yaml:7
+    command        jupyterhub-singleuser  servers.command                                                                       default
+    opens          /tree                  environments.lecture.opens                                                            lyceum.yaml:4
+    memory limit   4Gi                    profiles[1].profile_options.size.choices.large.kubespawner_override.mem_limit         lyceum.yaml:14
+    cpu guarantee  0.5                    environments.python.cpu.guarantee                                                     lyceum.yaml:3
+    cpu limit      4                      environments.python.cpu.limit                                                         lyceum.yaml:3
+    env KIND       python                 environments.python.env.KIND                                                          lyceum.yaml:3
+    env SIZE       large                  profiles[1].profile_options.size.choices.large.kubespawner_override.environment.SIZE  lyceum.yaml:14
+    may start: yes (by course:signals-demo/student)
+    "#);
+    // Somebody who teaches there is no student, and hears no more than that.
+    let said = site.run(&["explain", "grace", "--json"]);
+    let explained: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(explained["values"][0]["value"], "python");
+    assert_eq!(explained["why"], "everybody may");
+    let said = site.run(&[&["explain", "grace"], large.as_slice()].concat());
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @r#"
+    lyceum: profile: There is no such choice; choose one of those that are yours
+            grace may use: python
+    "#);
+    site.write(
+        "lyceum.yaml",
+        "people: {block: [ben]}\nprofiles: [{title: X, for: [ada]}]\n",
+    );
+    let last = |name: &str| site.run(&["explain", name]).out;
+    assert_snapshot!(last("ben"), @"may start: no (she may not come in)");
+    assert_snapshot!(last("grace"), @"may start: no (none of the profiles is for her)");
+    site.write("lyceum.yaml", "");
+    assert!(last("grace").ends_with("may start: yes (everybody may)\n"));
+}

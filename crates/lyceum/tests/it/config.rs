@@ -232,6 +232,105 @@ services: [{name: culler, command: [x]}]
 }
 
 #[test]
+fn mistakes_about_environments_and_profiles_have_their_places() {
+    assert_snapshot!(check("
+environments:
+  python: {image: 'a b', opens: lab, memory: {limit: 64M}, nodes: {gpu: 1}}
+  one: {use: two}
+  two: {use: one}
+  three: {use: pyton, processes: 2, cpu: {guarantee: 2, limit: 1}, env: {JUPYTERHUB_USER: x}}
+profiles:
+  - title: Python
+    use: pythn
+  - {title: Python, default: true}
+  - {title: Other, slug: a/b, default: true, for: [ada, 'file:x.csv', 'course:bio/teachers', 'role:amdin']}
+  - {display_name: X, title: Y}
+  - {description: Without a name}
+  - {title: 日本}
+  - title: Overrides
+    kubespawner_override:
+      mem_limit: 2Gi
+      memory_limit: 2G
+      cmd: []
+      environment: {A: 1}
+      node_selector: {gpu: v100}
+      frobnicate: true
+  - title: Options
+    profile_options:
+      empty: {display_name: Nothing}
+      profile: {choices: {a: {}}}
+      image:
+        choices:
+          a: {default: true}
+          b: {default: true, kubespawner_overide: {}}
+          unlisted-choice: {}
+        unlisted_choice:
+          enabled: true
+          validation_regex: '^(?=x'
+          kubespawner_override: {image: '{value}', imge: '{value}', cpu_limit: lots}
+"), @r#"
+    lyceum.yaml:3:19: `environments.python.image`: "a b" is not the name of an image, such as `registry.example.edu/notebook:7.1`
+    lyceum.yaml:3:33: `environments.python.opens`: a page of the server starts with one `/`, such as `/lab` or `/tree`; found "lab"
+    lyceum.yaml:3:54: `environments.python.memory.limit`: a notebook server does not start with less than `128Mi`
+    lyceum.yaml:3:60: unknown key `nodes`; known here: use, image, command, opens, env, cpu, memory, processes
+    lyceum.yaml:4:14: `environments.one.use`: goes round in a circle: one -> two -> one
+    lyceum.yaml:5:14: `environments.two.use`: goes round in a circle: two -> one -> two
+    lyceum.yaml:6:16: `environments.three.use`: there is no environment `pyton`; did you mean `python`?
+    lyceum.yaml:6:34: `environments.three.processes`: a notebook server needs at least 16 processes and threads, found 2
+    lyceum.yaml:6:64: `environments.three.cpu.limit`: less than what is guaranteed
+    lyceum.yaml:6:91: `environments.three.env.JUPYTERHUB_USER`: `JUPYTERHUB_…` variables are set by Lyceum itself
+    lyceum.yaml:9:10: `profiles[0].use`: there is no environment `pythn`; did you mean `python`?
+    lyceum.yaml:10:5: `profiles[1]`: the slug `python` is taken by profiles[0]; write another `slug`
+    lyceum.yaml:11:26: `profiles[2].slug`: "a/b": a slug has 1 to 100 letters, digits, `-`, `_` and `.`
+    lyceum.yaml:11:40: `profiles[2].default`: profiles[1] is the default already
+    lyceum.yaml:11:57: `profiles[2].for[1]`: `file:` is no way to name people here; write a user name (`ada`), a group (`group:staff`), people of a course (`course:signals-2026/teacher`) or of a role (`role:admin`)
+    lyceum.yaml:11:71: `profiles[2].for[2]`: "teachers" is no role in a course; known: teacher, grader, student
+    lyceum.yaml:11:94: `profiles[2].for[3]`: there is no role `amdin`; did you mean `admin`?
+    lyceum.yaml:12:20: `profiles[3].display_name`: `title` and `display_name` mean the same; write one of them
+    lyceum.yaml:13:5: `profiles[4]`: the key `title` is missing here
+    lyceum.yaml:14:5: `profiles[5]`: no slug can be made of "日本"; write a `slug`
+    lyceum.yaml:17:18: `profiles[6].kubespawner_override.mem_limit`: expected bytes, or a number with K, M, G or T right behind it (powers of 1024), found "2Gi"
+    lyceum.yaml:18:21: `profiles[6].kubespawner_override.memory_limit`: unknown setting; did you mean `mem_limit`?
+    lyceum.yaml:19:12: `profiles[6].kubespawner_override.cmd`: the command is empty
+    lyceum.yaml:20:24: `profiles[6].kubespawner_override.environment.A`: expected text (put it in quotes), found 1
+    lyceum.yaml:21:22: `profiles[6].kubespawner_override.node_selector`: `node_selector` is for Kubernetes alone; servers here are processes on this machine
+    lyceum.yaml:22:19: `profiles[6].kubespawner_override.frobnicate`: unknown setting; understood here: args, cmd, cpu_guarantee, cpu_limit, default_url, environment, image, mem_guarantee, mem_limit
+    lyceum.yaml:25:14: `profiles[7].profile_options.empty`: there is nothing to choose: write `choices`, or enable `unlisted_choice`
+    lyceum.yaml:26:16: `profiles[7].profile_options.profile`: "profile" can't be the name of an option; write another
+    lyceum.yaml:30:24: `profiles[7].profile_options.image.choices.b.default`: `a` is the default already
+    lyceum.yaml:30:30: unknown key `kubespawner_overide`; did you mean `kubespawner_override`?
+    lyceum.yaml:31:28: `profiles[7].profile_options.image.choices.unlisted-choice`: "unlisted-choice" can't be the name of a choice
+    lyceum.yaml:34:29: `profiles[7].profile_options.image.unlisted_choice.validation_regex`: "^(?=x" can't be used as a regular expression: look-around, including look-ahead and look-behind, is not supported
+    lyceum.yaml:35:58: `profiles[7].profile_options.image.unlisted_choice.kubespawner_override.imge`: unknown setting; did you mean `image`?
+    lyceum.yaml:35:80: `profiles[7].profile_options.image.unlisted_choice.kubespawner_override.cpu_limit`: expected a number of cores, found "lots"
+    lyceum.yaml: 34 problems
+    "#);
+    // What is right: a list of KubeSpawner's as it is.
+    assert_snapshot!(check("
+profiles:
+  - display_name: 'Demo - profile_list entry 1'
+    slug: demo-1
+    description: looks good
+    default: true
+    profile_options:
+      image:
+        display_name: Image
+        choices:
+          base: {display_name: 'base:latest', kubespawner_override: {image: 'jupyter/base-notebook:latest'}}
+          minimal: {display_name: 'minimal:latest', default: true, kubespawner_override: {image: 'jupyter/minimal-notebook:latest'}}
+        unlisted_choice:
+          enabled: true
+          display_name: Other image
+          display_name_in_choices: Enter image manually
+          validation_regex: '^jupyter/.+:.+$'
+          validation_message: 'Must be an image matching ^jupyter/<name>:<tag>$'
+          kubespawner_override: {image: '{value}'}
+    kubespawner_override: {default_url: /lab, cpu_limit: 2, mem_limit: 4G}
+  - {display_name: 'Demo - profile_list entry 2'}
+"), @"lyceum.yaml: no problems");
+}
+
+#[test]
 fn the_tokens_of_services_come_from_elsewhere_and_are_good() {
     let site = Site::new();
     let text = "
@@ -437,6 +536,8 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.shared_in_browsers            false                           default
     servers.slow_after                    20s                             default
     servers.start_timeout                 2m                              default
+    environments                          {}                              default
+    profiles                              []                              default
     spawner.accounts                      -                               default
     spawner.homes                         -                               default
     spawner.kind                          local                           default
@@ -535,6 +636,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "announcements",
             "base_url",
             "custom_scopes",
+            "environments",
             "events",
             "hub",
             "listen",
@@ -544,6 +646,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "maintenance",
             "oauth",
             "people",
+            "profiles",
             "proxy",
             "proxy_protocol",
             "public_url",

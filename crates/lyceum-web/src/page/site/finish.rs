@@ -52,7 +52,7 @@ fn with_tokens(html: &str, xsrf: &str) -> String {
             break;
         };
         let (tag, behind) = from.split_at(end);
-        done.push_str(tag);
+        done.push_str(&as_fields(tag));
         let content = find_ignoring_case(behind, "</form", false);
         let content = &behind[..content.unwrap_or(behind.len())];
         if posts_here(tag) && !has_token(content) {
@@ -71,6 +71,18 @@ fn with_tokens(html: &str, xsrf: &str) -> String {
     }
     done.push_str(rest);
     done
+}
+
+/// JupyterHub's form of a start posts its fields as a form with files would; no form of ours takes
+/// files, so they come as every other form's.
+fn as_fields(tag: &str) -> std::borrow::Cow<'_, str> {
+    let is_multipart = |kind: &str| kind.eq_ignore_ascii_case("multipart/form-data");
+    match find_ignoring_case(tag, "enctype", false) {
+        Some(at) if posts_here(tag) && attribute(tag, "enctype").is_some_and(is_multipart) => {
+            format!("{}data-{}", &tag[..at], &tag[at..]).into()
+        }
+        _ => tag.into(),
+    }
 }
 
 fn has_token(content: &str) -> bool {
@@ -161,8 +173,13 @@ mod tests {
             "<form method=post></form><form method=post>",
             "<form method=post>@</form><form method=post>@",
         );
+        check(
+            "<form EncType='multipart/form-data' method=post>",
+            "<form data-EncType='multipart/form-data' method=post>@",
+        );
         for untouched in [
             "<form>",
+            "<form enctype='multipart/form-data' method=post action='https://x.example'>",
             "<form method=get>",
             "<form method=post><input name=\"_xsrf\"></form>",
             "<form method=post action=https://evil.example/>",

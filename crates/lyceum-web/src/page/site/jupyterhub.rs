@@ -145,6 +145,30 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             set("implicit_spawn_seconds", 0.into());
         }
         "stopping.html" => owner(own, &mut set),
+        "spawn.html" => {
+            // `user` stays who looks: templates compare the two.
+            let server = get(own, &["server"]);
+            let name = text(&server, &["user"]);
+            let for_user = Person {
+                display_name: name.clone(),
+                admin: false,
+                spawners: spawners([&server].into_iter()),
+                name,
+            };
+            set("for_user", Value::from_object(for_user));
+            set("spawner", spawner(&server));
+            let form = text(own, &["options_form"]);
+            set("spawner_options_form", Value::from_safe_string(form));
+            let said = get(own, &["error"]);
+            set(
+                "error_message",
+                if said.is_true() { said } else { "".into() },
+            );
+            set("error_html_message", "".into());
+            set("html_error_message", "".into());
+            set("url", get(own, &["action"]));
+            set("auth_state", Value::from(()));
+        }
         "not_running.html" => {
             owner(own, &mut set);
             set("server_name", get(own, &["server", "server"]));

@@ -97,6 +97,16 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
         ("progress.html", value(&progress(None))),
         ("progress.html", value(&progress(failure))),
         (
+            "spawn.html",
+            value(&SpawnPage {
+                page: page(),
+                server: server("", ServerState::Stopped),
+                action: "/hub/spawn/ada".into(),
+                error: Some("trial".into()),
+                options_form: "<p>trial</p>".into(),
+            }),
+        ),
+        (
             "stopping.html",
             value(&StoppingPage {
                 page: page(),

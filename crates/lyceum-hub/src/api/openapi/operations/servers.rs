@@ -1,11 +1,51 @@
 //! The servers of a person.
 
 use lyceum_model::scope::ScopeName::{DeleteServers, ReadServers, StartServers};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::Operation;
 use super::super::schemas::{named, of, text};
 use super::{delete, get, patch, post, put};
+
+/// The profiles that somebody may use.
+fn profiles() -> Value {
+    let maybe = || json!({ "type": ["string", "null"] });
+    let list = |item: Value| json!({ "type": "array", "items": item });
+    let choice = of(
+        &["name", "display_name", "default"],
+        json!({
+            "name": { "type": "string", "description": "The value of the option in `user_options`" },
+            "display_name": text(),
+            "default": { "type": "boolean" },
+        }),
+    );
+    let unlisted = json!({
+        "type": ["object", "null"],
+        "description": "A value of one's own is taken, in `user_options` as `NAME--unlisted-choice`",
+        "required": ["display_name", "validation_message"],
+        "properties": { "display_name": maybe(), "validation_message": maybe() },
+    });
+    let option = of(
+        &["name", "display_name", "choices", "unlisted_choice"],
+        json!({
+            "name": { "type": "string", "description": "The key in `user_options`" },
+            "display_name": text(),
+            "choices": list(choice),
+            "unlisted_choice": unlisted,
+        }),
+    );
+    let profile = of(
+        &["slug", "display_name", "description", "default", "options"],
+        json!({
+            "slug": { "type": "string", "description": "`profile` in `user_options`" },
+            "display_name": text(),
+            "description": maybe(),
+            "default": { "type": "boolean" },
+            "options": list(option),
+        }),
+    );
+    of(&["profiles"], json!({ "profiles": list(profile) }))
+}
 
 pub(super) fn servers() -> Vec<Operation> {
     let wish = || {
@@ -82,5 +122,18 @@ pub(super) fn servers() -> Vec<Operation> {
                 ),
         ]);
     }
+    all.push(
+        get(
+            "/hub/api/lyceum/profiles",
+            "list_profiles",
+            "Tells what the caller may start: profiles, and the options of each.",
+        )
+        .scopes(&[StartServers])
+        .json(
+            200,
+            "The profiles; none where there is nothing to choose",
+            profiles(),
+        ),
+    );
     all.into_iter().map(|one| one.tag("Servers")).collect()
 }

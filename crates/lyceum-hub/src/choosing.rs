@@ -1,0 +1,58 @@
+//! What somebody may choose from at this moment: the configuration's profiles, and who she is.
+
+use lyceum_model::who::Standing;
+use serde_json::Value;
+
+use crate::db::users::User;
+use crate::launching::WishError;
+use crate::profiles::Profile;
+use crate::profiles::choose::{Chosen, choose};
+use crate::{Hub, db};
+use axum::http::StatusCode;
+use lyceum_model::say;
+
+/// The groups, roles and courses of a person, by which lists name her.
+pub async fn standing(hub: &Hub, owner: &User) -> anyhow::Result<Standing> {
+    let mut tx = hub.db().read().await?;
+    let groups = db::groups::names_of(&mut tx, &owner.id).await?;
+    drop(tx);
+    let courses = hub.shelf().roles_of(&owner.name, &groups).await?;
+    let settings = hub.settings();
+    Ok(Standing {
+        roles: settings
+            .grants
+            .all_roles_of(&owner.name, owner.admin, &groups),
+        groups,
+        courses,
+    })
+}
+
+/// The profiles that she may use; none also where there are no profiles at all.
+pub async fn profiles_of(hub: &Hub, owner: &User) -> anyhow::Result<Vec<Profile>> {
+    let settings = hub.settings();
+    match settings.profiles.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(settings
+            .profiles
+            .of(&owner.name, &standing(hub, owner).await?)),
+    }
+}
+
+/// What her options say; without profiles they are for the planner to judge.
+pub(crate) fn chosen(
+    hub: &Hub,
+    owner: &User,
+    standing: &Standing,
+    options: &Value,
+) -> Result<Chosen, WishError> {
+    let settings = hub.settings();
+    if settings.profiles.is_empty() {
+        return Ok(Chosen::default());
+    }
+    let mine = settings.profiles.of(&owner.name, standing);
+    if mine.is_empty() {
+        let status = StatusCode::FORBIDDEN;
+        return Err(WishError::Refused(say!("profile.none"), status));
+    }
+    choose(&mine, options).map_err(WishError::BadChoice)
+}

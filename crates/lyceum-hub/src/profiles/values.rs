@@ -1,0 +1,221 @@
+//! What the configuration says of a server, each thing with the place where it stands.
+
+use std::collections::BTreeMap;
+
+use lyceum_model::server::ServerSpec;
+
+/// One thing that is said of a server.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Setting {
+    Image(String),
+    Command(Vec<String>),
+    Args(Vec<String>),
+    Opens(String),
+    /// Bytes; `None`: no limit, whatever was said before.
+    MemoryGuarantee(Option<u64>),
+    MemoryLimit(Option<u64>),
+    /// Cores.
+    CpuGuarantee(Option<f64>),
+    CpuLimit(Option<f64>),
+    Processes(Option<u64>),
+    /// A variable; `None`: it is not set, whatever was said before.
+    Env(String, Option<String>),
+}
+
+/// With its place, as a path of the configuration: `environments.python.memory.limit`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Said {
+    pub path: String,
+    pub setting: Setting,
+}
+
+impl Said {
+    pub fn new(path: impl Into<String>, setting: Setting) -> Self {
+        Self {
+            path: path.into(),
+            setting,
+        }
+    }
+}
+
+/// What a [`Setting`] is about; the later one of two that are about the same holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    Image,
+    Command,
+    Args,
+    Opens,
+    MemoryGuarantee,
+    MemoryLimit,
+    CpuGuarantee,
+    CpuLimit,
+    Processes,
+    Env(String),
+}
+
+impl Setting {
+    pub fn about(&self) -> About {
+        match self {
+            Self::Image(_) => About::Image,
+            Self::Command(_) => About::Command,
+            Self::Args(_) => About::Args,
+            Self::Opens(_) => About::Opens,
+            Self::MemoryGuarantee(_) => About::MemoryGuarantee,
+            Self::MemoryLimit(_) => About::MemoryLimit,
+            Self::CpuGuarantee(_) => About::CpuGuarantee,
+            Self::CpuLimit(_) => About::CpuLimit,
+            Self::Processes(_) => About::Processes,
+            Self::Env(name, _) => About::Env(name.clone()),
+        }
+    }
+}
+
+/// What holds in the end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Values(BTreeMap<About, Said>);
+
+impl Values {
+    pub fn of<'a>(said: impl IntoIterator<Item = &'a Said>) -> Self {
+        let last = said
+            .into_iter()
+            .map(|said| (said.setting.about(), said.clone()));
+        Self(last.collect())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Said> {
+        self.0.values()
+    }
+
+    /// Puts it into an order for a server.
+    pub fn apply(&self, spec: &mut ServerSpec) {
+        let mut args = Vec::new();
+        for said in self.iter() {
+            let resources = &mut spec.resources;
+            match said.setting.clone() {
+                Setting::Image(image) => spec.image = Some(image),
+                Setting::Command(command) => spec.command = command,
+                Setting::Args(words) => args = words,
+                Setting::Opens(page) => spec.default_url = Some(page),
+                Setting::MemoryGuarantee(bytes) => resources.memory_guarantee = bytes,
+                Setting::MemoryLimit(bytes) => resources.memory_limit = bytes,
+                Setting::CpuGuarantee(cores) => resources.cpu_guarantee = cores,
+                Setting::CpuLimit(cores) => resources.cpu_limit = cores,
+                Setting::Processes(count) => resources.processes = count,
+                Setting::Env(name, Some(value)) => {
+                    spec.env.insert(name, value);
+                }
+                Setting::Env(name, None) => {
+                    spec.env.remove(&name);
+                }
+            }
+        }
+        spec.command.extend(args);
+    }
+}
+
+/// Rules that hold for a value wherever it is written.
+pub mod rules {
+    /// What a notebook server can't start with less than.
+    pub const MEMORY_MIN: u64 = 128 << 20;
+    pub const PROCESSES_MIN: u64 = 16;
+    /// Longest image, word of a command, value of a variable.
+    pub const TEXT_MAX: usize = 4096;
+
+    pub fn opens(page: &str) -> Result<(), String> {
+        let good = page.starts_with('/')
+            && !page.starts_with("//")
+            && !page.contains('\\')
+            && !page.chars().any(|c| c.is_control() || c == ' ');
+        match good {
+            true => Ok(()),
+            false => Err(format!(
+                "a page of the server starts with one `/`, such as `/lab` or `/tree`; found {page:?}"
+            )),
+        }
+    }
+
+    pub fn memory_limit(bytes: u64) -> Result<(), String> {
+        match bytes >= MEMORY_MIN {
+            true => Ok(()),
+            false => Err("a notebook server does not start with less than `128Mi`".into()),
+        }
+    }
+
+    pub fn cores(number: f64) -> Result<(), String> {
+        match number.is_finite() && (0.01..=4096.0).contains(&number) {
+            true => Ok(()),
+            false => Err(format!(
+                "a number of cores from 0.01 to 4096 is expected, found {number}"
+            )),
+        }
+    }
+
+    pub fn variable(name: &str, value: &str) -> Result<(), String> {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err("not usable as an environment variable".into());
+        }
+        if name.starts_with("JUPYTERHUB_") {
+            return Err("`JUPYTERHUB_…` variables are set by Lyceum itself".into());
+        }
+        short(value)
+    }
+
+    pub fn command(words: &[String]) -> Result<(), String> {
+        match words.first().is_some_and(|word| !word.is_empty()) {
+            true => self::words(words),
+            false => Err("the command is empty".into()),
+        }
+    }
+
+    pub fn words(words: &[String]) -> Result<(), String> {
+        if words.len() > 200 || words.iter().any(|word| word.contains('\0')) {
+            return Err("not usable as words of a command".into());
+        }
+        words.iter().try_for_each(|word| short(word))
+    }
+
+    pub fn image(name: &str) -> Result<(), String> {
+        let good = !name.is_empty() && !name.chars().any(|c| c.is_control() || c.is_whitespace());
+        match good {
+            true => short(name),
+            false => Err(format!(
+                "{name:?} is not the name of an image, such as `registry.example.edu/notebook:7.1`"
+            )),
+        }
+    }
+
+    fn short(text: &str) -> Result<(), String> {
+        match text.len() <= TEXT_MAX {
+            true => Ok(()),
+            false => Err(format!("longer than {TEXT_MAX} bytes")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_later_word_holds() {
+        let said = [
+            Said::new("a", Setting::Command(vec!["x".into()])),
+            Said::new("a", Setting::MemoryLimit(Some(1))),
+            Said::new("a", Setting::Env("A".into(), Some("1".into()))),
+            Said::new("a", Setting::Env("B".into(), Some("1".into()))),
+            Said::new("b", Setting::MemoryLimit(None)),
+            Said::new("b", Setting::Env("B".into(), None)),
+            Said::new("b", Setting::Args(vec!["-v".into()])),
+            Said::new("c", Setting::CpuLimit(Some(2.0))),
+        ];
+        let mut spec = ServerSpec::default();
+        let values = Values::of(&said);
+        values.apply(&mut spec);
+        assert_eq!(spec.command, ["x", "-v"]);
+        assert_eq!(spec.resources.memory_limit, None);
+        assert_eq!(spec.resources.cpu_limit, Some(2.0));
+        assert_eq!(spec.env, [("A".into(), "1".into())].into());
+        let paths: Vec<&str> = values.iter().map(|said| said.path.as_str()).collect();
+        assert_eq!(paths, ["a", "b", "b", "c", "a", "b"]);
+    }
+}

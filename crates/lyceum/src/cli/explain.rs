@@ -1,0 +1,251 @@
+//! `lyceum explain`: what somebody's server would be, and where each value stands.
+
+use clap::Args;
+use lyceum_courses::Shelf;
+use lyceum_hub::db;
+use lyceum_hub::profiles::choose::{Chosen, PROFILE, choose};
+use lyceum_hub::profiles::values::{Said, Setting, Values};
+use lyceum_model::name::UserName;
+use lyceum_model::who::{Standing, Who};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{ConfigArgs, DataArgs, Outcome, block_on, print, print_json};
+use crate::compose::Ground;
+use crate::config::{Bytes, Loaded};
+use crate::data::Layout;
+use crate::failure::Failure;
+use crate::plan::{self, COMMAND};
+
+/// Say what a person's server would be, each value with its rule and its line.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lyceum explain ada\n  lyceum explain ada --profile gpu --option size=small\n  \
+        lyceum explain ada --profile own --option image--unlisted-choice=team/lab:2"
+)]
+pub struct Explain {
+    /// Whose server.
+    person: UserName,
+    /// Which profile, by its slug. Left out: the one that she has without choosing.
+    #[arg(long, value_name = "SLUG")]
+    profile: Option<String>,
+    /// What is chosen within it. May be given again.
+    #[arg(long = "option", value_name = "NAME=CHOICE", value_parser = pair)]
+    options: Vec<(String, String)>,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    json: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=CHOICE".into()),
+    }
+}
+
+/// What is known of the person.
+struct Person {
+    standing: Standing,
+    /// Why she may start nothing.
+    kept_out: Option<&'static str>,
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Row {
+    what: String,
+    value: Value,
+    /// Where it stands in the configuration: `environments.python.memory.limit`.
+    rule: String,
+    /// `lyceum.yaml:7` or `default`.
+    from: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Explained {
+    person: UserName,
+    may_start: bool,
+    /// In words.
+    why: String,
+    values: Vec<Row>,
+}
+
+impl Explain {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        let path = crate::config::locate(self.config.config.as_deref());
+        let loaded = super::config::load(path.as_deref())?;
+        let person = block_on(look_up(&self.person, &self.data, &loaded))?;
+        let explained = self.explain(&loaded, &person)?;
+        if self.json {
+            print_json(&explained)?;
+        } else {
+            print(&text(&explained))?;
+        }
+        Ok(Outcome::Good)
+    }
+
+    fn explain(&self, loaded: &Loaded, person: &Person) -> Result<Explained, Failure> {
+        let config = &loaded.config;
+        let no = |why: &str| Explained {
+            person: self.person.clone(),
+            may_start: false,
+            why: why.to_owned(),
+            values: Vec::new(),
+        };
+        if let Some(why) = person.kept_out {
+            return Ok(no(why));
+        }
+        let mine = config.profiles.of(&self.person, &person.standing);
+        let (chosen, mut values, why) = if config.profiles.is_empty() {
+            if self.profile.is_some() || !self.options.is_empty() {
+                return Err(Failure::new(
+                    "there are no `profiles`, so there is nothing to choose",
+                ));
+            }
+            (Chosen::default(), Vec::new(), "everybody may".to_owned())
+        } else if mine.is_empty() {
+            return Ok(no("none of the profiles is for her"));
+        } else {
+            let options = self.options();
+            let chosen = choose(&mine, &options).map_err(|wrong| {
+                let slugs: Vec<&str> = mine.iter().map(|one| one.slug.as_str()).collect();
+                Failure::new(format!("{}: {}", wrong.field, wrong.why)).hint(format!(
+                    "{} may use: {}",
+                    self.person,
+                    slugs.join(", ")
+                ))
+            })?;
+            let slug = chosen.profile.as_deref().unwrap_or_default();
+            let of_all = &config.profiles.0;
+            let at = of_all.iter().position(|one| one.slug == slug);
+            let at = at.expect("it was chosen of these");
+            let path = format!("profiles[{at}]");
+            let row = Row {
+                what: "profile".into(),
+                value: slug.into(),
+                from: loaded.place(&path).unwrap_or_else(|| "default".into()),
+                rule: path,
+            };
+            let by = (of_all[at].audience.iter().flatten())
+                .find(|who: &&Who| who.is(&self.person, &person.standing));
+            let why = match by {
+                Some(who) => format!("by {who}"),
+                None => "everybody may".to_owned(),
+            };
+            (chosen, vec![row], why)
+        };
+        let found: Values = plan::plan(&config.servers, &[COMMAND.to_owned()], &chosen);
+        values.extend(found.iter().map(|said| row(said, loaded)));
+        Ok(Explained {
+            person: self.person.clone(),
+            may_start: true,
+            why,
+            values,
+        })
+    }
+
+    fn options(&self) -> Value {
+        let mut options: Map<String, Value> = (self.options.iter())
+            .map(|(name, value)| (name.clone(), value.as_str().into()))
+            .collect();
+        if let Some(slug) = &self.profile {
+            options.insert(PROFILE.into(), slug.as_str().into());
+        }
+        Value::Object(options)
+    }
+}
+
+async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Person, Failure> {
+    let config = &loaded.config;
+    let layout = Layout::existing(&data.data)?;
+    let ground = Ground::open(config, &layout).await?;
+    let failed = |error: lyceum_store::DbError| Failure::new(format!("the database: {error}"));
+    let mut tx = ground.db.read().await.map_err(failed)?;
+    let user = db::users::find(&mut tx, name).await.map_err(failed)?;
+    let groups = match &user {
+        Some(user) => db::groups::names_of(&mut tx, &user.id)
+            .await
+            .map_err(failed)?,
+        // She has not come yet; so much is known of her all the same.
+        None => (config.grants.groups.iter())
+            .filter(|(_, wish)| wish.users.contains(name))
+            .map(|(group, _)| group.clone())
+            .collect(),
+    };
+    drop(tx);
+    let shelf = Shelf::open(&layout.courses())
+        .map_err(|error| Failure::new(format!("the courses: {error:#}")))?;
+    let named = config.people.admins.contains(name);
+    let admin = named || user.as_ref().is_some_and(|user| user.admin);
+    let blocked = user.is_some_and(|user| user.blocked_at.is_some());
+    let kept_out = (blocked || !config.people.admit(name)).then_some("she may not come in");
+    Ok(Person {
+        standing: Standing {
+            roles: config.grants.all_roles_of(name, admin, &groups),
+            courses: shelf.roles_of(name, &groups),
+            groups,
+        },
+        kept_out,
+    })
+}
+
+fn row(said: &Said, loaded: &Loaded) -> Row {
+    let amount = |bytes: &Option<u64>| bytes.map(|bytes| Bytes(bytes).to_string().into());
+    let (what, value): (&str, Option<Value>) = match &said.setting {
+        Setting::Image(image) => ("image", Some(image.as_str().into())),
+        Setting::Command(words) => ("command", Some(words.clone().into())),
+        Setting::Args(words) => ("args", Some(words.clone().into())),
+        Setting::Opens(page) => ("opens", Some(page.as_str().into())),
+        Setting::MemoryGuarantee(bytes) => ("memory guarantee", amount(bytes)),
+        Setting::MemoryLimit(bytes) => ("memory limit", amount(bytes)),
+        Setting::CpuGuarantee(cores) => ("cpu guarantee", cores.map(Into::into)),
+        Setting::CpuLimit(cores) => ("cpu limit", cores.map(Into::into)),
+        Setting::Processes(count) => ("processes", count.map(Into::into)),
+        Setting::Env(_, value) => ("env", value.clone().map(Into::into)),
+    };
+    let what = match &said.setting {
+        Setting::Env(name, _) => format!("{what} {name}"),
+        _ => what.to_owned(),
+    };
+    Row {
+        what,
+        value: value.unwrap_or_default(),
+        from: loaded.place(&said.path).unwrap_or_else(|| "default".into()),
+        rule: said.path.clone(),
+    }
+}
+
+fn text(explained: &Explained) -> String {
+    let cells: Vec<[String; 4]> = (explained.values.iter())
+        .map(|row| {
+            let value = match &row.value {
+                Value::Null => "-".to_owned(),
+                Value::String(text) => text.clone(),
+                Value::Array(words) => {
+                    let words = words.iter().filter_map(Value::as_str);
+                    words.collect::<Vec<_>>().join(" ")
+                }
+                // `4`, not `4.0`.
+                Value::Number(number) => number
+                    .as_f64()
+                    .map_or_else(String::new, |number| number.to_string()),
+                other => other.to_string(),
+            };
+            [row.what.clone(), value, row.rule.clone(), row.from.clone()]
+        })
+        .collect();
+    let width = |at: usize| cells.iter().map(|row| row[at].chars().count()).max();
+    let [what, value, rule] = [0, 1, 2].map(|at| width(at).unwrap_or(0));
+    let mut text: String = cells
+        .iter()
+        .map(|[a, b, c, d]| format!("{a:what$}  {b:value$}  {c:rule$}  {d}\n"))
+        .collect();
+    let may = if explained.may_start { "yes" } else { "no" };
+    text.push_str(&format!("may start: {may} ({})\n", explained.why));
+    text
+}

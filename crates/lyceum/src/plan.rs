@@ -1,0 +1,200 @@
+//! What a server is, from the configuration and what was chosen: pure, and each value knows where it
+//! stands. [`crate::launch`] makes an order of it, `lyceum explain` prints it.
+
+use lyceum_hub::profiles::choose::Chosen;
+use lyceum_hub::profiles::values::{Said, Setting, Values};
+use lyceum_model::server::ServerSpec;
+
+use crate::config::Servers;
+
+/// The program of a server where the configuration names none.
+pub const COMMAND: &str = "jupyterhub-singleuser";
+
+/// What holds in the end: `servers` first, then what was chosen over it.
+pub fn plan(servers: &Servers, command: &[String], chosen: &Chosen) -> Values {
+    Values::of(said(servers, command).iter().chain(&chosen.said))
+}
+
+/// The order for a spawner, without what the machine adds to it.
+pub fn order(values: &Values, chosen: &Chosen, home: &str) -> ServerSpec {
+    let mut spec = ServerSpec {
+        home: home.to_owned(),
+        profile: chosen.profile.clone(),
+        ..ServerSpec::default()
+    };
+    values.apply(&mut spec);
+    spec
+}
+
+/// What `servers:` says; `command` holds where it says none.
+fn said(servers: &Servers, command: &[String]) -> Vec<Said> {
+    let command = servers.command.as_deref().unwrap_or(command);
+    let resources = &servers.resources;
+    let mut all = vec![
+        Said::new("servers.command", Setting::Command(command.to_vec())),
+        Said::new("servers.opens", Setting::Opens(servers.opens.clone())),
+    ];
+    if resources.memory_limit.is_some() {
+        let limit = Setting::MemoryLimit(resources.memory_limit);
+        all.push(Said::new("servers.memory.limit", limit));
+    }
+    if resources.cpu_limit.is_some() {
+        let limit = Setting::CpuLimit(resources.cpu_limit);
+        all.push(Said::new("servers.cpu.limit", limit));
+    }
+    if resources.processes.is_some() {
+        let count = Setting::Processes(resources.processes);
+        all.push(Said::new("servers.processes", count));
+    }
+    all.extend(servers.env.iter().map(|(name, value)| {
+        let setting = Setting::Env(name.clone(), Some(value.clone()));
+        Said::new(format!("servers.env.{name}"), setting)
+    }));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use lyceum_hub::profiles::choose::choose;
+    use lyceum_model::name::UserName;
+    use lyceum_model::who::Standing;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config;
+
+    const TEXT: &str = "
+servers:
+  opens: /lab
+  memory: {limit: 2G}
+  cpu: {limit: 1}
+  processes: 100
+  env: {A: servers, B: servers, C: servers}
+environments:
+  python:
+    image: notebook:1
+    memory: {guarantee: 512M, limit: 5G}
+    env: {B: python, D: python}
+  gpu:
+    use: python
+    image: cuda:1
+    command: [gpu-server, --fast]
+    cpu: {limit: 8}
+profiles:
+  - title: Plain
+  - {title: Python, use: python}
+  - title: GPU
+    slug: gpu
+    use: gpu
+    for: ['group:gpu']
+    kubespawner_override:
+      args: [--more]
+      environment: {C: null, D: gpu}
+    profile_options:
+      size:
+        choices:
+          small: {display_name: Small, kubespawner_override: {mem_limit: 1G}}
+          free: {display_name: Free, kubespawner_override: {mem_limit: null}}
+        unlisted_choice:
+          enabled: true
+          validation_regex: '^[0-9]+G$'
+          kubespawner_override: {mem_limit: '{value}', environment: {SIZE: 'is {value}'}}
+";
+
+    fn planned(options: &Value) -> (ServerSpec, Vec<String>) {
+        let loaded = config::parse("lyceum.yaml", TEXT, Path::new("."));
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        let standing = Standing::of_groups(&["gpu".into()]);
+        let ada = UserName::parse("ada").expect("a good name");
+        let mine = loaded.config.profiles.of(&ada, &standing);
+        let chosen = choose(&mine, options).expect("a good choice");
+        let values = plan(&loaded.config.servers, &[COMMAND.into()], &chosen);
+        let places = values
+            .iter()
+            .map(|said| loaded.place(&said.path).unwrap_or_else(|| "default".into()))
+            .collect();
+        (order(&values, &chosen, "homes/ada"), places)
+    }
+
+    #[test]
+    fn what_is_chosen_goes_over_what_servers_say() {
+        let check = |options: Value, expect: Value| {
+            let spec = serde_json::to_value(planned(&options).0).expect("JSON");
+            for (key, value) in expect.as_object().expect("an object") {
+                assert_eq!(spec[key], *value, "{key} of {options}");
+            }
+        };
+        check(
+            json!({}),
+            json!({
+                "profile": "plain", "home": "homes/ada", "command": [COMMAND], "default_url": "/lab",
+                "image": null, "env": { "A": "servers", "B": "servers", "C": "servers" },
+                "resources": {
+                    "memory_limit": 2_000_000_000, "memory_guarantee": null, "cpu_limit": 1.0,
+                    "cpu_guarantee": null, "processes": 100, "open_files": null,
+                },
+            }),
+        );
+        check(
+            json!({ "profile": "python" }),
+            json!({
+                "image": "notebook:1",
+                "env": { "A": "servers", "B": "python", "C": "servers", "D": "python" },
+                "resources": {
+                    "memory_limit": 5_000_000_000_i64, "memory_guarantee": 512_000_000,
+                    "cpu_limit": 1.0, "cpu_guarantee": null, "processes": 100, "open_files": null,
+                },
+            }),
+        );
+        let gpu = |size: Value| {
+            json!({
+                "memory_limit": size, "memory_guarantee": 512_000_000,
+                "cpu_limit": 8.0, "cpu_guarantee": null, "processes": 100, "open_files": null,
+            })
+        };
+        check(
+            json!({ "profile": "gpu" }),
+            json!({
+                "profile": "gpu", "image": "cuda:1", "command": ["gpu-server", "--fast", "--more"],
+                "env": { "A": "servers", "B": "python", "D": "gpu" },
+                "resources": gpu(json!(1_i64 << 30)),
+            }),
+        );
+        check(
+            json!({ "profile": "gpu", "size": "free" }),
+            json!({ "resources": gpu(json!(null)) }),
+        );
+        check(
+            json!({ "profile": "gpu", "size--unlisted-choice": "3G" }),
+            json!({
+                "resources": gpu(json!(3_i64 << 30)),
+                "env": { "A": "servers", "B": "python", "D": "gpu", "SIZE": "is 3G" },
+            }),
+        );
+    }
+
+    #[test]
+    fn each_value_knows_its_line() {
+        let (_, places) = planned(&json!({ "profile": "gpu" }));
+        let at = |line: u32| format!("lyceum.yaml:{line}");
+        let expect = [
+            at(15), // image
+            at(16), // command
+            at(26), // args
+            at(3),  // opens
+            at(11), // memory.guarantee
+            at(31), // mem_limit
+            at(17), // cpu.limit
+            at(6),  // processes
+            at(7),  // env A
+            at(12), // env B
+            at(27), // env C
+            at(27), // env D
+        ];
+        assert_eq!(places, expect);
+        let (_, places) = planned(&json!({}));
+        assert_eq!(places[0], "default");
+    }
+}
