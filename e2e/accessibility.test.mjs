@@ -193,6 +193,31 @@ test('axe finds nothing on the page of a failed start', { timeout: 900_000 }, as
   await check(page, 'failed start');
 });
 
+test('axe finds nothing on the page that asks what to start', { timeout: 900_000 }, async (t) => {
+  const option = '{display_name: Size, choices: {one: {display_name: One}, two: {display_name: Two}}, unlisted_choice: {enabled: true, validation_regex: "^[0-9]+$", validation_message: A number}}';
+  const config = `profiles: [{title: Small, description: Enough for most}, {title: Choose yourself, slug: own, profile_options: {size: ${option}}}]\n`;
+  const lyceum = await startLyceum({ config });
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
+  await logIn(page, lyceum.url, lyceum.account('student'));
+  const choose = () => page.getByRole('radio', { name: 'Choose yourself' });
+  await t.test('as it comes', async () => {
+    await page.goto(new URL('hub/spawn', lyceum.url).href);
+    await choose().waitFor();
+    await check(page, 'spawn');
+  });
+  await t.test('with all fields, and one refused', async () => {
+    await choose().check();
+    await page.getByLabel('Size', { exact: true }).selectOption('Other…');
+    await page.getByLabel('Size: your own value').fill('many');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.getByRole('alert').waitFor();
+    await check(page, 'spawn, refused');
+  });
+});
+
 test('axe finds nothing on the pages of a German reader when things go wrong', { timeout: 900_000 }, async (t) => {
   const complaint = 'this environment ends at once, on purpose';
   const broken = await makeBrokenEnv(complaint);
