@@ -90,7 +90,7 @@ test('choose what is started', { timeout: 900_000, skip }, async (t) => {
   });
 
   await step('the server is what was chosen', async () => {
-    assert.equal((await environmentOf(student.name)).get('CHOSEN'), 'own 12');
+    assert.equal((await environmentOf(lyceum, student.name)).get('CHOSEN'), 'own 12');
   });
 
   await step('the choice is remembered', async () => {
@@ -110,19 +110,19 @@ test('choose what is started', { timeout: 900_000, skip }, async (t) => {
     await start(plain).click();
     await waitForServer(plain, student);
     assert.deepEqual(await chosen(plain), { profile: 'own', size: 'two' });
-    assert.equal((await environmentOf(student.name)).get('CHOSEN'), 'two');
+    assert.equal((await environmentOf(lyceum, student.name)).get('CHOSEN'), 'two');
     await stopServer(plain, lyceum.url);
   });
 });
 
-/** The variables of a process of this person's server. */
-async function environmentOf(name) {
+/** The variables of a process of this person's server; others on this machine may have one of that name. */
+async function environmentOf(lyceum, name) {
   for (const id of (await readdir('/proc')).filter((entry) => /^[0-9]+$/.test(entry))) {
     // It may have ended, or be somebody else's.
     const text = await readFile(`/proc/${id}/environ`, 'utf8').catch(() => '');
     const pairs = text.split('\0').map((pair) => pair.split('='));
     const variables = new Map(pairs.map(([key, ...value]) => [key, value.join('=')]));
-    if (variables.get('JUPYTERHUB_USER') === name) return variables;
+    if (variables.get('JUPYTERHUB_USER') === name && variables.get('HOME')?.startsWith(lyceum.data)) return variables;
   }
   return assert.fail(`no process of a server of ${name}`);
 }
