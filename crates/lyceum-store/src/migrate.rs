@@ -65,14 +65,14 @@ pub const STEPS: &[Step] = &[
         sql: include_str!("../../../migrations/0010_culling.sql"),
     },
     Step {
-        version: 12,
+        version: 11,
         name: "replicas",
-        sql: include_str!("../../../migrations/0012_replicas.sql"),
+        sql: include_str!("../../../migrations/0011_replicas.sql"),
     },
     Step {
-        version: 14,
+        version: 12,
         name: "managed_services",
-        sql: include_str!("../../../migrations/0014_managed_services.sql"),
+        sql: include_str!("../../../migrations/0012_managed_services.sql"),
     },
 ];
 
@@ -99,7 +99,7 @@ impl Step {
 }
 
 /// The step since which the table of steps tells what each needs.
-const TELLS_NEEDS: i64 = 12;
+const TELLS_NEEDS: i64 = 11;
 
 /// The version this program expects.
 pub fn newest() -> i64 {
