@@ -32,11 +32,11 @@ impl BasePath {
     /// Slashes at the ends may be left out.
     pub fn parse(text: &str) -> Result<Self, BadBase> {
         let bad = || BadBase(text.chars().take(LONGEST).collect());
-        let inner = text.strip_prefix('/').unwrap_or(text);
-        let inner = inner.strip_suffix('/').unwrap_or(inner);
-        if inner.is_empty() {
+        if matches!(text, "" | "/") {
             return Ok(Self::default());
         }
+        let inner = text.strip_prefix('/').unwrap_or(text);
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
         let is_segment = |segment: &str| {
             !segment.is_empty() && !matches!(segment, "." | "..") && segment.chars().all(is_plain)
