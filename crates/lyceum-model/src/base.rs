@@ -80,7 +80,7 @@ impl BasePath {
     }
 
     /// Where the hub explains what has no route: `/x/user/ada/lab` is `/x/hub/user/ada/lab`.
-    pub fn into_hub(&self, path: &str) -> String {
+    pub fn to_hub(&self, path: &str) -> String {
         self.at(&format!("/hub{}", self.within(path).unwrap_or(path)))
     }
 
@@ -168,7 +168,7 @@ mod tests {
             ("/hub/", "/hub/user/ada/", "/hub/hub/user/ada/"),
         ] {
             let base = base(of_base);
-            assert_eq!(base.into_hub(own), explained);
+            assert_eq!(base.to_hub(own), explained);
             assert_eq!(base.out_of_hub(explained), own);
             assert_eq!(base.out_of_hub(own), own);
         }

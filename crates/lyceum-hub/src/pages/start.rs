@@ -98,7 +98,7 @@ pub async fn start_by_link(
         let own = prefix(&base, &user, &name);
         let to = next.map(|next| base.out_of_hub(&next));
         let to = to.filter(|to| to.starts_with(&own)).unwrap_or(own);
-        return Ok(redirect(&base, &base.into_hub(&to)));
+        return Ok(redirect(&base, &base.to_hub(&to)));
     }
     // A link that names a profile has chosen.
     let options = form::options(&form::of_query(&query));

@@ -259,7 +259,7 @@ async fn hosts_of_people_are_below_too() {
     ada.log_in_below(BASE, "ada").await;
     let (at, page) = ada.visit("/x/y/user/ada/lab").await;
     assert!(at.starts_with(&format!("{public}lab")), "{at}");
-    assert_eq!(header(&page, "content-type").is_empty(), false);
+    assert!(!header(&page, "content-type").is_empty());
     let text = page.expect(200).text();
     assert_eq!(
         text.split('?').next(),
