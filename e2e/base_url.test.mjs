@@ -19,7 +19,7 @@ const skip = runsElsewhere && 'where a Lyceum stands is in its configuration';
 const BASE = '/teaching/jupyter/';
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), 'support/services.py');
 
-test('Lyceum below a path', { timeout: 400_000, skip }, async (t) => {
+test('Lyceum below a path', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum({ config: `base_url: ${BASE}\n` });
   t.after(() => lyceum.stop());

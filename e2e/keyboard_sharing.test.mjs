@@ -12,7 +12,7 @@ import { tellIn } from './support/story.mjs';
 const FURTHEST = 80;
 const skip = runsElsewhere && 'roles are given in the configuration';
 
-test('sharing with the keyboard', { timeout: 400_000, skip }, async (t) => {
+test('sharing with the keyboard', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
   const lyceum = await startLyceum({ config: 'load_roles: [{name: user, scopes: [self, "shares!user"]}]\n' });
   t.after(() => lyceum.stop());
