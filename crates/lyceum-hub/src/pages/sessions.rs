@@ -60,7 +60,7 @@ async fn end_own(hub: &Hub, caller: &Caller, which: Which<'_>) -> ApiResult<Resp
     let person = caller.person()?;
     let ended = sessions::end(hub, &person.id, person.name.as_str(), which).await?;
     tracing::info!(user = %person.name, ended, "sessions ended");
-    Ok(to(&hub, PAGE))
+    Ok(to(hub, PAGE))
 }
 
 /// The session of this browser.
