@@ -355,6 +355,7 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
         place: Some(3),
         estimate: Some(95),
         own_first: false,
+        held: None,
         events_url: "/hub/api/users/ada/server/progress?_xsrf=x".into(),
         url: "/user/ada/lab".into(),
         failure: None,
@@ -381,6 +382,30 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
             "own-first",
             of(ProgressPage {
                 own_first: true,
+                ..start.clone()
+            }),
+        ),
+        (
+            "progress.html",
+            "no-room",
+            of(ProgressPage {
+                estimate: None,
+                held: Some(Hold {
+                    why: "full",
+                    again: 0,
+                }),
+                ..start.clone()
+            }),
+        ),
+        (
+            "progress.html",
+            "trouble",
+            of(ProgressPage {
+                estimate: None,
+                held: Some(Hold {
+                    why: "trouble",
+                    again: 120,
+                }),
                 ..start.clone()
             }),
         ),
