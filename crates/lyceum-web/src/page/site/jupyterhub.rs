@@ -153,6 +153,7 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
                 display_name: name.clone(),
                 admin: false,
                 spawners: spawners([&server].into_iter()),
+                prefix: prefix(own),
                 name,
             };
             set("for_user", Value::from_object(for_user));
