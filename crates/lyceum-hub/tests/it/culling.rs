@@ -370,10 +370,18 @@ async fn a_new_hub_ends_nothing_before_it_could_hear_of_it() {
     clock.advance(2 * HOUR_MS);
     let tune = |settings: &mut Settings, timings: &mut Timings| {
         settings.culling.others = limits(Some(HOUR), None);
+        // Looked for in the same round, behind the servers.
+        settings.culling.forget_people = Some(5000 * HOUR);
         timings.cull_every = Duration::from_millis(100);
     };
     let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock.clone(), tune).await;
     let began = clock.now();
+    until("a round is over", async || {
+        let mut tx = db.db().read().await.expect("a transaction");
+        let turn = lyceum_store::settings::get(&mut tx, "forgetting").await;
+        turn.expect("read").is_some()
+    })
+    .await;
     clock.advance(HOUR_MS / 12);
     let body = json!({ "servers": { "": { "last_activity": began.to_iso() } } });
     let ada = program(&hub, "ada").await;
