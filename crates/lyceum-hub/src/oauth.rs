@@ -26,6 +26,10 @@ pub const TOKEN_LIFE_S: i64 = 1_209_600;
 pub const CODE_PURPOSE: &str = "lyceum 2026 oauth code";
 
 /// Who wants to know who is in front of it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for a request and not kept"
+)]
 pub enum Client {
     Server(Server),
     /// With its name.

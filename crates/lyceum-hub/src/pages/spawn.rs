@@ -69,7 +69,7 @@ async fn post(
     ServerPath { user, server }: ServerPath,
     Form(fields): Form<Fields>,
 ) -> ApiResult<Response> {
-    let next = local_target(start::next_of(&query), &info.host);
+    let next = local_target(&hub.base(), start::next_of(&query), &info.host);
     let asked = Asked::Options(form::options(&fields));
     let visit = Visit {
         hub,

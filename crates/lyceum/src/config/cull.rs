@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use lyceum_hub::cull::{Culling, Limits, Rule};
+use lyceum_hub::notices::Audience;
 use lyceum_hub::select::{People, Selector};
+use lyceum_model::who::Who;
 use schemars::JsonSchema;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -266,14 +268,14 @@ impl RawSelector<'_> {
 }
 
 fn who(key: &str, list: &[String], problem: Tell<'_>) -> People {
-    use lyceum_hub::notices::Audience;
     let mut people = People::default();
     for one in audience(key, list, false, problem) {
         match one {
-            Audience::Person(name) => people.names.push(name),
-            Audience::Group(name) => people.groups.push(name),
+            Audience::Some(Who::Person(name)) => people.names.push(name.to_string()),
+            Audience::Some(Who::Group(name)) => people.groups.push(name),
             // Not offered here.
-            Audience::All | Audience::LogIn => {}
+            Audience::Some(Who::Course { .. } | Who::Role(_)) | Audience::All | Audience::LogIn => {
+            }
         }
     }
     people
