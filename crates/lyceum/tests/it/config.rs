@@ -221,13 +221,35 @@ services:
 load_roles:
   - {name: culler, user: [ada]}
   - {description: nameless}
-services: [{name: culler, command: [x]}]
+services: [{name: culler, comand: [x]}]
 ",
     ), @r#"
     lyceum.yaml:3:20: unknown key `user`; did you mean `users`?
     lyceum.yaml:4:5: `load_roles[1]`: the key `name` is missing here
-    lyceum.yaml:5:27: unknown key `command`; known here: name, url, api_token, admin, oauth_client_id, oauth_redirect_uri, oauth_client_allowed_scopes, oauth_roles, oauth_no_confirm, display, info
+    lyceum.yaml:5:27: unknown key `comand`; did you mean `command`?
     lyceum.yaml: 3 problems
+    "#);
+}
+
+#[test]
+fn mistakes_about_services_that_lyceum_runs_have_their_places() {
+    assert_snapshot!(check(
+        "
+services:
+  - {name: external, environment: {A: b}, cwd: /srv, user: www-data}
+  - {name: managed, command: [], cwd: here, user: nobody-is-called-so, environment: {\"A=B\": c}}
+  - {name: root, command: [x], user: root}
+",
+    ), @r#"
+    lyceum.yaml:3:35: `services[0].environment`: `environment` is for services that the hub runs, and this one has no `command`
+    lyceum.yaml:3:48: `services[0].cwd`: `cwd` is for services that the hub runs, and this one has no `command`
+    lyceum.yaml:3:60: `services[0].user`: `user` is for services that the hub runs, and this one has no `command`
+    lyceum.yaml:4:30: `services[1].command`: a program is missing: `[python3, -m, jupyterhub_idle_culler]`
+    lyceum.yaml:4:39: `services[1].cwd`: "here" must be a whole path, from `/` on
+    lyceum.yaml:4:51: `services[1].user`: this machine has no account "nobody-is-called-so"
+    lyceum.yaml:4:85: `services[1].environment`: "A=B": no process can have such a variable
+    lyceum.yaml:5:38: `services[2].user`: leave it out to run the service as Lyceum itself; no other service may be root
+    lyceum.yaml: 8 problems
     "#);
 }
 
