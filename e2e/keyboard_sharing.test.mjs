@@ -6,7 +6,7 @@ import test from 'node:test';
 import { startBrowser } from './support/browser.mjs';
 import { tabTo } from './support/keyboard.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
-import { controls, waitForServer } from './support/pages.mjs';
+import { controls, waitForServer, waitForStopped } from './support/pages.mjs';
 import { tellIn } from './support/story.mjs';
 
 const FURTHEST = 80;
@@ -90,7 +90,7 @@ test('sharing with the keyboard', { timeout: 900_000, skip }, async (t) => {
   await step('she stops her server', async () => {
     await owner.goto(new URL('hub/home', lyceum.url).href);
     await press(owner, controls.stop(owner));
-    await controls.start(owner).waitFor({ timeout: 60_000 });
+    await waitForStopped(owner, lyceum.url);
     await lyceum.untilQuiet();
   });
 });

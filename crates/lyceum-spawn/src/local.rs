@@ -493,6 +493,10 @@ fn has_room(place: &Path, least: u64) -> Result<(), SpawnError> {
     let Ok(disk) = rustix::fs::statvfs(place) else {
         return Ok(());
     };
+    if disk.f_blocks == 0 {
+        // What is mounted when it is needed, for one.
+        return Ok(());
+    }
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     match free >= least {
         true => Ok(()),

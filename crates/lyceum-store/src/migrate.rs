@@ -101,6 +101,10 @@ impl Step {
 /// The step since which the table of steps tells what each needs.
 const TELLS_NEEDS: i64 = 11;
 
+/// How often a migration gives way to those who work meanwhile, and for how long.
+const MOST_TRIES: u32 = 300;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// The version this program expects.
 pub fn newest() -> i64 {
     STEPS.iter().map(|step| step.version).max().unwrap_or(0)
@@ -114,16 +118,44 @@ pub async fn run(db: &Db) -> anyhow::Result<u64> {
 
 /// As [`run`], with the first few steps only: how a test makes a database of an older program.
 pub async fn run_steps(db: &Db, steps: &[Step]) -> anyhow::Result<u64> {
-    let mut tx = db.write().await?;
-    let applied = apply(&mut tx, steps).await?;
-    tx.commit().await?;
-    Ok(applied)
+    let mut tries = 0;
+    loop {
+        let mut tx = db.write().await?;
+        match apply(&mut tx, steps).await {
+            Ok(applied) => {
+                tx.commit().await?;
+                return Ok(applied);
+            }
+            Err(error) if tries < MOST_TRIES && is_in_the_way(&error) => {
+                tx.rollback().await?;
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether it was held up by those who work with the database meanwhile: a lock that did not come in
+/// time, or a deadlock.
+fn is_in_the_way(error: &anyhow::Error) -> bool {
+    let Some(sqlx::Error::Database(error)) = error.downcast_ref::<sqlx::Error>() else {
+        return false;
+    };
+    matches!(error.code().as_deref(), Some("55P03" | "40P01"))
 }
 
 pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
     if tx.engine() == Engine::Postgres {
         // Replicas that start together wait here for each other; released with the transaction.
         on!(tx, |c| sqlx::query("SELECT pg_advisory_xact_lock(4953170)")
+            .execute(c)
+            .await
+            .map(|_| ()))?;
+        // A step that has one table and waits for another could stand against a request that has that
+        // one and waits for the first. It gives way before PostgreSQL takes it for a deadlock, which it
+        // does after a second, and then the request might be the one that fails.
+        on!(tx, |c| sqlx::query("SET LOCAL lock_timeout = '400ms'")
             .execute(c)
             .await
             .map(|_| ()))?;

@@ -296,8 +296,16 @@ impl Services {
         let Some((row, key)) = row.and_then(|row| Some((row, ServerKey::parse(&row.key)?))) else {
             return Ok(());
         };
-        self.stop(&key).await?;
         let (owner, now) = (self.hub.replica(), self.hub.now());
+        let until = now.plus(self.lease()).0;
+        let mut tx = self.hub.db().write().await?;
+        let ours = db::managed::claim(&mut tx, name, owner, now.0, until).await?;
+        tx.commit().await?;
+        if !ours {
+            // Another has taken it up meanwhile.
+            return Ok(());
+        }
+        self.stop(&key).await?;
         let mut tx = self.hub.db().write().await?;
         db::managed::set_ended(&mut tx, name, owner, None, row.failures, now.0).await?;
         db::managed::release(&mut tx, name, owner).await?;

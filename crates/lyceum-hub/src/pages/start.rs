@@ -100,10 +100,13 @@ pub async fn start_by_link(
         let to = to.filter(|to| to.starts_with(&own)).unwrap_or(own);
         return Ok(redirect(&base, &base.to_hub(&to)));
     }
-    // A link that names a profile has chosen.
+    // A link that names a profile has chosen. What somebody must type she types herself: anybody may
+    // have made the link, and a browser does not always say where it was.
     let options = form::options(&form::of_query(&query));
     let asked = match options.get(PROFILE) {
-        Some(_) if !hub.settings().profiles.is_empty() => Asked::Options(options),
+        Some(_) if !hub.settings().profiles.is_empty() && !form::is_typed(&options) => {
+            Asked::Options(options)
+        }
         _ => Asked::Link,
     };
     start(

@@ -45,6 +45,12 @@ pub fn options(fields: &[(String, String)]) -> Value {
     Value::Object(options)
 }
 
+/// Whether a value of one's own is among them.
+pub fn is_typed(options: &Value) -> bool {
+    let mut keys = options.as_object().into_iter().flat_map(Map::keys);
+    keys.any(|key| key.ends_with(&format!("--{UNLISTED}")))
+}
+
 /// The fields of a link that starts a server: those that JupyterHub keeps for itself are none, and if
 /// any has the prefix `opt-`, only those count.
 pub fn of_query(query: &[(String, String)]) -> Vec<(String, String)> {

@@ -72,7 +72,7 @@ pub struct RawProfile {
     pub environment: Option<String>,
     /// Who may use it: `ada`, `group:NAME`, `course:ID`, `course:ID/ROLE`, `role:NAME`. Left out:
     /// everybody.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", deserialize_with = "a_list")]
     pub audience: Option<Vec<String>>,
     /// Settings of KubeSpawner that differ, with its meaning: `mem_limit: 2G` are powers of 1024.
     pub kubespawner_override: Overrides,
@@ -100,7 +100,7 @@ pub struct RawChoice {
     #[serde(rename = "default")]
     pub is_default: bool,
     /// Who of those who may use the profile may choose it. Left out: everybody.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", deserialize_with = "a_list")]
     pub audience: Option<Vec<String>>,
     /// As of the profile; goes over it.
     pub kubespawner_override: Overrides,
@@ -173,4 +173,10 @@ impl<T: JsonSchema> JsonSchema for Ordered<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         BTreeMap::<String, T>::json_schema(generator)
     }
+}
+
+/// Where a list is begun and nothing stands in it, nobody was meant, or a mistake was made; certainly
+/// not everybody.
+fn a_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    Vec::deserialize(from).map(Some)
 }
