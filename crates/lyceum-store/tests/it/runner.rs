@@ -197,7 +197,7 @@ async fn a_lease_is_renewed_while_the_job_runs_and_its_loss_cuts_it_off() {
         let ended = CancellationToken::new();
         let ends = ended.clone();
         let replica = runner(test.db(), &Clock::system())
-            .lease(Duration::from_millis(600))
+            .lease(Duration::from_secs(9))
             .on("held", move |_| {
                 let (started, ended) = (started.clone(), ended.clone());
                 async move {
