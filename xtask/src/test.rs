@@ -88,7 +88,7 @@ fn run_phases(phases: &mut Phases, extent: Extent) -> Result<()> {
     phases.run("tests below a path", || {
         call(
             cargo()
-                .args(["test", "--package", "lyceum-hub", "--test", "it", "--"])
+                .args(["test", "--workspace", "--test", "it", "--"])
                 .args(TOLD_BELOW)
                 .env("RUST_TEST_THREADS", threads.to_string())
                 .env("LYCEUM_TEST_BASE", "/below/")
