@@ -13,7 +13,7 @@ use lyceum_model::say;
 
 /// The groups, roles and courses of a person, by which lists name her.
 pub async fn standing(hub: &Hub, owner: &User) -> anyhow::Result<Standing> {
-    let mut tx = hub.db().read().await?;
+    let mut tx = hub.db().glance().await?;
     let groups = db::groups::names_of(&mut tx, &owner.id).await?;
     drop(tx);
     let courses = hub.shelf().roles_of(&owner.name, &groups).await?;

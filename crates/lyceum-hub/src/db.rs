@@ -15,3 +15,4 @@ pub mod shares;
 pub mod tokens;
 pub mod trouble;
 pub mod users;
+pub mod uses;

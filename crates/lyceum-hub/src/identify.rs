@@ -22,7 +22,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
-use crate::seen::Seen;
+use crate::seen::Sight;
 use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
 use crate::standing::Standing;
@@ -54,11 +54,12 @@ pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
 async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> Response {
     if let Some(token) = bearer(request.headers()).filter(|_| !is_for_everybody(&request)) {
         return match by_token(&hub, &token).await {
-            Ok(Some(seen)) => {
-                request.extensions_mut().insert(seen.caller.clone());
-                request.extensions_mut().insert(Arc::clone(&seen));
+            Ok(Some(sight)) => {
+                let caller = sight.seen.caller.clone();
+                request.extensions_mut().insert(caller.clone());
+                request.extensions_mut().insert(sight);
                 let mut response = next.run(request).await;
-                response.extensions_mut().insert(seen.caller.clone());
+                response.extensions_mut().insert(caller);
                 response
             }
             Ok(None) => next.run(request).await,
@@ -158,7 +159,7 @@ pub async fn bearer_of(
         .map(|user| Bearer::Person { user, token }))
 }
 
-async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Arc<Seen>>> {
+async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
     let now = hub.now();
     let hash = tokens::hash(secret);
     // Before anything is read: what is read later may be newer, never older.
@@ -171,7 +172,7 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Arc<Seen>>> {
         {
             hub.token_uses().note(id, now);
         }
-        return Ok(Some(seen));
+        return Ok(Some(Sight::new(seen, Some(stamp))));
     }
     let mut tx = hub.db().read().await?;
     let (user, token) = match bearer_of(hub, &mut tx, secret, now).await? {
@@ -191,7 +192,8 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Arc<Seen>>> {
                 scopes: scopes.into(),
                 members,
             };
-            return Ok(Some(hub.seen().keep(hash, stamp, settings, None, caller)));
+            let seen = hub.seen().keep(hash, stamp, settings, None, caller);
+            return Ok(Some(Sight::new(seen, stamp)));
         }
     };
     let mut standing = Standing::of_user(hub, &mut tx, &user).await?;
@@ -205,7 +207,8 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Arc<Seen>>> {
     };
     let caller = person(user, credential, scopes, standing);
     let until = token.expires_at;
-    Ok(Some(hub.seen().keep(hash, stamp, settings, until, caller)))
+    let seen = hub.seen().keep(hash, stamp, settings, until, caller);
+    Ok(Some(Sight::new(seen, stamp)))
 }
 
 /// Whether whoever sent these headers is still the one she was, with the same rights. What can't be
@@ -213,8 +216,8 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Arc<Seen>>> {
 pub async fn is_still(hub: &Hub, headers: &HeaderMap, caller: &Caller) -> bool {
     let now = match bearer(headers) {
         Some(token) => {
-            let seen = by_token(hub, &token).await;
-            seen.map(|seen| seen.map(|seen| seen.caller.clone()))
+            let sight = by_token(hub, &token).await;
+            sight.map(|sight| sight.map(|sight| sight.seen.caller.clone()))
         }
         None => by_cookie(hub, headers).await,
     };

@@ -103,13 +103,11 @@ pub async fn start(
         options,
         display_name,
     } = wish.into();
-    let mut tx = hub.db().read().await?;
     let options = match options {
         Some(options) => options,
-        None => last_options(&mut tx, owner, name).await?,
+        None => last_options(hub, owner, name).await?,
     };
     let options_text = checked(&options)?;
-    drop(tx);
     let standing = choosing::standing(hub, owner).await?;
     let chosen = choosing::chosen(hub, owner, &standing, &options)?;
     let request = LaunchRequest {
@@ -213,11 +211,12 @@ fn checked(options: &serde_json::Value) -> Result<String, WishError> {
 
 /// What a person chose the last time.
 async fn last_options(
-    tx: &mut Tx,
+    hub: &Hub,
     owner: &User,
     name: &ServerName,
 ) -> Result<serde_json::Value, WishError> {
-    let server = db::servers::find(tx, &owner.id, name).await?;
+    let mut tx = hub.db().glance().await?;
+    let server = db::servers::find(&mut tx, &owner.id, name).await?;
     let kept = server.and_then(|server| serde_json::from_str(&server.user_options).ok());
     Ok(kept.unwrap_or_else(|| serde_json::json!({})))
 }
@@ -331,19 +330,15 @@ async fn ensure(
     // `a-b` and `a` + `b` give one client id; whoever comes second gets a mark.
     let plain = client_id(&owner.name, name);
     let marked = format!("{plain}--{}", &id[id.len().saturating_sub(8)..]);
-    let client_id = match db::servers::by_client(tx, &plain).await? {
-        None => plain,
-        Some(_) => marked.clone(),
-    };
     let mut server = Server {
         key: ServerKey::make(&owner.name, name, &id).to_string(),
         id,
-        client_id,
+        client_id: plain,
         created_at: now.0,
         ..Server::unborn(owner, name.clone())
     };
     if !db::servers::insert(tx, &server).await? {
-        // Somebody else's server took the client id this very moment.
+        // Another server has it, or took it this very moment.
         server.client_id = marked;
         if !db::servers::insert(tx, &server).await? {
             return Err(anyhow::anyhow!("no free client id for {}", server.key).into());
@@ -430,10 +425,10 @@ pub async fn forget(hub: &Hub, keys: &[String]) {
 /// has begun), at most so long; gives the row as it is then.
 pub async fn wait(hub: &Hub, server: &Server, limit: Duration) -> Result<Server, WishError> {
     let (id, life) = (&server.id, server.generation);
-    let mut wake = hub.db().wake_ups_of(&keeper::step_topic(id));
+    let mut wake = hub.db().wake_ups_of(&keeper::state_topic(id));
     let deadline = tokio::time::Instant::now() + limit;
     loop {
-        let mut tx = hub.db().read().await?;
+        let mut tx = hub.db().glance().await?;
         let server = db::servers::get(&mut tx, id)
             .await?
             .ok_or(WishError::NoSuchServer)?;

@@ -49,6 +49,7 @@ pub mod tokens;
 pub mod trouble;
 pub mod usage;
 pub mod users;
+pub mod uses;
 pub mod visit;
 
 use std::sync::{Arc, OnceLock};
@@ -114,6 +115,7 @@ struct Inner {
     token_uses: jobs::token_uses::TokenUses,
     guesses: shares::Guesses,
     seen: seen::Callers,
+    reports: uses::Reports,
     samples: usage::Samples,
     registry: OnceLock<Registry>,
     ending: CancellationToken,
@@ -145,6 +147,7 @@ impl Hub {
             token_uses: jobs::token_uses::TokenUses::default(),
             guesses: shares::Guesses::default(),
             seen: seen::Callers::default(),
+            reports: uses::Reports::default(),
             samples: usage::Samples::default(),
             registry: OnceLock::new(),
             ending: CancellationToken::new(),
@@ -345,6 +348,10 @@ impl Hub {
     }
 
     /// Who came lately with which token.
+    pub(crate) fn reports(&self) -> &uses::Reports {
+        &self.0.reports
+    }
+
     pub(crate) fn seen(&self) -> &seen::Callers {
         &self.0.seen
     }

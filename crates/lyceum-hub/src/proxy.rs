@@ -32,6 +32,8 @@ use followers::Followers;
 /// Another process on the same SQLite file can't wake us, so we look as often as this. Each look
 /// is a heart-beat for the proxies: it proves that the database is being followed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Changes come in crowds: so long the first waits for more.
+const GATHER: Duration = Duration::from_millis(10);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Every so many quiet looks the table is made anew, in case a change came without an event.
 const WHOLE_EVERY: u32 = 15;
@@ -356,8 +358,9 @@ async fn follow_for_ever(hub: &Hub) {
         let pause = if failing { RETRY_EVERY } else { LOOK_EVERY };
         tokio::select! {
             () = tokio::time::sleep(pause) => quiet += 1,
-            // A look takes up all there is, so what piled up meanwhile is done with it.
+            // A look takes up all there is, so what piles up meanwhile is done with it.
             () = events::woken(&mut wake, &[keeper::TOPIC, SERVICE_TOPIC, revocations::TOPIC]) => {
+                tokio::time::sleep(GATHER).await;
                 wake = hub.db().wake_ups();
             }
         }

@@ -1,38 +1,59 @@
 //! Who came lately with which token. It is kept for as long as nothing was committed since it was
 //! looked up ([`lyceum_store::stamp`]) and the configuration is the same, so that nobody holds more
-//! than a look at the rows would give.
+//! than a look at the rows would give. When something was used gives and takes no rights:
+//! [`Callers::pass`].
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use lyceum_model::clock::Millis;
-use lyceum_store::Stamp;
+use lyceum_store::{Stamp, Tx};
 use lyceum_web::Caller;
 
 use crate::Settings;
 
 /// How many are kept; then it begins anew.
 const MOST: usize = 4096;
+/// States of the database that are told to be alike: requests that are under way began at one of
+/// the last.
+const ALIKE: usize = 16;
 /// What is longer is made anew each time.
 const LONGEST: usize = 8 * 1024;
 
 /// Somebody who came with a token.
 pub struct Seen {
     pub caller: Caller,
-    /// What she was told of herself: without and with the servers at rest.
-    told: [OnceLock<Bytes>; 2],
+    /// What she was told of herself, and when: without and with the servers at rest.
+    told: [Mutex<Option<(Stamp, Bytes)>>; 2],
 }
 
-impl Seen {
+/// Somebody who came with a token, and the state of the database from before that was looked up.
+#[derive(Clone)]
+pub struct Sight {
+    pub seen: Arc<Seen>,
+    stamp: Option<Stamp>,
+}
+
+impl Sight {
+    pub fn new(seen: Arc<Seen>, stamp: Option<Stamp>) -> Self {
+        Self { seen, stamp }
+    }
+
+    /// What she was told before, if nothing at all was committed since.
     pub fn told(&self, stopped: bool) -> Option<Bytes> {
-        self.told[usize::from(stopped)].get().cloned()
+        let told = self.seen.told[usize::from(stopped)].lock();
+        let told = told.unwrap_or_else(PoisonError::into_inner);
+        let (at, body) = told.as_ref()?;
+        (Some(*at) == self.stamp).then(|| body.clone())
     }
 
     pub fn tell(&self, stopped: bool, body: &Bytes) {
-        if body.len() <= LONGEST {
-            // Another request may have been first, with the same.
-            let _ = self.told[usize::from(stopped)].set(body.clone());
+        if let Some(stamp) = self.stamp
+            && body.len() <= LONGEST
+        {
+            let told = self.seen.told[usize::from(stopped)].lock();
+            *told.unwrap_or_else(PoisonError::into_inner) = Some((stamp, body.clone()));
         }
     }
 }
@@ -44,18 +65,26 @@ pub struct Callers(Mutex<Kept>);
 /// All of one moment: what was kept of another can never be right again.
 #[derive(Default)]
 struct Kept {
-    of: Option<(Stamp, Arc<Settings>)>,
+    settings: Option<Arc<Settings>>,
+    /// The states of the database that are alike for callers, the newest last.
+    stamps: VecDeque<Stamp>,
+    /// Something is being committed that gives and takes no rights.
+    passing: usize,
     callers: HashMap<String, (Option<i64>, Arc<Seen>)>,
 }
 
 impl Kept {
     fn is_of(&self, stamp: Stamp, settings: &Arc<Settings>) -> bool {
-        let same = |(of, by): &(Stamp, Arc<Settings>)| *of == stamp && Arc::ptr_eq(by, settings);
-        self.of.as_ref().is_some_and(same)
+        let by = self.settings.as_ref();
+        by.is_some_and(|by| Arc::ptr_eq(by, settings)) && self.stamps.contains(&stamp)
     }
 }
 
 impl Callers {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Who came with it before, if the rows and the configuration are still as they were.
     pub fn find(
         &self,
@@ -64,7 +93,7 @@ impl Callers {
         settings: &Arc<Settings>,
         now: Millis,
     ) -> Option<Arc<Seen>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.lock();
         if !kept.is_of(stamp, settings) {
             return None;
         }
@@ -89,12 +118,47 @@ impl Callers {
         let Some(stamp) = stamp else {
             return seen;
         };
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.lock();
         if !kept.is_of(stamp, &settings) || kept.callers.len() >= MOST {
+            if kept.passing > 0 {
+                // It may yet turn out to be a state like that of the others.
+                return seen;
+            }
             kept.callers.clear();
-            kept.of = Some((stamp, settings));
+            kept.stamps = [stamp].into();
+            kept.settings = Some(settings);
         }
         kept.callers.insert(hash, (until, Arc::clone(&seen)));
         seen
+    }
+
+    /// Commits what gives nobody more or less: whoever was kept stays, if nothing else is committed
+    /// at the same time.
+    pub async fn pass(&self, tx: Tx) -> sqlx::Result<()> {
+        self.lock().passing += 1;
+        let passing = Passing(self);
+        let both = tx.commit_alone().await?;
+        let mut kept = self.lock();
+        if let Some((before, after)) = both
+            && kept.stamps.contains(&before)
+            && !kept.stamps.contains(&after)
+        {
+            if kept.stamps.len() >= ALIKE {
+                kept.stamps.pop_front();
+            }
+            kept.stamps.push_back(after);
+        }
+        drop(kept);
+        drop(passing);
+        Ok(())
+    }
+}
+
+/// However the commit ends.
+struct Passing<'a>(&'a Callers);
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().passing -= 1;
     }
 }

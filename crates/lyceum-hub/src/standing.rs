@@ -68,9 +68,12 @@ impl Standing {
         user: &User,
         toward: Option<(UserName, Vec<String>)>,
     ) -> sqlx::Result<Self> {
-        let mut standing = Self::by_roles(hub, tx, user, toward).await?;
-        standing.shared = shares::held_by(hub, tx, &user.id).await?.expand();
-        standing.held.extend(standing.shared.iter());
+        let (groups, shares) = db::groups::names_and_shares_of(tx, &user.id).await?;
+        let mut standing = Self::with_groups(hub, tx, user, groups, toward).await?;
+        if shares {
+            standing.shared = shares::held_by(hub, tx, &user.id).await?.expand();
+            standing.held.extend(standing.shared.iter());
+        }
         Ok(standing)
     }
 
@@ -80,8 +83,18 @@ impl Standing {
         user: &User,
         toward: Option<(UserName, Vec<String>)>,
     ) -> sqlx::Result<Self> {
-        let settings = hub.settings();
         let groups = db::groups::names_of(tx, &user.id).await?;
+        Self::with_groups(hub, tx, user, groups, toward).await
+    }
+
+    async fn with_groups(
+        hub: &Hub,
+        tx: &mut Tx,
+        user: &User,
+        groups: Vec<String>,
+        toward: Option<(UserName, Vec<String>)>,
+    ) -> sqlx::Result<Self> {
+        let settings = hub.settings();
         let granted = settings
             .grants
             .scopes_of_user(&user.name, user.admin, &groups);

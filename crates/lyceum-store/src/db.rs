@@ -6,15 +6,17 @@
 //!
 //! Not here: SQL of the domain (each part's `db/`), migrations ([`crate::migrate`]).
 
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Database, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tokio::sync::broadcast;
 
 use crate::stamp::{Clock, Stamp};
@@ -80,8 +82,51 @@ pub struct Tx {
 }
 
 pub enum Conn {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Held<Sqlite>),
+    Postgres(Held<Postgres>),
+}
+
+/// A connection of the pool, for as long as it is ours.
+pub enum Held<DB: Database> {
+    Transaction(Transaction<'static, DB>),
+    /// For one statement that reads.
+    Bare(PoolConnection<DB>),
+}
+
+impl<DB: Database> Deref for Held<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Transaction(transaction) => transaction,
+            Self::Bare(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Database> DerefMut for Held<DB> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Self::Transaction(transaction) => transaction,
+            Self::Bare(connection) => connection,
+        }
+    }
+}
+
+impl<DB: Database> Held<DB> {
+    async fn commit(self) -> sqlx::Result<()> {
+        match self {
+            Self::Transaction(transaction) => transaction.commit().await,
+            Self::Bare(_) => Ok(()),
+        }
+    }
+
+    async fn rollback(self) -> sqlx::Result<()> {
+        match self {
+            Self::Transaction(transaction) => transaction.rollback().await,
+            Self::Bare(_) => Ok(()),
+        }
+    }
 }
 
 /// Runs one portable statement on whichever engine the transaction is for:
@@ -123,12 +168,15 @@ impl Db {
                     .max_connections(1)
                     .idle_timeout(None)
                     .max_lifetime(None)
+                    .test_before_acquire(false)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .connect_with(options.clone())
                     .await
                     .with_context(|| format!("opening the database {}", path.display()))?;
+                // Nothing lies between us and a file: what was connected still is.
                 let read = SqlitePoolOptions::new()
                     .max_connections(POOL_SIZE)
+                    .test_before_acquire(false)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .connect_lazy_with(options.read_only(true).create_if_missing(false));
                 // The log lies beside the file itself, not beside a link to it.
@@ -168,11 +216,21 @@ impl Db {
     /// A transaction that only reads, on one consistent state of the database.
     pub async fn read(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
-            Pools::Sqlite { read, .. } => Conn::Sqlite(read.begin().await?),
-            Pools::Postgres(pool) => Conn::Postgres(
+            Pools::Sqlite { read, .. } => Conn::Sqlite(Held::Transaction(read.begin().await?)),
+            Pools::Postgres(pool) => Conn::Postgres(Held::Transaction(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     .await?,
-            ),
+            )),
+        };
+        Ok(self.tx(conn))
+    }
+
+    /// For one statement that reads: as [`Db::read`], without the two that open and end a
+    /// transaction. Of two statements each may see another state of the database.
+    pub async fn glance(&self) -> sqlx::Result<Tx> {
+        let conn = match &self.0.pools {
+            Pools::Sqlite { read, .. } => Conn::Sqlite(Held::Bare(read.acquire().await?)),
+            Pools::Postgres(pool) => Conn::Postgres(Held::Bare(pool.acquire().await?)),
         };
         Ok(self.tx(conn))
     }
@@ -181,8 +239,10 @@ impl Db {
     /// across a network call.
     pub async fn write(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
-            Pools::Sqlite { write, .. } => Conn::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Conn::Postgres(pool.begin().await?),
+            Pools::Sqlite { write, .. } => Conn::Sqlite(Held::Transaction(
+                write.begin_with("BEGIN IMMEDIATE").await?,
+            )),
+            Pools::Postgres(pool) => Conn::Postgres(Held::Transaction(pool.begin().await?)),
         };
         Ok(self.tx(conn))
     }
@@ -269,6 +329,16 @@ impl Tx {
             self.wake.send(&topic);
         }
         Ok(())
+    }
+
+    /// As [`Tx::commit`]; tells the stamps of just before and after, if nothing else was committed in
+    /// between. What this transaction did not touch is as it was for whoever has the first.
+    pub async fn commit_alone(self) -> sqlx::Result<Option<(Stamp, Stamp)>> {
+        let clock = Arc::clone(&self.clock);
+        let before = clock.now();
+        self.commit().await?;
+        let both = before.zip(clock.now());
+        Ok(both.filter(|(before, after)| after.is_next_of(*before)))
     }
 
     pub async fn rollback(self) -> sqlx::Result<()> {

@@ -30,6 +30,30 @@ enum Kind {
     Postgres { told: u64, turn: u128 },
 }
 
+impl Stamp {
+    /// Whether one thing was committed in between, or nothing.
+    pub(crate) fn is_next_of(self, before: Self) -> bool {
+        match (self.0, before.0) {
+            (Kind::Sqlite(now), Kind::Sqlite(was)) => {
+                now == was || commits(&now) == commits(&was).wrapping_add(1)
+            }
+            (
+                Kind::Postgres { told, turn },
+                Kind::Postgres {
+                    told: was,
+                    turn: in_turn,
+                },
+            ) => turn == in_turn && (told == was || told == was + 1),
+            _ => false,
+        }
+    }
+}
+
+/// The header counts them: `iChange`, in the machine's order of bytes.
+fn commits(header: &[u8; HEADER]) -> u32 {
+    u32::from_ne_bytes([header[8], header[9], header[10], header[11]])
+}
+
 pub(crate) enum Clock {
     Sqlite {
         /// Of the log's index; nothing where there is none.
@@ -89,5 +113,29 @@ impl Clock {
                 Some(Stamp(Kind::Sqlite(header)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_next_commit_follows() {
+        let sqlite = |commits: u32| {
+            let mut header = [7; HEADER];
+            header[8..12].copy_from_slice(&commits.to_ne_bytes());
+            Stamp(Kind::Sqlite(header))
+        };
+        assert!(sqlite(5).is_next_of(sqlite(5)));
+        assert!(sqlite(6).is_next_of(sqlite(5)));
+        assert!(sqlite(0).is_next_of(sqlite(u32::MAX)));
+        assert!(!sqlite(7).is_next_of(sqlite(5)));
+        assert!(!sqlite(5).is_next_of(sqlite(6)));
+        let postgres = |told, turn| Stamp(Kind::Postgres { told, turn });
+        assert!(postgres(6, 1).is_next_of(postgres(5, 1)));
+        assert!(!postgres(7, 1).is_next_of(postgres(5, 1)));
+        assert!(!postgres(6, 2).is_next_of(postgres(5, 1)));
+        assert!(!postgres(6, 1).is_next_of(sqlite(5)));
     }
 }

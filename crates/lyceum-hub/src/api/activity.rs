@@ -11,7 +11,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde_json::Value;
 
 use super::{body, find_person};
-use crate::{Hub, db};
+use crate::{Hub, db, uses};
 
 /// A clock may be ahead of ours, but not by an hour.
 const AHEAD_MS: i64 = 59 * 60_000;
@@ -25,9 +25,17 @@ pub async fn update_activity(
     body: Bytes,
 ) -> ApiResult<StatusCode> {
     const SCOPE: ScopeName = ScopeName::UsersActivity;
-    let mut tx = hub.db().read().await?;
-    let owner = find_person(&mut tx, &caller, &[SCOPE], &user).await?;
-    caller.require(SCOPE, Target::User(&owner.name))?;
+    // Each row speaks for itself.
+    let mut tx = hub.db().glance().await?;
+    let (owner_id, owner_name) = match caller.person() {
+        // As with every notebook server: it reports on the person it is.
+        Ok(own) if own.name.as_str() == user => (own.id.clone(), own.name.clone()),
+        _ => {
+            let owner = find_person(&mut tx, &caller, &[SCOPE], &user).await?;
+            (owner.id, owner.name)
+        }
+    };
+    caller.require(SCOPE, Target::User(&owner_name))?;
     let now = hub.now();
     let report = body::object(&body)?;
     let servers = match report.get("servers") {
@@ -53,7 +61,7 @@ pub async fn update_activity(
         let at = moment(at, now)?;
         let parsed = ServerName::parse(name).ok();
         let server = match &parsed {
-            Some(name) => db::servers::find(&mut tx, &owner.id, name).await?,
+            Some(name) => db::servers::find(&mut tx, &owner_id, name).await?,
             None => None,
         };
         match server {
@@ -69,15 +77,12 @@ pub async fn update_activity(
         }
     }
     drop(tx);
-    let mut tx = hub.db().write().await?;
-    for (id, at) in &touched {
-        db::servers::touch(&mut tx, id, *at).await?;
-    }
     // A server that reports on itself is not its owner coming by; its word on her counts.
-    if let (Some(at), Credential::Token { .. }) = (user_at, &caller.credential) {
-        db::users::touch(&mut tx, &owner.id, at).await?;
-    }
-    tx.commit().await?;
+    let people = match (user_at, &caller.credential) {
+        (Some(at), Credential::Token { .. }) => vec![(owner_id, at)],
+        _ => Vec::new(),
+    };
+    uses::report(&hub, &touched, &people).await?;
     Ok(StatusCode::OK)
 }
 

@@ -57,7 +57,8 @@ pub async fn watch(
         .ok_or_else(ApiError::not_found)?;
     drop(tx);
     // What came since it was read is read again at the first look.
-    let wake = hub.db().wake_ups_of(&keeper::step_topic(&server.id));
+    let wake = [keeper::state_topic, keeper::step_topic]
+        .map(|topic| hub.db().wake_ups_of(&topic(&server.id)));
     // A start that failed is stopping for a moment; who connects just then waits for the reason.
     let failing = server.state == ServerState::Stopping && server.failure.is_some();
     if matches!(server.state, ServerState::Stopped | ServerState::Stopping) && !failing {
@@ -96,7 +97,7 @@ pub async fn watch(
 struct Watcher {
     hub: Hub,
     server: Server,
-    wake: Waiting,
+    wake: [Waiting; 2],
     after: i64,
     /// A step was told that lies behind the wait for a place.
     begun: bool,
@@ -134,9 +135,11 @@ impl Watcher {
                 self.quiet_since = tokio::time::Instant::now();
                 return Some(Bytes::from_static(b"\n\n"));
             }
+            let [state, step] = &mut self.wake;
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = self.wake.woken() => {}
+                () = state.woken() => {}
+                () = step.woken() => {}
             }
         }
     }

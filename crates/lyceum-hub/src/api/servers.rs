@@ -148,7 +148,7 @@ pub async fn start(
     ServerPath { user, server }: ServerPath,
     body: Bytes,
 ) -> ApiResult<Response> {
-    let mut tx = hub.db().read().await?;
+    let mut tx = hub.db().glance().await?;
     let (owner, name) = asked(&mut tx, &caller, ScopeName::StartServers, &user, &server).await?;
     let name = name?;
     drop(tx);

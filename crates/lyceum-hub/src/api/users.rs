@@ -22,7 +22,7 @@ use super::paging::{Page, Query};
 use super::{find_person, model, require_everywhere};
 use crate::db::servers::Server;
 use crate::db::users::{Among, Busy, Search, Sort, User};
-use crate::seen::Seen;
+use crate::seen::Sight;
 use crate::{Hub, db, services};
 
 /// Any of these shows something of a person.
@@ -40,18 +40,18 @@ pub(super) const SHOWING: &[ScopeName] = &[
 pub async fn read_self(
     State(hub): State<Hub>,
     caller: Caller,
-    seen: Option<Extension<Arc<Seen>>>,
+    sight: Option<Extension<Sight>>,
     query: Query,
 ) -> ApiResult<Response> {
     let stopped = query.says("include_stopped_servers");
-    let body = match seen.as_ref().and_then(|seen| seen.told(stopped)) {
+    let body = match sight.as_ref().and_then(|sight| sight.told(stopped)) {
         Some(body) => body,
         None => {
             let model = own(&hub, &caller, &query).await?;
             let body = serde_json::to_vec(&model).map_err(anyhow::Error::from)?;
             let body = Bytes::from(body);
-            if let Some(seen) = &seen {
-                seen.tell(stopped, &body);
+            if let Some(sight) = &sight {
+                sight.tell(stopped, &body);
             }
             body
         }

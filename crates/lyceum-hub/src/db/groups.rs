@@ -52,6 +52,24 @@ pub async fn names_of(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<String>> {
     })
 }
 
+/// As [`names_of`], and whether anything may be shared with her, by herself or by a group.
+pub async fn names_and_shares_of(tx: &mut Tx, user_id: &str) -> sqlx::Result<(Vec<String>, bool)> {
+    let rows: Vec<(Option<String>,)> = on!(tx, |c| {
+        sqlx::query_as(
+            "SELECT g.name AS name FROM groups g JOIN group_members m ON m.group_id = g.id WHERE m.user_id = $1 \
+             UNION ALL SELECT NULL WHERE EXISTS (SELECT 1 FROM shares WHERE user_id = $1) \
+             OR EXISTS (SELECT 1 FROM shares s JOIN group_members m ON m.group_id = s.group_id WHERE m.user_id = $1)",
+        )
+        .bind(user_id)
+        .fetch_all(c)
+        .await
+    })?;
+    let shares = rows.iter().any(|(name,)| name.is_none());
+    let mut names: Vec<String> = rows.into_iter().filter_map(|(name,)| name).collect();
+    names.sort_unstable();
+    Ok((names, shares))
+}
+
 /// Who is in a group; nobody when there is none of that name. A damaged name is left out.
 pub async fn members(tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName>> {
     let names: Vec<String> = on!(tx, |c| {

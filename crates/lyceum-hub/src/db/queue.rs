@@ -89,16 +89,18 @@ const LINE_MAX: i64 = 20_000;
 
 /// Rows in a state between two rests that nobody works on, the oldest wish first.
 pub async fn due(tx: &mut Tx, state: State, now: i64, limit: i64) -> sqlx::Result<Vec<Due>> {
-    on!(tx, |c| sqlx::query_as(
+    // In the text, since SQLite prepares anew what depends on a value in a partial index.
+    let sql = format!(
         "SELECT id, user_id, state, unplaced_at FROM servers \
-         WHERE state = $1 AND (lease_until IS NULL OR lease_until < $2) \
-         ORDER BY requested_at, id LIMIT $3"
-    )
-    .bind(state.as_str())
-    .bind(now)
-    .bind(limit)
-    .fetch_all(c)
-    .await)
+         WHERE state = '{}' AND (lease_until IS NULL OR lease_until < $1) \
+         ORDER BY requested_at, id LIMIT $2",
+        state.as_str()
+    );
+    on!(tx, |c| sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(now)
+        .bind(limit)
+        .fetch_all(c)
+        .await)
 }
 
 /// The head of the line. More of one person's starts than `per_person` are not looked at: they

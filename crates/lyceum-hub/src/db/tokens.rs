@@ -161,23 +161,6 @@ pub async fn owners_with_scope_over(tx: &mut Tx, group: &str) -> sqlx::Result<Ve
     })
 }
 
-/// Notes a use; tells whose token it is, unless it is a server's own: that it calls is not its owner
-/// coming by.
-pub async fn used(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<Option<String>> {
-    let owner: Option<(String, Option<String>)> = on!(tx, |c| {
-        sqlx::query_as(
-        "UPDATE tokens SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2) RETURNING user_id, server_id"
-    )
-    .bind(id)
-    .bind(now)
-    .fetch_optional(c)
-    .await
-    })?;
-    Ok(owner
-        .filter(|(_, server)| server.is_none())
-        .map(|(owner, _)| owner))
-}
-
 /// Whether this person has let this client in before, with at least these scopes, and that still holds.
 pub async fn granted(
     tx: &mut Tx,

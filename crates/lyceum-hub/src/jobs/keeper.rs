@@ -36,6 +36,9 @@ use tend::{End, Work};
 /// Rows looked at in a sweep.
 const SWEEP_ROWS: i64 = 200;
 
+/// Changes come in crowds: so long after one sweep the next begins. It looks at all that waits.
+const SWEEP_PAUSE: Duration = Duration::from_millis(30);
+
 /// So many pieces of work leave behind what is worth giving back to the system.
 const CROWD: usize = 256;
 
@@ -134,6 +137,7 @@ impl Keeper {
                     trouble.note(outcome);
                 }
             }
+            let swept = Instant::now();
             if crowd >= CROWD && tasks.is_empty() {
                 crowd = 0;
                 tokio::task::spawn_blocking(lyceum_proxy::give_back_memory);
@@ -147,9 +151,11 @@ impl Keeper {
                         complain(ended);
                     }
                 }
-                // A sweep looks at everything, so what piled up meanwhile is done with it.
-                () = events::woken(&mut wake, &[TOPIC]) => wake = self.hub.db().wake_ups(),
+                () = events::woken(&mut wake, &[TOPIC]) => {}
             }
+            tokio::time::sleep_until(swept + SWEEP_PAUSE).await;
+            // A sweep looks at everything, so what piled up meanwhile is done with it.
+            wake = self.hub.db().wake_ups();
         }
         while let Some(ended) = tasks.join_next().await {
             complain(ended);
@@ -438,15 +444,20 @@ where
     }
 }
 
-/// The topic that wakes those who watch one server.
-pub fn step_topic(server_id: &str) -> String {
+/// The topic that wakes those who wait for what becomes of one server.
+pub fn state_topic(server_id: &str) -> String {
     format!("server/{server_id}")
+}
+
+/// The topic that wakes those who watch its steps.
+pub fn step_topic(server_id: &str) -> String {
+    format!("server/{server_id}/step")
 }
 
 /// Tells everybody that a server's row has changed.
 pub async fn publish(tx: &mut Tx, server: &Server, now: Millis) -> anyhow::Result<()> {
     let body = serde_json::json!({ "user": server.user_name, "server": server.name });
     events::publish(tx, TOPIC, &server.id, &body, now).await?;
-    events::announce(tx, &step_topic(&server.id)).await?;
+    events::announce(tx, &state_topic(&server.id)).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! A request never waits for it, and a token costs one write a minute however busy it is. What was
 //! noted since the last write is lost in a crash; it is shown to people, and to programs that look for idle ones.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -75,19 +75,11 @@ pub async fn flush(hub: &Hub) -> sqlx::Result<()> {
 }
 
 async fn write(hub: &Hub, batch: &[(String, i64)]) -> sqlx::Result<()> {
+    let batch = batch.iter().cloned().collect();
     let mut tx = hub.db().write().await?;
-    let mut people: BTreeMap<String, i64> = BTreeMap::new();
-    for (token, used) in batch {
-        if let Some(owner) = db::tokens::used(&mut tx, token, *used).await? {
-            let last = people.entry(owner).or_insert(*used);
-            *last = (*last).max(*used);
-        }
-    }
-    // In one order too, for the same reason.
-    for (owner, used) in people {
-        db::users::touch(&mut tx, &owner, Millis(used)).await?;
-    }
-    tx.commit().await
+    let people = db::uses::of_tokens(&mut tx, &batch).await?;
+    db::uses::of_people(&mut tx, &people).await?;
+    hub.seen().pass(tx).await
 }
 
 #[cfg(test)]

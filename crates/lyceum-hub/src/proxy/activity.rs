@@ -1,11 +1,11 @@
 //! When servers were last used, as the proxies saw it: collected, and written down in batches.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use lyceum_model::clock::Millis;
 use tokio_util::sync::CancellationToken;
 
+use crate::db::uses::Uses;
 use crate::{Hub, db};
 
 const ACTIVITY_LIMIT: Duration = Duration::from_secs(20);
@@ -51,28 +51,18 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
 /// Writes down when which server was last used; what was written is taken out of the map.
 pub async fn write(hub: &Hub, unwritten: &mut HashMap<String, i64>) -> anyhow::Result<()> {
     while !unwritten.is_empty() {
-        // Rows are locked in one order everywhere, so that two replicas don't wait for each other.
-        let mut batch: Vec<(String, i64)> = unwritten
+        let batch: Uses = unwritten
             .iter()
             .take(ACTIVITY_BATCH)
             .map(|(id, at)| (id.clone(), *at))
             .collect();
-        batch.sort_unstable();
-        let mut users: BTreeMap<String, i64> = BTreeMap::new();
         let mut tx = hub.db().write().await?;
-        for (id, at) in &batch {
-            db::servers::touch(&mut tx, id, Millis(*at)).await?;
-            if let Some(server) = db::servers::get(&mut tx, id).await? {
-                let known = users.entry(server.user_id).or_insert(*at);
-                *known = (*at).max(*known);
-            }
-        }
-        for (id, at) in users {
-            db::users::touch(&mut tx, &id, Millis(at)).await?;
-        }
-        tx.commit().await?;
-        for (id, _) in batch {
-            unwritten.remove(&id);
+        db::uses::of_servers(&mut tx, &batch).await?;
+        let people = db::uses::owners_of_servers(&mut tx, &batch).await?;
+        db::uses::of_people(&mut tx, &people).await?;
+        hub.seen().pass(tx).await?;
+        for id in batch.keys() {
+            unwritten.remove(id);
         }
     }
     Ok(())

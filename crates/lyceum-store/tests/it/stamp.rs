@@ -106,3 +106,31 @@ async fn a_link_to_the_file_is_followed() {
     }
     db.close().await;
 }
+
+#[tokio::test]
+async fn one_commit_alone_knows_the_stamps_around_it() {
+    for test in TestDb::both().await {
+        let db = test.db();
+        let alone = || async {
+            // PostgreSQL's stamps end with the second they are of.
+            for _ in 0..100 {
+                let before = db.stamp().expect("it can be told");
+                let mut tx = db.write().await.expect("a transaction");
+                let body = serde_json::json!({});
+                let published = events::publish(&mut tx, "test", "x", &body, Millis(1)).await;
+                published.expect("written");
+                let both = tx.commit_alone().await.expect("committed");
+                if let Some((was, is)) = both
+                    && was == before
+                    && db.stamp() == Some(is)
+                {
+                    return was != is;
+                }
+            }
+            false
+        };
+        for _ in 0..20 {
+            assert!(alone().await, "{:?}", db.engine());
+        }
+    }
+}

@@ -25,6 +25,10 @@ use crate::{Hub, db, metrics, oauth, queue, tokens, trouble};
 
 /// A start that breaks off more often than this, not by the server's fault, is given up.
 const TRIES: u32 = 5;
+/// So long a step may wait for the next before it is shown.
+const SHOW_AFTER: Duration = Duration::from_millis(100);
+/// Steps written at a time.
+const SAID_AT_ONCE: usize = 16;
 /// Log lines told with a failure.
 const FAILURE_LINES: usize = 20;
 
@@ -43,6 +47,23 @@ pub(super) enum End {
     Done,
     /// The row goes to whoever is next.
     Released,
+}
+
+/// A step on the way up that is not written yet.
+struct Said {
+    at: Millis,
+    progress: u8,
+    message: Saying,
+}
+
+impl Said {
+    fn now(hub: &Hub, progress: u8, message: Saying) -> Self {
+        Self {
+            at: hub.now(),
+            progress,
+            message,
+        }
+    }
 }
 
 enum Outcome {
@@ -113,11 +134,11 @@ impl Work {
         let Some(spec) = spec else {
             return Ok(Outcome::Failed(say!("failure.unreadable_order")));
         };
-        let address = match answer(hub, hub.spawner().poll(key)).await? {
+        let (address, mut said) = match answer(hub, hub.spawner().poll(key)).await? {
             // A process of an earlier life of the hub; it holds the token that was made for it.
             Status::Running { address, .. } => {
-                self.step(50, &say!("start.adopted")).await?;
-                address
+                let adopted = Said::now(hub, 50, say!("start.adopted"));
+                (address, vec![adopted])
             }
             Status::Exited { .. } | Status::Gone => {
                 let Some(token) = self.mint_token().await? else {
@@ -129,18 +150,21 @@ impl Work {
                     hub: hub_env(hub, server, token),
                 };
                 match self.launch(&order).await? {
-                    Ok(address) => address,
+                    Ok(launched) => launched,
                     Err(reason) => return Ok(Outcome::Failed(reason)),
                 }
             }
         };
+        said.push(Said::now(hub, 60, say!("start.waiting")));
         let mut tx = hub.db().write().await?;
         let mine = db::servers::set_address(&mut tx, &server.id, hub.replica(), &address).await?;
+        if mine {
+            self.add_steps(&mut tx, &said).await?;
+        }
         tx.commit().await?;
         if !mine {
             return Ok(Outcome::NotOurs);
         }
-        self.step(60, &say!("start.waiting")).await?;
         self.await_answer(key, &address).await
     }
 
@@ -234,8 +258,12 @@ impl Work {
         Ok(())
     }
 
-    /// Asks the spawner and writes its steps down. The inner error is a reason for the person.
-    async fn launch(&self, order: &StartOrder) -> anyhow::Result<Result<String, Saying>> {
+    /// Asks the spawner and writes its steps down; gives the address, and the steps that are not
+    /// written yet. The inner error is a reason for the person.
+    async fn launch(
+        &self,
+        order: &StartOrder,
+    ) -> anyhow::Result<Result<(String, Vec<Said>), Saying>> {
         let limit = self.hub.timings().launch_limit;
         let (steps, mut said) = Steps::channel(64);
         let started = async {
@@ -245,22 +273,38 @@ impl Work {
             started
         };
         let writing = async {
-            while let Some(said) = said.recv().await {
-                // Between 10 and 60: before and after come from here.
-                let progress = 10 + said.progress.min(100) / 2;
-                if let Err(error) = self.step(progress, &said.message).await {
-                    tracing::warn!(error = format!("{error:#}"), "could not write a step down");
+            let mut unwritten: Vec<Said> = Vec::new();
+            loop {
+                // A spawner that is quick about it has said all before anybody could read it.
+                let next = match unwritten.first() {
+                    None => Ok(said.recv().await),
+                    Some(_) => tokio::time::timeout(SHOW_AFTER, said.recv()).await,
+                };
+                match next {
+                    Ok(None) => return unwritten,
+                    Ok(Some(step)) => {
+                        // Between 10 and 60: before and after come from here.
+                        let progress = 10 + step.progress.min(100) / 2;
+                        unwritten.push(Said::now(&self.hub, progress, step.message));
+                        if unwritten.len() < SAID_AT_ONCE {
+                            continue;
+                        }
+                    }
+                    Err(_) => {}
                 }
+                self.write_steps(&std::mem::take(&mut unwritten)).await;
             }
         };
-        let (started, ()) = tokio::join!(started, writing);
-        Ok(match started {
-            Ok(Ok(started)) => Ok(started.address),
+        let (started, unwritten) = tokio::join!(started, writing);
+        let failed = match started {
+            Ok(Ok(started)) => return Ok(Ok((started.address, unwritten))),
             // Of an earlier life, perhaps, that is not quite over.
-            Ok(Err(error @ SpawnError::Busy { .. })) => return Err(error.into()),
-            Ok(Err(error)) => Err(error.saying()),
-            Err(_) => Err(say!("failure.no_process", seconds = limit)),
-        })
+            Ok(Err(error @ SpawnError::Busy { .. })) => Err(error.into()),
+            Ok(Err(error)) => Ok(Err(error.saying())),
+            Err(_) => Ok(Err(say!("failure.no_process", seconds = limit))),
+        };
+        self.write_steps(&unwritten).await;
+        failed
     }
 
     /// Ends what there is of it, takes its tokens back, and says why.
@@ -392,12 +436,28 @@ impl Work {
         Ok(Some(secret))
     }
 
-    async fn step(&self, progress: u8, message: &Saying) -> anyhow::Result<()> {
-        let mut tx = self.hub.db().write().await?;
-        self.add_step(&mut tx, self.hub.now(), progress, message)
-            .await?;
-        events::announce(&mut tx, &step_topic(&self.server.id)).await?;
-        tx.commit().await?;
+    /// A start does not fail because it can't be told how it goes.
+    async fn write_steps(&self, said: &[Said]) {
+        if said.is_empty() {
+            return;
+        }
+        let written = async {
+            let mut tx = self.hub.db().write().await?;
+            self.add_steps(&mut tx, said).await?;
+            tx.commit().await?;
+            anyhow::Ok(())
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(error = format!("{error:#}"), "could not write a step down");
+        }
+    }
+
+    async fn add_steps(&self, tx: &mut Tx, said: &[Said]) -> anyhow::Result<()> {
+        for step in said {
+            self.add_step(tx, step.at, step.progress, &step.message)
+                .await?;
+        }
+        events::announce(tx, &step_topic(&self.server.id)).await?;
         Ok(())
     }
 
