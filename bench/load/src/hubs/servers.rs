@@ -82,6 +82,8 @@ pub(super) async fn measure(programs: &Programs, folder: &Path, quick: bool) -> 
 
     eprintln!("{} servers that post their activity", numbers.running);
     let sockets = apart.open_websockets(numbers.websockets).await?;
+    // Each has posted once: what follows is a minute like all others.
+    tokio::time::sleep(super::stub::ACTIVE_EVERY).await;
     let before = apart.hub.alone()?;
     let begun = Instant::now();
     tokio::time::sleep(numbers.quiet).await;

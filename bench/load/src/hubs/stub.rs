@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-const ACTIVE_EVERY: Duration = Duration::from_secs(60);
+pub(super) const ACTIVE_EVERY: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let [folder] = words else {
