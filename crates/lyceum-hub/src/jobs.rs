@@ -33,5 +33,6 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
         Box::pin(census::people(hub.clone(), shutdown.clone())),
         Box::pin(census::turns(hub.clone(), shutdown.clone())),
+        Box::pin(crate::maintenance::follow(hub.clone(), shutdown.clone())),
     ]
 }

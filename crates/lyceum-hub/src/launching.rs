@@ -103,13 +103,24 @@ pub async fn start(
         options,
         display_name,
     } = wish.into();
-    let options = match options {
+    let is_kept = options.is_none();
+    let mut options = match options {
         Some(options) => options,
         None => last_options(hub, owner, name).await?,
     };
-    let options_text = checked(&options)?;
     let standing = choosing::standing(hub, owner).await?;
-    let chosen = choosing::chosen(hub, owner, &standing, &options)?;
+    let chosen = choosing::chosen(hub, owner, &standing, &options);
+    // What was chosen the last time may be hers no more: whoever names nothing gets what everybody
+    // gets who names nothing.
+    let unfit = is_kept && matches!(chosen, Err(WishError::BadChoice(_)));
+    let chosen = match unfit {
+        true => {
+            options = serde_json::json!({});
+            choosing::chosen(hub, owner, &standing, &options)?
+        }
+        false => chosen?,
+    };
+    let options_text = checked(&options)?;
     let request = LaunchRequest {
         user: owner.name.clone(),
         admin: owner.admin,
@@ -165,6 +176,10 @@ pub async fn start(
         &say!("start.requested"),
     )
     .await?;
+    if unfit {
+        let told = say!("start.usual_choice");
+        db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, &told).await?;
+    }
     keeper::publish(&mut tx, &server, now).await?;
     let server = db::servers::get(&mut tx, &server.id)
         .await?

@@ -25,6 +25,7 @@ pub mod identify;
 pub mod jobs;
 pub mod launch;
 pub mod launching;
+pub mod maintenance;
 pub mod metrics;
 pub mod next;
 pub mod notices;
@@ -116,6 +117,7 @@ struct Inner {
     guesses: shares::Guesses,
     seen: seen::Callers,
     reports: uses::Reports,
+    switched: arc_swap::ArcSwapOption<maintenance::Switched>,
     samples: usage::Samples,
     registry: OnceLock<Registry>,
     ending: CancellationToken,
@@ -148,6 +150,7 @@ impl Hub {
             guesses: shares::Guesses::default(),
             seen: seen::Callers::default(),
             reports: uses::Reports::default(),
+            switched: arc_swap::ArcSwapOption::empty(),
             samples: usage::Samples::default(),
             registry: OnceLock::new(),
             ending: CancellationToken::new(),
@@ -210,8 +213,9 @@ impl Hub {
     }
 
     /// Puts what this hub counts into a registry.
-    pub fn register_metrics(&self, registry: &mut Registry) {
-        self.0.metrics.register(registry, self.0.event_log.lost());
+    pub fn register_metrics(&self, registry: &mut Registry, prefix: &str) {
+        let lost = self.0.event_log.lost();
+        self.0.metrics.register(registry, prefix, lost);
     }
 
     /// The registry whose metrics `/hub/metrics` tells; set once by the composition root.
@@ -245,6 +249,11 @@ impl Hub {
 
     pub fn db(&self) -> &Db {
         &self.0.db
+    }
+
+    /// The maintenance that was switched on, as this process knows it.
+    pub(crate) fn switched(&self) -> &arc_swap::ArcSwapOption<maintenance::Switched> {
+        &self.0.switched
     }
 
     pub fn now(&self) -> Millis {

@@ -57,6 +57,9 @@ pub const PERIODS: [(&str, i64); 3] = [
     ("30d", 30 * 24 * 3_600_000),
 ];
 
+/// What stands before JupyterHub's names, unless the site says otherwise.
+pub const PREFIX: &str = "jupyterhub";
+
 type Times<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
 #[derive(Clone)]
@@ -157,8 +160,9 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub fn register(&self, registry: &mut Registry, events_lost: &Counter) {
-        let hub = registry.sub_registry_with_prefix("jupyterhub");
+    /// `prefix` stands before the names that JupyterHub has too.
+    pub fn register(&self, registry: &mut Registry, prefix: &str, events_lost: &Counter) {
+        let hub = registry.sub_registry_with_prefix(prefix);
         macro_rules! tell {
             ($($name:literal $about:literal $metric:ident)*) => {
                 $(hub.register($name, $about, self.$metric.clone());)*
@@ -240,5 +244,36 @@ impl Metrics {
         self.requests
             .get_or_create(&labels)
             .observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `# TYPE jupyterhub_total_users gauge`
+    fn types(prefix: &str) -> Vec<String> {
+        let mut registry = Registry::default();
+        Metrics::default().register(&mut registry, prefix, &Counter::default());
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("a string");
+        let lines = text.lines().filter(|line| line.starts_with("# TYPE "));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_site_has_its_own_word_before_the_names_of_jupyterhub() {
+        let (usual, own) = (types(PREFIX), types("campus"));
+        let expect: Vec<String> = usual
+            .iter()
+            .map(|line| line.replace("# TYPE jupyterhub_", "# TYPE campus_"))
+            .collect();
+        assert_eq!(own, expect);
+        let of_jupyterhub = own.iter().filter(|line| line.contains(" campus_"));
+        assert_eq!(of_jupyterhub.count(), 14, "{own:?}");
+        assert!(
+            own.iter().any(|line| line.contains(" lyceum_events_lost")),
+            "{own:?}"
+        );
     }
 }

@@ -11,30 +11,31 @@ use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::who::Who;
 use lyceum_web::page::contexts;
-use lyceum_web::page::plain::{Document, pieces};
+use lyceum_web::page::plain::{Document, Piece, pieces};
 use lyceum_web::{ApiError, ApiResult, Caller};
 
-use crate::Hub;
+use crate::{Hub, Settings};
 
 /// Without an end in sight, when to come back.
 const TRY_AGAIN_SECONDS: u64 = 600;
 
-/// A text in one language or several.
+/// A text in one language or several, by their tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Words(pub BTreeMap<Lang, String>);
+pub struct Words(pub BTreeMap<String, String>);
 
 impl Words {
     /// In English if there is none in this language, or else in whichever there is.
-    fn in_lang(&self, lang: Lang) -> &str {
-        let text = self.0.get(&lang).or_else(|| self.0.get(&Lang::En));
+    fn in_lang(&self, tag: &str) -> &str {
+        let text = self.0.get(tag).or_else(|| self.0.get("en"));
         text.or_else(|| self.0.values().next())
             .map_or("", String::as_str)
     }
 
-    fn for_pages(&self) -> BTreeMap<&'static str, Vec<lyceum_web::page::plain::Piece>> {
-        Lang::ALL
-            .into_iter()
-            .map(|lang| (lang.as_str(), pieces(self.in_lang(lang))))
+    fn for_pages(&self) -> BTreeMap<String, Vec<Piece>> {
+        let built_in = Lang::BUILT_IN.into_iter();
+        let tags = built_in.map(|lang| lang.as_str().to_owned());
+        tags.chain(self.0.keys().cloned())
+            .map(|tag| (tag.clone(), pieces(self.in_lang(&tag))))
             .collect()
     }
 }
@@ -126,10 +127,16 @@ impl Notices {
             .collect()
     }
 
-    /// The maintenance that is, or that comes.
-    pub fn maintenance(&self, now: Millis) -> Option<contexts::Maintenance> {
-        let coming = self.maintenance.as_ref();
-        let coming = coming.filter(|maintenance| !maintenance.window().is_over(now))?;
+    /// The maintenance that is, or that comes; `switched` was switched on, by whatever way.
+    pub fn maintenance(
+        &self,
+        switched: Option<&Maintenance>,
+        now: Millis,
+    ) -> Option<contexts::Maintenance> {
+        let all = switched.into_iter().chain(&self.maintenance);
+        let coming = all.filter(|maintenance| !maintenance.window().is_over(now));
+        // One that is comes before one that is to be.
+        let coming = coming.min_by_key(|maintenance| !maintenance.window().contains(now))?;
         Some(contexts::Maintenance {
             from: coming.from.0,
             until: coming.until.map(|until| until.0),
@@ -139,12 +146,17 @@ impl Notices {
     }
 
     /// Why somebody must wait, who is no administrator.
-    pub fn refuse(&self, who: (&str, &[String]), now: Millis) -> Option<ApiError> {
-        let maintenance = self.maintenance.as_ref()?;
-        let may = (maintenance.allow.iter()).any(|audience| audience.has(Some(who)));
-        if may || !maintenance.window().contains(now) {
-            return None;
-        }
+    pub fn refuse(
+        &self,
+        switched: Option<&Maintenance>,
+        who: (&str, &[String]),
+        now: Millis,
+    ) -> Option<ApiError> {
+        let mut all = switched.into_iter().chain(&self.maintenance);
+        let maintenance = all.find(|maintenance| {
+            let may = (maintenance.allow.iter()).any(|audience| audience.has(Some(who)));
+            !may && maintenance.window().contains(now)
+        })?;
         let left = maintenance.until.map(|until| until.0 - now.0);
         let left = left.and_then(|left| u64::try_from(left).ok());
         let seconds = left.map_or(TRY_AGAIN_SECONDS, |left| left.div_ceil(1000));
@@ -156,6 +168,18 @@ impl Notices {
     }
 }
 
+/// Why somebody must wait now, who is no administrator.
+pub fn refuse(hub: &Hub, settings: &Settings, who: (&str, &[String])) -> Option<ApiError> {
+    let switched = switched(hub);
+    settings.notices.refuse(switched.as_ref(), who, hub.now())
+}
+
+/// The maintenance that was switched on.
+pub fn switched(hub: &Hub) -> Option<Maintenance> {
+    let order = hub.switched().load();
+    order.as_ref().map(|order| order.to_maintenance())
+}
+
 /// Whether this caller may start something now.
 pub fn require_open(hub: &Hub, caller: &Caller) -> ApiResult<()> {
     if caller.may(ScopeName::AdminServers, Target::Everything) {
@@ -165,7 +189,7 @@ pub fn require_open(hub: &Hub, caller: &Caller) -> ApiResult<()> {
         (person.name.as_str(), &person.groups)
     });
     let settings = hub.settings();
-    match settings.notices.refuse((name, groups), hub.now()) {
+    match refuse(hub, &settings, (name, groups)) {
         Some(refused) => Err(refused),
         None => Ok(()),
     }
@@ -182,7 +206,7 @@ mod tests {
     }
 
     fn words(en: &str) -> Words {
-        Words([(Lang::En, en.to_owned())].into())
+        Words([("en".to_owned(), en.to_owned())].into())
     }
 
     #[test]
@@ -216,13 +240,11 @@ mod tests {
 
     #[test]
     fn words_fall_back_to_english_and_then_to_any() {
-        let both = Words([(Lang::En, "a".into()), (Lang::De, "b".into())].into());
-        assert_eq!((both.in_lang(Lang::De), both.in_lang(Lang::En)), ("b", "a"));
-        assert_eq!(words("a").in_lang(Lang::De), "a");
-        assert_eq!(
-            Words([(Lang::De, "b".into())].into()).in_lang(Lang::En),
-            "b"
-        );
+        let both = Words([("en".into(), "a".into()), ("de".into(), "b".into())].into());
+        assert_eq!((both.in_lang("de"), both.in_lang("en")), ("b", "a"));
+        assert_eq!(words("a").in_lang("de"), "a");
+        let german = Words([("de".into(), "b".into())].into());
+        assert_eq!(german.in_lang("en"), "b");
     }
 
     #[test]
@@ -236,19 +258,53 @@ mod tests {
             }),
             ..Notices::default()
         };
-        let told = |now: i64| notices.maintenance(Millis(now)).map(|it| it.now);
+        let told = |now: i64| notices.maintenance(None, Millis(now)).map(|it| it.now);
         assert_eq!(
             (told(9_999), told(10_000), told(20_500)),
             (Some(false), Some(true), None)
         );
-        let refused = |who: (&str, &[String]), now: i64| notices.refuse(who, Millis(now)).is_some();
+        let refused =
+            |who: (&str, &[String]), now: i64| notices.refuse(None, who, Millis(now)).is_some();
         assert!(refused(("ada", &[]), 10_000));
         assert!(!refused(("ada", &[]), 9_999) && !refused(("ada", &[]), 20_500));
         assert!(!refused(("tess", &[]), 10_000) && !refused(("ada", &["ops".into()]), 10_000));
         assert!(
             !Notices::default()
-                .maintenance(Millis(0))
+                .maintenance(None, Millis(0))
                 .is_some_and(|it| it.now)
         );
+    }
+
+    #[test]
+    fn one_that_was_switched_on_counts_beside_the_one_that_is_planned() {
+        let planned = Notices {
+            maintenance: Some(Maintenance {
+                from: Millis(10_000),
+                until: None,
+                words: words("planned"),
+                allow: vec![some("tess")],
+            }),
+            ..Notices::default()
+        };
+        let switched = Maintenance {
+            from: Millis(1_000),
+            until: Some(Millis(5_000)),
+            words: words("now"),
+            allow: Vec::new(),
+        };
+        let told = |now: i64| {
+            let told = planned.maintenance(Some(&switched), Millis(now));
+            told.map(|it| (it.now, it.texts["en"][0].text.clone()))
+        };
+        assert_eq!(told(1_000), Some((true, "now".into())));
+        assert_eq!(told(5_000), Some((false, "planned".into())));
+        let refused = |who: &str, now: i64| {
+            planned
+                .refuse(Some(&switched), (who, &[]), Millis(now))
+                .is_some()
+        };
+        assert!(refused("tess", 1_000) && refused("ada", 1_000));
+        assert!(!refused("ada", 5_000));
+        assert!(refused("ada", 10_000) && !refused("tess", 10_000));
     }
 }

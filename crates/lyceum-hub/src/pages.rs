@@ -7,6 +7,7 @@ pub mod enter;
 pub mod fields;
 pub mod home;
 pub mod keep;
+pub mod languages;
 pub mod login;
 pub mod logs;
 pub mod sessions;
@@ -37,7 +38,7 @@ use serde::Serialize;
 
 use crate::api::oauth::Checked;
 use crate::grants::service_prefix;
-use crate::{Hub, Settings};
+use crate::{Hub, Settings, notices};
 
 /// How much of a refusal by the framework is passed on.
 const EXPLANATION_MAX: usize = 4096;
@@ -81,6 +82,12 @@ pub fn routes() -> Routes<Hub> {
             "/hub/logout",
             "ends what there is",
             login::sign_out,
+        )
+        .public(
+            Method::POST,
+            "/hub/language",
+            "everybody reads in her own language",
+            languages::choose,
         )
         .public(
             Method::GET,
@@ -202,6 +209,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("document.html", include_str!("../templates/document.html")),
         ("home.html", include_str!("../templates/home.html")),
         ("login.html", include_str!("../templates/login.html")),
+        ("logout.html", include_str!("../templates/logout.html")),
         ("logs.html", include_str!("../templates/logs.html")),
         (
             "not_running.html",
@@ -294,8 +302,15 @@ pub fn set_xsrf(hub: &Hub, response: &mut Response, binding: Binding<'_>, secure
         .append(header::SET_COOKIE, cookie.header());
 }
 
-pub fn language(headers: &HeaderMap) -> Lang {
-    pick_language(header_text(headers, "accept-language"))
+/// What was chosen at the foot of a page, else what the browser asks for.
+pub fn language(hub: &Hub, headers: &HeaderMap) -> Lang {
+    let there = hub.settings().theme.languages();
+    let chosen = cookie::values(headers, cookie::LANGUAGE).next();
+    let chosen = chosen.and_then(|tag| there.iter().find(|lang| lang.as_str() == tag));
+    chosen.cloned().unwrap_or_else(|| {
+        let asked = header_text(headers, "accept-language");
+        pick_language(&there, asked)
+    })
 }
 
 /// What every page shows around its own content.
@@ -324,8 +339,12 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
         },
         announcement: None,
         notices: settings.notices.of(who, hub.now()),
-        maintenance: settings.notices.maintenance(hub.now()),
+        maintenance: {
+            let switched = notices::switched(hub);
+            settings.notices.maintenance(switched.as_ref(), hub.now())
+        },
         services: caller.map_or_else(Vec::new, |caller| services_of(hub, caller)),
+        languages: languages::choices(&settings.theme),
     }
 }
 
@@ -381,7 +400,9 @@ fn html_leading_to(
 ) -> ApiResult<Response> {
     let settings = hub.settings();
     let theme = &settings.theme;
-    let shown = hub.pages().show(name, language(headers), theme, context)?;
+    let shown = hub
+        .pages()
+        .show(name, &language(hub, headers), theme, context)?;
     let targets = [&form_targets(&settings), elsewhere].concat();
     let policy = match (&shown.nonce, theme.site()) {
         (Some(nonce), Some(site)) => {
@@ -452,7 +473,7 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
         status: failure.status.as_u16(),
         detail: quoted
             .is_none()
-            .then(|| failure.message.sentence(language(&headers))),
+            .then(|| failure.message.sentence(language(&hub, &headers))),
         technical: quoted.map(str::to_owned),
         code: Some(info.id.clone()),
         retry_url: None,
@@ -473,7 +494,7 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
             );
             (
                 failure.status,
-                Body::from(failure.message.in_lang(language(&headers))),
+                Body::from(failure.message.in_lang(language(&hub, &headers))),
             )
                 .into_response()
         }

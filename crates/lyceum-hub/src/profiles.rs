@@ -120,7 +120,7 @@ impl Profiles {
     }
 
     /// What somebody may use: one of the profiles is the default, and one of the choices of each
-    /// option that has any.
+    /// option that has any. A profile with an option of which nothing is hers is not hers either.
     pub fn of(&self, name: &UserName, standing: &Standing) -> Vec<Profile> {
         let for_her = |audience: &Option<Vec<Who>>| {
             (audience.as_ref()).is_none_or(|list| list.iter().any(|who| who.is(name, standing)))
@@ -131,18 +131,17 @@ impl Profiles {
             .filter(|profile| for_her(&profile.audience))
             .cloned()
             .collect();
-        let mut defaults = Vec::new();
         for profile in &mut mine {
             for option in &mut profile.options {
                 option.choices.retain(|choice| for_her(&choice.audience));
                 one_default(option.choices.iter_mut().map(|one| &mut one.is_default));
             }
-            let usable =
-                |option: &ProfileOption| !option.choices.is_empty() || option.unlisted.is_some();
-            profile.options.retain(usable);
-            defaults.push(&mut profile.is_default);
         }
-        one_default(defaults.into_iter());
+        // Without a choice that the profile asks for she would get less than it says, such as a limit.
+        let usable =
+            |option: &ProfileOption| !option.choices.is_empty() || option.unlisted.is_some();
+        mine.retain(|profile| profile.options.iter().all(usable));
+        one_default(mine.iter_mut().map(|profile| &mut profile.is_default));
         mine
     }
 }

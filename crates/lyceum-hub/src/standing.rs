@@ -167,7 +167,11 @@ impl Standing {
                     server.map(oauth::Client::Server)
                 }
             };
-            limit = client.and_then(|client| client.most(&settings.grants));
+            let Some(client) = client else {
+                // It was taken away, and nothing says any more what it may have.
+                return Ok(ScopeSet::new());
+            };
+            limit = client.most(&settings.grants);
         }
         self.know(tx, &asked).await?;
         let granted = asked.grant(&owner, &self.held, &self.members);

@@ -7,7 +7,7 @@
 //! [`secret`] (proof), [`scope`] (may I), [`who`] (whom a list names),
 //! [`identity`] (what sign-in says of a person), [`server`] (what a notebook server is made of),
 //! [`base`] (below which path all stands), [`saying`] (what people are told, with
-//! [`lang`] and [`messages`] below it).
+//! [`lang`] and [`messages`] below it, [`language`] and [`plural`] for those that a site adds).
 
 pub mod base;
 pub mod clock;
@@ -15,8 +15,10 @@ pub mod digest;
 pub mod id;
 pub mod identity;
 pub mod lang;
+pub mod language;
 pub mod messages;
 pub mod name;
+pub mod plural;
 pub mod saying;
 pub mod scope;
 pub mod secret;

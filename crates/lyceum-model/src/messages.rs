@@ -21,18 +21,20 @@ pub struct BadMessages {
     pub what: String,
 }
 
-/// All texts of all languages.
+type Texts = HashMap<&'static str, &'static str>;
+
+/// All texts of the built-in languages. Those that a site adds bring their own ([`Lang::Added`]).
 #[derive(Debug, Default)]
-pub struct Messages(HashMap<(Lang, &'static str), &'static str>);
+pub struct Messages(Vec<(Lang, Texts)>);
 
 impl Messages {
     /// Reads message files.
     pub fn read(files: &[(Lang, &'static str)]) -> Result<Self, BadMessages> {
-        let mut texts = HashMap::new();
+        let mut messages = Self::default();
         for (lang, file) in files {
             for (at, line) in file.lines().enumerate() {
                 let bad = |what: String| BadMessages {
-                    lang: *lang,
+                    lang: lang.clone(),
                     line: at + 1,
                     what,
                 };
@@ -43,34 +45,60 @@ impl Messages {
                 let (key, text) = line
                     .split_once(" = ")
                     .ok_or_else(|| bad("expected `key = text`".into()))?;
-                if texts.insert((*lang, key.trim()), text.trim()).is_some() {
+                let texts = messages.texts_mut(lang);
+                if texts.insert(key.trim(), text.trim()).is_some() {
                     return Err(bad(format!("{key} is there twice")));
                 }
             }
         }
-        Ok(Self(texts))
+        Ok(messages)
+    }
+
+    fn texts_mut(&mut self, lang: &Lang) -> &mut Texts {
+        let at = self.0.iter().position(|(own, _)| own == lang);
+        let at = at.unwrap_or_else(|| {
+            self.0.push((lang.clone(), Texts::new()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+
+    fn texts(&self, lang: &Lang) -> Option<&Texts> {
+        let own = self.0.iter().find(|(own, _)| own == lang);
+        own.map(|(_, texts)| texts)
+    }
+
+    /// The text of exactly this key in exactly this language.
+    fn own<'a>(&self, lang: &'a Lang, key: &str) -> Option<&'a str> {
+        match lang {
+            // Of the texts we have it takes those that are ours.
+            Lang::Added(_) => lang.added_text(key),
+            built_in => self.texts(built_in)?.get(key).copied(),
+        }
     }
 
     /// The text of exactly this key, in the language or else in English.
-    pub fn find(&self, lang: Lang, key: &str) -> Option<&'static str> {
-        // The key of the map borrows for ever, a look-up only for now.
-        let get = |lang: Lang| self.0.get(&(lang, key) as &(Lang, &str)).copied();
-        get(lang).or_else(|| get(Lang::En))
+    pub fn find<'a>(&self, lang: &'a Lang, key: &str) -> Option<&'a str> {
+        self.own(lang, key).or_else(|| self.own(&Lang::En, key))
     }
 
     /// The text of a key, in the form that fits `n`.
-    pub fn find_for(&self, lang: Lang, key: &str, n: Option<i64>) -> Option<&'static str> {
-        let form = n.map(|n| if n == 1 { "one" } else { "other" });
-        form.and_then(|form| self.find(lang, &format!("{key}.{form}")))
-            .or_else(|| self.find(lang, key))
+    pub fn find_for<'a>(&self, lang: &'a Lang, key: &str, n: Option<i64>) -> Option<&'a str> {
+        self.form_for(lang, key, n)
+            .or_else(|| self.form_for(&Lang::En, key, n))
     }
 
-    /// The keys of one language.
-    pub fn keys(&self, lang: Lang) -> impl Iterator<Item = &'static str> {
-        self.0
-            .keys()
-            .filter(move |(own, _)| *own == lang)
-            .map(|(_, key)| *key)
+    fn form_for<'a>(&self, lang: &'a Lang, key: &str, n: Option<i64>) -> Option<&'a str> {
+        let form = |form: &str| self.own(lang, &format!("{key}.{form}"));
+        n.and_then(|n| form(lang.form(n)).or_else(|| form("other")))
+            .or_else(|| self.own(lang, key))
+    }
+
+    /// The keys of one built-in language.
+    pub fn keys(&self, lang: &Lang) -> impl Iterator<Item = &'static str> {
+        self.texts(lang)
+            .into_iter()
+            .flat_map(|texts| texts.keys().copied())
     }
 }
 
@@ -137,9 +165,12 @@ mod tests {
             (Lang::De, "x.one = {n} Ding\nx.other = {n} Dinge"),
         ])
         .expect("good files");
-        assert_eq!(messages.find_for(Lang::De, "x", Some(1)), Some("{n} Ding"));
-        assert_eq!(messages.find_for(Lang::De, "x", Some(0)), Some("{n} Dinge"));
-        assert_eq!(messages.find_for(Lang::De, "y", None), Some("only here"));
-        assert_eq!(messages.find_for(Lang::De, "z", None), None);
+        assert_eq!(messages.find_for(&Lang::De, "x", Some(1)), Some("{n} Ding"));
+        assert_eq!(
+            messages.find_for(&Lang::De, "x", Some(0)),
+            Some("{n} Dinge")
+        );
+        assert_eq!(messages.find_for(&Lang::De, "y", None), Some("only here"));
+        assert_eq!(messages.find_for(&Lang::De, "z", None), None);
     }
 }

@@ -13,7 +13,7 @@
 //! To add one: `say!("part.what_happened", name = value)` and a line in each file. A test reads
 //! the sources and finds keys without text, texts without use, and values that don't fit.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -100,7 +100,8 @@ impl Saying {
 
     /// In the words of a language. A key that this program doesn't know (a newer one wrote it)
     /// shows itself with its values.
-    pub fn in_lang(&self, lang: Lang) -> String {
+    pub fn in_lang(&self, lang: impl Borrow<Lang>) -> String {
+        let lang = lang.borrow();
         let mut n = None;
         let values: Vec<(String, String)> = self
             .values
@@ -123,7 +124,8 @@ impl Saying {
 
     /// To stand by itself in a paragraph: with a capital at its beginning, unless that is a value,
     /// and a full stop where the text has none.
-    pub fn sentence(&self, lang: Lang) -> String {
+    pub fn sentence(&self, lang: impl Borrow<Lang>) -> String {
+        let lang = lang.borrow();
         let mut text = self.in_lang(lang);
         let words = TEXTS.find_for(lang, &self.key, None);
         if words.is_some_and(|words| words.starts_with(char::is_lowercase)) {
@@ -161,7 +163,7 @@ impl fmt::Display for Saying {
 }
 
 impl Value {
-    fn in_lang(&self, lang: Lang) -> String {
+    fn in_lang(&self, lang: &Lang) -> String {
         match self {
             Self::Number(number) => lang.number(*number),
             Self::Text(text) => text.clone(),
@@ -344,8 +346,8 @@ mod tests {
     #[test]
     fn sizes_and_times() {
         let check = |value: Value, en: &str, de: &str| {
-            assert_eq!(value.in_lang(Lang::En), en);
-            assert_eq!(value.in_lang(Lang::De), de);
+            assert_eq!(value.in_lang(&Lang::En), en);
+            assert_eq!(value.in_lang(&Lang::De), de);
         };
         check(size(2 << 30), "2 GB", "2 GB");
         check(size(3 << 29), "1.5 GB", "1,5 GB");

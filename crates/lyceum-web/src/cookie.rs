@@ -13,6 +13,8 @@ pub const ACCESS: &str = "lyceum-access";
 /// The same where browsers keep it to one host.
 pub const ACCESS_ONE_HOST: &str = "__Host-lyceum-access";
 pub const XSRF: &str = "_xsrf";
+/// The tag of the language that was chosen on a page.
+pub const LANGUAGE: &str = "lyceum-language";
 
 /// Every value of a cookie, in the order sent (a browser may send several of one name).
 pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {

@@ -1,8 +1,9 @@
-//! Pages: templates, their words in two languages, the look, and the files they load.
+//! Pages: templates, their words in each language, the look, and the files they load.
 //!
 //! A part registers its templates once ([`PagesBuilder::add`]) and its handlers fill in one of the
 //! structs of [`contexts`]; [`Pages::render`] makes HTML of it. The words live in
-//! `messages/en.txt` and `messages/de.txt` ([`messages`]), the colours come from [`theme`], style
+//! `messages/en.txt` and `messages/de.txt` ([`messages`]), those of languages that a site adds in its
+//! files ([`added`]); the colours come from [`theme`], style
 //! sheet and script from [`assets()`], and what templates can call is in [`functions`].
 //!
 //! Nothing here is inline: no `style=`, no `<style>`, no script in the page, so that
@@ -12,6 +13,7 @@
 //! `templates/`, its words in both message files, a sample in `tests/it/samples.rs` (the test
 //! fails for a template without one).
 
+pub mod added;
 pub mod assets;
 pub mod contexts;
 pub mod functions;
@@ -27,6 +29,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Serialize;
 
+pub use added::Added;
 pub use assets::{Asset, assets};
 pub use messages::{Lang, pick_language};
 pub use site::{SiteFiles, SiteProblem, SiteSettings, SiteTemplates};
@@ -92,7 +95,7 @@ pub struct Pages {
 pub(in crate::page) struct SitePage<'a> {
     /// The name of our template.
     name: &'a str,
-    lang: Lang,
+    lang: &'a Lang,
     /// What it shows.
     own: Value,
     nonce: &'a str,
@@ -121,7 +124,7 @@ impl Pages {
     pub fn show(
         &self,
         name: &str,
-        lang: Lang,
+        lang: &Lang,
         theme: &Theme,
         ctx: impl Serialize,
     ) -> Result<Shown> {
@@ -152,25 +155,21 @@ impl Pages {
             .map(|html| Shown { html, nonce: None })
     }
 
-    /// The languages there are pages in.
-    pub fn languages(&self) -> impl Iterator<Item = Lang> {
-        self.environments.iter().map(|(lang, _)| *lang)
-    }
-
     /// Makes the HTML of one page from our own template. `ctx` is one of [`contexts`]: it has a
     /// field `page`.
     pub fn render(
         &self,
         name: &str,
-        lang: Lang,
+        lang: &Lang,
         theme: &Theme,
         ctx: impl Serialize,
     ) -> Result<String> {
-        let (_, environment) = self
-            .environments
-            .iter()
-            .find(|(own, _)| *own == lang)
-            .expect("an environment was built for every language");
+        // One that the site has taken away meanwhile is English.
+        let own = self.environments.iter().find(|(own, _)| own == lang);
+        let own = own.map(|(_, environment)| environment);
+        let environment = own
+            .or_else(|| theme.added().environment(lang))
+            .unwrap_or(&self.environments[0].1);
         let template = environment
             .get_template(name)
             .with_context(|| format!("page {name}: no such template"))?;
@@ -219,11 +218,11 @@ impl PagesBuilder {
     pub fn build(self) -> Result<Pages> {
         let messages = Arc::new(Messages::read(&self.messages)?);
         let mut environments = Vec::new();
-        for lang in Lang::ALL {
+        for lang in Lang::BUILT_IN {
             let mut environment = Environment::new();
             environment.set_undefined_behavior(UndefinedBehavior::Strict);
             environment.set_debug(false);
-            functions::register(&mut environment, lang, &messages);
+            functions::register(&mut environment, &lang, &messages);
             for (at, (name, text)) in self.templates.iter().enumerate() {
                 let twice = self.templates[..at].iter().any(|(other, _)| other == name);
                 anyhow::ensure!(!twice, "two templates are called {name}");

@@ -4,6 +4,8 @@ pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod explain;
+mod languages;
+mod maintenance;
 pub mod people;
 pub mod proxy;
 pub mod serve;
@@ -62,6 +64,10 @@ pub enum Command {
     Server(servers::ServerCommand),
     #[command(subcommand)]
     Service(services::ServiceCommand),
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceCommand),
+    #[command(subcommand)]
+    Language(languages::LanguageCommand),
     Explain(explain::Explain),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -132,6 +138,8 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Token(command) => command.run(),
         Command::Server(command) => command.run(),
         Command::Service(command) => command.run(),
+        Command::Maintenance(command) => command.run(),
+        Command::Language(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),

@@ -225,7 +225,7 @@ impl Machine {
         let state = ConfigMetrics::default();
         let mut registry = Registry::default();
         hub.event_log().open(config.events.clone());
-        hub.register_metrics(&mut registry);
+        hub.register_metrics(&mut registry, &config.metrics_prefix);
         if let Some((proxy, public)) = &public {
             proxy.register_metrics(&mut registry);
             if let Some(certificates) = &public.certificates {
@@ -499,12 +499,16 @@ fn theme(pages: &Pages, config: &Config, base: &BasePath, before: Option<&Theme>
     for problem in config.theme.problems(&theme).iter().filter(|_| !is_same) {
         tracing::error!(%problem, "a template of the site is broken; its last good version or the built-in page is shown");
     }
+    for problem in &config.theme.languages.problems {
+        tracing::error!(%problem, "a line of a language's file is not used; English is said instead");
+    }
     theme
 }
 
 /// Broken templates don't hold up the configuration, but are told with it.
 fn state_with(state: &ConfigState, config: &Config, theme: &Theme) -> ConfigState {
-    let problems = config.theme.problems(theme);
+    let languages = config.theme.languages.problems.clone();
+    let problems = [config.theme.problems(theme), languages].concat();
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let problem = state.problem.clone();
     ConfigState {

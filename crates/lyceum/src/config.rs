@@ -5,7 +5,7 @@
 //! file, line, column and the nearest known word.
 //!
 //! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
-//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
+//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs`, `languages.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -16,6 +16,8 @@ mod cull;
 mod events;
 mod fit;
 mod grants;
+mod languages;
+mod notes;
 mod problem;
 mod profiles;
 mod proxy;
@@ -35,6 +37,7 @@ use std::path::{Path, PathBuf};
 pub use self::check::{
     Config, Front, Hub, People, Servers, Spawner, Store, check_shared_secret, https_port,
 };
+pub use self::languages::SiteLanguages;
 pub use self::problem::{Place, Problem, Problems};
 pub use self::proxy::ProxySettings;
 pub use self::raw::{
@@ -42,7 +45,7 @@ pub use self::raw::{
 };
 pub use self::secret_ref::SecretRef;
 pub use self::show::{Shown, example, schema};
-pub use self::site::SiteWords;
+pub use self::site::{SiteWords, moment};
 pub use self::theme::Look;
 pub use self::tls::Tls;
 use self::tree::{Node, path_text};

@@ -265,6 +265,10 @@ fn keep_fixed(current: &Config, new: &mut Config) -> Vec<&'static str> {
         new.log = current.log.clone();
         kept.push("log");
     }
+    if new.metrics_prefix != current.metrics_prefix {
+        new.metrics_prefix = current.metrics_prefix.clone();
+        kept.push("metrics_prefix");
+    }
     kept
 }
 
@@ -368,6 +372,24 @@ mod tests {
         fs::write(at("templates/home.html"), "new").expect("written");
         assert_eq!(watch.check_now(), Look::Loaded);
         assert_eq!(watch.state().generation, 4);
+    }
+
+    #[test]
+    fn edits_of_languages_are_seen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("languages")).expect("made");
+        fs::write(at("lyceum.yaml"), "languages: languages\n").expect("written");
+        let watch = ConfigWatch::open(Some(at("lyceum.yaml")), Clock::system()).expect("good");
+        assert_eq!(watch.check_now(), Look::Unchanged);
+        fs::write(at("languages/fr.txt"), "nav.home = Accueil\n").expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        let tags = watch.current().theme.languages.tags();
+        assert_eq!(tags, ["en", "de", "fr"]);
+        // A mistake holds nothing up.
+        fs::write(at("languages/fr.txt"), "nav.hoome = Accueil, encore\n").expect("written");
+        assert_eq!(watch.check_now(), Look::Loaded);
+        assert_eq!(watch.current().theme.languages.problems.len(), 1);
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub async fn watch(
         ))));
     }
     let settled = matches!(server.state, ServerState::Ready | ServerState::Failed);
+    let there = hub.settings().theme.languages();
+    let lang = there.into_iter().find(|lang| lang.as_str() == query.lang);
     let watcher = Watcher {
         // One that has settled is told in one event.
         after: if settled { i64::MAX } else { 0 },
@@ -75,7 +77,7 @@ pub async fn watch(
         told: None,
         quiet_since: tokio::time::Instant::now(),
         done: false,
-        lang: Lang::from_tag(&query.lang),
+        lang,
         hub,
         server,
         wake,
@@ -248,7 +250,7 @@ impl Watcher {
     }
 
     fn add_words(&self, told: &mut Value, saying: &Saying) {
-        if let Some(lang) = self.lang {
+        if let Some(lang) = &self.lang {
             told["words"] = saying.in_lang(lang).into();
         }
     }

@@ -14,10 +14,10 @@ use crate::shares;
 
 /// The topic; the subject is the person's name.
 pub const TOPIC: &str = "access";
-/// The subject that means everybody; no name is like that.
+/// The subject that means everybody; no name is like that. An announcement about several people has it
+/// too and names them in its body: a hub of before, which looks at the subject alone, cuts off more
+/// than it need, never less.
 pub(crate) const EVERYBODY: &str = "*";
-/// The subject of an announcement about several people, whom its body names.
-const SEVERAL: &str = "+";
 const PEOPLE: &str = "people";
 /// So many are named in one.
 const MOST_IN_ONE: usize = 250;
@@ -60,7 +60,7 @@ pub async fn announce_several(tx: &mut Tx, fallen: &Fallen, now: Millis) -> sqlx
             })
             .collect();
         let body = serde_json::json!({ PEOPLE: people });
-        events::publish(tx, TOPIC, SEVERAL, &body, now).await?;
+        events::publish(tx, TOPIC, EVERYBODY, &body, now).await?;
     }
     Ok(())
 }
@@ -87,11 +87,10 @@ pub async fn announce_fallen(
 
 /// Whom an announcement is about. What can't be read is about everybody.
 pub(crate) fn told(subject: &str, body: &serde_json::Value) -> Fallen {
-    if subject != SEVERAL {
+    let Some(people) = body.get(PEOPLE) else {
         return BTreeMap::from([(subject.to_owned(), grounds(body))]);
-    }
-    let people = body.get(PEOPLE).cloned().unwrap_or_default();
-    serde_json::from_value(people)
+    };
+    serde_json::from_value(people.clone())
         .unwrap_or_else(|_| BTreeMap::from([(EVERYBODY.to_owned(), None)]))
 }
 
@@ -104,4 +103,35 @@ fn grounds(body: &serde_json::Value) -> Option<Vec<String>> {
 /// Says that the rules have changed, and everybody is to be asked about anew.
 pub async fn announce_all(tx: &mut Tx, now: Millis) -> sqlx::Result<()> {
     say(tx, EVERYBODY, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whom_an_announcement_is_about() {
+        let check = |subject: &str, body: serde_json::Value, expect: &[(&str, Option<&[&str]>)]| {
+            let told = told(subject, &body);
+            let expect: Fallen = expect
+                .iter()
+                .map(|(name, grounds)| {
+                    let grounds = grounds.map(|all| all.iter().map(|one| (*one).to_owned()));
+                    ((*name).to_owned(), grounds.map(Iterator::collect))
+                })
+                .collect();
+            assert_eq!(told, expect, "{subject} {body}");
+        };
+        check("ada", json!({}), &[("ada", None)]);
+        check("ada", json!({"grounds": ["s"]}), &[("ada", Some(&["s"]))]);
+        check("*", json!({}), &[("*", None)]);
+        let several = json!({"people": {"ada": null, "ben": ["s"]}});
+        let both: [(&str, Option<&[&str]>); 2] = [("ada", None), ("ben", Some(&["s"]))];
+        check("*", several.clone(), &both);
+        // As a hub of before wrote it.
+        check("+", several, &both);
+        check("*", json!({"people": 7}), &[("*", None)]);
+    }
 }

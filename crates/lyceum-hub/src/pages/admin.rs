@@ -8,6 +8,7 @@ mod activity;
 mod csv;
 mod groups;
 mod list;
+mod maintenance;
 mod overview;
 mod people;
 mod person;
@@ -47,6 +48,7 @@ pub fn routes() -> Routes<Hub> {
     let anon = "sends anonymous visitors to the log-in page";
     Routes::default()
         .public(Method::GET, HOME, anon, overview::show)
+        .scoped(Method::POST, "/hub/admin/maintenance", maintenance::switch)
         .public(Method::GET, people::LIST, anon, people::show)
         .public(Method::GET, people::FILE, anon, people::file)
         .scoped(Method::POST, "/hub/admin/users/add", people::add)
@@ -132,7 +134,7 @@ impl Visit {
     }
 
     fn lang(&self) -> Lang {
-        super::language(&self.headers)
+        super::language(&self.hub, &self.headers)
     }
 
     /// What stands above each page of the area.
@@ -170,6 +172,8 @@ impl Visit {
             "ended",
             "group_added",
             "group_deleted",
+            "maintenance_begun",
+            "maintenance_ended",
         ];
         let done = done.into_iter().find(|word| *word == query.done);
         Area {

@@ -62,21 +62,21 @@ pub async fn page(
     let sharing = sharing::has_something(&mut tx, caller).await?;
     let services = services(hub, &mut tx, caller).await?;
     drop(tx);
-    let lang = language(headers);
+    let lang = language(hub, headers);
     let default = ServerName::default();
     let base = hub.base();
     let default_row = rows.iter().find(|server| server.name.is_default());
-    let mut servers = vec![card(&base, &person.name, &default, default_row, lang)];
+    let mut servers = vec![card(&base, &person.name, &default, default_row, &lang)];
     servers[0].end = default_row.and_then(|server| end_of(hub, person, server));
     for server in rows.iter().filter(|server| !server.name.is_default()) {
-        let mut card = card(&base, &server.user_name, &server.name, Some(server), lang);
+        let mut card = card(&base, &server.user_name, &server.name, Some(server), &lang);
         card.end = end_of(hub, person, server);
         servers.push(card);
     }
     let limit = hub.settings().named_servers;
     let courses = hub.shelf().courses_of(&person.name, &person.groups).await?;
     let (name, error) = refused.map_or((String::new(), None), |refused| {
-        (refused.name, Some(refused.error.sentence(lang)))
+        (refused.name, Some(refused.error.sentence(&lang)))
     });
     let full = servers.len() > limit;
     let mut frame = frame(hub, Some(caller), info);
@@ -142,7 +142,7 @@ pub fn card(
     user: &UserName,
     name: &ServerName,
     server: Option<&Server>,
-    lang: Lang,
+    lang: &Lang,
 ) -> ServerRow {
     let tail = tail(user, name);
     let state = server.map_or(ServerState::Stopped, |server| server.state);

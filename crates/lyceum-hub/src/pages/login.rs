@@ -12,7 +12,7 @@ use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::secret::Secret;
 use lyceum_web::cookie::{self, Cookie};
-use lyceum_web::page::contexts::{LoginError, LoginPage};
+use lyceum_web::page::contexts::{LoginError, LoginPage, LogoutPage};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
@@ -24,7 +24,7 @@ use crate::jobs::revocations;
 use crate::next::local_target;
 use crate::standing::Standing;
 use crate::visit::is_from_elsewhere;
-use crate::{Hub, db, metrics, tokens, users};
+use crate::{Hub, db, metrics, notices, tokens, users};
 
 /// How long a browser stays signed in.
 const SESSION_DAYS: i64 = 14;
@@ -258,7 +258,7 @@ pub(crate) async fn held_up(hub: &Hub, identity: &Identity) -> ApiResult<Option<
         None => Vec::new(),
     };
     let who = (identity.name.as_str(), groups.as_slice());
-    Ok(settings.notices.refuse(who, hub.now()))
+    Ok(notices::refuse(hub, &settings, who))
 }
 
 /// Whether a page of this site sent the form.
@@ -348,7 +348,7 @@ fn form(
             .settings()
             .sign_in_hint
             .as_ref()
-            .map(|hint| hint.in_lang(super::language(headers))),
+            .map(|hint| hint.in_lang(super::language(hub, headers))),
     };
     let mut response = html(hub, headers, status, "login.html", &page)?;
     if let Some(seconds) = wait_seconds {
@@ -370,6 +370,7 @@ pub async fn sign_out(
     State(hub): State<Hub>,
     caller: Option<Caller>,
     Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     if let Some(Caller {
         credential: Credential::Session { id, .. },
@@ -392,9 +393,9 @@ pub async fn sign_out(
         hub.metrics().logout_seconds.observe(took);
         tracing::info!(user = %person.name, "signed out");
     }
-    let mut response = to(&hub, "/hub/login");
-    let secure = super::secure(&hub, &info);
     let settings = hub.settings();
+    let mut response = farewell(&hub, &headers, &info)?;
+    let secure = super::secure(&hub, &info);
     let base = settings.origins.base();
     let (login, path) = settings.origins.login_cookie();
     let domain = settings.origins.cookie_domain();
@@ -423,5 +424,20 @@ pub async fn sign_out_link(
     {
         return Err(ApiError::forbidden(say!("refused.log_out_link")));
     }
-    sign_out(hub, caller, info).await
+    sign_out(hub, caller, info, headers).await
+}
+
+/// The log-in page, or a page of its own. JupyterHub shows its `logout.html` where the way in begins by
+/// itself, so that nobody is back in at once. Here the log-in page waits for her, so it is shown where
+/// a site brings one.
+fn farewell(hub: &Hub, headers: &HeaderMap, info: &RequestInfo) -> ApiResult<Response> {
+    let settings = hub.settings();
+    let own = (settings.theme.site()).is_some_and(|site| site.has("logout.html"));
+    if !own {
+        return Ok(to(hub, "/hub/login"));
+    }
+    let page = LogoutPage {
+        page: frame(hub, None, info),
+    };
+    html(hub, headers, StatusCode::OK, "logout.html", &page)
 }

@@ -47,7 +47,7 @@ pub async fn show(
             &owner.name,
             &name,
             Some(&row),
-            language(&headers),
+            &language(&hub, &headers),
         ),
         truncated: lines.len() >= LINES,
         lines,

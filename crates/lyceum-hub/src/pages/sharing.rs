@@ -310,7 +310,9 @@ async fn page(
         may_name_people: everywhere(ScopeName::ReadUsersName) || others(ScopeName::ReadUsersName),
         may_name_groups: names_groups,
         new_code: told.new_code,
-        error: told.error.map(|error| error.sentence(language(headers))),
+        error: told
+            .error
+            .map(|error| error.sentence(language(hub, headers))),
         danger: danger(hub),
     };
     html(hub, headers, status, "sharing.html", &context)

@@ -90,34 +90,33 @@ pub(super) struct About<'a> {
     pub mine: &'a [Profile],
 }
 
-/// The page. What was refused is shown again with what is wrong about it; otherwise what was chosen
-/// the last time is chosen already.
+/// The page. What was refused is shown again with what is wrong about it; what a link names is chosen
+/// already, otherwise what was chosen the last time.
 pub(super) fn page(
     visit: &Visit,
     about: &About<'_>,
-    refused: Option<(&Value, &Wrong)>,
+    named: Option<&Value>,
+    wrong: Option<&Wrong>,
 ) -> ApiResult<Response> {
-    let lang = language(&visit.headers);
+    let lang = language(&visit.hub, &visit.headers);
     let kept = || {
         let row = about.row?;
         let kept: Value = serde_json::from_str(&row.user_options).ok()?;
         // It may be hers no more.
         choose(about.mine, &kept).ok().map(|_| kept)
     };
-    let (options, wrong) = match refused {
-        Some((options, wrong)) => (options.clone(), Some(wrong)),
-        None => (kept().unwrap_or_default(), None),
-    };
-    let fields = fields(about.mine, &options, wrong, lang);
+    let named = named.filter(|named| wrong.is_some() || choose(about.mine, named).is_ok());
+    let options = named.cloned().or_else(kept).unwrap_or_default();
+    let fields = fields(about.mine, &options, wrong, &lang);
     let hub = &visit.hub;
     let theme = &hub.settings().theme;
     let base = hub.base();
     let context = SpawnPage {
         page: frame(hub, Some(&visit.caller), &visit.info),
-        server: home::card(&base, &about.owner.name, about.name, about.row, lang),
+        server: home::card(&base, &about.owner.name, about.name, about.row, &lang),
         action: start::spawn_url(&base, &about.owner.name, about.name, visit.next.as_deref()),
-        error: wrong.map(|wrong| wrong.why.sentence(lang)),
-        options_form: (hub.pages()).render("spawn_form.html", lang, theme, &fields)?,
+        error: wrong.map(|wrong| wrong.why.sentence(&lang)),
+        options_form: (hub.pages()).render("spawn_form.html", &lang, theme, &fields)?,
     };
     let status = match wrong {
         Some(_) => StatusCode::BAD_REQUEST,
@@ -126,7 +125,7 @@ pub(super) fn page(
     html(hub, &visit.headers, status, "spawn.html", &context)
 }
 
-fn fields(mine: &[Profile], options: &Value, wrong: Option<&Wrong>, lang: Lang) -> SpawnForm {
+fn fields(mine: &[Profile], options: &Value, wrong: Option<&Wrong>, lang: &Lang) -> SpawnForm {
     let text = |key: &str| options[key].as_str().filter(|text| !text.is_empty());
     let slug = text(PROFILE);
     let is_known = |slug: &str| mine.iter().any(|profile| profile.slug == slug);

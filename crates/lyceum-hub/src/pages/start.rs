@@ -53,6 +53,8 @@ pub(super) enum Asked {
     Button,
     /// With what she chose.
     Options(Value),
+    /// By a link of another site that names a choice: the page asks, with this chosen already.
+    Offer(Value),
 }
 
 /// `GET /hub/spawn`: my default server. Starts it: JupyterHub's links lead here.
@@ -87,27 +89,26 @@ pub async fn start_by_link(
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let next = local_target(&hub.base(), next_of(&query), &info.host);
-    if is_from_elsewhere(&hub, &caller, &headers, &info) {
+    // A link that names a profile has chosen. What somebody must type she types herself: anybody may
+    // have made the link, and a browser does not always say where it was.
+    let options = form::options(&form::of_query(&query));
+    let names_a_profile = options.get(PROFILE).is_some()
+        && !hub.settings().profiles.is_empty()
+        && !form::is_typed(&options);
+    let planted = is_from_elsewhere(&hub, &caller, &headers, &info);
+    if planted && !names_a_profile {
         // A link from a course page elsewhere: on to the server if it runs, else to the page that
         // offers to start it.
         let (user, name) = match (UserName::parse(&user), ServerName::parse(&server)) {
             (Ok(user), Ok(name)) => (user, name),
             _ => return Err(ApiError::not_found()),
         };
-        let base = hub.base();
-        let own = prefix(&base, &user, &name);
-        let to = next.map(|next| base.out_of_hub(&next));
-        let to = to.filter(|to| to.starts_with(&own)).unwrap_or(own);
-        return Ok(redirect(&base, &base.to_hub(&to)));
+        return Ok(not_started(&hub, &user, &name, next));
     }
-    // A link that names a profile has chosen. What somebody must type she types herself: anybody may
-    // have made the link, and a browser does not always say where it was.
-    let options = form::options(&form::of_query(&query));
-    let asked = match options.get(PROFILE) {
-        Some(_) if !hub.settings().profiles.is_empty() && !form::is_typed(&options) => {
-            Asked::Options(options)
-        }
-        _ => Asked::Link,
+    let asked = match (names_a_profile, planted) {
+        (true, true) => Asked::Offer(options),
+        (true, false) => Asked::Options(options),
+        (false, _) => Asked::Link,
     };
     start(
         Visit {
@@ -122,6 +123,15 @@ pub async fn start_by_link(
         server,
     )
     .await
+}
+
+/// To the server if it runs, else to the page that offers to start it.
+fn not_started(hub: &Hub, user: &UserName, name: &ServerName, next: Option<String>) -> Response {
+    let base = hub.base();
+    let own = prefix(&base, user, name);
+    let to = next.map(|next| base.out_of_hub(&next));
+    let to = to.filter(|to| to.starts_with(&own)).unwrap_or(own);
+    redirect(&base, &base.to_hub(&to))
 }
 
 /// What the forms about servers post.
@@ -244,11 +254,15 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     };
     let options = match asked {
         Asked::Options(options) => options.clone(),
+        Asked::Offer(_) if !has_choice(&mine) => {
+            return Ok(not_started(hub, &owner.name, &name, next.clone()));
+        }
         Asked::Link | Asked::Button if !has_choice(&mine) => serde_json::json!({}),
         _ if row.as_ref().is_some_and(|row| row.state.is_active()) => {
             return Ok(redirect(&base, &pending));
         }
-        Asked::Link => return spawn::page(&visit, &about, None),
+        Asked::Link => return spawn::page(&visit, &about, None, None),
+        Asked::Offer(options) => return spawn::page(&visit, &about, Some(options), None),
         Asked::Button => {
             let url = spawn_url(&base, &owner.name, &name, next.as_deref());
             return Ok(redirect(&base, &url));
@@ -256,7 +270,9 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     };
     match launching::start(hub, &owner, &name, options.clone()).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&base, &pending)),
-        Err(WishError::BadChoice(wrong)) => spawn::page(&visit, &about, Some((&options, &wrong))),
+        Err(WishError::BadChoice(wrong)) => {
+            spawn::page(&visit, &about, Some(&options), Some(&wrong))
+        }
         Err(WishError::Refused(why, _)) => {
             let refused = home::AddRefused {
                 name: server,
@@ -357,7 +373,7 @@ pub async fn pending(
     };
     let steps = db::servers::steps(&mut tx, &row.id, row.generation, 0).await?;
     drop(tx);
-    let lang = language(&headers);
+    let lang = language(&hub, &headers);
     let base = hub.base();
     let own = prefix(&base, &owner.name, &name);
     let url = local_target(&hub.base(), &query.next, &info.host)
@@ -378,7 +394,7 @@ pub async fn pending(
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name));
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
-                server: home::card(&base, &owner.name, &name, Some(&row), lang),
+                server: home::card(&base, &owner.name, &name, Some(&row), &lang),
                 cancelled: true,
                 start_url: may_start.then(|| start_url(&base, &owner.name, &name, &url)),
             };
@@ -399,7 +415,7 @@ pub async fn pending(
     if row.state == ServerState::Stopping {
         let page = StoppingPage {
             page: frame(&hub, Some(&caller), &info),
-            server: home::card(&base, &owner.name, &name, Some(&row), lang),
+            server: home::card(&base, &owner.name, &name, Some(&row), &lang),
         };
         return html(&hub, &headers, StatusCode::OK, "stopping.html", &page);
     }
@@ -407,7 +423,7 @@ pub async fn pending(
     let wait = queue::wait_of(&hub, &row).await?;
     let started_at = row.requested_at.unwrap_or(row.created_at);
     let context = ProgressPage {
-        server: home::card(&base, &owner.name, &name, Some(&row), lang),
+        server: home::card(&base, &owner.name, &name, Some(&row), &lang),
         percent: steps
             .last()
             .map_or(0, |step| u64::try_from(step.progress).unwrap_or(0)),
@@ -416,7 +432,7 @@ pub async fn pending(
             .filter(|step| step.progress < 100)
             .map(|step| Step {
                 at: step.at,
-                message: step.saying().in_lang(lang),
+                message: step.saying().in_lang(&lang),
             })
             .collect(),
         started_at,
@@ -447,7 +463,7 @@ pub async fn pending(
             reason: row
                 .why_failed()
                 .unwrap_or_else(|| say!("start.no_reason"))
-                .sentence(lang),
+                .sentence(&lang),
             remedy: None,
             code: Some(info.id.clone()),
         }),

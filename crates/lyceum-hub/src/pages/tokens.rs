@@ -52,7 +52,7 @@ async fn page(
     mut form: TokenForm,
 ) -> ApiResult<Response> {
     let now = hub.now().0;
-    let lang = language(headers);
+    let lang = language(hub, headers);
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
     let tokens = db::tokens::of_user(&mut tx, &person.id, now).await?;
@@ -74,7 +74,7 @@ async fn page(
             .into_iter()
             .map(|token| TokenRow {
                 scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
-                note: note_in(&token, lang),
+                note: note_in(&token, &lang),
                 id: token.id,
                 client: token.oauth_client,
                 of_server: token.server_id.is_some(),
@@ -83,7 +83,7 @@ async fn page(
                 expires: token.expires_at,
             })
             .collect(),
-        applications: applications(&by_clients, lang),
+        applications: applications(&by_clients, &lang),
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         new_token,
         form,
@@ -113,7 +113,7 @@ fn choices(caller: &Caller) -> Vec<String> {
 }
 
 /// Programs, each with all of its tokens taken together: to take one back takes back all.
-fn applications(tokens: &[Token], lang: Lang) -> Vec<Application> {
+fn applications(tokens: &[Token], lang: &Lang) -> Vec<Application> {
     let mut by_client: BTreeMap<&str, Vec<&Token>> = BTreeMap::new();
     for token in tokens {
         if let Some(client) = &token.oauth_client {
@@ -141,13 +141,13 @@ fn applications(tokens: &[Token], lang: Lang) -> Vec<Application> {
     applications
 }
 
-fn note_in(token: &Token, lang: Lang) -> String {
+fn note_in(token: &Token, lang: &Lang) -> String {
     let (server, client) = (&token.server_id, &token.oauth_client);
     note(&token.note, server.as_deref(), client.as_deref(), lang)
 }
 
 /// What a token is for. The hub's own are noted in English, as JupyterHub's API has it.
-pub fn note(note: &str, server: Option<&str>, client: Option<&str>, lang: Lang) -> String {
+pub fn note(note: &str, server: Option<&str>, client: Option<&str>, lang: &Lang) -> String {
     let own: fn(&str) -> Saying = match (server, client) {
         (Some(_), _) => |prefix| say!("token.of_server", prefix = prefix),
         (None, Some(_)) => |prefix| say!("token.of_client", prefix = prefix),
@@ -170,14 +170,14 @@ pub async fn create(
     if !caller.is_session() {
         return Err(ApiError::forbidden(say!("refused.for_browsers_not_api")));
     }
-    let lang = language(&headers);
+    let lang = language(&hub, &headers);
     let note = given.get("note").chars().filter(|c| !c.is_control());
     let note: String = note.take(200).collect();
     let chosen: Vec<&str> = given.all("scope").take(CHOICES_MOST).collect();
     let refuse = async |why: Saying| {
         let form = TokenForm {
             note: note.clone(),
-            error: Some(why.sentence(lang)),
+            error: Some(why.sentence(&lang)),
             max_lifetime: None,
             scopes: chosen
                 .iter()
@@ -235,7 +235,7 @@ pub async fn create(
     };
     let new = NewToken {
         note: if note.is_empty() {
-            say!("token.unnamed").in_lang(lang)
+            say!("token.unnamed").in_lang(&lang)
         } else {
             note.clone()
         },

@@ -93,7 +93,13 @@ pub async fn not_running(
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner, &name));
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
-                server: home::card(&base, &owner, &name, row.as_ref(), language(&headers)),
+                server: home::card(
+                    &base,
+                    &owner,
+                    &name,
+                    row.as_ref(),
+                    &language(&hub, &headers),
+                ),
                 cancelled: false,
                 start_url: may_start.then(|| start_url(&base, &owner, &name, here)),
             };

@@ -183,33 +183,35 @@ mod tests {
                 ..Profile::default()
             },
             Profile {
+                slug: "hidden".into(),
+                options: vec![ProfileOption {
+                    name: "hidden".into(),
+                    title: "Hidden".into(),
+                    choices: vec![Choice {
+                        audience: who(&["grace"]),
+                        ..choice("secret")
+                    }],
+                    unlisted: None,
+                }],
+                ..Profile::default()
+            },
+            Profile {
                 slug: "tags".into(),
                 audience: who(&["ada", "role:helps"]),
-                options: vec![
-                    ProfileOption {
-                        name: "image".into(),
-                        title: "Image".into(),
-                        choices: vec![
-                            Choice {
-                                audience: who(&["course:bio/teacher"]),
-                                is_default: true,
-                                ..choice("new")
-                            },
-                            choice("old"),
-                            choice("older"),
-                        ],
-                        unlisted: Some(unlisted),
-                    },
-                    ProfileOption {
-                        name: "hidden".into(),
-                        title: "Hidden".into(),
-                        choices: vec![Choice {
-                            audience: who(&["grace"]),
-                            ..choice("secret")
-                        }],
-                        unlisted: None,
-                    },
-                ],
+                options: vec![ProfileOption {
+                    name: "image".into(),
+                    title: "Image".into(),
+                    choices: vec![
+                        Choice {
+                            audience: who(&["course:bio/teacher"]),
+                            is_default: true,
+                            ..choice("new")
+                        },
+                        choice("old"),
+                        choice("older"),
+                    ],
+                    unlisted: Some(unlisted),
+                }],
                 ..Profile::default()
             },
         ])
@@ -260,10 +262,8 @@ mod tests {
         };
         assert_eq!(options("ada", ""), [("image".into(), 2)]);
         assert_eq!(options("ada", "course:bio/teacher"), [("image".into(), 3)]);
-        assert_eq!(
-            options("grace", "role:helps"),
-            [("image".into(), 2), ("hidden".into(), 1)]
-        );
+        // A profile with an option of which she has nothing is not offered without it.
+        check("grace", "role:helps", &["small", "hidden", "tags"], "small");
     }
 
     #[test]

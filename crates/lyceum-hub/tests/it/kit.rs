@@ -217,9 +217,9 @@ static ENGLISH: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut phrases = Vec::new();
     for files in [lyceum_model::saying::FILES, OWN_MESSAGES] {
         let messages = Messages::read(files).expect("good files");
-        for key in messages.keys(Lang::En) {
-            let text = messages.find(Lang::En, key).expect("just listed");
-            let german = messages.find(Lang::De, key).expect("in both");
+        for key in messages.keys(&Lang::En) {
+            let text = messages.find(&Lang::En, key).expect("just listed");
+            let german = messages.find(&Lang::De, key).expect("in both");
             let parts = text.split('{').enumerate().map(|(at, part)| match at {
                 0 => part,
                 _ => part.split_once('}').map_or("", |(_, rest)| rest),

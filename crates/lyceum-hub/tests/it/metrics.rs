@@ -48,7 +48,8 @@ async fn what_happens_is_counted_under_the_names_of_jupyterhub() {
         .with_user("ben")
         .await;
         let mut registry = Registry::default();
-        hub.hub.register_metrics(&mut registry);
+        hub.hub
+            .register_metrics(&mut registry, lyceum_hub::metrics::PREFIX);
         hub.hub.publish_metrics(registry);
         let root = program(&hub, "root").await;
 

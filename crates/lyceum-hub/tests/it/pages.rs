@@ -3,6 +3,7 @@
 mod admin;
 mod german;
 mod home;
+mod languages;
 mod lists;
 mod login;
 mod rendering;

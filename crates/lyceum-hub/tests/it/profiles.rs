@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
-use lyceum_hub::Settings;
 use lyceum_hub::profiles::values::{Said, Setting};
 use lyceum_hub::profiles::{Choice, Override, Pattern, Profile, ProfileOption, Profiles, Unlisted};
+use lyceum_hub::{Settings, db};
+use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{Forms, Who};
 use lyceum_testkit::client::Answer;
@@ -341,15 +342,24 @@ async fn buttons_and_links_lead_to_the_page_or_choose() {
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-mode", "navigate"),
     ];
-    let answer = browser
-        .send(
-            Method::GET,
-            "/hub/spawn?profile=gpu",
-            &planted,
-            Vec::new().into(),
-        )
-        .await;
-    assert_eq!(answer.expect(302).location(), "/hub/user/ada/");
+    let follow = async |link: &str| {
+        let answer = browser.send(Method::GET, link, &planted, Vec::new().into());
+        answer.await
+    };
+    // The page asks, with what the link names chosen already.
+    let page = follow("/hub/spawn?profile=gpu").await.expect(200).text();
+    assert!(page.contains("value=\"gpu\" checked>"), "{page}");
+    let page = follow("/hub/spawn?profile=secret").await.expect(200).text();
+    assert!(!page.contains("secret"), "{page}");
+    assert_eq!(
+        follow("/hub/spawn").await.expect(302).location(),
+        "/hub/user/ada/"
+    );
+    // What is to be typed nobody types for her, wherever the link is.
+    let typed = "/hub/spawn?profile=tags&profile-option-tags--tag--unlisted-choice=lab/x";
+    let page = browser.get(typed).await.expect(200).text();
+    assert!(!page.contains("lab/x"), "{page}");
+    assert_eq!(follow(typed).await.expect(302).location(), "/hub/user/ada/");
     // A form without its token is no form of ours.
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let answer = browser
@@ -401,12 +411,29 @@ async fn a_choice_that_was_taken_away_is_asked_for_anew() {
     stop(&ada, "ada").await;
     let root = program(&hub, "root").await;
     root.delete("/hub/api/groups/gpu").await.expect(204);
-    let answer = start(&ada, "ada", Value::Null).await.expect(400).json();
-    let said = answer["message"].as_str().expect("words");
-    assert!(said.contains("no such choice"), "{said}");
     let page = browser.get("/hub/spawn").await.expect(200).text();
     assert!(page.contains("value=\"small\" checked>"), "{page}");
     assert!(!page.contains("gpu"), "{page}");
+    // A program that names it is refused; one that names nothing, or an administrator, gets the usual.
+    let answer = start(&ada, "ada", json!({ "profile": "gpu" })).await;
+    let answer = answer.expect(400).json();
+    let said = answer["message"].as_str().expect("words");
+    assert!(said.contains("no such choice"), "{said}");
+    start(&root, "ada", Value::Null).await.expect(201);
+    let row = ada.get("/hub/api/users/ada").await.expect(200).json();
+    assert_eq!(row["servers"][""]["user_options"], json!({}), "{row}");
+    let mut tx = hub.hub.db().read().await.expect("a transaction");
+    let name = UserName::parse("ada").expect("good");
+    let owner = db::users::find(&mut tx, &name).await.expect("read");
+    let owner = owner.expect("there");
+    let row = db::servers::find(&mut tx, &owner.id, &ServerName::default()).await;
+    let row = row.expect("read").expect("there");
+    let steps = db::servers::steps(&mut tx, &row.id, row.generation, 0).await;
+    let steps = steps.expect("read");
+    let told = steps
+        .iter()
+        .any(|step| step.message.contains("not offered any more"));
+    assert!(told, "the progress says so");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `login` | `username`, `password`, `next` | login |
 //! | `logout` | - | every page |
+//! | `language` | `language` | every page |
 //! | `servers/start`, `servers/stop` (also cancels a start), `servers/remove` | `user`, `server`, `next` | home, progress, logs, admin |
 //! | `servers/add` | `server` | home |
 //! | `servers/keep` | `user`, `server`, `next` | home |
@@ -38,7 +39,7 @@ use serde::Serialize;
 
 pub use culling::{Hold, ServerEnd};
 pub use shares::*;
-pub use site::{DocumentPage, Maintenance, Notice};
+pub use site::{DocumentPage, LanguageChoice, LogoutPage, Maintenance, Notice};
 pub use spawn::*;
 
 /// What the frame around every page needs.
@@ -59,6 +60,8 @@ pub struct Page {
     pub notices: Vec<Notice>,
     /// A maintenance that is, or that comes.
     pub maintenance: Option<Maintenance>,
+    /// What the reader can choose from.
+    pub languages: Vec<LanguageChoice>,
 }
 
 /// A service that this person may open.

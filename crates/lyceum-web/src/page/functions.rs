@@ -1,12 +1,14 @@
-//! What templates can call: `t`, `has_text`, `time`, `duration`, `static_url`; and the filters
-//! `number`, `scope_words`.
+//! What templates can call: `t`, `has_text`, `time`, `duration`, `static_url`; the filters `number`,
+//! `scope_words`; and what they know of their language: `lang`, `dir`.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, escape_formatter};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, HtmlEscape, Output, State, escape_formatter,
+};
 
 use super::assets::asset_path;
 use lyceum_model::messages::fill;
@@ -16,23 +18,25 @@ use super::messages::{Lang, Messages};
 /// Gives an environment its functions, bound to one language.
 pub(super) fn register(
     environment: &mut Environment<'static>,
-    lang: Lang,
+    lang: &Lang,
     messages: &Arc<Messages>,
 ) {
     let words = Words {
-        lang,
+        lang: lang.clone(),
         messages: Arc::clone(messages),
     };
     environment.set_formatter(write_value);
-    environment.add_global("lang", lang.as_str());
+    environment.add_global("lang", lang.as_str().to_owned());
+    environment.add_global("dir", lang.direction());
     environment.add_function("static_url", static_url);
-    environment.add_filter("number", move |number: i64| lang.number(number));
+    let own = words.clone();
+    environment.add_filter("number", move |number: i64| own.lang.number(number));
 
     let own = words.clone();
     environment.add_function("t", move |key: &str, values: Kwargs| own.text(key, &values));
     let own = words.clone();
     environment.add_function("has_text", move |key: &str| {
-        own.messages.find(lang, key).is_some()
+        own.messages.find(&own.lang, key).is_some()
     });
     let own = words.clone();
     environment.add_function("time", move |at: i64, style: Option<&str>| {
@@ -93,7 +97,7 @@ impl Words {
             filled.push((name.to_owned(), text));
         }
         values.assert_all_used()?;
-        let text = self.messages.find_for(self.lang, key, n).unwrap_or(key);
+        let text = self.messages.find_for(&self.lang, key, n).unwrap_or(key);
         Ok(fill(text, &filled))
     }
 
@@ -102,13 +106,13 @@ impl Words {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
-        let text = self.messages.find(self.lang, key).unwrap_or_default();
+        let text = self.messages.find(&self.lang, key).unwrap_or_default();
         fill(text, &values)
     }
 
     /// One word of a list in the message file.
     fn nth(&self, key: &str, at: i8) -> String {
-        let list = self.messages.find(self.lang, key).unwrap_or_default();
+        let list = self.messages.find(&self.lang, key).unwrap_or_default();
         let at = usize::try_from(at).unwrap_or(usize::MAX);
         list.split(' ').nth(at).unwrap_or_default().to_owned()
     }
@@ -137,6 +141,8 @@ impl Words {
             )
         };
         let style = if style == "clock" { "clock" } else { "full" };
+        // A site's words can be in it.
+        let words = HtmlEscape(&words);
         format!(
             "<time datetime=\"{iso}\" title=\"{exact} UTC\" data-style=\"{style}\">{words}</time>",
             iso = moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -164,7 +170,7 @@ impl Words {
             None => (scope, None),
         };
         let own = own.and_then(|own| own.get_item(&name.into()).ok());
-        let known = self.messages.find(self.lang, &format!("scope.{name}"));
+        let known = self.messages.find(&self.lang, &format!("scope.{name}"));
         let Some(words) = known.or_else(|| own.as_ref().and_then(Value::as_str)) else {
             return scope.to_owned();
         };

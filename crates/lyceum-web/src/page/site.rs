@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
+use lyceum_model::language::Language;
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 
 pub use files::{SiteFile, SiteFiles};
@@ -68,6 +69,8 @@ pub struct SiteSettings {
     pub inline_scripts: bool,
     /// Other hosts that pictures, fonts and style sheets may come from, `https://cdn.example.edu`.
     pub hosts: Vec<String>,
+    /// Languages that the site adds.
+    pub languages: Vec<Arc<Language>>,
 }
 
 /// A site's templates, ready to render.
@@ -143,6 +146,11 @@ impl SiteTemplates {
         troubles.iter().cloned().collect()
     }
 
+    /// Whether the site has a template of this name that can be used.
+    pub fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
     pub fn settings(&self) -> &SiteSettings {
         &self.settings
     }
@@ -172,13 +180,20 @@ impl SiteTemplates {
     }
 
     fn build(&mut self, pages: &Pages) {
-        self.environments = pages
-            .languages()
-            .map(|lang| (lang, self.environment(pages, lang)))
+        let english = self.environment(pages);
+        let added = self.settings.languages.iter().cloned().map(Lang::Added);
+        let languages = Lang::BUILT_IN.into_iter().chain(added);
+        self.environments = languages
+            .map(|lang| {
+                let mut environment = english.clone();
+                functions::register(&mut environment, &lang, &self.messages);
+                environment.add_function("static_url", static_url);
+                (lang, environment)
+            })
             .collect();
     }
 
-    fn environment(&self, pages: &Pages, lang: Lang) -> Environment<'static> {
+    fn environment(&self, pages: &Pages) -> Environment<'static> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_debug(false);
@@ -193,8 +208,7 @@ impl SiteTemplates {
             environment.remove_filter(filter);
         }
         environment.remove_global("lipsum");
-        functions::register(&mut environment, lang, &self.messages);
-        environment.add_function("static_url", static_url);
+        functions::register(&mut environment, &Lang::En, &self.messages);
         let own = "our own templates were compiled before";
         let mut add = |name: String, text: String| environment.add_template_owned(name, text);
         let mut theirs: BTreeMap<&str, String> = jupyterhub::NAMES
@@ -275,7 +289,8 @@ impl SiteTemplates {
         let (_, environment) = self
             .environments
             .iter()
-            .find(|(own, _)| *own == asked.lang)
+            .find(|(own, _)| own.as_str() == asked.lang.as_str())
+            .or_else(|| self.environments.first())
             .context("no such language")?;
         let context = jupyterhub::variables(
             &jupyterhub::Asked {
@@ -327,18 +342,18 @@ impl SiteTemplates {
         let mut tried = known.iter().map(|(name, own)| {
             let asked = SitePage {
                 name,
-                lang: *lang,
+                lang,
                 own: own.clone(),
                 nonce: "trial",
                 terms: None,
             };
             (self.template_for(name, own).into_owned(), asked)
         });
-        let unused = ["spawn.html", "accept-share.html", "logout.html"];
+        let unused = ["spawn.html", "accept-share.html"];
         let more = unused.iter().map(|name| {
             let asked = SitePage {
                 name: "base.html",
-                lang: *lang,
+                lang,
                 own: trial::frame(),
                 nonce: "trial",
                 terms: None,

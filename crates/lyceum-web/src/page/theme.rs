@@ -11,6 +11,8 @@ use std::sync::Arc;
 use lyceum_model::base::BasePath;
 use serde::{Deserialize, Serialize};
 
+use super::added::Added;
+use super::messages::Lang;
 use super::site::SiteTemplates;
 
 /// What the configuration says.
@@ -56,6 +58,7 @@ pub struct Theme {
     picture: Option<Arc<Logo>>,
     files: Option<Arc<Path>>,
     links: Vec<FooterLink>,
+    added: Arc<Added>,
     site: Option<Arc<SiteTemplates>>,
 }
 
@@ -130,6 +133,7 @@ impl Theme {
             picture: None,
             files: None,
             links: Vec::new(),
+            added: Arc::default(),
             site: None,
         })
     }
@@ -175,6 +179,23 @@ impl Theme {
     pub fn with_site(mut self, site: Option<Arc<SiteTemplates>>) -> Self {
         self.site = site;
         self
+    }
+
+    /// With languages of the site's.
+    #[must_use]
+    pub fn with_added(mut self, added: Arc<Added>) -> Self {
+        self.added = added;
+        self
+    }
+
+    pub fn added(&self) -> &Arc<Added> {
+        &self.added
+    }
+
+    /// The languages there are pages in, the built-in ones first.
+    pub fn languages(&self) -> Vec<Lang> {
+        let built_in = Lang::BUILT_IN.into_iter();
+        built_in.chain(self.added.languages().cloned()).collect()
     }
 
     pub fn picture(&self) -> Option<&Logo> {

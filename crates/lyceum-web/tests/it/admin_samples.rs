@@ -147,6 +147,27 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
                 waiting: 4,
                 longest: Some(75),
                 blocked: 3,
+                switch: Some(MaintenanceSwitch {
+                    on: true,
+                    by: Some("root".into()),
+                    since: Some(NOW),
+                    until: Some(NOW + HOUR),
+                    message: Some(EVIL.into()),
+                    lasts: Vec::new(),
+                }),
+            }),
+        ),
+        (
+            "admin.html",
+            "open",
+            of(OverviewPage {
+                page: page(),
+                area: area("overview"),
+                switch: Some(MaintenanceSwitch {
+                    lasts: vec![30, 60, 1440],
+                    ..MaintenanceSwitch::default()
+                }),
+                ..OverviewPage::default()
             }),
         ),
         (

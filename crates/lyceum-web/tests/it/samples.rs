@@ -30,6 +30,13 @@ pub(crate) fn page() -> Page {
             name: "grades".into(),
             href: "/services/grades/".into(),
         }],
+        languages: [("en", "English", "ltr"), ("ar", EVIL, "rtl")]
+            .map(|(tag, name, dir)| LanguageChoice {
+                tag: tag.into(),
+                name: name.into(),
+                dir,
+            })
+            .to_vec(),
         ..Page::default()
     }
 }
@@ -619,8 +626,10 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-fn in_both(text: &str) -> std::collections::BTreeMap<&'static str, Vec<Piece>> {
-    [("en", pieces(text)), ("de", pieces(text))].into()
+fn in_both(text: &str) -> std::collections::BTreeMap<String, Vec<Piece>> {
+    ["en", "de"]
+        .map(|tag| (tag.to_owned(), pieces(text)))
+        .into()
 }
 
 fn others() -> Vec<(&'static str, &'static str, Value)> {
@@ -696,6 +705,7 @@ fn others() -> Vec<(&'static str, &'static str, Value)> {
                 document: Document::default(),
             }),
         ),
+        ("logout.html", "full", of(LogoutPage { page: bare() })),
         (
             "message.html",
             "full",

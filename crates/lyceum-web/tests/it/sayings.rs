@@ -27,8 +27,8 @@ fn every_saying_has_its_text_in_every_language_and_every_text_is_said() {
         }
     }
     assert!(files > 100 && said.len() > 100, "the sources were found");
-    for lang in Lang::ALL {
-        let mut unsaid: BTreeSet<&str> = texts.keys(lang).collect();
+    for lang in Lang::BUILT_IN {
+        let mut unsaid: BTreeSet<&str> = texts.keys(&lang).collect();
         unsaid.remove(QUOTED);
         for (key, values) in &said {
             let forms: Vec<String> = match values.contains("n") {
@@ -41,7 +41,7 @@ fn every_saying_has_its_text_in_every_language_and_every_text_is_said() {
                     "{form} is said but has no text in {}",
                     lang.as_str()
                 );
-                let text = texts.find(lang, &form).expect("just found");
+                let text = texts.find(&lang, &form).expect("just found");
                 let places: BTreeSet<String> = places(text).map(str::to_owned).collect();
                 assert_eq!(places, *values, "{form} in {}", lang.as_str());
             }

@@ -49,7 +49,7 @@ impl Folder {
 fn show(site: SiteTemplates, name: &str, ctx: &impl serde::Serialize) -> (String, Option<String>) {
     let pages = builder().build().expect("good templates");
     let theme = Theme::default().with_site(Some(Arc::new(site)));
-    let shown = pages.show(name, Lang::En, &theme, ctx).expect("a page");
+    let shown = pages.show(name, &Lang::En, &theme, ctx).expect("a page");
     (shown.html, shown.nonce)
 }
 
@@ -105,7 +105,7 @@ fn every_page_is_shown_in_the_frame_of_a_site() {
     assert_eq!(told(&site, &folder), [""; 0]);
     let theme = Theme::default().with_site(Some(Arc::new(site)));
     for (name, variant, ctx) in samples::all() {
-        let shown = pages.show(name, Lang::De, &theme, &ctx).expect("a page");
+        let shown = pages.show(name, &Lang::De, &theme, &ctx).expect("a page");
         let (html, nonce) = (shown.html, shown.nonce);
         let place = format!("{name}, {variant}");
         assert!(
@@ -338,13 +338,13 @@ fn what_fails_for_one_visitor_is_shown_by_ours_and_remembered() {
     let theme = Theme::default().with_site(Some(Arc::clone(&site)));
     let mut ctx = login();
     let shown = pages
-        .show("login.html", Lang::De, &theme, &ctx)
+        .show("login.html", &Lang::De, &theme, &ctx)
         .expect("a page");
     assert!(shown.nonce.is_some() && site.troubles().is_empty());
     ctx.username = "bob".into();
     for _ in 0..2 {
         let shown = pages
-            .show("login.html", Lang::De, &theme, &ctx)
+            .show("login.html", &Lang::De, &theme, &ctx)
             .expect("a page");
         assert!(shown.nonce.is_none() && shown.html.contains("id=\"username\""));
     }

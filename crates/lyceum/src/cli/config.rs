@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::{ConfigArgs, Outcome, print, print_json};
-use crate::config::{self, DEFAULT_FILE, Problems};
+use crate::config::{self, DEFAULT_FILE, Loaded, Problems};
 use crate::failure::Failure;
 
 /// Check, show and document the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Say everything that is wrong in a configuration, with its place.
+    /// Say everything that is wrong in a configuration, with its place, and in its templates and
+    /// languages.
     #[command(
         after_help = "Exit code 3 when there are problems.\n\nExample:\n  lyceum config check /etc/lyceum/lyceum.yaml"
     )]
@@ -44,12 +45,14 @@ impl ConfigCommand {
                 let Some(file) = config::locate(file.as_deref()) else {
                     return without_file(json);
                 };
-                let problems = match config::load(Some(&file)) {
-                    Ok(loaded) => loaded.config.theme.check()?,
-                    Err(Problems(problems)) => problems,
+                let (problems, notes) = match config::load(Some(&file)) {
+                    Ok(Loaded { config, .. }) => (config.theme.check()?, config.notes()),
+                    Err(Problems(problems)) => (problems, Vec::new()),
                 };
                 if json {
-                    print_json(&serde_json::json!({ "file": file, "problems": problems }))?;
+                    print_json(
+                        &serde_json::json!({ "file": file, "problems": problems, "notes": notes }),
+                    )?;
                 } else {
                     let lines: String = problems
                         .iter()
@@ -60,7 +63,9 @@ impl ConfigCommand {
                         1 => "1 problem".into(),
                         count => format!("{count} problems"),
                     };
-                    print(&format!("{lines}{}: {count}\n", file.display()))?;
+                    let notes: String =
+                        notes.iter().map(|note| format!("note: {note}\n")).collect();
+                    print(&format!("{lines}{notes}{}: {count}\n", file.display()))?;
                 }
                 Ok(match problems.is_empty() {
                     true => Outcome::Good,
@@ -98,7 +103,7 @@ impl ConfigCommand {
 /// Nothing to check is no problem: the defaults are good.
 fn without_file(json: bool) -> Result<Outcome, Failure> {
     if json {
-        print_json(&serde_json::json!({ "file": null, "problems": [] }))?;
+        print_json(&serde_json::json!({ "file": null, "problems": [], "notes": [] }))?;
     } else {
         print(&format!(
             "there is no {DEFAULT_FILE} in this folder: the defaults are in force (`lyceum config example` shows every key)\n"

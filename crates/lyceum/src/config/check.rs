@@ -47,6 +47,7 @@ pub struct Config {
     pub profiles: lyceum_hub::profiles::Profiles,
     pub spawner: Spawner,
     pub log: RawLog,
+    pub metrics_prefix: String,
     /// `None`: there is no event log.
     pub events: Option<lyceum_hub::event_log::Target>,
     pub theme: Look,
@@ -61,6 +62,17 @@ impl Config {
             .iter()
             .chain(&self.site.watched)
             .collect()
+    }
+
+    /// What is no mistake, but might be news to whoever wrote it.
+    pub fn notes(&self) -> Vec<super::Problem> {
+        let profiles = super::notes::of_profiles(&self.profiles).into_iter();
+        let profiles = profiles.map(|(key, message)| super::Problem {
+            file: key,
+            place: None,
+            message,
+        });
+        profiles.chain(self.theme.notes()).collect()
     }
 
     /// Changes when one of these does.
@@ -211,6 +223,7 @@ pub(crate) fn check(
     let mut administrators = names("people.admins", &raw.people.admins, problem);
     administrators.extend(admins(&grants));
     let hub = check_hub(raw, &base, problem);
+    let theme = super::theme::check_theme(raw, folder, problem);
     Config {
         public_url,
         base,
@@ -236,10 +249,28 @@ pub(crate) fn check(
         profiles: super::profiles::check_profiles(raw, problem),
         spawner: check_spawner(raw, folder, problem),
         log: raw.log.clone(),
+        metrics_prefix: check_metrics_prefix(raw, problem),
         events: super::events::check_events(&raw.events, folder, problem),
-        theme: super::theme::check_theme(raw, folder, problem),
-        site: super::site::check_site(raw, folder, problem),
+        site: super::site::check_site(raw, folder, &theme.languages.tags(), problem),
+        theme,
     }
+}
+
+fn check_metrics_prefix(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> String {
+    let prefix = &raw.metrics_prefix.0;
+    let is_good = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
+    if !prefix.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        || !prefix.bytes().all(is_good)
+        || prefix.len() > 60
+    {
+        problem(
+            "metrics_prefix",
+            format!(
+                "{prefix:?} can't begin the name of a metric: letters, digits and `_`, such as `jupyterhub`"
+            ),
+        );
+    }
+    prefix.clone()
 }
 
 fn check_subdomains(

@@ -20,7 +20,7 @@ use lyceum_model::who::{Forms, Who};
 use super::problem::{nearest, suggest};
 use super::raw::RawConfig;
 use written::{Overrides, RawOption, RawUnlisted};
-pub(super) use written::{RawEnvironment, RawProfile};
+pub(super) use written::{RawEnvironment, RawProfile, a_list_of_profiles};
 
 /// A list that people can still look through.
 const PROFILES_MAX: usize = 200;

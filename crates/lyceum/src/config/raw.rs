@@ -2,6 +2,7 @@
 //! Schema and `config.example.yaml`. What a value must be beyond its type is in [`super::check`].
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cull::RawCull;
 use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
-use super::profiles::{RawEnvironment, RawProfile};
+use super::profiles::{RawEnvironment, RawProfile, a_list_of_profiles};
 use super::proxy::RawProxy;
 use super::quotas::RawQuota;
 use super::secret_ref::SecretRef;
@@ -78,15 +79,22 @@ pub struct RawConfig {
     pub environments: BTreeMap<String, RawEnvironment>,
     /// What people choose from when they start a server, each with `title` and what it is: `use`, `for`,
     /// and KubeSpawner's keys. Left out: there is nothing to choose.
+    #[serde(deserialize_with = "a_list_of_profiles")]
     pub profiles: Vec<RawProfile>,
     /// What servers run on.
     pub spawner: RawSpawner,
     /// What is written to standard error.
     pub log: RawLog,
+    /// What stands before the names of those metrics that JupyterHub has too. Takes effect at the next
+    /// start.
+    pub metrics_prefix: MetricsPrefix,
     /// What is written down of what people and programs did, for whoever counts it.
     pub events: RawEvents,
     /// How the pages look.
     pub theme: RawTheme,
+    /// A folder with languages for the pages besides English and German, each a file such as `fr.txt`;
+    /// `lyceum language template fr` prints one to fill in.
+    pub languages: Option<PathBuf>,
     /// Where people find help and what they should know.
     pub site: RawSite,
     /// Lines above the pages, each with `text`, and when and for whom it is shown.
@@ -103,6 +111,17 @@ pub struct Listen(pub String);
 impl Default for Listen {
     fn default() -> Self {
         Self("127.0.0.1:8000".into())
+    }
+}
+
+/// `jupyterhub`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct MetricsPrefix(pub String);
+
+impl Default for MetricsPrefix {
+    fn default() -> Self {
+        Self(lyceum_hub::metrics::PREFIX.into())
     }
 }
 

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use lyceum_hub::notices::{Announcement, Audience, Maintenance, Notices, Window, Words};
 use lyceum_model::clock::Millis;
-use lyceum_model::lang::Lang;
 use lyceum_model::who::{Forms, Who};
 use lyceum_web::page::plain::{Document, is_address};
 use lyceum_web::page::theme::FooterLink;
@@ -123,7 +122,13 @@ pub struct SiteWords {
 
 type Tell<'a> = &'a mut dyn FnMut(&str, String);
 
-pub(super) fn check_site(raw: &RawConfig, folder: &Path, problem: Tell<'_>) -> SiteWords {
+/// `languages`: the tags of those that pages are in.
+pub(super) fn check_site(
+    raw: &RawConfig,
+    folder: &Path,
+    languages: &[String],
+    problem: Tell<'_>,
+) -> SiteWords {
     let mut site = SiteWords::default();
     if let Some(help) = &raw.site.help {
         match address(help) {
@@ -182,18 +187,22 @@ pub(super) fn check_site(raw: &RawConfig, folder: &Path, problem: Tell<'_>) -> S
     for (at, one) in raw.announcements.iter().enumerate() {
         let key = |name: &str| format!("announcements[{at}].{name}");
         let announcement = Announcement {
-            words: words(&key("text"), &one.text, true, problem),
+            words: words(&key("text"), &one.text, languages, true, problem),
             window: window(&key("from"), &key("until"), &one.from, &one.until, problem),
             audience: audience(&key("for"), &one.readers, true, problem),
             warning: one.level == RawLevel::Warning,
         };
         site.notices.announcements.push(announcement);
     }
-    site.notices.maintenance = maintenance(&raw.maintenance, problem);
+    site.notices.maintenance = maintenance(&raw.maintenance, languages, problem);
     site
 }
 
-fn maintenance(raw: &RawMaintenance, problem: Tell<'_>) -> Option<Maintenance> {
+fn maintenance(
+    raw: &RawMaintenance,
+    languages: &[String],
+    problem: Tell<'_>,
+) -> Option<Maintenance> {
     let window = window(
         "maintenance.from",
         "maintenance.until",
@@ -202,7 +211,7 @@ fn maintenance(raw: &RawMaintenance, problem: Tell<'_>) -> Option<Maintenance> {
         problem,
     );
     let text = raw.text.clone().unwrap_or_default();
-    let words = words("maintenance.text", &text, false, problem);
+    let words = words("maintenance.text", &text, languages, false, problem);
     let allow = audience("maintenance.allow", &raw.allow, false, problem);
     if raw.from.is_none() && *raw != RawMaintenance::default() {
         let message = "say when it begins, such as `from: 2026-11-30 18:00+01:00`";
@@ -225,7 +234,13 @@ fn address(text: &str) -> Option<String> {
     is_address(&url).then_some(url)
 }
 
-fn words(key: &str, raw: &RawWords, needed: bool, problem: Tell<'_>) -> Words {
+fn words(
+    key: &str,
+    raw: &RawWords,
+    languages: &[String],
+    needed: bool,
+    problem: Tell<'_>,
+) -> Words {
     let one;
     let texts = match raw {
         RawWords::One(text) => {
@@ -237,13 +252,13 @@ fn words(key: &str, raw: &RawWords, needed: bool, problem: Tell<'_>) -> Words {
     let mut words = Words::default();
     for (tag, text) in texts {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        match Lang::from_tag(tag) {
-            Some(lang) if !text.is_empty() => {
-                words.0.insert(lang, text);
+        match languages.contains(tag) {
+            true if !text.is_empty() => {
+                words.0.insert(tag.clone(), text);
             }
-            Some(_) => {}
-            None => {
-                let known: Vec<&str> = Lang::ALL.iter().map(|lang| lang.as_str()).collect();
+            true => {}
+            false => {
+                let known: Vec<&str> = languages.iter().map(String::as_str).collect();
                 let known = super::problem::suggest(tag, &known);
                 problem(key, format!("there are no pages in {tag:?}; {known}"));
             }
@@ -288,7 +303,7 @@ fn window(
 }
 
 /// `2026-11-30 18:00`, with or without seconds and offset; `Z` and none are UTC.
-fn moment(text: &str) -> Option<Millis> {
+pub fn moment(text: &str) -> Option<Millis> {
     let text = text.trim();
     let stamp = text.parse::<Timestamp>().ok().or_else(|| {
         let civil: jiff::civil::DateTime = text.parse().ok()?;

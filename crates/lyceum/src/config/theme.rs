@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lyceum_web::page::{
-    Logo, Pages, SiteFiles, SiteProblem, SiteSettings, SiteTemplates, Theme, ThemeSettings,
+    Added, Logo, Pages, SiteFiles, SiteProblem, SiteSettings, SiteTemplates, Theme, ThemeSettings,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SiteLanguages;
 use super::raw::RawConfig;
 use super::{Place, Problem};
 use crate::failure::Failure;
@@ -80,6 +81,7 @@ pub struct Look {
     logo: Option<Logo>,
     static_folder: Option<PathBuf>,
     site: SiteSettings,
+    pub languages: SiteLanguages,
     /// Of single template files; folders that can't be read are mistakes of the configuration.
     unread: Vec<SiteProblem>,
     /// What else to look at for edits.
@@ -96,7 +98,8 @@ impl Look {
         let theme = Theme::new(&self.settings).unwrap_or_default();
         let theme = theme
             .with_logo(self.logo.clone())
-            .with_files(self.static_folder.clone());
+            .with_files(self.static_folder.clone())
+            .with_added(Arc::new(Added::new(pages, &self.languages.languages)));
         if self.site.files.is_empty() && self.site.vars.is_empty() {
             return theme;
         }
@@ -110,21 +113,31 @@ impl Look {
         theme.with_site(Some(site))
     }
 
-    /// What is wrong with templates, for those who check a configuration.
+    /// What is wrong with templates and languages, for those who check a configuration.
     pub fn check(&self) -> Result<Vec<Problem>, Failure> {
         let theme = self.theme(&crate::compose::pages()?, None);
+        let problems = [self.problems(&theme), self.languages.problems.clone()].concat();
+        Ok(Self::for_check(&problems))
+    }
+
+    /// What those who check a configuration might like to know.
+    pub fn notes(&self) -> Vec<Problem> {
+        Self::for_check(&self.languages.notes)
+    }
+
+    fn for_check(problems: &[SiteProblem]) -> Vec<Problem> {
         let place = |line: Option<usize>| {
             let line = u64::try_from(line?).ok()?;
             Some(Place { line, column: 1 })
         };
-        let problems = self.problems(&theme).into_iter();
-        Ok(problems
+        let problems = problems.iter();
+        problems
             .map(|problem| Problem {
                 file: problem.path.display().to_string(),
                 place: place(problem.line),
-                message: problem.what,
+                message: problem.what.clone(),
             })
-            .collect())
+            .collect()
     }
 
     /// What is wrong with templates: they don't hold up the rest.
@@ -253,6 +266,8 @@ pub(super) fn check_theme(
     }
     let (files, unread) = SiteFiles::read(&paths);
     watched.extend(paths);
+    let languages = super::languages::check_languages(raw, folder, problem);
+    watched.extend(languages.folder.clone());
     for (at, host) in theme.hosts.iter().enumerate() {
         if !is_origin(host) {
             problem(
@@ -277,7 +292,9 @@ pub(super) fn check_theme(
             vars: theme.template_vars.clone(),
             inline_scripts: theme.inline_scripts,
             hosts: theme.hosts.clone(),
+            languages: languages.languages.clone(),
         },
+        languages,
         unread,
         watched,
     }

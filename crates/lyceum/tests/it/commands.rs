@@ -160,3 +160,42 @@ profiles:
     site.write("lyceum.yaml", "");
     assert!(last("grace").ends_with("may start: yes (everybody may)\n"));
 }
+
+#[test]
+fn a_maintenance_is_switched_and_asked_after() {
+    let site = demo();
+    let on = |args: &[&str]| site.run(&[&["maintenance", "on"], args].concat());
+    assert_snapshot!(site.run(&["maintenance", "status"]).out, @"maintenance is off");
+    let said = site.run(&["maintenance", "off"]);
+    assert_snapshot!(said.out, @"maintenance was not on");
+    let said = on(&["--until", "tomorrow"]);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @r#"
+    lyceum: "tomorrow" is no time
+            such as `2026-11-30 20:00+01:00`; without an offset it is UTC
+    "#);
+    let said = on(&["--until", "2020-01-01 00:00"]);
+    assert_snapshot!(said.err, @"lyceum: that end is over already");
+    let said = on(&["--message", "New  disks", "--until", "2999-01-01 00:00"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let said = site.run(&["maintenance", "status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(status["on"], true);
+    assert_eq!(status["switched"]["message"], "New disks");
+    assert_eq!(status["switched"]["by"], "command line");
+    assert_eq!(status["planned"], serde_json::Value::Null);
+    let said = site.run(&["maintenance", "off"]);
+    assert_snapshot!(said.out, @"maintenance is off");
+    site.write("lyceum.yaml", "maintenance: {from: 2020-01-01 00:00}\n");
+    let said = site.run(&["maintenance", "status"]);
+    assert_snapshot!(said.out, @r"
+    maintenance is on
+    planned from 2020-01-01T00:00:00Z
+    ");
+    let said = site.run(&["maintenance", "off"]);
+    assert!(
+        said.out.contains("the configuration still names one"),
+        "{}",
+        said.out
+    );
+}

@@ -565,6 +565,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     spawner.kind                          local                           default
     log.format                            pretty                          default
     log.level                             info                            default
+    metrics_prefix                        jupyterhub                      default
     events.file                           -                               default
     events.keep                           9                               default
     events.size                           100M                            default
@@ -579,6 +580,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     theme.static                          -                               default
     theme.template_paths                  []                              default
     theme.template_vars                   {}                              default
+    languages                             -                               default
     site.help                             -                               default
     site.imprint                          -                               default
     site.privacy                          -                               default
@@ -815,4 +817,71 @@ fn where_everything_stands() {
         assert_eq!(code, Some(3), "{bad}{said}");
         assert!(said.contains(expect), "{bad}{said}");
     }
+}
+
+#[test]
+fn languages_are_checked_with_file_and_line() {
+    let site = Site::new();
+    std::fs::create_dir_all(site.path("languages")).expect("made");
+    site.write(
+        "lyceum.yaml",
+        "languages: languages\nannouncements: [{text: {fr: Salut}}]\n",
+    );
+    let template = site.run(&["language", "template", "fr"]);
+    assert_eq!(template.code, Some(0), "{}", template.err);
+    site.write("languages/fr.txt", &template.out);
+    let said = site.run(&["config", "check"]);
+    assert_eq!(
+        said.code,
+        Some(0),
+        "nothing is wrong with an empty one: {}",
+        said.out
+    );
+    assert!(
+        said.out.starts_with("note: languages/fr.txt: "),
+        "{}",
+        said.out
+    );
+    site.write(
+        "languages/fr.txt",
+        "nav.hmoe = Accueil\nlogin.heading = Connexion\n",
+    );
+    let said = site.run(&["config", "check"]);
+    assert_eq!(said.code, Some(3), "{}", said.out);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            "languages/fr.txt:1:1: unknown key `nav.hmoe`; did you mean `nav.home`?",
+            "languages/fr.txt:2:1: `login.heading`: `{site}` is missing",
+        ]
+    );
+    for (tag, why) in [
+        ("../x", "is not the tag of a language"),
+        ("de", "is built in"),
+    ] {
+        let said = site.run(&["language", "template", tag]);
+        assert_eq!(said.code, Some(1));
+        assert!(said.err.contains(why), "{}", said.err);
+    }
+    site.write("lyceum.yaml", "languages: nowhere\nmetrics_prefix: 9x\n");
+    let said = site.run(&["config", "check"]);
+    assert!(
+        said.out.contains("`languages`: nowhere can't be read"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out.contains("`metrics_prefix`: \"9x\" can't begin"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn profiles_are_a_list_and_an_audience_is_not_nothing() {
+    let said = check("\nprofiles:\n  python: {title: Python}\n");
+    assert!(said.contains("write `- slug: KEY`"), "{said}");
+    let said = check("\nprofiles:\n- {title: Python, for: null}\n");
+    assert!(said.contains("profiles[0].for"), "{said}");
 }

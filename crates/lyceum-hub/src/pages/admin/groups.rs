@@ -283,7 +283,7 @@ pub(super) async fn act(visit: Visit, form: Fields) -> ApiResult<Response> {
         "delete" => {
             caller.require(ScopeName::DeleteGroups, Target::Group(name))?;
             if form.get("confirm") != name {
-                let why = say!("admin.type_name", name = name);
+                let why = say!("admin.not_confirmed", name = name);
                 return group(&visit, name, &query, Some(why), AddForm::default()).await;
             }
             let path = Path(name.to_owned());

@@ -9,7 +9,7 @@ use lyceum_web::page::contexts::admin::{ConfigurationPage, Count, OverviewPage};
 use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 
 use super::list::ListQuery;
-use super::{Visit, activity, number, people, servers};
+use super::{Visit, activity, maintenance, number, people, servers};
 use crate::db::search::servers::{Search, Sort};
 use crate::servers::State;
 use crate::{Hub, db};
@@ -24,6 +24,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         area: visit.area("overview", &query),
         sees_config: visit.sees_all(ScopeName::ReadHub),
         config: config(&visit),
+        switch: maintenance::shown(&visit),
         ..OverviewPage::default()
     };
     if visit.reaches(ScopeName::ListUsers) {

@@ -139,7 +139,7 @@ async fn tokens_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<Vec<Tok
             &token.note,
             token.server_id.as_deref(),
             token.oauth_client.as_deref(),
-            visit.lang(),
+            &visit.lang(),
         ),
         scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
         id: token.id,
@@ -246,7 +246,7 @@ pub(super) async fn act(
         "delete" => {
             caller.require(ScopeName::DeleteUsers, Target::User(&user.name))?;
             if form.get("confirm") != user.name.as_str() {
-                let why = say!("admin.type_name", name = user.name.as_str());
+                let why = say!("admin.not_confirmed", name = user.name.as_str());
                 return page(&visit, &user, &query, Some(why)).await;
             }
             let name = Path(user.name.to_string());

@@ -123,7 +123,7 @@ pub(super) fn row(visit: &Visit, server: &Server) -> AdminServer {
         &server.user_name,
         &server.name,
         Some(server),
-        visit.lang(),
+        &visit.lang(),
     );
     if !may(ScopeName::Servers) {
         card.log_url = None;

@@ -33,7 +33,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
     let runs = db::managed::all(&mut tx).await?;
     drop(tx);
     let caller = &visit.caller;
-    let lang = visit.lang();
+    let lang = &visit.lang();
     let runs = &runs;
     let listed = all
         .into_values()

@@ -94,7 +94,7 @@ fn row(visit: &Visit, found: Found) -> AdminToken {
                 &found.note,
                 found.server_id.as_deref(),
                 found.oauth_client.as_deref(),
-                visit.lang(),
+                &visit.lang(),
             ),
             scopes: serde_json::from_str(&found.scopes).unwrap_or_default(),
             id: found.id,

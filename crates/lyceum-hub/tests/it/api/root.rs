@@ -37,7 +37,8 @@ async fn metrics_are_for_those_who_may_read_them_and_stay_few() {
         .with_admin("root")
         .await;
     let mut registry = Registry::default();
-    hub.hub.register_metrics(&mut registry);
+    hub.hub
+        .register_metrics(&mut registry, lyceum_hub::metrics::PREFIX);
     hub.hub.publish_metrics(registry);
     hub.client().get("/hub/metrics").await.expect(403);
     program(&hub, "ada")

@@ -472,5 +472,12 @@ async fn a_client_that_may_have_less_has_less_at_once() {
     assert!(scopes.contains(&json!("access:services!service=grades")));
     allow(&["inherit"]).await;
     assert_eq!(scopes_of(&client).await, both);
+    // A client that is there no more has nothing.
+    client.get("/hub/api/users/ada/tokens").await.expect(200);
+    reload(&hub, |grants| {
+        grants.services.remove("grades");
+    })
+    .await;
+    client.get("/hub/api/users/ada/tokens").await.expect(403);
     hub.stop().await;
 }

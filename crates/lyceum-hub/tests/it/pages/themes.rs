@@ -9,7 +9,6 @@ use hyper::Method;
 use lyceum_hub::Settings;
 use lyceum_hub::notices::{Announcement, Audience, Maintenance, Notices, Window, Words};
 use lyceum_model::clock::{Clock, Millis};
-use lyceum_model::lang::Lang;
 use lyceum_model::who::{Forms, Who};
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::{Behaviour, FakeSpawner};
@@ -249,13 +248,56 @@ async fn administrators_see_what_fails_while_pages_are_shown() {
     assert!(admin.contains("home.html:2: "), "{admin}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_can_have_a_page_for_those_who_have_left() {
+    let plain = hub(|_| {}).await;
+    let ada = plain.signed_in("ada").await;
+    let out = ada.post_form("/hub/logout", &[]).await.expect(302);
+    assert_eq!(out.location(), "/hub/login");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    for (text, said) in [
+        (
+            "{% extends 'page.html' %}{% block main %}<i>Goodbye</i>{% endblock %}",
+            "<i>Goodbye</i>",
+        ),
+        (
+            "{% extends 'templates/logout.html' %}",
+            "You are logged out",
+        ),
+    ] {
+        fs::write(folder.path().join("logout.html"), text).expect("written");
+        let hub = hub(|settings| {
+            let (files, _) = SiteFiles::read(&[folder.path().to_owned()]);
+            let pages = lyceum_hub::pages::templates().build().expect("good");
+            let site = SiteSettings {
+                files,
+                ..SiteSettings::default()
+            };
+            let site = SiteTemplates::new(&pages, site, None);
+            settings.theme = Theme::default().with_site(Some(Arc::new(site)));
+        })
+        .await;
+        let ada = hub.signed_in("ada").await;
+        let out = ada.post_form("/hub/logout", &[]).await.expect(200);
+        let page = out.text();
+        assert!(page.contains(said) && !page.contains("Log out"), "{page}");
+        let home = ada.get("/hub/home").await.expect(302);
+        assert!(
+            home.location().starts_with("/hub/login"),
+            "the session is over"
+        );
+    }
+}
+
 fn some(text: &str) -> Audience {
     Audience::Some(Who::parse(text, Forms::People).expect("good"))
 }
 
 fn notices() -> Notices {
-    let words =
-        |en: &str, de: &str| Words([(Lang::En, en.to_owned()), (Lang::De, de.to_owned())].into());
+    let words = |en: &str, de: &str| {
+        Words([("en".into(), en.to_owned()), ("de".into(), de.to_owned())].into())
+    };
     let announcement = |words, audience| Announcement {
         words,
         window: Window::default(),
@@ -348,7 +390,7 @@ async fn maintenance_holds_up_new_comers_and_starts_and_nothing_else() {
             settings.notices.maintenance = Some(Maintenance {
                 from: Millis(2_000_000),
                 until: Some(Millis(2_090_500)),
-                words: Words([(Lang::En, "New disks".into())].into()),
+                words: Words([("en".into(), "New disks".into())].into()),
                 allow: vec![some("tess")],
             });
         },

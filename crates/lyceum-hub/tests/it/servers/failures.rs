@@ -65,7 +65,8 @@ async fn every_failed_start_leaves_nothing_and_can_be_repeated() {
             (None, 1)
         );
         let mut registry = prometheus_client::registry::Registry::default();
-        hub.hub.register_metrics(&mut registry);
+        hub.hub
+            .register_metrics(&mut registry, lyceum_hub::metrics::PREFIX);
         hub.hub.publish_metrics(registry);
         let metrics = hub.hub.metrics_text().unwrap();
         for line in [

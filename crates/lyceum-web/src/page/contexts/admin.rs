@@ -95,6 +95,20 @@ pub struct OverviewPage {
     pub waiting: u64,
     pub longest: Option<i64>,
     pub blocked: u64,
+    /// For those who may begin and end a maintenance.
+    pub switch: Option<MaintenanceSwitch>,
+}
+
+/// A maintenance that is switched on and off, not planned.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MaintenanceSwitch {
+    pub on: bool,
+    pub by: Option<String>,
+    pub since: Option<i64>,
+    pub until: Option<i64>,
+    pub message: Option<String>,
+    /// How many minutes can be chosen.
+    pub lasts: Vec<i64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

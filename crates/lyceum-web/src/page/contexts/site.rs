@@ -10,8 +10,8 @@ use crate::page::plain::{Document, Piece};
 /// A line above every page.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Notice {
-    /// By the tags of languages; each language of ours is there.
-    pub texts: BTreeMap<&'static str, Vec<Piece>>,
+    /// By the tags of languages: each built-in one is there, and others that it is written in.
+    pub texts: BTreeMap<String, Vec<Piece>>,
     pub warning: bool,
 }
 
@@ -23,7 +23,13 @@ pub struct Maintenance {
     /// It has begun.
     pub now: bool,
     /// The operator's words, as in [`Notice::texts`].
-    pub texts: BTreeMap<&'static str, Vec<Piece>>,
+    pub texts: BTreeMap<String, Vec<Piece>>,
+}
+
+/// `logout.html`: what is left after a log-out.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LogoutPage {
+    pub page: Page,
 }
 
 /// `document.html`: a page of the site's own.
@@ -33,4 +39,14 @@ pub struct DocumentPage {
     /// `privacy`, `terms`, `imprint`: its title is the message `foot.KIND` unless it has one.
     pub kind: &'static str,
     pub document: Document,
+}
+
+/// A language at the foot of every page.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LanguageChoice {
+    pub tag: String,
+    /// As those who speak it call it.
+    pub name: String,
+    /// `ltr` or `rtl`.
+    pub dir: &'static str,
 }

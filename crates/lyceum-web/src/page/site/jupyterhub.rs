@@ -44,7 +44,7 @@ pub(super) struct Asked<'a> {
     pub page: &'a str,
     /// What it shows.
     pub own: &'a Value,
-    pub lang: Lang,
+    pub lang: &'a Lang,
     pub messages: &'a Messages,
     pub nonce: &'a str,
     pub terms: Option<&'a str>,
@@ -402,7 +402,7 @@ fn lifetimes(asked: &Asked<'_>, longest: i64) -> String {
             } else {
                 ""
             };
-            let words = words.unwrap_or_default();
+            let words = escaped(words.unwrap_or_default());
             options.push_str(&format!(
                 "<option value=\"{seconds}\"{chosen}>{words}</option>"
             ));
@@ -412,7 +412,7 @@ fn lifetimes(asked: &Asked<'_>, longest: i64) -> String {
         let words = asked.messages.find(asked.lang, "lifetime.never");
         options.push_str(&format!(
             "<option value=\"\">{}</option>",
-            words.unwrap_or_default()
+            escaped(words.unwrap_or_default())
         ));
     }
     options
@@ -468,14 +468,18 @@ fn with_notices(asked: &Asked<'_>, said: &Value) -> Value {
     let maintenance = get(asked.own, &["page", "maintenance"]);
     if get(&maintenance, &["now"]).is_true() {
         for key in ["maintenance.now", "maintenance.means"] {
-            html.push_str(asked.messages.find(asked.lang, key).unwrap_or_default());
+            html.push_str(&escaped(
+                asked.messages.find(asked.lang, key).unwrap_or_default(),
+            ));
             html.push(' ');
         }
     }
     notices.extend(Some(maintenance).filter(Value::is_true));
     for notice in notices {
         html.push_str("<p>");
-        for piece in list(&get(&notice, &["texts"]), lang) {
+        let texts = get(&notice, &["texts"]);
+        let unsaid = !get(&texts, &[lang]).is_true();
+        for piece in list(&texts, if unsaid { "en" } else { lang }) {
             let words = escaped(&text(&piece, &["text"]));
             match text(&piece, &["url"]).as_str() {
                 "" => html.push_str(&words),

@@ -145,6 +145,12 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
                 ..OAuthPage::default()
             }),
         ),
+        (
+            "logout.html",
+            value(&LogoutPage {
+                page: anonymous.clone(),
+            }),
+        ),
         ("error.html", value(&error(page(), 500))),
         ("error.html", value(&error(anonymous.clone(), 403))),
         ("error.html", value(&error(anonymous, 404))),

@@ -66,7 +66,7 @@ fn form() -> SpawnForm {
 /// As the hub makes them before the page.
 fn fields(lang: Lang, form: &SpawnForm) -> String {
     let pages = crate::builder().build().expect("good templates");
-    let made = pages.render("spawn_form.html", lang, &Theme::default(), form);
+    let made = pages.render("spawn_form.html", &lang, &Theme::default(), form);
     made.expect("the fields")
 }
 

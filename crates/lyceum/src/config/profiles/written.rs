@@ -6,7 +6,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +178,26 @@ impl<T: JsonSchema> JsonSchema for Ordered<T> {
 
 /// Where a list is begun and nothing stands in it, nobody was meant, or a mistake was made; certainly
 /// not everybody.
+/// KubeSpawner also takes a mapping, whose keys are slugs; here they are in their order.
+pub(in crate::config) fn a_list_of_profiles<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<RawProfile>, D::Error> {
+    struct List;
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<RawProfile>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(
+                "a list such as `- title: Python` (where KubeSpawner's `profile_list` has keys, \
+                 write `- slug: KEY`)",
+            )
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(items))
+        }
+    }
+    from.deserialize_any(List)
+}
+
 fn a_list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
     Vec::deserialize(from).map(Some)
 }

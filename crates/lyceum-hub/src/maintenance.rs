@@ -1,0 +1,128 @@
+//! A maintenance that somebody switched on, by the command line or by a page: kept in the database, so
+//! that all replicas follow it. The configuration can name one too ([`crate::notices`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lyceum_model::clock::Millis;
+use lyceum_store::db::Engine;
+use lyceum_store::{Stamp, Tx, events, settings};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::Hub;
+use crate::notices::{Maintenance, Words};
+
+const NAME: &str = "maintenance";
+/// Wakes all replicas.
+const TOPIC: &str = "maintenance";
+/// A line above the pages, not a letter.
+pub const MESSAGE_MAX: usize = 1000;
+
+/// What was switched on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switched {
+    pub since: Millis,
+    /// When it ends by itself.
+    pub until: Option<Millis>,
+    /// What people are told besides.
+    pub message: Option<String>,
+    /// Who did it.
+    pub by: String,
+}
+
+impl Switched {
+    /// Text as it is shown: one line, nothing when there is none.
+    pub fn message(text: &str) -> Option<String> {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        (!text.is_empty()).then_some(text)
+    }
+
+    pub fn is_over(&self, now: Millis) -> bool {
+        self.until.is_some_and(|until| until.0 <= now.0)
+    }
+
+    /// As one of the configuration: for all but administrators.
+    pub(crate) fn to_maintenance(&self) -> Maintenance {
+        let words = self.message.iter();
+        Maintenance {
+            from: self.since,
+            until: self.until,
+            words: Words(words.map(|text| ("en".to_owned(), text.clone())).collect()),
+            allow: Vec::new(),
+        }
+    }
+}
+
+/// What is switched on, over or not.
+pub async fn find(tx: &mut Tx) -> sqlx::Result<Option<Switched>> {
+    let text = settings::get(tx, NAME).await?;
+    // Empty: it was switched off. What a newer program wrote is not understood, and not in force.
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+pub async fn switch_on(tx: &mut Tx, order: &Switched) -> sqlx::Result<()> {
+    let text = serde_json::to_string(order).expect("text and numbers are JSON");
+    settings::set(tx, NAME, &text, order.since).await?;
+    events::announce(tx, TOPIC).await
+}
+
+/// Says whether there was one.
+pub async fn switch_off(tx: &mut Tx, now: Millis) -> sqlx::Result<bool> {
+    let was = find(tx).await?.is_some_and(|order| !order.is_over(now));
+    settings::set(tx, NAME, "", now).await?;
+    events::announce(tx, TOPIC).await?;
+    Ok(was)
+}
+
+/// Background work: keeps what this process knows of it true. Of another process on the same SQLite
+/// nobody is woken; there it is looked whether anything was committed.
+pub async fn follow(hub: Hub, shutdown: CancellationToken) {
+    let pause = match hub.db().engine() {
+        Engine::Sqlite => Duration::from_millis(500),
+        Engine::Postgres => Duration::from_secs(10),
+    };
+    let mut wake = hub.db().wake_ups_of(TOPIC);
+    let rounds = async {
+        let mut seen: Option<Stamp> = None;
+        loop {
+            let stamp = hub.db().stamp();
+            if stamp.is_none() || stamp != seen {
+                match look(&hub).await {
+                    Ok(()) => seen = stamp,
+                    Err(error) => tracing::warn!(
+                        error = format!("{error:#}"),
+                        "it could not be looked whether there is a maintenance"
+                    ),
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = wake.woken() => seen = None,
+            }
+        }
+    };
+    shutdown.run_until_cancelled(rounds).await;
+}
+
+/// Reads the row and puts in force what it says.
+pub async fn look(hub: &Hub) -> sqlx::Result<()> {
+    let mut tx = hub.db().read().await?;
+    let now = find(&mut tx).await?;
+    drop(tx);
+    let before = hub.switched().load_full();
+    if before.as_deref() == now.as_ref() {
+        return Ok(());
+    }
+    match &now {
+        Some(order) => tracing::warn!(
+            by = order.by,
+            until = order.until.map(|until| until.to_iso()),
+            message = order.message,
+            "maintenance is switched on"
+        ),
+        None => tracing::warn!("maintenance is switched off"),
+    }
+    hub.switched().store(now.map(Arc::new));
+    Ok(())
+}

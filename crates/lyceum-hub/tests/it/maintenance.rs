@@ -1,0 +1,132 @@
+//! A maintenance that is switched on and off while hubs run.
+
+use lyceum_hub::maintenance::{self, Switched};
+use lyceum_model::clock::{Clock, Millis};
+use lyceum_testkit::fake::FakeSpawner;
+use lyceum_testkit::{Client, TestDb, TestHub};
+use serde_json::json;
+
+use crate::kit::{program, until};
+
+async fn start(program: &Client, server: &str) -> u16 {
+    let path = format!("/hub/api/users/ada/servers/{server}");
+    let answer = program.post_json(&path, &json!({})).await;
+    answer.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_switched_in_the_database_holds_at_every_replica() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(1_000_000));
+        let replica = || TestHub::start_at(db.db().clone(), FakeSpawner::default(), clock.clone());
+        let first = replica()
+            .await
+            .with_user("ada")
+            .await
+            .with_admin("root")
+            .await;
+        let second = replica().await;
+        let token = first.token("ada").await;
+        let ada = [&first, &second].map(|hub| hub.client().with_token(&token));
+
+        let order = Switched {
+            since: Millis(1_000_000),
+            until: Some(Millis(2_000_000)),
+            message: Some("New <b>disks".into()),
+            by: "command line".into(),
+        };
+        let mut tx = db.db().write().await.expect("a transaction");
+        maintenance::switch_on(&mut tx, &order)
+            .await
+            .expect("written");
+        tx.commit().await.expect("committed");
+        for hub in [&first, &second] {
+            until("the pages tell of it", async || {
+                let page = hub.client().get("/hub/login").await.text();
+                page.contains("Maintenance is under way") && page.contains("New &lt;b&gt;disks")
+            })
+            .await;
+        }
+        for ada in &ada {
+            assert_eq!(start(ada, "gpu").await, 503);
+        }
+        let root = program(&first, "root").await;
+        root.post_json("/hub/api/users/ada/server", &json!({}))
+            .await
+            .expect(201);
+
+        let mut tx = db.db().write().await.expect("a transaction");
+        assert!(
+            maintenance::switch_off(&mut tx, clock.now())
+                .await
+                .expect("written")
+        );
+        tx.commit().await.expect("committed");
+        for (ada, server) in ada.iter().zip(["a", "b"]) {
+            until("starts are taken again", async || {
+                start(ada, server).await == 201
+            })
+            .await;
+        }
+
+        // One with an end ends by itself.
+        let mut tx = db.db().write().await.expect("a transaction");
+        maintenance::switch_on(&mut tx, &order)
+            .await
+            .expect("written");
+        tx.commit().await.expect("committed");
+        until("it holds", async || {
+            let page = second.client().get("/hub/login").await.text();
+            page.contains("Maintenance is under way")
+        })
+        .await;
+        clock.advance(1_000_000);
+        let page = second.client().get("/hub/login").await.text();
+        assert!(!page.contains("Maintenance"), "{page}");
+        let mut tx = db.db().write().await.expect("a transaction");
+        assert!(
+            !maintenance::switch_off(&mut tx, clock.now())
+                .await
+                .expect("written")
+        );
+        tx.commit().await.expect("committed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_switch_it_on_their_page() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db)
+        .await
+        .with_user("ada")
+        .await
+        .with_admin("root")
+        .await;
+    let root = hub.signed_in("root").await;
+    let ada = hub.signed_in("ada").await;
+    let page = root.get("/hub/admin").await.expect(200).text();
+    assert!(page.contains("Begin maintenance"), "{page}");
+    let path = "/hub/admin/maintenance";
+    let fields = [
+        ("do", "begin"),
+        ("message", " New\n disks "),
+        ("lasts", "60"),
+    ];
+    ada.post_form(path, &fields).await.expect(403);
+    let long = "x".repeat(1001);
+    let too_long = [("do", "begin"), ("message", long.as_str())];
+    root.post_form(path, &too_long).await.expect(400);
+    let done = root.post_form(path, &fields).await.expect(302);
+    let page = root.get(done.location()).await.expect(200).text();
+    assert!(page.contains("The maintenance has begun."), "{page}");
+    assert!(
+        page.contains("End maintenance") && page.contains("New disks"),
+        "{page}"
+    );
+    assert!(page.contains("(root)"), "who did it: {page}");
+    let token = hub.client().with_token(&hub.token("ada").await);
+    assert_eq!(start(&token, "gpu").await, 503);
+    root.post_form(path, &[("do", "end")]).await.expect(302);
+    assert_eq!(start(&token, "gpu").await, 201);
+    root.post_form(path, &[("do", "what")]).await.expect(400);
+}

@@ -1,0 +1,185 @@
+//! `lyceum maintenance …`: a time in which nobody but administrators comes in, begun and ended at once.
+
+use clap::Subcommand;
+use lyceum_hub::maintenance::{self, MESSAGE_MAX, Switched};
+use lyceum_model::clock::Millis;
+
+use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
+use crate::config::{Config, moment};
+use crate::failure::Failure;
+
+/// Begin and end a maintenance, in which only administrators log in and start servers.
+#[derive(Debug, Subcommand)]
+pub enum MaintenanceCommand {
+    /// Begin one now. All hubs follow at once; what runs goes on.
+    #[command(
+        after_help = "Examples:\n  lyceum maintenance on --message \"New disks\"\n  \
+                      lyceum maintenance on --until \"2026-11-30 20:00+01:00\""
+    )]
+    On {
+        /// What people are told besides.
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+        /// When it ends by itself, such as `2026-11-30 20:00+01:00`; without an offset it is UTC.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// End it.
+    Off {
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Say whether there is one, by this command, by the Admin page or by the configuration.
+    Status {
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl MaintenanceCommand {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Self::On {
+                message,
+                until,
+                data,
+                config,
+            } => {
+                let message = message.as_deref().and_then(Switched::message);
+                let length = message.as_ref().map_or(0, |text| text.chars().count());
+                if length > MESSAGE_MAX {
+                    let message = format!("the message is longer than {MESSAGE_MAX} characters");
+                    return Err(Failure::new(message));
+                }
+                let until = until.as_deref().map(end).transpose()?;
+                block_on(async move {
+                    let (ground, _, _) = ground(&data, &config).await?;
+                    let now = ground.clock.now();
+                    if until.is_some_and(|until| until.0 <= now.0) {
+                        return Err(Failure::new("that end is over already"));
+                    }
+                    let order = Switched {
+                        since: now,
+                        until,
+                        message,
+                        by: "command line".into(),
+                    };
+                    let mut tx = ground.db.write().await.map_err(failed)?;
+                    let done = maintenance::switch_on(&mut tx, &order).await;
+                    done.map_err(failed)?;
+                    tx.commit().await.map_err(failed)
+                })?;
+                let end = until.map_or_else(String::new, |at| format!(" until {}", at.to_iso()));
+                print(&format!(
+                    "maintenance is on{end}; `lyceum maintenance off` ends it\n"
+                ))?;
+            }
+            Self::Off { data, config } => {
+                let (was, planned) = block_on(async move {
+                    let (ground, config, _) = ground(&data, &config).await?;
+                    let now = ground.clock.now();
+                    let mut tx = ground.db.write().await.map_err(failed)?;
+                    let was = maintenance::switch_off(&mut tx, now).await;
+                    let was = was.map_err(failed)?;
+                    tx.commit().await.map_err(failed)?;
+                    Ok((was, planned(&config, now)))
+                })?;
+                print(match was {
+                    true => "maintenance is off\n",
+                    false => "maintenance was not on\n",
+                })?;
+                if planned.is_some_and(|planned| planned.now) {
+                    print("the configuration still names one that is going on: `maintenance`\n")?;
+                }
+            }
+            Self::Status { data, config, json } => {
+                let (order, planned) = block_on(async move {
+                    let (ground, config, _) = ground(&data, &config).await?;
+                    let now = ground.clock.now();
+                    let mut tx = ground.db.read().await.map_err(failed)?;
+                    let order = maintenance::find(&mut tx).await.map_err(failed)?;
+                    let order = order.filter(|order| !order.is_over(now));
+                    Ok((order, planned(&config, now)))
+                })?;
+                status(order.as_ref(), planned.as_ref(), json)?;
+            }
+        }
+        Ok(Outcome::Good)
+    }
+}
+
+/// What the configuration names.
+struct Planned {
+    from: Millis,
+    until: Option<Millis>,
+    now: bool,
+}
+
+fn planned(config: &Config, now: Millis) -> Option<Planned> {
+    let planned = config.site.notices.maintenance.as_ref()?;
+    let is_over = planned.until.is_some_and(|until| until.0 <= now.0);
+    (!is_over).then_some(Planned {
+        from: planned.from,
+        until: planned.until,
+        now: planned.from.0 <= now.0,
+    })
+}
+
+fn end(text: &str) -> Result<Millis, Failure> {
+    moment(text).ok_or_else(|| {
+        Failure::new(format!("{text:?} is no time"))
+            .hint("such as `2026-11-30 20:00+01:00`; without an offset it is UTC")
+    })
+}
+
+fn status(order: Option<&Switched>, planned: Option<&Planned>, json: bool) -> Result<(), Failure> {
+    let until = |at: Option<Millis>| at.map(|at| at.to_iso());
+    let on = order.is_some() || planned.is_some_and(|planned| planned.now);
+    if json {
+        return print_json(&serde_json::json!({
+            "on": on,
+            "switched": order.map(|order| serde_json::json!({
+                "since": order.since.to_iso(),
+                "until": until(order.until),
+                "message": order.message,
+                "by": order.by,
+            })),
+            "planned": planned.map(|planned| serde_json::json!({
+                "from": planned.from.to_iso(),
+                "until": until(planned.until),
+            })),
+        }));
+    }
+    let end = |at: Option<Millis>| until(at).map_or_else(String::new, |at| format!(" until {at}"));
+    let mut text = format!("maintenance is {}\n", if on { "on" } else { "off" });
+    if let Some(order) = order {
+        let message = order.message.as_ref();
+        let message = message.map_or_else(String::new, |text| format!(": {text}"));
+        text.push_str(&format!(
+            "switched on {}{} by {}{message}\n",
+            order.since.to_iso(),
+            end(order.until),
+            order.by
+        ));
+    }
+    if let Some(planned) = planned {
+        let from = planned.from.to_iso();
+        text.push_str(&format!("planned from {from}{}\n", end(planned.until)));
+    }
+    print(&text)
+}
+
+fn failed(error: lyceum_store::DbError) -> Failure {
+    Failure::new(format!("the database: {error}"))
+}
