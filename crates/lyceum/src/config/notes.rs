@@ -50,14 +50,15 @@ pub(super) fn of_profiles(profiles: &Profiles) -> Vec<(String, String)> {
     notes
 }
 
-/// Whether nothing of what was tried passes the pattern and makes a good value.
+/// Whether nothing of what was tried passes the pattern and makes a good value. What takes any word
+/// takes whatever passes.
 fn never_fits(unlisted: &Unlisted, one: &Override) -> bool {
-    let passes =
-        |value: &&&str| (unlisted.pattern.as_ref()).is_none_or(|pattern| pattern.matches(value));
-    !TRIED
-        .iter()
-        .filter(passes)
-        .any(|value| one.with(value).is_ok())
+    let passes = |value: &&&str| {
+        let pattern = unlisted.pattern.as_ref();
+        pattern.is_none_or(|pattern| pattern.matches(value))
+    };
+    one.with("x").is_err()
+        && !(TRIED.iter().filter(passes)).any(|value| one.with(value).is_ok())
 }
 
 #[cfg(test)]
@@ -85,7 +86,9 @@ mod tests {
         check("mem_limit", json!("{value}"), Some("^[a-z]+$"), true);
         check("mem_limit", json!("{value}G"), Some("^[0-9]+$"), false);
         check("mem_limit", json!("{value}B"), Some("^[0-9]+$"), true);
-        check("cpu_limit", json!("{value}"), Some("^[0-9.]+$"), false);
+        // It must be a number, which text in quotes never is.
+        check("cpu_limit", json!("{value}"), Some("^[0-9.]+$"), true);
+        check("image", json!("{value}"), Some("^jupyter/.+:.+$"), false);
         check("image", json!("{value}"), Some("^[a-z]+$"), false);
     }
 }

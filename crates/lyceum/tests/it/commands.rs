@@ -190,7 +190,7 @@ fn a_maintenance_is_switched_and_asked_after() {
     let said = site.run(&["maintenance", "status"]);
     assert_snapshot!(said.out, @r"
     maintenance is on
-    planned from 2020-01-01T00:00:00Z
+    planned from 2020-01-01T00:00:00.000000Z
     ");
     let said = site.run(&["maintenance", "off"]);
     assert!(
