@@ -57,8 +57,7 @@ fn never_fits(unlisted: &Unlisted, one: &Override) -> bool {
         let pattern = unlisted.pattern.as_ref();
         pattern.is_none_or(|pattern| pattern.matches(value))
     };
-    one.with("x").is_err()
-        && !(TRIED.iter().filter(passes)).any(|value| one.with(value).is_ok())
+    one.with("x").is_err() && !(TRIED.iter().filter(passes)).any(|value| one.with(value).is_ok())
 }
 
 #[cfg(test)]

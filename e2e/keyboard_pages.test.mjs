@@ -1,0 +1,92 @@
+// The pages that no other story visits with the keyboard alone: the choice of a language, an error, a
+// server that does not run and its log, my sessions, and the switch of a maintenance.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { leave, startBrowser } from './support/browser.mjs';
+import { tabTo } from './support/keyboard.mjs';
+import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
+import { controls, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
+import { tellIn } from './support/story.mjs';
+
+const FURTHEST = 80;
+const skip = runsElsewhere && 'a maintenance would hold up everybody there';
+
+test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) => {
+  const step = tellIn(t);
+  const lyceum = await startLyceum();
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const student = lyceum.account('student');
+  const page = await (await browser.newContext({ locale: 'en-US' })).newPage();
+  const to = (path) => page.goto(new URL(path, lyceum.url).href);
+  const press = async (control) => {
+    await control.waitFor();
+    await tabTo(page, control, FURTHEST);
+    await page.keyboard.press('Enter');
+  };
+  const link = (name) => page.getByRole('link', { name }).first();
+  const button = (name) => page.getByRole('button', { name }).first();
+
+  await step('choose a language before logging in, and keep it', async () => {
+    await to('hub/login');
+    await press(button('Deutsch'));
+    await page.locator('html[lang=de]').waitFor();
+    assert.equal(new URL(page.url()).pathname, new URL('hub/login', lyceum.url).pathname);
+    await to('hub/login');
+    await page.locator('html[lang=de]').waitFor();
+    await press(button('English'));
+    await page.locator('html[lang=en]').waitFor();
+  });
+
+  await step('an error leads home', async () => {
+    await logIn(page, lyceum.url, student);
+    await to('hub/no/such/page');
+    await press(link(/back home/i));
+    await page.waitForURL(/\/hub\/home/);
+    await controls.start(page).waitFor();
+  });
+
+  await step('a server that does not run is started, and its log read', async () => {
+    await to(`hub/user/${student.name}/lab`);
+    await press(page.locator('.actions a.primary'));
+    await waitForServer(page, student);
+    await to('hub/home');
+    await press(link(/^log/i));
+    await page.locator('.actions a.primary').waitFor();
+    assert.match(page.url(), /\/hub\/logs\//);
+    await press(link(/back home/i));
+    await page.waitForURL(/\/hub\/home/);
+    await leave(page, () => press(controls.stop(page)));
+    await waitForStopped(page, lyceum.url);
+  });
+
+  await step('other sessions are ended', async () => {
+    const elsewhere = await (await browser.newContext()).newPage();
+    await logIn(elsewhere, lyceum.url, student);
+    await to('hub/home');
+    await press(link('Sessions'));
+    const others = page.locator('form[action$="sessions/end-others"] button');
+    await press(others);
+    await others.waitFor({ state: 'detached' });
+    await elsewhere.goto(new URL('hub/home', lyceum.url).href);
+    await elsewhere.waitForURL(/\/hub\/login/);
+  });
+
+  await step('an administrator begins a maintenance and ends it', async () => {
+    await leave(page, () => press(controls.logOut(page)));
+    await controls.logIn(page).waitFor();
+    await logIn(page, lyceum.url, lyceum.account('admin'));
+    await to('hub/admin');
+    const message = page.getByLabel(/what people are told/i);
+    await message.waitFor();
+    await tabTo(page, message, FURTHEST);
+    await page.keyboard.type('New disks');
+    await press(button('Begin maintenance'));
+    await button('End maintenance').waitFor();
+    await page.getByText('New disks').first().waitFor();
+    await press(button('End maintenance'));
+    await button('Begin maintenance').waitFor();
+  });
+});
