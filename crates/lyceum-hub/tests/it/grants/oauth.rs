@@ -1,6 +1,7 @@
 //! People sign in to a service by the hub.
 
 use lyceum_model::scope::{Definition, ScopeSet, Vocabulary};
+use lyceum_store::on;
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::json;
@@ -474,10 +475,15 @@ async fn a_client_that_may_have_less_has_less_at_once() {
     assert_eq!(scopes_of(&client).await, both);
     // A client that is there no more has nothing.
     client.get("/hub/api/users/ada/tokens").await.expect(200);
-    reload(&hub, |grants| {
-        grants.services.remove("grades");
-    })
-    .await;
+    let mut tx = db.db().write().await.expect("a transaction");
+    let gone = on!(&mut tx, |c| sqlx::query(
+        "UPDATE tokens SET oauth_client = 'service-gone' WHERE oauth_client = 'service-grades'"
+    )
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected()));
+    assert_eq!(gone.expect("written"), 1);
+    tx.commit().await.expect("committed");
     client.get("/hub/api/users/ada/tokens").await.expect(403);
     hub.stop().await;
 }
