@@ -10,17 +10,18 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::{route::Entry, sampled::Sampled};
+use crate::{moment::Moment, route::Entry, sampled::Sampled};
 
 /// What happened on one route since it was last asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activity {
     pub route_id: String,
-    /// The last moment of activity ever seen, in milliseconds since 1970.
-    pub last_ms: u64,
+    /// The last moment of activity ever seen.
+    pub last: Moment,
+    /// Whether that is later than what was said before.
+    pub moved: bool,
     /// Body and WebSocket bytes from clients to the server.
     pub bytes_in: u64,
     /// Body and WebSocket bytes from the server to clients.
@@ -31,8 +32,8 @@ pub struct Activity {
 /// The counters of one route; they outlive the table that the route came in.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    last_ms: AtomicU64,
-    reported_ms: AtomicU64,
+    last: AtomicU64,
+    reported: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     websockets: AtomicU64,
@@ -44,16 +45,16 @@ pub(crate) static TOUCHES: Sampled = Sampled::new();
 impl Stats {
     pub(crate) fn touch(&self) {
         TOUCHES.time(|| {
-            let now = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_millis() as u64);
-            self.last_ms.fetch_max(now, Relaxed);
+            self.last.fetch_max(Moment::now().0, Relaxed);
         });
     }
 
     /// The last moment of activity ever seen, in milliseconds since 1970.
     pub(crate) fn last_ms(&self) -> u64 {
-        self.last_ms.load(Relaxed)
+        match self.last.load(Relaxed) {
+            0 => 0,
+            last => Moment(last).since_1970(),
+        }
     }
 
     pub(crate) fn add_in(&self, bytes: u64) {
@@ -70,16 +71,17 @@ impl Stats {
     }
 
     fn take(&self, route_id: &str) -> Option<Activity> {
-        let last_ms = self.last_ms.load(Relaxed);
+        let last = self.last.load(Relaxed);
         let activity = Activity {
             route_id: route_id.to_owned(),
-            last_ms,
+            last: Moment(last),
+            moved: self.reported.swap(last, Relaxed) != last,
             bytes_in: self.bytes_in.swap(0, Relaxed),
             bytes_out: self.bytes_out.swap(0, Relaxed),
             open_websockets: self.websockets.load(Relaxed),
         };
-        let moved = self.reported_ms.swap(last_ms, Relaxed) != last_ms;
-        let said = moved || activity.bytes_in + activity.bytes_out + activity.open_websockets > 0;
+        let said =
+            activity.moved || activity.bytes_in + activity.bytes_out + activity.open_websockets > 0;
         said.then_some(activity)
     }
 }

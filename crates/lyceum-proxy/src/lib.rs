@@ -45,6 +45,7 @@ mod io;
 mod link;
 mod listen;
 mod metrics;
+mod moment;
 mod outgoing;
 mod pace;
 mod path;
@@ -84,6 +85,7 @@ pub use http2::Http2;
 /// The type of [`Ask::method`].
 pub use hyper::Method;
 pub use listen::{Arrivals, Door, HandOver, Handed, ListenAddress, Listener, inherited, take_over};
+pub use moment::Moment;
 pub use proxy_protocol::{
     Sender as ProxySender, Wrong as ProxyHeaderWrong, parse as parse_proxy_header,
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::cull::in_ms;
 use crate::db::uses::Uses;
 use crate::{Hub, db};
 
@@ -21,9 +22,11 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
         let last = shutdown.run_until_cancelled(pause).await.is_none();
         if let Some(proxy) = hub.links().proxy() {
             for activity in proxy.take_activity() {
-                let at = i64::try_from(activity.last_ms).unwrap_or(i64::MAX);
-                let known = unwritten.entry(activity.route_id).or_insert(at);
-                *known = at.max(*known);
+                if activity.moved {
+                    // By the clock that all replicas go by, which need not be the machine's.
+                    let at = hub.now().plus(-in_ms(activity.last.age()));
+                    unwritten.insert(activity.route_id, at.0);
+                }
             }
         }
         let written = write(&hub, &mut unwritten);

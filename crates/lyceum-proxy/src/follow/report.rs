@@ -11,7 +11,7 @@ use super::{
     hubs::{Hubs, Trouble},
     wire::{ACTIVITY_PATH, MAX_REPORTED, Report, RouteUse},
 };
-use crate::{Proxy, target::Target};
+use crate::{Proxy, moment::Moment, target::Target};
 
 /// Uses kept while no hub takes them; the oldest go first.
 const KEPT: usize = 100_000;
@@ -26,7 +26,7 @@ struct Taken {}
 /// Uses that no hub has taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
-    last: HashMap<String, i64>,
+    last: HashMap<String, Moment>,
     failing: bool,
 }
 
@@ -40,18 +40,15 @@ impl Uses {
         number: Option<i64>,
     ) {
         for activity in proxy.take_activity() {
-            let at = i64::try_from(activity.last_ms).unwrap_or(i64::MAX);
-            let known = self.last.entry(activity.route_id).or_insert(at);
-            *known = at.max(*known);
+            if activity.moved {
+                self.last.insert(activity.route_id, activity.last);
+            }
         }
         self.bound();
         while !self.last.is_empty() {
             let some = self.last.iter().take(MAX_REPORTED);
             let activity: Vec<RouteUse> = some
-                .map(|(route, last_ms)| RouteUse {
-                    route: route.clone(),
-                    last_ms: *last_ms,
-                })
+                .map(|(route, last)| RouteUse::new(route, *last))
                 .collect();
             let report = Report {
                 proxy: name.to_owned(),
@@ -79,7 +76,7 @@ impl Uses {
     fn bound(&mut self) {
         let surplus = self.last.len().saturating_sub(KEPT);
         if surplus > 0 {
-            let mut times: Vec<i64> = self.last.values().copied().collect();
+            let mut times: Vec<Moment> = self.last.values().copied().collect();
             let (_, oldest_kept, _) = times.select_nth_unstable(surplus);
             let oldest_kept = *oldest_kept;
             self.last.retain(|_, at| *at >= oldest_kept);
@@ -141,8 +138,8 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_the_newest_stays() {
         let mut uses = Uses::default();
-        for at in 0..(KEPT as i64 + 10) {
-            uses.last.insert(format!("r{at}"), at);
+        for at in 0..(KEPT as u64 + 10) {
+            uses.last.insert(format!("r{at}"), Moment(at));
         }
         uses.bound();
         assert_eq!(uses.last.len(), KEPT);

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     access::{Credential, Decision, Revoked},
+    moment::Moment,
     route::{Route, RouteAccess},
     target::Target,
 };
@@ -284,8 +285,30 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteUse {
     pub route: String,
-    /// The last moment of activity, in milliseconds since 1970.
+    /// The last moment of activity, in milliseconds since 1970 by the proxy's clock. For hubs that
+    /// don't know the age; an earlier proxy tells only this.
     pub last_ms: i64,
+    /// How long ago that was when this was said. Clocks of two machines need not agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+}
+
+impl RouteUse {
+    pub(crate) fn new(route: &str, last: Moment) -> Self {
+        Self {
+            route: route.to_owned(),
+            last_ms: i64::try_from(last.since_1970()).unwrap_or(i64::MAX),
+            age_ms: u64::try_from(last.age().as_millis()).ok(),
+        }
+    }
+
+    /// When it was by the clock of whoever hears of it `now`. Nothing was used in the future.
+    pub fn last(&self, now_ms: i64) -> i64 {
+        match self.age_ms {
+            Some(age) => now_ms.saturating_sub_unsigned(age),
+            None => self.last_ms.min(now_ms),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -363,6 +363,6 @@ async fn activity_counts_what_is_served_and_not_what_fails() {
         (moved[0].route_id.as_str(), moved[0].bytes_out),
         ("open", 2)
     );
-    assert!(moved[0].last_ms > 1_600_000_000_000);
+    assert!(moved[0].moved);
     assert!(proxy.proxy.take_activity().is_empty());
 }

@@ -34,8 +34,6 @@ use crate::proxy::{self, activity, news};
 
 /// Questions of one request looked into at a time; the database has few connections.
 const ASKED_AT_ONCE: usize = 4;
-/// A proxy's clock may be so far ahead of ours.
-const AHEAD_MS: i64 = 60_000;
 const NAME_MOST: usize = 64;
 
 /// Proof that a proxy itself calls.
@@ -264,11 +262,9 @@ pub async fn take_report(
     let Millis(now) = hub.now();
     let mut uses: HashMap<String, i64> = HashMap::with_capacity(report.activity.len());
     for used in report.activity {
-        // Nothing was used in the future, and nothing shall count as used for ever.
-        if used.last_ms <= now.saturating_add(AHEAD_MS) {
-            let known = uses.entry(used.route).or_insert(i64::MIN);
-            *known = used.last_ms.min(now).max(*known);
-        }
+        let last = used.last(now);
+        let known = uses.entry(used.route).or_insert(last);
+        *known = last.max(*known);
     }
     if !uses.is_empty() {
         activity::write(&hub, &mut uses).await?;

@@ -304,19 +304,26 @@ async fn decisions_are_the_same_as_in_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reports_are_written_down_but_not_the_future() {
+async fn reports_count_by_their_age_and_never_as_the_future() {
     let db = TestDb::sqlite().await;
     let hub = quiet_hub(db.db().clone()).await;
     let (first, second) = (
         make_ready(&hub, "ada", "", "http://127.0.0.1:1").await,
         make_ready(&hub, "ben", "", "http://127.0.0.1:2").await,
     );
+    let (third, fourth) = (
+        make_ready(&hub, "eve", "", "http://127.0.0.1:3").await,
+        make_ready(&hub, "tess", "", "http://127.0.0.1:4").await,
+    );
     let proxy = Client::new(hub.hub_address())
         .with_header("authorization", &format!("lyceum-proxy {PROXY_SECRET}"));
     let now = hub.hub.now().0;
+    let hour = 3_600_000;
     let report = json!({ "proxy": "p", "number": 3, "activity": [
         { "route": first, "last_ms": now - 5_000 },
-        { "route": second, "last_ms": now + 3_600_000 },
+        { "route": second, "last_ms": now + hour },
+        { "route": third, "last_ms": now - hour, "age_ms": 20_000 },
+        { "route": fourth, "last_ms": now + hour, "age_ms": 20_000 },
         { "route": "gone", "last_ms": now },
     ]});
     proxy.post_json(ACTIVITY_PATH, &report).await.expect(200);
@@ -327,7 +334,21 @@ async fn reports_are_written_down_but_not_the_future() {
         row.expect("there").last_activity_at
     };
     assert_eq!(used(&mut tx, &first).await, Some(now - 5_000));
-    assert_eq!(used(&mut tx, &second).await, None);
+    // A clock that is ahead makes nobody idle.
+    let written = used(&mut tx, &second).await;
+    let after = hub.hub.now().0;
+    assert!(
+        written.is_some_and(|at| (now..=after).contains(&at)),
+        "{written:?} for {now}"
+    );
+    // Whatever the proxy's clock shows, it was twenty seconds ago.
+    for id in [&third, &fourth] {
+        let written = used(&mut tx, id).await;
+        assert!(
+            written.is_some_and(|at| (now..=after).contains(&(at + 20_000))),
+            "{written:?} for {now}"
+        );
+    }
     let many: Vec<_> = (0..501)
         .map(|n| json!({ "route": n.to_string(), "last_ms": 1 }))
         .collect();

@@ -86,7 +86,7 @@ pub(super) fn proxies() -> Vec<Operation> {
     let whole = || json!({ "type": "integer", "format": "int64" });
     let used = of(
         &["route", "last_ms"],
-        json!({ "route": text(), "last_ms": whole() }),
+        json!({ "route": text(), "last_ms": whole(), "age_ms": whole() }),
     );
     let told = vec![
         get(
