@@ -5,6 +5,8 @@ pub use lyceum_model::who::{CourseId, CourseRole as Role, Who};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::schedule::Meeting;
+
 /// A course.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +22,9 @@ pub struct Course {
     /// Who belongs to it.
     #[serde(default)]
     pub people: People,
+    /// When many come at once; room is made for them before.
+    #[serde(default)]
+    pub schedule: Vec<Meeting>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]

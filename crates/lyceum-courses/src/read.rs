@@ -7,6 +7,8 @@ use crate::course::Course;
 
 /// A course file is a page or two; more is a mistake or an attack.
 pub const FILE_LIMIT: u64 = 1024 * 1024;
+/// Each is looked at whenever somebody starts a server.
+const MEETINGS_MAX: usize = 200;
 
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +43,16 @@ pub fn read_course(file: &Path, text: &str) -> Result<Course, Problem> {
             message: first_line(&error.without_snippet().to_string()),
         }
     })?;
+    if course.schedule.len() > MEETINGS_MAX {
+        return Err(Problem {
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            message: format!(
+                "`schedule` has more than {MEETINGS_MAX} entries; say what is each week with one"
+            ),
+        });
+    }
     if course.title.trim().is_empty() {
         return Err(Problem {
             file: file.to_owned(),
@@ -97,6 +109,11 @@ mod tests {
         );
         check("title: A\nvisible: hidden\n", Some(2), "hidden");
         check("title: ''\n", None, "title");
+        check(
+            "title: A\nschedule:\n  - {at: Mon 09:00, people: 1}\n  - {at: Moon 9, people: 1}\n",
+            Some(4),
+            "`Mon 09:00`",
+        );
         check("title: [", Some(1), "");
     }
 }

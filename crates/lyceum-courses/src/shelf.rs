@@ -7,11 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use lyceum_model::name::UserName;
 use tokio_util::sync::CancellationToken;
 
 use crate::course::{Course, CourseId, Role, Visibility};
 use crate::read::{FILE_LIMIT, Problem, read_course};
+use crate::schedule::Window;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// More files than this in one folder are a mistake.
@@ -198,6 +201,26 @@ impl Shelf {
             (lives && !roles.is_empty()).then(|| (id.clone(), roles))
         });
         courses.collect()
+    }
+
+    /// The next meetings to which many come, with their courses, in no order.
+    pub fn meetings(
+        &self,
+        zone: &TimeZone,
+        now: Timestamp,
+    ) -> Vec<(CourseId, Arc<Course>, u32, Window)> {
+        let state = self.state.load();
+        let courses = state.files.iter().filter_map(|(id, entry)| {
+            let course = entry.course.as_ref()?;
+            (course.visible != Visibility::Archived).then_some((id, course))
+        });
+        let meetings = courses.flat_map(|(id, course)| {
+            course.schedule.iter().filter_map(move |meeting| {
+                let window = meeting.next(zone, now)?;
+                Some((id.clone(), course.clone(), meeting.people.0, window))
+            })
+        });
+        meetings.collect()
     }
 
     pub fn problems(&self) -> Vec<Problem> {

@@ -14,6 +14,7 @@ use lyceum_store::Tx;
 
 use crate::db::servers::Server;
 use crate::identify::{Bearer, bearer_of};
+use crate::jobs::managed;
 use crate::services::Known;
 use crate::standing::Standing;
 use crate::{Hub, Settings, db, grants, groups, shares, tokens};
@@ -60,7 +61,11 @@ async fn is_server(hub: &Hub, route_id: &str, address: &proxy::Target) -> anyhow
         let mut tx = hub.db().read().await?;
         let row = db::services::find(&mut tx, name).await?;
         let url = row.and_then(|row| row.url);
-        return Ok(url.is_some_and(|url| url.parse().ok().as_ref() == Some(address)));
+        if url.is_none_or(|url| url.parse().ok().as_ref() != Some(address)) {
+            return Ok(false);
+        }
+        drop(tx);
+        return managed::listens(hub, name, address).await;
     }
     let Some(key) = hub.links().key(route_id) else {
         return Ok(false);

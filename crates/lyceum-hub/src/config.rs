@@ -136,6 +136,8 @@ pub struct Timings {
     /// this process is new: what they did meanwhile is told by and by.
     pub cull_every: Duration,
     pub cull_after: Duration,
+    /// How often it is looked for meetings that need room.
+    pub rooms_every: Duration,
 }
 
 impl Default for Timings {
@@ -157,6 +159,7 @@ impl Default for Timings {
             census_every: Duration::from_secs(60),
             cull_every: Duration::from_secs(60),
             cull_after: Duration::from_secs(360),
+            rooms_every: Duration::from_secs(10),
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Limits {
 pub enum Why {
     Idle(Duration),
     Age(Duration),
+    /// Nobody used it for so long, and a course needs its place.
+    Room(Duration),
 }
 
 /// The end that is in sight.
@@ -112,6 +114,7 @@ impl Why {
         match self {
             Self::Idle(idle) => say!("culled.idle", time = span(idle)),
             Self::Age(age) => say!("culled.age", time = span(age)),
+            Self::Room(unused) => say!("culled.room", time = span(unused)),
         }
     }
 
@@ -120,6 +123,7 @@ impl Why {
         match self {
             Self::Idle(_) => "idle",
             Self::Age(_) => "age",
+            Self::Room(_) => "room",
         }
     }
 }

@@ -141,3 +141,36 @@ impl EventLog {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cull::Why;
+
+    #[test]
+    fn what_is_told_of_ended_servers_fits_its_schema() {
+        let schema = include_str!("../../../docs/admin/event-schemas/server-culled.json");
+        let schema: Value = serde_json::from_str(schema).expect("JSON");
+        let hour = Duration::from_secs(3600);
+        let mut told = Vec::new();
+        for why in [Why::Idle(hour), Why::Age(hour), Why::Room(hour)] {
+            let event = Event::Culled {
+                user: "ada",
+                server: "",
+                reason: why.word(),
+            };
+            let line: Value = serde_json::from_str(&event.line(Millis(0))).expect("JSON");
+            let fields = line.as_object().expect("an object");
+            assert_eq!(fields["__schema__"], schema["$id"]);
+            let own = fields.keys().filter(|key| !key.starts_with("__"));
+            let own: BTreeSet<&str> = own.map(String::as_str).collect();
+            let known = schema["properties"].as_object().expect("an object");
+            assert_eq!(own, known.keys().map(String::as_str).collect());
+            told.push(fields["reason"].clone());
+        }
+        assert_eq!(schema["properties"]["reason"]["enum"], Value::from(told));
+    }
+}

@@ -6,6 +6,7 @@ pub mod housekeeping;
 pub mod keeper;
 pub mod managed;
 pub mod revocations;
+pub mod rooms;
 pub mod token_uses;
 
 use std::future::Future;
@@ -30,6 +31,7 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(proxy::activity::run(hub.clone(), shutdown.clone())),
         Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
         Box::pin(culler::run(hub.clone(), shutdown.clone())),
+        Box::pin(rooms::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
         Box::pin(census::people(hub.clone(), shutdown.clone())),
         Box::pin(census::turns(hub.clone(), shutdown.clone())),

@@ -1,12 +1,14 @@
 //! "What may Ada start?" The hub asks; courses and configuration answer (in the binary).
 
 use async_trait::async_trait;
+use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole};
 
 use crate::profiles::choose::Chosen;
+use crate::rooms::Room;
 
 /// A wish for a server.
 #[derive(Debug, Clone)]
@@ -38,6 +40,9 @@ pub enum Refusal {
 #[async_trait]
 pub trait LaunchPlanner: Send + Sync + 'static {
     async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal>;
+
+    /// What a server of this course is like, as far as that does not depend on whose it is.
+    async fn plan_room(&self, course: &str) -> anyhow::Result<ServerSpec>;
 }
 
 /// A course as the home page shows it.
@@ -65,4 +70,7 @@ pub trait CourseShelf: Send + Sync + 'static {
         user: &UserName,
         groups: &[String],
     ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>>;
+
+    /// The next meetings to which many come, or those that are on, in any order.
+    fn rooms(&self, now: Millis) -> Vec<Room>;
 }

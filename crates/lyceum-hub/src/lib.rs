@@ -4,7 +4,8 @@
 //! they add comes through [`launch`] (the planner and the course shelf, implemented in the binary).
 //!
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
-//! [`queue`] (what those hear who wait for their turn), [`cull`] (when servers have to end),
+//! [`queue`] (what those hear who wait for their turn), [`rooms`] (whose places are kept),
+//! [`cull`] (when servers have to end),
 //! [`profiles`] and [`choosing`] (what may be started), [`below`] (where it all stands),
 //! [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
@@ -36,6 +37,7 @@ pub mod profiles;
 pub mod proxy;
 pub mod queue;
 pub mod quota;
+pub mod rooms;
 pub mod seen;
 pub mod select;
 pub mod servers;
@@ -62,6 +64,7 @@ use lyceum_model::base::BasePath;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::id::new_id;
 use lyceum_spawn::Spawner;
+use lyceum_spawn::local::LocalSpawner;
 use lyceum_store::Db;
 use lyceum_web::page::Pages;
 use lyceum_web::request::ProxyKey;
@@ -110,6 +113,8 @@ struct Inner {
     links: proxy::Links,
     suspicion: suspicion::Suspicion,
     line: queue::Line,
+    rooms: rooms::Known,
+    services: OnceLock<Arc<LocalSpawner>>,
     started_at: Millis,
     metrics: metrics::Metrics,
     event_log: event_log::EventLog,
@@ -143,6 +148,8 @@ impl Hub {
             links: proxy::Links::default(),
             suspicion: suspicion::Suspicion::default(),
             line: queue::Line::default(),
+            rooms: rooms::Known::default(),
+            services: OnceLock::new(),
             started_at,
             metrics: metrics::Metrics::default(),
             event_log: event_log::EventLog::default(),
@@ -321,6 +328,21 @@ impl Hub {
 
     pub fn links(&self) -> &proxy::Links {
         &self.0.links
+    }
+
+    /// Meetings to which many come, the next first.
+    pub fn rooms(&self, now: Millis) -> Arc<[rooms::Room]> {
+        self.0.rooms.look(self, now)
+    }
+
+    /// What runs services, if the hub does.
+    pub(crate) fn service_spawner(&self) -> Option<&LocalSpawner> {
+        self.0.services.get().map(|spawner| &**spawner)
+    }
+
+    pub(crate) fn set_service_spawner(&self, spawner: Arc<LocalSpawner>) {
+        // There is one in a process.
+        drop(self.0.services.set(spawner));
     }
 
     /// The starts that wait, as they were a moment ago.

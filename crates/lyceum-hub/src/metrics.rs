@@ -39,6 +39,11 @@ pub struct ReasonLabel {
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RoomLabel {
+    pub what: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PeriodLabel {
     pub period: &'static str,
 }
@@ -67,8 +72,10 @@ pub struct Metrics {
     requests: Times<RequestLabels>,
     /// Starts by how they ended: success, failure, cancelled.
     pub starts: Family<StatusLabel, Counter>,
-    /// Servers that were ended by rule, by what for: idle, age.
+    /// Servers that were ended by rule, by what for: idle, age, room.
     pub culled: Family<ReasonLabel, Counter>,
+    /// What courses lack to which many come just now: bytes of memory and disk, places.
+    pub room_missing: Family<RoomLabel, Gauge>,
     pub running: Gauge,
     pub people: Gauge,
     pub active: Family<PeriodLabel, Gauge>,
@@ -131,13 +138,14 @@ impl Default for Metrics {
             drop(start_seconds.get_or_create(&StartLabels { status, reason: "" }));
         }
         let culled: Family<ReasonLabel, Counter> = Family::default();
-        for reason in ["idle", "age"] {
+        for reason in ["idle", "age", "room"] {
             drop(culled.get_or_create(&ReasonLabel { reason }));
         }
         Self {
             requests: Family::new_with_constructor(requests),
             starts: Family::default(),
             culled,
+            room_missing: Family::default(),
             running: Gauge::default(),
             people: Gauge::default(),
             active: Family::default(),
@@ -196,6 +204,11 @@ impl Metrics {
             "servers_culled",
             "Servers that were ended by rule",
             self.culled.clone(),
+        );
+        own.register(
+            "room_missing",
+            "What meetings of courses lack at the moment: bytes of memory and disk, places",
+            self.room_missing.clone(),
         );
         own.register("sign_ins", "Attempts to sign in", self.sign_ins.clone());
         own.register(

@@ -49,6 +49,8 @@ pub struct Wait {
 pub enum Held {
     /// As many servers of its kind run, or start, as may.
     Full,
+    /// The places there are are kept for a course.
+    Room,
     /// Starts of its environment have failed again and again; the next try is about so many seconds
     /// ahead.
     Trouble(i64),

@@ -13,6 +13,8 @@ pub struct Selector {
     pub profiles: Option<Vec<String>>,
     /// Ids of courses.
     pub courses: Option<Vec<String>>,
+    /// Ids of courses that they are not of.
+    pub beside_courses: Option<Vec<String>>,
     /// Servers of administrators, or of nobody else.
     pub admins: Option<bool>,
     /// Named servers, or default ones.
@@ -54,6 +56,11 @@ impl Selector {
         people
             && among(self.profiles.as_deref(), server.profile.as_deref())
             && among(self.courses.as_deref(), server.course.as_deref())
+            && self.beside_courses.as_deref().is_none_or(|list| {
+                !list
+                    .iter()
+                    .any(|entry| server.course.as_deref() == Some(entry))
+            })
             && self.admins.is_none_or(|admins| admins == subject.admin)
             && self
                 .named
@@ -149,6 +156,15 @@ mod tests {
             },
             true,
         );
+        for (course, expect) in [("bio", false), ("chem", true)] {
+            check(
+                Selector {
+                    beside_courses: list(course),
+                    ..any()
+                },
+                expect,
+            );
+        }
         check(
             Selector {
                 courses: list("bio"),

@@ -11,7 +11,7 @@ use crate::db::trouble::Failing;
 use crate::queue::Held;
 use crate::quota::Quota;
 use crate::select::Selector;
-use crate::{Hub, db};
+use crate::{Hub, db, rooms};
 
 /// So many people's starts must have failed, within this time.
 const PEOPLE: i64 = 3;
@@ -19,18 +19,25 @@ const WITHIN_MS: i64 = 30 * 60_000;
 /// The first pause; it doubles with each failure that follows.
 const FIRST_MS: i64 = 15_000;
 const LONGEST_MS: i64 = 600_000;
+/// Failures that are remembered, one for each environment and person.
+const KEPT: i64 = 10_000;
 
-/// What stands before starts: a quota of the configuration, or an environment's trouble.
+/// What stands before starts: a quota of the configuration, an environment's trouble, or places
+/// that are kept for a course.
 #[derive(Debug, Clone)]
 pub struct Gate {
     pub quota: Quota,
     /// Until when nothing of a failing environment starts.
     pub until: Option<Millis>,
+    /// Places are kept for a course; how many depends on what it has, so it is counted anew by
+    /// whoever gives one away.
+    pub room: bool,
 }
 
 impl Gate {
     pub fn held(&self, now: Millis) -> Held {
         match self.until {
+            None if self.room => Held::Room,
             None => Held::Full,
             Some(until) => {
                 let seconds = until.since(now).max(0).unsigned_abs().div_ceil(1000);
@@ -46,6 +53,11 @@ pub(crate) async fn failed(tx: &mut Tx, server_id: &str, now: Millis) -> sqlx::R
     db::trouble::failed(tx, server_id, now.plus(-WITHIN_MS).0, now.0).await
 }
 
+/// Failures that count no more are forgotten.
+pub(crate) async fn prune(tx: &mut Tx, now: Millis) -> sqlx::Result<()> {
+    db::trouble::prune(tx, now.plus(-WITHIN_MS).0, KEPT).await
+}
+
 /// All gates there are.
 pub async fn gates(hub: &Hub, tx: &mut Tx, now: Millis) -> sqlx::Result<Vec<Gate>> {
     let since = now.plus(-WITHIN_MS).0;
@@ -54,8 +66,11 @@ pub async fn gates(hub: &Hub, tx: &mut Tx, now: Millis) -> sqlx::Result<Vec<Gate
     let quotas = settings.quotas.iter().map(|quota| Gate {
         quota: quota.clone(),
         until: None,
+        room: false,
     });
+    let rooms = rooms::gates(hub, tx, now).await?;
     Ok(quotas
+        .chain(rooms)
         .chain(failing.into_iter().map(|failing| gate(failing, now)))
         .collect())
 }
@@ -77,6 +92,7 @@ fn gate(failing: Failing, now: Millis) -> Gate {
     let starting = u64::from(until <= now);
     Gate {
         until: Some(until),
+        room: false,
         quota: Quota {
             whom: Selector {
                 environment: Some(failing.environment),

@@ -25,6 +25,8 @@ const BODY_MAX: usize = 1 << 20;
 pub struct Report {
     /// Kernels that are just working.
     pub busy: usize,
+    /// Pages and programs that are connected to its kernels.
+    pub connections: u64,
     /// Requests, kernels, terminals: whatever was last.
     pub last_activity: Option<Millis>,
 }
@@ -46,8 +48,10 @@ fn read(kernels: Option<&Value>, status: Option<&Value>) -> Option<Report> {
     let kernels = kernels?.as_array()?;
     let busy = |kernel: &&Value| kernel["execution_state"] == "busy";
     let last = status.and_then(|status| status["last_activity"].as_str());
+    let connected = kernels.iter().map(|kernel| kernel["connections"].as_u64());
     Some(Report {
         busy: kernels.iter().filter(busy).count(),
+        connections: connected.map(Option::unwrap_or_default).sum(),
         last_activity: last.and_then(Millis::from_iso),
     })
 }
@@ -94,17 +98,18 @@ mod tests {
         let at = "2026-11-18T11:06:40.123000Z";
         let status = json!({ "last_activity": at, "kernels": 2, "connections": 1 });
         let report = |kernels: Value| read(Some(&kernels), Some(&status));
-        let idle = json!({ "id": "a", "execution_state": "idle" });
+        let idle = json!({ "id": "a", "execution_state": "idle", "connections": 2 });
         let busy = json!({ "id": "b", "execution_state": "busy" });
         let last_activity = Some(Millis(1_795_000_000_123));
-        let expect = |busy| {
+        let expect = |busy, connections| {
             Some(Report {
                 busy,
+                connections,
                 last_activity,
             })
         };
-        assert_eq!(report(json!([])), expect(0));
-        assert_eq!(report(json!([idle, busy, busy])), expect(2));
+        assert_eq!(report(json!([])), expect(0, 0));
+        assert_eq!(report(json!([idle, busy, busy])), expect(2, 2));
         // No Jupyter server, or one that does not know us.
         assert_eq!(report(json!({ "message": "Forbidden" })), None);
         assert_eq!(read(None, Some(&status)), None);

@@ -7,7 +7,8 @@
 //!
 //! Drawers: `folder` (lock, state, exit), `wire` (what they say to each other), `home`, `limits`,
 //! `cgroup`, `log`, `ports`, `sockets` and `owner` (who listens on a port), `processes` (/proc),
-//! `runs` (reading and ending runs), `keeper` (starting one), `explain` (why it ended).
+//! `runs` (reading and ending runs), `keeper` (starting one), `explain` (why it ended), `room` (before
+//! many start at once).
 
 mod cgroup;
 mod explain;
@@ -20,6 +21,7 @@ mod log;
 mod owner;
 mod ports;
 mod processes;
+mod room;
 mod runs;
 pub mod shim;
 mod sockets;
@@ -37,7 +39,7 @@ use tokio::time::sleep;
 pub use self::limits::{LimitsReport, Mechanism};
 use crate::env::{self, Env, Surroundings};
 use crate::error::SpawnError;
-use crate::spawner::{PortOwner, Spawner, StartOrder, Started, Status, Usage};
+use crate::spawner::{PortOwner, Shortage, Spawner, StartOrder, Started, Status, Usage};
 use crate::steps::Steps;
 use cgroup::Place;
 use folder::{RunFolder, State};
@@ -386,6 +388,16 @@ impl Spawner for LocalSpawner {
         };
         blocking(measure).await.map(Some)
     }
+
+    async fn make_room(&self, people: u64, spec: &ServerSpec) -> Result<Vec<Shortage>, SpawnError> {
+        let (spec, homes) = (spec.clone(), self.config.homes.clone());
+        let made = move || {
+            let short = room::short(people, &spec, &homes);
+            room::warm(&spec);
+            Ok(short)
+        };
+        blocking(made).await
+    }
 }
 
 impl LocalSpawner {
@@ -401,6 +413,25 @@ impl LocalSpawner {
             hub: None,
         };
         self.bring(&wanted, &Steps::silent()).await
+    }
+
+    /// Who listens at this address of the machine, as seen from what runs under this key: a program
+    /// that was given its port and did not get it from here.
+    pub async fn owner_at(&self, key: &ServerKey, address: &str) -> Result<PortOwner, SpawnError> {
+        let Found::Running(state) = self.look(key).await? else {
+            return Ok(PortOwner::Nobody);
+        };
+        let state = State {
+            address: address.to_owned(),
+            ..state
+        };
+        let owner = self.port_owner(key, state).await?;
+        Ok(owner.unwrap_or(PortOwner::Nobody))
+    }
+
+    /// Whether what runs here may be root's.
+    pub fn is_root(&self) -> bool {
+        self.root
     }
 
     async fn bring(&self, wanted: &Wanted<'_>, steps: &Steps) -> Result<Started, SpawnError> {

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
+use serde::{Deserialize, Serialize};
 
 use crate::error::SpawnError;
 use crate::steps::Steps;
@@ -44,6 +45,36 @@ pub trait Spawner: Send + Sync + 'static {
 
     /// What the server takes at the moment; `None` when it does not run.
     async fn usage(&self, key: &ServerKey) -> Result<Option<Usage>, SpawnError>;
+
+    /// Makes what can be made ready for so many servers of this kind, which are to start soon, and
+    /// says what is short of what they are guaranteed. May take minutes; called again, or dropped
+    /// half-way, it does no harm.
+    async fn make_room(&self, people: u64, spec: &ServerSpec) -> Result<Vec<Shortage>, SpawnError>;
+}
+
+/// What there is less of than servers are guaranteed, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    pub of: Resource,
+    pub needed: u64,
+    pub free: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resource {
+    Memory,
+    Disk,
+}
+
+impl Resource {
+    /// For logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+        }
+    }
 }
 
 /// All that a start needs.

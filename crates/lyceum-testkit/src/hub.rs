@@ -1,7 +1,7 @@
 //! A whole hub with its proxy on loopback, servers faked, on either database.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +11,9 @@ use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Thrott
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
 use lyceum_hub::profiles::values::Values;
+use lyceum_hub::rooms::Room;
 use lyceum_hub::{Hub, Parts, Settings, Timings, users};
-use lyceum_model::clock::Clock;
+use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerSpec;
@@ -47,6 +48,7 @@ pub struct TestHub {
     accounts: LocalAccounts,
     shutdown: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    rooms: Arc<Mutex<Vec<Room>>>,
 }
 
 impl TestHub {
@@ -139,6 +141,7 @@ impl TestHub {
             settings.origins = settings.origins.below_path(below::asked());
         }
         let base = settings.origins.base().clone();
+        let rooms: Arc<Mutex<Vec<Room>>> = Arc::default();
         settings.theme = settings.theme.below(&base);
         settings.api_url = format!("http://{hub_address}{}", base.at("/hub/api"));
         let hub = Hub::new(Parts {
@@ -146,7 +149,9 @@ impl TestHub {
             clock: clock.clone(),
             spawner: Arc::new(spawner.clone()),
             planner: Arc::new(PlainPlanner),
-            shelf: Arc::new(OneCourse),
+            shelf: Arc::new(OneCourse {
+                rooms: rooms.clone(),
+            }),
             sign_in,
             pages: lyceum_hub::pages::templates()
                 .build()
@@ -202,7 +207,13 @@ impl TestHub {
             accounts,
             shutdown,
             tasks,
+            rooms,
         }
+    }
+
+    /// What course files would say of meetings.
+    pub fn plan_rooms(&self, rooms: Vec<Room>) {
+        *self.rooms.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
     }
 
     /// Makes a person with the password of tests.
@@ -332,9 +343,19 @@ impl LaunchPlanner for PlainPlanner {
         Values::of(&request.chosen.said).apply(&mut spec);
         Ok(spec)
     }
+
+    async fn plan_room(&self, course: &str) -> anyhow::Result<ServerSpec> {
+        Ok(ServerSpec {
+            command: vec!["fake".into()],
+            course: Some(course.into()),
+            ..ServerSpec::default()
+        })
+    }
 }
 
-struct OneCourse;
+struct OneCourse {
+    rooms: Arc<Mutex<Vec<Room>>>,
+}
 
 #[async_trait]
 impl CourseShelf for OneCourse {
@@ -354,5 +375,10 @@ impl CourseShelf for OneCourse {
     ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>> {
         let id = CourseId::parse("signals").expect("a good id");
         Ok(vec![(id, vec![CourseRole::Student])])
+    }
+
+    fn rooms(&self, _: Millis) -> Vec<Room> {
+        let rooms = self.rooms.lock();
+        rooms.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

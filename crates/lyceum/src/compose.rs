@@ -188,7 +188,7 @@ impl Machine {
             clock: ground.clock.clone(),
             spawner: Arc::new(order.spawner),
             planner: Arc::new(planner),
-            shelf: Arc::new(Courses(shelf.clone())),
+            shelf: Arc::new(Courses(shelf.clone(), order.watch.clone())),
             sign_in: sign_in(ground, &config),
             pages,
             settings: settings(
@@ -264,7 +264,9 @@ impl Machine {
         for job in lyceum_hub::jobs::all(&hub, &shutdown) {
             tasks.spawn(job);
         }
-        let services = Services::new(hub.clone(), Arc::new(order.services), vec![bin]);
+        let digest_key = ground.keys.derive("lyceum services");
+        let spawner = Arc::new(order.services);
+        let services = Services::new(hub.clone(), spawner, vec![bin], digest_key);
         tasks.spawn(services.run(shutdown.clone()));
         if let Some(place) = order.place {
             tasks.spawn(place.keep(shutdown.clone()));

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use lyceum_courses::Shelf;
 use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
+use lyceum_hub::profiles::choose::Chosen;
+use lyceum_hub::rooms::Room;
+use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::server::{RunAs, ServerSpec};
@@ -69,6 +73,18 @@ impl LaunchPlanner for Planner {
             ..plan::order(&values, &request.chosen, &request.home)
         })
     }
+
+    async fn plan_room(&self, course: &str) -> anyhow::Result<ServerSpec> {
+        let config = self.watch.current();
+        let command = vec![self.environment.singleuser.display().to_string()];
+        let chosen = Chosen::default();
+        let values = plan::plan(&config.servers, &command, &chosen);
+        Ok(ServerSpec {
+            path_first: vec![self.environment.bin.display().to_string()],
+            course: Some(course.to_owned()),
+            ..plan::order(&values, &chosen, "")
+        })
+    }
 }
 
 fn system_account(user: &UserName) -> Result<RunAs, Refusal> {
@@ -98,6 +114,13 @@ pub fn service_account(name: &str) -> Result<RunAs, String> {
     run_as(found).map_err(|error| unknown(error.to_string()))
 }
 
+/// The home that the system has for an account.
+pub fn home_of(account: &str) -> Option<String> {
+    let found = nix::unistd::User::from_name(account).ok()??;
+    let home = found.dir.to_str()?.to_owned();
+    home.starts_with('/').then_some(home)
+}
+
 fn run_as(account: nix::unistd::User) -> anyhow::Result<RunAs> {
     let name = std::ffi::CString::new(account.name.as_str())?;
     let groups = nix::unistd::getgrouplist(&name, account.gid)?;
@@ -115,7 +138,7 @@ fn run_as(account: nix::unistd::User) -> anyhow::Result<RunAs> {
 }
 
 /// The courses as the home page shows them.
-pub struct Courses(pub Shelf);
+pub struct Courses(pub Shelf, pub Arc<ConfigWatch>);
 
 #[async_trait]
 impl CourseShelf for Courses {
@@ -146,5 +169,23 @@ impl CourseShelf for Courses {
         groups: &[String],
     ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>> {
         Ok(self.0.roles_of(user, groups))
+    }
+
+    fn rooms(&self, now: Millis) -> Vec<Room> {
+        let Ok(at) = Timestamp::from_millisecond(now.0) else {
+            return Vec::new();
+        };
+        let zone = self.1.current().time_zone.clone();
+        let meetings = self.0.meetings(&zone, at).into_iter();
+        let millis = |at: Timestamp| Millis(at.as_millisecond());
+        let rooms = meetings.map(|(id, course, people, window)| Room {
+            course: id.to_string(),
+            title: course.title.clone(),
+            people: people.into(),
+            opens: millis(window.opens),
+            begins: millis(window.begins),
+            ends: millis(window.ends),
+        });
+        rooms.collect()
     }
 }

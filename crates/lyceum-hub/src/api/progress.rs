@@ -225,6 +225,7 @@ impl Watcher {
                         "own_first": wait.own_first,
                         "held": wait.held.map(|held| match held {
                             Held::Full => "full",
+                            Held::Room => "room",
                             Held::Trouble(_) => "trouble",
                         }),
                         "again": match wait.held {
@@ -273,6 +274,11 @@ fn waiting(wait: &Wait) -> Saying {
             place,
             ..
         } => say!("start.full", place = *place),
+        Wait {
+            held: Some(Held::Room),
+            place,
+            ..
+        } => say!("start.room", place = *place),
         Wait {
             own_first: true, ..
         } => say!("start.own_first"),

@@ -15,9 +15,19 @@ pub struct Row {
     /// In English; see [`Row::saying`].
     pub said: Option<String>,
     pub saying: Option<String>,
+    pub lease_owner: Option<String>,
+    pub lease_until: Option<i64>,
 }
 
 impl Row {
+    /// Whether this replica may look after it, as far as the row tells.
+    pub fn is_free_for(&self, owner: &str, now: i64) -> bool {
+        match &self.lease_owner {
+            None => true,
+            Some(other) => other == owner || self.lease_until.is_none_or(|until| until < now),
+        }
+    }
+
     /// Why it does not run.
     pub fn saying(&self) -> Option<Saying> {
         let text = self.said.as_deref()?;
@@ -28,7 +38,8 @@ impl Row {
 pub async fn all(tx: &mut Tx) -> sqlx::Result<Vec<Row>> {
     on!(tx, |c| {
         sqlx::query_as(
-        "SELECT name, key, digest, started_at, failures, start_at, said, saying FROM managed_services ORDER BY name"
+        "SELECT name, key, digest, started_at, failures, start_at, said, saying, lease_owner, lease_until \
+         FROM managed_services ORDER BY name"
     )
     .fetch_all(c)
     .await
@@ -82,6 +93,19 @@ pub async fn release(tx: &mut Tx, name: &str, owner: &str) -> sqlx::Result<()> {
     .execute(c)
     .await
     .map(|_| ())
+    })
+}
+
+/// Keeps the leases of this replica; tells of which ones it could.
+pub async fn renew(tx: &mut Tx, owner: &str, until: i64) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| {
+        sqlx::query_scalar(
+            "UPDATE managed_services SET lease_until = $2 WHERE lease_owner = $1 RETURNING name",
+        )
+        .bind(owner)
+        .bind(until)
+        .fetch_all(c)
+        .await
     })
 }
 
@@ -156,4 +180,32 @@ pub async fn delete(tx: &mut Tx, name: &str, owner: &str) -> sqlx::Result<()> {
     .execute(c)
     .await
     .map(|_| ()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_s_lease_is_left_alone_until_it_is_over() {
+        let check = |lease: Option<(&str, i64)>, expect: bool| {
+            let row = Row {
+                name: "s".into(),
+                key: "s".into(),
+                digest: None,
+                started_at: None,
+                failures: 0,
+                start_at: None,
+                said: None,
+                saying: None,
+                lease_owner: lease.map(|(owner, _)| owner.to_owned()),
+                lease_until: lease.map(|(_, until)| until),
+            };
+            assert_eq!(row.is_free_for("us", 100), expect, "{row:?}");
+        };
+        check(None, true);
+        check(Some(("us", 500)), true);
+        check(Some(("them", 500)), false);
+        check(Some(("them", 99)), true);
+    }
 }

@@ -72,6 +72,16 @@ pub(super) fn condition(statement: &mut Statement, whom: &Selector) {
             }
         }
     }
+    if let Some(list) = whom
+        .beside_courses
+        .as_deref()
+        .filter(|list| !list.is_empty())
+    {
+        statement
+            .say(" AND COALESCE(s.course, '') NOT IN (")
+            .texts(list)
+            .say(")");
+    }
     statement.say(match whom.admins {
         Some(true) => " AND u.admin",
         Some(false) => " AND NOT u.admin",

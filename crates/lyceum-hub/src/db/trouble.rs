@@ -16,7 +16,7 @@ pub async fn failing(tx: &mut Tx, since: i64, people: i64) -> sqlx::Result<Vec<F
     on!(tx, |c| {
         sqlx::query_as(
         "SELECT environment, CAST(SUM(times) AS BIGINT) AS times, MAX(failed_at) AS last FROM failing_starts \
-         WHERE failed_at > $1 GROUP BY environment HAVING COUNT(*) >= $2 ORDER BY environment LIMIT 100"
+         WHERE failed_at > $1 GROUP BY environment HAVING COUNT(*) >= $2 ORDER BY MAX(failed_at) DESC, environment LIMIT 100"
     )
     .bind(since)
     .bind(people)
@@ -52,6 +52,20 @@ pub async fn went_well(tx: &mut Tx, server_id: &str) -> sqlx::Result<()> {
     .await
     .map(|_| ())
     })
+}
+
+/// Forgets what failed so long ago that it counts no more, and of the rest what is too much: each
+/// environment that a person may write herself would be one more.
+pub async fn prune(tx: &mut Tx, since: i64, most: i64) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM failing_starts WHERE failed_at <= $1 OR failed_at <= COALESCE( \
+         (SELECT failed_at FROM failing_starts ORDER BY failed_at DESC LIMIT 1 OFFSET $2), $1)"
+    )
+    .bind(since)
+    .bind(most)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 /// What was wrong may be put right now.

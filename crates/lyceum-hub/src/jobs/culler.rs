@@ -9,6 +9,7 @@
 //! that does not answer is judged by what is known.
 
 mod people;
+mod room;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -22,6 +23,7 @@ use lyceum_model::server::ServerKey;
 use lyceum_spawn::Status;
 use lyceum_spawn::inquiry::{self, Report};
 use lyceum_store::settings;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{self, Trouble, answer};
@@ -40,6 +42,8 @@ const ROWS: usize = 200;
 const ASKED_AT_ONCE: usize = 16;
 /// For so long a token is good by which a server knows that the hub asks.
 const TOKEN_MS: i64 = 60_000;
+/// A round that comes so much later than it should was kept waiting by the database.
+const LATE: Duration = Duration::from_secs(10);
 /// What the proxies saw may be under way for so long.
 const NEWS_TAKE: Duration = Duration::from_secs(30);
 
@@ -47,10 +51,14 @@ const NEWS_TAKE: Duration = Duration::from_secs(30);
 pub async fn run(hub: Hub, shutdown: CancellationToken) {
     let mut trouble = Trouble::with("looking for servers that have to end");
     let mut forgetting = Trouble::with("looking for people who never came again");
+    let mut contact = Contact {
+        since: hub.started_at(),
+        last: None,
+    };
     let rounds = async {
         loop {
             tokio::time::sleep(pause(&hub)).await;
-            trouble.note(look(&hub).await);
+            trouble.note(look(&hub, &mut contact).await);
             forgetting.note(people::forget(&hub).await);
         }
     };
@@ -75,21 +83,67 @@ fn shortest(hub: &Hub) -> Option<Duration> {
         .min()
 }
 
-async fn look(hub: &Hub) -> anyhow::Result<()> {
+/// Since when what servers did could be told without a gap.
+#[derive(Debug, Clone, Copy)]
+struct Contact {
+    since: Millis,
+    /// When the database answered last.
+    last: Option<Instant>,
+}
+
+impl Contact {
+    /// The database has answered: if that took long, reports wait to be written.
+    fn note(&mut self, now: Millis, patience: Duration) {
+        if self.last.is_some_and(|last| last.elapsed() > patience) {
+            self.since = now;
+        }
+        self.last = Some(Instant::now());
+    }
+
+    fn lost(&mut self, now: Millis) {
+        self.since = now;
+        self.last = None;
+    }
+}
+
+async fn look(hub: &Hub, contact: &mut Contact) -> anyhow::Result<()> {
     let Some(shortest) = shortest(hub) else {
         return Ok(());
     };
+    let looked = look_after(hub, contact, shortest).await;
+    if looked.is_err() {
+        // Whatever it was: until it works again, nobody knows what was not told.
+        contact.lost(hub.now());
+    }
+    looked
+}
+
+async fn look_after(hub: &Hub, contact: &mut Contact, shortest: Duration) -> anyhow::Result<()> {
+    ping(hub).await?;
     let now = hub.now();
-    // While no hub was there, nobody could tell of what servers did.
+    contact.note(now, pause(hub) + LATE);
+    // While no hub was there, or no database, nobody could tell of what servers did.
     let new = hub.timings().cull_after.min(shortest);
-    if now.since(hub.started_at()) < in_ms(new) || !take_turn(hub, TURN, pause(hub), now).await? {
+    if now.since(contact.since) < in_ms(new) || !take_turn(hub, TURN, pause(hub), now).await? {
         return Ok(());
     }
-    let looked = look_at_all(hub, now).await;
+    let looked = match look_at_all(hub, now).await {
+        Ok(()) => room::make(hub, now).await,
+        failed => failed,
+    };
     if looked.is_err() {
         give_turn_back(hub, TURN, now).await?;
     }
     looked
+}
+
+/// Whether the database takes what is told: writing, for a fail-over may leave one that is only read.
+async fn ping(hub: &Hub) -> anyhow::Result<()> {
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    settings::lock(&mut tx, TURN, "0", now).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Whether it is this replica's turn to look; then it is nobody's for nearly so long.
@@ -126,30 +180,7 @@ async fn look_at_all(hub: &Hub, now: Millis) -> anyhow::Result<()> {
     drop(tx);
     let mut outcome = Ok(());
     for ids in ids.chunks(ROWS) {
-        let mut tx = hub.db().read().await?;
-        let servers = db::servers::of_ids(&mut tx, ids).await?;
-        let owners: Vec<&str> = servers.iter().map(|one| one.user_id.as_str()).collect();
-        let admins: BTreeSet<String> = db::cull::admins_among(&mut tx, &owners)
-            .await?
-            .into_iter()
-            .collect();
-        let mut groups: HashMap<String, Vec<String>> = HashMap::new();
-        for (user, group) in db::users::groups_of(&mut tx, &owners).await? {
-            groups.entry(user).or_default().push(group);
-        }
-        drop(tx);
-        let sized: Vec<(Limits, Server)> = servers
-            .into_iter()
-            .map(|server| {
-                let subject = Subject {
-                    server: &server,
-                    admin: admins.contains(&server.user_id),
-                    groups: groups.get(&server.user_id).map_or(&[], Vec::as_slice),
-                };
-                (culling.limits_of(subject).clone(), server)
-            })
-            .collect();
-        let looks = stream::iter(sized);
+        let looks = stream::iter(limits_among(hub, ids).await?);
         let looks =
             looks.map(|(limits, server)| async move { look_at(hub, &server, &limits, now).await });
         let mut looks = looks.buffer_unordered(ASKED_AT_ONCE);
@@ -160,12 +191,38 @@ async fn look_at_all(hub: &Hub, now: Millis) -> anyhow::Result<()> {
     outcome
 }
 
+/// These servers, each with what holds for it.
+async fn limits_among(hub: &Hub, ids: &[String]) -> anyhow::Result<Vec<(Limits, Server)>> {
+    let mut tx = hub.db().read().await?;
+    let servers = db::servers::of_ids(&mut tx, ids).await?;
+    let owners: Vec<&str> = servers.iter().map(|one| one.user_id.as_str()).collect();
+    let admins: BTreeSet<String> = db::cull::admins_among(&mut tx, &owners)
+        .await?
+        .into_iter()
+        .collect();
+    let mut groups: HashMap<String, Vec<String>> = HashMap::new();
+    for (user, group) in db::users::groups_of(&mut tx, &owners).await? {
+        groups.entry(user).or_default().push(group);
+    }
+    drop(tx);
+    let culling = &hub.settings().culling;
+    let limits_of = |server: Server| {
+        let subject = Subject {
+            server: &server,
+            admin: admins.contains(&server.user_id),
+            groups: groups.get(&server.user_id).map_or(&[], Vec::as_slice),
+        };
+        (culling.limits_of(subject).clone(), server)
+    };
+    Ok(servers.into_iter().map(limits_of).collect())
+}
+
 async fn look_at(hub: &Hub, server: &Server, limits: &Limits, now: Millis) -> anyhow::Result<()> {
     let Some(end) = limits.end_of(server, now).filter(|end| end.at <= now) else {
         return Ok(());
     };
     let unused_since = match end.why {
-        Why::Age(_) => i64::MAX,
+        Why::Age(_) | Why::Room(_) => i64::MAX,
         Why::Idle(idle) => {
             let late = NEWS_TAKE.min(idle / 4);
             let known = server.last_activity_at.unwrap_or(0);
@@ -175,7 +232,20 @@ async fn look_at(hub: &Hub, server: &Server, limits: &Limits, now: Millis) -> an
             known
         }
     };
-    let reason = end.why.saying();
+    self::end(hub, server, limits, end.why, unused_since, now).await?;
+    Ok(())
+}
+
+/// Ends a server unless it was used after `unused_since`; says whether it did.
+async fn end(
+    hub: &Hub,
+    server: &Server,
+    limits: &Limits,
+    why: Why,
+    unused_since: i64,
+    now: Millis,
+) -> anyhow::Result<bool> {
+    let reason = why.saying();
     let mut tx = hub.db().write().await?;
     let sentence = Sentence {
         reason: &reason,
@@ -188,7 +258,7 @@ async fn look_at(hub: &Hub, server: &Server, limits: &Limits, now: Millis) -> an
     }
     tx.commit().await?;
     if ended {
-        let word = end.why.word();
+        let word = why.word();
         let culled = &hub.metrics().culled;
         culled.get_or_create(&ReasonLabel { reason: word }).inc();
         hub.tell(Event::Culled {
@@ -198,7 +268,7 @@ async fn look_at(hub: &Hub, server: &Server, limits: &Limits, now: Millis) -> an
         });
         tracing::info!(user = %server.user_name, server = %server.name, key = server.key, why = %reason, "server is ended by rule");
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// Asks the server itself, and notes what it says.
@@ -254,4 +324,29 @@ async fn ask(hub: &Hub, server: &Server) -> anyhow::Result<Option<Report>> {
     db::tokens::delete(&mut tx, &token).await?;
     tx.commit().await?;
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_gap_it_begins_anew() {
+        let mut contact = Contact {
+            since: Millis(5),
+            last: None,
+        };
+        contact.note(Millis(10), Duration::from_secs(3600));
+        contact.note(Millis(20), Duration::from_secs(3600));
+        assert_eq!(contact.since, Millis(5));
+        // The database did not answer, or only after more than was to be expected.
+        contact.lost(Millis(30));
+        assert_eq!(contact.since, Millis(30));
+        contact.note(Millis(40), Duration::from_secs(3600));
+        assert_eq!(contact.since, Millis(30));
+        let earlier = Instant::now();
+        while earlier.elapsed().is_zero() {}
+        contact.note(Millis(50), Duration::ZERO);
+        assert_eq!(contact.since, Millis(50));
+    }
 }

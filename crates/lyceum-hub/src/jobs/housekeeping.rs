@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, removed servers.
+//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, failures of starts, removed servers.
 
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     let mut tx = hub.db().write().await?;
     db::sessions::prune(&mut tx, now.0).await?;
     db::shares::prune_codes(&mut tx, now.0).await?;
+    crate::trouble::prune(&mut tx, now).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;
     crate::launching::forget_unwanted(hub).await?;

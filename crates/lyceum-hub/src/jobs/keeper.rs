@@ -223,6 +223,14 @@ impl Keeper {
         let mut tx = self.hub.db().write().await?;
         if due.state == State::Queued && !gates.is_empty() {
             db::quotas::lock(&mut tx, now).await?;
+            let counted;
+            let gates = match gates.iter().any(|gate| gate.room) {
+                true => {
+                    counted = trouble::gates(&self.hub, &mut tx, now).await?;
+                    counted.as_slice()
+                }
+                false => gates,
+            };
             if !has_room(&mut tx, id, gates, now).await? {
                 return Ok(None);
             }

@@ -6,7 +6,7 @@
 //!
 //! Invariant: only the holder of the lease starts or stops a service.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +17,14 @@ use lyceum_model::id::new_id;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{ServerKey, ServerSpec};
+use lyceum_proxy::Target;
 use lyceum_spawn::local::LocalSpawner;
-use lyceum_spawn::{Spawner, Status};
+use lyceum_spawn::{PortOwner, Spawner, Status};
 use lyceum_store::Engine;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::keeper::Trouble;
 use crate::config::Settings;
 use crate::db::managed::Row;
 use crate::grants::{Managed, Service, service_prefix};
@@ -36,6 +38,10 @@ const LONE_LEASE_MS: i64 = 24 * 3_600_000;
 const WELL_MS: i64 = 60_000;
 const FIRST_PAUSE_MS: i64 = 1_000;
 const LONGEST_PAUSE_MS: i64 = 300_000;
+/// Rounds between two looks for services that nobody knows.
+const STRAYS_EVERY: u32 = 60;
+/// Shorter values of the environment are words rather than secrets.
+const SECRET_LEAST: usize = 6;
 /// Of what an ended one wrote last, for the log.
 const LAST_LINES: usize = 10;
 
@@ -44,17 +50,33 @@ pub struct Services {
     spawner: Arc<LocalSpawner>,
     /// Folders that come first on their `PATH`.
     path_first: Vec<String>,
+    /// What tells one order from another. Orders hold secrets, and some can be guessed: a digest
+    /// without a key would tell who guessed right.
+    digest_key: [u8; 32],
     /// Since when each lease is ours, renewed.
     held: HashMap<String, Millis>,
+    /// Those that can't be looked after; it is told when that begins and when it is over.
+    failing: HashSet<String>,
+    /// Rounds until it is looked for what nobody knows.
+    until_strays: u32,
 }
 
 impl Services {
-    pub fn new(hub: Hub, spawner: Arc<LocalSpawner>, path_first: Vec<String>) -> Self {
+    pub fn new(
+        hub: Hub,
+        spawner: Arc<LocalSpawner>,
+        path_first: Vec<String>,
+        digest_key: [u8; 32],
+    ) -> Self {
+        hub.set_service_spawner(spawner.clone());
         Self {
             hub,
             spawner,
             path_first,
+            digest_key,
             held: HashMap::new(),
+            failing: HashSet::new(),
+            until_strays: 0,
         }
     }
 
@@ -64,25 +86,34 @@ impl Services {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // There may be rows of a service that is no longer wanted.
         let mut any = true;
-        let mut failing = false;
+        let mut trouble = Trouble::with("looking after services");
+        let mut strays = Trouble::with("looking for services that nobody knows");
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = tick.tick() => {}
             }
+            if self.until_strays == 0 {
+                let Some(ended) = shutdown.run_until_cancelled(self.end_strays()).await else {
+                    break;
+                };
+                strays.note(ended);
+                self.until_strays = STRAYS_EVERY;
+            }
+            self.until_strays -= 1;
             if !any && !self.hub.settings().grants.services.values().any(is_managed) {
                 continue;
             }
             let round = shutdown.run_until_cancelled(self.round()).await;
             match round {
                 None => break,
-                Some(Ok(there)) => (any, failing) = (there, false),
+                Some(Ok(there)) => {
+                    any = there;
+                    trouble.note(Ok(()));
+                }
                 Some(Err(error)) => {
-                    if !failing {
-                        let error = format!("{error:#}");
-                        tracing::warn!(error, "services are not looked after; trying again");
-                    }
-                    (any, failing) = (true, true);
+                    any = true;
+                    trouble.note(Err(error));
                 }
             }
         }
@@ -110,22 +141,102 @@ impl Services {
             .retain(|name, _| rows.iter().any(|row| row.name == *name));
         let mut ours = Vec::new();
         for row in &rows {
-            if self.claim(&row.name).await? {
+            if self.claim(row).await? {
                 ours.push(row);
             }
         }
-        let works = ours.into_iter().map(|row| {
+        let names: Vec<&str> = ours.iter().map(|row| row.name.as_str()).collect();
+        let works = ours.iter().map(|row| {
             let order = wanted.get(&row.name);
-            let (work, name) = (self.tend(row, order), row.name.as_str());
-            async move {
-                if let Err(error) = work.await {
-                    let error = format!("{error:#}");
-                    tracing::warn!(service = name, error, "a service could not be looked after");
+            let work = self.tend(row, order);
+            async move { (row.name.clone(), work.await) }
+        });
+        let outcomes = tokio::select! {
+            outcomes = join_all(works) => outcomes,
+            // What was begun is safe to begin again, for whoever holds the lease now.
+            lost = self.keep_leases(&names) => {
+                self.held.clear();
+                return Err(lost);
+            }
+        };
+        for (name, outcome) in outcomes {
+            self.note(name, outcome);
+        }
+        Ok(!rows.is_empty())
+    }
+
+    fn note(&mut self, name: String, outcome: anyhow::Result<()>) {
+        match outcome {
+            Ok(()) => {
+                if self.failing.remove(&name) {
+                    tracing::info!(service = name, "a service is looked after again");
                 }
             }
-        });
-        join_all(works).await;
-        Ok(!rows.is_empty())
+            Err(error) => {
+                if !self.failing.contains(&name) {
+                    let error = format!("{error:#}");
+                    tracing::warn!(
+                        service = name,
+                        error,
+                        "a service could not be looked after; trying again until it works"
+                    );
+                }
+                self.failing.insert(name);
+            }
+        }
+    }
+
+    /// Renews leases while services are looked after, which may take long. Ends when that fails.
+    async fn keep_leases(&self, names: &[&str]) -> anyhow::Error {
+        let lease = Duration::from_millis(self.lease().unsigned_abs());
+        let mut renewed = Instant::now();
+        loop {
+            tokio::time::sleep(lease / 4).await;
+            let asked = Instant::now();
+            match timeout(lease / 4, self.renew(names)).await {
+                Ok(Ok(true)) => renewed = asked,
+                Ok(Ok(false)) => return anyhow::anyhow!("another replica took a service over"),
+                _ if renewed.elapsed() >= lease * 2 / 3 => {
+                    return anyhow::anyhow!("the leases of services could not be renewed");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether all of these are still ours.
+    async fn renew(&self, names: &[&str]) -> anyhow::Result<bool> {
+        let until = self.hub.now().plus(self.lease()).0;
+        let mut tx = self.hub.db().write().await?;
+        let kept = db::managed::renew(&mut tx, self.hub.replica(), until).await?;
+        let rows = db::managed::all(&mut tx).await?;
+        tx.commit().await?;
+        // One whose row is gone was forgotten by us.
+        let there = |name: &str| rows.iter().any(|row| row.name == name);
+        Ok(names
+            .iter()
+            .all(|name| !there(name) || kept.iter().any(|kept| kept == name)))
+    }
+
+    /// Ends what runs without a row: a backup was restored, for one.
+    async fn end_strays(&self) -> anyhow::Result<()> {
+        // Listed before the rows are read: a row is made before its service starts.
+        let limit = self.hub.timings().answer_limit;
+        let running = timeout(limit, self.spawner.list()).await??;
+        if running.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.hub.db().read().await?;
+        let rows = db::managed::all(&mut tx).await?;
+        drop(tx);
+        for key in running {
+            if rows.iter().all(|row| row.key != key.as_str()) {
+                tracing::warn!(service = %key, "runs but belongs to nobody, stopping it");
+                self.stop(&key).await?;
+                self.spawner.forget(&key).await?;
+            }
+        }
+        Ok(())
     }
 
     fn wanted(&self, settings: &Settings) -> BTreeMap<String, Order> {
@@ -144,7 +255,8 @@ impl Services {
                     ..ServerSpec::default()
                 };
                 let text = serde_json::to_vec(&spec).expect("our own types are JSON");
-                let digest = Digest::of(&text).to_hex();
+                let digest = blake3::keyed_hash(&self.digest_key, &text);
+                let digest = digest.to_hex().to_string();
                 (name.clone(), Order { spec, digest })
             })
             .collect()
@@ -167,8 +279,8 @@ impl Services {
     }
 
     /// Whether it is ours to look after.
-    async fn claim(&mut self, name: &str) -> anyhow::Result<bool> {
-        let (now, lease) = (self.hub.now(), self.lease());
+    async fn claim(&mut self, row: &Row) -> anyhow::Result<bool> {
+        let (now, lease, name) = (self.hub.now(), self.lease(), row.name.as_str());
         if (self.held.get(name)).is_some_and(|since| now.since(*since) < lease / 4) {
             return Ok(true);
         }
@@ -177,8 +289,12 @@ impl Services {
             Engine::Sqlite => i64::MAX,
             Engine::Postgres => now.0,
         };
-        let mut tx = self.hub.db().write().await?;
         let owner = self.hub.replica();
+        if !row.is_free_for(owner, over) {
+            self.held.remove(name);
+            return Ok(false);
+        }
+        let mut tx = self.hub.db().write().await?;
         let ours = db::managed::claim(&mut tx, name, owner, over, now.plus(lease).0).await?;
         tx.commit().await?;
         match ours {
@@ -215,6 +331,13 @@ impl Services {
                     db::managed::set_well(&mut tx, &row.name, owner).await?;
                     tx.commit().await?;
                 }
+                if row.started_at.is_none() {
+                    // Whoever started it did not get to hear that it runs.
+                    let mut tx = self.hub.db().write().await?;
+                    let digest = &order.digest;
+                    db::managed::set_started(&mut tx, &row.name, owner, digest, now.0).await?;
+                    tx.commit().await?;
+                }
                 return Ok(());
             }
             Status::Running { .. } => {
@@ -229,7 +352,7 @@ impl Services {
             Status::Gone => None,
         };
         if !changed && row.started_at.is_some() {
-            return self.ended(row, &key, why.as_ref()).await;
+            return self.ended(row, order, &key, why.as_ref()).await;
         }
         if !changed && row.start_at.is_some_and(|at| now.0 < at) {
             return Ok(());
@@ -245,13 +368,22 @@ impl Services {
         let limit = self.hub.timings().launch_limit;
         match timeout(limit, self.spawner.start_program(&key, &order.spec)).await? {
             Ok(_) => tracing::info!(service = name, %key, "service started"),
-            Err(error) => self.ended(row, &key, Some(&error.saying())).await?,
+            Err(error) => {
+                let why = error.saying();
+                self.ended(row, order, &key, Some(&why)).await?;
+            }
         }
         Ok(())
     }
 
     /// It ended though nobody asked it to.
-    async fn ended(&self, row: &Row, key: &ServerKey, why: Option<&Saying>) -> anyhow::Result<()> {
+    async fn ended(
+        &self,
+        row: &Row,
+        order: &Order,
+        key: &ServerKey,
+        why: Option<&Saying>,
+    ) -> anyhow::Result<()> {
         let failures = row.failures + 1;
         let doubled = u32::try_from(row.failures).unwrap_or(u32::MAX).min(16);
         let pause = (FIRST_PAUSE_MS << doubled).min(LONGEST_PAUSE_MS);
@@ -261,11 +393,12 @@ impl Services {
         db::managed::set_ended(&mut tx, &row.name, owner, why, failures, start_at).await?;
         tx.commit().await?;
         let lines = self.spawner.log_tail(key, LAST_LINES).await;
+        let lines = without_secrets(&lines.unwrap_or_default().join("\n"), &order.spec.env);
         tracing::warn!(
             service = row.name,
             why = why.map(ToString::to_string),
             again_in_s = pause / 1_000,
-            last_lines = lines.unwrap_or_default().join("\n"),
+            last_lines = lines,
             "a service ended"
         );
         Ok(())
@@ -322,6 +455,51 @@ struct Order {
 
 fn is_managed(service: &Service) -> bool {
     service.managed.is_some()
+}
+
+/// Whether what listens at the address of a service is that service, as far as the hub runs it: a
+/// port of this machine may be anybody's while the service is away.
+pub(crate) async fn listens(hub: &Hub, name: &str, address: &Target) -> anyhow::Result<bool> {
+    let settings = hub.settings();
+    let service = settings.grants.services.get(name);
+    let Some(managed) = service.and_then(|service| service.managed.as_ref()) else {
+        return Ok(true);
+    };
+    let Some(spawner) = hub.service_spawner() else {
+        return Ok(true);
+    };
+    let mut tx = hub.db().read().await?;
+    let rows = db::managed::all(&mut tx).await?;
+    drop(tx);
+    let row = rows.into_iter().find(|row| row.name == name);
+    let Some(key) = row.and_then(|row| ServerKey::parse(&row.key)) else {
+        return Ok(false);
+    };
+    let address = address.to_string();
+    let owner = spawner.owner_at(&key, &address);
+    let owner = timeout(hub.timings().answer_limit, owner).await??;
+    Ok(match owner {
+        // What root listens with (a container's port, for one) is the administrator's, unless people's
+        // programs may be root's too.
+        PortOwner::Stranger { uid: 0, .. } => managed.run_as.is_some() || !spawner.is_root(),
+        owner => owner.is_safe(),
+    })
+}
+
+/// What a service wrote, for the log: it may have printed its environment.
+fn without_secrets(text: &str, env: &BTreeMap<String, String>) -> String {
+    let mut values: Vec<&str> = env
+        .values()
+        .map(String::as_str)
+        .filter(|value| value.len() >= SECRET_LEAST)
+        .collect();
+    // One may be a part of another.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    let mut text = text.to_owned();
+    for value in values {
+        text = text.replace(value, "***");
+    }
+    text
 }
 
 /// A folder of its own; names of services may hold what names of folders may not.
@@ -394,4 +572,21 @@ fn environment(
         tell("JUPYTERHUB_SERVICE_URL", url.clone());
     }
     env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_was_told_is_not_told_on() {
+        let env = [
+            ("TOKEN", "s3cret-s3cret"),
+            ("PASSWORD", "s3cret"),
+            ("MODE", "on"),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let told = without_secrets("on: s3cret-s3cret, s3cret!", &env.into());
+        assert_eq!(told, "on: ***, ***!");
+    }
 }

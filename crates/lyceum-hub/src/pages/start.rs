@@ -445,6 +445,10 @@ pub async fn pending(
                 why: "full",
                 again: 0,
             },
+            Held::Room => Hold {
+                why: "room",
+                again: 0,
+            },
             Held::Trouble(again) => Hold {
                 why: "trouble",
                 again,

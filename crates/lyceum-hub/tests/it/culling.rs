@@ -6,6 +6,8 @@ use std::time::Duration;
 use lyceum_hub::cull::{Limits, Rule};
 use lyceum_hub::db::servers::Server;
 use lyceum_hub::metrics::ReasonLabel;
+use lyceum_hub::quota::Quota;
+use lyceum_hub::rooms::Room;
 use lyceum_hub::select::{People, Selector};
 use lyceum_hub::servers::State;
 use lyceum_hub::{Settings, Timings};
@@ -330,6 +332,69 @@ async fn rules_say_for_whom_it_is_different() {
         }
         let root = row(db.db(), "root", "").await.expect("a row");
         assert_eq!(root.state, State::Ready);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_end_soon_makes_room_for_a_course() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), long_ago());
+        let hub = culling(db.db().clone(), &spawner, &clock, |settings| {
+            settings.quotas = vec![Quota {
+                running: Some(4),
+                ..Quota::default()
+            }];
+        })
+        .await;
+        let names = ["ada", "ben", "eve", "tess"];
+        let mut hub = hub;
+        for name in names {
+            hub = hub.with_user(name).await;
+            start_server(&hub, name).await;
+            spawner.set_kernel(name, "idle");
+            clock.advance(MINUTE_MS);
+        }
+        spawner.set_kernel("ada", "busy");
+        // Known before the clock moves: at each time there is one look.
+        let opens = clock.now().plus(40 * MINUTE_MS);
+        hub.plan_rooms(vec![Room {
+            course: "bio".into(),
+            title: "Biology".into(),
+            people: 1,
+            opens,
+            begins: opens.plus(10 * MINUTE_MS),
+            ends: opens.plus(30 * MINUTE_MS),
+        }]);
+        until("the meeting is known", async || {
+            hub.hub.rooms(clock.now()).len() == 1
+        })
+        .await;
+        clock.advance(40 * MINUTE_MS);
+        // The longest unused works, so it is the next one's turn.
+        let row = ended(db.db(), "ben", "").await;
+        assert_eq!(
+            row.failure.as_deref(),
+            Some(
+                "stopped because nothing happened in it for 43 minutes and a course needs its place"
+            )
+        );
+        assert_eq!((culled(&hub, "room"), culled(&hub, "idle")), (1, 0));
+        // There is room enough now: a look later nothing has changed.
+        let turn = async || {
+            let mut tx = db.db().read().await.expect("a transaction");
+            let turn = lyceum_store::settings::get(&mut tx, "culler").await;
+            turn.expect("read")
+        };
+        for _ in 0..2 {
+            let before = turn().await;
+            clock.advance(MINUTE_MS);
+            until("another look", async || turn().await != before).await;
+        }
+        for name in ["ada", "eve", "tess"] {
+            let row = crate::servers::row(db.db(), name, "").await.expect("a row");
+            assert_eq!(row.state, State::Ready, "{name}");
+        }
         hub.stop().await;
     }
 }

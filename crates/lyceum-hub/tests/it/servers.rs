@@ -13,6 +13,7 @@ mod progress;
 mod queue;
 mod quotas;
 mod races;
+mod rooms;
 mod routes;
 mod trouble;
 

@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use lyceum_model::server::ServerKey;
-use lyceum_spawn::{PortOwner, SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage};
+use lyceum_model::server::{ServerKey, ServerSpec};
+use lyceum_spawn::{
+    PortOwner, Shortage, SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage,
+};
 use tokio::sync::Notify;
 
 use super::notebook_server::{Kernels, Manner, NotebookServer};
@@ -64,6 +66,7 @@ struct Inner {
     behaviours: HashMap<String, Behaviour>,
     ending: Ending,
     mute: Option<ServerKey>,
+    mute_list: bool,
     running: HashMap<ServerKey, NotebookServer>,
     thieves: HashMap<ServerKey, PortOwner>,
     requests: Arc<AtomicUsize>,
@@ -73,6 +76,8 @@ struct Inner {
     orders: Vec<StartOrder>,
     stops: usize,
     exited: HashMap<ServerKey, Saying>,
+    rooms: Vec<(u64, ServerSpec)>,
+    short: Vec<Shortage>,
     at_work: Vec<ServerKey>,
     overlaps: Vec<String>,
 }
@@ -126,6 +131,12 @@ impl FakeSpawner {
         self.0.changed.notify_waiters();
     }
 
+    /// The question which servers run gets no answer.
+    pub fn mute_list(&self, mute: bool) {
+        self.lock().mute_list = mute;
+        self.0.changed.notify_waiters();
+    }
+
     /// What was really started, adoptions not counted.
     pub fn orders(&self) -> Vec<StartOrder> {
         self.lock().orders.clone()
@@ -134,6 +145,16 @@ impl FakeSpawner {
     /// How often a stop was asked for.
     pub fn stops(&self) -> usize {
         self.lock().stops
+    }
+
+    /// For how many people room was asked for, of which kind.
+    pub fn rooms(&self) -> Vec<(u64, ServerSpec)> {
+        self.lock().rooms.clone()
+    }
+
+    /// What it says is short when room is asked for.
+    pub fn be_short(&self, short: Vec<Shortage>) {
+        self.lock().short = short;
     }
 
     pub fn running(&self) -> Vec<ServerKey> {
@@ -323,6 +344,7 @@ impl Spawner for FakeSpawner {
     }
 
     async fn list(&self) -> Result<Vec<ServerKey>, SpawnError> {
+        self.while_so(|inner| inner.mute_list).await;
         Ok(self.running())
     }
 
@@ -335,5 +357,11 @@ impl Spawner for FakeSpawner {
         let inner = self.lock();
         let runs = inner.running.contains_key(key);
         Ok(inner.usage.filter(|_| runs))
+    }
+
+    async fn make_room(&self, people: u64, spec: &ServerSpec) -> Result<Vec<Shortage>, SpawnError> {
+        let mut inner = self.lock();
+        inner.rooms.push((people, spec.clone()));
+        Ok(inner.short.clone())
     }
 }

@@ -27,6 +27,7 @@
 
 pub mod admin;
 mod culling;
+pub mod rooms;
 pub mod sessions;
 
 mod shares;

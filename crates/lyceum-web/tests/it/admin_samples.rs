@@ -1,6 +1,7 @@
 //! What the pages of administrators could have to show.
 
 use lyceum_web::page::contexts::admin::*;
+use lyceum_web::page::contexts::rooms::RoomRow;
 use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 use minijinja::value::Value;
 
@@ -155,6 +156,25 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
                     message: Some(EVIL.into()),
                     lasts: Vec::new(),
                 }),
+                rooms: vec![
+                    RoomRow {
+                        course: "bio".into(),
+                        title: "Biology of everything <b>".into(),
+                        people: 300,
+                        opens: NOW,
+                        begins: NOW,
+                        ends: NOW,
+                        open: true,
+                        short: vec!["There are 90 GB of memory free.".into()],
+                    },
+                    RoomRow {
+                        title: "Signals".into(),
+                        people: 1,
+                        ..RoomRow::default()
+                    },
+                ],
+                no_limit: false,
+                rooms_short: true,
             }),
         ),
         (
@@ -175,6 +195,8 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
             "empty",
             of(OverviewPage {
                 page: bare(),
+                rooms: vec![RoomRow::default()],
+                no_limit: true,
                 ..OverviewPage::default()
             }),
         ),

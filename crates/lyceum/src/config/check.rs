@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use lyceum_hub::cull::Culling;
 use lyceum_hub::grants::Grants;
 use lyceum_hub::quota::Quota;
@@ -46,6 +47,7 @@ pub struct Config {
     pub culling: Culling,
     pub profiles: lyceum_hub::profiles::Profiles,
     pub spawner: Spawner,
+    pub time_zone: TimeZone,
     pub log: RawLog,
     pub metrics_prefix: String,
     /// `None`: there is no event log.
@@ -248,6 +250,7 @@ pub(crate) fn check(
         culling: super::cull::check_cull(raw, problem),
         profiles: super::profiles::check_profiles(raw, problem),
         spawner: check_spawner(raw, folder, problem),
+        time_zone: check_time_zone(raw.time_zone.as_deref(), problem),
         log: raw.log.clone(),
         metrics_prefix: check_metrics_prefix(raw, problem),
         events: super::events::check_events(&raw.events, folder, problem),
@@ -271,6 +274,20 @@ fn check_metrics_prefix(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) 
         );
     }
     prefix.clone()
+}
+
+fn check_time_zone(name: Option<&str>, problem: &mut dyn FnMut(&str, String)) -> TimeZone {
+    let Some(name) = name else {
+        return TimeZone::system();
+    };
+    TimeZone::get(name).unwrap_or_else(|_| {
+        let shown: String = name.chars().take(40).collect();
+        problem(
+            "time_zone",
+            format!("this machine knows no zone {shown:?}; write a name such as `Europe/Berlin` or `UTC` (they are in /usr/share/zoneinfo, of the package tzdata)"),
+        );
+        TimeZone::UTC
+    })
 }
 
 fn check_subdomains(

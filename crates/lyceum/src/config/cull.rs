@@ -18,12 +18,13 @@ use super::units::Span;
 
 /// Lists of a configuration have an end.
 const RULES_MAX: usize = 200;
+const USUAL_WARN: Duration = Duration::from_secs(600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
 type Tell<'a> = &'a mut dyn FnMut(&str, String);
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawCull {
     /// A server in which nothing happens for so long is ended: `1h`. Left out: never. Pages that are
@@ -31,8 +32,9 @@ pub struct RawCull {
     pub idle: Option<Limit>,
     /// A server that has run for so long is ended, whatever happens in it: `8h`. Left out: never.
     pub age: Option<Limit>,
-    /// So long before, the home page warns.
-    pub warn: Span,
+    /// So long before, the home page warns: less than `idle`. Left out: `10m`, or half of `idle` where
+    /// that is less.
+    pub warn: Option<Span>,
     /// `true`: named servers are removed when they were ended so; their files stay.
     pub remove_named: bool,
     /// For whom it is different. The first rule that fits a server holds for it. Each says which
@@ -40,18 +42,6 @@ pub struct RawCull {
     /// (`true`, `false`) and `named` (`true`, `false`) that are given, and what is different: `idle`,
     /// `age` (also `never`), `warn`, `remove_named`; the rest is as above.
     pub rules: Vec<RawCullRule>,
-}
-
-impl Default for RawCull {
-    fn default() -> Self {
-        Self {
-            idle: None,
-            age: None,
-            warn: Span(Duration::from_secs(600)),
-            remove_named: false,
-            rules: Vec::new(),
-        }
-    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -151,17 +141,28 @@ pub(super) fn check_cull(raw: &RawConfig, problem: Tell<'_>) -> Culling {
             format!("more than {RULES_MAX} rules; say more with one, for instance by a group"),
         );
     }
-    check_limits(key, cull.idle, cull.age, Some(cull.warn), problem);
+    check_limits(key, cull.idle, cull.age, cull.warn, problem);
+    check_warn("servers.cull.warn", cull.warn, cull.idle, problem);
+    let idle = cull.idle.and_then(Limit::get);
     let others = Limits {
-        idle: cull.idle.and_then(Limit::get),
+        idle,
         age: cull.age.and_then(Limit::get),
-        warn: cull.warn.0,
+        warn: warn(cull.warn, idle),
         remove: cull.remove_named,
     };
     let rules = cull.rules.iter().take(RULES_MAX).enumerate();
     let rules = rules.map(|(at, rule)| {
         let key = format!("{key}.rules[{at}]");
         check_limits(&key, rule.idle, rule.age, rule.warn, problem);
+        let place = match (rule.warn, rule.idle) {
+            (Some(_), _) => Some("warn"),
+            (None, Some(_)) => Some("idle"),
+            (None, None) => None,
+        };
+        if let Some(place) = place {
+            let (warn, idle) = (rule.warn.or(cull.warn), rule.idle.or(cull.idle));
+            check_warn(&format!("{key}.{place}"), warn, idle, problem);
+        }
         let whom = RawSelector {
             people: rule.people.as_deref(),
             profiles: rule.profiles.as_deref(),
@@ -176,7 +177,10 @@ pub(super) fn check_cull(raw: &RawConfig, problem: Tell<'_>) -> Culling {
             limits: Limits {
                 idle: rule.idle.map_or(others.idle, Limit::get),
                 age: rule.age.map_or(others.age, Limit::get),
-                warn: rule.warn.map_or(others.warn, |warn| warn.0),
+                warn: warn(
+                    rule.warn.or(cull.warn),
+                    rule.idle.map_or(others.idle, Limit::get),
+                ),
                 remove: rule.remove_named.unwrap_or(others.remove),
             },
         }
@@ -185,6 +189,27 @@ pub(super) fn check_cull(raw: &RawConfig, problem: Tell<'_>) -> Culling {
         rules: rules.collect(),
         forget_people: check_forget(&raw.people, problem),
         others,
+    }
+}
+
+/// Where it is not written, a server is not warned of from its first moment on.
+fn warn(written: Option<Span>, idle: Option<Duration>) -> Duration {
+    let usual = idle.map_or(USUAL_WARN, |idle| USUAL_WARN.min(idle / 2));
+    written.map_or(usual, |span| span.0)
+}
+
+/// Who is warned all the time no longer looks.
+fn check_warn(place: &str, warn: Option<Span>, idle: Option<Limit>, problem: Tell<'_>) {
+    if let (Some(warn), Some(Limit::After(idle))) = (warn, idle)
+        && warn.0 <= DAY
+        && warn.0 >= idle.0
+    {
+        problem(
+            place,
+            format!(
+                "people would be warned all the time: `warn` is `{warn}`, and must be less than `idle`, `{idle}`"
+            ),
+        );
     }
 }
 

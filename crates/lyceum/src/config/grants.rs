@@ -453,9 +453,16 @@ fn check_managed(
             .map_err(|message| problem(&path("user"), message))
             .ok()
     });
+    let mut environment = service.environment.clone();
+    if let Some(run_as) = &run_as
+        && let Some(home) = crate::launch::home_of(&run_as.account)
+    {
+        // No other account gets through the data folder, where its folder is.
+        environment.entry("HOME".into()).or_insert(home);
+    }
     Some(Managed {
         command: command.clone(),
-        environment: service.environment.clone(),
+        environment,
         folder: service.cwd.clone(),
         run_as,
         token,
@@ -484,4 +491,27 @@ fn check_oauth_roles(
 pub(super) fn admins(grants: &Grants) -> BTreeSet<UserName> {
     let role = grants.roles.get(ADMIN);
     role.map(|role| role.users.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// A folder of its own lies in the data folder, where no other account gets through.
+    #[test]
+    fn a_service_of_another_account_has_that_account_s_home() {
+        let check = |environment: &str, expect: &str| {
+            let text = format!(
+                "services: [{{name: s, command: [s], user: nobody, environment: {environment}}}]"
+            );
+            let loaded = crate::config::parse("lyceum.yaml", &text, Path::new("."));
+            let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+            let service = &loaded.config.grants.services["s"];
+            let managed = service.managed.as_ref().expect("it has a command");
+            assert_eq!(managed.environment["HOME"], expect);
+        };
+        let nobody = crate::launch::home_of("nobody").expect("every system has it");
+        check("{}", &nobody);
+        check("{HOME: /srv/s}", "/srv/s");
+    }
 }

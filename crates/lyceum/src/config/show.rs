@@ -60,7 +60,11 @@ fn walk(json: &Json, steps: &mut Vec<Step>, loaded: &Loaded, rows: &mut Vec<Show
             };
             let mut value = leaf.clone();
             let is_secret = SECRETS.contains(&key.as_str()) || key.ends_with("].api_token");
-            if is_secret && !leaf.is_null() {
+            // Whatever a service is told may be a password, and has no form to be known by.
+            let is_told = key.starts_with("services[") && key.contains("].environment");
+            if is_told && !leaf.is_null() && *leaf != serde_json::json!({}) {
+                value = "***".into();
+            } else if is_secret && !leaf.is_null() {
                 from = format!("{from}, {}", leaf.as_str().unwrap_or_default());
                 value = "***".into();
             }
@@ -92,6 +96,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "environments",
         "profiles",
         "spawner",
+        "time_zone",
         "log",
         "metrics_prefix",
         "events",

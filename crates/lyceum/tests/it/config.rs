@@ -457,6 +457,44 @@ fn a_file_that_is_not_there_or_not_text() {
 }
 
 #[test]
+fn mistakes_about_times_have_their_places() {
+    assert_snapshot!(check("
+time_zone: Europe/Berlim
+servers:
+  cull:
+    idle: 20m
+    warn: 20m
+    rules:
+      - {named: true, idle: 10m}
+      - {named: false, idle: 30m, warn: 29m}
+      - {admins: true, idle: never}
+"), @r#"
+    lyceum.yaml:2:12: `time_zone`: this machine knows no zone "Europe/Berlim"; write a name such as `Europe/Berlin` or `UTC` (they are in /usr/share/zoneinfo, of the package tzdata)
+    lyceum.yaml:6:11: `servers.cull.warn`: people would be warned all the time: `warn` is `20m`, and must be less than `idle`, `20m`
+    lyceum.yaml:8:29: `servers.cull.rules[0].idle`: people would be warned all the time: `warn` is `20m`, and must be less than `idle`, `10m`
+    lyceum.yaml: 3 problems
+    "#);
+    let good = "time_zone: Europe/Berlin\nservers: {cull: {idle: 5m}}\n";
+    assert_snapshot!(check(good), @"lyceum.yaml: no problems");
+}
+
+#[test]
+fn what_services_are_told_is_not_printed() {
+    let site = Site::new();
+    site.write(
+        "lyceum.yaml",
+        "services:\n  - {name: grades, command: [grades], environment: {PASSWORD: hunter2, MODE: fast}}\n",
+    );
+    for form in [["config", "show"].as_slice(), &["config", "show", "--json"]] {
+        let said = site.run(form);
+        assert!(said.out.contains("PASSWORD"), "{}", said.out);
+        for value in ["hunter2", "fast"] {
+            assert!(!said.out.contains(value), "{}", said.out);
+        }
+    }
+}
+
+#[test]
 fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     let plain = check("store: {database: 'postgres://lyceum:hunter2@db/x'}\n");
     assert!(!plain.contains("hunter2"), "{plain}");
@@ -546,7 +584,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.cull.idle                     -                               default
     servers.cull.remove_named             false                           default
     servers.cull.rules                    []                              default
-    servers.cull.warn                     10m                             default
+    servers.cull.warn                     -                               default
     servers.env                           {}                              default
     servers.memory.limit                  -                               default
     servers.oauth_client_allowed_scopes   []                              default
@@ -563,6 +601,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     spawner.accounts                      -                               default
     spawner.homes                         -                               default
     spawner.kind                          local                           default
+    time_zone                             -                               default
     log.format                            pretty                          default
     log.level                             info                            default
     metrics_prefix                        jupyterhub                      default
@@ -684,6 +723,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "store",
             "subdomains",
             "theme",
+            "time_zone",
             "tls",
             "trusted_proxies"
         ]

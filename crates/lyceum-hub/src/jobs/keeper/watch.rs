@@ -57,12 +57,17 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
 
 /// Without a round's number, asks after each ready server.
 async fn look(hub: &Hub, round: Option<u64>) -> anyhow::Result<()> {
+    let mut listed = Ok(());
     let running: HashSet<String> = match round {
         None => HashSet::new(),
-        Some(_) => {
-            let running = answer(hub, hub.spawner().list()).await?;
-            running.iter().map(ToString::to_string).collect()
-        }
+        Some(_) => match answer(hub, hub.spawner().list()).await {
+            Ok(running) => running.iter().map(ToString::to_string).collect(),
+            // A spawner that can't tell of all may tell of each: then all are asked.
+            Err(error) => {
+                listed = Err(error.context("listing servers; each is asked after instead"));
+                HashSet::new()
+            }
+        },
     };
     let mut tx = hub.db().read().await?;
     let ready = db::servers::ready(&mut tx).await?;
@@ -72,7 +77,7 @@ async fn look(hub: &Hub, round: Option<u64>) -> anyhow::Result<()> {
         _ => true,
     };
     let due: Vec<String> = ready.into_iter().filter(is_due).map(|(id, _)| id).collect();
-    look_at_all(hub, &due).await
+    look_at_all(hub, &due).await.and(listed)
 }
 
 /// Which of the rounds is a server's.

@@ -3,18 +3,26 @@
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
+use lyceum_model::clock::Millis;
+use lyceum_model::say;
+use lyceum_model::saying::{Saying, size};
 use lyceum_model::scope::ScopeName;
+use lyceum_spawn::Resource;
+use lyceum_store::Tx;
 use lyceum_web::ApiResult;
 use lyceum_web::page::contexts::admin::{ConfigurationPage, Count, OverviewPage};
+use lyceum_web::page::contexts::rooms::RoomRow;
 use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 
 use super::list::ListQuery;
 use super::{Visit, activity, maintenance, number, people, servers};
 use crate::db::search::servers::{Search, Sort};
 use crate::servers::State;
-use crate::{Hub, db};
+use crate::{Hub, db, jobs, rooms};
 
 const DAY: i64 = 24 * 3_600_000;
+/// Meetings that are told of at most.
+const ROOMS: usize = 10;
 
 pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
     let now = visit.hub.now();
@@ -74,8 +82,48 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         page.failures = failures;
         page.failures_total = total;
     }
+    if visit.sees_all(ScopeName::ReadServers) {
+        page.rooms = rooms(&visit, &mut tx, now).await?;
+        page.no_limit = rooms::limit(&visit.hub).is_none();
+        page.rooms_short = page.rooms.iter().any(|room| !room.short.is_empty());
+    }
     drop(tx);
     visit.html(StatusCode::OK, "admin.html", &page)
+}
+
+async fn rooms(visit: &Visit, tx: &mut Tx, now: Millis) -> sqlx::Result<Vec<RoomRow>> {
+    let lang = visit.lang();
+    let limit = rooms::limit(&visit.hub);
+    let mut rows = Vec::new();
+    for room in visit.hub.rooms(now).iter().take(ROOMS) {
+        let mut short: Vec<Saying> = jobs::rooms::short_of(tx, room)
+            .await?
+            .into_iter()
+            .map(|short| {
+                let (needed, free) = (size(short.needed), size(short.free));
+                match short.of {
+                    Resource::Memory => say!("room.short_memory", needed = needed, free = free),
+                    Resource::Disk => say!("room.short_disk", needed = needed, free = free),
+                }
+            })
+            .collect();
+        if let Some(limit) = limit
+            && let missing @ 1.. = room.people.saturating_sub(limit)
+        {
+            short.push(say!("room.short_places", limit = limit, missing = missing));
+        }
+        rows.push(RoomRow {
+            course: room.course.clone(),
+            title: room.title.clone(),
+            people: room.people,
+            opens: room.opens.0,
+            begins: room.begins.0,
+            ends: room.ends.0,
+            open: room.is_open(now),
+            short: short.iter().map(|saying| saying.in_lang(lang)).collect(),
+        });
+    }
+    Ok(rows)
 }
 
 pub(super) async fn configuration(

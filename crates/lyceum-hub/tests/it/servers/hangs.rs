@@ -222,3 +222,27 @@ async fn impossible_names_are_refused_with_a_reason() {
     assert_eq!(model["servers"], json!({}));
     hub.stop().await;
 }
+
+/// A spawner that can't tell which servers run may tell of each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_hangs_hides_no_end() {
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        spawner.mute_list(true);
+        let hub = TestHub::start_tuned(db.db().clone(), spawner.clone(), |settings, timings| {
+            hasty(settings, timings);
+            timings.answer_limit = Duration::from_millis(300);
+        })
+        .await
+        .with_user("ada")
+        .await;
+        let ada = program(&hub, "ada").await;
+        ada.post_json(SERVER, &EMPTY).await.expect(201);
+        spawner.crash(&key(db.db(), "ada").await, "went away");
+        let ended = until_state(db.db(), "ada", State::Stopped).await;
+        let words = ended.failure.unwrap_or_default();
+        assert!(words.contains("went away"), "{words}");
+        spawner.mute_list(false);
+        hub.stop().await;
+    }
+}

@@ -1,5 +1,6 @@
 //! Environments that fail for one after the other. The clock stands still until a story moves it.
 
+use lyceum_hub::db::trouble;
 use lyceum_hub::queue::Held;
 use lyceum_hub::servers::State;
 use lyceum_hub::{Settings, Timings, launching};
@@ -75,6 +76,36 @@ async fn what_fails_for_many_is_tried_less_often_until_it_works() {
             wish(&hub, name, "broken").await;
             until_state(db.db(), name, State::Ready).await;
         }
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_forgotten_in_time_and_never_too_many() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), Clock::manual(Clock::system().now()));
+        let tune =
+            |settings: &mut Settings, timings: &mut Timings| places(16, 2)(settings, timings);
+        let hub = TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune);
+        let hub = hub.await.with_user("ada").await;
+        spawner.behave(Behaviour::NotFound);
+        for profile in ["one", "two", "three"] {
+            clock.advance(1_000);
+            wish(&hub, "ada", profile).await;
+            until_state(db.db(), "ada", State::Failed).await;
+        }
+        let left = async |since: i64, most: i64| {
+            let mut tx = db.db().write().await.unwrap();
+            trouble::prune(&mut tx, since, most).await.unwrap();
+            let left = trouble::failing(&mut tx, 0, 1).await.unwrap();
+            tx.commit().await.unwrap();
+            left.len()
+        };
+        let now = clock.now();
+        assert_eq!(left(0, 3).await, 3);
+        assert_eq!(left(0, 2).await, 2);
+        assert_eq!(left(now.plus(-1_000).0, 2).await, 1);
+        assert_eq!(left(now.0, 2).await, 0);
         hub.stop().await;
     }
 }

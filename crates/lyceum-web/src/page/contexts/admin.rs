@@ -12,6 +12,7 @@
 
 use serde::Serialize;
 
+use super::rooms::RoomRow;
 use super::sessions::SessionRow;
 use super::{ConfigState, Page, ServerRow, TokenRow};
 
@@ -97,6 +98,12 @@ pub struct OverviewPage {
     pub blocked: u64,
     /// For those who may begin and end a maintenance.
     pub switch: Option<MaintenanceSwitch>,
+    /// Meetings to which many come, the next ones.
+    pub rooms: Vec<RoomRow>,
+    /// Whether so many servers may run as want to: no places are kept then.
+    pub no_limit: bool,
+    /// Whether one of them lacks something.
+    pub rooms_short: bool,
 }
 
 /// A maintenance that is switched on and off, not planned.
