@@ -120,7 +120,7 @@ async fn rooms(visit: &Visit, tx: &mut Tx, now: Millis) -> sqlx::Result<Vec<Room
             begins: room.begins.0,
             ends: room.ends.0,
             open: room.is_open(now),
-            short: short.iter().map(|saying| saying.in_lang(lang)).collect(),
+            short: short.iter().map(|saying| saying.in_lang(&lang)).collect(),
         });
     }
     Ok(rows)
