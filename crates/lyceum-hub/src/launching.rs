@@ -383,6 +383,8 @@ pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
         keeper::publish(&mut tx, server, now).await?;
     }
     tx.commit().await?;
+    // Who is told that it stops finds it so.
+    crate::proxy::pass_on(hub).await;
     if cancelled {
         let starts = &hub.metrics().starts;
         let status = "cancelled";

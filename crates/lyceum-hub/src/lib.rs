@@ -378,11 +378,12 @@ impl Hub {
         &self.0.guesses
     }
 
-    /// Who came lately with which token.
+    /// When servers and people were last used, as far as it is not written yet.
     pub(crate) fn reports(&self) -> &uses::Reports {
         &self.0.reports
     }
 
+    /// Who came lately with which token.
     pub(crate) fn seen(&self) -> &seen::Callers {
         &self.0.seen
     }

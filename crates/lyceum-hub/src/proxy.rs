@@ -32,7 +32,7 @@ use followers::Followers;
 /// Another process on the same SQLite file can't wake us, so we look as often as this. Each look
 /// is a heart-beat for the proxies: it proves that the database is being followed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Changes come in crowds: so long the first waits for more.
+/// Changes come in crowds: so long after one look the next begins.
 const GATHER: Duration = Duration::from_millis(10);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Every so many quiet looks the table is made anew, in case a change came without an event.
@@ -356,11 +356,12 @@ async fn follow_for_ever(hub: &Hub) {
             Err(_) => {}
         }
         let pause = if failing { RETRY_EVERY } else { LOOK_EVERY };
+        let gathered = tokio::time::Instant::now() + GATHER;
         tokio::select! {
             () = tokio::time::sleep(pause) => quiet += 1,
             // A look takes up all there is, so what piles up meanwhile is done with it.
             () = events::woken(&mut wake, &[keeper::TOPIC, SERVICE_TOPIC, revocations::TOPIC]) => {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep_until(gathered).await;
                 wake = hub.db().wake_ups();
             }
         }

@@ -36,6 +36,9 @@ pub struct Room {
     pub begins: Millis,
     /// Until when places are kept.
     pub ends: Millis,
+    /// Whether servers are started for the course, so that its places can be taken. Otherwise everybody
+    /// finds as much room as without it.
+    pub keeps: bool,
 }
 
 impl Room {
@@ -92,7 +95,7 @@ pub struct Places {
 pub fn granted(rooms: &[Room], limit: u64, now: Millis) -> BTreeMap<String, u64> {
     let mut left = limit;
     let mut granted = BTreeMap::new();
-    for room in rooms.iter().filter(|room| room.is_open(now)) {
+    for room in rooms.iter().filter(|room| room.keeps && room.is_open(now)) {
         let places = room.people.min(left);
         left -= places;
         *granted.entry(room.course.clone()).or_default() += places;
@@ -224,7 +227,15 @@ mod tests {
             opens: Millis(opens),
             begins: Millis(opens + 5),
             ends: Millis(ends),
+            keeps: true,
         }
+    }
+
+    #[test]
+    fn a_place_that_nobody_can_take_is_not_kept() {
+        let mut room = room("bio", 300, 0, 100);
+        room.keeps = false;
+        assert!(granted(&[room], 1000, Millis(5)).is_empty());
     }
 
     #[test]

@@ -134,7 +134,12 @@ impl Callers {
 
     /// Commits what gives nobody more or less: whoever was kept stays, if nothing else is committed
     /// at the same time.
-    pub async fn pass(&self, tx: Tx) -> sqlx::Result<()> {
+    /// `rows`: how many it has changed. With none there is nothing to commit, and nothing by which another's
+    /// commit could be told from it.
+    pub async fn pass(&self, tx: Tx, rows: u64) -> sqlx::Result<()> {
+        if rows == 0 {
+            return tx.rollback().await;
+        }
         self.lock().passing += 1;
         let passing = Passing(self);
         let both = tx.commit_alone().await?;

@@ -332,7 +332,8 @@ impl Tx {
     }
 
     /// As [`Tx::commit`]; tells the stamps of just before and after, if nothing else was committed in
-    /// between. What this transaction did not touch is as it was for whoever has the first.
+    /// between. What this transaction did not touch is as it was for whoever has the first. It must have
+    /// changed something: what changes nothing does not show, and another's commit would pass for it.
     pub async fn commit_alone(self) -> sqlx::Result<Option<(Stamp, Stamp)>> {
         let clock = Arc::clone(&self.clock);
         let before = clock.now();

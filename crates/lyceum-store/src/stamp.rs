@@ -31,11 +31,11 @@ enum Kind {
 }
 
 impl Stamp {
-    /// Whether one thing was committed in between, or nothing.
+    /// Whether exactly one thing was committed in between.
     pub(crate) fn is_next_of(self, before: Self) -> bool {
         match (self.0, before.0) {
             (Kind::Sqlite(now), Kind::Sqlite(was)) => {
-                now == was || commits(&now) == commits(&was).wrapping_add(1)
+                commits(&now) == commits(&was).wrapping_add(1)
             }
             (
                 Kind::Postgres { told, turn },
@@ -43,7 +43,7 @@ impl Stamp {
                     told: was,
                     turn: in_turn,
                 },
-            ) => turn == in_turn && (told == was || told == was + 1),
+            ) => turn == in_turn && told == was + 1,
             _ => false,
         }
     }
@@ -127,13 +127,14 @@ mod tests {
             header[8..12].copy_from_slice(&commits.to_ne_bytes());
             Stamp(Kind::Sqlite(header))
         };
-        assert!(sqlite(5).is_next_of(sqlite(5)));
+        assert!(!sqlite(5).is_next_of(sqlite(5)));
         assert!(sqlite(6).is_next_of(sqlite(5)));
         assert!(sqlite(0).is_next_of(sqlite(u32::MAX)));
         assert!(!sqlite(7).is_next_of(sqlite(5)));
         assert!(!sqlite(5).is_next_of(sqlite(6)));
         let postgres = |told, turn| Stamp(Kind::Postgres { told, turn });
         assert!(postgres(6, 1).is_next_of(postgres(5, 1)));
+        assert!(!postgres(5, 1).is_next_of(postgres(5, 1)));
         assert!(!postgres(7, 1).is_next_of(postgres(5, 1)));
         assert!(!postgres(6, 2).is_next_of(postgres(5, 1)));
         assert!(!postgres(6, 1).is_next_of(sqlite(5)));

@@ -185,6 +185,8 @@ impl CourseShelf for Courses {
             opens: millis(window.opens),
             begins: millis(window.begins),
             ends: millis(window.ends),
+            // No server is started for a course yet.
+            keeps: false,
         });
         rooms.collect()
     }

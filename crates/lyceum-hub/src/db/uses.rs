@@ -19,24 +19,25 @@ pub fn note(uses: &mut Uses, id: &str, at: Millis) {
     }
 }
 
-pub async fn of_servers(tx: &mut Tx, uses: &Uses) -> sqlx::Result<()> {
+/// Tells, as its likes below, how many rows it has changed.
+pub async fn of_servers(tx: &mut Tx, uses: &Uses) -> sqlx::Result<u64> {
     write(tx, "servers", "last_activity_at", uses).await
 }
 
-pub async fn of_people(tx: &mut Tx, uses: &Uses) -> sqlx::Result<()> {
+pub async fn of_people(tx: &mut Tx, uses: &Uses) -> sqlx::Result<u64> {
     write(tx, "users", "last_activity_at", uses).await
 }
 
 /// Tells whose tokens they are and when each person used one; a server's own are left out: that it
 /// calls is not its owner coming by.
-pub async fn of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<Uses> {
-    write(tx, "tokens", "last_used_at", uses).await?;
+pub async fn of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<(u64, Uses)> {
+    let changed = write(tx, "tokens", "last_used_at", uses).await?;
     let sql = format!(
         "SELECT t.user_id, MAX(v.at) FROM {} v JOIN tokens t ON t.id = v.id \
          WHERE t.server_id IS NULL GROUP BY t.user_id",
         listed(tx)
     );
-    owners(tx, sql, uses).await
+    Ok((changed, owners(tx, sql, uses).await?))
 }
 
 /// Whose servers they are, and when each person used one.
@@ -74,15 +75,15 @@ fn text(uses: &Uses) -> String {
     serde_json::to_string(uses).expect("numbers by texts are JSON")
 }
 
-async fn write(tx: &mut Tx, table: &str, column: &str, uses: &Uses) -> sqlx::Result<()> {
+async fn write(tx: &mut Tx, table: &str, column: &str, uses: &Uses) -> sqlx::Result<u64> {
     if uses.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let listed = listed(tx);
     if tx.engine() == Engine::Postgres {
         // One order for all replicas: two that write the same rows must not wait for each other.
         let sql = format!(
-            "SELECT id FROM {table} WHERE id IN (SELECT v.id FROM {listed} v) ORDER BY id FOR UPDATE"
+            "SELECT id FROM {table} WHERE id IN (SELECT v.id FROM {listed} v) ORDER BY id FOR NO KEY UPDATE"
         );
         on!(tx, |c| sqlx::query(AssertSqlSafe(sql))
             .bind(text(uses))
@@ -98,5 +99,5 @@ async fn write(tx: &mut Tx, table: &str, column: &str, uses: &Uses) -> sqlx::Res
         .bind(text(uses))
         .execute(c)
         .await
-        .map(|_| ()))
+        .map(|done| done.rows_affected()))
 }

@@ -60,6 +60,7 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
             tokio::time::sleep(pause(&hub)).await;
             trouble.note(look(&hub, &mut contact).await);
             forgetting.note(people::forget(&hub).await);
+            contact.seen();
         }
     };
     let _ = shutdown.run_until_cancelled(rounds).await;
@@ -98,6 +99,13 @@ impl Contact {
             self.since = now;
         }
         self.last = Some(Instant::now());
+    }
+
+    /// A round is over; however long it took, that was its own work.
+    fn seen(&mut self) {
+        if self.last.is_some() {
+            self.last = Some(Instant::now());
+        }
     }
 
     fn lost(&mut self, now: Millis) {

@@ -462,9 +462,9 @@ fn is_managed(service: &Service) -> bool {
 pub(crate) async fn listens(hub: &Hub, name: &str, address: &Target) -> anyhow::Result<bool> {
     let settings = hub.settings();
     let service = settings.grants.services.get(name);
-    let Some(managed) = service.and_then(|service| service.managed.as_ref()) else {
+    if !service.is_some_and(is_managed) {
         return Ok(true);
-    };
+    }
     let Some(spawner) = hub.service_spawner() else {
         return Ok(true);
     };
@@ -479,9 +479,9 @@ pub(crate) async fn listens(hub: &Hub, name: &str, address: &Target) -> anyhow::
     let owner = spawner.owner_at(&key, &address);
     let owner = timeout(hub.timings().answer_limit, owner).await??;
     Ok(match owner {
-        // What root listens with (a container's port, for one) is the administrator's, unless people's
-        // programs may be root's too.
-        PortOwner::Stranger { uid: 0, .. } => managed.run_as.is_some() || !spawner.is_root(),
+        // What root listens with (a container's port, for one) is the administrator's, unless what
+        // Lyceum starts may be root's too.
+        PortOwner::Stranger { uid: 0, .. } => !spawner.is_root(),
         owner => owner.is_safe(),
     })
 }

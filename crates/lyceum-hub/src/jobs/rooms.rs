@@ -113,10 +113,13 @@ async fn begin(hub: &Hub, room: &Room, now: Millis) -> anyhow::Result<bool> {
     let mut tx = hub.db().write().await?;
     settings::lock(&mut tx, NAME, "[]", now).await?;
     let mut made = all(&mut tx).await?;
-    if !is_new(&made) || made.len() >= MADE_MAX {
+    if !is_new(&made) {
         return Ok(false);
     }
     made.retain(|made| made.ends > now.0 && !made.is_for(room));
+    if made.len() >= MADE_MAX {
+        return Ok(false);
+    }
     made.push(Made {
         course: room.course.clone(),
         begins: room.begins.0,

@@ -60,10 +60,10 @@ pub async fn write(hub: &Hub, unwritten: &mut HashMap<String, i64>) -> anyhow::R
             .map(|(id, at)| (id.clone(), *at))
             .collect();
         let mut tx = hub.db().write().await?;
-        db::uses::of_servers(&mut tx, &batch).await?;
+        let mut changed = db::uses::of_servers(&mut tx, &batch).await?;
         let people = db::uses::owners_of_servers(&mut tx, &batch).await?;
-        db::uses::of_people(&mut tx, &people).await?;
-        hub.seen().pass(tx).await?;
+        changed += db::uses::of_people(&mut tx, &people).await?;
+        hub.seen().pass(tx, changed).await?;
         for id in batch.keys() {
             unwritten.remove(id);
         }

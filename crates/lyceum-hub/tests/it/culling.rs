@@ -365,6 +365,7 @@ async fn what_would_end_soon_makes_room_for_a_course() {
             opens,
             begins: opens.plus(10 * MINUTE_MS),
             ends: opens.plus(30 * MINUTE_MS),
+            keeps: true,
         }]);
         until("the meeting is known", async || {
             hub.hub.rooms(clock.now()).len() == 1

@@ -51,9 +51,9 @@ async fn what_is_switched_in_the_database_holds_at_every_replica() {
             assert_eq!(start(ada, "gpu").await, 503);
         }
         let root = program(&first, "root").await;
-        root.post_json("/hub/api/users/ada/server", &json!({}))
-            .await
-            .expect(201);
+        let none = json!({});
+        let started = root.post_json("/hub/api/users/ada/server", &none).await;
+        assert!([201, 202].contains(&started.status.as_u16()));
 
         let mut tx = db.db().write().await.expect("a transaction");
         assert!(
@@ -64,7 +64,7 @@ async fn what_is_switched_in_the_database_holds_at_every_replica() {
         tx.commit().await.expect("committed");
         for (ada, server) in ada.iter().zip(["a", "b"]) {
             until("starts are taken again", async || {
-                start(ada, server).await == 201
+                [201, 202].contains(&start(ada, server).await)
             })
             .await;
         }
@@ -127,6 +127,6 @@ async fn administrators_switch_it_on_their_page() {
     let token = hub.client().with_token(&hub.token("ada").await);
     assert_eq!(start(&token, "gpu").await, 503);
     root.post_form(path, &[("do", "end")]).await.expect(302);
-    assert_eq!(start(&token, "gpu").await, 201);
+    assert!([201, 202].contains(&start(&token, "gpu").await));
     root.post_form(path, &[("do", "what")]).await.expect(400);
 }

@@ -165,6 +165,7 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
                         begins: NOW,
                         ends: NOW,
                         open: true,
+                        keeps: true,
                         short: vec!["There are 90 GB of memory free.".into()],
                     },
                     RoomRow {

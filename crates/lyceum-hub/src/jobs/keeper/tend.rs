@@ -274,17 +274,21 @@ impl Work {
         };
         let writing = async {
             let mut unwritten: Vec<Said> = Vec::new();
+            let mut shown_by = tokio::time::Instant::now();
             loop {
                 // A spawner that is quick about it has said all before anybody could read it.
                 let next = match unwritten.first() {
                     None => Ok(said.recv().await),
-                    Some(_) => tokio::time::timeout(SHOW_AFTER, said.recv()).await,
+                    Some(_) => tokio::time::timeout_at(shown_by, said.recv()).await,
                 };
                 match next {
                     Ok(None) => return unwritten,
                     Ok(Some(step)) => {
                         // Between 10 and 60: before and after come from here.
                         let progress = 10 + step.progress.min(100) / 2;
+                        if unwritten.is_empty() {
+                            shown_by = tokio::time::Instant::now() + SHOW_AFTER;
+                        }
                         unwritten.push(Said::now(&self.hub, progress, step.message));
                         if unwritten.len() < SAID_AT_ONCE {
                             continue;

@@ -46,8 +46,13 @@ pub(super) async fn switch(visit: Visit, form: Fields) -> ApiResult<Response> {
                     most = MESSAGE_MAX
                 )));
             }
-            let minutes = form.get("lasts").parse().ok();
-            let minutes: Option<i64> = minutes.filter(|minutes| LASTS.contains(minutes));
+            let minutes: Option<i64> = match form.get("lasts") {
+                "" => None,
+                lasts => {
+                    let known = lasts.parse().ok().filter(|one| LASTS.contains(one));
+                    Some(known.ok_or_else(|| ApiError::bad_request(say!("admin.no_such_action")))?)
+                }
+            };
             let order = Switched {
                 since: now,
                 until: minutes.map(|minutes| now.plus(minutes * 60_000)),

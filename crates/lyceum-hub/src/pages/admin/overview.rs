@@ -84,7 +84,8 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
     }
     if visit.sees_all(ScopeName::ReadServers) {
         page.rooms = rooms(&visit, &mut tx, now).await?;
-        page.no_limit = rooms::limit(&visit.hub).is_none();
+        let keeps = page.rooms.iter().any(|room| room.keeps);
+        page.no_limit = keeps && rooms::limit(&visit.hub).is_none();
         page.rooms_short = page.rooms.iter().any(|room| !room.short.is_empty());
     }
     drop(tx);
@@ -120,6 +121,7 @@ async fn rooms(visit: &Visit, tx: &mut Tx, now: Millis) -> sqlx::Result<Vec<Room
             begins: room.begins.0,
             ends: room.ends.0,
             open: room.is_open(now),
+            keeps: room.keeps,
             short: short.iter().map(|saying| saying.in_lang(&lang)).collect(),
         });
     }

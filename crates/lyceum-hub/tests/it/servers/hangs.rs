@@ -231,13 +231,14 @@ async fn a_list_that_hangs_hides_no_end() {
         spawner.mute_list(true);
         let hub = TestHub::start_tuned(db.db().clone(), spawner.clone(), |settings, timings| {
             hasty(settings, timings);
-            timings.answer_limit = Duration::from_millis(300);
+            timings.answer_limit = Duration::from_secs(1);
         })
         .await
         .with_user("ada")
         .await;
         let ada = program(&hub, "ada").await;
-        ada.post_json(SERVER, &EMPTY).await.expect(201);
+        ada.post_json(SERVER, &EMPTY).await;
+        until_state(db.db(), "ada", State::Ready).await;
         spawner.crash(&key(db.db(), "ada").await, "went away");
         let ended = until_state(db.db(), "ada", State::Stopped).await;
         let words = ended.failure.unwrap_or_default();

@@ -49,6 +49,7 @@ fn room(hub: &TestHub, course: &str, people: u64) -> Room {
         opens: now.plus(-HOUR_MS),
         begins: now.plus(HOUR_MS),
         ends: now.plus(2 * HOUR_MS),
+        keeps: true,
     }
 }
 

@@ -11,6 +11,8 @@ pub struct RoomRow {
     pub opens: i64,
     pub begins: i64,
     pub ends: i64,
+    /// Whether places are kept for it.
+    pub keeps: bool,
     /// Whether places are kept just now.
     pub open: bool,
     /// What is short, in whole sentences.
