@@ -4,7 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Serialize};
+
+/// A format string would be read anew for each of a list's moments.
+const ISO: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// A moment: milliseconds since 1970 in UTC, the form it has in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,7 +30,7 @@ impl Millis {
     /// `2026-11-21T08:00:00.000000Z`, the form JupyterHub's API uses.
     pub fn to_iso(self) -> String {
         match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            Ok(time) => ISO.timestamp_to_string(&time),
             Err(_) => "9999-12-31T23:59:59.000000Z".into(),
         }
     }

@@ -21,7 +21,7 @@ use super::model::{Person, Showing, UserModel};
 use super::paging::{Page, Query};
 use super::{find_person, model, require_everywhere};
 use crate::db::servers::Server;
-use crate::db::users::{Among, Busy, Search, Sort, User};
+use crate::db::users::{Among, Busy, Listed, Search, Sort, User};
 use crate::seen::Sight;
 use crate::{Hub, db, services};
 
@@ -156,14 +156,15 @@ pub async fn list_users(State(hub): State<Hub>, caller: Caller, page: Page) -> A
         among,
         ..Search::default()
     };
-    let mut tx = hub.db().read().await?;
+    let stopped = query.says("include_stopped_servers");
+    let mut tx = hub.db().glance().await?;
     let total = match page.wrapped() {
         true => search.count(&mut tx).await?,
         false => 0,
     };
-    let users = search.page(&mut tx, sort, page.offset, page.limit).await?;
-    let stopped = query.says("include_stopped_servers");
-    let (groups, servers) = around(&mut tx, &users, stopped).await?;
+    let (offset, limit) = (page.offset, page.limit);
+    let people = search.listed(&mut tx, sort, offset, limit).await?;
+    let servers = servers_of(&mut tx, &people, stopped).await?;
     drop(tx);
     let settings = hub.settings();
     let showing = Showing {
@@ -172,13 +173,14 @@ pub async fn list_users(State(hub): State<Hub>, caller: Caller, page: Page) -> A
         origins: &settings.origins,
         grants: &settings.grants,
     };
-    let items: Vec<UserModel<'_>> = users
+    let items: Vec<UserModel<'_>> = people
         .iter()
-        .filter_map(|user| {
+        .filter_map(|Listed { user, groups, .. }| {
+            let servers = servers.get(&user.id).map_or(&[][..], Vec::as_slice);
             let person = Person {
                 user,
-                groups: groups.get(&user.id).map_or(&[], Vec::as_slice),
-                servers: servers.get(&user.id).map_or(&[], Vec::as_slice),
+                groups,
+                servers,
             };
             model::user(&person, &showing)
         })
@@ -223,25 +225,24 @@ fn not_among(key: &str, given: &str, words: &str) -> ApiError {
     )))
 }
 
-/// Groups and servers of each of these people, by their ids; `at_rest`: servers at rest too.
-async fn around(
+/// The servers of each of these people who has any to tell of, by their ids; `at_rest`: servers at
+/// rest too.
+async fn servers_of(
     tx: &mut Tx,
-    users: &[User],
+    people: &[Listed],
     at_rest: bool,
-) -> sqlx::Result<(HashMap<String, Vec<String>>, HashMap<String, Vec<Server>>)> {
-    let ids: Vec<&str> = users.iter().map(|user| user.id.as_str()).collect();
-    let mut groups: HashMap<String, Vec<String>> = HashMap::new();
-    for (id, group) in db::users::groups_of(tx, &ids).await? {
-        groups.entry(id).or_default().push(group);
-    }
+) -> sqlx::Result<HashMap<String, Vec<Server>>> {
+    let told = people.iter().filter(|listed| at_rest || listed.has_active);
+    let ids: Vec<&str> = told.map(|listed| listed.user.id.as_str()).collect();
     let mut servers: HashMap<String, Vec<Server>> = HashMap::new();
-    for server in db::servers::of_users(tx, &ids, at_rest).await? {
-        servers
-            .entry(server.user_id.clone())
-            .or_default()
-            .push(server);
+    if ids.is_empty() {
+        return Ok(servers);
     }
-    Ok((groups, servers))
+    for server in db::servers::of_users(tx, &ids, at_rest).await? {
+        let hers = servers.entry(server.user_id.clone()).or_default();
+        hers.push(server);
+    }
+    Ok(servers)
 }
 
 /// The model of one person, as this caller may see it.

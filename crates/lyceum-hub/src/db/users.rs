@@ -1,8 +1,12 @@
 //! People as rows.
 
+mod listed;
+
 use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_store::{Tx, on};
+
+pub use listed::Listed;
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct User {
@@ -170,6 +174,8 @@ macro_rules! not_at_rest {
     };
 }
 
+use not_at_rest;
+
 macro_rules! running {
     () => {
         concat!(
@@ -301,9 +307,14 @@ impl Search<'_> {
     }
 
     fn statement_of(&self, busy: Option<Busy>, sort: Sort) -> String {
+        self.statement_from(4, busy, sort)
+    }
+
+    /// Names are bound from the place `first` on.
+    fn statement_from(&self, first: usize, busy: Option<Busy>, sort: Sort) -> String {
         format!(
             "SELECT {COLUMNS} FROM users {} ORDER BY {} LIMIT $2 OFFSET $3",
-            self.condition(4, busy),
+            self.condition(first, busy),
             sort.sql()
         )
     }
