@@ -1,9 +1,9 @@
 //! People as the API lists them.
 
 use lyceum_testkit::{Client, TestDb, TestHub};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::kit::{add_people, program};
+use crate::kit::{add_people, program, start_server};
 
 fn names(list: &Value) -> Vec<&str> {
     list.as_array()
@@ -96,6 +96,47 @@ async fn a_long_list_comes_in_pages() {
             assert_eq!(answer.json()["status"], 400, "{bad:.40}");
         }
         hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_tells_of_each_what_is_told_of_her_alone() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_admin("root").await;
+        add_people(&hub, &["ada".into(), "ben".into(), "cy".into()]).await;
+        let root = program(&hub, "root").await;
+        for (group, users) in [("z", ["ada", "ben"]), ("a b, c\"d", ["ada", "cy"])] {
+            let path = format!(
+                "/hub/api/groups/{}",
+                group.replace(' ', "%20").replace('"', "%22")
+            );
+            root.post_json(&path, &json!({ "users": users }))
+                .await
+                .expect(201);
+        }
+        start_server(&hub, "ben").await;
+        for query in ["", "?include_stopped_servers", "?sort=-last_activity"] {
+            let list = root.get(&format!("/hub/api/users{query}")).await;
+            let list = list.expect(200).json();
+            assert_eq!(names(&list).len(), 4, "{query}");
+            for listed in list.as_array().expect("a list") {
+                let name = listed["name"].as_str().expect("a name");
+                let stopped = query.trim_start_matches("?sort=-last_activity");
+                let alone = root.get(&format!("/hub/api/users/{name}{stopped}")).await;
+                let mut alone = alone.expect(200).json();
+                // The caller's own moves on with each call.
+                alone["last_activity"] = listed["last_activity"].clone();
+                assert_eq!(&alone, listed, "{query}");
+            }
+        }
+        let ben = root.get("/hub/api/users?state=ready").await.expect(200);
+        let ben = &ben.json()[0];
+        assert_eq!(ben["servers"][""]["ready"], true);
+        assert_eq!(ben["groups"], json!(["z"]));
+        let ada = root.get("/hub/api/users?name_filter=ada").await.expect(200);
+        assert_eq!(ada.json()[0]["groups"], json!(["a b, c\"d", "z"]));
+        let none = root.get("/hub/api/users?name_filter=nobody").await;
+        assert_eq!(none.expect(200).json(), json!([]));
     }
 }
 
