@@ -42,14 +42,13 @@ impl Switched {
         self.until.is_some_and(|until| until.0 <= now.0)
     }
 
-    /// As one of the configuration: for all but administrators.
+    /// As one of the configuration.
     pub(crate) fn to_maintenance(&self) -> Maintenance {
         let words = self.message.iter();
         Maintenance {
             from: self.since,
             until: self.until,
             words: Words(words.map(|text| ("en".to_owned(), text.clone())).collect()),
-            allow: Vec::new(),
         }
     }
 }

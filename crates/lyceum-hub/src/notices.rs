@@ -90,8 +90,6 @@ pub struct Maintenance {
     pub from: Millis,
     pub until: Option<Millis>,
     pub words: Words,
-    /// Besides administrators.
-    pub allow: Vec<Audience>,
 }
 
 impl Maintenance {
@@ -108,6 +106,8 @@ impl Maintenance {
 pub struct Notices {
     pub announcements: Vec<Announcement>,
     pub maintenance: Option<Maintenance>,
+    /// Who is let in during any maintenance, besides administrators.
+    pub let_in: Vec<Audience>,
     /// `privacy`, `terms`, `imprint`.
     pub documents: BTreeMap<&'static str, Document>,
 }
@@ -152,11 +152,11 @@ impl Notices {
         who: (&str, &[String]),
         now: Millis,
     ) -> Option<ApiError> {
+        if self.let_in.iter().any(|audience| audience.has(Some(who))) {
+            return None;
+        }
         let mut all = switched.into_iter().chain(&self.maintenance);
-        let maintenance = all.find(|maintenance| {
-            let may = (maintenance.allow.iter()).any(|audience| audience.has(Some(who)));
-            !may && maintenance.window().contains(now)
-        })?;
+        let maintenance = all.find(|maintenance| maintenance.window().contains(now))?;
         let left = maintenance.until.map(|until| until.0 - now.0);
         let left = left.and_then(|left| u64::try_from(left).ok());
         let seconds = left.map_or(TRY_AGAIN_SECONDS, |left| left.div_ceil(1000));
@@ -254,8 +254,8 @@ mod tests {
                 from: Millis(10_000),
                 until: Some(Millis(20_500)),
                 words: Words::default(),
-                allow: vec![some("tess"), some("group:ops")],
             }),
+            let_in: vec![some("tess"), some("group:ops")],
             ..Notices::default()
         };
         let told = |now: i64| notices.maintenance(None, Millis(now)).map(|it| it.now);
@@ -282,15 +282,14 @@ mod tests {
                 from: Millis(10_000),
                 until: None,
                 words: words("planned"),
-                allow: vec![some("tess")],
             }),
+            let_in: vec![some("tess")],
             ..Notices::default()
         };
         let switched = Maintenance {
             from: Millis(1_000),
             until: Some(Millis(5_000)),
             words: words("now"),
-            allow: Vec::new(),
         };
         let told = |now: i64| {
             let told = planned.maintenance(Some(&switched), Millis(now));
@@ -303,7 +302,7 @@ mod tests {
                 .refuse(Some(&switched), (who, &[]), Millis(now))
                 .is_some()
         };
-        assert!(refused("tess", 1_000) && refused("ada", 1_000));
+        assert!(refused("ada", 1_000) && !refused("tess", 1_000));
         assert!(!refused("ada", 5_000));
         assert!(refused("ada", 10_000) && !refused("tess", 10_000));
     }

@@ -1,8 +1,12 @@
 //! A maintenance that is switched on and off while hubs run.
 
 use lyceum_hub::maintenance::{self, Switched};
+use lyceum_hub::notices::Audience;
+use lyceum_hub::{Settings, Timings};
 use lyceum_model::clock::{Clock, Millis};
+use lyceum_model::who::{Forms, Who};
 use lyceum_testkit::fake::FakeSpawner;
+use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::json;
 
@@ -90,6 +94,33 @@ async fn what_is_switched_in_the_database_holds_at_every_replica() {
                 .expect("written")
         );
         tx.commit().await.expect("committed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_configuration_lets_in_comes_in_during_a_switched_one() {
+    let db = TestDb::sqlite().await;
+    let tune = |settings: &mut Settings, _: &mut Timings| {
+        let tess = Who::parse("tess", Forms::People).expect("good");
+        settings.notices.let_in = vec![Audience::Some(tess)];
+    };
+    let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune).await;
+    let mut hub = hub.with_admin("root").await;
+    for name in ["ada", "tess"] {
+        hub = hub.with_user(name).await;
+    }
+    let root = hub.signed_in("root").await;
+    let begin = [("do", "begin")];
+    let begun = root.post_form("/hub/admin/maintenance", &begin).await;
+    begun.expect(302);
+    for (name, expect) in [("tess", 302), ("ada", 503)] {
+        let browser = hub.client();
+        browser.log_in(name, PASSWORD).await.expect(expect);
+        let program = program(&hub, name).await;
+        let path = format!("/hub/api/users/{name}/server");
+        let started = program.post_json(&path, &json!({})).await;
+        let expect = if expect == 302 { 201 } else { 503 };
+        started.expect(expect);
     }
 }
 

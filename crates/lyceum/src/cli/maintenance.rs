@@ -1,4 +1,5 @@
-//! `lyceum maintenance …`: a time in which nobody but administrators comes in, begun and ended at once.
+//! `lyceum maintenance …`: a time in which only administrators, and whom the configuration
+//! lets in, come in; begun and ended at once.
 
 use clap::Subcommand;
 use lyceum_hub::maintenance::{self, MESSAGE_MAX, Switched};
@@ -8,7 +9,8 @@ use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
 use crate::config::{Config, moment};
 use crate::failure::Failure;
 
-/// Begin and end a maintenance, in which only administrators log in and start servers.
+/// Begin and end a maintenance, in which only administrators, and those in `maintenance.allow`, log in
+/// and start servers.
 #[derive(Debug, Subcommand)]
 pub enum MaintenanceCommand {
     /// Begin one now. All hubs follow at once; what runs goes on.

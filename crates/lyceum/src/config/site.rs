@@ -107,7 +107,7 @@ pub struct RawMaintenance {
     /// What people are told besides: a text, or texts by language.
     pub text: Option<RawWords>,
     /// Who may come in and start servers all the same, besides administrators: users' names and
-    /// `group:NAME`.
+    /// `group:NAME`. It holds for a maintenance that was switched on, too.
     pub allow: Vec<String>,
 }
 
@@ -195,6 +195,8 @@ pub(super) fn check_site(
         site.notices.announcements.push(announcement);
     }
     site.notices.maintenance = maintenance(&raw.maintenance, languages, problem);
+    let allow = &raw.maintenance.allow;
+    site.notices.let_in = audience("maintenance.allow", allow, false, problem);
     site
 }
 
@@ -212,8 +214,8 @@ fn maintenance(
     );
     let text = raw.text.clone().unwrap_or_default();
     let words = words("maintenance.text", &text, languages, false, problem);
-    let allow = audience("maintenance.allow", &raw.allow, false, problem);
-    if raw.from.is_none() && *raw != RawMaintenance::default() {
+    // Who is let in may stand alone: a maintenance can be switched on without the configuration.
+    if raw.from.is_none() && (raw.until.is_some() || raw.text.is_some()) {
         let message = "say when it begins, such as `from: 2026-11-30 18:00+01:00`";
         problem("maintenance", message.into());
     }
@@ -221,7 +223,6 @@ fn maintenance(
         from: window.from?,
         until: window.until,
         words,
-        allow,
     })
 }
 

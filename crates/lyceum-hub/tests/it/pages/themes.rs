@@ -391,8 +391,8 @@ async fn maintenance_holds_up_new_comers_and_starts_and_nothing_else() {
                 from: Millis(2_000_000),
                 until: Some(Millis(2_090_500)),
                 words: Words([("en".into(), "New disks".into())].into()),
-                allow: vec![some("tess")],
             });
+            settings.notices.let_in = vec![some("tess")];
         },
     )
     .await
