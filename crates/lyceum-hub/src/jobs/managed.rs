@@ -6,6 +6,8 @@
 //!
 //! Invariant: only the holder of the lease starts or stops a service.
 
+mod environment;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +26,11 @@ use lyceum_store::Engine;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::environment::{environment, without_secrets};
 use super::keeper::Trouble;
 use crate::config::Settings;
 use crate::db::managed::Row;
-use crate::grants::{Managed, Service, service_prefix};
+use crate::grants::Service;
 use crate::{Hub, db};
 
 /// How often each is looked at.
@@ -40,8 +43,6 @@ const FIRST_PAUSE_MS: i64 = 1_000;
 const LONGEST_PAUSE_MS: i64 = 300_000;
 /// Rounds between two looks for services that nobody knows.
 const STRAYS_EVERY: u32 = 60;
-/// Shorter values of the environment are words rather than secrets.
-const SECRET_LEAST: usize = 6;
 /// Of what an ended one wrote last, for the log.
 const LAST_LINES: usize = 10;
 
@@ -247,7 +248,7 @@ impl Services {
             .map(|(name, service, managed)| {
                 let spec = ServerSpec {
                     command: managed.command.clone(),
-                    env: environment(settings, name, service, managed),
+                    env: environment(&settings.api_url, &settings.origins, name, service, managed),
                     path_first: self.path_first.clone(),
                     home: home(name),
                     folder: managed.folder.clone(),
@@ -486,107 +487,11 @@ pub(crate) async fn listens(hub: &Hub, name: &str, address: &Target) -> anyhow::
     })
 }
 
-/// What a service wrote, for the log: it may have printed its environment.
-fn without_secrets(text: &str, env: &BTreeMap<String, String>) -> String {
-    let mut values: Vec<&str> = env
-        .values()
-        .map(String::as_str)
-        .filter(|value| value.len() >= SECRET_LEAST)
-        .collect();
-    // One may be a part of another.
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    let mut text = text.to_owned();
-    for value in values {
-        text = text.replace(value, "***");
-    }
-    text
-}
-
 /// A folder of its own; names of services may hold what names of folders may not.
 fn home(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match name.len() <= 64 && name.chars().all(plain) {
         true => name.to_owned(),
         false => format!("_{}", &Digest::of(name.as_bytes()).to_hex()[..32]),
-    }
-}
-
-/// What JupyterHub tells the services that it runs.
-fn environment(
-    settings: &Settings,
-    name: &str,
-    service: &Service,
-    managed: &Managed,
-) -> BTreeMap<String, String> {
-    let list = |scopes: &[String]| serde_json::to_string(scopes).expect("texts are JSON");
-    let access = list(&[
-        "access:services".to_owned(),
-        format!("access:services!service={name}"),
-    ]);
-    let token = managed
-        .token
-        .as_ref()
-        .map(|token| token.expose().to_owned());
-    let token = token.unwrap_or_default();
-    let base = settings.origins.base();
-    let prefix = service_prefix(base, name);
-    let hub = settings.origins.hub().unwrap_or_default();
-    let host = match settings.origins.are_apart() {
-        true => hub,
-        false => "",
-    };
-    let public = |path: &str| match hub {
-        "" => String::new(),
-        hub => format!("{hub}{path}"),
-    };
-    let mut env = managed.environment.clone();
-    let mut tell = |key: &str, value: String| {
-        env.insert(key.to_owned(), value);
-    };
-    tell("JUPYTERHUB_SERVICE_NAME", name.to_owned());
-    tell("JUPYTERHUB_API_TOKEN", token.clone());
-    tell("JPY_API_TOKEN", token);
-    tell(
-        "JUPYTERHUB_API_URL",
-        settings.api_url.trim_end_matches('/').to_owned(),
-    );
-    tell("JUPYTERHUB_BASE_URL", base.to_string());
-    tell("JUPYTERHUB_HOST", host.to_owned());
-    tell("JUPYTERHUB_CLIENT_ID", service.client_id.clone());
-    tell("JUPYTERHUB_OAUTH_ACCESS_SCOPES", access.clone());
-    tell("JUPYTERHUB_OAUTH_SCOPES", access);
-    tell(
-        "JUPYTERHUB_OAUTH_CLIENT_ALLOWED_SCOPES",
-        list(&service.allowed_scopes.to_list()),
-    );
-    tell("JUPYTERHUB_PUBLIC_HUB_URL", public(&base.hub()));
-    if let Some(url) = &service.url {
-        let redirect = service.redirect_uri.clone();
-        let default = || format!("{host}{prefix}oauth_callback");
-        tell(
-            "JUPYTERHUB_OAUTH_CALLBACK_URL",
-            redirect.unwrap_or_else(default),
-        );
-        tell("JUPYTERHUB_PUBLIC_URL", public(&prefix));
-        tell("JUPYTERHUB_SERVICE_PREFIX", prefix);
-        tell("JUPYTERHUB_SERVICE_URL", url.clone());
-    }
-    env
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_service_was_told_is_not_told_on() {
-        let env = [
-            ("TOKEN", "s3cret-s3cret"),
-            ("PASSWORD", "s3cret"),
-            ("MODE", "on"),
-        ];
-        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let told = without_secrets("on: s3cret-s3cret, s3cret!", &env.into());
-        assert_eq!(told, "on: ***, ***!");
     }
 }
