@@ -5,6 +5,7 @@
 mod admins;
 mod api;
 mod below;
+mod contract;
 mod culling;
 mod errors;
 mod event_log;

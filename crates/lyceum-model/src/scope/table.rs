@@ -189,6 +189,82 @@ mod tests {
         }
     }
 
+    /// The table of JupyterHub's documentation, written down once more.
+    #[test]
+    fn what_each_scope_includes() {
+        let expect = [
+            ("self", ""),
+            ("inherit", ""),
+            ("admin-ui", ""),
+            (
+                "admin:users",
+                "admin:auth_state users read:roles:users delete:users",
+            ),
+            ("admin:auth_state", ""),
+            ("users", "read:users list:users users:activity"),
+            ("delete:users", ""),
+            ("list:users", "read:users:name"),
+            (
+                "read:users",
+                "read:users:name read:users:groups read:users:activity",
+            ),
+            ("read:users:name", ""),
+            ("read:users:groups", ""),
+            ("read:users:activity", ""),
+            ("users:activity", "read:users:activity"),
+            (
+                "read:roles",
+                "read:roles:users read:roles:services read:roles:groups",
+            ),
+            ("read:roles:users", ""),
+            ("read:roles:services", ""),
+            ("read:roles:groups", ""),
+            ("admin:servers", "admin:server_state servers"),
+            ("admin:server_state", ""),
+            ("servers", "read:servers start:servers delete:servers"),
+            ("read:servers", "read:users:name"),
+            ("start:servers", ""),
+            ("delete:servers", ""),
+            ("tokens", "read:tokens"),
+            ("read:tokens", ""),
+            ("admin:groups", "groups read:roles:groups delete:groups"),
+            ("groups", "read:groups list:groups"),
+            ("list:groups", "read:groups:name"),
+            ("read:groups", "read:groups:name"),
+            ("read:groups:name", ""),
+            ("delete:groups", ""),
+            (
+                "admin:services",
+                "list:services read:services read:roles:services",
+            ),
+            ("list:services", "read:services:name"),
+            ("read:services", "read:services:name"),
+            ("read:services:name", ""),
+            ("read:hub", ""),
+            ("access:servers", ""),
+            ("access:services", ""),
+            (
+                "shares",
+                "access:servers read:shares users:shares groups:shares",
+            ),
+            ("read:shares", ""),
+            ("users:shares", "read:users:shares"),
+            ("read:users:shares", ""),
+            ("groups:shares", "read:groups:shares"),
+            ("read:groups:shares", ""),
+            ("proxy", ""),
+            ("shutdown", ""),
+            ("read:metrics", ""),
+        ];
+        let names: Vec<&str> = ScopeName::ALL.iter().map(|name| name.as_str()).collect();
+        assert_eq!(names, expect.map(|(name, _)| name));
+        for (name, includes) in expect {
+            let found = ScopeName::find(name).expect("one of them");
+            let found: Vec<&str> = found.includes().iter().map(|one| one.as_str()).collect();
+            assert_eq!(found.join(" "), includes, "{name}");
+        }
+    }
+
     #[test]
     fn what_is_implied() {
         let check = |name: ScopeName, expect: &[&str]| {

@@ -127,6 +127,8 @@ async fn a_quiet_start_is_kept_alive_and_a_failed_one_told() {
             FakeSpawner::default(),
             |settings, timings| {
                 settings.start_timeout = Duration::from_secs(5);
+                // Programs are used to a line that often.
+                assert_eq!(timings.keepalive, Duration::from_secs(8));
                 timings.keepalive = Duration::from_millis(200);
             },
         )
