@@ -13,6 +13,37 @@ use serde_json::json;
 use crate::kit::{program, quoted, start_server, until};
 use crate::servers::row;
 
+/// The page that says which test holds which line of the contract names tests that are there.
+#[test]
+fn the_page_about_the_contract_names_what_is_there() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let page = std::fs::read_to_string(format!("{root}/docs/developer/contract.md"));
+    let page = page.expect("the page is there");
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for word in page.split('`').skip(1).step_by(2) {
+        let there = if let Some((file, test)) = word.split_once("::") {
+            let (part, rest) = file.split_once('/').expect("`PART/FILE::TEST`");
+            let inside = rest.strip_prefix("src/").map(|rest| format!("src/{rest}"));
+            let inside = inside.unwrap_or_else(|| format!("tests/it/{rest}"));
+            let source = std::fs::read_to_string(format!("{root}/crates/{part}/{inside}.rs"));
+            source.is_ok_and(|source| source.contains(&format!("fn {test}(")))
+        } else if let Some(story) = word.strip_prefix("e2e/") {
+            std::fs::exists(format!("{root}/e2e/{story}.test.mjs")).is_ok_and(|there| there)
+        } else if word.starts_with("conformance/") {
+            std::fs::exists(format!("{root}/{word}")).is_ok_and(|there| there)
+        } else {
+            continue;
+        };
+        named += 1;
+        if !there {
+            missing.push(word);
+        }
+    }
+    assert!(named > 50, "{named}");
+    assert_eq!(missing, [""; 0]);
+}
+
 /// What a cookie was set with, apart from its value; sorted.
 fn flags(answer: &Answer, name: &str) -> Vec<String> {
     let lines = answer.headers.get_all("set-cookie").iter();

@@ -93,6 +93,13 @@ async fn a_token_of_another_session_is_refused() {
         "/hub/servers/stop",
         "/hub/servers/add",
         "/hub/servers/remove",
+        "/hub/servers/keep",
+        "/hub/servers/title",
+        "/hub/spawn",
+        "/hub/spawn/ada",
+        "/hub/accept-share",
+        "/hub/sharing/code",
+        "/hub/sessions/end-others",
         "/hub/logout",
         "/hub/login",
     ];

@@ -64,6 +64,12 @@ async fn a_whole_story_leaves_no_secret_in_the_log() {
         .log_in("nobody at all", typed_wrong)
         .await
         .expect(403);
+    // Nobody writes lines of her own into the log, nor fills it.
+    let forged = "a line that nobody of the hub wrote";
+    let flood = format!("flood{}", "y".repeat(200_000));
+    for name in [&format!("ada\r\n{forged}"), &flood] {
+        hub.client().log_in(name, "x").await.expect(403);
+    }
     let env = start_server(&hub, "ada").await;
     let ada = hub.signed_in("ada").await;
     let mut secrets = vec![
@@ -127,6 +133,9 @@ async fn a_whole_story_leaves_no_secret_in_the_log() {
     let log = String::from_utf8_lossy(&log);
     assert!(log.contains("signed in"), "the log holds the story");
     assert!(log.contains("/hub/no-such-page"), "the log holds requests");
+    assert!(!log.lines().any(|line| line.starts_with(forged)), "forged");
+    let flooded = log.lines().find(|line| line.contains(&flood[..2_000]));
+    assert!(flooded.is_none(), "a name of 200 kB is in the log");
     for (what, secret) in secrets {
         assert!(secret.len() > 8, "{what}");
         let line = log.lines().find(|line| line.contains(&secret));

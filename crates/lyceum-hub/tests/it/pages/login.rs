@@ -458,9 +458,19 @@ async fn markup_in_the_wish_stays_text() {
     let wish = "/hub/home?\"><script>alert(1)</script><img src=x onerror=alert(1)>'";
     let client = hub.client();
     let ada = hub.signed_in("ada").await;
-    for path in ["/hub/login", "/hub/spawn", "/hub/spawn-pending/ada"] {
+    for path in [
+        "/hub/login",
+        "/hub/spawn",
+        "/hub/spawn-pending/ada",
+        "/hub/user/ada/lab",
+        "/hub/accept-share",
+        "/hub/no-such-page",
+    ] {
         for browser in [&client, &ada] {
-            let page = browser.get(&format!("{path}?next={}", quoted(wish))).await;
+            let wish = quoted(wish);
+            let page = browser
+                .get(&format!("{path}?next={wish}&code={wish}"))
+                .await;
             let text = page.text();
             assert!(!text.contains("<script>alert"), "{path}: {text}");
             assert!(!text.contains("<img src=x"), "{path}: {text}");
