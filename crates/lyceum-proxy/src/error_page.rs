@@ -47,6 +47,8 @@ pub(crate) enum Failure {
     TooSlow,
     /// One of the three above, of the hub: there is no home page to go to, and no server to start.
     NoHub,
+    /// The same of a service beside the servers: nobody who comes there can start it again.
+    NoService,
     /// No route, and nowhere else to go.
     NoRoute,
 }
@@ -72,7 +74,7 @@ impl Failure {
             Self::Unknown(_) => StatusCode::NOT_IMPLEMENTED,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Denied => StatusCode::FORBIDDEN,
-            Self::AccessUnavailable | Self::NoServer | Self::NoHub => {
+            Self::AccessUnavailable | Self::NoServer | Self::NoHub | Self::NoService => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::BadAnswer => StatusCode::BAD_GATEWAY,
@@ -82,8 +84,14 @@ impl Failure {
     }
 
     /// As it looks to whoever wanted something of this kind.
-    fn seen(&self, kind: Kind) -> Self {
+    fn seen(&self, kind: Kind, config: &Config) -> Self {
         match self {
+            // In place of configurable-http-proxy everything is open, servers too.
+            Self::NoServer | Self::BadAnswer | Self::TooSlow
+                if kind == Kind::Open && !config.drop_in =>
+            {
+                Self::NoService
+            }
             Self::NoServer | Self::BadAnswer | Self::TooSlow if kind == Kind::Fallback => {
                 Self::NoHub
             }
@@ -194,7 +202,7 @@ pub(crate) async fn answer(inner: &Inner, asked: &Asked<'_>) -> Page {
 }
 
 fn own(config: &Config, asked: &Asked<'_>, status: StatusCode) -> Page {
-    let failure = asked.failure.seen(asked.kind);
+    let failure = asked.failure.seen(asked.kind, config);
     let (content_type, text) = if asked.wants_json {
         let body = serde_json::json!({
             "status": status.as_u16(),
@@ -293,7 +301,7 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const FAILURES: [Failure; 17] = [
+    const FAILURES: [Failure; 18] = [
         Failure::BadRequest(Unclear::TwoHosts),
         Failure::BadRequest(Unclear::NoHost),
         Failure::BadRequest(Unclear::HostsDiffer),
@@ -307,6 +315,7 @@ mod tests {
         Failure::Denied,
         Failure::AccessUnavailable,
         Failure::NoServer,
+        Failure::NoService,
         Failure::BadAnswer,
         Failure::TooSlow,
         Failure::NoHub,

@@ -140,6 +140,11 @@ fn english(failure: &Failure) -> Words {
             meaning: "It may just be starting again. Servers that run go on, and your files are safe.",
             remedy: "Wait a moment and reload this page.",
         },
+        Failure::NoService => Words {
+            title: "This service does not answer",
+            meaning: "It may be starting again, or be switched off. Servers that run go on, and your files are safe.",
+            remedy: "Wait a moment and reload this page. If that does not help, tell the people who run this site.",
+        },
         Failure::NoRoute => Words {
             title: "There is nothing at this address",
             meaning: "The server that was here may have been stopped. Your files are safe.",
@@ -199,6 +204,11 @@ fn german(failure: &Failure) -> Words {
             title: "Diese Website antwortet gerade nicht",
             meaning: "Vielleicht wird sie gerade neu gestartet. Laufende Server laufen weiter, und Ihre Dateien sind sicher.",
             remedy: "Warten Sie einen Augenblick und laden Sie diese Seite neu.",
+        },
+        Failure::NoService => Words {
+            title: "Dieser Dienst antwortet nicht",
+            meaning: "Vielleicht wird er gerade neu gestartet oder ist abgeschaltet. Laufende Server laufen weiter, und Ihre Dateien sind sicher.",
+            remedy: "Warten Sie einen Augenblick und laden Sie diese Seite neu. Hilft das nicht, sagen Sie es den Betreibern dieser Website.",
         },
         Failure::NoRoute => Words {
             title: "Unter dieser Adresse gibt es nichts",

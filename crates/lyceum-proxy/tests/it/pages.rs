@@ -40,7 +40,7 @@ async fn people_get_a_page_and_programs_get_json() {
 
     let german = "Accept: text/html\r\nAccept-Language: de-CH,de;q=0.9,en;q=0.5\r\n";
     let text = proxy.get("/dead/lab", german).await.text();
-    assert!(text.contains("<html lang=\"de\">") && text.contains("Der Server antwortet nicht"));
+    assert!(text.contains("<html lang=\"de\">") && text.contains("Dieser Dienst antwortet nicht"));
     let text = proxy.get("/a/../b", german).await.text();
     assert!(text.contains("nur aus einem oder zwei Punkten"), "{text}");
 
@@ -58,11 +58,32 @@ async fn people_get_a_page_and_programs_get_json() {
         assert_eq!(body["status"], 503);
         let message = body["message"].as_str().unwrap();
         assert!(
-            message.starts_with("The server does not answer"),
+            message.starts_with("This service does not answer"),
             "{message}"
         );
         let id = answer.header("x-request-id").unwrap();
         assert_eq!(body["request_id"], id.as_str());
+    }
+}
+
+/// In place of configurable-http-proxy all routes are open, and servers are among them.
+#[tokio::test]
+async fn what_does_not_answer_is_a_service_or_in_a_jupyterhub_a_server() {
+    let dead = dead_address().await;
+    for (drop_in, words, remedy) in [
+        (false, "This service does not answer", "the people who run"),
+        (true, "The server does not answer", "stop and start"),
+    ] {
+        let config = lyceum_proxy::Config {
+            drop_in,
+            ..lyceum_proxy::Config::default()
+        };
+        let routes = vec![route("/dead/", dead, RouteAccess::Open)];
+        let proxy = TestProxy::start(config, dead, routes).await;
+        let page = proxy.get("/dead/lab", "Accept: text/html\r\n").await;
+        assert_eq!(page.status, 503);
+        let text = page.text();
+        assert!(text.contains(words) && text.contains(remedy), "{text}");
     }
 }
 
