@@ -76,6 +76,7 @@ pub const CHECKS: &[fn(&Doctor) -> Check] = &[
     check_python,
     check_port,
     check_hosts,
+    check_base,
     check_limits,
 ];
 
@@ -207,6 +208,40 @@ fn check_hosts(doctor: &Doctor) -> Check {
             ))),
         },
     )
+}
+
+/// Below which path people find it, and what of the configuration lies beside that path.
+fn check_base(doctor: &Doctor) -> Check {
+    let path = config::locate(doctor.config.config.as_deref());
+    let Ok(config) = config::load(path.as_deref()).map(|loaded| loaded.config) else {
+        return Check::of(
+            "base",
+            Ok("not looked at: the configuration has problems".into()),
+        );
+    };
+    let base = &config.base;
+    if base.is_root() {
+        return Check::of("base", Ok("everything of the host is Lyceum's".into()));
+    }
+    let services = config.grants.services.iter();
+    let beside = services.filter_map(|(name, service)| {
+        let path = service.redirect_uri.as_deref()?;
+        let is_beside = path.starts_with('/') && base.within(path).is_none();
+        is_beside.then(|| format!("`oauth_redirect_uri` of the service {name} is {path}"))
+    });
+    let beside: Vec<String> = beside.collect();
+    if !beside.is_empty() {
+        let said = format!("{}, which is not below {base}", beside.join(", "));
+        let hint = format!(
+            "write the whole path, such as {}",
+            base.at("/services/NAME/oauth_callback")
+        );
+        return Check::of("base", Err(Failure::new(said).hint(hint)));
+    }
+    Check {
+        hint: Some("a web server in front must pass the path on as it is; servers that run since before it was changed answer at the old one until they are stopped".into()),
+        ..Check::of("base", Ok(format!("Lyceum is below {base}, the rest of the host is for others")))
+    }
 }
 
 /// Which limits servers get here, and why not better ones.

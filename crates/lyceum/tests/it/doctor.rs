@@ -66,6 +66,35 @@ fn whose_hosts_servers_have() {
 }
 
 #[test]
+fn below_which_path_all_of_it_is() {
+    let site = site_with_python();
+    let base = |config: &str| {
+        site.write("lyceum.yaml", config);
+        let said = site.run(&["doctor", "--port", "0"]);
+        lines_of(&said.out, "base")
+    };
+    assert_snapshot!(base(""), @"good     base      everything of the host is Lyceum's");
+    assert_snapshot!(base("base_url: /jupyter/\n"), @r#"
+    good     base      Lyceum is below /jupyter/, the rest of the host is for others
+                       a web server in front must pass the path on as it is; servers that run since before it was changed answer at the old one until they are stopped
+    "#);
+    let service = "services: [{name: dash, url: 'http://127.0.0.1:9', oauth_redirect_uri: PATH}]\n";
+    let with = |path: &str| {
+        let service = service.replace("PATH", path);
+        base(&format!(
+            "public_url: https://example.edu/jupyter/\n{service}"
+        ))
+    };
+    assert_snapshot!(with("/services/dash/oauth_callback"), @r#"
+    PROBLEM  base      `oauth_redirect_uri` of the service dash is /services/dash/oauth_callback, which is not below /jupyter/
+                       write the whole path, such as /jupyter/services/NAME/oauth_callback
+    "#);
+    for good in ["/jupyter/services/dash/back", "'https://example.edu/x'"] {
+        assert!(with(good).starts_with("good "), "{good}");
+    }
+}
+
+#[test]
 fn subdomains_need_a_name() {
     let site = Site::new();
     let said = |config: &str| {
