@@ -1,5 +1,5 @@
 // The pages that no other story visits with the keyboard alone: the choice of a language, an error, a
-// server that does not run and its log, my sessions, and the switch of a maintenance.
+// server that does not run and its log, one that stops, services, my sessions, and the switch of a maintenance.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -10,11 +10,16 @@ import { controls, logIn, waitForServer, waitForStopped } from './support/pages.
 import { tellIn } from './support/story.mjs';
 
 const FURTHEST = 80;
+// Nothing listens there.
+const CONFIG = `
+services: [{name: dash, url: "http://127.0.0.1:9"}]
+load_roles: [{name: user, scopes: [self, "access:services"]}]
+`;
 const skip = runsElsewhere && 'a maintenance would hold up everybody there';
 
 test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
-  const lyceum = await startLyceum();
+  const lyceum = await startLyceum({ config: CONFIG });
   t.after(() => lyceum.stop());
   const browser = await startBrowser();
   t.after(() => browser.close());
@@ -58,8 +63,30 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
     assert.match(page.url(), /\/hub\/logs\//);
     await press(link(/back home/i));
     await page.waitForURL(/\/hub\/home/);
-    await leave(page, () => press(controls.stop(page)));
+  });
+
+  await step('a server that takes its time to stop leads home', async () => {
+    const server = (await lyceum.processes()).find((one) => one.command.includes('jupyterhub-singleuser'));
+    process.kill(server.pid, 'SIGSTOP');
+    try {
+      await leave(page, () => press(controls.stop(page)));
+      await to(`hub/spawn-pending/${student.name}`);
+      await page.getByRole('heading', { name: /^stopping/i }).waitFor();
+      await press(link(/back home/i));
+      await page.waitForURL(/\/hub\/home/);
+      await page.getByText('Stopping', { exact: true }).waitFor();
+    } finally {
+      process.kill(server.pid, 'SIGCONT');
+    }
     await waitForStopped(page, lyceum.url);
+  });
+
+  await step('a service is opened, and one that is away leads home', async () => {
+    await to('hub/home');
+    await leave(page, () => press(page.locator('main').getByRole('link', { name: 'dash' })));
+    await page.getByRole('heading', { name: 'This service does not answer' }).waitFor();
+    await press(link(/home page/i));
+    await page.waitForURL(/\/hub\/home/);
   });
 
   await step('other sessions are ended', async () => {
@@ -74,10 +101,17 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
     await elsewhere.waitForURL(/\/hub\/login/);
   });
 
-  await step('an administrator begins a maintenance and ends it', async () => {
+  await step('an administrator looks at the services', async () => {
     await leave(page, () => press(controls.logOut(page)));
     await controls.logIn(page).waitFor();
     await logIn(page, lyceum.url, lyceum.account('admin'));
+    await to('hub/admin');
+    await leave(page, () => press(page.locator('main').getByRole('link', { name: 'Services' })));
+    await page.getByRole('rowheader', { name: 'dash' }).waitFor();
+    await page.getByText('does not answer').first().waitFor();
+  });
+
+  await step('an administrator begins a maintenance and ends it', async () => {
     await to('hub/admin');
     const message = page.getByLabel(/what people are told/i);
     await message.waitFor();

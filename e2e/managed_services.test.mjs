@@ -2,6 +2,8 @@
 // through crashes of theirs and of Lyceum's.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
@@ -92,6 +94,35 @@ ${services.includes('culler') ? '  - {name: culls, scopes: [list:users, read:use
     await lyceum.start();
     await answers();
     await running('jupyterhub_idle_culler');
+  });
+
+  await step('a stranger on the port of a service gets no request', async () => {
+    let asked = 0;
+    const stranger = createHttpServer((request, answer) => {
+      asked += 1;
+      answer.end('a stranger');
+    });
+    await new Promise((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+    t.after(() => stranger.close());
+    const taken = `http://127.0.0.1:${stranger.address().port}`;
+    await configure(`${culler}, ${checker('two')}, {name: late, url: "${taken}", command: [sleep, "86400"]}`);
+    await until('it runs, but listens nowhere', async () => (await listed()).some(({ service, state }) => service === 'late' && state === 'runs'));
+    await until('the proxy knows of it', async () => (await script.send('GET', 'services/late/', { token })).status === 503);
+    assert.equal(asked, 0, 'who asks for the service is not led to whoever has its port');
+    await configure(`${culler}, ${checker('two')}`);
+  });
+
+  await step('one that the database forgot, as after a restored backup, is ended and begun anew', async () => {
+    const forgotten = await running('jupyterhub_idle_culler');
+    const kept = await running('services.py');
+    await lyceum.crash();
+    const forget = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); assert db.execute(\"DELETE FROM managed_services WHERE name = 'culler'\").rowcount == 1; db.commit()";
+    execFileSync('python3', ['-c', forget, join(lyceum.data, 'lyceum.sqlite')]);
+    await lyceum.start();
+    await until('the one that nobody knows has ended', async () => !(await lyceum.processes()).some(({ pid }) => pid === forgotten));
+    assert.notEqual(await running('jupyterhub_idle_culler'), forgotten);
+    await answers();
+    assert.equal(await running('services.py'), kept, 'the other one went on');
   });
 
   await step('what the configuration no longer names ends', async () => {
