@@ -88,6 +88,16 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         page.no_limit = keeps && rooms::limit(&visit.hub).is_none();
         page.rooms_short = page.rooms.iter().any(|room| !room.short.is_empty());
     }
+    if visit.sees_all(ScopeName::ListServices) {
+        let settings = visit.hub.settings();
+        let rows = db::managed::all(&mut tx).await?;
+        let down = rows.into_iter().filter(|row| {
+            row.failures > 0
+                && row.started_at.is_none()
+                && settings.grants.services.contains_key(&row.name)
+        });
+        page.services_down = down.map(|row| row.name).collect();
+    }
     drop(tx);
     visit.html(StatusCode::OK, "admin.html", &page)
 }

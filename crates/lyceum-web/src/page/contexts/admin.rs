@@ -96,6 +96,8 @@ pub struct OverviewPage {
     pub waiting: u64,
     pub longest: Option<i64>,
     pub blocked: u64,
+    /// Services that the hub runs, and which ended by themselves.
+    pub services_down: Vec<String>,
     /// For those who may begin and end a maintenance.
     pub switch: Option<MaintenanceSwitch>,
     /// Meetings to which many come, the next ones.
