@@ -78,7 +78,7 @@ fn below_which_path_all_of_it_is() {
     good     base      Lyceum is below /jupyter/, the rest of the host is for others
                        a web server in front must pass the path on as it is; servers that run since before it was changed answer at the old one until they are stopped
     "#);
-    let service = "services: [{name: dash, url: 'http://127.0.0.1:9', oauth_redirect_uri: PATH}]\n";
+    let service = "services: [{name: dash, command: [dash], url: 'http://127.0.0.1:9', oauth_redirect_uri: PATH}]\n";
     let with = |path: &str| {
         let service = service.replace("PATH", path);
         base(&format!(
