@@ -96,6 +96,17 @@ ${services.includes('culler') ? '  - {name: culls, scopes: [list:users, read:use
     await running('jupyterhub_idle_culler');
   });
 
+  await step('administrators are told of one that ends at once', async () => {
+    const admin = new Client(lyceum.url);
+    await admin.logIn(lyceum.account('admin'));
+    const overview = async () => (await admin.send('GET', 'hub/admin')).text;
+    assert.doesNotMatch(await overview(), /does not run/);
+    await configure(`${culler}, ${checker('two')}, {name: dies, command: ['false']}`);
+    await until('the overview names it', async () => /A service of the hub does not run: dies\./.test(await overview()));
+    await configure(`${culler}, ${checker('two')}`);
+    await until('it is forgotten', async () => !/does not run/.test(await overview()));
+  });
+
   await step('a stranger on the port of a service gets no request', async () => {
     let asked = 0;
     const stranger = createHttpServer((request, answer) => {
