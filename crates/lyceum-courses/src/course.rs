@@ -5,25 +5,35 @@ pub use lyceum_model::who::{CourseId, CourseRole as Role, Who};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::environment::{Environment, RawEnvironment};
 use crate::schedule::Meeting;
 
-/// A course.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Course {
+/// A course as it is written; the comments are the manual.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCourse {
     /// The title people see.
     pub title: String,
     /// The term, in the words of the university: `autumn 2026`.
-    #[serde(default)]
     pub term: Option<String>,
     /// Who sees that the course exists.
-    #[serde(default)]
     pub visible: Visibility,
     /// Who belongs to it.
-    #[serde(default)]
     pub people: People,
+    /// What its people start for it. Left out: nothing is started for the course.
+    pub environment: Option<RawEnvironment>,
     /// When many come at once; room is made for them before.
-    #[serde(default)]
+    pub schedule: Vec<Meeting>,
+}
+
+/// A course.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    pub title: String,
+    pub term: Option<String>,
+    pub visible: Visibility,
+    pub people: People,
+    pub environment: Option<Environment>,
     pub schedule: Vec<Meeting>,
 }
 
@@ -70,6 +80,23 @@ impl Course {
             })
             .map(|(role, _)| role)
             .collect()
+    }
+
+    /// By which entry of its lists somebody has a role.
+    pub fn entry_of(&self, role: Role, user: &UserName, groups: &[String]) -> Option<&Who> {
+        let members = match role {
+            Role::Teacher => &self.people.teachers,
+            Role::Grader => &self.people.graders,
+            Role::Student => &self.people.students,
+        };
+        let mut members = members.iter();
+        members.find(|member| member.is_among(user.as_str(), groups))
+    }
+
+    /// As what somebody with these roles may start a server for it: the most powerful one.
+    pub fn starts_as(&self, roles: &[Role]) -> Option<Role> {
+        let starts = self.environment.is_some() && self.shows(roles);
+        starts.then(|| roles.first().copied()).flatten()
     }
 
     /// Whether a person with these roles sees it on her page.

@@ -1,77 +1,65 @@
 //! Text → course and problems. Broken files are data, not errors.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::course::Course;
+use lyceum_written::Problems;
+
+use crate::course::{Course, RawCourse};
+use crate::environment::Environment;
 
 /// A course file is a page or two; more is a mistake or an attack.
 pub const FILE_LIMIT: u64 = 1024 * 1024;
 /// Each is looked at whenever somebody starts a server.
 const MEETINGS_MAX: usize = 200;
 
-/// What is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    pub file: PathBuf,
-    pub line: Option<u64>,
-    pub column: Option<u64>,
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
+/// Reads the text of one course file; all its mistakes are told at once. `environments`: the names of
+/// those that the configuration has.
+pub fn read_course(file: &Path, text: &str, environments: &[String]) -> Result<Course, Problems> {
+    let short = short(file);
+    let name = file.display().to_string();
+    let read = lyceum_written::read(&name, text, |raw: &RawCourse, tree, problem| {
+        if raw.title.trim().is_empty() {
+            let message = "is missing or empty; write the name that people see";
+            problem("title", message.into());
         }
-        if let Some(column) = self.column {
-            write!(f, ":{column}")?;
+        if raw.schedule.len() > MEETINGS_MAX {
+            let message =
+                format!("has more than {MEETINGS_MAX} entries; say what is each week with one");
+            problem("schedule", message);
         }
-        write!(f, ": {}", self.message)
-    }
-}
-
-/// Reads the text of one course file.
-pub fn read_course(file: &Path, text: &str) -> Result<Course, Problem> {
-    let course: Course = serde_saphyr::from_str(text).map_err(|error| {
-        let location = error.location();
-        Problem {
-            file: file.to_owned(),
-            line: location.map(|at| at.line()),
-            column: location.map(|at| at.column()),
-            message: first_line(&error.without_snippet().to_string()),
-        }
+        let environment = raw.environment.as_ref();
+        environment.map(|raw| Environment::check(raw, &short, tree, environments, problem))
     })?;
-    if course.schedule.len() > MEETINGS_MAX {
-        return Err(Problem {
-            file: file.to_owned(),
-            line: None,
-            column: None,
-            message: format!(
-                "`schedule` has more than {MEETINGS_MAX} entries; say what is each week with one"
-            ),
-        });
-    }
-    if course.title.trim().is_empty() {
-        return Err(Problem {
-            file: file.to_owned(),
-            line: None,
-            column: None,
-            message: "`title` is empty; write the name that people see".into(),
-        });
-    }
-    Ok(course)
+    let raw = read.written;
+    Ok(Course {
+        title: raw.title,
+        term: raw.term,
+        visible: raw.visible,
+        people: raw.people,
+        environment: read.checked,
+        schedule: raw.schedule,
+    })
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or("can't be read").to_owned()
+/// The file and its folder: enough to find it, whatever the data folder is called.
+fn short(file: &Path) -> String {
+    let name = |part: Option<&std::ffi::OsStr>| {
+        part.map(|part| part.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let folder = name(file.parent().and_then(Path::file_name));
+    let file = name(file.file_name());
+    match folder.as_str() {
+        "" => file,
+        folder => format!("{folder}/{file}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::course::{Role, Who};
+    use lyceum_model::environment::Values;
     use lyceum_model::name::UserName;
 
     fn name(text: &str) -> UserName {
@@ -81,7 +69,7 @@ mod tests {
     #[test]
     fn a_course_and_its_people() {
         let text = "title: Signals\nterm: autumn 2026\npeople:\n  teachers: [ada, 'group:staff']\n  students: [ben]\n";
-        let course = read_course(Path::new("signals.yaml"), text).expect("a good file");
+        let course = read_course(Path::new("signals.yaml"), text, &[]).expect("a good file");
         assert_eq!(course.title, "Signals");
         assert_eq!(
             course.people.teachers,
@@ -95,11 +83,63 @@ mod tests {
     }
 
     #[test]
+    fn each_value_of_an_environment_knows_its_line() {
+        let text = "title: Signals\nenvironment:\n  use: python\n  memory: {limit: 5G}\n  env: {A: all, B: all}\n  teachers:\n    memory: {limit: 8G}\n    env:\n      B: teachers\n";
+        let known = ["python".to_owned()];
+        let file = Path::new("/data/courses/signals.yaml");
+        let course = read_course(file, text, &known).expect("a good file");
+        let environment = course.environment.expect("there is one");
+        let base = environment.base.as_ref().expect("there is one");
+        assert_eq!(
+            (base.name.as_str(), base.place.as_str()),
+            ("python", "courses/signals.yaml:3")
+        );
+        let places = |role: Role| -> Vec<String> {
+            let values = Values::of(environment.said(role));
+            let places = values
+                .iter()
+                .map(|said| said.place.clone().unwrap_or_default());
+            places.map(|place| place.to_string()).collect()
+        };
+        let line = |line: u32| format!("courses/signals.yaml:{line}");
+        assert_eq!(places(Role::Student), [line(4), line(5), line(5)]);
+        assert_eq!(places(Role::Teacher), [line(7), line(5), line(9)]);
+    }
+
+    #[test]
+    fn who_may_start_and_as_what() {
+        let check = |more: &str, user: &str, expect: Option<Role>| {
+            let text = format!(
+                "title: A\npeople: {{teachers: [ada, ben], students: [ben, eve]}}\n{more}\n"
+            );
+            let course = read_course(Path::new("c.yaml"), &text, &[]).expect("a good file");
+            let roles = course.roles_of(&name(user), &[]);
+            assert_eq!(course.starts_as(&roles), expect, "{more} {user}");
+        };
+        check("environment: {}", "ada", Some(Role::Teacher));
+        check("environment: {}", "ben", Some(Role::Teacher));
+        check("environment: {}", "eve", Some(Role::Student));
+        check("environment: {}", "zoe", None);
+        check("", "ada", None);
+        check("environment: {}\nvisible: listed", "zoe", None);
+        check("environment: {}\nvisible: private", "eve", None);
+        check(
+            "environment: {}\nvisible: private",
+            "ada",
+            Some(Role::Teacher),
+        );
+        check("environment: {}\nvisible: archived", "ada", None);
+    }
+
+    #[test]
     fn mistakes_say_where() {
         let check = |text: &str, line: Option<u64>, words: &str| {
-            let problem = read_course(Path::new("c.yaml"), text).expect_err("a mistake");
+            let known = ["python".to_owned()];
+            let problems = read_course(Path::new("c.yaml"), text, &known).expect_err("a mistake");
+            assert_eq!(problems.0.len(), 1, "{problems}");
+            let problem = &problems.0[0];
             assert!(problem.message.contains(words), "{problem}");
-            assert_eq!(problem.line, line, "{problem}");
+            assert_eq!(problem.place.map(|place| place.line), line, "{problem}");
         };
         check("title: A\ntitel: B\n", Some(2), "titel");
         check(
@@ -108,7 +148,23 @@ mod tests {
             "`file:`",
         );
         check("title: A\nvisible: hidden\n", Some(2), "hidden");
-        check("title: ''\n", None, "title");
+        check("title: ''\n", Some(1), "title");
+        check("term: x\n", None, "title");
+        let environment = |text: &str| format!("title: A\nenvironment:\n  {text}\n");
+        let of = |text: &str, line: u64, words: &str| check(&environment(text), Some(line), words);
+        of("use: pyton", 3, "did you mean `python`");
+        of("memroy: {limit: 2G}", 3, "did you mean `memory`");
+        of("memory: {limit: 2}", 3, "a number and a unit");
+        of("image: notebook:1", 3, "image");
+        of("teachers: {memory: {limt: 2G}}", 3, "`limit`");
+        of("opens: lab\n  students: {cpu: {limit: 1}}", 3, "/lab");
+        of("env: {JUPYTERHUB_USER: x}", 3, "by Lyceum itself");
+        of(
+            "memory: {guarantee: 2G}\n  students:\n    memory: {limit: 1G}",
+            5,
+            "for a student",
+        );
+        of("command: []", 3, "empty");
         check(
             "title: A\nschedule:\n  - {at: Mon 09:00, people: 1}\n  - {at: Moon 9, people: 1}\n",
             Some(4),

@@ -10,10 +10,11 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lyceum_model::name::UserName;
+use lyceum_written::{Problem, Problems};
 use tokio_util::sync::CancellationToken;
 
 use crate::course::{Course, CourseId, Role, Visibility};
-use crate::read::{FILE_LIMIT, Problem, read_course};
+use crate::read::{FILE_LIMIT, read_course};
 use crate::schedule::Window;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -25,12 +26,16 @@ const FILES_MAX: usize = 20_000;
 pub struct Shelf {
     folder: PathBuf,
     state: Arc<ArcSwap<State>>,
+    /// The names of the environments that the configuration has.
+    environments: Arc<ArcSwap<Vec<String>>>,
 }
 
 #[derive(Default)]
 struct State {
     files: BTreeMap<CourseId, Entry>,
     problems: Vec<Problem>,
+    /// Those with which the files were read.
+    environments: Arc<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -38,7 +43,7 @@ struct Entry {
     stamp: Stamp,
     /// The last good version; `None` when there has been none.
     course: Option<Arc<Course>>,
-    problem: Option<Problem>,
+    problems: Vec<Problem>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -56,10 +61,11 @@ pub struct Seen {
 
 impl Shelf {
     /// Reads the folder once. A folder that isn't there is an empty one.
-    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+    pub fn open(folder: &Path, environments: Vec<String>) -> anyhow::Result<Self> {
         let shelf = Self {
             folder: folder.to_owned(),
             state: Arc::default(),
+            environments: Arc::new(ArcSwap::from_pointee(environments)),
         };
         shelf.look()?;
         Ok(shelf)
@@ -68,6 +74,8 @@ impl Shelf {
     /// Looks for changed files; a bad one keeps its last good version. Tells whether anything changed.
     pub fn look(&self) -> anyhow::Result<bool> {
         let before = self.state.load_full();
+        let environments = self.environments.load_full();
+        let same = environments == before.environments;
         let mut files = BTreeMap::new();
         let mut problems = Vec::new();
         let mut changed = false;
@@ -83,32 +91,37 @@ impl Shelf {
             };
             let earlier = before.files.get(&id);
             let entry = match earlier {
-                Some(entry) if entry.stamp == stamp => entry.clone(),
+                Some(entry) if same && entry.stamp == stamp => entry.clone(),
                 _ => {
                     changed = true;
-                    let (course, problem) = match read(&path, meta.len()) {
-                        Ok(course) => (Some(Arc::new(course)), None),
-                        Err(problem) => {
-                            tracing::warn!(%problem, "a course file has a mistake; its last good version stays in force");
-                            (
-                                earlier.and_then(|entry| entry.course.clone()),
-                                Some(problem),
-                            )
+                    let read = read(&path, meta.len(), &environments);
+                    let (course, problems) = match read {
+                        Ok(course) => (Some(Arc::new(course)), Vec::new()),
+                        Err(problems) => {
+                            // What was told already is not told again with each change elsewhere.
+                            if earlier.is_none_or(|entry| entry.problems != problems.0) {
+                                tracing::warn!(%problems, "a course file has a mistake; its last good version stays in force");
+                            }
+                            (earlier.and_then(|entry| entry.course.clone()), problems.0)
                         }
                     };
                     Entry {
                         stamp,
                         course,
-                        problem,
+                        problems,
                     }
                 }
             };
-            problems.extend(entry.problem.clone());
+            problems.extend(entry.problems.iter().cloned());
             files.insert(id, entry);
         }
-        changed |= files.len() != before.files.len() || problems != before.problems;
+        changed |= !same || files.len() != before.files.len() || problems != before.problems;
         if changed {
-            self.state.store(Arc::new(State { files, problems }));
+            self.state.store(Arc::new(State {
+                files,
+                problems,
+                environments,
+            }));
         }
         Ok(changed)
     }
@@ -140,15 +153,57 @@ impl Shelf {
             match CourseId::parse(stem) {
                 Some(id) => found.push((id, path.clone())),
                 None => problems.push(Problem {
-                    file: path.clone(),
-                    line: None,
-                    column: None,
+                    file: path.display().to_string(),
+                    place: None,
                     message: "the file's name is the id of the course: lower-case letters, digits, `-`, `_` and `.`".into(),
                 }),
             }
         }
         found.sort();
         Ok(found)
+    }
+
+    /// The configuration has these environments from now on; files are held against them at the next look.
+    pub fn set_environments(&self, names: Vec<String>) {
+        if **self.environments.load() != names {
+            self.environments.store(Arc::new(names));
+        }
+    }
+
+    /// A course, whatever has become of it.
+    pub fn course(&self, id: &CourseId) -> Option<Arc<Course>> {
+        self.state.load().files.get(id)?.course.clone()
+    }
+
+    /// The ids of all courses.
+    pub fn ids(&self) -> Vec<CourseId> {
+        self.state.load().files.keys().cloned().collect()
+    }
+
+    /// What is wrong with the file of a course.
+    pub fn problems_of(&self, id: &CourseId) -> Vec<Problem> {
+        let state = self.state.load();
+        let entry = state.files.get(id);
+        entry.map_or_else(Vec::new, |entry| entry.problems.clone())
+    }
+
+    /// A course, unless it is archived.
+    pub fn find(&self, id: &CourseId) -> Option<Arc<Course>> {
+        let course = self.course(id)?;
+        (course.visible != Visibility::Archived).then_some(course)
+    }
+
+    /// The course and as what somebody may start a server for it; what she may not use looks like what
+    /// does not exist.
+    pub fn starts(
+        &self,
+        user: &UserName,
+        groups: &[String],
+        id: &CourseId,
+    ) -> Option<(Arc<Course>, Role)> {
+        let course = self.find(id)?;
+        let role = course.starts_as(&course.roles_of(user, groups))?;
+        Some((course, role))
     }
 
     /// Looks again and again until shutdown.
@@ -228,12 +283,13 @@ impl Shelf {
     }
 }
 
-fn read(path: &Path, size: u64) -> Result<Course, Problem> {
-    let problem = |message: String| Problem {
-        file: path.to_owned(),
-        line: None,
-        column: None,
-        message,
+fn read(path: &Path, size: u64, environments: &[String]) -> Result<Course, Problems> {
+    let problem = |message: String| {
+        Problems(vec![Problem {
+            file: path.display().to_string(),
+            place: None,
+            message,
+        }])
     };
     if size > FILE_LIMIT {
         return Err(problem(
@@ -242,7 +298,7 @@ fn read(path: &Path, size: u64) -> Result<Course, Problem> {
     }
     let text = std::fs::read_to_string(path)
         .map_err(|error| problem(format!("can't be read: {error}")))?;
-    read_course(path, &text)
+    read_course(path, &text, environments)
 }
 
 #[cfg(test)]
@@ -263,7 +319,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("signals.yaml");
         std::fs::write(&file, "title: Signals\npeople: {students: [ada]}\n").expect("written");
-        let shelf = Shelf::open(folder.path()).expect("opened");
+        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
         assert_eq!(ids(&shelf, "ada"), ["signals Signals"]);
         assert_eq!(ids(&shelf, "ben"), [""; 0]);
 
@@ -283,12 +339,31 @@ mod tests {
         assert!(ids(&shelf, "ada").is_empty());
     }
 
+    /// The file is as it was; what it names is gone, and comes back.
+    #[test]
+    fn an_environment_that_goes_is_a_mistake_of_the_courses_that_use_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("signals.yaml");
+        let text = "title: Signals\npeople: {students: [ada]}\nenvironment: {use: python}\n";
+        std::fs::write(&file, text).expect("written");
+        let shelf = Shelf::open(folder.path(), vec!["python".into()]).expect("opened");
+        assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+        shelf.set_environments(vec!["r".into()]);
+        assert!(shelf.look().expect("looked"));
+        assert_eq!(shelf.problems().len(), 1);
+        assert_eq!(ids(&shelf, "ada"), ["signals Signals"]);
+        assert!(!shelf.look().expect("looked"));
+        shelf.set_environments(vec!["python".into(), "r".into()]);
+        assert!(shelf.look().expect("looked"));
+        assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+    }
+
     #[test]
     fn names_of_files_are_checked() {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("Bad Name.yaml"), "title: x\n").expect("written");
         std::fs::write(folder.path().join("notes.txt"), "x").expect("written");
-        let shelf = Shelf::open(folder.path()).expect("opened");
+        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
         assert_eq!(shelf.problems().len(), 1);
     }
 }

@@ -4,9 +4,10 @@ use lyceum_model::who::Standing;
 use serde_json::Value;
 
 use crate::db::users::User;
+use crate::launch::CourseStart;
 use crate::launching::WishError;
 use crate::profiles::Profile;
-use crate::profiles::choose::{Chosen, choose};
+use crate::profiles::choose::{COURSE, Chosen, PROFILE, choose, word, wrong};
 use crate::{Hub, db};
 use axum::http::StatusCode;
 use lyceum_model::say;
@@ -38,14 +39,47 @@ pub async fn profiles_of(hub: &Hub, owner: &User) -> anyhow::Result<Vec<Profile>
     }
 }
 
+/// The course that options name, if she may start a server for it.
+pub(crate) async fn course(
+    hub: &Hub,
+    owner: &User,
+    groups: &[String],
+    options: &Value,
+) -> Result<Option<CourseStart>, WishError> {
+    let Some(options) = options.as_object() else {
+        return Ok(None);
+    };
+    let named = word(options, COURSE).map_err(WishError::BadChoice)?;
+    let Some(course) = named else {
+        return Ok(None);
+    };
+    let profile = word(options, PROFILE).map_err(WishError::BadChoice)?;
+    if profile.is_some() && !hub.settings().profiles.is_empty() {
+        return Err(WishError::BadChoice(wrong(
+            PROFILE,
+            say!("course.or_profile"),
+        )));
+    }
+    match hub.shelf().starts(&owner.name, groups, course).await? {
+        Some(start) => Ok(Some(start)),
+        None => Err(WishError::BadChoice(wrong(COURSE, say!("course.unknown")))),
+    }
+}
+
 /// What her options say; without profiles they are for the planner to judge.
-pub(crate) fn chosen(
+pub(crate) async fn chosen(
     hub: &Hub,
     owner: &User,
     standing: &Standing,
     options: &Value,
 ) -> Result<Chosen, WishError> {
     let settings = hub.settings();
+    if let Some(course) = course(hub, owner, &standing.groups, options).await? {
+        return Ok(Chosen {
+            course: Some((course.id, course.role)),
+            ..Chosen::default()
+        });
+    }
     if settings.profiles.is_empty() {
         return Ok(Chosen::default());
     }

@@ -53,6 +53,17 @@ pub struct CourseCard {
     pub term: Option<String>,
     /// Words like `student`, `teacher`; all that apply.
     pub roles: Vec<String>,
+    /// Whether she may start a server for it.
+    pub starts: bool,
+}
+
+/// A course for which somebody may start a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CourseStart {
+    pub id: CourseId,
+    pub title: String,
+    /// As what she starts it.
+    pub role: CourseRole,
 }
 
 /// "Which courses does Ada see, and what is she in them?"
@@ -70,6 +81,14 @@ pub trait CourseShelf: Send + Sync + 'static {
         user: &UserName,
         groups: &[String],
     ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>>;
+
+    /// As what she may start a server for a course; what she may not use looks like what does not exist.
+    async fn starts(
+        &self,
+        user: &UserName,
+        groups: &[String],
+        course: &str,
+    ) -> anyhow::Result<Option<CourseStart>>;
 
     /// The next meetings to which many come, or those that are on, in any order.
     fn rooms(&self, now: Millis) -> Vec<Room>;

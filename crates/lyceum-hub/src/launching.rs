@@ -109,14 +109,14 @@ pub async fn start(
         None => last_options(hub, owner, name).await?,
     };
     let standing = choosing::standing(hub, owner).await?;
-    let chosen = choosing::chosen(hub, owner, &standing, &options);
+    let chosen = choosing::chosen(hub, owner, &standing, &options).await;
     // What was chosen the last time may be hers no more: whoever names nothing gets what everybody
     // gets who names nothing.
     let unfit = is_kept && matches!(chosen, Err(WishError::BadChoice(_)));
     let chosen = match unfit {
         true => {
             options = serde_json::json!({});
-            choosing::chosen(hub, owner, &standing, &options)?
+            choosing::chosen(hub, owner, &standing, &options).await?
         }
         false => chosen?,
     };

@@ -1,7 +1,7 @@
 //! What people choose from when they start a server: KubeSpawner's profile list, checked.
 //!
 //! Pure rules. [`Profiles::of`] leaves what somebody may use; [`choose`] makes of her options what
-//! was [`values::Said`] for her server, or tells what is wrong with which field; [`form`] turns what
+//! was [`Said`] for her server, or tells what is wrong with which field; [`form`] turns what
 //! the page posts into options and back. [`kubespawner`] knows the settings of KubeSpawner that a
 //! profile can change. Who is in which group or course is found out by [`crate::launching`], and what
 //! a server is besides is the planner's business ([`crate::launch`]).
@@ -12,14 +12,12 @@
 pub mod choose;
 pub mod form;
 pub mod kubespawner;
-pub mod values;
 
+use lyceum_model::environment::Said;
 use lyceum_model::name::UserName;
 use lyceum_model::who::{Standing, Who};
 use regex::Regex;
 use serde_json::Value;
-
-use self::values::Said;
 
 /// The profiles in their order. None: there is nothing to choose, and everybody gets the same.
 #[derive(Debug, Clone, Default, PartialEq)]

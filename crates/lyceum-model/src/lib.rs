@@ -6,12 +6,14 @@
 //! Reading order: [`id`] and [`name`] (who and what), [`clock`] (when), [`digest`] and
 //! [`secret`] (proof), [`scope`] (may I), [`who`] (whom a list names),
 //! [`identity`] (what sign-in says of a person), [`server`] (what a notebook server is made of),
+//! [`environment`] (what is said of one, and where),
 //! [`base`] (below which path all stands), [`saying`] (what people are told, with
 //! [`lang`] and [`messages`] below it, [`language`] and [`plural`] for those that a site adds).
 
 pub mod base;
 pub mod clock;
 pub mod digest;
+pub mod environment;
 pub mod id;
 pub mod identity;
 pub mod lang;

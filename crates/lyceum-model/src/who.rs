@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -59,6 +60,22 @@ impl CourseRole {
             Self::Grader => "grader",
             Self::Student => "student",
         }
+    }
+}
+
+impl FromStr for CourseRole {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|role| role.as_str() == word);
+        found.ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str);
+            let word: String = word.chars().take(SHOWN).collect();
+            format!(
+                "{word:?} is no role in a course; known: {}",
+                known.join(", ")
+            )
+        })
     }
 }
 
@@ -179,18 +196,7 @@ fn course(text: &str) -> Result<Who, String> {
     })?;
     let role = match role {
         None => None,
-        Some(word) => {
-            let known = CourseRole::ALL.into_iter();
-            let found = known.clone().find(|role| role.as_str() == word);
-            Some(found.ok_or_else(|| {
-                let known: Vec<&str> = known.map(CourseRole::as_str).collect();
-                let word: String = word.chars().take(SHOWN).collect();
-                format!(
-                    "{word:?} is no role in a course; known: {}",
-                    known.join(", ")
-                )
-            })?)
-        }
+        Some(word) => Some(word.parse()?),
     };
     Ok(Who::Course { id, role })
 }

@@ -9,11 +9,13 @@ use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
 use lyceum_hub::config::StartLimits;
-use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
-use lyceum_hub::profiles::values::Values;
+use lyceum_hub::launch::{
+    CourseCard, CourseShelf, CourseStart, LaunchPlanner, LaunchRequest, Refusal,
+};
 use lyceum_hub::rooms::Room;
 use lyceum_hub::{Hub, Parts, Settings, Timings, users};
 use lyceum_model::clock::{Clock, Millis};
+use lyceum_model::environment::Values;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerSpec;
@@ -337,7 +339,7 @@ impl LaunchPlanner for PlainPlanner {
             command: vec!["fake".into()],
             home: request.home.clone(),
             profile: request.chosen.profile.clone().or_else(|| asked("profile")),
-            course: asked("course"),
+            course: (request.chosen.course.as_ref()).map(|(course, _)| course.to_string()),
             ..ServerSpec::default()
         };
         Values::of(&request.chosen.said).apply(&mut spec);
@@ -365,6 +367,7 @@ impl CourseShelf for OneCourse {
             title: "Signals and Systems".into(),
             term: Some("autumn 2026".into()),
             roles: vec!["student".into()],
+            starts: true,
         }])
     }
 
@@ -375,6 +378,21 @@ impl CourseShelf for OneCourse {
     ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>> {
         let id = CourseId::parse("signals").expect("a good id");
         Ok(vec![(id, vec![CourseRole::Student])])
+    }
+
+    /// Everybody may start for every course, except for those that begin with `closed`.
+    async fn starts(
+        &self,
+        _: &UserName,
+        _: &[String],
+        course: &str,
+    ) -> anyhow::Result<Option<CourseStart>> {
+        let id = CourseId::parse(course).filter(|id| !id.as_str().starts_with("closed"));
+        Ok(id.map(|id| CourseStart {
+            title: format!("The course {id}"),
+            id,
+            role: CourseRole::Student,
+        }))
     }
 
     fn rooms(&self, _: Millis) -> Vec<Room> {

@@ -174,11 +174,16 @@ impl Machine {
     pub fn start(ground: &Ground, order: Order) -> Result<Self, Failure> {
         let internal = address(&order.internal)?;
         let config = order.watch.current();
-        let shelf = Shelf::open(&order.data.courses())
+        let shelf = Shelf::open(&order.data.courses(), environments(&config))
             .map_err(|error| Failure::new(format!("{error:#}")))?;
         let origins = origins(&config, order.public.as_ref().map(|public| public.address));
         let bin = order.environment.bin.display().to_string();
-        let planner = Planner::new(order.watch.clone(), order.environment, order.accounts);
+        let planner = Planner::new(
+            order.watch.clone(),
+            shelf.clone(),
+            order.environment,
+            order.accounts,
+        );
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let pages = pages()?;
         let theme = theme(&pages, &config, origins.base(), None);
@@ -271,7 +276,7 @@ impl Machine {
         if let Some(place) = order.place {
             tasks.spawn(place.keep(shutdown.clone()));
         }
-        tasks.spawn(shelf.follow(shutdown.clone()));
+        tasks.spawn(shelf.clone().follow(shutdown.clone()));
         let (watch, stop) = (order.watch.clone(), shutdown.clone());
         tasks.spawn(async move {
             if let Err(error) = watch.run(stop.cancelled_owned()).await {
@@ -286,6 +291,7 @@ impl Machine {
                 api_url: order.api_url,
                 hint: order.hint,
                 state,
+                shelf,
                 proxy: running,
             },
             Sources {
@@ -373,6 +379,11 @@ pub fn service_spawner(data: &Layout) -> Result<LocalSpawner, Failure> {
 fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Those that course files can name.
+fn environments(config: &Config) -> Vec<String> {
+    config.environments.keys().cloned().collect()
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
@@ -558,6 +569,7 @@ struct Reload {
     api_url: String,
     hint: Option<Saying>,
     state: ConfigMetrics,
+    shelf: Shelf,
     /// The one in this process.
     proxy: Option<Proxy>,
 }
@@ -578,6 +590,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
             changed = news.changed() => if changed.is_err() { return },
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
+        reload.shelf.set_environments(environments(&config));
         let before = reload.hub.settings();
         let theme = theme(
             reload.hub.pages(),

@@ -4,8 +4,8 @@
 //! [`Config`] (`check.rs`: addresses, names, secrets). All mistakes are told at once, each with
 //! file, line, column and the nearest known word.
 //!
-//! `tree.rs` reads YAML with places, `fit.rs` makes structs of it, `units.rs` and `secret_ref.rs`
-//! are the types people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs`, `languages.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
+//! `lyceum-written` reads YAML with places, makes structs of it and has amounts with their units;
+//! `secret_ref.rs` is another type people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs`, `languages.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -14,11 +14,9 @@
 mod check;
 mod cull;
 mod events;
-mod fit;
 mod grants;
 mod languages;
 mod notes;
-mod problem;
 mod profiles;
 mod proxy;
 mod quotas;
@@ -28,8 +26,6 @@ mod show;
 mod site;
 pub mod theme;
 mod tls;
-mod tree;
-mod units;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -38,7 +34,6 @@ pub use self::check::{
     Config, Front, Hub, People, Servers, Spawner, Store, check_shared_secret, https_port,
 };
 pub use self::languages::SiteLanguages;
-pub use self::problem::{Place, Problem, Problems};
 pub use self::proxy::ProxySettings;
 pub use self::raw::{
     LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, SignInKind, SpawnerAccounts, SpawnerKind,
@@ -48,8 +43,8 @@ pub use self::show::{Shown, example, schema};
 pub use self::site::{SiteWords, moment};
 pub use self::theme::Look;
 pub use self::tls::Tls;
-use self::tree::{Node, path_text};
-pub use self::units::{Bytes, Span};
+pub use lyceum_written::{Bytes, Place, Problem, Problems, Span};
+use lyceum_written::{Node, tree};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "lyceum.yaml";
@@ -88,7 +83,11 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Problems> {
 /// somebody waits at the terminal.
 pub fn load_front(path: &Path) -> Result<Front, Problems> {
     let file = path.display().to_string();
-    let read = read(&file, &text_of(path)?, folder_of(path), check::check_front)?;
+    let text = text_of(path)?;
+    let folder = folder_of(path);
+    let read = lyceum_written::read(&file, &text, |raw: &RawConfig, _, problem| {
+        check::check_front(raw, folder, problem)
+    })?;
     let mut front = read.checked;
     if read.tree.place_of("proxy.limits.drain").is_none() {
         front.proxy.limits.drain = lyceum_proxy::Limits::default().drain;
@@ -129,67 +128,15 @@ fn text_of(path: &Path) -> Result<String, Problems> {
 
 /// Reads and checks a text; `folder` is what its relative paths start from.
 pub fn parse(file: &str, text: &str, folder: &Path) -> Result<Loaded, Problems> {
-    let read = read(file, text, folder, check::check)?;
+    let read = lyceum_written::read(file, text, |raw: &RawConfig, _, problem| {
+        check::check(raw, folder, problem)
+    })?;
     Ok(Loaded {
         config: read.checked,
-        raw: read.raw,
+        raw: read.written,
         file: file.to_owned(),
         tree: Some(read.tree),
     })
-}
-
-/// A text that passed a check.
-struct Passed<C> {
-    checked: C,
-    raw: RawConfig,
-    tree: Node,
-}
-
-fn read<C>(
-    file: &str,
-    text: &str,
-    folder: &Path,
-    check: impl FnOnce(&RawConfig, &Path, &mut dyn FnMut(&str, String)) -> C,
-) -> Result<Passed<C>, Problems> {
-    let tree = Node::parse(text).map_err(|(place, message)| {
-        Problems(vec![Problem {
-            file: file.into(),
-            place,
-            message,
-        }])
-    })?;
-    let fit::Fitted {
-        value: raw,
-        problems,
-        shortened,
-    } = fit::fit::<RawConfig>(tree.clone());
-    let mut found: Vec<(Option<Place>, String)> = problems
-        .into_iter()
-        .map(|(place, message)| (Some(place), message))
-        .collect();
-    let checked = check(&raw, folder, &mut |path, message| {
-        let in_list = |list: &String| {
-            path.strip_prefix(list.as_str())
-                .is_some_and(|rest| rest.starts_with('['))
-        };
-        if !shortened.iter().any(in_list) {
-            found.push((tree.place_of(path), fit::of_key(path, &message)));
-        }
-    });
-    if found.is_empty() {
-        return Ok(Passed { checked, raw, tree });
-    }
-    found.sort_by_key(|(place, _)| *place);
-    Err(Problems(
-        found
-            .into_iter()
-            .map(|(place, message)| Problem {
-                file: file.into(),
-                place,
-                message,
-            })
-            .collect(),
-    ))
 }
 
 impl Loaded {
@@ -197,38 +144,5 @@ impl Loaded {
     pub fn place(&self, path: &str) -> Option<String> {
         let place = self.tree.as_ref()?.place_of(path)?;
         Some(format!("{}:{}", self.file, place.line))
-    }
-}
-
-impl Node {
-    /// The place of the value at a written path such as `people.admins[2]`.
-    fn place_of(&self, path: &str) -> Option<Place> {
-        fn walk(node: &Node, steps: &mut Vec<tree::Step>, path: &str) -> Option<Place> {
-            if path_text(steps) == path {
-                return Some(node.place);
-            }
-            let children: Vec<(tree::Step, &Node)> = match &node.value {
-                tree::Value::Map(entries) => entries
-                    .iter()
-                    .map(|entry| (tree::Step::Key(entry.key.clone()), &entry.node))
-                    .collect(),
-                tree::Value::List(items) => items
-                    .iter()
-                    .enumerate()
-                    .map(|(index, node)| (tree::Step::Index(index), node))
-                    .collect(),
-                _ => Vec::new(),
-            };
-            children.into_iter().find_map(|(step, child)| {
-                steps.push(step);
-                let place = path
-                    .starts_with(&path_text(steps))
-                    .then(|| walk(child, steps, path))
-                    .flatten();
-                steps.pop();
-                place
-            })
-        }
-        walk(self, &mut Vec::new(), path)
     }
 }

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lyceum_courses::Shelf;
-use lyceum_hub::launch::{CourseCard, CourseShelf, LaunchPlanner, LaunchRequest, Refusal};
-use lyceum_hub::profiles::choose::Chosen;
+use lyceum_hub::launch::{
+    CourseCard, CourseShelf, CourseStart, LaunchPlanner, LaunchRequest, Refusal,
+};
+use lyceum_hub::profiles::choose::{COURSE, Chosen};
 use lyceum_hub::rooms::Room;
 use lyceum_model::clock::Millis;
+use lyceum_model::environment::Said;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::server::{RunAs, ServerSpec};
 use lyceum_model::who::{CourseId, CourseRole};
 
+use crate::config::Config;
 use crate::jupyter::Environment;
 use crate::plan;
 use crate::reload::ConfigWatch;
@@ -33,16 +37,37 @@ pub enum Accounts {
 /// Plans from the configuration in force at the moment of the wish.
 pub struct Planner {
     watch: Arc<ConfigWatch>,
+    shelf: Shelf,
     environment: Environment,
     accounts: Accounts,
 }
 
 impl Planner {
-    pub fn new(watch: Arc<ConfigWatch>, environment: Environment, accounts: Accounts) -> Self {
+    pub fn new(
+        watch: Arc<ConfigWatch>,
+        shelf: Shelf,
+        environment: Environment,
+        accounts: Accounts,
+    ) -> Self {
         Self {
             watch,
+            shelf,
             environment,
             accounts,
+        }
+    }
+
+    /// What a course says of servers of those who are this in it. Nothing where the course has gone
+    /// meanwhile, or starts nothing any more.
+    fn of_course(&self, config: &Config, id: &CourseId, role: CourseRole) -> Option<Vec<Said>> {
+        let course = self.shelf.find(id)?;
+        let environment = course.environment.as_ref()?;
+        match plan::of_course(&config.environments, environment, role) {
+            Ok(said) => Some(said),
+            Err(plan::Missing(name)) => {
+                tracing::error!(course = %id, environment = name, "nobody can start for a course: the configuration has no such environment");
+                None
+            }
         }
     }
 }
@@ -53,7 +78,7 @@ impl LaunchPlanner for Planner {
         let config = self.watch.current();
         if config.profiles.is_empty()
             && let Some(options) = request.options.as_object()
-            && let Some(key) = options.keys().next()
+            && let Some(key) = options.keys().find(|key| *key != COURSE)
         {
             let key: String = key.chars().take(60).collect();
             return Err(Refusal::BadOptions(say!("launch.no_choice", option = key)));
@@ -66,18 +91,29 @@ impl LaunchPlanner for Planner {
         if run_as.is_none() && rustix::process::geteuid().is_root() {
             command.push("--allow-root".into());
         }
-        let values = plan::plan(&config.servers, &command, &request.chosen);
+        let mut chosen = request.chosen.clone();
+        if let Some((id, role)) = &chosen.course {
+            let said = self.of_course(&config, id, *role);
+            chosen.said = said.ok_or_else(|| Refusal::BadOptions(say!("course.unknown")))?;
+        }
+        let values = plan::plan(&config.servers, &command, &chosen);
         Ok(ServerSpec {
             path_first: vec![self.environment.bin.display().to_string()],
             run_as,
-            ..plan::order(&values, &request.chosen, &request.home)
+            ..plan::order(&values, &chosen, &request.home)
         })
     }
 
     async fn plan_room(&self, course: &str) -> anyhow::Result<ServerSpec> {
         let config = self.watch.current();
         let command = vec![self.environment.singleuser.display().to_string()];
-        let chosen = Chosen::default();
+        // Most who come are students.
+        let said = CourseId::parse(course)
+            .and_then(|id| self.of_course(&config, &id, CourseRole::Student));
+        let chosen = Chosen {
+            said: said.unwrap_or_default(),
+            ..Chosen::default()
+        };
         let values = plan::plan(&config.servers, &command, &chosen);
         Ok(ServerSpec {
             path_first: vec![self.environment.bin.display().to_string()],
@@ -154,6 +190,7 @@ impl CourseShelf for Courses {
                 id: seen.id.to_string(),
                 title: seen.course.title.clone(),
                 term: seen.course.term.clone(),
+                starts: seen.course.starts_as(&seen.roles).is_some(),
                 roles: seen
                     .roles
                     .iter()
@@ -171,6 +208,23 @@ impl CourseShelf for Courses {
         Ok(self.0.roles_of(user, groups))
     }
 
+    async fn starts(
+        &self,
+        user: &UserName,
+        groups: &[String],
+        course: &str,
+    ) -> anyhow::Result<Option<CourseStart>> {
+        let Some(id) = CourseId::parse(course) else {
+            return Ok(None);
+        };
+        let found = self.0.starts(user, groups, &id);
+        Ok(found.map(|(course, role)| CourseStart {
+            id,
+            title: course.title.clone(),
+            role,
+        }))
+    }
+
     fn rooms(&self, now: Millis) -> Vec<Room> {
         let Ok(at) = Timestamp::from_millisecond(now.0) else {
             return Vec::new();
@@ -185,8 +239,8 @@ impl CourseShelf for Courses {
             opens: millis(window.opens),
             begins: millis(window.begins),
             ends: millis(window.ends),
-            // No server is started for a course yet.
-            keeps: false,
+            // Where nothing is started for a course, nobody could take its places.
+            keeps: course.environment.is_some(),
         });
         rooms.collect()
     }

@@ -1,9 +1,13 @@
 //! What a server is, from the configuration and what was chosen: pure, and each value knows where it
 //! stands. [`crate::launch`] makes an order of it, `lyceum explain` prints it.
 
+use std::collections::BTreeMap;
+
+use lyceum_courses::Environment;
 use lyceum_hub::profiles::choose::Chosen;
-use lyceum_hub::profiles::values::{Said, Setting, Values};
+use lyceum_model::environment::{Said, Setting, Values};
 use lyceum_model::server::ServerSpec;
+use lyceum_model::who::CourseRole;
 
 use crate::config::Servers;
 
@@ -15,11 +19,34 @@ pub fn plan(servers: &Servers, command: &[String], chosen: &Chosen) -> Values {
     Values::of(said(servers, command).iter().chain(&chosen.said))
 }
 
+/// A course names an environment that the configuration does not have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Missing(pub String);
+
+/// What is said of a server for a course: the environment it begins with, the course, and what is
+/// different for people of the role.
+pub fn of_course(
+    environments: &BTreeMap<String, Vec<Said>>,
+    environment: &Environment,
+    role: CourseRole,
+) -> Result<Vec<Said>, Missing> {
+    let mut all = match &environment.base {
+        Some(base) => {
+            let known = environments.get(&base.name);
+            known.ok_or_else(|| Missing(base.name.clone()))?.clone()
+        }
+        None => Vec::new(),
+    };
+    all.extend(environment.said(role).cloned());
+    Ok(all)
+}
+
 /// The order for a spawner, without what the machine adds to it.
 pub fn order(values: &Values, chosen: &Chosen, home: &str) -> ServerSpec {
     let mut spec = ServerSpec {
         home: home.to_owned(),
         profile: chosen.profile.clone(),
+        course: chosen.course.as_ref().map(|(course, _)| course.to_string()),
         ..ServerSpec::default()
     };
     values.apply(&mut spec);

@@ -98,6 +98,14 @@ pub async fn page(
         courses: courses
             .into_iter()
             .map(|course| CourseRow {
+                server: rows
+                    .iter()
+                    .find(|row| {
+                        row.state.is_active() && row.course.as_deref() == Some(course.id.as_str())
+                    })
+                    .map(|row| card(&base, &row.user_name, &row.name, Some(row), &lang)),
+                starts: course.starts,
+                id: course.id,
                 title: course.title,
                 term: course.term,
                 roles: course.roles,

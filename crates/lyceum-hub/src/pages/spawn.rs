@@ -9,7 +9,7 @@ use axum::response::Response;
 use lyceum_model::name::ServerName;
 use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
-    ChoiceRow, OptionRow, ProfileRow, SpawnForm, SpawnPage, UnlistedRow,
+    ChoiceRow, CourseChoice, OptionRow, ProfileRow, SpawnForm, SpawnPage, UnlistedRow,
 };
 use lyceum_web::request::RequestInfo;
 use lyceum_web::routes::Routes;
@@ -20,6 +20,7 @@ use super::start::{self, Asked, Visit};
 use super::{frame, home, html, language};
 use crate::db::servers::Server;
 use crate::db::users::User;
+use crate::launch::CourseStart;
 use crate::next::local_target;
 use crate::profiles::choose::{PROFILE, UNLISTED, Wrong, choose, unlisted_key};
 use crate::profiles::{Profile, ProfileOption, form};
@@ -88,6 +89,8 @@ pub(super) struct About<'a> {
     pub name: &'a ServerName,
     pub row: Option<&'a Server>,
     pub mine: &'a [Profile],
+    /// What it is to be for.
+    pub course: Option<&'a CourseStart>,
 }
 
 /// The page. What was refused is shown again with what is wrong about it; what a link names is chosen
@@ -107,7 +110,16 @@ pub(super) fn page(
     };
     let named = named.filter(|named| wrong.is_some() || choose(about.mine, named).is_ok());
     let options = named.cloned().or_else(kept).unwrap_or_default();
-    let fields = fields(about.mine, &options, wrong, &lang);
+    let fields = match about.course {
+        Some(course) => SpawnForm {
+            course: Some(CourseChoice {
+                id: course.id.to_string(),
+                title: course.title.clone(),
+            }),
+            ..SpawnForm::default()
+        },
+        None => fields(about.mine, &options, wrong, &lang),
+    };
     let hub = &visit.hub;
     let theme = &hub.settings().theme;
     let base = hub.base();
@@ -151,6 +163,7 @@ fn fields(mine: &[Profile], options: &Value, wrong: Option<&Wrong>, lang: &Lang)
         }
     };
     SpawnForm {
+        course: None,
         profiles: mine.iter().map(profile).collect(),
         error: error(PROFILE),
     }

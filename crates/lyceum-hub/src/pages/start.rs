@@ -6,6 +6,7 @@ use axum::response::Response;
 use lyceum_model::base::BasePath;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::ServerKey;
 use lyceum_web::page::contexts::{Failure, Hold, NotRunningPage, ProgressPage, Step, StoppingPage};
@@ -19,9 +20,10 @@ use super::{enter, frame, home, html, language, redirect, spawn, to};
 use crate::api::person;
 use crate::db::servers::Server;
 use crate::db::users::User;
+use crate::launch::CourseStart;
 use crate::launching::{self, WishError};
 use crate::next::local_target;
-use crate::profiles::choose::PROFILE;
+use crate::profiles::choose::{COURSE, PROFILE};
 use crate::profiles::{form, has_choice};
 use crate::queue::Held;
 use crate::servers::{State as ServerState, prefix, progress, tail};
@@ -95,8 +97,9 @@ pub async fn start_by_link(
     let names_a_profile = options.get(PROFILE).is_some()
         && !hub.settings().profiles.is_empty()
         && !form::is_typed(&options);
+    let chooses = names_a_profile || options.get(COURSE).is_some();
     let planted = is_from_elsewhere(&hub, &caller, &headers, &info);
-    if planted && !names_a_profile {
+    if planted && !chooses {
         // A link from a course page elsewhere: on to the server if it runs, else to the page that
         // offers to start it.
         let (user, name) = match (UserName::parse(&user), ServerName::parse(&server)) {
@@ -105,7 +108,7 @@ pub async fn start_by_link(
         };
         return Ok(not_started(&hub, &user, &name, next));
     }
-    let asked = match (names_a_profile, planted) {
+    let asked = match (chooses, planted) {
         (true, true) => Asked::Offer(options),
         (true, false) => Asked::Options(options),
         (false, _) => Asked::Link,
@@ -246,7 +249,24 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     let pending = pending_url(&base, &owner.name, &name, next.as_deref());
     let mine = choosing::profiles_of(hub, &owner).await?;
     let row = spawn::row_of(hub, &owner, &name).await?;
+    let refuse = async |status: StatusCode, error: Saying| {
+        let name = String::new();
+        let refused = home::AddRefused { name, error };
+        home::page(hub, caller, headers, info, status, Some(refused)).await
+    };
+    let course = match course_of(hub, &owner, asked).await {
+        Ok(course) => course,
+        Err(WishError::BadChoice(wrong)) => return refuse(StatusCode::NOT_FOUND, wrong.why).await,
+        Err(error) => return Err(error.into()),
+    };
+    if let (Some(course), Some(row)) = (&course, &row)
+        && row.state.is_active()
+        && row.course.as_deref() != Some(course.id.as_str())
+    {
+        return refuse(StatusCode::CONFLICT, say!("course.other_runs")).await;
+    }
     let about = spawn::About {
+        course: course.as_ref(),
         owner: &owner,
         name: &name,
         row: row.as_ref(),
@@ -254,7 +274,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     };
     let options = match asked {
         Asked::Options(options) => options.clone(),
-        Asked::Offer(_) if !has_choice(&mine) => {
+        Asked::Offer(_) if !has_choice(&mine) && course.is_none() => {
             return Ok(not_started(hub, &owner.name, &name, next.clone()));
         }
         Asked::Link | Asked::Button if !has_choice(&mine) => serde_json::json!({}),
@@ -283,6 +303,23 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The course that somebody names who asks for a start.
+async fn course_of(
+    hub: &Hub,
+    owner: &User,
+    asked: &Asked,
+) -> Result<Option<CourseStart>, WishError> {
+    let options = match asked {
+        Asked::Options(options) | Asked::Offer(options) => options,
+        Asked::Link | Asked::Button => return Ok(None),
+    };
+    if options.get(COURSE).is_none() {
+        return Ok(None);
+    }
+    let standing = choosing::standing(hub, owner).await?;
+    choosing::course(hub, owner, &standing.groups, options).await
 }
 
 /// `POST /hub/servers/stop`; cancels a start as well.

@@ -6,11 +6,14 @@
 
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
+use lyceum_model::who::{CourseId, CourseRole};
 use serde_json::{Map, Value};
 
-use super::values::Said;
 use super::{Profile, ProfileOption, Unlisted};
+use lyceum_model::environment::Said;
 
+/// The key of a course's id.
+pub const COURSE: &str = "course";
 /// The key of the profile's slug.
 pub const PROFILE: &str = "profile";
 /// Behind an option's name: the key of a value of one's own. Alone: the choice of it.
@@ -28,6 +31,8 @@ pub fn unlisted_key(option: &str) -> String {
 pub struct Chosen {
     /// The profile's slug; none where there is nothing to choose.
     pub profile: Option<String>,
+    /// The course it is for, and as what its owner starts it.
+    pub course: Option<(CourseId, CourseRole)>,
     pub said: Vec<Said>,
 }
 
@@ -58,6 +63,7 @@ pub fn choose(mine: &[Profile], options: &Value) -> Result<Chosen, Wrong> {
     }
     Ok(Chosen {
         profile: Some(profile.slug.clone()),
+        course: None,
         said,
     })
 }
@@ -115,7 +121,10 @@ fn typed(option: &ProfileOption, unlisted: &Unlisted, value: &str) -> Result<Vec
 }
 
 /// A word under a key; nothing for what means nothing in Python too.
-fn word<'a>(options: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>, Wrong> {
+pub(crate) fn word<'a>(
+    options: &'a Map<String, Value>,
+    key: &str,
+) -> Result<Option<&'a str>, Wrong> {
     match options.get(key) {
         None | Some(Value::Null | Value::Bool(false)) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
@@ -124,7 +133,7 @@ fn word<'a>(options: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str
     }
 }
 
-fn wrong(field: &str, why: Saying) -> Wrong {
+pub(crate) fn wrong(field: &str, why: Saying) -> Wrong {
     Wrong {
         field: field.to_owned(),
         why,
@@ -137,9 +146,9 @@ mod tests {
     use lyceum_model::who::{Forms, Standing, Who};
     use serde_json::json;
 
-    use super::super::values::{Setting, Values};
     use super::super::{Choice, Override, Pattern, Profiles, has_choice};
     use super::*;
+    use lyceum_model::environment::{Setting, Values};
 
     fn who(list: &[&str]) -> Option<Vec<Who>> {
         let parse = |text: &&str| Who::parse(text, Forms::All).expect("good");

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::choose::{PROFILE, UNLISTED, unlisted_key};
+use super::choose::{COURSE, PROFILE, UNLISTED, unlisted_key};
 
 /// So many fields are looked at.
 const FIELDS_MAX: usize = 500;
@@ -19,6 +19,9 @@ pub fn field(slug: &str, option: &str) -> String {
 pub fn options(fields: &[(String, String)]) -> Value {
     let mut options = Map::new();
     let find = |name: &str| fields.iter().find(|(own, _)| own == name);
+    if let Some((_, course)) = find(COURSE).filter(|(_, course)| !course.is_empty()) {
+        options.insert(COURSE.into(), course.as_str().into());
+    }
     let Some((_, slug)) = find(PROFILE).filter(|(_, slug)| !slug.is_empty()) else {
         return Value::Object(options);
     };

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::Override;
-use super::values::{Said, Setting, rules};
+use lyceum_model::environment::{Said, Setting, rules};
 
 /// Those that are understood.
 pub const SETTINGS: &[&str] = &[

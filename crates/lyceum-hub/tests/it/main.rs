@@ -6,6 +6,7 @@ mod admins;
 mod api;
 mod below;
 mod contract;
+mod courses;
 mod culling;
 mod errors;
 mod event_log;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
-use lyceum_hub::profiles::values::{Said, Setting};
 use lyceum_hub::profiles::{Choice, Override, Pattern, Profile, ProfileOption, Profiles, Unlisted};
 use lyceum_hub::{Settings, db};
+use lyceum_model::environment::{Said, Setting};
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{Forms, Who};

@@ -86,7 +86,7 @@ async fn state(db: &Db, user: &str) -> State {
         .map_or(State::Stopped, |row| row.state)
 }
 
-async fn until_state(db: &Db, user: &str, wanted: State) -> Server {
+pub(crate) async fn until_state(db: &Db, user: &str, wanted: State) -> Server {
     until(&format!("{user}'s server is {wanted}"), || async {
         state(db, user).await == wanted
     })

@@ -249,11 +249,16 @@ pub struct AddServer {
 
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CourseRow {
+    pub id: String,
     pub title: String,
     pub term: Option<String>,
     /// `student`, `teacher`, `grader`, `assistant`; others are shown as they are.
     pub roles: Vec<String>,
     pub url: Option<String>,
+    /// Whether she may start a server for it.
+    pub starts: bool,
+    /// Her server for it that runs, or is on its way.
+    pub server: Option<ServerRow>,
 }
 
 /// `progress.html`: a start that is under way, or has just failed.

@@ -1,12 +1,14 @@
 //! `lyceum explain`: what somebody's server would be, and where each value stands.
 
+mod course;
+
 use clap::Args;
 use lyceum_courses::Shelf;
 use lyceum_hub::db;
 use lyceum_hub::profiles::choose::{Chosen, PROFILE, choose};
-use lyceum_hub::profiles::values::{Said, Setting, Values};
+use lyceum_model::environment::{Said, Setting, Values};
 use lyceum_model::name::UserName;
-use lyceum_model::who::{Standing, Who};
+use lyceum_model::who::{CourseId, CourseRole, Standing, Who};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -21,16 +23,23 @@ use crate::plan::{self, COMMAND};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lyceum explain ada\n  lyceum explain ada --profile gpu --option size=small\n  \
-        lyceum explain ada --profile own --option image--unlisted-choice=team/lab:2"
+        lyceum explain ada --profile own --option image--unlisted-choice=team/lab:2\n  \
+        lyceum explain ada signals-2026\n  lyceum explain ada signals-2026 --as teacher"
 )]
 pub struct Explain {
     /// Whose server.
     person: UserName,
+    /// For which course. Left out: for none.
+    #[arg(value_parser = course_id)]
+    course: Option<CourseId>,
+    /// As what in the course: `teacher`, `grader` or `student`. Left out: as what she is there.
+    #[arg(long = "as", value_name = "ROLE", requires = "course")]
+    role: Option<CourseRole>,
     /// Which profile, by its slug. Left out: the one that she has without choosing.
-    #[arg(long, value_name = "SLUG")]
+    #[arg(long, value_name = "SLUG", conflicts_with = "course")]
     profile: Option<String>,
     /// What is chosen within it. May be given again.
-    #[arg(long = "option", value_name = "NAME=CHOICE", value_parser = pair)]
+    #[arg(long = "option", value_name = "NAME=CHOICE", value_parser = pair, conflicts_with = "course")]
     options: Vec<(String, String)>,
     #[command(flatten)]
     data: DataArgs,
@@ -48,9 +57,15 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn course_id(text: &str) -> Result<CourseId, String> {
+    let wrong = "the id of a course has lower-case letters, digits, `-`, `_` and `.`";
+    CourseId::parse(text).ok_or_else(|| wrong.to_owned())
+}
+
 /// What is known of the person.
 struct Person {
     standing: Standing,
+    shelf: Shelf,
     /// Why she may start nothing.
     kept_out: Option<&'static str>,
 }
@@ -62,13 +77,18 @@ struct Row {
     value: Value,
     /// Where it stands in the configuration: `environments.python.memory.limit`.
     rule: String,
-    /// `lyceum.yaml:7` or `default`.
+    /// `lyceum.yaml:7`, `courses/bio.yaml:3` or `default`.
     from: String,
 }
 
 #[derive(Debug, Serialize)]
 struct Explained {
     person: UserName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    course: Option<CourseId>,
+    /// As what in the course.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<CourseRole>,
     may_start: bool,
     /// In words.
     why: String,
@@ -80,7 +100,10 @@ impl Explain {
         let path = crate::config::locate(self.config.config.as_deref());
         let loaded = super::config::load(path.as_deref())?;
         let person = block_on(look_up(&self.person, &self.data, &loaded))?;
-        let explained = self.explain(&loaded, &person)?;
+        let explained = match &self.course {
+            Some(id) => self.explain_course(id, &loaded, &person)?,
+            None => self.explain(&loaded, &person)?,
+        };
         if self.json {
             print_json(&explained)?;
         } else {
@@ -93,6 +116,8 @@ impl Explain {
         let config = &loaded.config;
         let no = |why: &str| Explained {
             person: self.person.clone(),
+            course: None,
+            role: None,
             may_start: false,
             why: why.to_owned(),
             values: Vec::new(),
@@ -143,6 +168,8 @@ impl Explain {
         values.extend(found.iter().map(|said| row(said, loaded)));
         Ok(Explained {
             person: self.person.clone(),
+            course: None,
+            role: None,
             may_start: true,
             why,
             values,
@@ -178,7 +205,8 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
             .collect(),
     };
     drop(tx);
-    let shelf = Shelf::open(&layout.courses())
+    let environments = config.environments.keys().cloned().collect();
+    let shelf = Shelf::open(&layout.courses(), environments)
         .map_err(|error| Failure::new(format!("the courses: {error:#}")))?;
     let named = config.people.admins.contains(name);
     let admin = named || user.as_ref().is_some_and(|user| user.admin);
@@ -190,6 +218,7 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
             courses: shelf.roles_of(name, &groups),
             groups,
         },
+        shelf,
         kept_out,
     })
 }
@@ -215,7 +244,10 @@ fn row(said: &Said, loaded: &Loaded) -> Row {
     Row {
         what,
         value: value.unwrap_or_default(),
-        from: loaded.place(&said.path).unwrap_or_else(|| "default".into()),
+        from: match &said.place {
+            Some(place) => place.to_string(),
+            None => loaded.place(&said.path).unwrap_or_else(|| "default".into()),
+        },
         rule: said.path.clone(),
     }
 }

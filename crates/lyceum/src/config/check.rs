@@ -1,6 +1,6 @@
 //! From what is written to what is meant: addresses parsed, names checked, secrets fetched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use lyceum_hub::cull::Culling;
 use lyceum_hub::grants::Grants;
 use lyceum_hub::quota::Quota;
 use lyceum_model::base::BasePath;
+use lyceum_model::environment::Said;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::Resources;
@@ -46,6 +47,8 @@ pub struct Config {
     pub quotas: Vec<Quota>,
     pub culling: Culling,
     pub profiles: lyceum_hub::profiles::Profiles,
+    /// What each says, with what it begins with.
+    pub environments: BTreeMap<String, Vec<Said>>,
     pub spawner: Spawner,
     pub time_zone: TimeZone,
     pub log: RawLog,
@@ -226,6 +229,7 @@ pub(crate) fn check(
     administrators.extend(admins(&grants));
     let hub = check_hub(raw, &base, problem);
     let theme = super::theme::check_theme(raw, folder, problem);
+    let (profiles, environments) = super::profiles::check_profiles(raw, problem);
     Config {
         public_url,
         base,
@@ -248,7 +252,8 @@ pub(crate) fn check(
         servers: check_servers(raw, problem),
         quotas: super::quotas::check_quotas(raw, problem),
         culling: super::cull::check_cull(raw, problem),
-        profiles: super::profiles::check_profiles(raw, problem),
+        profiles,
+        environments,
         spawner: check_spawner(raw, folder, problem),
         time_zone: check_time_zone(raw.time_zone.as_deref(), problem),
         log: raw.log.clone(),

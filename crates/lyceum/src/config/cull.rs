@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::raw::{RawConfig, RawPeople};
 use super::site::audience;
-use super::units::Span;
+use lyceum_written::units::Span;
 
 /// Lists of a configuration have an end.
 const RULES_MAX: usize = 200;

@@ -6,7 +6,7 @@ use lyceum_hub::event_log::Target;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::units::Bytes;
+use lyceum_written::units::Bytes;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

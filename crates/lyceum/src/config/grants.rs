@@ -15,9 +15,9 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::problem::suggest;
 use super::raw::{RawConfig, RawPkce};
 use super::secret_ref::SecretRef;
+use lyceum_written::problem::suggest;
 
 /// What a group is written as: a list of its people, or keys.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

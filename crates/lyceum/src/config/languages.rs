@@ -13,9 +13,9 @@ use lyceum_model::language::{self, Fault, Language, OWN_KEYS, Read, Wrong};
 use lyceum_web::page::SiteProblem;
 use lyceum_web::page::messages::english;
 
-use super::problem::suggest;
 use super::raw::RawConfig;
 use super::theme::read_file;
+use lyceum_written::problem::suggest;
 
 /// More is no site that people read.
 const LANGUAGES_MAX: usize = 30;
@@ -146,7 +146,7 @@ fn words_of(wrong: &Wrong) -> String {
             let english = english();
             let own = OWN_KEYS.iter().map(|(name, _)| *name);
             let known = english.keys().copied().chain(own);
-            match super::problem::nearest(key, known) {
+            match lyceum_written::problem::nearest(key, known) {
                 Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
                 None => format!("unknown key `{key}`; `lyceum language template` prints all keys"),
             }

@@ -8,19 +8,22 @@ mod written;
 use std::collections::BTreeMap;
 
 use lyceum_hub::grants::default_roles;
-use lyceum_hub::profiles::choose::{PROFILE, UNLISTED};
+use lyceum_hub::profiles::choose::{COURSE, PROFILE, UNLISTED};
 use lyceum_hub::profiles::kubespawner::{self, OTHERS, SETTINGS};
-use lyceum_hub::profiles::values::{Said, Setting, rules};
 use lyceum_hub::profiles::{
     Choice, Override, Pattern, Profile, ProfileOption, Profiles, Unlisted, slug_of,
 };
+use lyceum_model::environment::Said;
 use lyceum_model::name::is_free_name;
 use lyceum_model::who::{Forms, Who};
 
-use super::problem::{nearest, suggest};
+use lyceum_written::Tell;
+use lyceum_written::environment::RawEnvironment;
+use lyceum_written::problem::{nearest, suggest};
+
 use super::raw::RawConfig;
 use written::{Overrides, RawOption, RawUnlisted};
-pub(super) use written::{RawEnvironment, RawProfile, a_list_of_profiles};
+pub(super) use written::{RawProfile, a_list_of_profiles};
 
 /// A list that people can still look through.
 const PROFILES_MAX: usize = 200;
@@ -28,12 +31,10 @@ const OPTIONS_MAX: usize = 50;
 const CHOICES_MAX: usize = 500;
 const TEXT_MAX: usize = 2000;
 
-type Tell<'a> = &'a mut dyn FnMut(&str, String);
-
 /// Environments by their names, each with all that holds for it.
-type Known = BTreeMap<String, Vec<Said>>;
+pub(super) type Known = BTreeMap<String, Vec<Said>>;
 
-pub(super) fn check_profiles(raw: &RawConfig, problem: Tell<'_>) -> Profiles {
+pub(super) fn check_profiles(raw: &RawConfig, problem: Tell<'_>) -> (Profiles, Known) {
     let known = check_environments(&raw.environments, problem);
     let own = raw.load_roles.iter().map(|role| role.name.as_str());
     let roles: Vec<&str> = own
@@ -71,7 +72,7 @@ pub(super) fn check_profiles(raw: &RawConfig, problem: Tell<'_>) -> Profiles {
         }
         profiles.push(profile);
     }
-    Profiles(profiles)
+    (Profiles(profiles), known)
 }
 
 fn check_environments(raw: &BTreeMap<String, RawEnvironment>, problem: Tell<'_>) -> Known {
@@ -82,7 +83,7 @@ fn check_environments(raw: &BTreeMap<String, RawEnvironment>, problem: Tell<'_>)
         if !is_free_name(name) {
             problem(&path, format!("{name:?} is not a name"));
         }
-        own.insert(name, check_environment(environment, &path, problem));
+        own.insert(name, environment.parts().check(&path, problem));
         if let Some(base) = &environment.base
             && !raw.contains_key(base)
         {
@@ -121,72 +122,6 @@ fn no_environment(name: &str, known: &[&str]) -> String {
         known => suggest(name, known),
     };
     format!("there is no environment `{name}`; {known}")
-}
-
-fn check_environment(raw: &RawEnvironment, path: &str, problem: Tell<'_>) -> Vec<Said> {
-    let mut all = Vec::new();
-    let mut say = |key: &str, checked: Result<(), String>, setting: Setting| {
-        let path = format!("{path}.{key}");
-        if let Err(message) = checked {
-            problem(&path, message);
-        }
-        all.push(Said::new(path, setting));
-    };
-    if let Some(image) = &raw.image {
-        say("image", rules::image(image), Setting::Image(image.clone()));
-    }
-    if let Some(words) = &raw.command {
-        let checked = rules::command(words);
-        say("command", checked, Setting::Command(words.clone()));
-    }
-    if let Some(page) = &raw.opens {
-        say("opens", rules::opens(page), Setting::Opens(page.clone()));
-    }
-    for (name, value) in &raw.env {
-        let setting = Setting::Env(name.clone(), Some(value.clone()));
-        say(
-            &format!("env.{name}"),
-            rules::variable(name, value),
-            setting,
-        );
-    }
-    if let Some(number) = raw.cpu.guarantee {
-        let setting = Setting::CpuGuarantee(Some(number));
-        say("cpu.guarantee", rules::cores(number), setting);
-    }
-    if let Some(number) = raw.cpu.limit {
-        let mut checked = rules::cores(number);
-        if raw.cpu.guarantee.is_some_and(|least| least > number) {
-            checked = checked.and(Err("less than what is guaranteed".into()));
-        }
-        say("cpu.limit", checked, Setting::CpuLimit(Some(number)));
-    }
-    if let Some(amount) = raw.memory.guarantee {
-        let setting = Setting::MemoryGuarantee(Some(amount.0));
-        say("memory.guarantee", Ok(()), setting);
-    }
-    if let Some(amount) = raw.memory.limit {
-        let mut checked = rules::memory_limit(amount.0);
-        if raw.memory.guarantee.is_some_and(|least| least > amount) {
-            checked = checked.and(Err("less than what is guaranteed".into()));
-        }
-        say(
-            "memory.limit",
-            checked,
-            Setting::MemoryLimit(Some(amount.0)),
-        );
-    }
-    if let Some(count) = raw.processes {
-        let checked = match count >= rules::PROCESSES_MIN {
-            true => Ok(()),
-            false => Err(format!(
-                "a notebook server needs at least {} processes and threads, found {count}",
-                rules::PROCESSES_MIN
-            )),
-        };
-        say("processes", checked, Setting::Processes(Some(count)));
-    }
-    all
 }
 
 fn check_profile(
@@ -276,7 +211,7 @@ fn check_option(
     roles: &[&str],
     problem: Tell<'_>,
 ) -> ProfileOption {
-    if !is_free_name(name) || name == PROFILE || name.contains(UNLISTED) {
+    if !is_free_name(name) || [PROFILE, COURSE].contains(&name) || name.contains(UNLISTED) {
         let message = format!("{name:?} can't be the name of an option; write another");
         problem(path, message);
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::raw::RawConfig;
 use super::secret_ref::SecretRef;
-use super::units::{Bytes, Span};
+use lyceum_written::units::{Bytes, Span};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::cull::RawCull;
 use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
-use super::profiles::{RawEnvironment, RawProfile, a_list_of_profiles};
+use super::profiles::{RawProfile, a_list_of_profiles};
 use super::proxy::RawProxy;
 use super::quotas::RawQuota;
 use super::secret_ref::SecretRef;
 use super::site::{RawAnnouncement, RawMaintenance, RawSite};
 use super::theme::RawTheme;
-use super::units::{Bytes, Span};
+use lyceum_written::environment::RawEnvironment;
+use lyceum_written::units::{Bytes, Span};
 
 /// The configuration of Lyceum. Every key can be left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

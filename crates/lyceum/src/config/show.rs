@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::Loaded;
 use super::raw::RawConfig;
-use super::tree::{Node, Step, path_text};
+use lyceum_written::tree::{Node, Step, path_text};
 
 /// One effective value.
 #[derive(Debug, Clone, PartialEq, Serialize)]

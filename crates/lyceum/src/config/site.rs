@@ -260,7 +260,7 @@ fn words(
             true => {}
             false => {
                 let known: Vec<&str> = languages.iter().map(String::as_str).collect();
-                let known = super::problem::suggest(tag, &known);
+                let known = lyceum_written::problem::suggest(tag, &known);
                 problem(key, format!("there are no pages in {tag:?}; {known}"));
             }
         }

@@ -162,6 +162,70 @@ profiles:
 }
 
 #[test]
+fn what_somebody_would_get_for_a_course_is_explained() {
+    let site = demo();
+    site.write(
+        "lyceum.yaml",
+        "servers: {memory: {limit: 2G}}
+environments:
+  python: {cpu: {limit: 4}, env: {KIND: python}}
+",
+    );
+    let course = |text: &str| {
+        let head = "title: Signals\npeople: {teachers: [grace], students: [ada, grace]}\n";
+        site.write(
+            "lyceum-data/courses/signals-demo.yaml",
+            &format!("{head}{text}"),
+        );
+    };
+    course(
+        "environment:
+  use: python
+  env: {COURSEDATA: /coursedata}
+  teachers:
+    memory: {limit: 8G}
+    env: {COURSEDATA: /course}
+",
+    );
+    let said = |more: &[&str]| {
+        let said = site.run(&[&["explain"], more].concat());
+        let lines: Vec<&str> = said.out.lines().map(str::trim_end).collect();
+        format!("{}{}", lines.join("\n"), said.err)
+    };
+    assert_snapshot!(said(&["grace", "signals-demo"]), @"");
+    assert_snapshot!(said(&["ada", "signals-demo"]), @"");
+    let last = |more: &[&str]| said(more).lines().last().unwrap_or_default().to_owned();
+    assert_snapshot!(last(&["grace", "signals-demo", "--as", "student"]), @"");
+    assert_snapshot!(last(&["ada", "signals-demo", "--as", "teacher"]), @"");
+    assert_snapshot!(said(&["ben", "signals-demo"]), @"");
+    let json = site.run(&[
+        "explain",
+        "ada",
+        "signals-demo",
+        "--as",
+        "teacher",
+        "--json",
+    ]);
+    let explained: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(explained["may_start"], false);
+    assert_eq!(explained["role"], "teacher");
+    let values = explained["values"].as_array().expect("a list");
+    let memory = values.iter().find(|row| row["what"] == "memory limit");
+    let memory = memory.expect("a memory limit");
+    assert_eq!(memory["from"], "courses/signals-demo.yaml:7");
+    assert_eq!(memory["rule"], "environment.teachers.memory.limit");
+    assert_snapshot!(said(&["ada", "signals-dem"]), @"");
+    course("visible: archived\nenvironment: {}\n");
+    assert_snapshot!(last(&["grace", "signals-demo"]), @"");
+    course("visible: private\nenvironment: {}\n");
+    assert_snapshot!(last(&["ada", "signals-demo"]), @"");
+    course("");
+    assert_snapshot!(last(&["ada", "signals-demo"]), @"");
+    course("environment: {use: pyton, memroy: {limit: 2}}\n");
+    assert_snapshot!(said(&["ada", "signals-demo"]).replace(&site.path("").display().to_string(), "DATA/"), @"");
+}
+
+#[test]
 fn a_maintenance_is_switched_and_asked_after() {
     let site = demo();
     let on = |args: &[&str]| site.run(&[&["maintenance", "on"], args].concat());

@@ -21,9 +21,18 @@ pub struct SpawnPage {
 /// `spawn_form.html`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SpawnForm {
+    /// For a course there is nothing else to choose.
+    pub course: Option<CourseChoice>,
     pub profiles: Vec<ProfileRow>,
     /// What is wrong with the choice of the profile.
     pub error: Option<String>,
+}
+
+/// A course that a server is to be for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CourseChoice {
+    pub id: String,
+    pub title: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

@@ -71,7 +71,25 @@ fn fields(lang: Lang, form: &SpawnForm) -> String {
 }
 
 pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
+    let course = SpawnForm {
+        course: Some(CourseChoice {
+            id: "signals-2026".into(),
+            title: format!("Signals {EVIL}"),
+        }),
+        ..SpawnForm::default()
+    };
     vec![
+        (
+            "spawn.html",
+            "course",
+            of(SpawnPage {
+                page: page(),
+                server: server("", ServerState::Stopped),
+                action: "/hub/spawn/ada".into(),
+                error: None,
+                options_form: fields(Lang::En, &course),
+            }),
+        ),
         (
             "spawn.html",
             "full",

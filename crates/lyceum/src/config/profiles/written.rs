@@ -1,5 +1,5 @@
-//! How environments and profiles are written; the comments are the manual. What must be true of them is
-//! checked in [`super`].
+//! How profiles are written; the comments are the manual. What must be true of them is checked in
+//! [`super`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,49 +10,6 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
-
-use super::super::units::Bytes;
-
-/// What a server is made of.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawEnvironment {
-    /// The environment that this one begins with; what stands here goes over it.
-    #[serde(rename = "use")]
-    pub base: Option<String>,
-    /// The image, where servers run in containers. Processes on this machine have none.
-    pub image: Option<String>,
-    /// The program and its arguments.
-    pub command: Option<Vec<String>>,
-    /// The page a server opens with.
-    pub opens: Option<String>,
-    /// Environment variables, besides those of `servers.env`.
-    pub env: BTreeMap<String, String>,
-    /// Processor cores: `{guarantee: 0.1, limit: 4}`.
-    pub cpu: RawCpuShare,
-    /// Memory: `{guarantee: 512M, limit: 5G}`.
-    pub memory: RawMemoryShare,
-    /// How many processes and threads.
-    pub processes: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawCpuShare {
-    /// So many cores when others want them too; 0.5 is half a core.
-    pub guarantee: Option<f64>,
-    /// At most so many.
-    pub limit: Option<f64>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawMemoryShare {
-    /// So much stays when others want it too: `512M`.
-    pub guarantee: Option<Bytes>,
-    /// At most this much: `5G`.
-    pub limit: Option<Bytes>,
-}
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

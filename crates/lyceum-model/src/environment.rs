@@ -1,8 +1,9 @@
-//! What the configuration says of a server, each thing with the place where it stands.
+//! What the configuration and course files say of a server, each thing with the place where it stands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use lyceum_model::server::ServerSpec;
+use crate::server::ServerSpec;
 
 /// One thing that is said of a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +23,13 @@ pub enum Setting {
     Env(String, Option<String>),
 }
 
-/// With its place, as a path of the configuration: `environments.python.memory.limit`.
+/// With its place, as a path: `environments.python.memory.limit`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Said {
     pub path: String,
+    /// The line of a course file that says it: `courses/bio.yaml:7`. `None`: the configuration does,
+    /// which knows the line by the path.
+    pub place: Option<Arc<str>>,
     pub setting: Setting,
 }
 
@@ -33,7 +37,15 @@ impl Said {
     pub fn new(path: impl Into<String>, setting: Setting) -> Self {
         Self {
             path: path.into(),
+            place: None,
             setting,
+        }
+    }
+
+    pub fn at(self, place: impl Into<Arc<str>>) -> Self {
+        Self {
+            place: Some(place.into()),
+            ..self
         }
     }
 }

@@ -12,24 +12,26 @@ use serde::de::{
     SeqAccess, Unexpected, Visitor,
 };
 
-use super::problem::{Place, suggest};
-use super::tree::{Entry, Node, Step, Value, path_text};
+use crate::problem::{Place, suggest};
+use crate::tree::{Entry, Node, Step, Value, path_text};
 
 /// After so many problems the rest is not looked for.
 const MAX_PROBLEMS: usize = 50;
 
 /// What became of a tree.
-pub(crate) struct Fitted<T> {
-    pub(crate) value: T,
-    pub(crate) problems: Vec<(Place, String)>,
+pub struct Fitted<T> {
+    pub value: T,
+    pub problems: Vec<(Place, String)>,
     /// Lists that lost items: indexes into these no longer tell a place.
-    pub(crate) shortened: Vec<String>,
+    pub shortened: Vec<String>,
 }
 
 /// Makes a `T` of the tree as far as it fits.
-pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
+pub fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
     let mut problems = Vec::new();
     let mut shortened = Vec::new();
+    // Paths of keys that were taken out: that they are missing then is no news.
+    let mut removed: Vec<String> = Vec::new();
     loop {
         let misfit = match T::deserialize(&tree) {
             Ok(value) => {
@@ -53,7 +55,14 @@ pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
                 of_key(&path_text(&steps[..end]), &misfit.message)
             }
         };
-        problems.push((misfit.place.unwrap_or(tree.place), message));
+        let is_missing = misfit.missing.is_some_and(|key| {
+            let key = Step::Key(key.to_owned());
+            removed.contains(&path_text(&[steps.as_slice(), &[key]].concat()))
+        });
+        if !is_missing {
+            problems.push((misfit.place.unwrap_or(tree.place), message));
+        }
+        removed.push(path_text(&steps));
         if let Some((Step::Index(_), list)) = steps.split_last() {
             shortened.push(path_text(list));
         }
@@ -68,18 +77,20 @@ pub(crate) fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
 }
 
 /// What is wrong with the value of a key.
-pub(crate) fn of_key(path: &str, message: &str) -> String {
+pub fn of_key(path: &str, message: &str) -> String {
     format!("`{path}`: {message}")
 }
 
 /// What does not fit; the steps from the root are gathered on the way up, innermost first.
 #[derive(Debug)]
-pub(crate) struct Misfit {
+pub struct Misfit {
     message: String,
     place: Option<Place>,
     steps: Vec<Step>,
     /// It is about the key itself, not about its value.
     of_key: bool,
+    /// The key that is not there.
+    missing: Option<&'static str>,
 }
 
 impl Misfit {
@@ -89,6 +100,7 @@ impl Misfit {
             place: None,
             steps: Vec::new(),
             of_key: false,
+            missing: None,
         }
     }
 
@@ -170,7 +182,10 @@ impl de::Error for Misfit {
         ))
     }
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("the key `{field}` is missing here"))
+        Self {
+            missing: Some(field),
+            ..Self::new(format!("the key `{field}` is missing here"))
+        }
     }
 }
 

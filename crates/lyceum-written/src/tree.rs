@@ -1,7 +1,7 @@
 //! YAML text as a tree in which every key and value knows its place.
 //!
 //! Here: the limits for hostile or careless files (size, depth, no aliases) and the walk to a path.
-//! Not here: what the keys mean ([`super::raw`]), and how a tree becomes a struct ([`super::fit`]).
+//! Not here: what the keys mean, and how a tree becomes a struct ([`super::fit`]).
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Budget, Spanned};
 
-use super::problem::Place;
+use crate::problem::Place;
 
 /// Larger than any configuration people write by hand.
-pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
+pub const MAX_BYTES: u64 = 1024 * 1024;
 const MAX_DEPTH: usize = 24;
 const MAX_NODES: usize = 100_000;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) value: Value,
+pub struct Node {
+    pub place: Place,
+    pub value: Value,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Value {
+pub enum Value {
     Null,
     Bool(bool),
     Int(i64),
@@ -34,21 +34,21 @@ pub(crate) enum Value {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_place: Place,
-    pub(crate) node: Node,
+pub struct Entry {
+    pub key: String,
+    pub key_place: Place,
+    pub node: Node,
 }
 
 /// One step of a path: `servers`, `[2]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     Key(String),
     Index(usize),
 }
 
 /// Writes a path as people read it: `people.admins[2]`.
-pub(crate) fn path_text(steps: &[Step]) -> String {
+pub fn path_text(steps: &[Step]) -> String {
     let mut text = String::new();
     for step in steps {
         match step {
@@ -65,7 +65,7 @@ pub(crate) fn path_text(steps: &[Step]) -> String {
 
 impl Node {
     /// Reads a document; an empty one is an empty mapping.
-    pub(crate) fn parse(text: &str) -> Result<Self, (Option<Place>, String)> {
+    pub fn parse(text: &str) -> Result<Self, (Option<Place>, String)> {
         let mut budget = Budget::default();
         budget.max_aliases = 0;
         budget.max_anchors = 0;
@@ -114,12 +114,12 @@ impl Node {
     }
 
     /// The value at a path, if the document has it.
-    pub(crate) fn find(&self, steps: &[Step]) -> Option<&Self> {
+    pub fn find(&self, steps: &[Step]) -> Option<&Self> {
         steps.iter().try_fold(self, Self::child)
     }
 
     /// Takes out what stands at a path; items behind it move up.
-    pub(crate) fn remove(&mut self, steps: &[Step]) -> bool {
+    pub fn remove(&mut self, steps: &[Step]) -> bool {
         let Some((last, parents)) = steps.split_last() else {
             return false;
         };
@@ -150,6 +150,39 @@ impl Node {
             }
             _ => false,
         }
+    }
+}
+
+impl Node {
+    /// The place of the value at a written path such as `people.admins[2]`.
+    pub fn place_of(&self, path: &str) -> Option<Place> {
+        fn walk(node: &Node, steps: &mut Vec<Step>, path: &str) -> Option<Place> {
+            if path_text(steps) == path {
+                return Some(node.place);
+            }
+            let children: Vec<(Step, &Node)> = match &node.value {
+                Value::Map(entries) => entries
+                    .iter()
+                    .map(|entry| (Step::Key(entry.key.clone()), &entry.node))
+                    .collect(),
+                Value::List(items) => items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, node)| (Step::Index(index), node))
+                    .collect(),
+                _ => Vec::new(),
+            };
+            children.into_iter().find_map(|(step, child)| {
+                steps.push(step);
+                let place = path
+                    .starts_with(&path_text(steps))
+                    .then(|| walk(child, steps, path))
+                    .flatten();
+                steps.pop();
+                place
+            })
+        }
+        walk(self, &mut Vec::new(), path)
     }
 }
 

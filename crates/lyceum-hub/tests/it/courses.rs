@@ -1,0 +1,141 @@
+//! Servers for courses: from the card, by a link, by program, and what is told who may not.
+
+use lyceum_hub::profiles::{Profile, Profiles};
+use lyceum_model::environment::{Said, Setting};
+use lyceum_testkit::fake::FakeSpawner;
+use lyceum_testkit::{TestDb, TestHub};
+use serde_json::{Value, json};
+
+use crate::kit::{in_german, program};
+use crate::servers::{row, until_state};
+use lyceum_hub::servers::State;
+
+async fn hub(db: &TestDb) -> TestHub {
+    let hub = TestHub::start(db.db().clone(), FakeSpawner::default()).await;
+    hub.with_user("ada").await
+}
+
+/// The courses for which servers were started, in turn.
+fn courses(hub: &TestHub) -> Vec<Option<String>> {
+    let orders = hub.spawner.orders().into_iter();
+    orders.map(|order| order.spec.course).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_of_the_home_page_starts_a_server_for_its_course() {
+    for db in TestDb::both().await {
+        let hub = hub(&db).await;
+        let ada = hub.signed_in("ada").await;
+        let home = ada.get("/hub/home").await.expect(200).text();
+        let card = "<input type=\"hidden\" name=\"course\" value=\"signals\">";
+        assert!(home.contains(card), "{home}");
+        let started = ada.post_form("/hub/spawn", &[("course", "signals")]).await;
+        let started = started.expect(302);
+        assert_eq!(started.location(), "/hub/spawn-pending/ada");
+        until_state(db.db(), "ada", State::Ready).await;
+        assert_eq!(courses(&hub), [Some("signals".into())]);
+        let ours = row(db.db(), "ada", "").await.expect("a row");
+        assert_eq!(ours.course.as_deref(), Some("signals"));
+        let home = ada.get("/hub/home").await.expect(200).text();
+        assert!(!home.contains(card), "{home}");
+        // Once more leads there; for something else it is told what stands in the way.
+        let again = ada.post_form("/hub/spawn", &[("course", "signals")]).await;
+        assert_eq!(again.expect(302).location(), "/hub/spawn-pending/ada");
+        let other = [("course", "algebra")];
+        let page = ada.post_form("/hub/spawn", &other).await.expect(409).text();
+        assert!(page.contains("runs for something else"), "{page}");
+        let page = in_german(hub.signed_in("ada").await);
+        let page = page
+            .post_form("/hub/spawn", &other)
+            .await
+            .expect(409)
+            .text();
+        assert!(page.contains("läuft für etwas anderes"), "{page}");
+        assert_eq!(courses(&hub).len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_of_another_site_offers_the_course_and_starts_nothing() {
+    let db = TestDb::sqlite().await;
+    let hub = hub(&db).await;
+    let ada = hub.signed_in("ada").await;
+    let elsewhere = hub.signed_in("ada").await;
+    let elsewhere = elsewhere.with_header("sec-fetch-site", "cross-site");
+    let page = elsewhere.get("/hub/spawn?course=signals").await;
+    let page = page.expect(200).text();
+    for has in [
+        "<input type=\"hidden\" name=\"course\" value=\"signals\">",
+        "made for the course The course signals",
+        "action=\"/hub/spawn/ada\"",
+    ] {
+        assert!(page.contains(has), "{has}: {page}");
+    }
+    assert!(courses(&hub).is_empty());
+    // From her own hand it starts at once.
+    ada.get("/hub/spawn?course=signals").await.expect(302);
+    until_state(db.db(), "ada", State::Ready).await;
+    assert_eq!(courses(&hub), [Some("signals".into())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_may_not_start_looks_like_what_is_not_there() {
+    let db = TestDb::sqlite().await;
+    let hub = hub(&db).await;
+    let (browser, ada) = (hub.signed_in("ada").await, program(&hub, "ada").await);
+    let asked = async |options: Value| {
+        let path = "/hub/api/users/ada/server";
+        let answer = ada.post_json(path, &options).await.expect(400);
+        answer.json()["message"].as_str().expect("words").to_owned()
+    };
+    let unknown = asked(json!({ "course": "Not An Id" })).await;
+    assert!(unknown.contains("no such course"), "{unknown}");
+    assert_eq!(asked(json!({ "course": "closed-one" })).await, unknown);
+    let wrapped = json!({ "user_options": { "course": "closed-one" } });
+    assert_eq!(asked(wrapped).await, unknown);
+    let said = asked(json!({ "course": ["signals"] })).await;
+    assert!(said.contains("\"course\" must be text"), "{said}");
+    for course in ["closed-one", "Not An Id"] {
+        let path = format!("/hub/spawn?course={}", course.replace(' ', "%20"));
+        let page = browser.get(&path).await.expect(404).text();
+        assert!(page.contains("no such course"), "{page}");
+    }
+    assert!(courses(&hub).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_course_has_no_profile_and_is_kept_as_a_choice() {
+    let db = TestDb::sqlite().await;
+    let tune = |settings: &mut lyceum_hub::Settings, _: &mut lyceum_hub::Timings| {
+        let said = vec![Said::new("x", Setting::Image("of-the-profile".into()))];
+        settings.profiles = Profiles(vec![Profile {
+            slug: "plain".into(),
+            title: "Plain".into(),
+            said,
+            ..Profile::default()
+        }]);
+    };
+    let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune).await;
+    let hub = hub.with_user("ada").await;
+    let ada = program(&hub, "ada").await;
+    let path = "/hub/api/users/ada/server";
+    let both = json!({ "course": "signals", "profile": "plain" });
+    let said = ada.post_json(path, &both).await.expect(400);
+    let said = said.json()["message"].as_str().expect("words").to_owned();
+    assert!(said.contains("choose one of both"), "{said}");
+    for options in [json!({ "course": "signals" }), Value::Null] {
+        ada.post_json(path, &options).await.expect(201);
+        let spec = hub.spawner.orders().pop().expect("an order").spec;
+        assert_eq!(spec.course.as_deref(), Some("signals"), "{options}");
+        assert_eq!((spec.image, spec.profile), (None, None), "{options}");
+        ada.delete(path).await.expect(204);
+    }
+    ada.post_json(path, &json!({ "profile": "plain" }))
+        .await
+        .expect(201);
+    let spec = hub.spawner.orders().pop().expect("an order").spec;
+    assert_eq!(
+        (spec.course, spec.profile.as_deref()),
+        (None, Some("plain"))
+    );
+}
