@@ -245,3 +245,32 @@ impl CourseShelf for Courses {
         rooms.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lyceum_model::clock::Clock;
+
+    use super::*;
+
+    #[test]
+    fn places_are_kept_for_courses_for_which_something_is_started() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let course = |id: &str, more: &str| {
+            let text = format!("title: A\nschedule: [{{at: Mon 09:00, people: 3}}]\n{more}");
+            std::fs::write(folder.path().join(format!("{id}.yaml")), text).expect("written");
+        };
+        course("starts", "environment: {}\n");
+        course("meets", "");
+        course("gone", "environment: {}\nvisible: archived\n");
+        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+        let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
+        let rooms = Courses(shelf, watch).rooms(Millis(0));
+        let mut keeps: Vec<(&str, bool)> = rooms
+            .iter()
+            .map(|room| (room.course.as_str(), room.keeps))
+            .collect();
+        keeps.sort_unstable();
+        assert_eq!(keeps, [("meets", false), ("starts", true)]);
+    }
+}

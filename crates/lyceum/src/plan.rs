@@ -86,7 +86,7 @@ mod tests {
 
     use lyceum_hub::profiles::choose::choose;
     use lyceum_model::name::UserName;
-    use lyceum_model::who::Standing;
+    use lyceum_model::who::{CourseId, Standing};
     use serde_json::{Value, json};
 
     use super::*;
@@ -200,6 +200,51 @@ profiles:
                 "env": { "A": "servers", "B": "python", "D": "gpu", "SIZE": "is 3G" },
             }),
         );
+    }
+
+    #[test]
+    fn a_course_goes_over_what_it_begins_with() {
+        let loaded = config::parse("lyceum.yaml", TEXT, Path::new("."));
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        let text = "title: A
+environment:
+  use: python
+  env: {B: course, E: course}
+  students: {memory: {limit: 1G}}
+  teachers: {env: {E: teachers}, command: [teach]}
+";
+        let known: Vec<String> = loaded.config.environments.keys().cloned().collect();
+        let file = Path::new("courses/bio.yaml");
+        let course = lyceum_courses::read::read_course(file, text, &known).expect("a good file");
+        let environment = course.environment.expect("there is one");
+        let check = |role: CourseRole, expect: Value| {
+            let chosen = Chosen {
+                course: Some((CourseId::parse("bio").expect("an id"), role)),
+                said: of_course(&loaded.config.environments, &environment, role).expect("known"),
+                ..Chosen::default()
+            };
+            let values = plan(&loaded.config.servers, &[COMMAND.into()], &chosen);
+            let spec = order(&values, &chosen, "homes/ada");
+            assert_eq!(spec.course.as_deref(), Some("bio"));
+            let found = json!({
+                "command": spec.command, "env": spec.env,
+                "memory": [spec.resources.memory_guarantee, spec.resources.memory_limit],
+            });
+            assert_eq!(found, expect, "{role:?}");
+        };
+        let env =
+            |e: &str| json!({"A": "servers", "B": "course", "C": "servers", "D": "python", "E": e});
+        check(
+            CourseRole::Student,
+            json!({ "command": [COMMAND], "env": env("course"), "memory": [512_000_000, 1_000_000_000] }),
+        );
+        check(
+            CourseRole::Teacher,
+            json!({ "command": ["teach"], "env": env("teachers"), "memory": [512_000_000, 5_000_000_000_i64] }),
+        );
+        let none = BTreeMap::new();
+        let missing = of_course(&none, &environment, CourseRole::Student);
+        assert_eq!(missing, Err(Missing("python".into())));
     }
 
     #[test]

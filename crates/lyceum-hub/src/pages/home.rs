@@ -184,6 +184,7 @@ pub fn card(
         removable: !name.is_default() && !state.is_active(),
         renamable: server.is_some_and(|server| !server.id.is_empty()) && !state.is_active(),
         end: None,
+        course: server.and_then(|server| server.course.clone()),
     }
 }
 

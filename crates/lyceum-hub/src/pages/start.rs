@@ -146,6 +146,9 @@ pub struct ServerForm {
     server: String,
     #[serde(default)]
     next: String,
+    /// The course that it is to be for.
+    #[serde(default)]
+    course: String,
 }
 
 /// `POST /hub/servers/start`.
@@ -169,7 +172,10 @@ pub async fn start_form(
             info,
             headers,
             next,
-            asked: Asked::Button,
+            asked: match form.course.as_str() {
+                "" => Asked::Button,
+                course => Asked::Options(serde_json::json!({ COURSE: course })),
+            },
         },
         user,
         form.server,
@@ -433,7 +439,8 @@ pub async fn pending(
                 page: frame(&hub, Some(&caller), &info),
                 server: home::card(&base, &owner.name, &name, Some(&row), &lang),
                 cancelled: true,
-                start_url: may_start.then(|| start_url(&base, &owner.name, &name, &url)),
+                start_url: may_start
+                    .then(|| start_url(&base, &owner.name, &name, &url, row.course.as_deref())),
             };
             return html(&hub, &headers, StatusCode::OK, "not_running.html", &page);
         }
@@ -533,10 +540,21 @@ async fn owner(hub: &Hub, user: &str) -> ApiResult<User> {
     person(&mut tx, user).await
 }
 
-/// The link that starts a server and leads on to `next`.
-pub fn start_url(base: &BasePath, user: &UserName, server: &ServerName, next: &str) -> String {
+/// The link that starts a server, for a course if it was for one, and leads on to `next`.
+pub fn start_url(
+    base: &BasePath,
+    user: &UserName,
+    server: &ServerName,
+    next: &str,
+    course: Option<&str>,
+) -> String {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    base.at(&format!("/hub/spawn/{}?next={next}", tail(user, server)))
+    // The id of a course needs no encoding.
+    let course = course.map_or_else(String::new, |course| format!("&{COURSE}={course}"));
+    base.at(&format!(
+        "/hub/spawn/{}?next={next}{course}",
+        tail(user, server)
+    ))
 }
 
 /// The field `next` of a query.

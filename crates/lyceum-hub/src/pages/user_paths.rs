@@ -101,7 +101,10 @@ pub async fn not_running(
                     &language(&hub, &headers),
                 ),
                 cancelled: false,
-                start_url: may_start.then(|| start_url(&base, &owner, &name, here)),
+                start_url: may_start.then(|| {
+                    let course = row.as_ref().and_then(|row| row.course.as_deref());
+                    start_url(&base, &owner, &name, here, course)
+                }),
             };
             html(
                 &hub,

@@ -11,7 +11,7 @@ use crate::servers::{row, until_state};
 use lyceum_hub::servers::State;
 
 async fn hub(db: &TestDb) -> TestHub {
-    let hub = TestHub::start(db.db().clone(), FakeSpawner::default()).await;
+    let hub = TestHub::start(db).await;
     hub.with_user("ada").await
 }
 
@@ -41,6 +41,8 @@ async fn a_card_of_the_home_page_starts_a_server_for_its_course() {
         // Once more leads there; for something else it is told what stands in the way.
         let again = ada.post_form("/hub/spawn", &[("course", "signals")]).await;
         assert_eq!(again.expect(302).location(), "/hub/spawn-pending/ada");
+        // What was stopped is offered again for its course, and is a plain server where it is started
+        // as one.
         let other = [("course", "algebra")];
         let page = ada.post_form("/hub/spawn", &other).await.expect(409).text();
         assert!(page.contains("runs for something else"), "{page}");
@@ -52,6 +54,22 @@ async fn a_card_of_the_home_page_starts_a_server_for_its_course() {
             .text();
         assert!(page.contains("läuft für etwas anderes"), "{page}");
         assert_eq!(courses(&hub).len(), 1);
+        ada.post_form("/hub/servers/stop", &[]).await.expect(302);
+        until_state(db.db(), "ada", State::Stopped).await;
+        let page = ada.get("/hub/user/ada/lab").await.expect(424).text();
+        let link = "/hub/spawn/ada?next=%2Fhub%2Fuser%2Fada%2Flab&amp;course=signals";
+        assert!(page.contains(link), "{page}");
+        let again = [("course", "signals"), ("server", "")];
+        ada.post_form("/hub/servers/start", &again)
+            .await
+            .expect(302);
+        until_state(db.db(), "ada", State::Ready).await;
+        ada.post_form("/hub/servers/stop", &[]).await.expect(302);
+        until_state(db.db(), "ada", State::Stopped).await;
+        ada.post_form("/hub/servers/start", &[]).await.expect(302);
+        until_state(db.db(), "ada", State::Ready).await;
+        let signals = Some("signals".to_owned());
+        assert_eq!(courses(&hub), [signals.clone(), signals, None]);
     }
 }
 

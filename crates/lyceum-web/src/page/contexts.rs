@@ -221,6 +221,8 @@ pub struct ServerRow {
     pub renamable: bool,
     /// When it ends by itself; home alone tells it.
     pub end: Option<ServerEnd>,
+    /// The id of the course that its last start was for: to try again is to start it for that.
+    pub course: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
