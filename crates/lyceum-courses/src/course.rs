@@ -3,7 +3,7 @@
 use lyceum_model::name::UserName;
 pub use lyceum_model::who::{CourseId, CourseRole as Role, Who};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, RawEnvironment};
 use crate::schedule::Meeting;
@@ -37,7 +37,7 @@ pub struct Course {
     pub schedule: Vec<Meeting>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// Everybody.
@@ -49,6 +49,17 @@ pub enum Visibility {
     Private,
     /// Nobody any more; the files stay.
     Archived,
+}
+
+impl Visibility {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Listed => "listed",
+            Self::Enrolled => "enrolled",
+            Self::Private => "private",
+            Self::Archived => "archived",
+        }
+    }
 }
 
 /// People by role, each by name (`ada`) or group (`group:NAME`).

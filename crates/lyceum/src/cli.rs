@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod config;
+mod courses;
 pub mod doctor;
 pub mod explain;
 mod languages;
@@ -68,6 +69,8 @@ pub enum Command {
     Maintenance(maintenance::MaintenanceCommand),
     #[command(subcommand)]
     Language(languages::LanguageCommand),
+    #[command(subcommand)]
+    Course(courses::CourseCommand),
     Explain(explain::Explain),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -140,6 +143,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Service(command) => command.run(),
         Command::Maintenance(command) => command.run(),
         Command::Language(command) => command.run(),
+        Command::Course(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),

@@ -262,7 +262,13 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     };
     let course = match course_of(hub, &owner, asked).await {
         Ok(course) => course,
-        Err(WishError::BadChoice(wrong)) => return refuse(StatusCode::NOT_FOUND, wrong.why).await,
+        Err(WishError::BadChoice(wrong)) => {
+            let status = match wrong.field.as_str() {
+                COURSE => StatusCode::NOT_FOUND,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            return refuse(status, wrong.why).await;
+        }
         Err(error) => return Err(error.into()),
     };
     if let (Some(course), Some(row)) = (&course, &row)

@@ -2,6 +2,8 @@
 
 mod course;
 
+pub(super) use course::unknown;
+
 use clap::Args;
 use lyceum_courses::Shelf;
 use lyceum_hub::db;
@@ -57,7 +59,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn course_id(text: &str) -> Result<CourseId, String> {
+pub(super) fn course_id(text: &str) -> Result<CourseId, String> {
     let wrong = "the id of a course has lower-case letters, digits, `-`, `_` and `.`";
     CourseId::parse(text).ok_or_else(|| wrong.to_owned())
 }

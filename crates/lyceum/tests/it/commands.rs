@@ -226,6 +226,53 @@ environments:
 }
 
 #[test]
+fn courses_are_looked_at_from_the_command_line() {
+    let site = demo();
+    site.write(
+        "lyceum.yaml",
+        "time_zone: Europe/Berlin\nenvironments: {python: {}}\n",
+    );
+    site.write(
+        "lyceum-data/courses/algebra.yaml",
+        "title: Algebra
+term: autumn 2026
+visible: listed
+people: {teachers: [grace, 'group:maths'], students: [ada]}
+environment: {use: python}
+schedule:
+  - {at: 2020-01-06 09:00, people: 80}
+  - {at: 2999-07-01 09:00, people: 300, for: 1h}
+",
+    );
+    let list = || site.run(&["course", "list"]).out;
+    assert_snapshot!(list(), @"");
+    assert_snapshot!(site.run(&["course", "show", "algebra"]).out, @"");
+    assert_snapshot!(site.run(&["course", "show", "signals-demo"]).out, @"");
+    let said = site.run(&["course", "show", "algebra", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(shown["environment"], serde_json::json!({ "use": "python" }));
+    assert_eq!(shown["schedule"][1]["begins"], "2999-07-01 09:00");
+    assert_eq!(shown["schedule"][0]["begins"], serde_json::Value::Null);
+    let said = site.run(&["course", "check"]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "2 files: no problems\n")
+    );
+    site.write("draft.yaml", "titel: Draft\nenvironment: {use: pyton}\n");
+    let said = site.run(&["course", "check", "draft.yaml", "none.yaml"]);
+    assert_eq!(said.code, Some(3));
+    assert_snapshot!(said.out, @"");
+    site.write("lyceum-data/courses/algebra.yaml", "title: 7\n");
+    assert_eq!(site.run(&["course", "check"]).code, Some(3));
+    assert_snapshot!(list(), @"");
+    assert_snapshot!(site.run(&["course", "show", "algebr"]).err, @"");
+    let schema = site.run(&["course", "schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema.out).expect("JSON");
+    let environment = &schema["$defs"]["RawEnvironment"]["properties"];
+    assert!(environment["teachers"].is_object(), "{environment}");
+}
+
+#[test]
 fn a_maintenance_is_switched_and_asked_after() {
     let site = demo();
     let on = |args: &[&str]| site.run(&[&["maintenance", "on"], args].concat());

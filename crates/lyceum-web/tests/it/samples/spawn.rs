@@ -32,6 +32,7 @@ fn form() -> SpawnForm {
         error: error.map(Into::into),
     };
     SpawnForm {
+        course: None,
         profiles: vec![
             ProfileRow {
                 slug: "python".into(),

@@ -1,6 +1,6 @@
 //! `lyceum explain PERSON COURSE`: what she would get for a course, and why she may or may not.
 
-use lyceum_courses::{Course, Visibility};
+use lyceum_courses::{Course, Shelf, Visibility};
 use lyceum_hub::profiles::choose::Chosen;
 use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_written::problem::suggest;
@@ -17,7 +17,7 @@ impl Explain {
         loaded: &Loaded,
         person: &Person,
     ) -> Result<Explained, Failure> {
-        let course = (person.shelf.course(id)).ok_or_else(|| unknown(id, person))?;
+        let course = (person.shelf.course(id)).ok_or_else(|| unknown(id, &person.shelf))?;
         let groups = &person.standing.groups;
         let roles = course.roles_of(&self.person, groups);
         let role = self.role.or(roles.first().copied());
@@ -91,12 +91,12 @@ fn values(course: &Course, role: CourseRole, loaded: &Loaded) -> Result<Vec<Row>
 }
 
 /// A course that is not there, or whose file can't be read.
-fn unknown(id: &CourseId, person: &Person) -> Failure {
-    let problems = person.shelf.problems_of(id);
+pub(in crate::cli) fn unknown(id: &CourseId, shelf: &Shelf) -> Failure {
+    let problems = shelf.problems_of(id);
     if !problems.is_empty() {
         return Failure::new(Problems(problems).to_string());
     }
-    let known = person.shelf.ids();
+    let known = shelf.ids();
     let known: Vec<&str> = known.iter().map(CourseId::as_str).collect();
     let failure = Failure::new(format!("there is no course `{id}`"));
     match known.as_slice() {

@@ -1,0 +1,308 @@
+//! `lyceum course …`: course files, looked at from the command line. Nothing is changed here: a course
+//! is its file.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use lyceum_courses::course::RawCourse;
+use lyceum_courses::read::{FILE_LIMIT, read_course};
+use lyceum_courses::schedule::Meeting;
+use lyceum_courses::{Course, CourseId, Shelf};
+use lyceum_model::who::Who;
+use serde_json::{Value, json};
+
+use super::explain::{course_id, unknown};
+use super::{ConfigArgs, DataArgs, Outcome, print, print_json};
+use crate::config::{Loaded, Problem, Problems};
+use crate::data::Layout;
+use crate::failure::Failure;
+
+/// List, check and show courses, which are files in the data folder.
+#[derive(Debug, Subcommand)]
+pub enum CourseCommand {
+    /// List the courses.
+    List {
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say everything that is wrong in course files, with its place.
+    #[command(
+        after_help = "Exit code 3 when there are problems.\n\nExamples:\n  lyceum course check\n  lyceum course check drafts/signals-2026.yaml"
+    )]
+    Check {
+        /// The files to check, wherever they are. Left out: all of the data folder.
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a course: its people, what it starts, and when room is made for its meetings.
+    #[command(after_help = "Example:\n  lyceum course show signals-2026")]
+    Show {
+        /// Its id.
+        #[arg(value_parser = course_id)]
+        course: CourseId,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of a course file, for editors.
+    Schema,
+}
+
+impl CourseCommand {
+    pub(super) fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Self::List { data, config, json } => {
+                let (_, shelf) = open(&data, &config)?;
+                list(&shelf, json)
+            }
+            Self::Check {
+                files,
+                data,
+                config,
+                json,
+            } => check(&files, &data, &config, json),
+            Self::Show {
+                course,
+                data,
+                config,
+                json,
+            } => {
+                let (loaded, shelf) = open(&data, &config)?;
+                show(&course, &loaded, &shelf, json)
+            }
+            Self::Schema => print_json(&schemars::schema_for!(RawCourse)).map(|()| Outcome::Good),
+        }
+    }
+}
+
+fn load(config: &ConfigArgs) -> Result<Loaded, Failure> {
+    super::config::load(crate::config::locate(config.config.as_deref()).as_deref())
+}
+
+fn names(loaded: &Loaded) -> Vec<String> {
+    loaded.config.environments.keys().cloned().collect()
+}
+
+fn open(data: &DataArgs, config: &ConfigArgs) -> Result<(Loaded, Shelf), Failure> {
+    let loaded = load(config)?;
+    let layout = Layout::existing(&data.data)?;
+    let shelf = Shelf::open(&layout.courses(), names(&loaded))
+        .map_err(|error| Failure::new(format!("the courses: {error:#}")))?;
+    Ok((loaded, shelf))
+}
+
+fn list(shelf: &Shelf, json: bool) -> Result<Outcome, Failure> {
+    let courses = shelf.ids().into_iter();
+    let courses: Vec<_> = courses.map(|id| (shelf.course(&id), id)).collect();
+    if json {
+        let rows = courses.iter().map(|(course, id)| match course {
+            Some(course) => json!({
+                "course": id, "title": course.title, "term": course.term,
+                "visible": course.visible, "starts": course.environment.is_some(),
+            }),
+            None => json!({ "course": id, "problems": shelf.problems_of(id) }),
+        });
+        return print_json(&rows.collect::<Vec<_>>()).map(|()| Outcome::Good);
+    }
+    let width = courses.iter().map(|(_, id)| id.as_str().len()).max();
+    let width = width.unwrap_or(0);
+    let lines = courses.iter().map(|(course, id)| match course {
+        Some(course) => format!(
+            "{:width$}  {:8}  {}{}\n",
+            id.as_str(),
+            course.visible.as_str(),
+            course.title,
+            course
+                .term
+                .as_ref()
+                .map_or_else(String::new, |term| format!(", {term}")),
+        ),
+        None => format!(
+            "{:width$}  {:8}  `lyceum course check` says what is wrong\n",
+            id.as_str(),
+            "broken",
+        ),
+    });
+    print(&lines.collect::<String>()).map(|()| Outcome::Good)
+}
+
+fn check(
+    files: &[PathBuf],
+    data: &DataArgs,
+    config: &ConfigArgs,
+    json: bool,
+) -> Result<Outcome, Failure> {
+    let (problems, many) = match files {
+        [] => {
+            let (_, shelf) = open(data, config)?;
+            (shelf.problems(), shelf.ids().len())
+        }
+        files => {
+            let names = names(&load(config)?);
+            let problems = files.iter().flat_map(|file| problems_of(file, &names));
+            (problems.collect(), files.len())
+        }
+    };
+    if json {
+        print_json(&json!({ "files": many, "problems": problems }))?;
+    } else {
+        let lines: String = problems
+            .iter()
+            .map(|problem| format!("{problem}\n"))
+            .collect();
+        let count = |many: usize, what: &str| match many {
+            1 => format!("1 {what}"),
+            many => format!("{many} {what}s"),
+        };
+        let found = match problems.len() {
+            0 => "no problems".to_owned(),
+            found => count(found, "problem"),
+        };
+        print(&format!("{lines}{}: {found}\n", count(many, "file")))?;
+    }
+    Ok(match problems.is_empty() {
+        true => Outcome::Good,
+        false => Outcome::Problems,
+    })
+}
+
+/// Of a file that may lie anywhere, such as a draft.
+fn problems_of(file: &Path, names: &[String]) -> Vec<Problem> {
+    let problem = |message: String| {
+        vec![Problem {
+            file: file.display().to_string(),
+            place: None,
+            message,
+        }]
+    };
+    let mut text = String::new();
+    let read = std::fs::File::open(file)
+        .and_then(|from| from.take(FILE_LIMIT + 1).read_to_string(&mut text));
+    if let Err(error) = read {
+        return problem(format!("can't be read: {error}"));
+    }
+    if text.len() as u64 > FILE_LIMIT {
+        return problem("is larger than 1 MB; a course file is a page or two".into());
+    }
+    match read_course(file, &text, names) {
+        Ok(_) => Vec::new(),
+        Err(Problems(problems)) => problems,
+    }
+}
+
+fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Outcome, Failure> {
+    let course = shelf.course(id).ok_or_else(|| unknown(id, shelf))?;
+    let zone = &loaded.config.time_zone;
+    let now = Timestamp::now();
+    let rooms: Vec<Room> = course
+        .schedule
+        .iter()
+        .map(|meeting| Room::of(meeting, zone, now))
+        .collect();
+    if json {
+        let people = &course.people;
+        let base = |course: &Course| {
+            let environment = course.environment.as_ref()?;
+            let base = environment.base.as_ref().map(|base| &base.name);
+            Some(json!({ "use": base }))
+        };
+        print_json(&json!({
+            "course": id,
+            "title": course.title,
+            "term": course.term,
+            "visible": course.visible,
+            "people": {
+                "teachers": people.teachers, "graders": people.graders, "students": people.students,
+            },
+            "environment": base(&course),
+            "schedule": rooms.iter().map(Room::json).collect::<Vec<_>>(),
+        }))?;
+        return Ok(Outcome::Good);
+    }
+    let mut rows = vec![("title", course.title.clone())];
+    rows.extend(course.term.clone().map(|term| ("term", term)));
+    rows.push(("visible", course.visible.as_str().to_owned()));
+    for (word, list) in [
+        ("teachers", &course.people.teachers),
+        ("graders", &course.people.graders),
+        ("students", &course.people.students),
+    ] {
+        let all: Vec<String> = list.iter().map(Who::to_string).collect();
+        if !all.is_empty() {
+            rows.push((word, all.join(", ")));
+        }
+    }
+    rows.push((
+        "starts",
+        match &course.environment {
+            None => "nothing: the file has no `environment`".to_owned(),
+            Some(environment) => {
+                let with = match &environment.base {
+                    Some(base) => format!("{} ({})", base.name, base.place),
+                    None => "what holds for every server".to_owned(),
+                };
+                format!("{with}; `lyceum explain PERSON {id}` tells all of it")
+            }
+        },
+    ));
+    rows.extend(rooms.iter().map(|room| ("room", room.text())));
+    let lines = rows.iter().map(|(word, text)| format!("{word:9} {text}\n"));
+    print(&lines.collect::<String>()).map(|()| Outcome::Good)
+}
+
+/// A meeting, and the next time that room is made for it.
+struct Room {
+    at: String,
+    people: u32,
+    /// When room is made, when it begins, until when places are kept; in the site's time.
+    next: Option<[String; 3]>,
+}
+
+impl Room {
+    fn of(meeting: &Meeting, zone: &TimeZone, now: Timestamp) -> Self {
+        let shown = |at: Timestamp| {
+            let at = at.to_zoned(zone.clone());
+            at.strftime("%Y-%m-%d %H:%M").to_string()
+        };
+        let next = meeting.next(zone, now);
+        Self {
+            at: meeting.at.to_string(),
+            people: meeting.people.0,
+            next: next.map(|window| [window.opens, window.begins, window.ends].map(shown)),
+        }
+    }
+
+    fn text(&self) -> String {
+        let next = match &self.next {
+            Some([opens, _, ends]) => format!("the next from {opens} until {ends}"),
+            None => "none any more".to_owned(),
+        };
+        format!("{}, {} people; {next}", self.at, self.people)
+    }
+
+    fn json(&self) -> Value {
+        let at = |which: usize| self.next.as_ref().map(|next| &next[which]);
+        json!({
+            "at": self.at, "people": self.people,
+            "opens": at(0), "begins": at(1), "ends": at(2),
+        })
+    }
+}
