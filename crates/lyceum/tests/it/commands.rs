@@ -192,12 +192,30 @@ environments:
         let lines: Vec<&str> = said.out.lines().map(str::trim_end).collect();
         format!("{}{}", lines.join("\n"), said.err)
     };
-    assert_snapshot!(said(&["grace", "signals-demo"]), @"");
-    assert_snapshot!(said(&["ada", "signals-demo"]), @"");
+    assert_snapshot!(said(&["grace", "signals-demo"]), @r#"
+    environment     python                 environment.use                      courses/signals-demo.yaml:4
+    command         jupyterhub-singleuser  servers.command                      default
+    opens           /lab                   servers.opens                        default
+    memory limit    8G                     environment.teachers.memory.limit    courses/signals-demo.yaml:7
+    cpu limit       4                      environments.python.cpu.limit        lyceum.yaml:3
+    env COURSEDATA  /course                environment.teachers.env.COURSEDATA  courses/signals-demo.yaml:8
+    env KIND        python                 environments.python.env.KIND         lyceum.yaml:3
+    may start: yes (teacher by grace)
+    "#);
+    assert_snapshot!(said(&["ada", "signals-demo"]), @r#"
+    environment     python                 environment.use                courses/signals-demo.yaml:4
+    command         jupyterhub-singleuser  servers.command                default
+    opens           /lab                   servers.opens                  default
+    memory limit    2G                     servers.memory.limit           lyceum.yaml:1
+    cpu limit       4                      environments.python.cpu.limit  lyceum.yaml:3
+    env COURSEDATA  /coursedata            environment.env.COURSEDATA     courses/signals-demo.yaml:5
+    env KIND        python                 environments.python.env.KIND   lyceum.yaml:3
+    may start: yes (student by ada)
+    "#);
     let last = |more: &[&str]| said(more).lines().last().unwrap_or_default().to_owned();
-    assert_snapshot!(last(&["grace", "signals-demo", "--as", "student"]), @"");
-    assert_snapshot!(last(&["ada", "signals-demo", "--as", "teacher"]), @"");
-    assert_snapshot!(said(&["ben", "signals-demo"]), @"");
+    assert_snapshot!(last(&["grace", "signals-demo", "--as", "student"]), @"may start: yes (student by grace; she starts as teacher)");
+    assert_snapshot!(last(&["ada", "signals-demo", "--as", "teacher"]), @"may start: no (ada is no teacher in signals-demo)");
+    assert_snapshot!(said(&["ben", "signals-demo"]), @"may start: no (ben does not belong to signals-demo)");
     let json = site.run(&[
         "explain",
         "ada",
@@ -214,15 +232,21 @@ environments:
     let memory = memory.expect("a memory limit");
     assert_eq!(memory["from"], "courses/signals-demo.yaml:7");
     assert_eq!(memory["rule"], "environment.teachers.memory.limit");
-    assert_snapshot!(said(&["ada", "signals-dem"]), @"");
+    assert_snapshot!(said(&["ada", "signals-dem"]), @r#"
+    lyceum: there is no course `signals-dem`
+            did you mean `signals-demo`?
+    "#);
     course("visible: archived\nenvironment: {}\n");
-    assert_snapshot!(last(&["grace", "signals-demo"]), @"");
+    assert_snapshot!(last(&["grace", "signals-demo"]), @"may start: no (signals-demo is archived)");
     course("visible: private\nenvironment: {}\n");
-    assert_snapshot!(last(&["ada", "signals-demo"]), @"");
+    assert_snapshot!(last(&["ada", "signals-demo"]), @"may start: no (signals-demo is private, which is for its teachers)");
     course("");
-    assert_snapshot!(last(&["ada", "signals-demo"]), @"");
+    assert_snapshot!(last(&["ada", "signals-demo"]), @"may start: no (signals-demo has no `environment`)");
     course("environment: {use: pyton, memroy: {limit: 2}}\n");
-    assert_snapshot!(said(&["ada", "signals-demo"]).replace(&site.path("").display().to_string(), "DATA/"), @"");
+    assert_snapshot!(said(&["ada", "signals-demo"]), @r#"
+    lyceum: SITE/lyceum-data/courses/signals-demo.yaml:3:20: `environment.use`: there is no environment `pyton`; did you mean `python`?
+    SITE/lyceum-data/courses/signals-demo.yaml:3:27: unknown key `memroy`; did you mean `memory`?
+    "#);
 }
 
 #[test]
@@ -245,9 +269,28 @@ schedule:
 ",
     );
     let list = || site.run(&["course", "list"]).out;
-    assert_snapshot!(list(), @"");
-    assert_snapshot!(site.run(&["course", "show", "algebra"]).out, @"");
-    assert_snapshot!(site.run(&["course", "show", "signals-demo"]).out, @"");
+    assert_snapshot!(list(), @r#"
+    algebra       listed    Algebra, autumn 2026
+    signals-demo  enrolled  Introduction to Signals, demo term
+    "#);
+    assert_snapshot!(site.run(&["course", "show", "algebra"]).out, @r#"
+    title     Algebra
+    term      autumn 2026
+    visible   listed
+    teachers  grace, group:maths
+    students  ada
+    starts    python (courses/algebra.yaml:5); `lyceum explain PERSON algebra` tells all of it
+    room      2020-01-06 09:00, 80 people; none any more
+    room      2999-07-01 09:00, 300 people; the next from 2999-07-01 08:45 until 2999-07-01 10:00
+    "#);
+    assert_snapshot!(site.run(&["course", "show", "signals-demo"]).out, @r#"
+    title     Introduction to Signals
+    term      demo term
+    visible   enrolled
+    teachers  grace
+    students  ada, ben
+    starts    nothing: the file has no `environment`
+    "#);
     let said = site.run(&["course", "show", "algebra", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!(shown["environment"], serde_json::json!({ "use": "python" }));
@@ -261,11 +304,23 @@ schedule:
     site.write("draft.yaml", "titel: Draft\nenvironment: {use: pyton}\n");
     let said = site.run(&["course", "check", "draft.yaml", "none.yaml"]);
     assert_eq!(said.code, Some(3));
-    assert_snapshot!(said.out, @"");
+    assert_snapshot!(said.out, @r#"
+    draft.yaml: `title`: is missing or empty; write the name that people see
+    draft.yaml:1:1: unknown key `titel`; did you mean `title`?
+    draft.yaml:2:20: `environment.use`: there is no environment `pyton`; did you mean `python`?
+    none.yaml: can't be read: No such file or directory (os error 2)
+    2 files: 4 problems
+    "#);
     site.write("lyceum-data/courses/algebra.yaml", "title: 7\n");
     assert_eq!(site.run(&["course", "check"]).code, Some(3));
-    assert_snapshot!(list(), @"");
-    assert_snapshot!(site.run(&["course", "show", "algebr"]).err, @"");
+    assert_snapshot!(list(), @r#"
+    algebra       broken    `lyceum course check` says what is wrong
+    signals-demo  enrolled  Introduction to Signals, demo term
+    "#);
+    assert_snapshot!(site.run(&["course", "show", "algebr"]).err, @r#"
+    lyceum: there is no course `algebr`
+            did you mean `algebra`?
+    "#);
     let schema = site.run(&["course", "schema"]);
     let schema: serde_json::Value = serde_json::from_str(&schema.out).expect("JSON");
     let environment = &schema["$defs"]["RawEnvironment"]["properties"];

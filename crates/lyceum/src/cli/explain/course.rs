@@ -41,7 +41,13 @@ impl Explain {
         let role = role.expect("somebody without a role was refused");
         let by = course.entry_of(role, &self.person, groups);
         let by = by.map_or_else(String::new, |who| format!(" by {who}"));
-        Ok(explained(true, format!("{}{by}", role.as_str()), values))
+        // To look as somebody else changes nothing in what a start makes of her.
+        let really = roles.first().filter(|really| **really != role);
+        let really = really.map_or_else(String::new, |really| {
+            format!("; she starts as {}", really.as_str())
+        });
+        let why = format!("{}{by}{really}", role.as_str());
+        Ok(explained(true, why, values))
     }
 
     /// What stands against a start.
