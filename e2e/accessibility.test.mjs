@@ -9,6 +9,7 @@ import test from 'node:test';
 import { leave, startBrowser } from './support/browser.mjs';
 import { JUPYTER_ENV, startLyceum } from './support/lyceum.mjs';
 import { controls, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
+import { until } from './support/story.mjs';
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WIDTHS = [{ width: 360, height: 740 }, { width: 1280, height: 800 }];
@@ -215,6 +216,38 @@ test('axe finds nothing on the page that asks what to start', { timeout: 900_000
     await page.getByRole('button', { name: 'Start', exact: true }).click();
     await page.getByRole('alert').waitFor();
     await check(page, 'spawn, refused');
+  });
+});
+
+test('axe finds nothing on the pages by which a server for a course is started', { timeout: 900_000 }, async (t) => {
+  const lyceum = await startLyceum();
+  t.after(() => lyceum.stop());
+  const people = 'people: {teachers: [grace], students: [ada, ben]}';
+  await writeFile(join(lyceum.data, 'courses/signals-demo.yaml'), `title: Introduction to Signals\n${people}\nenvironment: {}\n`);
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
+  const at = (path) => new URL(path, lyceum.url).href;
+  await logIn(page, lyceum.url, lyceum.account('student'));
+  const start = () => page.getByRole('listitem').filter({ hasText: 'Introduction to Signals' }).getByRole('button', { name: /^Start/ });
+  await t.test('the card of a course', async () => {
+    await until('the card has a button', async () => {
+      await page.goto(at('hub/home'));
+      return (await start().count()) === 1;
+    });
+    await check(page, 'home with a course');
+  });
+  await t.test('a link of another site', async () => {
+    await page.goto('about:blank');
+    await page.setContent(`<a href="${at('hub/spawn?course=signals-demo')}">To the course</a>`);
+    await page.getByRole('link', { name: 'To the course' }).click();
+    await page.getByText('It is made for the course').waitFor();
+    await check(page, 'a start for a course is offered');
+  });
+  await t.test('a course that is not hers', async () => {
+    const answer = await page.goto(at('hub/spawn?course=no-such'));
+    assert.equal(answer.status(), 404);
+    await check(page, 'no such course');
   });
 });
 
