@@ -10,6 +10,18 @@ import { controls, logIn, waitForServer, waitForStopped } from './support/pages.
 import { tellIn } from './support/story.mjs';
 
 const FURTHEST = 80;
+
+/** To those that are still there. */
+function signal(processes, name) {
+  for (const { pid } of processes) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
+  }
+}
+
 // Nothing listens there.
 const CONFIG = `
 services: [{name: dash, url: "http://127.0.0.1:9"}]
@@ -66,8 +78,9 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
   });
 
   await step('a server that takes its time to stop leads home', async () => {
-    const server = (await lyceum.processes()).find((one) => one.command.includes('jupyterhub-singleuser'));
-    process.kill(server.pid, 'SIGSTOP');
+    // Its keeper too, which would lose patience with it after a while.
+    const all = await lyceum.processes();
+    signal(all, 'SIGSTOP');
     try {
       await leave(page, () => press(controls.stop(page)));
       await to(`hub/spawn-pending/${student.name}`);
@@ -76,7 +89,7 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
       await page.waitForURL(/\/hub\/home/);
       await page.getByText('Stopping', { exact: true }).waitFor();
     } finally {
-      process.kill(server.pid, 'SIGCONT');
+      signal(all, 'SIGCONT');
     }
     await waitForStopped(page, lyceum.url);
   });

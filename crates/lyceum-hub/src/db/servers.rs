@@ -650,7 +650,8 @@ pub async fn delete(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
     .map(|done| done.rows_affected())))
 }
 
-/// What of a server at rest can be changed. Its key, its client and its home stay.
+/// What of a server at rest can be changed. Its key, its client and its home stay. With other options
+/// it is no longer of what it was started for the last time.
 pub async fn change(
     tx: &mut Tx,
     id: &str,
@@ -659,7 +660,9 @@ pub async fn change(
     options: &str,
 ) -> sqlx::Result<bool> {
     changed(on!(tx, |c| sqlx::query(
-        "UPDATE servers SET name = $2, display_name = $3, user_options = $4 \
+        "UPDATE servers SET name = $2, display_name = $3, user_options = $4, \
+         profile = CASE WHEN user_options = $4 THEN profile END, \
+         course = CASE WHEN user_options = $4 THEN course END \
          WHERE id = $1 AND state IN ('stopped', 'failed')"
     )
     .bind(id)

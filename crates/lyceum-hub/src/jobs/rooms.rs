@@ -181,7 +181,8 @@ async fn tell_missing(hub: &Hub, open: &[&Room]) -> anyhow::Result<()> {
             }
         }
         if let Some(limit) = rooms::limit(hub) {
-            let people: u64 = open.iter().map(|room| room.people).sum();
+            let kept = open.iter().filter(|room| room.keeps);
+            let people: u64 = kept.map(|room| room.people).sum();
             missing[2].1 = people.saturating_sub(limit);
         }
     }

@@ -262,6 +262,16 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     };
     let course = match course_of(hub, &owner, asked).await {
         Ok(course) => course,
+        // What a page offers to start again may be hers no more; then she starts what she gets without.
+        Err(WishError::BadChoice(wrong))
+            if wrong.field == COURSE && is_again(asked, row.as_ref()) =>
+        {
+            let visit = Visit {
+                asked: Asked::Button,
+                ..visit
+            };
+            return Box::pin(start(visit, user, server)).await;
+        }
         Err(WishError::BadChoice(wrong)) => {
             let status = match wrong.field.as_str() {
                 COURSE => StatusCode::NOT_FOUND,
@@ -315,6 +325,16 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether the course that is named is the one that the server was started for the last time.
+fn is_again(asked: &Asked, row: Option<&Server>) -> bool {
+    let named = match asked {
+        Asked::Options(options) | Asked::Offer(options) => options.get(COURSE),
+        Asked::Link | Asked::Button => None,
+    };
+    let named = named.and_then(serde_json::Value::as_str);
+    named.is_some() && named == row.and_then(|row| row.course.as_deref())
 }
 
 /// The course that somebody names who asks for a start.

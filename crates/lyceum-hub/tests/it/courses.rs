@@ -1,12 +1,14 @@
 //! Servers for courses: from the card, by a link, by program, and what is told who may not.
 
+use hyper::Method;
 use lyceum_hub::profiles::{Profile, Profiles};
 use lyceum_model::environment::{Said, Setting};
+use lyceum_store::on;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::{Value, json};
 
-use crate::kit::{in_german, program};
+use crate::kit::{in_german, program, send_json};
 use crate::servers::{row, until_state};
 use lyceum_hub::servers::State;
 
@@ -156,4 +158,58 @@ async fn a_course_has_no_profile_and_is_kept_as_a_choice() {
         (spec.course, spec.profile.as_deref()),
         (None, Some("plain"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_she_may_start_no_more_is_started_again_as_without() {
+    for db in TestDb::both().await {
+        let hub = hub(&db).await;
+        let browser = hub.signed_in("ada").await;
+        let ada = program(&hub, "ada").await;
+        let path = "/hub/api/users/ada/server";
+        ada.post_json(path, &json!({ "course": "signals" }))
+            .await
+            .expect(201);
+        ada.delete(path).await.expect(204);
+        // She has left it since.
+        let mut tx = db.db().write().await.expect("a transaction");
+        on!(tx, |c| sqlx::query(
+            "UPDATE servers SET course = 'closed-one', user_options = '{\"course\":\"closed-one\"}'"
+        )
+        .execute(c)
+        .await
+        .map(|_| ()))
+        .expect("written");
+        tx.commit().await.expect("committed");
+        let elsewhere = [("course", "closed-two")];
+        browser
+            .post_form("/hub/servers/start", &elsewhere)
+            .await
+            .expect(404);
+        let again = [("course", "closed-one")];
+        let started = browser.post_form("/hub/servers/start", &again).await;
+        assert_eq!(started.expect(302).location(), "/hub/spawn-pending/ada");
+        until_state(db.db(), "ada", State::Ready).await;
+        assert_eq!(courses(&hub), [Some("signals".into()), None]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_other_options_a_server_is_of_its_course_no_more() {
+    for db in TestDb::both().await {
+        let hub = hub(&db).await;
+        let ada = program(&hub, "ada").await;
+        let path = "/hub/api/users/ada/servers/one";
+        let signals = json!({ "course": "signals" });
+        ada.post_json(path, &signals).await.expect(201);
+        ada.delete(path).await.expect(204);
+        for (options, course) in [(&signals, Some("signals")), (&json!({}), None)] {
+            let change = json!({ "user_options": options });
+            send_json(&ada, Method::PATCH, path, &change)
+                .await
+                .expect(200);
+            let now = row(db.db(), "ada", "one").await.expect("a row");
+            assert_eq!(now.course.as_deref(), course);
+        }
+    }
 }

@@ -187,3 +187,17 @@ fn locations_are_read() {
         Ok(Location::Postgres(_))
     ));
 }
+
+/// Whoever builds elsewhere than in this repository tells it by hand: `.cargo/config.toml`.
+#[tokio::test]
+async fn sqlite_is_built_as_wanted() {
+    let test = TestDb::sqlite().await;
+    let mut tx = test.db().glance().await.unwrap();
+    let options: Vec<String> = on!(tx, |c| sqlx::query_scalar("PRAGMA compile_options")
+        .fetch_all(c)
+        .await)
+    .unwrap();
+    for wanted in ["DEFAULT_MEMSTATUS=0", "ENABLE_QPSG"] {
+        assert!(options.iter().any(|option| option == wanted), "{options:?}");
+    }
+}

@@ -141,7 +141,11 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
                 spawn.push_str(&format!("/{}", escape(&server)));
             }
             let next = escape_query(&text(own, &["url"]));
-            set("spawn_url", format!("{spawn}?next={next}").into());
+            let course = match text(own, &["server", "course"]) {
+                course if course.is_empty() => course,
+                course => format!("&course={}", escape_query(&course)),
+            };
+            set("spawn_url", format!("{spawn}?next={next}{course}").into());
             set("implicit_spawn_seconds", 0.into());
         }
         "stopping.html" => owner(own, &mut set),
