@@ -24,6 +24,7 @@ pub mod grants;
 pub mod groups;
 pub mod identify;
 pub mod jobs;
+pub mod languages;
 pub mod launch;
 pub mod launching;
 pub mod maintenance;
@@ -175,6 +176,9 @@ impl Hub {
     pub async fn reload(&self, settings: Settings) {
         let before = self.0.settings.swap(Arc::new(settings));
         let now = self.settings();
+        if languages::for_proxies(&before.theme) != languages::for_proxies(&now.theme) {
+            proxy::tell_languages(self);
+        }
         if let Err(error) = self.try_again().await {
             tracing::warn!(error = %error, "environments that fail keep their pauses");
         }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::grants::{SERVICE_TOPIC, service_of_route};
 use crate::jobs::{keeper, revocations};
-use crate::{Hub, metrics};
+use crate::{Hub, languages, metrics};
 use followers::Followers;
 
 /// Another process on the same SQLite file can't wake us, so we look as often as this. Each look
@@ -274,7 +274,9 @@ async fn look(hub: &Hub, book: &mut Book, whole: bool) -> anyhow::Result<i64> {
             *number
         }
         News::Beat { number } => *number,
-        News::Hello { .. } | News::Unknown => unreachable!("rows are never read as these"),
+        News::Hello { .. } | News::Languages { .. } | News::Unknown => {
+            unreachable!("rows are never read as these")
+        }
     };
     let of_servers = book
         .routes
@@ -315,8 +317,22 @@ fn amend(routes: &mut HashMap<String, PublishedRoute>, put: &[PublishedRoute], r
     routes.extend(put.iter().map(|route| (route.id.clone(), route.clone())));
 }
 
+/// Tells the proxies in which languages the site has their pages.
+pub fn tell_languages(hub: &Hub) {
+    let languages = languages::for_proxies(&hub.settings().theme);
+    if let Some(proxy) = hub.links().proxy() {
+        proxy.set_languages(languages.clone());
+    }
+    // No stream is no fault.
+    let _ = hub
+        .links()
+        .feed
+        .send(Arc::new(News::Languages { languages }));
+}
+
 /// Follows the rows until shutdown.
 pub async fn follow(hub: Hub, shutdown: CancellationToken) {
+    tell_languages(&hub);
     let rounds = follow_for_ever(&hub);
     let _ = shutdown.run_until_cancelled(rounds).await;
     hub.links().closing.cancel();

@@ -2,10 +2,11 @@
 //!
 //! A browser gets a small page without scripts or outside parts; a program gets
 //! `{"status": …, "message": …, "request_id": …}`. Neither carries the cause, but both the request id, which the log
-//! has too. A page is in the language that the browser asks for ([`mod@words`]), JSON in English.
+//! has too. A page is in the language that the browser asks for ([`mod@words`], `added`), JSON in English.
 //! Pages of somebody else, by configuration, come before ours: see `error_page/elsewhere.rs`.
 //! [`answer`] is all that the data path calls.
 
+mod added;
 mod elsewhere;
 mod words;
 
@@ -20,11 +21,15 @@ use hyper::{
     },
 };
 
-pub(crate) use self::words::Lang;
-use self::words::{Words, frame, why, words};
+use self::words::{Words, why, words};
+pub(crate) use self::{added::Languages, words::Lang};
 use crate::{Inner, config::Config, metrics::Kind, path::BadPath};
 
-pub use self::elsewhere::{ErrorPages, ErrorTarget};
+pub use self::{
+    added::AddedLanguage,
+    elsewhere::{ErrorPages, ErrorTarget},
+    words::ENGLISH_TEXTS,
+};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -110,11 +115,11 @@ impl Failure {
     /// One sentence for programs.
     fn message(&self) -> String {
         match self {
-            Self::BadRequest(unclear) => format!("Bad request: {}", why(*unclear, Lang::En)),
+            Self::BadRequest(unclear) => format!("Bad request: {}", why(*unclear, &Lang::En)),
             Self::Unknown(why) => format!("Not implemented: {why}"),
             Self::Denied => "Not allowed: log in, or use a token that may access this".into(),
             other => {
-                let Words { title, remedy, .. } = words(other, Lang::En);
+                let Words { title, remedy, .. } = words(other, &Lang::En);
                 format!("{title}. {remedy}")
             }
         }
@@ -212,7 +217,7 @@ fn own(config: &Config, asked: &Asked<'_>, status: StatusCode) -> Page {
         ("application/json", body.to_string())
     } else {
         let base_path = &config.base_path;
-        let page = page(&failure, status, asked.lang, asked.request_id, base_path);
+        let page = page(&failure, status, &asked.lang, asked.request_id, base_path);
         ("text/html; charset=utf-8", page)
     };
     Page {
@@ -245,7 +250,7 @@ code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}
 fn page(
     failure: &Failure,
     status: StatusCode,
-    lang: Lang,
+    lang: &Lang,
     request_id: &str,
     base_path: &str,
 ) -> String {
@@ -254,11 +259,13 @@ fn page(
         meaning,
         remedy,
     } = words(failure, lang);
-    let frame = frame(lang);
-    let status = status.as_u16();
+    // Texts of a language that is added were written by others.
+    let (title, meaning, remedy) = (escape(title), escape(meaning), escape(remedy));
+    let text = |key: &str| escape(lang.text(key));
     let why = match failure {
         Failure::BadRequest(unclear) => {
-            format!("<p>{}: {}.</p>\n", frame.refused, why(*unclear, lang))
+            let why = escape(why(*unclear, lang));
+            format!("<p>{}</p>\n", text("proxy.refused").replace("{why}", &why))
         }
         _ => String::new(),
     };
@@ -267,18 +274,24 @@ fn page(
         _ => format!(
             "<p><a href=\"{}\">{}</a></p>\n",
             escape(&format!("{base_path}hub/home")),
-            frame.home
+            text("proxy.home")
         ),
     };
-    let (give_code, error) = frame.code;
+    let code = text("proxy.code")
+        .replace("{status}", status.as_str())
+        .replace("{code}", &format!("<code>{request_id}</code>"));
+    let direction = match lang.is_right_to_left() {
+        true => " dir=\"rtl\"",
+        false => "",
+    };
     format!(
-        "<!doctype html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"{tag}\"{direction}>\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n{why}<p>{meaning}</p>\n<p>{remedy}</p>\n\
-         {home}<p class=\"code\">{give_code} <code>{request_id}</code> ({error} {status})</p>\n\
+         {home}<p class=\"code\">{code}</p>\n\
          </main>\n</body>\n</html>\n",
-        tag = lang.tag(),
+        tag = escape(lang.tag()),
     )
 }
 
@@ -324,8 +337,14 @@ mod tests {
 
     #[test]
     fn pages_escape_what_came_from_outside() {
-        for lang in Lang::ALL {
-            let page = page(&Failure::NoServer, StatusCode::OK, lang, "0id", "/a\"><b>/");
+        for lang in Lang::BUILT_IN {
+            let page = page(
+                &Failure::NoServer,
+                StatusCode::OK,
+                &lang,
+                "0id",
+                "/a\"><b>/",
+            );
             assert!(!page.contains("\"><b>"), "{page}");
             assert!(page.contains(&format!("lang=\"{}\"", lang.tag())));
             assert!(page.contains("<h1>") && page.contains("0id"));
@@ -345,14 +364,88 @@ mod tests {
     #[test]
     fn no_page_mixes_languages() {
         for failure in FAILURES {
-            let english = said(&page(&failure, StatusCode::OK, Lang::En, "0id", "/"));
-            let german = said(&page(&failure, StatusCode::OK, Lang::De, "0id", "/"));
+            let english = said(&page(&failure, StatusCode::OK, &Lang::En, "0id", "/"));
+            let german = said(&page(&failure, StatusCode::OK, &Lang::De, "0id", "/"));
             assert_eq!(english.len(), german.len(), "{failure:?}");
             assert!(english.len() >= 4, "{english:?}");
             for text in english {
                 assert!(!german.contains(&text), "{failure:?}: {text}");
             }
         }
+    }
+
+    fn added(texts: &[(&str, &str)]) -> Lang {
+        let texts = texts
+            .iter()
+            .map(|(key, text)| ((*key).into(), (*text).into()));
+        Lang::Added(std::sync::Arc::new(AddedLanguage {
+            tag: "ar".into(),
+            right_to_left: true,
+            texts: texts.collect(),
+        }))
+    }
+
+    #[test]
+    fn a_language_that_was_added_is_text_and_what_it_lacks_is_english() {
+        let lang = added(&[
+            ("proxy.no_server.title", "<script>x</script> & \"'"),
+            ("proxy.code", "<i>{code}</i> {status}"),
+            ("proxy.refused", "<u>{why}</u>"),
+        ]);
+        let page = |failure: &Failure| super::page(failure, StatusCode::OK, &lang, "0id", "/");
+        let shown = page(&Failure::NoServer);
+        assert!(shown.contains("<html lang=\"ar\" dir=\"rtl\">"), "{shown}");
+        let title = "&lt;script&gt;x&lt;/script&gt; &amp; &quot;&#39;";
+        assert!(shown.contains(&format!("<h1>{title}</h1>")), "{shown}");
+        assert!(
+            shown.contains(&format!("<title>{title}</title>")),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("&lt;i&gt;<code>0id</code>&lt;/i&gt; 200"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("Wait a moment and reload this page."),
+            "{shown}"
+        );
+        let refused = page(&Failure::BadRequest(Unclear::NoHost));
+        assert!(
+            refused.contains("&lt;u&gt;it names no host&lt;/u&gt;"),
+            "{refused}"
+        );
+    }
+
+    /// Each key has a use, so nobody translates for nothing, and no page lacks a text.
+    #[test]
+    fn every_text_is_on_a_page() {
+        let keys = ENGLISH_TEXTS
+            .lines()
+            .filter_map(|line| line.split_once(" = "));
+        let keys: Vec<&str> = keys.map(|(key, _)| key).collect();
+        let marked: Vec<(String, String)> = keys
+            .iter()
+            .map(|key| ((*key).to_owned(), format!("[{key}] {{why}} {{code}}")))
+            .collect();
+        let marked: Vec<(&str, &str)> = marked
+            .iter()
+            .map(|(key, text)| (key.as_str(), text.as_str()))
+            .collect();
+        let lang = added(&marked);
+        let more = [BadPath::Nul, BadPath::Backslash, BadPath::DotSegment];
+        let more = more.map(|path| Failure::BadRequest(Unclear::Path(path)));
+        let pages: String = FAILURES
+            .iter()
+            .chain(&more)
+            .map(|failure| page(failure, StatusCode::OK, &lang, "0id", "/"))
+            .collect();
+        for key in keys {
+            assert!(pages.contains(&format!("[{key}]")), "{key}");
+        }
+        assert!(
+            !pages.contains("<p></p>") && !pages.contains("<h1></h1>"),
+            "{pages}"
+        );
     }
 
     #[test]

@@ -143,6 +143,7 @@ impl Link {
         let mut numbering = String::new();
         if let Some(saved) = self.load().await {
             numbering = saved.numbering;
+            proxy.set_languages(saved.languages);
             match mirror.restore(saved.number, saved.routes) {
                 Ok(()) => proxy.set_trouble(None),
                 Err(error) => {

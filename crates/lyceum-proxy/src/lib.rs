@@ -78,7 +78,7 @@ pub use access_log::AccessLog;
 pub use activity::Activity;
 pub use config::{Config, Limits, Network, ProxySecret};
 pub use descriptors::raise_descriptor_limit;
-pub use error_page::{ErrorPages, ErrorTarget};
+pub use error_page::{AddedLanguage, ENGLISH_TEXTS as ERROR_PAGE_TEXTS, ErrorPages, ErrorTarget};
 pub use fallback::Fallback;
 pub use heap::give_back as give_back_memory;
 pub use http2::Http2;
@@ -108,6 +108,8 @@ pub struct Proxy {
 struct Inner {
     config: Config,
     access_log: access_log::InForce,
+    /// Of error pages, besides the built-in ones.
+    languages: error_page::Languages,
     /// Where everything goes that no route matches; none in front of somebody else's hub.
     fallback: Option<Fallback>,
     /// Why nothing can be served yet; told on the health page.
@@ -224,6 +226,7 @@ impl Proxy {
         let inner = Inner {
             hidden,
             access_log: access_log::InForce::new(config.access_log),
+            languages: error_page::Languages::default(),
             live: ArcSwap::default(),
             turn: Mutex::default(),
             book: activity::Book::default(),
@@ -305,6 +308,12 @@ impl Proxy {
     /// Tells other requests in the log from now on than [`Config::access_log`] says.
     pub fn set_access_log(&self, which: AccessLog) {
         self.inner.access_log.set(which);
+    }
+
+    /// Error pages are in these languages from now on, besides the built-in ones; says whether they
+    /// are others than before.
+    pub fn set_languages(&self, languages: Vec<AddedLanguage>) -> bool {
+        self.inner.languages.set(languages)
     }
 
     /// Says on the health page that nothing can be served, and why; or that all is well.

@@ -22,7 +22,7 @@ use crate::{
     Inner,
     access_log::{self, Line, Measured},
     alarm::{Alarm, after},
-    error_page::{self, Failure, Lang},
+    error_page::{self, Failure},
     exchange,
     fields::Known,
     head::Head,
@@ -408,7 +408,7 @@ impl Client {
             kind,
             url: if url.is_empty() { "/" } else { &url },
             wants_json: error_page::wants_json(accept, head.path()),
-            lang: Lang::wanted(language.unwrap_or_default()),
+            lang: (self.worker.inner.languages).wanted(language.unwrap_or_default()),
             is_websocket: head.upgrade().is_some(),
             request_id: id.as_str(),
         };

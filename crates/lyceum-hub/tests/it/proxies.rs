@@ -1,5 +1,6 @@
 //! Proxies that run apart from the hubs: what they are told, what they ask, and who may be one.
 
+mod languages;
 mod replicas;
 mod stream;
 

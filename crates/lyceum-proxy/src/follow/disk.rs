@@ -15,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::wire::PublishedRoute;
+use crate::error_page::AddedLanguage;
 
 const FORM: &str = "lyceum-routes-1";
 const MAX_BYTES: u64 = 512 * 1024 * 1024;
@@ -24,6 +25,9 @@ pub(crate) struct Saved {
     pub(crate) numbering: String,
     pub(crate) number: i64,
     pub(crate) routes: Vec<PublishedRoute>,
+    /// An earlier program neither writes nor reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) languages: Vec<AddedLanguage>,
 }
 
 /// The file in a folder of the proxy's own.
@@ -139,6 +143,10 @@ mod tests {
                 owner: "ada".into(),
                 checked: true,
                 key: String::new(),
+            }],
+            languages: vec![AddedLanguage {
+                tag: "fr".into(),
+                ..AddedLanguage::default()
             }],
         };
         shelf.save(&saved).expect("written");

@@ -55,6 +55,10 @@ impl Mirror {
     pub fn apply(&mut self, news: News) -> Result<bool, NewsError> {
         match news {
             News::Hello { .. } | News::Unknown => Ok(false),
+            News::Languages { languages } => {
+                self.proxy.set_languages(languages);
+                Ok(false)
+            }
             News::Beat { number } => {
                 // The hub looked at everything up to here and there was nothing for us.
                 let further = self.number.is_some_and(|ours| ours < number);

@@ -142,6 +142,11 @@ impl Follower<'_> {
                     continue;
                 }
                 News::Unknown => continue,
+                // Whether the table is true they don't say.
+                News::Languages { languages } => {
+                    self.unsaved |= self.proxy.set_languages(languages.clone());
+                    continue;
+                }
                 News::Snapshot { .. } | News::Changes { .. } | News::Beat { .. } => {}
             }
             let is_beat = matches!(news, News::Beat { .. });
@@ -183,6 +188,7 @@ impl Follower<'_> {
                 numbering: self.numbering.clone(),
                 number,
                 routes: self.mirror.routes().cloned().collect(),
+                languages: self.proxy.inner.languages.all(),
             })));
         }
     }

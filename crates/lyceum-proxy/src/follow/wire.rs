@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     access::{Credential, Decision, Revoked},
+    error_page::AddedLanguage,
     moment::Moment,
     route::{Route, RouteAccess},
     target::Target,
@@ -58,6 +59,13 @@ pub enum News {
         /// and not in it, so that a proxy that does not know it ends more and not less.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         only: BTreeMap<String, Vec<String>>,
+    },
+    /// In which languages the site has error pages besides the built-in ones: all there are, after
+    /// each hello and whenever they change. Not numbered, since they are the configuration's and not
+    /// the database's.
+    Languages {
+        #[serde(default)]
+        languages: Vec<AddedLanguage>,
     },
     /// Nothing new; the hub follows its database as of `number`.
     Beat { number: i64 },

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     access_log::{self, Line, Measured},
     alarm::{Alarm, after},
-    error_page::{self, Failure, Lang},
+    error_page::{self, Failure},
     fields::Known,
     head::Head,
     http1::{Refused, answer::Answer},
@@ -234,7 +234,7 @@ impl Stream {
             kind,
             url: if url.is_empty() { "/" } else { &url },
             wants_json: error_page::wants_json(accept, head.path()),
-            lang: Lang::wanted(language.unwrap_or_default()),
+            lang: (self.worker.inner.languages).wanted(language.unwrap_or_default()),
             is_websocket: head.upgrade().is_some(),
             request_id: id.as_str(),
         };

@@ -1,9 +1,9 @@
 //! `lyceum language …`: pages in a language that a site adds.
 
 use clap::Subcommand;
+use lyceum_hub::languages::{english, files};
 use lyceum_model::lang::Lang;
 use lyceum_model::language::{is_tag, template};
-use lyceum_web::page::messages::{english, template_files};
 
 use super::{Outcome, print};
 use crate::failure::Failure;
@@ -32,7 +32,7 @@ impl LanguageCommand {
         if Lang::BUILT_IN.iter().any(|lang| lang.as_str() == language) {
             return Err(Failure::new(format!("{language} is built in")));
         }
-        let text = template(&language, &template_files(), &english());
+        let text = template(&language, &files(), &english());
         print(&text).map(|()| Outcome::Good)
     }
 }

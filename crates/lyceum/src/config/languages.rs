@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lyceum_hub::languages::english;
 use lyceum_model::lang::Lang;
 use lyceum_model::language::{self, Fault, Language, OWN_KEYS, Read, Wrong};
 use lyceum_web::page::SiteProblem;
-use lyceum_web::page::messages::english;
 
 use super::raw::RawConfig;
 use super::theme::read_file;

@@ -871,6 +871,21 @@ fn languages_are_checked_with_file_and_line() {
     );
     let template = site.run(&["language", "template", "fr"]);
     assert_eq!(template.code, Some(0), "{}", template.err);
+    // The proxy has files of its own; what it can say is asked for all the same.
+    let asked = template
+        .out
+        .lines()
+        .filter_map(|line| line.split_once(" ="));
+    let asked: Vec<&str> = asked
+        .map(|(key, _)| key)
+        .filter(|key| key.starts_with("proxy."))
+        .collect();
+    let of_proxies = lyceum_proxy::ERROR_PAGE_TEXTS.lines();
+    let of_proxies: Vec<&str> = of_proxies
+        .filter_map(|line| Some(line.split_once(" = ")?.0))
+        .collect();
+    assert!(of_proxies.contains(&"proxy.no_server.title"));
+    assert_eq!(asked, of_proxies);
     site.write("languages/fr.txt", &template.out);
     let said = site.run(&["config", "check"]);
     assert_eq!(
@@ -886,16 +901,17 @@ fn languages_are_checked_with_file_and_line() {
     );
     site.write(
         "languages/fr.txt",
-        "nav.hmoe = Accueil\nlogin.heading = Connexion\n",
+        "nav.hmoe = Accueil\nlogin.heading = Connexion\nproxy.hoem = Accueil\n",
     );
     let said = site.run(&["config", "check"]);
     assert_eq!(said.code, Some(3), "{}", said.out);
     let lines: Vec<&str> = said.out.lines().collect();
     assert_eq!(
-        lines[..2],
+        lines[..3],
         [
             "languages/fr.txt:1:1: unknown key `nav.hmoe`; did you mean `nav.home`?",
             "languages/fr.txt:2:1: `login.heading`: `{site}` is missing",
+            "languages/fr.txt:3:1: unknown key `proxy.hoem`; did you mean `proxy.home`?",
         ]
     );
     for (tag, why) in [

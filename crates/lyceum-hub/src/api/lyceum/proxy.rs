@@ -30,6 +30,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::Hub;
+use crate::languages;
 use crate::proxy::{self, activity, news};
 
 /// Questions of one request looked into at a time; the database has few connections.
@@ -142,13 +143,20 @@ impl Watcher {
     /// Reads what the proxy lacks.
     async fn catch_up(&mut self) -> anyhow::Result<()> {
         let mut tx = self.hub.db().read().await?;
-        let news = news::since(&mut tx, self.seen, &self.hub.settings().origins).await?;
+        let settings = self.hub.settings();
+        let news = news::since(&mut tx, self.seen, &settings.origins).await?;
         drop(tx);
+        // Always, since the proxy may have those of an earlier configuration.
+        let languages = languages::for_proxies(&settings.theme);
+        self.push(&News::Languages { languages });
         self.push(&news);
         Ok(())
     }
 
     fn take(&mut self, news: &News) {
+        if matches!(news, News::Languages { .. }) {
+            return self.push(news);
+        }
         let (News::Snapshot { number, .. } | News::Changes { number, .. } | News::Beat { number }) =
             news
         else {
@@ -181,7 +189,7 @@ impl Watcher {
                 self.seen = self.seen.max(Some(*number));
                 self.line(news);
             }
-            News::Hello { .. } | News::Unknown => self.line(news),
+            News::Hello { .. } | News::Languages { .. } | News::Unknown => self.line(news),
         }
     }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{PATIENCE, make_ready, quiet_hub, set_address, until};
 
-/// Reads the stream of one hub, skipping beats.
+/// Reads the stream of one hub, skipping beats and languages.
 struct Reader {
     body: Incoming,
     buffer: Vec<u8>,
@@ -68,7 +68,7 @@ impl Reader {
     async fn news(&mut self) -> News {
         loop {
             let line = self.line().await;
-            if !matches!(line, News::Beat { .. }) {
+            if !matches!(line, News::Beat { .. } | News::Languages { .. }) {
                 return line;
             }
         }
