@@ -98,7 +98,7 @@ pub(super) fn proxies() -> Vec<Operation> {
         .query("after", whole(), "The number that is known already")
         .answers(
             200,
-            "Lines of JSON: hello, then snapshot or changes, beats, and languages",
+            "Lines of JSON: hello, then snapshot or changes, and beats",
             "application/x-ndjson",
             text(),
         ),
