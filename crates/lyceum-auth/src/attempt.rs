@@ -55,6 +55,14 @@ pub enum Refused {
     },
     #[error("Too many people are signing in at the moment. Try again in a few seconds.")]
     Busy,
+    #[error("This way in was open for too long, or was taken before. Begin again.")]
+    Expired,
+    #[error("You did not log in there, or it did not let you in.")]
+    Denied,
+    #[error("No user name can be made of what is known of you there.")]
+    Unnamed,
+    #[error("Your user name belongs to somebody else here.")]
+    Taken,
     #[error("Sign-in is out of order at the moment.")]
     Internal(#[from] anyhow::Error),
 }

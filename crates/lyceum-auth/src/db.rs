@@ -1,4 +1,5 @@
-//! The SQL of this part: accounts with a password, failed sign-ins.
+//! The SQL of this part: accounts with a password, failed sign-ins, ways back.
 
 pub(crate) mod local_accounts;
 pub(crate) mod sign_in_failures;
+pub(crate) mod sign_in_returns;

@@ -2,19 +2,26 @@
 //!
 //! [`SignIn`] is the door that pages and the API call. Behind it, in this order: a name that can't
 //! be one is refused, [`throttle`] slows guessing down, [`chain`] asks the authenticators,
-//! [`admit`] looks at the allow and block lists. What someone may *do* is decided elsewhere
-//! (`lyceum_model::scope`, the hub's roles), and sessions and cookies are the hub's.
+//! [`admit`] looks at the allow and block lists. Whoever proves at another site who she is comes by
+//! [`elsewhere`] instead, on a [`journey`] that leads back once. What someone may *do* is decided
+//! elsewhere (`lyceum_model::scope`, the hub's roles); sessions, cookies and whose row it is are the
+//! hub's.
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
-//! [`password`], [`throttle`], [`chain`], [`admit`], [`config`].
+//! [`password`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
+//! [`oidc`], [`claims`].
 //!
 //! # How to add an authenticator
+//! One that asks for a password is an [`Authenticator`], one that sends browsers to another site an
+//! [`Elsewhere`]; otherwise both are added alike.
+//!
 //! 1. One file `src/KIND.rs` with a type that implements [`Authenticator`].
 //! 2. `sign_in` answers [`Refused::Credentials`] for an unknown name and for a wrong password
 //!    alike, after the same amount of work.
 //! 3. Every call outward has a time-out; a source that does not answer is `Refused::Internal`
 //!    with the cause as context, without any password in it.
-//! 4. A variant in [`config::Method`], its struct with doc comments beside it.
+//! 4. A struct of what is configured beside it; in the binary a variant in `config/sign_in.rs`, with
+//!    doc comments, and its check.
 //! 5. A line where the binary builds the chain.
 //! 6. `tests/it/KIND.rs` against a small real server of the test kit.
 
@@ -24,9 +31,14 @@ use lyceum_model::identity::Identity;
 pub mod admit;
 pub mod attempt;
 pub mod chain;
+pub mod claims;
 pub mod config;
 mod db;
+pub mod elsewhere;
+mod http;
+pub mod journey;
 pub mod local;
+pub mod oidc;
 pub mod password;
 pub mod sign_in;
 pub mod throttle;
@@ -34,7 +46,11 @@ pub mod throttle;
 pub use admit::{Admission, GroupsOf, NoGroupsKnown};
 pub use attempt::{Attempt, Refused};
 pub use chain::Chain;
+pub use elsewhere::Elsewhere;
+pub use http::{check_authorities, may_be_asked};
+pub use journey::Journeys;
 pub use local::LocalAccounts;
+pub use oidc::Oidc;
 pub use sign_in::SignIn;
 pub use throttle::Throttle;
 

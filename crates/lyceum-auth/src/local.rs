@@ -79,6 +79,12 @@ pub async fn rename(tx: &mut Tx, from: &UserName, to: &UserName) -> sqlx::Result
     db::local_accounts::rename(tx, from, to).await
 }
 
+/// Whether there is an account of this name.
+pub async fn is_there(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
+    let hash = db::local_accounts::find_hash(tx, name).await?;
+    Ok(hash.is_some())
+}
+
 /// Somebody is gone, and with her the account.
 pub async fn remove(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
     db::local_accounts::delete(tx, name).await

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use lyceum_model::identity::Identity;
 use lyceum_model::secret::Secret;
+use url::Url;
 
 use crate::admit::{Admission, Admitted, GroupsOf};
 use crate::attempt::{Attempt, Refused};
 use crate::chain::Chain;
+use crate::elsewhere::{Elsewhere, Return};
+use crate::journey::Journeys;
 use crate::throttle::Throttle;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
@@ -16,8 +19,33 @@ use crate::throttle::Throttle;
 pub struct SignIn {
     throttle: Throttle,
     chain: Chain,
+    away: Option<Away>,
     admission: Arc<Admission>,
     groups: Arc<dyn GroupsOf>,
+}
+
+/// The ways in that lead over other sites.
+#[derive(Clone)]
+struct Away {
+    methods: Arc<[Arc<dyn Elsewhere>]>,
+    journeys: Journeys,
+}
+
+/// Somebody who has proved who she is. Whether she may come in is still to be asked, once it is clear
+/// whose account here is meant.
+#[derive(Debug)]
+pub struct Proven {
+    pub identity: Identity,
+    kind: &'static str,
+    names_people: bool,
+}
+
+/// Somebody who came back from elsewhere.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Where she wanted to go; not checked.
+    pub next: String,
+    pub proven: Result<Proven, Refused>,
 }
 
 impl SignIn {
@@ -30,24 +58,44 @@ impl SignIn {
         Self {
             throttle,
             chain,
+            away: None,
             admission: Arc::new(admission),
             groups,
         }
+    }
+
+    /// With ways in that lead over other sites.
+    #[must_use]
+    pub fn with_elsewhere(mut self, methods: Vec<Arc<dyn Elsewhere>>, journeys: Journeys) -> Self {
+        self.away = Some(Away {
+            methods: methods.into(),
+            journeys,
+        });
+        self
     }
 
     pub fn chain(&self) -> &Chain {
         &self.chain
     }
 
-    /// Lets someone in or says why not. `name` is what was typed; `address` is the client's own,
-    /// not that of a proxy in front. What comes back in `admin` is `Some(true)` when the
-    /// configuration lists her as an administrator, else what her source says.
-    pub async fn sign_in(
+    /// Ways in that lead over other sites, in the order of the log-in page.
+    pub fn elsewhere(&self) -> &[Arc<dyn Elsewhere>] {
+        self.away.as_ref().map_or(&[], |away| &away.methods)
+    }
+
+    /// The one of this id.
+    pub fn find_elsewhere(&self, id: &str) -> Option<&Arc<dyn Elsewhere>> {
+        self.elsewhere().iter().find(|method| method.id() == id)
+    }
+
+    /// Looks whether somebody is who she says. `name` is what was typed; `address` is the client's
+    /// own, not that of a proxy in front.
+    pub async fn prove(
         &self,
         name: &str,
         password: Secret,
         address: IpAddr,
-    ) -> Result<Identity, Refused> {
+    ) -> Result<Proven, Refused> {
         let attempt = Attempt::new(name, password, address)?;
         let name = &attempt.name;
         let counted = match self.throttle.begin(name, address).await {
@@ -59,37 +107,138 @@ impl SignIn {
                 return Err(refused);
             }
         };
-        let (mut identity, method) = match self.chain.sign_in(&attempt).await {
-            Ok(known) => {
+        match self.chain.sign_in(&attempt).await {
+            Ok((identity, method)) => {
                 self.settle(self.throttle.succeeded(counted).await);
-                known
+                Ok(Proven {
+                    identity,
+                    kind: method.kind(),
+                    names_people: method.names_people(),
+                })
             }
             Err(Refused::Credentials) => {
                 tracing::info!(%name, %address, "sign-in refused: wrong name or password");
-                return Err(Refused::Credentials);
+                Err(Refused::Credentials)
             }
             Err(other) => {
                 self.settle(self.throttle.undecided(counted).await);
-                return Err(other);
+                Err(other)
             }
-        };
+        }
+    }
+
+    /// Asks the lists. What comes back in `admin` is `Some(true)` when the configuration lists her as
+    /// an administrator, else what her source says.
+    pub async fn admit(&self, proven: Proven, address: IpAddr) -> Result<Identity, Refused> {
+        let Proven {
+            mut identity,
+            kind,
+            names_people,
+        } = proven;
         let groups = match self.admission.needs_groups() {
             true => self.groups.groups_of(&identity.name).await?,
             false => Vec::new(),
         };
-        match self
-            .admission
-            .check(&identity, method.names_people(), &groups)
-        {
+        match self.admission.check(&identity, names_people, &groups) {
             Admitted::Yes { admin: true } => identity.admin = Some(true),
             Admitted::Yes { admin: false } => {}
             Admitted::No => {
-                tracing::info!(name = %identity.name, %address, kind = method.kind(), "sign-in refused: not admitted");
+                tracing::info!(name = %identity.name, %address, kind, "sign-in refused: not admitted");
                 return Err(Refused::NotAdmitted);
             }
         }
-        tracing::info!(name = %identity.name, %address, kind = method.kind(), "signed in");
+        tracing::info!(name = %identity.name, %address, kind, "signed in");
         Ok(identity)
+    }
+
+    /// Both, where names are what people are known by.
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: Secret,
+        address: IpAddr,
+    ) -> Result<Identity, Refused> {
+        let proven = self.prove(name, password, address).await?;
+        self.admit(proven, address).await
+    }
+
+    /// Where to send a browser that shall come in by this method. `browser`: a secret that it alone
+    /// has. Nobody: there is no such method.
+    pub async fn depart(
+        &self,
+        method: &str,
+        browser: &str,
+        next: &str,
+        back: &Url,
+    ) -> Option<Result<Url, Refused>> {
+        let method = self.find_elsewhere(method)?;
+        let journeys = &self.away.as_ref()?.journeys;
+        let proofs = journeys.begin(method.id(), browser, next);
+        Some(method.depart(&proofs, back).await)
+    }
+
+    /// A browser has come back to the address of this method.
+    pub async fn arrive(
+        &self,
+        method: &str,
+        browser: &str,
+        query: &str,
+        back: &Url,
+        address: IpAddr,
+    ) -> Arrival {
+        let answer = Return::parse(query);
+        let away = self.away.as_ref();
+        let next = (away.zip(answer.as_ref()))
+            .and_then(|(away, answer)| away.journeys.wish(&answer.state, browser));
+        let proven = match (away, answer) {
+            (Some(away), Some(answer)) => {
+                self.arrive_by(away, method, browser, &answer, back, address)
+                    .await
+            }
+            _ => Err(Refused::Expired),
+        };
+        Arrival {
+            next: next.unwrap_or_default(),
+            proven,
+        }
+    }
+
+    async fn arrive_by(
+        &self,
+        away: &Away,
+        id: &str,
+        browser: &str,
+        answer: &Return,
+        back: &Url,
+        address: IpAddr,
+    ) -> Result<Proven, Refused> {
+        let method = self.find_elsewhere(id).ok_or(Refused::Expired)?;
+        let counted = self.throttle.begin_unnamed(address).await?;
+        let returned = away.journeys.end(&answer.state, browser).await?;
+        // Who left for one provider does not come back from another.
+        let Some(returned) = returned.filter(|returned| returned.method == id) else {
+            tracing::info!(%address, kind = method.kind(), method = id, "sign-in refused: no way back of this browser");
+            return Err(Refused::Expired);
+        };
+        let arrived = method.arrive(&returned.proofs, back, answer).await;
+        if !matches!(arrived, Err(Refused::Expired)) {
+            self.settle(self.throttle.no_guess(counted).await);
+        }
+        let identity = arrived?;
+        Ok(Proven {
+            identity,
+            kind: method.kind(),
+            names_people: method.names_people(),
+        })
+    }
+
+    /// Forgets what nobody needs any more; to be called now and then.
+    pub async fn tidy(&self) -> anyhow::Result<()> {
+        self.throttle.purge().await?;
+        match &self.away {
+            Some(away) => away.journeys.purge().await,
+            None => Ok(()),
+        }
     }
 
     /// An attempt that could not be taken back counts as a failure; nobody is kept out for that.

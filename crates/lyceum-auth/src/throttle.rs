@@ -139,14 +139,30 @@ pub struct Counted {
     here: String,
 }
 
+/// The same of a way back from elsewhere, where no account was named.
+#[derive(Debug)]
+#[must_use = "what was not a guess has to be taken back"]
+pub struct CountedAddress(String);
+
+/// What is counted is kept as a hash.
+fn subject(text: &str) -> String {
+    hash_secret("lyceum sign-in failures 1", text)
+}
+
+fn too_many(wait: i64) -> Refused {
+    let seconds = wait.div_euclid(SECOND) + i64::from(wait % SECOND != 0);
+    Refused::TooMany {
+        retry_after: u32::try_from(seconds).unwrap_or(u32::MAX),
+    }
+}
+
 impl Counted {
     fn of(name: &UserName, address: IpAddr) -> Self {
-        let subject = |text: String| hash_secret("lyceum sign-in failures 1", &text);
         let network = network(address);
         Self {
-            account: subject(format!("account {name}")),
-            address: subject(format!("address {network}")),
-            here: subject(format!("account {name} address {network}")),
+            account: subject(&format!("account {name}")),
+            address: subject(&format!("address {network}")),
+            here: subject(&format!("account {name} address {network}")),
         }
     }
 
@@ -190,10 +206,7 @@ impl Throttle {
         let wait = rule.wait(here, now).max(ADDRESS.wait(at_address, now));
         if wait > 0 {
             tx.rollback().await?;
-            let seconds = wait.div_euclid(SECOND) + i64::from(wait % SECOND != 0);
-            return Err(Refused::TooMany {
-                retry_after: u32::try_from(seconds).unwrap_or(u32::MAX),
-            });
+            return Err(too_many(wait));
         }
         for (subject, tally) in [
             (&counted.account, account),
@@ -223,6 +236,31 @@ impl Throttle {
             let all = forget && subject == counted.here;
             failures::take_back(&mut tx, subject, all).await?;
         }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Lets a way back from elsewhere through and counts it for its address alone: nobody says a name.
+    pub async fn begin_unnamed(&self, address: IpAddr) -> Result<CountedAddress, Refused> {
+        let counted = CountedAddress(subject(&format!("address {}", network(address))));
+        let mut tx = self.db.write().await?;
+        let tally = failures::lock(&mut tx, &counted.0, self.clock.now()).await?;
+        let now = self.clock.now();
+        let tally = tally.leaked(ADDRESS.leak, now);
+        let wait = ADDRESS.wait(tally, now);
+        if wait > 0 {
+            tx.rollback().await?;
+            return Err(too_many(wait));
+        }
+        failures::update(&mut tx, &counted.0, tally.with_another(now)).await?;
+        tx.commit().await?;
+        Ok(counted)
+    }
+
+    /// It was no guess: it does not count.
+    pub async fn no_guess(&self, counted: CountedAddress) -> anyhow::Result<()> {
+        let mut tx = self.db.write().await?;
+        failures::take_back(&mut tx, &counted.0, false).await?;
         tx.commit().await?;
         Ok(())
     }

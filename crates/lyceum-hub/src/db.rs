@@ -3,6 +3,7 @@
 pub mod census;
 pub mod cull;
 pub mod groups;
+pub mod identities;
 pub mod managed;
 pub mod oauth;
 pub mod queue;

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod assets;
 pub mod documents;
+mod elsewhere;
 pub mod enter;
 pub mod fields;
 pub mod home;
@@ -71,6 +72,7 @@ pub fn routes() -> Routes<Hub> {
             "the log-in form",
             login::sign_in,
         )
+        .merge(elsewhere::routes())
         .public(
             Method::GET,
             "/hub/logout",

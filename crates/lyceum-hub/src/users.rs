@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
-use lyceum_model::identity::Identity;
+use lyceum_model::identity::{Identity, Subject};
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_store::{Tx, settings};
 
-use crate::db;
 use crate::db::users::User;
+use crate::grants::Grants;
 use crate::jobs::revocations;
+use crate::{db, groups};
 
 /// The setting that remembers whose role is the configuration's.
 const BY_CONFIGURATION: &str = "admins-by-configuration";
@@ -117,34 +118,135 @@ async fn hold_still(tx: &mut Tx, user: &User) -> Result<(), NotNow> {
     }
 }
 
-/// After a good sign-in: the row, brought up to date with what the source vouches for. `admins` are
-/// those of the configuration: a role that comes from there goes with it.
+/// What is in force when somebody comes in.
+#[derive(Debug, Clone, Copy)]
+pub struct InForce<'a> {
+    pub grants: &'a Grants,
+    /// Administrators by the configuration: a role that comes from there goes with it.
+    pub admins: &'a BTreeSet<UserName>,
+}
+
+/// After a good sign-in: the row, brought up to date with what the source vouches for. `None`: it is
+/// somebody else's name.
 pub async fn admit(
     tx: &mut Tx,
     identity: &Identity,
-    admins: &BTreeSet<UserName>,
+    in_force: InForce<'_>,
     now: Millis,
-) -> sqlx::Result<User> {
-    let mut user = ensure(tx, &identity.name, now).await?;
+) -> sqlx::Result<Option<User>> {
+    let owner = match &identity.subject {
+        Some(subject) => owner(tx, identity, subject, now).await?,
+        None => Some((ensure(tx, &identity.name, now).await?, None)),
+    };
+    let Some((mut user, known)) = owner else {
+        return Ok(None);
+    };
     if let Some(name) = &identity.display_name
         && user.display_name.as_ref() != Some(name)
     {
         db::users::set_display_name(tx, &user.id, name).await?;
         user.display_name = Some(name.clone());
     }
-    let admin = identity.admin.unwrap_or(user.admin);
+    // A place elsewhere takes back only what it gave.
+    let gave = known.as_ref().is_some_and(|known| known.admin);
+    let admin = match (identity.admin, &known) {
+        (Some(true), _) => true,
+        (Some(false), None) => false,
+        (_, Some(_)) if gave => false,
+        _ => user.admin,
+    };
+    let is_new = admin && !user.admin;
     if admin != user.admin {
         db::users::set_admin(tx, &user.id, admin).await?;
-        revocations::announce(tx, identity.name.as_str(), now).await?;
+        revocations::announce(tx, user.name.as_str(), now).await?;
         user.admin = admin;
-        if admin && admins.contains(&identity.name) {
+        if admin && in_force.admins.contains(&identity.name) {
             let mut ids = configured(tx, now).await?;
             ids.insert(user.id.clone());
             keep_configured(tx, &ids, now).await?;
         }
     }
+    if let (Some(subject), Some(known)) = (&identity.subject, known) {
+        let by_configuration = in_force.admins.contains(&identity.name);
+        let gives = admin && (gave || is_new && !by_configuration);
+        let given = bring_groups(tx, &user, identity, &known, in_force.grants, now).await?;
+        db::identities::update(tx, subject, &given, gives, now).await?;
+    }
     db::users::touch(tx, &user.id, now).await?;
-    Ok(user)
+    Ok(Some(user))
+}
+
+/// Whose row this identity is, by its mark and not by its name. `None`: the name was somebody's before.
+///
+/// Invariant: a row that an identity or a password leads to is given to no other identity. What leads
+/// nowhere yet (somebody was made, or put into a group, before she first came) is hers who comes first
+/// by that name.
+async fn owner(
+    tx: &mut Tx,
+    identity: &Identity,
+    subject: &Subject,
+    now: Millis,
+) -> sqlx::Result<Option<(User, Option<db::identities::Known>)>> {
+    if db::identities::find(tx, subject).await?.is_none() {
+        let user = ensure(tx, &identity.name, now).await?;
+        // Two who bring the same name wait for each other here.
+        db::servers::lock_owner(tx, &user.id).await?;
+        let is_free = db::identities::of_user(tx, &user.id).await?.is_empty()
+            && !lyceum_auth::local::is_there(tx, &user.name).await?;
+        // Her other tab may have been faster; then what it wrote counts.
+        if is_free {
+            db::identities::insert(tx, subject, &user.id, now).await?;
+        }
+    }
+    let Some(known) = db::identities::find(tx, subject).await? else {
+        return Ok(None);
+    };
+    let user = db::users::get(tx, &known.user_id).await?;
+    // Admission was asked for this name; whoever was renamed since then asks again.
+    let user = user.filter(|user| user.name == identity.name);
+    Ok(user.map(|user| (user, Some(known))))
+}
+
+/// Puts her into the groups that the place tells and takes her out of those that it told before. Groups
+/// into which somebody here has put her are left alone. Gives those to remember, as JSON.
+async fn bring_groups(
+    tx: &mut Tx,
+    user: &User,
+    identity: &Identity,
+    known: &db::identities::Known,
+    grants: &Grants,
+    now: Millis,
+) -> sqlx::Result<String> {
+    let before: BTreeSet<String> = serde_json::from_str(&known.groups).unwrap_or_default();
+    let Some(told) = &identity.groups else {
+        return Ok(known.groups.clone());
+    };
+    let told: BTreeSet<&String> = told.iter().collect();
+    let mut given = BTreeSet::new();
+    let who = std::slice::from_ref(&user.name);
+    for group in before.iter().filter(|group| !told.contains(group)) {
+        if db::groups::remove_member(tx, group, &user.id).await? {
+            groups::announce(tx, grants, group, who, now).await?;
+        }
+    }
+    let there: BTreeSet<String> = db::groups::names_of(tx, &user.id)
+        .await?
+        .into_iter()
+        .collect();
+    for group in told {
+        if there.contains(group) {
+            if before.contains(group) {
+                given.insert(group);
+            }
+            continue;
+        }
+        db::groups::ensure(tx, group, now).await?;
+        if db::groups::add_member(tx, group, &user.id).await? {
+            groups::announce(tx, grants, group, who, now).await?;
+            given.insert(group);
+        }
+    }
+    Ok(serde_json::json!(given).to_string())
 }
 
 /// Nobody else changes who may administer until the transaction ends: whoever then looks whether she

@@ -22,6 +22,17 @@ pub struct Identity {
     pub uid: Option<u32>,
     #[serde(default)]
     pub gid: Option<u32>,
+    /// Who this is at the source, where that is not the name: it stays when the name changes there.
+    #[serde(default)]
+    pub subject: Option<Subject>,
+}
+
+/// Somebody's mark at a place that does not change and is given to nobody else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The place: an address.
+    pub issuer: String,
+    pub id: String,
 }
 
 impl Identity {
@@ -33,6 +44,7 @@ impl Identity {
             admin: None,
             uid: None,
             gid: None,
+            subject: None,
         }
     }
 }

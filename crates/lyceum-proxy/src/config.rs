@@ -49,7 +49,9 @@ impl Default for Config {
         Self {
             base_path: "/".into(),
             access_cookie: "lyceum-access".into(),
-            hidden_cookies: vec!["lyceum-access".into(), "jupyterhub-hub-login".into()],
+            hidden_cookies: ["lyceum-access", "jupyterhub-hub-login", "lyceum-sign-in"]
+                .map(str::to_owned)
+                .to_vec(),
             trusted_proxies: Vec::new(),
             proxy_secret: ProxySecret::default(),
             host_routing: false,

@@ -74,6 +74,11 @@ pub const STEPS: &[Step] = &[
         name: "managed_services",
         sql: include_str!("../../../migrations/0012_managed_services.sql"),
     },
+    Step {
+        version: 14,
+        name: "identities",
+        sql: include_str!("../../../migrations/0014_identities.sql"),
+    },
 ];
 
 pub struct Step {

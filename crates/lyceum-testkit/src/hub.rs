@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
-use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
+use lyceum_auth::{
+    Admission, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, SignIn, Throttle,
+};
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::launch::{
     CourseCard, CourseShelf, CourseStart, LaunchPlanner, LaunchRequest, Refusal,
@@ -211,6 +213,25 @@ impl TestHub {
             tasks,
             rooms,
         }
+    }
+
+    /// Offers these ways in beside passwords, at the one address that there is.
+    pub async fn offer(&self, methods: Vec<Arc<dyn Elsewhere>>, people: People) {
+        let mut settings = self.hub.settings().as_ref().clone();
+        let own = Some(format!("http://{}", self.address));
+        settings.origins = lyceum_hub::origins::Origins::one(own).below_path(self.hub.base());
+        self.hub.reload(settings).await;
+        let (db, clock) = (self.hub.db().clone(), self.clock.clone());
+        let keys = lyceum_store::secret::Keys::from_bytes([9; 32]);
+        let sign_in = SignIn::new(
+            Throttle::new(db.clone(), clock.clone()),
+            Chain::new(vec![Arc::new(self.accounts.clone())]),
+            Admission::new(people),
+            Arc::new(NoGroupsKnown),
+        );
+        let journeys = Journeys::new(keys, db, clock);
+        self.hub
+            .replace_sign_in(sign_in.with_elsewhere(methods, journeys));
     }
 
     /// What course files would say of meetings.

@@ -12,6 +12,10 @@ pub const SESSION_ID: &str = "jupyterhub-session-id";
 pub const ACCESS: &str = "lyceum-access";
 /// The same where browsers keep it to one host.
 pub const ACCESS_ONE_HOST: &str = "__Host-lyceum-access";
+/// What a browser keeps while it is away to sign in elsewhere; the proxy takes it out, too.
+pub const JOURNEY: &str = "lyceum-sign-in";
+/// The same by TLS, where browsers keep it to one host.
+pub const JOURNEY_ONE_HOST: &str = "__Host-lyceum-sign-in";
 pub const XSRF: &str = "_xsrf";
 /// The tag of the language that was chosen on a page.
 pub const LANGUAGE: &str = "lyceum-language";

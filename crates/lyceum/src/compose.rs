@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
-use lyceum_auth::{Admission, Chain, LocalAccounts, NoGroupsKnown, SignIn, Throttle};
+use lyceum_auth::{
+    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, Oidc,
+    SignIn, Throttle,
+};
 use lyceum_courses::Shelf;
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::grants::Grants;
@@ -38,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::config::Config;
+use crate::config::{Config, SignInMethod};
 use crate::data::Layout;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
@@ -393,10 +396,22 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 }
 
 fn sign_in(ground: &Ground, config: &Config) -> SignIn {
-    build_sign_in(&ground.db, &ground.clock, &ground.accounts, config)
+    build_sign_in(
+        &ground.db,
+        &ground.clock,
+        &ground.keys,
+        &ground.accounts,
+        config,
+    )
 }
 
-fn build_sign_in(db: &Db, clock: &Clock, accounts: &LocalAccounts, config: &Config) -> SignIn {
+fn build_sign_in(
+    db: &Db,
+    clock: &Clock,
+    keys: &Keys,
+    accounts: &LocalAccounts,
+    config: &Config,
+) -> SignIn {
     let users = |names: &std::collections::BTreeSet<lyceum_model::name::UserName>| -> Vec<Who> {
         names.iter().cloned().map(Who::Person).collect()
     };
@@ -405,12 +420,29 @@ fn build_sign_in(db: &Db, clock: &Clock, accounts: &LocalAccounts, config: &Conf
         allow: config.people.allow.as_ref().map(users),
         block: users(&config.people.block),
     };
+    let mut asked: Vec<Arc<dyn Authenticator>> = Vec::new();
+    let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
+    for method in &config.sign_in {
+        match method {
+            SignInMethod::Local => asked.push(Arc::new(accounts.clone())),
+            SignInMethod::Oidc(oidc) => match Oidc::new((**oidc).clone(), clock.clone()) {
+                Ok(oidc) => elsewhere.push(Arc::new(oidc)),
+                Err(error) => tracing::error!(
+                    title = oidc.title,
+                    error = format!("{error:#}"),
+                    "a way to sign in can't be offered"
+                ),
+            },
+        }
+    }
+    let journeys = Journeys::new(keys.clone(), db.clone(), clock.clone());
     SignIn::new(
         Throttle::new(db.clone(), clock.clone()),
-        Chain::new(vec![Arc::new(accounts.clone())]),
+        Chain::new(asked),
         Admission::new(people),
         Arc::new(NoGroupsKnown),
     )
+    .with_elsewhere(elsewhere, journeys)
 }
 
 /// Where browsers meet the hub and servers. `listen`: the port for people, if it is in this process.
@@ -606,6 +638,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         reload.hub.replace_sign_in(build_sign_in(
             &from.db,
             &from.clock,
+            &from.keys,
             &from.accounts,
             &config,
         ));

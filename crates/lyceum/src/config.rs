@@ -5,7 +5,7 @@
 //! file, line, column and the nearest known word.
 //!
 //! `lyceum-written` reads YAML with places, makes structs of it and has amounts with their units;
-//! `secret_ref.rs` is another type people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs`, `languages.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
+//! `secret_ref.rs` is another type people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs`, `languages.rs`, `sign_in.rs` and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -23,6 +23,7 @@ mod quotas;
 mod raw;
 mod secret_ref;
 mod show;
+mod sign_in;
 mod site;
 pub mod theme;
 mod tls;
@@ -35,11 +36,10 @@ pub use self::check::{
 };
 pub use self::languages::SiteLanguages;
 pub use self::proxy::ProxySettings;
-pub use self::raw::{
-    LogFormat, LogLevel, RawConfig, RawLog, RawSignIn, SignInKind, SpawnerAccounts, SpawnerKind,
-};
+pub use self::raw::{LogFormat, LogLevel, RawConfig, RawLog, SpawnerAccounts, SpawnerKind};
 pub use self::secret_ref::SecretRef;
 pub use self::show::{Shown, example, schema};
+pub use self::sign_in::SignInMethod;
 pub use self::site::{SiteWords, moment};
 pub use self::theme::Look;
 pub use self::tls::Tls;

@@ -124,7 +124,12 @@ pub async fn create_token(
                         5,
                     ),
                     Refused::Internal(cause) => cause.into(),
-                    Refused::Credentials | Refused::NotAdmitted => nobody(),
+                    Refused::Credentials
+                    | Refused::NotAdmitted
+                    | Refused::Expired
+                    | Refused::Denied
+                    | Refused::Unnamed
+                    | Refused::Taken => nobody(),
                 })?;
             if let Some(refused) = crate::pages::login::held_up(&hub, &identity).await? {
                 return Err(refused);

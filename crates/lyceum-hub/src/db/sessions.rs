@@ -13,12 +13,14 @@ pub struct Session {
     pub expires_at: i64,
     pub address: Option<String>,
     pub agent: Option<String>,
+    /// The id of the way in elsewhere by which it began; `None`: by a password.
+    pub method: Option<String>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent FROM sessions ",
+            "SELECT id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method FROM sessions ",
             $rest
         )
     };
@@ -27,8 +29,8 @@ macro_rules! select {
 pub async fn insert(tx: &mut Tx, session: &Session) -> sqlx::Result<()> {
     on!(tx, |c| {
         sqlx::query(
-        "INSERT INTO sessions (id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        "INSERT INTO sessions (id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
     )
     .bind(&session.id)
     .bind(&session.cookie_hash)
@@ -39,6 +41,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> sqlx::Result<()> {
     .bind(session.expires_at)
     .bind(&session.address)
     .bind(&session.agent)
+    .bind(&session.method)
     .execute(c)
     .await
     .map(|_| ())

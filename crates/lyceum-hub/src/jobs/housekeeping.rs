@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, failures of starts, removed servers.
+//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, failures of starts, failed sign-ins, removed servers.
 
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     crate::trouble::prune(&mut tx, now).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;
+    hub.sign_in().tidy().await?;
     crate::launching::forget_unwanted(hub).await?;
     Ok(())
 }

@@ -6,13 +6,14 @@ use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use lyceum_auth::Refused;
+use lyceum_auth::sign_in::Proven;
 use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::identity::Identity;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::secret::Secret;
 use lyceum_web::cookie::{self, Cookie};
-use lyceum_web::page::contexts::{LoginError, LoginPage, LogoutPage};
+use lyceum_web::page::contexts::{LoginError, LoginPage, LogoutPage, StillThere};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
@@ -110,55 +111,114 @@ pub async fn sign_in(
     } else {
         given.next
     };
-    let identity = match check(&hub, &given.username, &given.password, &info).await {
-        Ok(identity) => identity,
-        Err(refused) => {
-            hub.metrics().sign_in("failure");
-            let (status, error, wait) = match refused {
-                Refused::Credentials => (StatusCode::FORBIDDEN, Some(LoginError::Refused), None),
-                Refused::NotAdmitted => (StatusCode::FORBIDDEN, Some(LoginError::Excluded), None),
-                Refused::TooMany { retry_after } => (
-                    StatusCode::TOO_MANY_REQUESTS,
-                    None,
-                    Some(u64::from(retry_after)),
-                ),
-                Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, None, Some(BUSY_SECONDS)),
-                Refused::Internal(error) => {
-                    tracing::error!(error = format!("{error:#}"), "sign-in is out of order");
-                    (
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        Some(LoginError::Unavailable),
-                        None,
-                    )
-                }
-            };
-            return form(
-                &hub,
-                &headers,
-                &info,
-                status,
-                &next,
-                &given.username,
-                error,
-                wait,
-            );
-        }
+    let proven = check(&hub, &given.username, &given.password, &info).await;
+    let way = Way {
+        caller: caller.as_ref(),
+        info: &info,
+        headers: &headers,
+        next: &next,
+        method: None,
+        username: &given.username,
     };
-    if let Some(refused) = held_up(&hub, &identity).await? {
+    come_in(&hub, proven, way).await
+}
+
+/// How somebody comes in, whatever she proved herself by.
+pub(super) struct Way<'a> {
+    /// Who was here before in this browser.
+    pub(super) caller: Option<&'a Caller>,
+    pub(super) info: &'a RequestInfo,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) next: &'a str,
+    /// The id of the way in elsewhere.
+    pub(super) method: Option<&'a str>,
+    /// What was typed.
+    pub(super) username: &'a str,
+}
+
+impl Way<'_> {
+    /// The log-in page with a sentence about what went wrong.
+    fn refuse(&self, hub: &Hub, refused: Refused) -> ApiResult<Response> {
+        hub.metrics().sign_in("failure");
+        let away = self.method.is_some();
+        let (status, error, wait) = match refused {
+            Refused::Credentials => (StatusCode::FORBIDDEN, Some(LoginError::Refused), None),
+            Refused::NotAdmitted if away => {
+                (StatusCode::FORBIDDEN, Some(LoginError::Outsider), None)
+            }
+            Refused::NotAdmitted => (StatusCode::FORBIDDEN, Some(LoginError::Excluded), None),
+            Refused::Expired => (StatusCode::FORBIDDEN, Some(LoginError::Stale), None),
+            Refused::Denied => (StatusCode::FORBIDDEN, Some(LoginError::Denied), None),
+            Refused::Unnamed => (StatusCode::FORBIDDEN, Some(LoginError::Unnamed), None),
+            Refused::Taken => (StatusCode::FORBIDDEN, Some(LoginError::Taken), None),
+            Refused::TooMany { retry_after } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                None,
+                Some(u64::from(retry_after)),
+            ),
+            Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, None, Some(BUSY_SECONDS)),
+            Refused::Internal(error) => {
+                tracing::error!(error = format!("{error:#}"), "sign-in is out of order");
+                let error = match away {
+                    true => LoginError::Unreachable,
+                    false => LoginError::Unavailable,
+                };
+                (StatusCode::SERVICE_UNAVAILABLE, Some(error), None)
+            }
+        };
+        let (headers, info) = (self.headers, self.info);
+        form(
+            hub,
+            headers,
+            info,
+            status,
+            self.next,
+            self.username,
+            error,
+            wait,
+        )
+    }
+}
+
+/// Somebody has proved who she is, or has not: the new session, or the log-in page once more.
+pub(super) async fn come_in(
+    hub: &Hub,
+    proven: Result<Identity, Refused>,
+    way: Way<'_>,
+) -> ApiResult<Response> {
+    let identity = match proven {
+        Ok(identity) => identity,
+        Err(refused) => return way.refuse(hub, refused),
+    };
+    if let Some(refused) = held_up(hub, &identity).await? {
         return Err(refused);
     }
-    hub.metrics().sign_in("success");
+    let info = way.info;
     let now = hub.now();
     let (cookie_secret, access_secret) = (new_secret(), new_secret());
     let mut tx = hub.db().write().await?;
-    let user = users::admit(&mut tx, &identity, &hub.settings().admission.admins, now).await?;
+    let settings = hub.settings();
+    let in_force = users::InForce {
+        grants: &settings.grants,
+        admins: &settings.admission.admins,
+    };
+    let Some(user) = users::admit(&mut tx, &identity, in_force, now).await? else {
+        tx.rollback().await?;
+        let subject = identity.subject.as_ref().map(|subject| subject.id.as_str());
+        tracing::warn!(
+            name = %identity.name, subject, address = %info.address,
+            "sign-in refused: the name is somebody else's here"
+        );
+        return way.refuse(hub, Refused::Taken);
+    };
+    hub.metrics().sign_in("success");
     let mut ended = None;
     // Whoever signs in gets a new session; the one before it ends, so none can be planted.
     if let Some(Caller {
         credential: Credential::Session { id, .. },
         who: Who::Person(person),
         ..
-    }) = &caller
+    }) = way.caller
     {
         db::sessions::end(&mut tx, id, &person.id).await?;
         ended = Some((person.name.as_str(), id.clone()));
@@ -173,26 +233,24 @@ pub async fn sign_in(
         expires_at: now.plus(SESSION_DAYS * 24 * 3_600_000).0,
         address: Some(info.address.to_string()),
         agent: Some(info.agent.clone()),
+        method: way.method.map(str::to_owned),
     };
     db::sessions::insert(&mut tx, &session).await?;
-    let has_ended = ended.is_some();
     if let Some((name, id)) = ended {
         revocations::announce_fallen(&mut tx, name, &[id], now).await?;
     }
     tx.commit().await?;
-    if has_ended {
-        crate::proxy::pass_on(&hub).await;
-    }
+    // A session may have ended, and a place elsewhere may have changed roles and groups.
+    crate::proxy::pass_on(hub).await;
     hub.tell(Event::Session {
         action: "sign-in",
         user: user.name.as_str(),
     });
     tracing::info!(user = %user.name, address = %info.address, "signed in");
-    let target = target(&hub, &user.id, &next, &info).await?;
+    let target = target(hub, &user.id, way.next, info).await?;
     let mut response = redirect(&hub.base(), &target);
-    let secure = super::secure(&hub, &info);
+    let secure = super::secure(hub, info);
     let age = Some(SESSION_DAYS * 24 * 3600);
-    let settings = hub.settings();
     let origins = &settings.origins;
     let (login, path) = origins.login_cookie();
     let proof = Cookie {
@@ -229,7 +287,7 @@ pub async fn sign_in(
             .append(header::SET_COOKIE, cookie.header());
     }
     super::set_xsrf(
-        &hub,
+        hub,
         &mut response,
         Binding::Session(&session.cookie_hash),
         secure,
@@ -278,10 +336,12 @@ pub async fn check(
     info: &RequestInfo,
 ) -> Result<Identity, Refused> {
     let begun = Instant::now();
-    let identity = hub
-        .sign_in()
-        .sign_in(username, Secret::new(password), info.address)
-        .await;
+    let sign_in = hub.sign_in();
+    let proven = sign_in.prove(username, Secret::new(password), info.address);
+    let identity = match proven.await {
+        Ok(proven) => let_in(hub, proven, info).await,
+        Err(refused) => Err(refused),
+    };
     let status = match identity {
         Ok(_) => metrics::SUCCESS,
         Err(_) => metrics::FAILURE,
@@ -289,15 +349,30 @@ pub async fn check(
     let seconds = &hub.metrics().login_seconds;
     let took = begun.elapsed().as_secs_f64();
     seconds.get_or_create(&status).observe(took);
-    let identity = identity?;
-    let blocked = async {
+    identity
+}
+
+/// From who she is to whether she may come in: whose account it is here, what the lists say, whether
+/// she is kept out.
+pub(super) async fn let_in(
+    hub: &Hub,
+    mut proven: Proven,
+    info: &RequestInfo,
+) -> Result<Identity, Refused> {
+    if let Some(subject) = &proven.identity.subject {
         let mut tx = hub.db().read().await?;
-        db::users::find(&mut tx, &identity.name).await
-    };
-    match blocked.await {
-        Ok(Some(user)) if hub.shuts_out(&user) => Err(Refused::NotAdmitted),
-        Ok(_) => Ok(identity),
-        Err(error) => Err(error.into()),
+        // Whoever is known by another name keeps the one she has here.
+        if let Some(name) = db::identities::name_of(&mut tx, subject).await? {
+            proven.identity.name = name;
+        }
+    }
+    let identity = hub.sign_in().admit(proven, info.address).await?;
+    let mut tx = hub.db().read().await?;
+    match db::users::find(&mut tx, &identity.name).await? {
+        Some(user) if hub.shuts_out(&user) => Err(Refused::NotAdmitted),
+        Some(_) => Ok(identity),
+        None if !hub.settings().admission.lets_in(&identity.name) => Err(Refused::NotAdmitted),
+        None => Ok(identity),
     }
 }
 
@@ -338,8 +413,8 @@ fn form(
         .collect();
     let page = LoginPage {
         page: frame(hub, None, info),
-        methods: Vec::new(),
-        password_form: true,
+        methods: super::elsewhere::links(hub, &next),
+        password_form: !hub.sign_in().chain().methods().is_empty(),
         next,
         username,
         error,
@@ -372,6 +447,7 @@ pub async fn sign_out(
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
+    let mut method = None;
     if let Some(Caller {
         credential: Credential::Session { id, .. },
         who: Who::Person(person),
@@ -380,6 +456,8 @@ pub async fn sign_out(
     {
         let begun = Instant::now();
         let mut tx = hub.db().write().await?;
+        let session = db::sessions::by_id(&mut tx, id, hub.now().0).await?;
+        method = session.and_then(|session| session.method);
         db::sessions::end(&mut tx, id, &person.id).await?;
         let fallen = std::slice::from_ref(id);
         revocations::announce_fallen(&mut tx, person.name.as_str(), fallen, hub.now()).await?;
@@ -394,7 +472,11 @@ pub async fn sign_out(
         tracing::info!(user = %person.name, "signed out");
     }
     let settings = hub.settings();
-    let mut response = farewell(&hub, &headers, &info)?;
+    let there = match &method {
+        Some(method) => super::elsewhere::log_out(&hub, method).await,
+        None => None,
+    };
+    let mut response = farewell(&hub, &headers, &info, there)?;
     let secure = super::secure(&hub, &info);
     let base = settings.origins.base();
     let (login, path) = settings.origins.login_cookie();
@@ -429,15 +511,28 @@ pub async fn sign_out_link(
 
 /// The log-in page, or a page of its own. JupyterHub shows its `logout.html` where the way in begins by
 /// itself, so that nobody is back in at once. Here the log-in page waits for her, so it is shown where
-/// a site brings one.
-fn farewell(hub: &Hub, headers: &HeaderMap, info: &RequestInfo) -> ApiResult<Response> {
+/// a site brings one, and where she is still logged in at the place she came by.
+fn farewell(
+    hub: &Hub,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+    there: Option<StillThere>,
+) -> ApiResult<Response> {
     let settings = hub.settings();
     let own = (settings.theme.site()).is_some_and(|site| site.has("logout.html"));
-    if !own {
+    if !own && there.is_none() {
         return Ok(to(hub, "/hub/login"));
     }
+    let goes_on = there.as_ref().filter(|there| there.at_once);
+    let goes_on = goes_on.and_then(|there| format!("0; url={}", there.url).parse().ok());
     let page = LogoutPage {
         page: frame(hub, None, info),
+        there,
     };
-    html(hub, headers, StatusCode::OK, "logout.html", &page)
+    let mut response = html(hub, headers, StatusCode::OK, "logout.html", &page)?;
+    // Not a redirect: browsers would hold it against `form-action`.
+    if let Some(goes_on) = goes_on {
+        response.headers_mut().insert(header::REFRESH, goes_on);
+    }
+    Ok(response)
 }

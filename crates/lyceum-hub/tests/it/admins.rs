@@ -23,8 +23,14 @@ async fn a_role_of_the_configuration_goes_with_it() {
         for name in &configured {
             let mut identity = Identity::named(name.clone());
             identity.admin = Some(true);
-            let user = users::admit(&mut tx, &identity, &configured, now).await;
-            assert!(user.expect("admitted").admin, "{name}");
+            let settings = hub.hub.settings();
+            let in_force = users::InForce {
+                grants: &settings.grants,
+                admins: &configured,
+            };
+            let user = users::admit(&mut tx, &identity, in_force, now).await;
+            let user = user.expect("admitted").expect("hers");
+            assert!(user.admin, "{name}");
         }
         let name = UserName::parse("ben").expect("a good name");
         let ben = lyceum_hub::db::users::find(&mut tx, &name).await;

@@ -8,6 +8,7 @@ mod below;
 mod contract;
 mod courses;
 mod culling;
+mod elsewhere;
 mod errors;
 mod event_log;
 mod grants;

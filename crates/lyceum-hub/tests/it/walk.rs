@@ -60,6 +60,7 @@ fn fill(path: &str, id: &str) -> String {
         ("{token}", "0123456789"),
         ("{name}", "jupyterhub-hub-login"),
         ("{value}", "x"),
+        ("{method}", "staff"),
         ("{*path}", "ada/lab"),
     ] {
         filled = filled.replace(part, value);

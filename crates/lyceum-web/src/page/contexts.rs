@@ -40,7 +40,7 @@ use serde::Serialize;
 
 pub use culling::{Hold, ServerEnd};
 pub use shares::*;
-pub use site::{DocumentPage, LanguageChoice, LogoutPage, Maintenance, Notice};
+pub use site::{DocumentPage, LanguageChoice, LogoutPage, Maintenance, Notice, StillThere};
 pub use spawn::*;
 
 /// What the frame around every page needs.
@@ -124,6 +124,18 @@ pub enum LoginError {
     Expired,
     /// The directory that knows the passwords doesn't answer.
     Unavailable,
+    /// The way back from another site was too old, taken before or another browser's.
+    Stale,
+    /// The other site did not let her in, or she changed her mind there.
+    Denied,
+    /// The other site doesn't answer, or not as it should.
+    Unreachable,
+    /// Who she is there is clear, but she is not allowed in here.
+    Outsider,
+    /// What the other site says of her makes no user name.
+    Unnamed,
+    /// Her name there is somebody else's here.
+    Taken,
 }
 
 /// `home.html`.

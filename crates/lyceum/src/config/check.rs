@@ -19,7 +19,8 @@ use lyceum_store::secret::KEY_LEN;
 use url::Url;
 
 use super::grants::{admins, check_grants};
-use super::raw::{RawConfig, RawSignIn, SpawnerAccounts, SpawnerKind};
+use super::raw::{RawConfig, SpawnerAccounts, SpawnerKind};
+use super::sign_in::{SignInMethod, check_sign_in};
 use super::{Look, ProxySettings, RawLog, SiteWords, Tls};
 
 /// The checked configuration: whoever holds one need not check again.
@@ -40,7 +41,7 @@ pub struct Config {
     /// What hubs and proxies share; `None`: made from the master key.
     pub proxy_secret: Option<Secret>,
     pub proxy: ProxySettings,
-    pub sign_in: Vec<RawSignIn>,
+    pub sign_in: Vec<SignInMethod>,
     pub people: People,
     pub grants: Grants,
     pub servers: Servers,
@@ -242,7 +243,7 @@ pub(crate) fn check(
         hub,
         proxy_secret,
         proxy,
-        sign_in: check_sign_in(raw, problem),
+        sign_in: check_sign_in(raw, folder, problem),
         people: People {
             admins: administrators,
             allow: (raw.people.allow.as_ref()).map(|list| names("people.allow", list, problem)),
@@ -504,31 +505,6 @@ fn check_spawner(raw: &RawConfig, folder: &Path, problem: &mut dyn FnMut(&str, S
         accounts: raw.spawner.accounts,
         homes,
     }
-}
-
-fn check_sign_in(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Vec<RawSignIn> {
-    let list = &raw.sign_in.0;
-    if list.is_empty() {
-        problem("sign_in", "without a way to sign in nobody gets in; remove the key or add `{kind: local, title: …}`".into());
-    }
-    for (index, sign_in) in list.iter().enumerate() {
-        if sign_in.title.trim().is_empty() || sign_in.title.chars().count() > 80 {
-            problem(
-                &format!("sign_in[{index}].title"),
-                "the title is empty or longer than 80 characters".into(),
-            );
-        }
-        if list[..index]
-            .iter()
-            .any(|before| before.kind == sign_in.kind)
-        {
-            problem(
-                &format!("sign_in[{index}].kind"),
-                "this kind stands here a second time".into(),
-            );
-        }
-    }
-    list.clone()
 }
 
 pub(super) fn names(

@@ -14,6 +14,7 @@ use super::profiles::{RawProfile, a_list_of_profiles};
 use super::proxy::RawProxy;
 use super::quotas::RawQuota;
 use super::secret_ref::SecretRef;
+use super::sign_in::{RawLocal, RawSignIn};
 use super::site::{RawAnnouncement, RawMaintenance, RawSite};
 use super::theme::RawTheme;
 use lyceum_written::environment::RawEnvironment;
@@ -256,26 +257,9 @@ pub struct SignInList(pub Vec<RawSignIn>);
 
 impl Default for SignInList {
     fn default() -> Self {
-        Self(vec![RawSignIn {
-            kind: SignInKind::Local,
-            title: "Lyceum".into(),
-        }])
+        let title = "Lyceum".into();
+        Self(vec![RawSignIn::Local(RawLocal { title })])
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawSignIn {
-    /// `local`: accounts kept here, with passwords.
-    pub kind: SignInKind,
-    /// What the log-in page calls it.
-    pub title: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SignInKind {
-    Local,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -59,7 +59,9 @@ fn walk(json: &Json, steps: &mut Vec<Step>, loaded: &Loaded, rows: &mut Vec<Show
                 None => "default".into(),
             };
             let mut value = leaf.clone();
-            let is_secret = SECRETS.contains(&key.as_str()) || key.ends_with("].api_token");
+            let is_secret = SECRETS.contains(&key.as_str())
+                || key.ends_with("].api_token")
+                || key.ends_with("].client_secret");
             // Whatever a service is told may be a password, and has no form to be known by.
             let is_told = key.starts_with("services[") && key.contains("].environment");
             if is_told && !leaf.is_null() && *leaf != serde_json::json!({}) {

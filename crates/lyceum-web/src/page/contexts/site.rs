@@ -30,6 +30,18 @@ pub struct Maintenance {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LogoutPage {
     pub page: Page,
+    /// Where she came by, and is still logged in.
+    pub there: Option<StillThere>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StillThere {
+    /// What the log-in page calls it.
+    pub name: String,
+    /// Where she logs out there; it leads back here.
+    pub url: String,
+    /// The browser goes there by itself.
+    pub at_once: bool,
 }
 
 /// `document.html`: a page of the site's own.

@@ -148,6 +148,7 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
         (
             "logout.html",
             value(&LogoutPage {
+                there: None,
                 page: anonymous.clone(),
             }),
         ),

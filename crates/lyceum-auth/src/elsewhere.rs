@@ -1,0 +1,105 @@
+//! Ways in by which a browser is sent to another site, which says who is there.
+
+use async_trait::async_trait;
+use lyceum_model::identity::Identity;
+use url::Url;
+
+use crate::attempt::Refused;
+use crate::journey::Proofs;
+
+/// The longest value that a way back may bring.
+const VALUE_MAX: usize = 8 * 1024;
+
+/// Another site that says who somebody is.
+#[async_trait]
+pub trait Elsewhere: Send + Sync {
+    /// The word in the configuration: `oidc`.
+    fn kind(&self) -> &'static str;
+
+    /// Tells it from others in addresses; empty for the one without a name of its own.
+    fn id(&self) -> &str;
+
+    /// What the log-in page calls it.
+    fn title(&self) -> &str;
+
+    /// Whether its own rule says who may come; otherwise an allow list must name the person.
+    fn names_people(&self) -> bool;
+
+    /// Where to send the browser. `back` is where it shall come back to.
+    async fn depart(&self, proofs: &Proofs, back: &Url) -> Result<Url, Refused>;
+
+    /// Who came back. Every doubt is a refusal.
+    async fn arrive(
+        &self,
+        proofs: &Proofs,
+        back: &Url,
+        answer: &Return,
+    ) -> Result<Identity, Refused>;
+
+    /// Where to send a browser that logs out here, to log out there too and come back.
+    async fn log_out(&self, back: &Url) -> Option<Url>;
+
+    /// Whether whoever logs out here is sent there without being asked.
+    fn logs_out_there(&self) -> bool {
+        false
+    }
+}
+
+/// What a browser brought back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Return {
+    pub state: String,
+    pub code: Option<String>,
+    pub error: Option<String>,
+    /// Who says that it answers (RFC 9207).
+    pub issuer: Option<String>,
+}
+
+impl Return {
+    /// Reads a query. What is said twice, or is too long, could be understood in two ways: nothing
+    /// of it counts.
+    pub fn parse(query: &str) -> Option<Self> {
+        let (mut state, mut found) = (None, Self::default());
+        for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let place = match &*key {
+                "state" => &mut state,
+                "code" => &mut found.code,
+                "error" => &mut found.error,
+                "iss" => &mut found.issuer,
+                _ => continue,
+            };
+            if place.is_some() || value.len() > VALUE_MAX {
+                return None;
+            }
+            *place = Some(value.into_owned());
+        }
+        found.state = state?;
+        (found.code.is_some() != found.error.is_some()).then_some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_back_is_read_in_one_way() {
+        let good = Return::parse("code=a%2Bb&state=s&iss=https%3A%2F%2Fx&session_state=1").unwrap();
+        assert_eq!(good.code.as_deref(), Some("a+b"));
+        assert_eq!(good.issuer.as_deref(), Some("https://x"));
+        assert!(Return::parse("error=access_denied&state=s").is_some());
+        let long = format!("code={}&state=s", "a".repeat(VALUE_MAX + 1));
+        for odd in [
+            "",
+            "state=s",
+            "code=a",
+            "code=a&error=b&state=s",
+            "code=a&code=a&state=s",
+            "code=a&state=s&state=s",
+            "code=a&state=s&iss=a&iss=b",
+            &long,
+        ] {
+            assert_eq!(Return::parse(odd), None, "{odd:.60}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Sign-in by OpenID Connect: the authorization code flow with PKCE (RFC 7636), as OpenID Connect
+//! Core 1.0 and the current best practice for OAuth (RFC 9700) have it.
+//!
+//! [`provider`] knows the provider's addresses and keys, [`id_token`] what a token must say,
+//! [`crate::claims`] what becomes of it, [`crate::journey`] who may come back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use async_trait::async_trait;
+use data_encoding::BASE64URL_NOPAD;
+use lyceum_model::clock::Clock;
+use lyceum_model::identity::Identity;
+use lyceum_model::secret::Secret;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use crate::attempt::Refused;
+use crate::claims::{Claims, Mapping};
+use crate::elsewhere::{Elsewhere, Return};
+use crate::http::{Answer, Http, Proof};
+use crate::journey::Proofs;
+
+mod id_token;
+mod provider;
+
+use id_token::{Expected, Untrusted, is_subject};
+use provider::{Metadata, Provider};
+
+/// Parameters of the way out that are ours to say.
+pub const RESERVED: [&str; 9] = [
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
+
+/// How long whoever logs out waits for a provider.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// One provider, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OidcConfig {
+    /// Tells it from others in addresses; may be empty.
+    pub id: String,
+    pub title: String,
+    /// To the letter as it calls itself.
+    pub issuer: String,
+    pub client_id: String,
+    /// `None`: a public client.
+    pub client_secret: Option<Secret>,
+    pub scopes: Vec<String>,
+    /// Sent along on the way out.
+    pub parameters: BTreeMap<String, String>,
+    pub mapping: Mapping,
+    pub log_out_there: bool,
+    /// Authorities besides the system's, in PEM form.
+    pub authorities: Option<Vec<u8>>,
+}
+
+/// Sign-in at one provider.
+pub struct Oidc {
+    config: OidcConfig,
+    provider: Provider,
+    clock: Clock,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    id_token: Option<String>,
+    access_token: Option<Secret>,
+}
+
+#[derive(Deserialize)]
+struct TokenError {
+    error: String,
+}
+
+impl Oidc {
+    pub fn new(config: OidcConfig, clock: Clock) -> anyhow::Result<Self> {
+        let http = Http::new(config.authorities.as_deref())?;
+        Ok(Self {
+            provider: Provider::new(config.issuer.clone(), http),
+            config,
+            clock,
+        })
+    }
+
+    /// Changes the code for tokens (3.1.3).
+    async fn tokens(
+        &self,
+        metadata: &Metadata,
+        code: &str,
+        back: &Url,
+        proofs: &Proofs,
+    ) -> Result<Tokens, Refused> {
+        let id = &self.config.client_id;
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", back.as_str()),
+            ("code_verifier", proofs.verifier.expose()),
+        ];
+        let proof = match &self.config.client_secret {
+            None => {
+                fields.push(("client_id", id));
+                Proof::None
+            }
+            Some(secret) if metadata.wants_secret_in_form() => {
+                fields.push(("client_id", id));
+                fields.push(("client_secret", secret.expose()));
+                Proof::None
+            }
+            Some(secret) => Proof::Basic(id, secret),
+        };
+        let http = self.provider.http();
+        let answer = http
+            .post_form(&metadata.token_endpoint, proof, &fields)
+            .await?;
+        if answer.status.is_success() {
+            return Ok(answer.json().context("reading the tokens")?);
+        }
+        Err(refusal_of(&answer))
+    }
+
+    /// The claims of the ID token, and those of the provider's userinfo if something is missing.
+    async fn claims(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        proofs: &Proofs,
+    ) -> anyhow::Result<Claims> {
+        let token = tokens.id_token.as_deref();
+        let token = token.context("there is no ID token; is `openid` among `scopes`?")?;
+        let expected = Expected {
+            issuer: self.provider.issuer(),
+            client_id: &self.config.client_id,
+            nonce: &proofs.nonce,
+            now: self.clock.now(),
+        };
+        let keys = self.provider.keys(None).await?;
+        let verified = match id_token::verify(token, &keys, &expected) {
+            // It may have new keys.
+            Err(Untrusted::NoKey | Untrusted::Signature) => {
+                let keys = self.provider.keys(Some(&keys)).await?;
+                id_token::verify(token, &keys, &expected)
+            }
+            verified => verified,
+        };
+        let mut claims = verified.context("the ID token is not to be trusted")?;
+        if let (true, Some(url), Some(access)) = (
+            self.config.mapping.lacks(&claims),
+            &metadata.userinfo_endpoint,
+            &tokens.access_token,
+        ) {
+            let more = self.userinfo(url, access, &claims).await?;
+            // What was signed is not replaced.
+            for (name, value) in more {
+                claims.entry(name).or_insert(value);
+            }
+        }
+        Ok(claims)
+    }
+
+    /// What it says besides, of the same person (5.3).
+    async fn userinfo(&self, url: &Url, access: &Secret, known: &Claims) -> anyhow::Result<Claims> {
+        let answer = self.provider.http().get(url, Proof::Bearer(access)).await?;
+        ensure!(
+            answer.status.is_success(),
+            "userinfo answered {}",
+            answer.status
+        );
+        let claims: Claims = answer.json().context("reading userinfo")?;
+        if claims.get("sub") != known.get("sub") {
+            bail!("userinfo is about somebody else (`sub`)");
+        }
+        Ok(claims)
+    }
+}
+
+/// Why there are no tokens. Of what it says nothing is repeated but a word from the standard.
+fn refusal_of(answer: &Answer) -> Refused {
+    let error = answer.json::<TokenError>().map(|said| said.error);
+    match error.as_deref() {
+        // The code was used before, is too old, or was not given for this journey.
+        Ok("invalid_grant") => {
+            tracing::info!("sign-in refused: the provider does not take its code (any more)");
+            Refused::Expired
+        }
+        Ok("invalid_client" | "unauthorized_client") => Refused::Internal(anyhow!(
+            "the provider does not take `client_id` and `client_secret`"
+        )),
+        Ok(word) if is_word(word) => {
+            Refused::Internal(anyhow!("the provider gives no tokens: {word}"))
+        }
+        _ => Refused::Internal(anyhow!("the provider gives no tokens: {}", answer.status)),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    text.len() <= 40 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+#[async_trait]
+impl Elsewhere for Oidc {
+    fn kind(&self) -> &'static str {
+        "oidc"
+    }
+
+    fn id(&self) -> &str {
+        &self.config.id
+    }
+
+    fn title(&self) -> &str {
+        &self.config.title
+    }
+
+    fn names_people(&self) -> bool {
+        self.config.mapping.allow.is_some()
+    }
+
+    async fn depart(&self, proofs: &Proofs, back: &Url) -> Result<Url, Refused> {
+        let metadata = self.provider.metadata().await?;
+        let challenge = Sha256::digest(proofs.verifier.expose().as_bytes());
+        let mut url = metadata.authorization_endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.config.client_id)
+            .append_pair("redirect_uri", back.as_str())
+            .append_pair("scope", &self.config.scopes.join(" "))
+            .append_pair("state", &proofs.state)
+            .append_pair("nonce", &proofs.nonce)
+            .append_pair("code_challenge", &BASE64URL_NOPAD.encode(&challenge))
+            .append_pair("code_challenge_method", "S256")
+            .extend_pairs(&self.config.parameters);
+        Ok(url)
+    }
+
+    async fn arrive(
+        &self,
+        proofs: &Proofs,
+        back: &Url,
+        answer: &Return,
+    ) -> Result<Identity, Refused> {
+        let metadata = self.provider.metadata().await?;
+        // Another provider's answer must not pass for this one's (RFC 9207).
+        let wants_issuer = metadata.authorization_response_iss_parameter_supported;
+        match &answer.issuer {
+            Some(issuer) if issuer != self.provider.issuer() => {
+                tracing::warn!(
+                    expected = self.provider.issuer(),
+                    "sign-in refused: somebody else answered (`iss`)"
+                );
+                return Err(Refused::Expired);
+            }
+            None if wants_issuer => {
+                tracing::warn!(
+                    expected = self.provider.issuer(),
+                    "sign-in refused: whoever answered does not say who it is (`iss`)"
+                );
+                return Err(Refused::Expired);
+            }
+            _ => {}
+        }
+        let code = match (&answer.code, answer.error.as_deref()) {
+            (Some(code), _) => code,
+            (None, Some("server_error" | "temporarily_unavailable")) => {
+                return Err(Refused::Internal(anyhow!(
+                    "the provider says that it is out of order"
+                )));
+            }
+            (None, error) => {
+                let word = error.filter(|word| is_word(word)).unwrap_or("something");
+                // Mostly that she changed her mind; else the operator has to know.
+                tracing::info!(word, "sign-in refused by the provider");
+                return Err(Refused::Denied);
+            }
+        };
+        let tokens = self.tokens(&metadata, code, back, proofs).await?;
+        let claims = self.claims(&metadata, &tokens, proofs).await?;
+        let subject = claims.get("sub").and_then(|value| value.as_str());
+        let subject = subject.filter(|text| is_subject(text));
+        let subject = subject.context("there is no `sub`")?;
+        let mapping = &self.config.mapping;
+        mapping.identity(self.provider.issuer(), subject, &claims)
+    }
+
+    async fn log_out(&self, back: &Url) -> Option<Url> {
+        // She is logged out here; nobody waits for a provider that is away.
+        let metadata = tokio::time::timeout(FAREWELL, self.provider.metadata()).await;
+        let metadata = metadata.ok()?.ok()?;
+        let mut url = metadata.end_session_endpoint.clone()?;
+        url.query_pairs_mut()
+            .append_pair("client_id", &self.config.client_id)
+            .append_pair("post_logout_redirect_uri", back.as_str());
+        Some(url)
+    }
+
+    fn logs_out_there(&self) -> bool {
+        self.config.log_out_there
+    }
+}

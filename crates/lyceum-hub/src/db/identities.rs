@@ -1,0 +1,117 @@
+//! Who people are at places that Lyceum does not keep.
+
+use lyceum_model::clock::Millis;
+use lyceum_model::identity::Subject;
+use lyceum_model::name::UserName;
+use lyceum_store::{Tx, on};
+
+/// Somebody's mark elsewhere, and whose it is here.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Known {
+    pub user_id: String,
+    /// Groups that she is in because of it, as a list in JSON.
+    pub groups: String,
+    /// Whether she is an administrator because of it.
+    pub admin: bool,
+}
+
+/// A row for people to look at.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Row {
+    pub issuer: String,
+    pub subject: String,
+    pub created_at: i64,
+    pub seen_at: i64,
+}
+
+pub async fn find(tx: &mut Tx, subject: &Subject) -> sqlx::Result<Option<Known>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT user_id, groups, admin FROM identities WHERE issuer = $1 AND subject = $2"
+    )
+    .bind(&subject.issuer)
+    .bind(&subject.id)
+    .fetch_optional(c)
+    .await)
+}
+
+/// What she is called here, whatever she is called there now.
+pub async fn name_of(tx: &mut Tx, subject: &Subject) -> sqlx::Result<Option<UserName>> {
+    let name: Option<String> = on!(tx, |c| {
+        sqlx::query_scalar(
+            "SELECT u.name FROM users u JOIN identities i ON i.user_id = u.id WHERE i.issuer = $1 AND i.subject = $2",
+        )
+        .bind(&subject.issuer)
+        .bind(&subject.id)
+        .fetch_optional(c)
+        .await
+    })?;
+    name.map(|name| UserName::parse(&name).map_err(|error| sqlx::Error::Decode(error.into())))
+        .transpose()
+}
+
+/// Leaves it alone when somebody was faster, and tells whether it was written.
+pub async fn insert(
+    tx: &mut Tx,
+    subject: &Subject,
+    user_id: &str,
+    now: Millis,
+) -> sqlx::Result<bool> {
+    on!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO identities (issuer, subject, user_id, created_at, seen_at) VALUES ($1, $2, $3, $4, $4) \
+             ON CONFLICT (issuer, subject) DO NOTHING",
+        )
+        .bind(&subject.issuer)
+        .bind(&subject.id)
+        .bind(user_id)
+        .bind(now.0)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected() > 0)
+    })
+}
+
+/// What it gave her this time.
+pub async fn update(
+    tx: &mut Tx,
+    subject: &Subject,
+    groups: &str,
+    admin: bool,
+    now: Millis,
+) -> sqlx::Result<()> {
+    on!(tx, |c| {
+        sqlx::query(
+            "UPDATE identities SET groups = $3, admin = $4, seen_at = $5 WHERE issuer = $1 AND subject = $2",
+        )
+        .bind(&subject.issuer)
+        .bind(&subject.id)
+        .bind(groups)
+        .bind(admin)
+        .bind(now.0)
+        .execute(c)
+        .await
+        .map(|_| ())
+    })
+}
+
+pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Row>> {
+    on!(tx, |c| {
+        sqlx::query_as(
+            "SELECT issuer, subject, created_at, seen_at FROM identities WHERE user_id = $1 ORDER BY created_at, issuer, subject LIMIT 100",
+        )
+        .bind(user_id)
+        .fetch_all(c)
+        .await
+    })
+}
+
+/// Tells how many there were.
+pub async fn forget(tx: &mut Tx, user_id: &str) -> sqlx::Result<u64> {
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM identities WHERE user_id = $1"
+    )
+    .bind(user_id)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected()))
+}

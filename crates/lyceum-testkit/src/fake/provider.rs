@@ -1,0 +1,448 @@
+//! A provider of OpenID Connect that does as it is told: right, or wrong in one way. It writes its
+//! tokens by hand, so that it shares no mistake with whoever reads them.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::encoding::AsBigEndian as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair as RsaKey, KeySize};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+};
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+pub const CLIENT: &str = "lyceum";
+/// With signs that have to be written in a special way.
+pub const CLIENT_SECRET: &str = "s3cret: of+tests%";
+
+/// What it does wrong, or differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Twist {
+    /// `alg: none` and no signature.
+    Unsigned,
+    /// Signed with the client's secret (HS256 in the header).
+    SignedWithSecret,
+    /// Signed by a key that is not published, with the id of one that is.
+    ForeignKey,
+    /// The signature is of something else.
+    Tampered,
+    /// Everything is answered with "away".
+    Away,
+    /// Answers never end; nothing comes.
+    Silent,
+    /// Each document is a hundred megabytes.
+    Huge,
+    /// The token endpoint sends elsewhere.
+    Redirect,
+    /// It calls itself otherwise.
+    OtherIssuer,
+    /// Tells HTML where JSON belongs.
+    Html,
+    /// Userinfo is about somebody else.
+    OtherInUserinfo,
+    /// Says in each answer that it is the one that answers, and that it does so.
+    SaysIssuer,
+    /// Says that it does so, and does not.
+    PromisesIssuer,
+    /// Does not look at the code, as one that an attacker runs.
+    TakesAnyCode,
+}
+
+struct Grant {
+    nonce: String,
+    challenge: String,
+    redirect_uri: String,
+}
+
+enum Key {
+    Rsa(Box<RsaKey>),
+    Ec(Box<EcdsaKeyPair>),
+}
+
+struct Inner {
+    issuer: String,
+    /// Claims of whoever is logged in there.
+    person: Value,
+    /// Claims that only userinfo tells.
+    userinfo: Value,
+    /// Over the claims of each token.
+    replaced: Vec<(String, Value)>,
+    twist: Option<Twist>,
+    grants: HashMap<String, Grant>,
+    next_code: usize,
+    keys: Vec<(String, Key)>,
+    asked_for_keys: usize,
+    /// Each token is about somebody else, by this number.
+    numbered: Option<usize>,
+}
+
+/// A running provider; it ends with its maker.
+#[derive(Clone)]
+pub struct FakeProvider {
+    inner: Arc<Mutex<Inner>>,
+    _running: Arc<Running>,
+}
+
+struct Running(tokio::task::JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+type Shared = Arc<Mutex<Inner>>;
+
+fn lock(inner: &Shared) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FakeProvider {
+    /// Ada is logged in there.
+    pub async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.expect("a port");
+        let address: SocketAddr = listener.local_addr().expect("an address");
+        let inner = Arc::new(Mutex::new(Inner {
+            issuer: format!("http://{address}/realm"),
+            person: json!({"sub": "1", "preferred_username": "ada", "name": "Ada Lovelace"}),
+            userinfo: json!({}),
+            replaced: Vec::new(),
+            twist: None,
+            grants: HashMap::new(),
+            next_code: 0,
+            keys: vec![("first".into(), rsa())],
+            asked_for_keys: 0,
+            numbered: None,
+        }));
+        let router = Router::new()
+            .route("/realm/.well-known/openid-configuration", get(discovery))
+            .route("/realm/keys", get(keys))
+            .route("/realm/token", post(token))
+            .route("/realm/userinfo", get(userinfo))
+            .layer(axum::middleware::from_fn_with_state(inner.clone(), twisted))
+            .with_state(inner.clone());
+        let task = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("served");
+        });
+        Self {
+            inner,
+            _running: Arc::new(Running(task)),
+        }
+    }
+
+    pub fn issuer(&self) -> String {
+        lock(&self.inner).issuer.clone()
+    }
+
+    /// Somebody else is logged in there from now on.
+    pub fn log_in(&self, claims: Value) -> &Self {
+        lock(&self.inner).person = claims;
+        self
+    }
+
+    /// Claims that userinfo tells and tokens don't.
+    pub fn tell_in_userinfo(&self, claims: Value) -> &Self {
+        lock(&self.inner).userinfo = claims;
+        self
+    }
+
+    pub fn twist(&self, twist: Option<Twist>) -> &Self {
+        lock(&self.inner).twist = twist;
+        self
+    }
+
+    /// Tokens have this claim from now on; `null`: they don't have it.
+    pub fn replace(&self, claim: &str, value: Value) -> &Self {
+        lock(&self.inner).replaced.push((claim.into(), value));
+        self
+    }
+
+    pub fn as_usual(&self) -> &Self {
+        let mut inner = lock(&self.inner);
+        inner.replaced.clear();
+        inner.twist = None;
+        drop(inner);
+        self
+    }
+
+    /// New keys, of another kind; the old ones sign nothing any more and are not published.
+    pub fn rotate(&self) -> &Self {
+        let mut inner = lock(&self.inner);
+        let number = inner.keys.len() + 1;
+        inner.keys = vec![(format!("key {number} of another kind"), ec())];
+        drop(inner);
+        self
+    }
+
+    /// From now on each token is about somebody else.
+    pub fn number_subjects(&self) -> &Self {
+        lock(&self.inner).numbered = Some(0);
+        self
+    }
+
+    pub fn times_asked_for_keys(&self) -> usize {
+        lock(&self.inner).asked_for_keys
+    }
+
+    /// What a browser is sent back with that was sent here: the query of the way back.
+    pub fn authorize(&self, way_out: &str) -> String {
+        let url: Url = way_out.parse().expect("an address");
+        let asked: HashMap<String, String> = url.query_pairs().into_owned().collect();
+        let of = |key: &str| asked.get(key).cloned().unwrap_or_default();
+        let mut inner = lock(&self.inner);
+        assert_eq!(
+            url.as_str().split('?').next(),
+            Some(&*format!("{}/auth", inner.issuer))
+        );
+        assert_eq!(of("client_id"), CLIENT);
+        assert_eq!(of("response_type"), "code");
+        assert_eq!(of("code_challenge_method"), "S256");
+        assert!(of("scope").split(' ').any(|scope| scope == "openid"));
+        inner.next_code += 1;
+        let code = format!("code {}", inner.next_code);
+        let grant = Grant {
+            nonce: of("nonce"),
+            challenge: of("code_challenge"),
+            redirect_uri: of("redirect_uri"),
+        };
+        inner.grants.insert(code.clone(), grant);
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("code", &code)
+            .append_pair("state", &of("state"));
+        if inner.twist == Some(Twist::SaysIssuer) {
+            query.append_pair("iss", &inner.issuer);
+        }
+        query.finish()
+    }
+}
+
+fn rsa() -> Key {
+    Key::Rsa(Box::new(RsaKey::generate(KeySize::Rsa2048).expect("a key")))
+}
+
+fn ec() -> Key {
+    Key::Ec(Box::new(
+        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"),
+    ))
+}
+
+fn coded(bytes: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(bytes)
+}
+
+impl Key {
+    fn algorithm(&self) -> &'static str {
+        match self {
+            Self::Rsa(_) => "RS256",
+            Self::Ec(_) => "ES256",
+        }
+    }
+
+    fn public(&self, id: &str) -> Value {
+        match self {
+            Self::Rsa(key) => {
+                let public = key.public_key();
+                let (n, e) = (public.modulus(), public.exponent());
+                json!({
+                    "kty": "RSA", "use": "sig", "kid": id,
+                    "n": coded(n.big_endian_without_leading_zero()),
+                    "e": coded(e.big_endian_without_leading_zero()),
+                })
+            }
+            Self::Ec(key) => {
+                let point = key.public_key().as_ref();
+                json!({
+                    "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": id,
+                    "x": coded(&point[1..33]), "y": coded(&point[33..65]),
+                })
+            }
+        }
+    }
+
+    fn sign(&self, text: &str) -> String {
+        let random = SystemRandom::new();
+        match self {
+            Self::Rsa(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature)
+                    .expect("signed");
+                coded(&signature)
+            }
+            Self::Ec(key) => coded(key.sign(&random, text.as_bytes()).expect("signed").as_ref()),
+        }
+    }
+}
+
+async fn twisted(
+    State(inner): State<Shared>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let twist = lock(&inner).twist;
+    match twist {
+        Some(Twist::Away) => StatusCode::BAD_GATEWAY.into_response(),
+        Some(Twist::Silent) => std::future::pending().await,
+        Some(Twist::Html) => ([(header::CONTENT_TYPE, "text/html")], "<p>{}</p>").into_response(),
+        Some(Twist::Huge) => {
+            let piece = bytes::Bytes::from(vec![b' '; 1024 * 1024]);
+            let pieces = std::iter::repeat_n(Ok::<_, std::io::Error>(piece), 100);
+            let body = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+async fn discovery(State(inner): State<Shared>) -> Json<Value> {
+    let inner = lock(&inner);
+    let issuer = &inner.issuer;
+    let said = match inner.twist {
+        Some(Twist::OtherIssuer) => "https://login.example.edu",
+        _ => issuer,
+    };
+    let says = matches!(inner.twist, Some(Twist::SaysIssuer | Twist::PromisesIssuer));
+    Json(json!({
+        "issuer": said,
+        "authorization_endpoint": format!("{issuer}/auth"),
+        "token_endpoint": format!("{issuer}/token"),
+        "jwks_uri": format!("{issuer}/keys"),
+        "userinfo_endpoint": format!("{issuer}/userinfo"),
+        "end_session_endpoint": format!("{issuer}/logout?x=1"),
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": says,
+    }))
+}
+
+async fn keys(State(inner): State<Shared>) -> Json<Value> {
+    let mut inner = lock(&inner);
+    inner.asked_for_keys += 1;
+    let keys: Vec<Value> = inner.keys.iter().map(|(id, key)| key.public(id)).collect();
+    Json(json!({ "keys": keys }))
+}
+
+async fn token(
+    State(inner): State<Shared>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    let of = |key: &str| form.get(key).map(String::as_str).unwrap_or_default();
+    let mut inner = lock(&inner);
+    let refuse = |error: &str| {
+        (
+            StatusCode::BAD_REQUEST,
+            Json(json!({"error": error, "error_description": "no"})),
+        )
+            .into_response()
+    };
+    if inner.twist == Some(Twist::Redirect) {
+        let there = format!("{}/keys", inner.issuer);
+        return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, there)]).into_response();
+    }
+    let written =
+        |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    let pair = format!("{}:{}", written(CLIENT), written(CLIENT_SECRET));
+    let wanted = format!("Basic {}", BASE64.encode(pair.as_bytes()));
+    let given = headers.get(header::AUTHORIZATION);
+    if given.and_then(|value| value.to_str().ok()) != Some(&*wanted) {
+        return refuse("invalid_client");
+    }
+    let grant = match inner.grants.remove(of("code")) {
+        Some(grant) => grant,
+        None if inner.twist == Some(Twist::TakesAnyCode) => Grant {
+            nonce: "of another journey".into(),
+            challenge: String::new(),
+            redirect_uri: String::new(),
+        },
+        None => return refuse("invalid_grant"),
+    };
+    let challenge = coded(&Sha256::digest(of("code_verifier").as_bytes()));
+    let holds = challenge == grant.challenge && of("redirect_uri") == grant.redirect_uri;
+    if !holds && inner.twist != Some(Twist::TakesAnyCode) {
+        return refuse("invalid_grant");
+    }
+    if let Some(number) = inner.numbered.as_mut() {
+        *number += 1;
+        let subject = format!("number {number}");
+        inner.person["sub"] = json!(subject);
+    }
+    Json(json!({
+        "token_type": "Bearer", "access_token": "access", "id_token": id_token(&inner, &grant.nonce),
+    }))
+    .into_response()
+}
+
+fn id_token(inner: &Inner, nonce: &str) -> String {
+    let now = std::time::SystemTime::now();
+    let now = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    let mut claims = inner.person.clone();
+    let all = claims.as_object_mut().expect("claims");
+    for (name, value) in [
+        ("iss", json!(inner.issuer)),
+        ("aud", json!(CLIENT)),
+        ("nonce", json!(nonce)),
+        ("iat", json!(now)),
+        ("exp", json!(now + 300)),
+    ] {
+        all.insert(name.into(), value);
+    }
+    for (name, value) in &inner.replaced {
+        match value {
+            Value::Null => all.remove(name),
+            value => all.insert(name.clone(), value.clone()),
+        };
+    }
+    let (id, key) = inner.keys.last().expect("a key");
+    let algorithm = match inner.twist {
+        Some(Twist::Unsigned) => "none",
+        Some(Twist::SignedWithSecret) => "HS256",
+        _ => key.algorithm(),
+    };
+    let header = json!({"alg": algorithm, "kid": id, "typ": "JWT"});
+    let text = format!(
+        "{}.{}",
+        coded(header.to_string().as_bytes()),
+        coded(claims.to_string().as_bytes())
+    );
+    let signature = match inner.twist {
+        Some(Twist::Unsigned) => String::new(),
+        Some(Twist::SignedWithSecret) => {
+            let key =
+                aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, CLIENT_SECRET.as_bytes());
+            coded(aws_lc_rs::hmac::sign(&key, text.as_bytes()).as_ref())
+        }
+        Some(Twist::ForeignKey) => rsa().sign(&text),
+        Some(Twist::Tampered) => key.sign("something else"),
+        _ => key.sign(&text),
+    };
+    format!("{text}.{signature}")
+}
+
+async fn userinfo(State(inner): State<Shared>, headers: HeaderMap) -> Response {
+    let inner = lock(&inner);
+    let given = headers.get(header::AUTHORIZATION);
+    if given.and_then(|value| value.to_str().ok()) != Some("Bearer access") {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let mut claims = inner.userinfo.clone();
+    let subject = match inner.twist {
+        Some(Twist::OtherInUserinfo) => json!("2"),
+        _ => inner.person["sub"].clone(),
+    };
+    claims["sub"] = subject;
+    Json(claims).into_response()
+}
