@@ -246,6 +246,16 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("login.html", "excluded", of(form(LoginError::Excluded))),
         ("login.html", "expired", of(form(LoginError::Expired))),
+        ("login.html", "stale", of(form(LoginError::Stale))),
+        ("login.html", "denied", of(form(LoginError::Denied))),
+        (
+            "login.html",
+            "unreachable",
+            of(form(LoginError::Unreachable)),
+        ),
+        ("login.html", "outsider", of(form(LoginError::Outsider))),
+        ("login.html", "unnamed", of(form(LoginError::Unnamed))),
+        ("login.html", "taken", of(form(LoginError::Taken))),
         (
             "login.html",
             "unavailable",
@@ -708,7 +718,26 @@ fn others() -> Vec<(&'static str, &'static str, Value)> {
                 document: Document::default(),
             }),
         ),
-        ("logout.html", "full", of(LogoutPage { page: bare() })),
+        (
+            "logout.html",
+            "full",
+            of(LogoutPage {
+                page: bare(),
+                there: Some(StillThere {
+                    name: "University account".into(),
+                    url: "https://login.example.edu/logout?client_id=lyceum".into(),
+                    at_once: true,
+                }),
+            }),
+        ),
+        (
+            "logout.html",
+            "plain",
+            of(LogoutPage {
+                page: bare(),
+                there: None,
+            }),
+        ),
         (
             "message.html",
             "full",

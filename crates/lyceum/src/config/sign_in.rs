@@ -392,3 +392,113 @@ fn read_authority(path: &Path) -> Result<Vec<u8>, String> {
     check_authorities(&pem).map_err(|error| error.to_string())?;
     Ok(pem)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, parse};
+    use super::*;
+
+    const GOOD: &str =
+        "issuer: https://login.example.edu, client_id: lyceum, allow: {everyone: true}";
+
+    fn read(entries: &str) -> Result<Config, String> {
+        let text = format!("public_url: https://hub.example.edu\nsign_in:\n{entries}\n");
+        let loaded = parse("lyceum.yaml", &text, Path::new("."));
+        loaded
+            .map(|loaded| loaded.config)
+            .map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn several_ways_in_are_read() {
+        let config = read(&format!(
+            "  - {{kind: oidc, title: University, {GOOD}}}\n  - {{kind: local, title: Guests}}\n  \
+             - {{kind: oidc, id: staff, title: Staff, {GOOD}, groups: 'claim:a.b', admins: {{groups: [it]}}}}"
+        ));
+        let methods = config.unwrap().sign_in;
+        let [
+            SignInMethod::Oidc(first),
+            SignInMethod::Local,
+            SignInMethod::Oidc(second),
+        ] = &methods[..]
+        else {
+            panic!("{methods:?}");
+        };
+        assert_eq!((first.id.as_str(), second.id.as_str()), ("", "staff"));
+        assert_eq!(first.scopes, ["openid", "profile", "email"]);
+        assert_eq!(second.mapping.groups.as_deref(), Some("a.b"));
+        assert!(first.mapping.admins.is_none() && first.client_secret.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told_with_its_place() {
+        let check = |entry: &str, expect: &str| {
+            let said = read(&format!("  - {entry}")).expect_err(entry);
+            assert!(said.contains(expect), "{entry}: {said}");
+        };
+        let oidc = |more: &str| format!("{{kind: oidc, title: T, {GOOD}, {more}}}");
+        check("{title: T, kind: local}", "stands first");
+        check("{kind: ldapp, title: T}", "ldapp");
+        check("{kind: local, titel: T}", "lyceum.yaml:3:");
+        check("{kind: local, title: T, issuer: x}", "issuer");
+        check(&oidc("isuer: x"), "isuer");
+        check(
+            &oidc("client_secret: hunter2"),
+            "a secret does not stand in this file",
+        );
+        check(
+            &oidc("client_secret: env:LYCEUM_TEST_NOT_SET"),
+            "is not set",
+        );
+        check(&oidc("username: ada"), "sign_in[0].username");
+        check(&oidc("username: '{email|local}'"), "several domains");
+        check(&oidc("groups: groups"), "write `claim:NAME`");
+        check(&oidc("scopes: [profile]"), "`openid` among them");
+        check(&oidc("parameters: {state: x}"), "said by Lyceum itself");
+        check(&oidc("id: A/B"), "small letters");
+        check(&oidc("admins: {everyone: true}"), "can't be meant");
+        check(&oidc("admins: {groups: [it]}"), "Add `groups: claim:");
+        check(&oidc("authority: gone.pem"), "gone.pem");
+        let entry = |issuer: &str, allow: &str| {
+            format!("{{kind: oidc, title: T, client_id: c, issuer: '{issuer}'{allow}}}")
+        };
+        let all = ", allow: {everyone: true}";
+        check(&entry("http://login.example.edu", all), "asked by https");
+        check(
+            &entry("login.example.edu", all),
+            "not the address of a provider",
+        );
+        check(
+            &entry("https://login.example.edu?x", all),
+            "not the address of a provider",
+        );
+        // Never "everybody" by a slip.
+        let here = "https://login.example.edu";
+        check(&entry(here, ""), "nobody could come in this way");
+        check(&entry(here, ", allow: {}"), "names nobody");
+        check(&entry(here, ", allow: {group: [a]}"), "group");
+        check(&entry(here, ", allow: {domains: []}"), "a list is empty");
+        check(
+            &entry(here, ", allow: {claims: {a: ['']}}"),
+            "a list is empty",
+        );
+        check(&entry(here, ", allow: {domains: [edu]}"), "is no domain");
+        check(
+            &entry(here, ", allow: {domains: ['*.example.edu']}"),
+            "is no domain",
+        );
+        check(
+            &entry(here, ", allow: {everyone: true, domains: [example.edu]}"),
+            "can't be meant",
+        );
+        let twice = format!("{}\n  - {}", oidc("id: a"), oidc("id: a"));
+        check(&twice, "two ways in have this id");
+        check(
+            "{kind: local, title: A}\n  - {kind: local, title: B}",
+            "a second time",
+        );
+        let text = format!("sign_in:\n  - {{kind: oidc, title: T, {GOOD}}}\n");
+        let said = parse("lyceum.yaml", &text, Path::new(".")).expect_err("no address");
+        assert!(said.to_string().contains("public_url"));
+    }
+}
