@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKey, KeySize};
 use aws_lc_rs::signature::{
@@ -297,7 +296,7 @@ async fn twisted(
         Some(Twist::Html) => ([(header::CONTENT_TYPE, "text/html")], "<p>{}</p>").into_response(),
         Some(Twist::Huge) => {
             let piece = bytes::Bytes::from(vec![b' '; 1024 * 1024]);
-            let pieces = std::iter::repeat_n(Ok::<_, std::io::Error>(piece), 100);
+            let pieces = (0..100).map(move |_| Ok::<_, std::io::Error>(piece.clone()));
             let body = axum::body::Body::from_stream(futures_util::stream::iter(pieces));
             ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
@@ -377,8 +376,13 @@ async fn token(
         let subject = format!("number {number}");
         inner.person["sub"] = json!(subject);
     }
+    // Says itself whom it is for: others may be given theirs before userinfo is asked.
+    let access = format!(
+        "access {}",
+        inner.person["sub"].as_str().unwrap_or_default()
+    );
     Json(json!({
-        "token_type": "Bearer", "access_token": "access", "id_token": id_token(&inner, &grant.nonce),
+        "token_type": "Bearer", "access_token": access, "id_token": id_token(&inner, &grant.nonce),
     }))
     .into_response()
 }
@@ -435,13 +439,14 @@ fn id_token(inner: &Inner, nonce: &str) -> String {
 async fn userinfo(State(inner): State<Shared>, headers: HeaderMap) -> Response {
     let inner = lock(&inner);
     let given = headers.get(header::AUTHORIZATION);
-    if given.and_then(|value| value.to_str().ok()) != Some("Bearer access") {
+    let given = given.and_then(|value| value.to_str().ok());
+    let Some(subject) = given.and_then(|text| text.strip_prefix("Bearer access ")) else {
         return StatusCode::UNAUTHORIZED.into_response();
-    }
+    };
     let mut claims = inner.userinfo.clone();
     let subject = match inner.twist {
         Some(Twist::OtherInUserinfo) => json!("2"),
-        _ => inner.person["sub"].clone(),
+        _ => json!(subject),
     };
     claims["sub"] = subject;
     Json(claims).into_response()
