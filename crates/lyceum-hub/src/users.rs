@@ -191,7 +191,7 @@ async fn owner(
         let user = ensure(tx, &identity.name, now).await?;
         // Two who bring the same name wait for each other here.
         db::servers::lock_owner(tx, &user.id).await?;
-        let is_free = db::identities::of_user(tx, &user.id).await?.is_empty()
+        let is_free = !db::identities::lead_to(tx, &user.id).await?
             && !lyceum_auth::local::is_there(tx, &user.name).await?;
         // Her other tab may have been faster; then what it wrote counts.
         if is_free {

@@ -15,15 +15,6 @@ pub struct Known {
     pub admin: bool,
 }
 
-/// A row for people to look at.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct Row {
-    pub issuer: String,
-    pub subject: String,
-    pub created_at: i64,
-    pub seen_at: i64,
-}
-
 pub async fn find(tx: &mut Tx, subject: &Subject) -> sqlx::Result<Option<Known>> {
     on!(tx, |c| sqlx::query_as(
         "SELECT user_id, groups, admin FROM identities WHERE issuer = $1 AND subject = $2"
@@ -94,24 +85,13 @@ pub async fn update(
     })
 }
 
-pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Row>> {
-    on!(tx, |c| {
-        sqlx::query_as(
-            "SELECT issuer, subject, created_at, seen_at FROM identities WHERE user_id = $1 ORDER BY created_at, issuer, subject LIMIT 100",
-        )
-        .bind(user_id)
-        .fetch_all(c)
-        .await
-    })
-}
-
-/// Tells how many there were.
-pub async fn forget(tx: &mut Tx, user_id: &str) -> sqlx::Result<u64> {
-    on!(tx, |c| sqlx::query(
-        "DELETE FROM identities WHERE user_id = $1"
+/// Whether any mark leads to this person.
+pub async fn lead_to(tx: &mut Tx, user_id: &str) -> sqlx::Result<bool> {
+    let many: i64 = on!(tx, |c| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM identities WHERE user_id = $1"
     )
     .bind(user_id)
-    .execute(c)
-    .await
-    .map(|done| done.rows_affected()))
+    .fetch_one(c)
+    .await)?;
+    Ok(many > 0)
 }

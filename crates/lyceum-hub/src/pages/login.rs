@@ -370,9 +370,7 @@ pub(super) async fn let_in(
     let mut tx = hub.db().read().await?;
     match db::users::find(&mut tx, &identity.name).await? {
         Some(user) if hub.shuts_out(&user) => Err(Refused::NotAdmitted),
-        Some(_) => Ok(identity),
-        None if !hub.settings().admission.lets_in(&identity.name) => Err(Refused::NotAdmitted),
-        None => Ok(identity),
+        _ => Ok(identity),
     }
 }
 
