@@ -161,10 +161,7 @@ impl Oidc {
             &tokens.access_token,
         ) {
             let more = self.userinfo(url, access, &claims).await?;
-            // What was signed is not replaced.
-            for (name, value) in more {
-                claims.entry(name).or_insert(value);
-            }
+            join(&mut claims, more);
         }
         Ok(claims)
     }
@@ -182,6 +179,23 @@ impl Oidc {
             bail!("userinfo is about somebody else (`sub`)");
         }
         Ok(claims)
+    }
+}
+
+/// What was signed is not replaced. An address of mail and whether it is vouched for belong together:
+/// they come from one place, or say the same at both.
+fn join(signed: &mut Claims, mut more: Claims) {
+    match signed.get("email") {
+        None => {
+            signed.remove("email_verified");
+        }
+        mail if mail != more.get("email") => {
+            more.remove("email_verified");
+        }
+        _ => {}
+    }
+    for (name, value) in more {
+        signed.entry(name).or_insert(value);
     }
 }
 
@@ -305,5 +319,47 @@ impl Elsewhere for Oidc {
 
     fn logs_out_there(&self) -> bool {
         self.config.log_out_there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_was_signed_counts_and_mail_is_vouched_for_where_it_is_told() {
+        let check = |signed: Value, more: Value, expect: Value| {
+            let object = |value: Value| value.as_object().cloned().expect("claims");
+            let (mut claims, before) = (object(signed.clone()), more.clone());
+            join(&mut claims, object(more));
+            assert_eq!(Value::Object(claims), expect, "{signed} {before}");
+        };
+        check(
+            json!({"sub": "1", "name": "Ada"}),
+            json!({"name": "Eve", "groups": ["a"]}),
+            json!({"sub": "1", "name": "Ada", "groups": ["a"]}),
+        );
+        check(
+            json!({"email": "a@x.org"}),
+            json!({"email": "a@x.org", "email_verified": true}),
+            json!({"email": "a@x.org", "email_verified": true}),
+        );
+        check(
+            json!({"email": "a@x.org"}),
+            json!({"email": "b@x.org", "email_verified": true}),
+            json!({"email": "a@x.org"}),
+        );
+        check(
+            json!({"email": "a@x.org"}),
+            json!({"email_verified": true}),
+            json!({"email": "a@x.org"}),
+        );
+        check(
+            json!({"email_verified": true}),
+            json!({"email": "b@x.org"}),
+            json!({"email": "b@x.org"}),
+        );
     }
 }

@@ -184,10 +184,11 @@ fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Untrusted> {
         Some(iat) if iat <= now.saturating_add(LEEWAY) => {}
         _ => return Err(Untrusted::FromTheFuture),
     }
-    if claims.contains_key("nbf")
-        && !moment("nbf").is_some_and(|nbf| nbf <= now.saturating_add(LEEWAY))
-    {
-        return Err(Untrusted::FromTheFuture);
+    if claims.contains_key("nbf") {
+        match moment("nbf") {
+            Some(nbf) if nbf <= now.saturating_add(LEEWAY) => {}
+            _ => return Err(Untrusted::FromTheFuture),
+        }
     }
     let nonce = text("nonce").unwrap_or_default().as_bytes();
     if !bool::from(nonce.ct_eq(expected.nonce.as_bytes())) {
