@@ -63,6 +63,8 @@ pub enum Refused {
     Unnamed,
     #[error("Your user name belongs to somebody else here.")]
     Taken,
+    #[error("An account of your user name was made here before, and may not be yours.")]
+    Reserved,
     #[error("Sign-in is out of order at the moment.")]
     Internal(#[from] anyhow::Error),
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lyceum_model::identity::{Identity, Subject};
+use lyceum_model::identity::{Adopts, Identity, Subject};
 use lyceum_model::name::{UserName, is_free_name};
 use serde_json::{Map, Value};
 
@@ -148,6 +148,7 @@ pub struct Mapping {
     pub allow: Option<Rule>,
     /// Who is an administrator. `None`: the provider does not say.
     pub admins: Option<Rule>,
+    pub adopts: Adopts,
 }
 
 impl Mapping {
@@ -201,6 +202,7 @@ impl Mapping {
             display_name: display_name.as_deref().and_then(shown),
             groups,
             admin,
+            adopts: self.adopts,
             subject: Some(Subject {
                 issuer: issuer.into(),
                 id: subject.into(),
@@ -326,6 +328,7 @@ mod tests {
             groups: Some("groups".into()),
             allow: None,
             admins: None,
+            adopts: Adopts::default(),
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use lyceum_auth::Refused;
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
 use lyceum_model::identity::{Identity, Subject};
 use lyceum_model::name::UserName;
 use lyceum_model::say;
+use lyceum_model::scope::{Filter, Owner, ScopeSet};
 use lyceum_store::{Tx, settings};
 
 use crate::db::users::User;
@@ -126,20 +128,45 @@ pub struct InForce<'a> {
     pub admins: &'a BTreeSet<UserName>,
 }
 
-/// After a good sign-in: the row, brought up to date with what the source vouches for. `None`: it is
-/// somebody else's name.
+/// Why somebody who proved who she is does not get the account of the name that she brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotHers {
+    #[error("the name is somebody else's here")]
+    Taken,
+    #[error(
+        "an account of this name was made here before; if nobody chooses names at the provider, let this way in have such accounts (`adopt: true`), else rename or delete it"
+    )]
+    Made,
+    #[error(
+        "an account of this name administers here, or has a role over others; if nobody chooses names at the provider, let this way in have such accounts (`adopt_administrators: true`)"
+    )]
+    Administrator,
+}
+
+impl From<NotHers> for Refused {
+    fn from(why: NotHers) -> Self {
+        match why {
+            NotHers::Taken => Self::Taken,
+            NotHers::Made | NotHers::Administrator => Self::Reserved,
+        }
+    }
+}
+
+/// After a good sign-in: the row, brought up to date with what the source vouches for. Of a refusal
+/// the transaction holds pieces: it must not be committed.
 pub async fn admit(
     tx: &mut Tx,
     identity: &Identity,
     in_force: InForce<'_>,
     now: Millis,
-) -> sqlx::Result<Option<User>> {
+) -> sqlx::Result<Result<User, NotHers>> {
     let owner = match &identity.subject {
-        Some(subject) => owner(tx, identity, subject, now).await?,
-        None => Some((ensure(tx, &identity.name, now).await?, None)),
+        Some(subject) => owner(tx, identity, subject, in_force, now).await?,
+        None => Ok((ensure(tx, &identity.name, now).await?, None)),
     };
-    let Some((mut user, known)) = owner else {
-        return Ok(None);
+    let (mut user, known) = match owner {
+        Ok(owner) => owner,
+        Err(why) => return Ok(Err(why)),
     };
     if let Some(name) = &identity.display_name
         && user.display_name.as_ref() != Some(name)
@@ -173,38 +200,77 @@ pub async fn admit(
         db::identities::update(tx, subject, &given, gives, now).await?;
     }
     db::users::touch(tx, &user.id, now).await?;
-    Ok(Some(user))
+    Ok(Ok(user))
 }
 
-/// Whose row this identity is, by its mark and not by its name. `None`: the name was somebody's before.
+/// Whose row this identity is, by its mark and not by its name.
 ///
 /// Invariant: a row that an identity or a password leads to is given to no other identity. What leads
-/// nowhere yet (somebody was made, or put into a group, before she first came) is hers who comes first
-/// by that name.
+/// nowhere yet (somebody was made, or put into a group, before she first came) is given by its name
+/// only to who comes from a place that may have it.
 async fn owner(
     tx: &mut Tx,
     identity: &Identity,
     subject: &Subject,
+    in_force: InForce<'_>,
     now: Millis,
-) -> sqlx::Result<Option<(User, Option<db::identities::Known>)>> {
+) -> sqlx::Result<Result<(User, Option<db::identities::Known>), NotHers>> {
     if db::identities::find(tx, subject).await?.is_none() {
-        let user = ensure(tx, &identity.name, now).await?;
+        let (user, is_new) = match create(tx, &identity.name, now).await? {
+            Some(user) => (user, true),
+            None => (ensure(tx, &identity.name, now).await?, false),
+        };
         // Two who bring the same name wait for each other here.
         db::servers::lock_owner(tx, &user.id).await?;
         let is_free = !db::identities::lead_to(tx, &user.id).await?
             && !lyceum_auth::local::is_there(tx, &user.name).await?;
         // Her other tab may have been faster; then what it wrote counts.
         if is_free {
+            let adopts = identity.adopts;
+            if rules_over_others(tx, &user, in_force).await? {
+                if !adopts.administrators {
+                    return Ok(Err(NotHers::Administrator));
+                }
+            } else if !is_new && !adopts.people {
+                return Ok(Err(NotHers::Made));
+            }
             db::identities::insert(tx, subject, &user.id, now).await?;
         }
     }
     let Some(known) = db::identities::find(tx, subject).await? else {
-        return Ok(None);
+        return Ok(Err(NotHers::Taken));
     };
     let user = db::users::get(tx, &known.user_id).await?;
     // Admission was asked for this name; whoever was renamed since then asks again.
     let user = user.filter(|user| user.name == identity.name);
-    Ok(user.map(|user| (user, Some(known))))
+    Ok(user.map(|user| (user, Some(known))).ok_or(NotHers::Taken))
+}
+
+/// Whether the account may do more than look after itself: by its row, by the configuration that will
+/// raise it, or by a role that her name or one of her groups has.
+async fn rules_over_others(tx: &mut Tx, user: &User, in_force: InForce<'_>) -> sqlx::Result<bool> {
+    if user.admin || in_force.admins.contains(&user.name) {
+        return Ok(true);
+    }
+    let groups = db::groups::names_of(tx, &user.id).await?;
+    let owner = Owner::user(user.name.clone());
+    let grants = in_force.grants;
+    let everybodys = grants.scopes_of([crate::grants::USER]).resolve(&owner);
+    let everybodys: BTreeSet<_> = everybodys.to_list().into_iter().collect();
+    let hers = grants.scopes_of_user(&user.name, user.admin, &groups);
+    let is_own = |filter: &Filter| match filter {
+        Filter::User(name) | Filter::Server { user: name, .. } => *name == user.name,
+        _ => false,
+    };
+    let beyond = hers
+        .resolve(&owner)
+        .iter()
+        .filter(|scope| !is_own(&scope.filter))
+        .collect::<ScopeSet>();
+    Ok(beyond
+        .to_list()
+        .iter()
+        .any(|scope| !everybodys.contains(scope)))
 }
 
 /// Puts her into the groups that the place tells and takes her out of those that it told before. Groups

@@ -25,6 +25,18 @@ pub struct Identity {
     /// Who this is at the source, where that is not the name: it stays when the name changes there.
     #[serde(default)]
     pub subject: Option<Subject>,
+    /// Which accounts that nobody has come to yet she may have for bringing their name.
+    #[serde(default)]
+    pub adopts: Adopts,
+}
+
+/// Accounts that were made here beforehand, for somebody of whom nothing but the name was known. A
+/// place where people choose their names must not give these away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopts {
+    pub people: bool,
+    /// Those of administrators, by their row, the configuration or a role.
+    pub administrators: bool,
 }
 
 /// Somebody's mark at a place that does not change and is given to nobody else.
@@ -45,6 +57,7 @@ impl Identity {
             uid: None,
             gid: None,
             subject: None,
+            adopts: Adopts::default(),
         }
     }
 }

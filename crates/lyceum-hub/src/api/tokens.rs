@@ -129,7 +129,8 @@ pub async fn create_token(
                     | Refused::Expired
                     | Refused::Denied
                     | Refused::Unnamed
-                    | Refused::Taken => nobody(),
+                    | Refused::Taken
+                    | Refused::Reserved => nobody(),
                 })?;
             if let Some(refused) = crate::pages::login::held_up(&hub, &identity).await? {
                 return Err(refused);

@@ -151,6 +151,7 @@ impl Way<'_> {
             Refused::Denied => (StatusCode::FORBIDDEN, Some(LoginError::Denied), None),
             Refused::Unnamed => (StatusCode::FORBIDDEN, Some(LoginError::Unnamed), None),
             Refused::Taken => (StatusCode::FORBIDDEN, Some(LoginError::Taken), None),
+            Refused::Reserved => (StatusCode::FORBIDDEN, Some(LoginError::Reserved), None),
             Refused::TooMany { retry_after } => (
                 StatusCode::TOO_MANY_REQUESTS,
                 None,
@@ -202,14 +203,17 @@ pub(super) async fn come_in(
         grants: &settings.grants,
         admins: &settings.admission.admins,
     };
-    let Some(user) = users::admit(&mut tx, &identity, in_force, now).await? else {
-        tx.rollback().await?;
-        let subject = identity.subject.as_ref().map(|subject| subject.id.as_str());
-        tracing::warn!(
-            name = %identity.name, subject, address = %info.address,
-            "sign-in refused: the name is somebody else's here"
-        );
-        return way.refuse(hub, Refused::Taken);
+    let user = match users::admit(&mut tx, &identity, in_force, now).await? {
+        Ok(user) => user,
+        Err(why) => {
+            tx.rollback().await?;
+            let subject = identity.subject.as_ref().map(|subject| subject.id.as_str());
+            tracing::warn!(
+                name = %identity.name, subject, address = %info.address,
+                "sign-in refused: {why}"
+            );
+            return way.refuse(hub, why.into());
+        }
     };
     hub.metrics().sign_in("success");
     let mut ended = None;

@@ -29,7 +29,7 @@ async fn a_role_of_the_configuration_goes_with_it() {
                 admins: &configured,
             };
             let user = users::admit(&mut tx, &identity, in_force, now).await;
-            let user = user.expect("admitted").expect("hers");
+            let user = user.expect("asked").expect("hers");
             assert!(user.admin, "{name}");
         }
         let name = UserName::parse("ben").expect("a good name");

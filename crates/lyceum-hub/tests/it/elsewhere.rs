@@ -10,6 +10,7 @@ use lyceum_auth::oidc::OidcConfig;
 use lyceum_auth::{Elsewhere, Oidc};
 use lyceum_hub::db;
 use lyceum_model::clock::Clock;
+use lyceum_model::identity::Adopts;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_testkit::client::Answer;
@@ -38,6 +39,7 @@ fn config(provider: &FakeProvider, id: &str) -> OidcConfig {
             groups: Some("groups".into()),
             allow: Some(everyone()),
             admins: None,
+            adopts: Adopts::default(),
         },
         log_out_there: false,
         authorities: None,
@@ -169,21 +171,92 @@ async fn a_name_with_a_password_is_nobody_elses() {
     // Nothing was made of it, and her own way in is open.
     let ada = hub.signed_in("ada").await;
     assert_eq!(user_of(&ada).await["name"], "ada");
-    // Whom an administrator made, and nobody has been yet, is whoever comes first by the name.
-    let mut tx = hub.hub.db().write().await.expect("a database");
-    let eve = UserName::parse("eve").expect("a name");
-    lyceum_hub::users::create(&mut tx, &eve, hub.hub.now())
-        .await
-        .expect("made");
-    tx.commit().await.expect("kept");
-    provider.log_in(person("7", "eve"));
-    let (first, answer) = log_in(&hub, &provider).await;
-    answer.expect(302);
-    assert_eq!(user_of(&first).await["name"], "eve");
-    provider.log_in(person("8", "eve"));
-    let (_, answer) = log_in(&hub, &provider).await;
-    answer.expect(403);
     hub.stop().await;
+}
+
+async fn make(hub: &TestHub, name: &str, admin: bool) {
+    let mut tx = hub.hub.db().write().await.expect("a database");
+    let name = UserName::parse(name).expect("a name");
+    let user = lyceum_hub::users::create(&mut tx, &name, hub.hub.now()).await;
+    let user = user.expect("written").expect("made");
+    if admin {
+        let granted = lyceum_hub::users::grant_admin(&mut tx, &user, hub.hub.now()).await;
+        granted.expect("granted");
+    }
+    tx.commit().await.expect("kept");
+}
+
+/// Somebody may choose her name at a provider: what was made here for a name is not hers for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_for_a_name_goes_to_nobody_unasked() {
+    for db in TestDb::both().await {
+        let provider = FakeProvider::start().await;
+        let hub = TestHub::start(&db).await;
+        make(&hub, "eve", false).await;
+        make(&hub, "boss", true).await;
+        make(&hub, "clerk", false).await;
+        // One has it by the configuration, one by a role of her name.
+        let root = UserName::parse("root").expect("a name");
+        let mut settings = hub.hub.settings().as_ref().clone();
+        settings.admission.admins.insert(root.clone());
+        let role = lyceum_hub::grants::Role {
+            scopes: lyceum_model::scope::ScopeSet::parse(["admin:users"]).expect("scopes"),
+            users: [UserName::parse("clerk").expect("a name")].into(),
+            ..Default::default()
+        };
+        settings.grants.roles.insert("clerks".into(), role);
+        hub.hub.reload(settings).await;
+        let offer = async |people: bool, administrators: bool| {
+            let mut config = config(&provider, "");
+            config.mapping.adopts = Adopts {
+                people,
+                administrators,
+            };
+            let people = People {
+                admins: vec![Who::Person(root.clone())],
+                ..People::default()
+            };
+            hub.offer(vec![way(config)], people).await;
+        };
+        let check = async |sub: &str, name: &str, status: u16| {
+            provider.log_in(person(sub, name));
+            let (client, answer) = log_in(&hub, &provider).await;
+            assert_eq!(answer.status, status, "{name}");
+            assert_eq!(is_out(&client).await, status != 302, "{name}");
+            if status == 302 {
+                assert_eq!(user_of(&client).await["name"], name);
+            } else {
+                assert!(answer.text().contains("was made here before"), "{name}");
+            }
+        };
+        offer(false, false).await;
+        for name in ["eve", "boss", "clerk", "root"] {
+            check("1", name, 403).await;
+        }
+        // Nothing was made of it.
+        let mut tx = hub.hub.db().read().await.expect("a database");
+        let row = db::users::find(&mut tx, &root).await.expect("read");
+        assert!(row.is_none());
+        drop(tx);
+        offer(true, false).await;
+        for name in ["boss", "clerk", "root"] {
+            check("1", name, 403).await;
+        }
+        check("2", "eve", 302).await;
+        offer(false, true).await;
+        for (sub, name) in [("3", "boss"), ("4", "clerk"), ("5", "root")] {
+            check(sub, name, 302).await;
+        }
+        // Once hers, it needs nobody's leave any more, and is nobody else's.
+        offer(false, false).await;
+        check("2", "eve", 302).await;
+        check("5", "root", 302).await;
+        provider.log_in(person("6", "eve"));
+        let (_, answer) = log_in(&hub, &provider).await;
+        let page = answer.expect(403).text();
+        assert!(page.contains("belongs to another account"), "{page}");
+        hub.stop().await;
+    }
 }
 
 /// Many new people bring one name at the same moment: one gets it.

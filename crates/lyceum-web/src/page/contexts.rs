@@ -136,6 +136,8 @@ pub enum LoginError {
     Unnamed,
     /// Her name there is somebody else's here.
     Taken,
+    /// An account of her name was made beforehand, and may be meant for somebody else.
+    Reserved,
 }
 
 /// `home.html`.

@@ -256,6 +256,7 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
         ("login.html", "outsider", of(form(LoginError::Outsider))),
         ("login.html", "unnamed", of(form(LoginError::Unnamed))),
         ("login.html", "taken", of(form(LoginError::Taken))),
+        ("login.html", "reserved", of(form(LoginError::Reserved))),
         (
             "login.html",
             "unavailable",

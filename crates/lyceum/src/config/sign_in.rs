@@ -7,6 +7,7 @@ use std::path::Path;
 use lyceum_auth::claims::{Mapping, NameFrom, Rule};
 use lyceum_auth::oidc::{OidcConfig, RESERVED};
 use lyceum_auth::{check_authorities, may_be_asked};
+use lyceum_model::identity::Adopts;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -68,6 +69,11 @@ pub struct RawOidc {
     pub allow: Option<RawRule>,
     /// Who is an administrator, as long as it holds at each log-in. Left out: the provider does not say.
     pub admins: Option<RawRule>,
+    /// `true`: an account that was made here beforehand and that nobody has come to yet goes to whoever
+    /// brings its name. Only where people can't choose their names at the provider.
+    pub adopt: bool,
+    /// The same for accounts of administrators and of those whose roles reach beyond what is theirs.
+    pub adopt_administrators: bool,
     /// What is asked of the provider.
     pub scopes: Vec<String>,
     /// Sent to the provider besides: `{prompt: select_account}`.
@@ -91,6 +97,8 @@ impl Default for RawOidc {
             groups: None,
             allow: None,
             admins: None,
+            adopt: false,
+            adopt_administrators: false,
             scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
             parameters: BTreeMap::new(),
             log_out_there: false,
@@ -291,6 +299,10 @@ fn check_oidc(
             groups,
             allow,
             admins,
+            adopts: Adopts {
+                people: raw.adopt,
+                administrators: raw.adopt_administrators,
+            },
         },
         log_out_there: raw.log_out_there,
         authorities,
@@ -413,7 +425,7 @@ mod tests {
     fn several_ways_in_are_read() {
         let config = read(&format!(
             "  - {{kind: oidc, title: University, {GOOD}}}\n  - {{kind: local, title: Guests}}\n  \
-             - {{kind: oidc, id: staff, title: Staff, {GOOD}, groups: 'claim:a.b', admins: {{groups: [it]}}}}"
+             - {{kind: oidc, id: staff, title: Staff, {GOOD}, groups: 'claim:a.b', admins: {{groups: [it]}}, adopt: true}}"
         ));
         let methods = config.unwrap().sign_in;
         let [
@@ -428,6 +440,9 @@ mod tests {
         assert_eq!(first.scopes, ["openid", "profile", "email"]);
         assert_eq!(second.mapping.groups.as_deref(), Some("a.b"));
         assert!(first.mapping.admins.is_none() && first.client_secret.is_none());
+        // Accounts of others are given away only where it is written, each kind for itself.
+        assert_eq!(first.mapping.adopts, Adopts::default());
+        assert!(second.mapping.adopts.people && !second.mapping.adopts.administrators);
     }
 
     #[test]
