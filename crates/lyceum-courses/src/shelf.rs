@@ -48,6 +48,8 @@ struct Entry {
 
 #[derive(Clone, PartialEq, Eq)]
 struct Stamp {
+    /// Of the two that one course can have.
+    path: PathBuf,
     changed: Option<SystemTime>,
     size: u64,
 }
@@ -79,13 +81,21 @@ impl Shelf {
         let mut files = BTreeMap::new();
         let mut problems = Vec::new();
         let mut changed = false;
-        for (id, path) in self.list(&mut problems)? {
+        let listed = self.list(&mut problems)?;
+        for problem in &problems {
+            // Told once, however often the folder is looked at.
+            if !before.problems.contains(problem) {
+                tracing::warn!(%problem, "a file in the course folder is left out");
+            }
+        }
+        for (id, path) in listed {
             let meta = match path.metadata() {
                 Ok(meta) => meta,
                 // Gone between listing and looking.
                 Err(_) => continue,
             };
             let stamp = Stamp {
+                path: path.clone(),
                 changed: meta.modified().ok(),
                 size: meta.len(),
             };
@@ -160,7 +170,23 @@ impl Shelf {
             }
         }
         found.sort();
-        Ok(found)
+        let mut files: Vec<(CourseId, PathBuf)> = Vec::new();
+        for (id, path) in found {
+            match files.last() {
+                Some((earlier, holds)) if *earlier == id => problems.push(Problem {
+                    file: path.display().to_string(),
+                    place: None,
+                    message: format!(
+                        "is a second file of the course `{id}`, for which {} holds; remove one of both",
+                        holds.display()
+                    ),
+                }),
+                _ => files.push((id, path)),
+            }
+        }
+        // The system lists a folder in no order.
+        problems.sort_by(|one, other| one.file.cmp(&other.file));
+        Ok(files)
     }
 
     /// The configuration has these environments from now on; files are held against them at the next look.
@@ -355,6 +381,30 @@ mod tests {
         assert!(!shelf.look().expect("looked"));
         shelf.set_environments(vec!["python".into(), "r".into()]);
         assert!(shelf.look().expect("looked"));
+        assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+    }
+
+    #[test]
+    fn of_two_files_of_one_course_the_first_holds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, title: &str| {
+            let text = format!("title: {title}\nvisible: listed\n");
+            std::fs::write(folder.path().join(name), text).expect("written");
+        };
+        write("bio.yml", "Second");
+        write("bio.yaml", "The first");
+        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        assert_eq!(ids(&shelf, "ada"), ["bio The first"]);
+        let problems = shelf.problems();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let problem = &problems[0];
+        assert!(problem.file.ends_with("bio.yml"), "{problem}");
+        assert!(problem.message.contains("bio.yaml holds"), "{problem}");
+        // Neither is read again and again.
+        assert!(!shelf.look().expect("looked"));
+        std::fs::remove_file(folder.path().join("bio.yaml")).expect("removed");
+        assert!(shelf.look().expect("looked"));
+        assert_eq!(ids(&shelf, "ada"), ["bio Second"]);
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
     }
 
