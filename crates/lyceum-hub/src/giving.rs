@@ -2,12 +2,14 @@
 //!
 //! A group can have roles, so to put somebody into it gives her what they grant; and others may hold
 //! scopes over all who are in it. A name can have roles, too: the configuration gives them to whoever
-//! is called so. Whoever changes a group or names a person must not come by more than she holds in
-//! any of these ways. For tokens the rule is in [`crate::api::tokens`].
+//! is called so. Course files name groups and people likewise. Whoever changes a group or names a
+//! person must not come by more than she holds in any of these ways. For tokens the rule is in
+//! [`crate::api::tokens`].
 
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{Filter, Owner, Scope, ScopeName, ScopeSet, Target, admin_role};
+use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult, Caller, Who};
 
@@ -60,6 +62,19 @@ pub async fn may_add(
             )));
         }
     }
+    let before = db::groups::names_of(tx, &user.id).await?;
+    let mut after = before.clone();
+    after.push(group.to_owned());
+    let had = hub.shelf().roles_of(&user.name, &before).await?;
+    let gets = hub.shelf().roles_of(&user.name, &after).await?;
+    if let Some((course, role)) = beyond_in_courses(hub, tx, caller, &had, gets).await? {
+        return Err(ApiError::forbidden(say!(
+            "group.gives_course",
+            group = group,
+            course = course.as_str(),
+            role = role.as_str()
+        )));
+    }
     let of_group = |scope: &Scope| scope.filter == Filter::Group(group.to_owned());
     match wins_power(hub, tx, caller, &user.name, of_group).await? {
         None => Ok(()),
@@ -69,6 +84,45 @@ pub async fn may_add(
             scope = scope.to_string()
         ))),
     }
+}
+
+type CourseRoles = [(CourseId, Vec<CourseRole>)];
+
+/// The first role in a course that somebody would gain and the caller does not hold: this one or a
+/// more powerful one there. Services are nothing in courses.
+async fn beyond_in_courses(
+    hub: &Hub,
+    tx: &mut Tx,
+    caller: &Caller,
+    had: &CourseRoles,
+    gets: Vec<(CourseId, Vec<CourseRole>)>,
+) -> ApiResult<Option<(CourseId, CourseRole)>> {
+    let gets = gets.into_iter();
+    let each = gets.flat_map(|(id, roles)| roles.into_iter().map(move |role| (id.clone(), role)));
+    let gained: Vec<(CourseId, CourseRole)> = each
+        .filter(|(id, role)| {
+            let mut had = had.iter();
+            !had.any(|(course, roles)| course == id && roles.contains(role))
+        })
+        .collect();
+    if gained.is_empty() {
+        return Ok(None);
+    }
+    let own = match &caller.who {
+        Who::Person(person) => {
+            let user = db::users::get(tx, &person.id).await?;
+            let user = user.ok_or_else(ApiError::not_found)?;
+            let groups = db::groups::names_of(tx, &user.id).await?;
+            hub.shelf().roles_of(&user.name, &groups).await?
+        }
+        Who::Service(_) => Vec::new(),
+    };
+    let holds = |id: &CourseId, role: CourseRole| {
+        let mut own = own.iter();
+        own.any(|(course, roles)| course == id && roles.iter().any(|held| held.covers(role)))
+    };
+    let mut gained = gained.into_iter();
+    Ok(gained.find(|(id, role)| !holds(id, *role)))
 }
 
 /// The first power over this person that the caller would win if these scopes came to reach her. All
@@ -140,7 +194,7 @@ pub async fn may_rename(
     user: &User,
     to: &UserName,
 ) -> ApiResult<()> {
-    may_name(hub, caller, to)?;
+    may_name(hub, tx, caller, to).await?;
     if holds_all(caller) {
         return Ok(());
     }
@@ -158,9 +212,9 @@ pub async fn may_rename(
     }
 }
 
-/// Refuses to call a person by a name to which the configuration gives more than the caller holds,
-/// by a role or by a group with roles.
-pub fn may_name(hub: &Hub, caller: &Caller, name: &UserName) -> ApiResult<()> {
+/// Refuses to call a person by a name to which the configuration or a course file gives more than the
+/// caller holds, by itself or by a group.
+pub async fn may_name(hub: &Hub, tx: &mut Tx, caller: &Caller, name: &UserName) -> ApiResult<()> {
     if holds_all(caller) {
         return Ok(());
     }
@@ -171,15 +225,25 @@ pub fn may_name(hub: &Hub, caller: &Caller, name: &UserName) -> ApiResult<()> {
     roles.remove(USER);
     let groups = grants.groups.iter();
     let groups = groups.filter(|(_, wish)| wish.users.contains(name));
-    roles.extend(groups.flat_map(|(group, _)| grants.roles_of_group(group)));
+    let groups: Vec<String> = groups.map(|(group, _)| group.clone()).collect();
+    roles.extend(groups.iter().flat_map(|group| grants.roles_of_group(group)));
     let owner = Owner::user(name.clone());
     let given = grants.scopes_of(roles).resolve(&owner).expand();
-    match caller.scopes.missing(&given, &*caller.members).first() {
-        None => Ok(()),
-        Some(scope) => Err(ApiError::forbidden(say!(
+    if let Some(scope) = caller.scopes.missing(&given, &*caller.members).first() {
+        return Err(ApiError::forbidden(say!(
             "person.name_gives_more",
             name = name.as_str(),
             scope = scope.to_string()
+        )));
+    }
+    let gets = hub.shelf().roles_of(name, &groups).await?;
+    match beyond_in_courses(hub, tx, caller, &[], gets).await? {
+        None => Ok(()),
+        Some((course, role)) => Err(ApiError::forbidden(say!(
+            "person.name_gives_course",
+            name = name.as_str(),
+            course = course.as_str(),
+            role = role.as_str()
         ))),
     }
 }

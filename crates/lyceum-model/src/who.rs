@@ -61,6 +61,17 @@ impl CourseRole {
             Self::Student => "student",
         }
     }
+
+    /// Whether who is this may do in the course what the other may: teachers what graders may, and
+    /// these what students may.
+    pub fn covers(self, other: Self) -> bool {
+        let rank = |role: Self| match role {
+            Self::Teacher => 2,
+            Self::Grader => 1,
+            Self::Student => 0,
+        };
+        rank(self) >= rank(other)
+    }
 }
 
 impl FromStr for CourseRole {

@@ -1,5 +1,6 @@
 //! A whole hub with its proxy on loopback, servers faked, on either database.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use lyceum_model::environment::Values;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerSpec;
-use lyceum_model::who::{CourseId, CourseRole};
+use lyceum_model::who::{CourseId, CourseRole, Forms, Who};
 use lyceum_proxy::Proxy;
 use lyceum_store::Db;
 use lyceum_web::request::ProxyKey;
@@ -53,6 +54,7 @@ pub struct TestHub {
     shutdown: CancellationToken,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     rooms: Arc<Mutex<Vec<Room>>>,
+    in_courses: InCourses,
 }
 
 impl TestHub {
@@ -146,6 +148,7 @@ impl TestHub {
         }
         let base = settings.origins.base().clone();
         let rooms: Arc<Mutex<Vec<Room>>> = Arc::default();
+        let in_courses = InCourses::default();
         settings.theme = settings.theme.below(&base);
         settings.api_url = format!("http://{hub_address}{}", base.at("/hub/api"));
         let hub = Hub::new(Parts {
@@ -155,6 +158,7 @@ impl TestHub {
             planner: Arc::new(PlainPlanner),
             shelf: Arc::new(OneCourse {
                 rooms: rooms.clone(),
+                in_courses: in_courses.clone(),
             }),
             sign_in,
             pages: lyceum_hub::pages::templates()
@@ -212,6 +216,7 @@ impl TestHub {
             shutdown,
             tasks,
             rooms,
+            in_courses,
         }
     }
 
@@ -237,6 +242,15 @@ impl TestHub {
     /// What course files would say of meetings.
     pub fn plan_rooms(&self, rooms: Vec<Room>) {
         *self.rooms.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
+    }
+
+    /// What a course file would say of `ada` or `group:staff`.
+    pub fn put_in_course(&self, who: &str, course: &str, role: CourseRole) {
+        let who = Who::parse(who, Forms::People).expect("a good entry");
+        let course = CourseId::parse(course).expect("a good id");
+        let all = self.in_courses.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        all.push((who, course, role));
     }
 
     /// Makes a person with the password of tests.
@@ -376,8 +390,11 @@ impl LaunchPlanner for PlainPlanner {
     }
 }
 
+type InCourses = Arc<Mutex<Vec<(Who, CourseId, CourseRole)>>>;
+
 struct OneCourse {
     rooms: Arc<Mutex<Vec<Room>>>,
+    in_courses: InCourses,
 }
 
 #[async_trait]
@@ -394,11 +411,19 @@ impl CourseShelf for OneCourse {
 
     async fn roles_of(
         &self,
-        _: &UserName,
-        _: &[String],
+        user: &UserName,
+        groups: &[String],
     ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>> {
-        let id = CourseId::parse("signals").expect("a good id");
-        Ok(vec![(id, vec![CourseRole::Student])])
+        let all = self.in_courses.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        let mut found = BTreeMap::<CourseId, Vec<CourseRole>>::new();
+        for (_, course, role) in all
+            .iter()
+            .filter(|(who, ..)| who.is_among(user.as_str(), groups))
+        {
+            found.entry(course.clone()).or_default().push(*role);
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Everybody may start for every course, except for those that begin with `closed`.

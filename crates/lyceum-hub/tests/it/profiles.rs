@@ -9,7 +9,7 @@ use lyceum_hub::{Settings, db};
 use lyceum_model::environment::{Said, Setting};
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::server::ServerSpec;
-use lyceum_model::who::{Forms, Who};
+use lyceum_model::who::{CourseRole, Forms, Who};
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{Client, TestDb, TestHub};
@@ -85,6 +85,9 @@ async fn hub(db: &TestDb, tune: impl FnOnce(&mut Settings)) -> TestHub {
     let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune).await;
     let hub = hub.with_user("ada").await.with_user("ben").await;
     let hub = hub.with_admin("root").await;
+    for name in ["ada", "ben", "root"] {
+        hub.put_in_course(name, "signals", CourseRole::Student);
+    }
     let root = program(&hub, "root").await;
     let members = json!({ "users": ["ada"] });
     root.post_json("/hub/api/groups/gpu", &members)

@@ -53,12 +53,12 @@ pub async fn create_user(
     if db::users::find(&mut tx, &name).await?.is_some() {
         return Err(exists(&name));
     }
-    drop(tx);
     let admin = checked(&fields)?.admin == Some(true);
     if admin {
         make_sure_of_admin(&caller)?;
     }
-    giving::may_name(&hub, &caller, &name)?;
+    giving::may_name(&hub, &mut tx, &caller, &name).await?;
+    drop(tx);
     let mut tx = hub.db().write().await?;
     let user = make(&hub, &mut tx, &caller, &name, admin)
         .await?
@@ -219,9 +219,11 @@ pub(crate) async fn make_all(
     if admin {
         make_sure_of_admin(caller)?;
     }
+    let mut tx = hub.db().read().await?;
     for name in names {
-        giving::may_name(hub, caller, name)?;
+        giving::may_name(hub, &mut tx, caller, name).await?;
     }
+    drop(tx);
     let mut made = Vec::new();
     for names in names.chunks(AT_ONCE) {
         let mut tx = hub.db().write().await?;

@@ -2,11 +2,12 @@
 
 use hyper::Method;
 use lyceum_hub::grants::GroupWish;
+use lyceum_model::who::CourseRole;
 use lyceum_testkit::{Client, TestDb};
 use serde_json::{Value, json};
 
 use super::roles::narrowed;
-use super::{delete_json, fields, granting, group, reload, role, users};
+use super::{as_service, delete_json, fields, granting, group, reload, role, service, users};
 use crate::kit::program;
 
 const ALL: &str = "/hub/api/groups";
@@ -238,6 +239,56 @@ async fn a_keeper_of_one_group_makes_no_other() {
     assert_eq!(made.expect(201).json()["users"], json!(["ada"]));
     tess.delete("/hub/api/groups/course").await.expect(204);
     hub.stop().await;
+}
+
+/// Course files name groups, which are roles in the course.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_keeps_a_group_wins_no_role_in_a_course() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, |grants| {
+            let whose = ["tess", "ada", "service:sync"];
+            role(grants, "keeper", &["groups", "admin:groups"], &whose);
+            service(grants, "sync", |_| {});
+        })
+        .await;
+        hub.put_in_course("group:staff", "bio", CourseRole::Teacher);
+        hub.put_in_course("group:graders", "bio", CourseRole::Grader);
+        hub.put_in_course("ada", "bio", CourseRole::Grader);
+        hub.put_in_course("group:takers", "bio", CourseRole::Student);
+        let (root, tess, ada) = (
+            program(&hub, "root").await,
+            program(&hub, "tess").await,
+            program(&hub, "ada").await,
+        );
+        let sync = as_service(&hub, "sync");
+        for group in ["staff", "graders", "takers", "free"] {
+            root.post_json(&format!("{ALL}/{group}"), &json!({}))
+                .await
+                .expect(201);
+        }
+        let check = async |client: &Client, group: &str, who: &str, expect: u16| {
+            let path = format!("{ALL}/{group}/users");
+            let answer = client.post_json(&path, &users(&[who])).await;
+            assert_eq!(answer.status.as_u16(), expect, "{group} {who}");
+            answer.text()
+        };
+        let said = check(&tess, "staff", "tess", 403).await;
+        assert!(said.contains("teacher in the course bio"), "{said}");
+        for keeper in [&tess, &sync] {
+            check(keeper, "staff", "ben", 403).await;
+            check(keeper, "takers", "ben", 403).await;
+            check(keeper, "free", "ben", 200).await;
+        }
+        // A grader gives what graders and students have, and no more.
+        check(&ada, "staff", "ada", 403).await;
+        check(&ada, "takers", "ben", 200).await;
+        check(&ada, "graders", "ben", 200).await;
+        // Who is it already gains nothing.
+        check(&tess, "graders", "ada", 200).await;
+        check(&root, "staff", "tess", 200).await;
+        check(&tess, "staff", "ben", 200).await;
+        hub.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

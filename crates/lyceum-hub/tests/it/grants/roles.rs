@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use hyper::Method;
 use lyceum_hub::giving;
 use lyceum_hub::standing::Standing;
 use lyceum_model::scope::{Definition, Vocabulary};
+use lyceum_model::who::CourseRole;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use lyceum_web::Credential;
 use serde_json::{Value, json};
@@ -229,6 +231,7 @@ async fn a_name_can_give_more_than_whoever_gives_it_holds() {
         role(grants, "boss", &["admin:servers"], &["grace"]);
         role(grants, "staff", &["read:hub"], &["group:staff"]);
         group(grants, "staff", &["linus"]);
+        group(grants, "crew", &["joan"]);
         role(grants, "maker", &["admin:users"], &["tess"]);
     })
     .await;
@@ -247,14 +250,39 @@ async fn a_name_can_give_more_than_whoever_gives_it_holds() {
         lyceum_hub::identify::person(user, credential, scopes, standing)
     };
     let (tess, root) = (caller("tess").await, caller("root").await);
-    for (name, good) in [("newcomer", true), ("grace", false), ("linus", false)] {
+    // What courses say counts, by a name and by a group that the configuration puts her into.
+    hub.put_in_course("alan", "bio", CourseRole::Teacher);
+    hub.put_in_course("group:crew", "bio", CourseRole::Student);
+    hub.put_in_course("mary", "art", CourseRole::Grader);
+    hub.put_in_course("tess", "art", CourseRole::Teacher);
+    let names = [
+        ("newcomer", true),
+        ("grace", false),
+        ("linus", false),
+        ("alan", false),
+        ("joan", false),
+        ("mary", true),
+    ];
+    let mut tx = hub.hub.db().read().await.expect("a database");
+    for (name, good) in names {
         let name = super::name(name);
-        assert_eq!(
-            giving::may_name(&hub.hub, &tess, &name).is_ok(),
-            good,
-            "{name}"
-        );
-        assert!(giving::may_name(&hub.hub, &root, &name).is_ok(), "{name}");
+        let may = giving::may_name(&hub.hub, &mut tx, &tess, &name).await;
+        assert_eq!(may.is_ok(), good, "{name}");
+        let may = giving::may_name(&hub.hub, &mut tx, &root, &name).await;
+        assert!(may.is_ok(), "{name}");
+    }
+    drop(tx);
+    // By program: neither made nor renamed into it.
+    let (tess, root) = (program(&hub, "tess").await, program(&hub, "root").await);
+    let refused = tess.post_json("/hub/api/users/alan", &json!({})).await;
+    let refused = refused.expect(403).text();
+    assert!(refused.contains("names alan as teacher"), "{refused}");
+    let to = json!({ "name": "alan" });
+    for (who, expect) in [(&tess, 403), (&root, 200)] {
+        let headers = [("content-type", "application/json")];
+        let body = to.to_string().into();
+        let answer = who.send(Method::PATCH, "/hub/api/users/ada", &headers, body);
+        answer.await.expect(expect);
     }
     hub.stop().await;
 }
