@@ -110,6 +110,23 @@ impl Course {
         starts.then(|| roles.first().copied()).flatten()
     }
 
+    /// Whether there is something to start for it. `knows`: whether the configuration has an environment
+    /// of this name, which may have been taken out since the file was read.
+    pub fn has_environment(&self, knows: impl Fn(&str) -> bool) -> bool {
+        self.environment.as_ref().is_some_and(|environment| {
+            let base = environment.base.as_ref();
+            base.is_none_or(|base| knows(&base.name))
+        })
+    }
+
+    /// Whether those who take it can start servers for it, so that places that are kept for them can be
+    /// taken.
+    pub fn members_start(&self, knows: impl Fn(&str) -> bool) -> bool {
+        self.has_environment(knows)
+            && !self.people.students.is_empty()
+            && self.shows(&[Role::Student])
+    }
+
     /// Whether a person with these roles sees it on her page.
     pub fn shows(&self, roles: &[Role]) -> bool {
         match self.visible {

@@ -107,6 +107,37 @@ mod tests {
     }
 
     #[test]
+    fn whether_those_who_take_it_can_start() {
+        let check = |more: &str, expect: bool| {
+            let text = format!("title: A\n{more}\n");
+            let known = ["python".to_owned(), "gone".to_owned()];
+            let course = read_course(Path::new("c.yaml"), &text, &known).expect("a good file");
+            let starts = course.members_start(|name| name == "python");
+            assert_eq!(starts, expect, "{more}");
+        };
+        let people = "people: {students: [ada]}";
+        check(&format!("{people}\nenvironment: {{}}"), true);
+        check(&format!("{people}\nenvironment: {{use: python}}"), true);
+        check("people: {students: ['group:bio']}\nenvironment: {}", true);
+        check(
+            &format!("{people}\nenvironment: {{}}\nvisible: listed"),
+            true,
+        );
+        check(
+            &format!("{people}\nenvironment: {{}}\nvisible: private"),
+            false,
+        );
+        check(
+            &format!("{people}\nenvironment: {{}}\nvisible: archived"),
+            false,
+        );
+        check(&format!("{people}\nenvironment: {{use: gone}}"), false);
+        check("people: {teachers: [grace]}\nenvironment: {}", false);
+        check("environment: {}", false);
+        check(people, false);
+    }
+
+    #[test]
     fn who_may_start_and_as_what() {
         let check = |more: &str, user: &str, expect: Option<Role>| {
             let text = format!(

@@ -184,13 +184,16 @@ impl CourseShelf for Courses {
         groups: &[String],
     ) -> anyhow::Result<Vec<CourseCard>> {
         let seen = self.0.seen_by(user, groups);
+        let config = self.1.current();
+        let knows = |name: &str| config.environments.contains_key(name);
         Ok(seen
             .into_iter()
             .map(|seen| CourseCard {
                 id: seen.id.to_string(),
                 title: seen.course.title.clone(),
                 term: seen.course.term.clone(),
-                starts: seen.course.starts_as(&seen.roles).is_some(),
+                starts: seen.course.starts_as(&seen.roles).is_some()
+                    && seen.course.has_environment(knows),
                 roles: seen
                     .roles
                     .iter()
@@ -217,7 +220,10 @@ impl CourseShelf for Courses {
         let Some(id) = CourseId::parse(course) else {
             return Ok(None);
         };
+        let config = self.1.current();
+        let knows = |name: &str| config.environments.contains_key(name);
         let found = self.0.starts(user, groups, &id);
+        let found = found.filter(|(course, _)| course.has_environment(knows));
         Ok(found.map(|(course, role)| CourseStart {
             id,
             title: course.title.clone(),
@@ -229,8 +235,9 @@ impl CourseShelf for Courses {
         let Ok(at) = Timestamp::from_millisecond(now.0) else {
             return Vec::new();
         };
-        let zone = self.1.current().time_zone.clone();
-        let meetings = self.0.meetings(&zone, at).into_iter();
+        let config = self.1.current();
+        let meetings = self.0.meetings(&config.time_zone, at).into_iter();
+        let knows = |name: &str| config.environments.contains_key(name);
         let millis = |at: Timestamp| Millis(at.as_millisecond());
         let rooms = meetings.map(|(id, course, people, window)| Room {
             course: id.to_string(),
@@ -239,8 +246,8 @@ impl CourseShelf for Courses {
             opens: millis(window.opens),
             begins: millis(window.begins),
             ends: millis(window.ends),
-            // Where nothing is started for a course, nobody could take its places.
-            keeps: course.environment.is_some(),
+            // Where hardly anybody can start for a course, nobody could take its places.
+            keeps: course.members_start(knows),
         });
         rooms.collect()
     }
@@ -252,25 +259,48 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn places_are_kept_for_courses_for_which_something_is_started() {
+    #[tokio::test]
+    async fn places_are_kept_for_courses_for_which_members_start_something() {
         let folder = tempfile::tempdir().expect("a folder");
         let course = |id: &str, more: &str| {
             let text = format!("title: A\nschedule: [{{at: Mon 09:00, people: 3}}]\n{more}");
             std::fs::write(folder.path().join(format!("{id}.yaml")), text).expect("written");
         };
-        course("starts", "environment: {}\n");
-        course("meets", "");
-        course("gone", "environment: {}\nvisible: archived\n");
-        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let takers = "environment: {}\npeople: {students: ['group:bio']}\n";
+        course("starts", takers);
+        course("meets", "people: {students: [ada]}\n");
+        course("gone", &format!("{takers}visible: archived\n"));
+        course("draft", &format!("{takers}visible: private\n"));
+        course("empty", "environment: {}\npeople: {teachers: [grace]}\n");
+        // The shelf was told of one that the configuration has no more.
+        let gone = "environment: {use: gone}\npeople: {students: [ada]}\n";
+        course("without", gone);
+        let shelf = Shelf::open(folder.path(), vec!["gone".into()]).expect("opened");
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
         let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
-        let rooms = Courses(shelf, watch).rooms(Millis(0));
+        let courses = Courses(shelf, watch);
+        let ada = UserName::parse("ada").expect("a name");
+        let bio = ["bio".to_owned()];
+        for (id, expect) in [("starts", true), ("without", false), ("meets", false)] {
+            let starts = courses.starts(&ada, &bio, id).await.expect("told");
+            assert_eq!(starts.is_some(), expect, "{id}");
+            let cards = courses.courses_of(&ada, &bio).await.expect("told");
+            let card = cards.into_iter().find(|card| card.id == id);
+            assert_eq!(card.expect("a card").starts, expect, "{id}");
+        }
+        let rooms = courses.rooms(Millis(0));
         let mut keeps: Vec<(&str, bool)> = rooms
             .iter()
             .map(|room| (room.course.as_str(), room.keeps))
             .collect();
         keeps.sort_unstable();
-        assert_eq!(keeps, [("meets", false), ("starts", true)]);
+        let expect = [
+            ("draft", false),
+            ("empty", false),
+            ("meets", false),
+            ("starts", true),
+            ("without", false),
+        ];
+        assert_eq!(keeps, expect);
     }
 }

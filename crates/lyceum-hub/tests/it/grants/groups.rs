@@ -276,7 +276,9 @@ async fn whoever_keeps_a_group_wins_no_role_in_a_course() {
         assert!(said.contains("teacher in the course bio"), "{said}");
         for keeper in [&tess, &sync] {
             check(keeper, "staff", "ben", 403).await;
-            check(keeper, "takers", "ben", 403).await;
+            check(keeper, "graders", "ben", 403).await;
+            // Who enrols people wins nothing by it.
+            check(keeper, "takers", "ben", 200).await;
             check(keeper, "free", "ben", 200).await;
         }
         // A grader gives what graders and students have, and no more.

@@ -252,7 +252,7 @@ async fn a_name_can_give_more_than_whoever_gives_it_holds() {
     let (tess, root) = (caller("tess").await, caller("root").await);
     // What courses say counts, by a name and by a group that the configuration puts her into.
     hub.put_in_course("alan", "bio", CourseRole::Teacher);
-    hub.put_in_course("group:crew", "bio", CourseRole::Student);
+    hub.put_in_course("group:crew", "bio", CourseRole::Grader);
     hub.put_in_course("mary", "art", CourseRole::Grader);
     hub.put_in_course("tess", "art", CourseRole::Teacher);
     let names = [
