@@ -1,7 +1,7 @@
 //! Sign-in by OpenID Connect: the authorization code flow with PKCE (RFC 7636), as OpenID Connect
 //! Core 1.0 and the current best practice for OAuth (RFC 9700) have it.
 //!
-//! [`provider`] knows the provider's addresses and keys, [`id_token`] what a token must say,
+//! `provider` knows the provider's addresses and keys, `id_token` what a token must say,
 //! [`crate::claims`] what becomes of it, [`crate::journey`] who may come back.
 
 use std::collections::BTreeMap;
