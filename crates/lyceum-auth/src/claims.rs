@@ -83,7 +83,12 @@ impl NameFrom {
         self.0.iter().any(|piece| matches!(piece, Piece::Local(_)))
     }
 
-    fn render(&self, claims: &Claims) -> Result<UserName, String> {
+    /// `domains`: of which what stands before the @ is taken.
+    fn render(
+        &self,
+        claims: &Claims,
+        domains: Option<&BTreeSet<String>>,
+    ) -> Result<UserName, String> {
         let mut name = String::new();
         for piece in &self.0 {
             match piece {
@@ -91,10 +96,17 @@ impl NameFrom {
                 Piece::Claim(claim) => name.push_str(&one(claims, claim)?),
                 Piece::Local(claim) => {
                     let text = one(claims, claim)?;
-                    match text.split_once('@') {
-                        Some((local, _)) => name.push_str(local),
-                        None => return Err(format!("the claim {claim:?} has no @")),
+                    let Some((local, domain)) = text.split_once('@') else {
+                        return Err(format!("the claim {claim:?} has no @"));
+                    };
+                    // Somebody of another domain is somebody else.
+                    let domain = domain.to_ascii_lowercase();
+                    if !domains.is_some_and(|domains| domains.contains(&domain)) {
+                        return Err(format!(
+                            "the claim {claim:?} is not of a domain that `allow` names"
+                        ));
                     }
+                    name.push_str(local);
                 }
             }
         }
@@ -187,7 +199,11 @@ impl Mapping {
             );
             return Err(Refused::NotAdmitted);
         }
-        let name = self.username.render(claims).map_err(|problem| {
+        let name = {
+            let domains = self.allow.as_ref().and_then(|rule| rule.domains.as_ref());
+            self.username.render(claims, domains)
+        }
+        .map_err(|problem| {
             tracing::warn!(
                 issuer,
                 subject,
@@ -337,13 +353,14 @@ mod tests {
         let said = json!({
             "preferred_username": "Ada", "given_name": "Ada", "family_name": "Lovelace", "n": 4711,
             "email": "ada@example.edu", "email_verified": true, "list": ["ada", "eve"],
-            "upn": ["ada@example.edu"], "odd": "а\u{43b}", "path": "../../etc", "long": "a".repeat(2000),
+            "upn": ["ada@Example.edu"], "mine": "ada@evil.org", "both": "ada@evil.org@example.edu", "odd": "а\u{43b}", "path": "../../etc", "long": "a".repeat(2000),
             "empty": "", "https://example.edu/name": "ada.l", "a": {"b": "inner"}
         });
+        let domains = words("example.edu");
         let check = |username: &str, expect: Result<&str, ()>| {
             let got = NameFrom::parse(username)
                 .unwrap()
-                .render(&claims(said.clone()));
+                .render(&claims(said.clone()), Some(&domains));
             let got = got.as_ref().map(UserName::as_str).map_err(|_| ());
             assert_eq!(got, expect, "{username}");
         };
@@ -364,6 +381,9 @@ mod tests {
         check("claim:long", Err(()));
         check("claim:empty", Err(()));
         check("{preferred_username|local}", Err(()));
+        // Of another domain she is somebody else, whatever her other claims say.
+        check("{mine|local}", Err(()));
+        check("{both|local}", Err(()));
         for wrong in [
             "", "ada", "claim:", "{", "{}", "a}", "{a", "{a|b}", "{|local}", "{a}}",
         ] {
@@ -376,7 +396,7 @@ mod tests {
         let check = |verified: Value, expect: bool| {
             let said = claims(json!({"email": "ada@example.edu", "email_verified": verified}));
             let name = NameFrom::parse("claim:email").unwrap();
-            assert_eq!(name.render(&said).is_ok(), expect, "{verified}");
+            assert_eq!(name.render(&said, None).is_ok(), expect, "{verified}");
             let rule = Rule {
                 domains: Some(words("example.edu")),
                 ..Rule::default()

@@ -147,7 +147,6 @@ impl SignIn {
                 return Err(Refused::NotAdmitted);
             }
         }
-        tracing::info!(name = %identity.name, %address, kind, "signed in");
         Ok(identity)
     }
 
@@ -214,17 +213,18 @@ impl SignIn {
     ) -> Result<Proven, Refused> {
         let method = self.find_elsewhere(id).ok_or(Refused::Expired)?;
         let counted = self.throttle.begin_unnamed(address).await?;
+        // What we sealed for this very browser is no guess, however long the provider takes and however
+        // often she reloads the page meanwhile.
+        if away.journeys.wish(&answer.state, browser).is_some() {
+            self.settle(self.throttle.no_guess(counted).await);
+        }
         let returned = away.journeys.end(&answer.state, browser).await?;
         // Who left for one provider does not come back from another.
         let Some(returned) = returned.filter(|returned| returned.method == id) else {
             tracing::info!(%address, kind = method.kind(), method = id, "sign-in refused: no way back of this browser");
             return Err(Refused::Expired);
         };
-        let arrived = method.arrive(&returned.proofs, back, answer).await;
-        if !matches!(arrived, Err(Refused::Expired)) {
-            self.settle(self.throttle.no_guess(counted).await);
-        }
-        let identity = arrived?;
+        let identity = method.arrive(&returned.proofs, back, answer).await?;
         Ok(Proven {
             identity,
             kind: method.kind(),

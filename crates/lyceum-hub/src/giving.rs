@@ -225,9 +225,7 @@ pub async fn may_name(hub: &Hub, tx: &mut Tx, caller: &Caller, name: &UserName) 
     let admin = settings.admission.admins.contains(name);
     let mut roles = grants.roles_of_user(name, admin);
     roles.remove(USER);
-    let groups = grants.groups.iter();
-    let groups = groups.filter(|(_, wish)| wish.users.contains(name));
-    let groups: Vec<String> = groups.map(|(group, _)| group.clone()).collect();
+    let groups: Vec<String> = grants.groups_naming(name).collect();
     roles.extend(groups.iter().flat_map(|group| grants.roles_of_group(group)));
     let owner = Owner::user(name.clone());
     let given = grants.scopes_of(roles).resolve(&owner).expand();

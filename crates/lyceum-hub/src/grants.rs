@@ -149,6 +149,13 @@ impl Grants {
         roles.into_iter().map(str::to_owned).collect()
     }
 
+    /// The groups into which the configuration puts whoever has this name.
+    pub fn groups_naming(&self, name: &UserName) -> impl Iterator<Item = String> {
+        let groups = self.groups.iter();
+        let groups = groups.filter(|(_, wish)| wish.users.contains(name));
+        groups.map(|(group, _)| group.clone())
+    }
+
     pub fn roles_of_group(&self, group: &str) -> BTreeSet<&str> {
         self.named(|_, is| is.groups.contains(group))
     }

@@ -66,7 +66,7 @@ impl Metadata {
     }
 
     fn check(&self, issuer: &str) -> anyhow::Result<()> {
-        // To the letter (Discovery, 4.3), but for the slash that people forget.
+        // To the letter (Discovery, 4.3).
         ensure!(
             self.issuer == issuer,
             "it calls itself {:?}, not {issuer:?}; write `issuer` exactly so",
@@ -83,6 +83,12 @@ impl Metadata {
         ];
         for url in all.into_iter().chain(optional) {
             may_be_asked(url)?;
+            // A provider elsewhere must not send us to a program of this machine.
+            let is_here = !issuer.starts_with("https://");
+            ensure!(
+                is_here || url.as_str().starts_with("https://"),
+                "it names the address {url}, which is not https"
+            );
         }
         if let Some(methods) = &self.code_challenge_methods_supported {
             ensure!(

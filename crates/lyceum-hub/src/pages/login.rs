@@ -9,9 +9,12 @@ use lyceum_auth::Refused;
 use lyceum_auth::sign_in::Proven;
 use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::identity::Identity;
+use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::secret::Secret;
+use lyceum_model::who::CourseRole;
+use lyceum_store::Tx;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginError, LoginPage, LogoutPage, StillThere};
 use lyceum_web::request::{RequestInfo, header as header_text};
@@ -181,6 +184,18 @@ impl Way<'_> {
     }
 }
 
+/// Whether course files make somebody of this name a teacher or grader.
+async fn has_power_in_courses(hub: &Hub, tx: &mut Tx, name: &UserName) -> ApiResult<bool> {
+    let mut groups = match db::users::find(tx, name).await? {
+        Some(user) => db::groups::names_of(tx, &user.id).await?,
+        None => Vec::new(),
+    };
+    groups.extend(hub.settings().grants.groups_naming(name));
+    let courses = hub.shelf().roles_of(name, &groups).await?;
+    let mut roles = courses.iter().flat_map(|(_, roles)| roles);
+    Ok(roles.any(|role| *role != CourseRole::Student))
+}
+
 /// Somebody has proved who she is, or has not: the new session, or the log-in page once more.
 pub(super) async fn come_in(
     hub: &Hub,
@@ -202,6 +217,11 @@ pub(super) async fn come_in(
     let in_force = users::InForce {
         grants: &settings.grants,
         admins: &settings.admission.admins,
+        has_power_in_courses: match identity.subject {
+            Some(_) => has_power_in_courses(hub, &mut tx, &identity.name).await?,
+            // A password is that name's.
+            None => false,
+        },
     };
     let user = match users::admit(&mut tx, &identity, in_force, now).await? {
         Ok(user) => user,
@@ -250,7 +270,7 @@ pub(super) async fn come_in(
         action: "sign-in",
         user: user.name.as_str(),
     });
-    tracing::info!(user = %user.name, address = %info.address, "signed in");
+    tracing::info!(user = %user.name, address = %info.address, method = way.method, "signed in");
     let target = target(hub, &user.id, way.next, info).await?;
     let mut response = redirect(&hub.base(), &target);
     let secure = super::secure(hub, info);

@@ -27,6 +27,7 @@ async fn a_role_of_the_configuration_goes_with_it() {
             let in_force = users::InForce {
                 grants: &settings.grants,
                 admins: &configured,
+                has_power_in_courses: false,
             };
             let user = users::admit(&mut tx, &identity, in_force, now).await;
             let user = user.expect("asked").expect("hers");

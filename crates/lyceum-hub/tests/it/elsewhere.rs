@@ -13,6 +13,7 @@ use lyceum_model::clock::Clock;
 use lyceum_model::identity::Adopts;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
+use lyceum_model::who::CourseRole;
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::provider::{CLIENT, CLIENT_SECRET};
 use lyceum_testkit::fake::{FakeProvider, FakeSpawner, Twist};
@@ -204,8 +205,29 @@ async fn what_was_made_for_a_name_goes_to_nobody_unasked() {
             users: [UserName::parse("clerk").expect("a name")].into(),
             ..Default::default()
         };
-        settings.grants.roles.insert("clerks".into(), role);
+        settings.grants.roles.insert("clerks".into(), role.clone());
+        // One has it by a group of the configuration; somebody took her row away meanwhile.
+        let grace = UserName::parse("grace").expect("a name");
+        let role = lyceum_hub::grants::Role {
+            users: Default::default(),
+            groups: ["instructors".to_owned()].into(),
+            ..role
+        };
+        settings.grants.roles.insert("instructing".into(), role);
+        let group = lyceum_hub::grants::GroupWish {
+            users: [grace.clone()].into(),
+            ..Default::default()
+        };
+        settings.grants.groups.insert("instructors".into(), group);
         hub.hub.reload(settings).await;
+        let mut tx = hub.hub.db().write().await.expect("a database");
+        if let Some(row) = db::users::find(&mut tx, &grace).await.expect("read") {
+            db::users::delete(&mut tx, &row.id).await.expect("deleted");
+        }
+        tx.commit().await.expect("committed");
+        // And one is a teacher by the file of a course.
+        hub.put_in_course("tess", "bio", CourseRole::Teacher);
+        hub.put_in_course("stu", "bio", CourseRole::Student);
         let offer = async |people: bool, administrators: bool| {
             let mut config = config(&provider, "");
             config.mapping.adopts = Adopts {
@@ -230,9 +252,10 @@ async fn what_was_made_for_a_name_goes_to_nobody_unasked() {
             }
         };
         offer(false, false).await;
-        for name in ["eve", "boss", "clerk", "root"] {
+        for name in ["eve", "boss", "clerk", "root", "grace", "tess"] {
             check("1", name, 403).await;
         }
+        check("7", "stu", 302).await;
         // Nothing was made of it.
         let mut tx = hub.hub.db().read().await.expect("a database");
         let row = db::users::find(&mut tx, &root).await.expect("read");
@@ -496,10 +519,13 @@ async fn new_keys_are_found_and_asked_for_seldom() {
     log_in(&hub, &provider).await.1.expect(302);
     assert_eq!(provider.times_asked_for_keys(), 2);
     provider.twist(Some(Twist::ForeignKey));
+    let begun = std::time::Instant::now();
     for _ in 0..5 {
         log_in(&hub, &provider).await.1.expect(503);
     }
-    assert!(provider.times_asked_for_keys() <= 4);
+    // Once in five seconds, however many come meanwhile.
+    let most = 4 + begun.elapsed().as_secs() / 5;
+    assert!(u64::try_from(provider.times_asked_for_keys()).expect("few") <= most);
     hub.stop().await;
 }
 

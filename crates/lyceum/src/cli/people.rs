@@ -153,6 +153,18 @@ impl AdminCommand {
 
 /// Tells whether there was such an account before: then all that was held under it has ended.
 async fn add(ground: &Ground, name: &UserName, password: Secret) -> Result<bool, Failure> {
+    let mut tx = ground.db.read().await.map_err(failed)?;
+    if let Some(user) = db::users::find(&mut tx, name).await.map_err(failed)?
+        && db::identities::lead_to(&mut tx, &user.id)
+            .await
+            .map_err(failed)?
+    {
+        return Err(Failure::new(format!(
+            "the account {name} belongs to somebody who signs in at a provider"
+        ))
+        .hint("choose another name, or rename or delete hers first"));
+    }
+    drop(tx);
     let known = ground.accounts.exists(name).await;
     let known = known.map_err(|error| Failure::new(format!("the database: {error:#}")))?;
     ground
