@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { startBrowser } from './support/browser.mjs';
+import { leave, startBrowser } from './support/browser.mjs';
 import { tabTo } from './support/keyboard.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
 import { controls, waitForServer, waitForStopped } from './support/pages.mjs';
@@ -89,7 +89,7 @@ test('sharing with the keyboard', { timeout: 900_000, skip }, async (t) => {
 
   await step('she stops her server', async () => {
     await owner.goto(new URL('hub/home', lyceum.url).href);
-    await press(owner, controls.stop(owner));
+    await leave(owner, () => press(owner, controls.stop(owner)));
     await waitForStopped(owner, lyceum.url);
     await lyceum.untilQuiet();
   });
