@@ -19,6 +19,7 @@ use lyceum_web::cookie;
 use lyceum_web::request::{self, RequestInfo};
 use lyceum_web::xsrf::{self, Binding};
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Person, Who};
+use tower::ServiceBuilder;
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
@@ -36,18 +37,22 @@ const SEEN_EVERY_MS: i64 = 60_000;
 /// Wraps the hub's routes: request info, caller, XSRF, dress of errors, security headers.
 pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
     let secret = hub.proxy_secret().clone();
-    router
-        .fallback(pages::fallback)
-        .layer(from_fn(crate::survive::survive))
-        .layer(from_fn_with_state(hub.clone(), identify))
-        .layer(from_fn_with_state(hub.clone(), pages::enter::keep_to_hosts))
-        .layer(from_fn(refuse_large))
-        .layer(from_fn_with_state(hub.clone(), pages::dress))
-        .layer(from_fn_with_state(hub.clone(), measure))
-        .layer(from_fn(security_headers))
+    // From the outside in. In one stack: each `Router::layer` of its own would be one more that is
+    // copied for every layer around it, at each request.
+    let stack = ServiceBuilder::new()
         .layer(from_fn(move |request: Request, next: Next| {
             request::describe(secret.clone(), request, next)
         }))
+        .layer(from_fn(security_headers))
+        .layer(from_fn_with_state(hub.clone(), measure))
+        .layer(from_fn_with_state(hub.clone(), pages::dress))
+        .layer(from_fn(refuse_large))
+        .layer(from_fn_with_state(hub.clone(), pages::enter::keep_to_hosts))
+        .layer(from_fn_with_state(hub.clone(), identify))
+        .layer(from_fn(crate::survive::survive));
+    router
+        .fallback(pages::fallback)
+        .layer(stack)
         .with_state(hub)
 }
 
@@ -58,9 +63,7 @@ async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> R
                 let caller = sight.seen.caller.clone();
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(sight);
-                let mut response = next.run(request).await;
-                response.extensions_mut().insert(caller);
-                response
+                tell_failure(next.run(request).await, caller)
             }
             Ok(None) => next.run(request).await,
             Err(error) => error.into_response(),
@@ -69,14 +72,19 @@ async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> R
     match caller(&hub, &mut request).await {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller.clone());
-            let mut response = next.run(request).await;
-            // An error page is dressed outside of here and shows who is signed in.
-            response.extensions_mut().insert(caller);
-            response
+            tell_failure(next.run(request).await, caller)
         }
         Ok(None) => next.run(request).await,
         Err(error) => error.into_response(),
     }
+}
+
+/// An error page is dressed outside of here and shows who is signed in.
+fn tell_failure(mut response: Response, caller: Caller) -> Response {
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response.extensions_mut().insert(caller);
+    }
+    response
 }
 
 /// Files that are the same for everybody. A page's own module script is fetched in mode `cors`

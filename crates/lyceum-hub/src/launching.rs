@@ -166,19 +166,11 @@ pub async fn start(
     if let Some(display_name) = &display_name {
         db::servers::set_display_name(&mut tx, &server.id, display_name).await?;
     }
-    db::servers::forget_steps(&mut tx, &server.id, generation).await?;
-    db::servers::add_step(
-        &mut tx,
-        &server.id,
-        generation,
-        now.0,
-        0,
-        &say!("start.requested"),
-    )
-    .await?;
-    if unfit {
-        let told = say!("start.usual_choice");
-        db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, &told).await?;
+    db::servers::forget_steps(&mut tx, &server.id, generation);
+    let mut told = vec![say!("start.requested")];
+    told.extend(unfit.then(|| say!("start.usual_choice")));
+    for told in told {
+        db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, &told);
     }
     keeper::publish(&mut tx, &server, now).await?;
     let server = db::servers::get(&mut tx, &server.id)
@@ -204,11 +196,9 @@ fn environment(spec: &ServerSpec) -> String {
 /// Holds the person until the transaction ends: what was planned for her is planned under her name,
 /// and nobody deletes or renames her while a server of hers begins.
 async fn still_there(tx: &mut Tx, owner: &User) -> Result<(), WishError> {
-    db::servers::lock_owner(tx, &owner.id).await?;
-    let now = db::users::get(tx, &owner.id).await?;
-    match now.is_some_and(|now| now.name == owner.name) {
-        true => Ok(()),
-        false => Err(WishError::NoSuchServer),
+    match db::servers::lock_owner(tx, &owner.id).await? {
+        Some(now) if now == owner.name.as_str() => Ok(()),
+        _ => Err(WishError::NoSuchServer),
     }
 }
 

@@ -456,18 +456,18 @@ pub fn oauth_confirm(
 
 /// Layer: errors become pages for those who look with a browser, and stay JSON for programs.
 pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Response {
-    let headers = request.headers().clone();
-    let path = request.uri().path().to_owned();
-    let info = request.extensions().get::<RequestInfo>().cloned();
+    let of_page = wants_page(request.headers(), request.uri().path()).then(|| {
+        let info = request.extensions().get::<RequestInfo>().cloned();
+        (request.headers().clone(), info)
+    });
     let response = explain(next.run(request).await).await;
-    let caller = response.extensions().get::<Caller>().cloned();
-    let (Some(failure), Some(info)) = (response.extensions().get::<Failure>().cloned(), info)
-    else {
+    let Some((headers, Some(info))) = of_page else {
         return response;
     };
-    if !wants_page(&headers, &path) {
+    let Some(failure) = response.extensions().get::<Failure>().cloned() else {
         return response;
-    }
+    };
+    let caller = response.extensions().get::<Caller>().cloned();
     // What others say is English at best: the page says in its own words what the status means.
     let quoted = failure.message.quoted();
     let page = ErrorPage {

@@ -18,7 +18,7 @@ use crate::Hub;
 use crate::db::uses::{self, Uses};
 
 /// So long after the last writing the next gathers; a report that comes alone is written at once.
-const GATHER: Duration = Duration::from_millis(250);
+const GATHER: Duration = Duration::from_secs(1);
 
 /// What was reported and is not written yet.
 #[derive(Default)]

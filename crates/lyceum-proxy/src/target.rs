@@ -56,6 +56,13 @@ impl Target {
     }
 }
 
+impl Target {
+    /// The server at this socket; `None` for a path that is no text.
+    pub fn at_socket(path: &Path) -> Option<Self> {
+        unix(path.to_str()?, "").ok()
+    }
+}
+
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Self {
         Self(Arc::new(Parts {

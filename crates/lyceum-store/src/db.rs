@@ -1,8 +1,9 @@
 //! One database behind two engines.
 //!
 //! `Db::read` and `Db::write` open a transaction; [`on!`](crate::on) runs one portable statement
-//! on whichever engine it is for. SQLite has a single writer (`BEGIN IMMEDIATE`, WAL,
-//! `synchronous=FULL`: acknowledged means durable) and a pool of readers.
+//! on whichever engine it is for, and [`Tx::later`] leaves one for the commit. SQLite has a single
+//! writer (`BEGIN IMMEDIATE`, WAL, `synchronous=FULL`: acknowledged means durable) and a pool of
+//! readers.
 //!
 //! Not here: SQL of the domain (each part's `db/`), migrations ([`crate::migrate`]).
 
@@ -16,11 +17,14 @@ use anyhow::{Context, bail};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Database, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Database, PgPool, Postgres, SqlitePool, Transaction};
 use tokio::sync::broadcast;
 
+use crate::later::Later;
 use crate::stamp::{Clock, Stamp};
 use crate::wake::{Waiting, Wake};
+
+pub mod sqlite;
 
 /// How many connections a replica holds at most.
 const POOL_SIZE: u32 = 8;
@@ -28,6 +32,8 @@ const POOL_SIZE: u32 = 8;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows that SQLite's thread may have read before anybody took them.
 const ROWS_AHEAD: usize = 512;
+/// Prepared statements that a connection to SQLite keeps: more than there are in daily use.
+const PREPARED: usize = 400;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
@@ -77,12 +83,14 @@ pub struct Tx {
     pub conn: Conn,
     /// Topics to wake listeners for once this is committed.
     pub(crate) news: Vec<String>,
+    /// What runs right before the commit.
+    later: Vec<Later>,
     wake: Wake,
     clock: Arc<Clock>,
 }
 
 pub enum Conn {
-    Sqlite(Held<Sqlite>),
+    Sqlite(sqlite::Held),
     Postgres(Held<Postgres>),
 }
 
@@ -162,7 +170,8 @@ impl Db {
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(15))
                     // A page of a list comes whole, instead of the two threads waking each other.
-                    .row_buffer_size(ROWS_AHEAD);
+                    .row_buffer_size(ROWS_AHEAD)
+                    .statement_cache_capacity(PREPARED);
                 // Kept for good, so that the log's index stays the same file.
                 let write = SqlitePoolOptions::new()
                     .max_connections(1)
@@ -216,7 +225,7 @@ impl Db {
     /// A transaction that only reads, on one consistent state of the database.
     pub async fn read(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
-            Pools::Sqlite { read, .. } => Conn::Sqlite(Held::Transaction(read.begin().await?)),
+            Pools::Sqlite { read, .. } => Conn::Sqlite(sqlite::Held::read(read).await?),
             Pools::Postgres(pool) => Conn::Postgres(Held::Transaction(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     .await?,
@@ -229,7 +238,7 @@ impl Db {
     /// transaction. Of two statements each may see another state of the database.
     pub async fn glance(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
-            Pools::Sqlite { read, .. } => Conn::Sqlite(Held::Bare(read.acquire().await?)),
+            Pools::Sqlite { read, .. } => Conn::Sqlite(sqlite::Held::bare(read).await?),
             Pools::Postgres(pool) => Conn::Postgres(Held::Bare(pool.acquire().await?)),
         };
         Ok(self.tx(conn))
@@ -239,9 +248,7 @@ impl Db {
     /// across a network call.
     pub async fn write(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
-            Pools::Sqlite { write, .. } => Conn::Sqlite(Held::Transaction(
-                write.begin_with("BEGIN IMMEDIATE").await?,
-            )),
+            Pools::Sqlite { write, .. } => Conn::Sqlite(sqlite::Held::write(write).await?),
             Pools::Postgres(pool) => Conn::Postgres(Held::Transaction(pool.begin().await?)),
         };
         Ok(self.tx(conn))
@@ -251,6 +258,7 @@ impl Db {
         Tx {
             conn,
             news: Vec::new(),
+            later: Vec::new(),
             wake: self.0.wake.clone(),
             clock: Arc::clone(&self.0.clock),
         }
@@ -315,11 +323,20 @@ impl Tx {
         }
     }
 
+    /// Leaves a statement for the commit: what nobody in this transaction looks at costs no way to
+    /// the database and back of its own. They run in the order in which they were left.
+    pub fn later(&mut self, statement: Later) {
+        self.later.push(statement);
+    }
+
     /// Makes it durable, then wakes those who wait for its news.
     pub async fn commit(self) -> sqlx::Result<()> {
         match self.conn {
-            Conn::Sqlite(transaction) => transaction.commit().await?,
-            Conn::Postgres(transaction) => {
+            Conn::Sqlite(held) => held.commit(self.later).await?,
+            Conn::Postgres(mut transaction) => {
+                for statement in self.later {
+                    statement.run(&mut transaction).await?;
+                }
                 // Also when nobody waits for the answer any more: it may have been committed.
                 let _told = Advance(&self.clock);
                 transaction.commit().await?;
@@ -344,7 +361,7 @@ impl Tx {
 
     pub async fn rollback(self) -> sqlx::Result<()> {
         match self.conn {
-            Conn::Sqlite(transaction) => transaction.rollback().await,
+            Conn::Sqlite(held) => held.rollback().await,
             Conn::Postgres(transaction) => transaction.rollback().await,
         }
     }

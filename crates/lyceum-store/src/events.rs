@@ -5,7 +5,7 @@
 //! inside the process, on PostgreSQL also between replicas ([`crate::Db::listen`]).
 //!
 //! Invariant: numbers have no gaps and a lower number was committed earlier, since the counter's
-//! row is locked until its transaction ends. So publish late in a transaction and keep it short.
+//! row is locked until its transaction ends; therefore events are written right before the commit.
 
 use lyceum_model::clock::Millis;
 use serde_json::Value;
@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::db::{Conn, Tx};
+use crate::later::Later;
 use crate::on;
 
 /// The wake-up that concerns every topic: wake-ups may have been lost.
@@ -32,32 +33,28 @@ pub struct Event {
     pub at: Millis,
 }
 
-/// Writes an event and wakes its followers when `tx` is committed. Gives its number.
+/// Leaves an event for the commit of `tx`, and wakes its followers then.
 pub async fn publish(
     tx: &mut Tx,
     topic: &str,
     subject: &str,
     body: &Value,
     now: Millis,
-) -> sqlx::Result<i64> {
-    let seq: i64 = on!(tx, |c| sqlx::query_scalar(
-        "UPDATE counters SET value = value + 1 WHERE name = 'events' RETURNING value"
-    )
-    .fetch_one(c)
-    .await)?;
-    on!(tx, |c| sqlx::query(
-        "INSERT INTO events (seq, topic, subject, body, at) VALUES ($1, $2, $3, $4, $5)"
-    )
-    .bind(seq)
-    .bind(topic)
-    .bind(subject)
-    .bind(body.to_string())
-    .bind(now.0)
-    .execute(c)
-    .await
-    .map(|_| ()))?;
-    announce(tx, topic).await?;
-    Ok(seq)
+) -> sqlx::Result<()> {
+    tx.later(Later::new(
+        "UPDATE counters SET value = value + 1 WHERE name = 'events'",
+    ));
+    tx.later(
+        Later::new(
+            "INSERT INTO events (seq, topic, subject, body, at) \
+             SELECT value, $1, $2, $3, $4 FROM counters WHERE name = 'events'",
+        )
+        .bind(topic)
+        .bind(subject)
+        .bind(body.to_string())
+        .bind(now.0),
+    );
+    announce(tx, topic).await
 }
 
 /// Wakes those who wait for `topic` when `tx` is committed, without an event: for tables that are

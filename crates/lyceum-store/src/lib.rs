@@ -13,6 +13,7 @@ pub mod blobs;
 pub mod db;
 pub mod events;
 pub mod jobs;
+mod later;
 pub mod listen;
 pub mod migrate;
 pub mod runner;
@@ -23,6 +24,7 @@ pub mod time;
 mod wake;
 
 pub use db::{Conn, Db, Engine, Tx};
+pub use later::Later;
 /// What every statement can fail with; named here so that others need no driver.
 pub use sqlx::Error as DbError;
 pub use stamp::Stamp;

@@ -36,7 +36,7 @@ use lyceum_web::request::ProxyKey;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -153,6 +153,8 @@ pub struct Order {
     pub public: Option<Public>,
     /// For the hub itself.
     pub internal: TcpListener,
+    /// For the hub as well, from the proxy in this process alone.
+    pub inner: Option<(UnixListener, Target)>,
     /// Where servers reach the hub's API.
     pub api_url: String,
     pub spawner: LocalSpawner,
@@ -225,7 +227,11 @@ impl Machine {
                 base_path: config.base.to_string(),
                 ..proxy_config(&proxy_secret)
             };
-            let proxy = Proxy::new(config, Target::from(internal), Arc::new(hub.clone()));
+            let target = match &order.inner {
+                Some((_, target)) => target.clone(),
+                None => Target::from(internal),
+            };
+            let proxy = Proxy::new(config, target, Arc::new(hub.clone()));
             hub.links().attach(proxy.clone());
             (proxy, public)
         });
@@ -246,6 +252,17 @@ impl Machine {
 
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (router, _) = hub.router();
+        if let Some((listener, _)) = order.inner {
+            let (stop, router) = (shutdown.clone(), router.clone());
+            tasks.spawn(async move {
+                let served = axum::serve(listener, router.into_make_service())
+                    .with_graceful_shutdown(stop.cancelled_owned())
+                    .await;
+                if let Err(error) = served {
+                    tracing::error!(%error, "the hub stopped listening to its proxy");
+                }
+            });
+        }
         let stop = shutdown.clone();
         tasks.spawn(async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();

@@ -4,7 +4,7 @@
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
-use lyceum_store::{Tx, on};
+use lyceum_store::{Engine, Later, Tx, on};
 
 use crate::db::users::User;
 use crate::servers::State;
@@ -194,15 +194,17 @@ pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<bool> {
     }))
 }
 
-/// Until the end of the transaction nobody else adds a server for this person.
-pub async fn lock_owner(tx: &mut Tx, user_id: &str) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
-        "UPDATE users SET name = name WHERE id = $1"
-    )
-    .bind(user_id)
-    .execute(c)
-    .await
-    .map(|done| done.rows_affected())))
+/// Until the end of the transaction nobody else adds a server for this person. Tells her name now.
+pub async fn lock_owner(tx: &mut Tx, user_id: &str) -> sqlx::Result<Option<String>> {
+    let sql = match tx.engine() {
+        Engine::Postgres => "SELECT name FROM users WHERE id = $1 FOR NO KEY UPDATE",
+        // Whoever writes is alone.
+        Engine::Sqlite => "SELECT name FROM users WHERE id = $1",
+    };
+    on!(tx, |c| sqlx::query_scalar(sql)
+        .bind(user_id)
+        .fetch_optional(c)
+        .await)
 }
 
 /// What a start is made from, as the row keeps it.
@@ -276,23 +278,41 @@ pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool>
     .map(|done| done.rows_affected())))
 }
 
-/// Takes a row's lease, if nobody has it. One that waited in line has its place from here.
-pub async fn claim(tx: &mut Tx, id: &str, owner: &str, now: i64, until: i64) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| {
-        sqlx::query(
-        "UPDATE servers SET lease_owner = $2, lease_until = $4, \
-         placed_at = CASE WHEN state = 'queued' THEN $3 ELSE placed_at END, \
+/// Takes rows' leases where nobody has them, and tells which those are. What waited in line has its
+/// place from here.
+pub async fn claim(
+    tx: &mut Tx,
+    ids: &[&str],
+    owner: &str,
+    now: i64,
+    until: i64,
+) -> sqlx::Result<Vec<String>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Two replicas that take up the same crowd wait for each other in one order.
+    let lock = match tx.engine() {
+        Engine::Postgres => "FOR UPDATE",
+        Engine::Sqlite => "",
+    };
+    let sql = format!(
+        "UPDATE servers SET lease_owner = $1, lease_until = $3, \
+         placed_at = CASE WHEN state = 'queued' THEN $2 ELSE placed_at END, \
          unplaced_at = CASE WHEN state = 'queued' THEN NULL ELSE unplaced_at END \
-         WHERE id = $1 AND (lease_until IS NULL OR lease_until < $3) AND state IN ('queued', 'starting', 'ready', 'stopping')"
-    )
-    .bind(id)
-    .bind(owner)
-    .bind(now)
-    .bind(until)
-    .execute(c)
-    .await
-    .map(|done| done.rows_affected())
-    }))
+         WHERE id IN (SELECT id FROM servers WHERE id IN ({}) AND (lease_until IS NULL OR lease_until < $2) \
+         AND state IN ('queued', 'starting', 'ready', 'stopping') ORDER BY id {lock}) RETURNING id",
+        super::users::places(4, ids.len())
+    );
+    on!(tx, |c| {
+        let mut query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(now)
+            .bind(until);
+        for id in ids {
+            query = query.bind(*id);
+        }
+        query.fetch_all(c).await
+    })
 }
 
 /// Keeps all leases of a replica that lives, and tells which they are.
@@ -382,42 +402,46 @@ pub async fn release_all(tx: &mut Tx) -> sqlx::Result<()> {
     .map(|_| ()))
 }
 
-/// What the holder of the lease may write. `from` guards against a row that has moved on.
-pub async fn set_starting(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
-        "UPDATE servers SET state = 'starting', started_at = COALESCE(started_at, $3) \
+/// What the holder of the lease may write; its lease is new with it.
+pub async fn set_starting(
+    tx: &mut Tx,
+    id: &str,
+    owner: &str,
+    now: i64,
+    until: i64,
+) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| {
+        sqlx::query(
+        "UPDATE servers SET state = 'starting', started_at = COALESCE(started_at, $3), lease_until = $4 \
          WHERE id = $1 AND lease_owner = $2 AND state IN ('queued', 'starting')"
     )
     .bind(id)
     .bind(owner)
     .bind(now)
+    .bind(until)
     .execute(c)
     .await
-    .map(|done| done.rows_affected())))
+    .map(|done| done.rows_affected())
+    }))
 }
 
-pub async fn set_address(tx: &mut Tx, id: &str, owner: &str, address: &str) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
-        "UPDATE servers SET address = $3 WHERE id = $1 AND lease_owner = $2"
-    )
-    .bind(id)
-    .bind(owner)
-    .bind(address)
-    .execute(c)
-    .await
-    .map(|done| done.rows_affected())))
-}
-
-pub async fn set_ready(tx: &mut Tx, id: &str, owner: &str, now: i64) -> sqlx::Result<bool> {
+pub async fn set_ready(
+    tx: &mut Tx,
+    id: &str,
+    owner: &str,
+    address: &str,
+    now: i64,
+) -> sqlx::Result<bool> {
     changed(on!(tx, |c| {
         sqlx::query(
-            "UPDATE servers SET state = 'ready', ready_at = $3, last_activity_at = $3, \
+            "UPDATE servers SET state = 'ready', address = $4, ready_at = $3, last_activity_at = $3, \
          unplaced_at = COALESCE(unplaced_at, $3), lease_owner = NULL, lease_until = NULL \
          WHERE id = $1 AND lease_owner = $2 AND state = 'starting' AND stop_requested_at IS NULL",
         )
         .bind(id)
         .bind(owner)
         .bind(now)
+        .bind(address)
         .execute(c)
         .await
         .map(|done| done.rows_affected())
@@ -739,33 +763,23 @@ impl Step {
 /// Steps of one start are few; a spawner that talks without end is cut here.
 const STEPS_MAX: i64 = 200;
 
-pub async fn add_step(
-    tx: &mut Tx,
-    id: &str,
-    generation: i64,
-    at: i64,
-    progress: u8,
-    message: &Saying,
-) -> sqlx::Result<()> {
-    let saying = message.to_stored();
-    let message: String = message.to_string().chars().take(500).collect();
-    on!(tx, |c| {
-        sqlx::query(
-        "INSERT INTO server_steps (server_id, generation, seq, at, progress, message, saying) \
-         SELECT $1, $2, COALESCE(MAX(seq), 0) + 1, $3, $4, $5, $7 FROM server_steps WHERE server_id = $1 AND generation = $2 \
-         HAVING COALESCE(MAX(seq), 0) < $6"
-    )
-    .bind(id)
-    .bind(generation)
-    .bind(at)
-    .bind(i64::from(progress))
-    .bind(message)
-    .bind(STEPS_MAX)
-    .bind(saying)
-    .execute(c)
-    .await
-    .map(|_| ())
-    })
+/// Left for the commit.
+pub fn add_step(tx: &mut Tx, id: &str, generation: i64, at: i64, progress: u8, message: &Saying) {
+    let text: String = message.to_string().chars().take(500).collect();
+    tx.later(
+        Later::new(
+            "INSERT INTO server_steps (server_id, generation, seq, at, progress, message, saying) \
+             SELECT $1, $2, COALESCE(MAX(seq), 0) + 1, $3, $4, $5, $7 FROM server_steps WHERE server_id = $1 AND generation = $2 \
+             HAVING COALESCE(MAX(seq), 0) < $6",
+        )
+        .bind(id)
+        .bind(generation)
+        .bind(at)
+        .bind(i64::from(progress))
+        .bind(text)
+        .bind(STEPS_MAX)
+        .bind(message.to_stored()),
+    );
 }
 
 pub async fn steps(tx: &mut Tx, id: &str, generation: i64, after: i64) -> sqlx::Result<Vec<Step>> {
@@ -781,16 +795,13 @@ pub async fn steps(tx: &mut Tx, id: &str, generation: i64, after: i64) -> sqlx::
     })
 }
 
-/// Earlier generations' steps are of no use once a new start is asked for.
-pub async fn forget_steps(tx: &mut Tx, id: &str, before_generation: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
-        "DELETE FROM server_steps WHERE server_id = $1 AND generation < $2"
-    )
-    .bind(id)
-    .bind(before_generation)
-    .execute(c)
-    .await
-    .map(|_| ()))
+/// Earlier generations' steps are of no use once a new start is asked for. Left for the commit.
+pub fn forget_steps(tx: &mut Tx, id: &str, before_generation: i64) {
+    tx.later(
+        Later::new("DELETE FROM server_steps WHERE server_id = $1 AND generation < $2")
+            .bind(id)
+            .bind(before_generation),
+    );
 }
 
 /// A reason as the two columns keep it.

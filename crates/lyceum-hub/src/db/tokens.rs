@@ -1,6 +1,6 @@
 //! API tokens: kept as hashes, together with what they may do.
 
-use lyceum_store::{Tx, on};
+use lyceum_store::{Later, Tx, on};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Token {
@@ -114,6 +114,32 @@ pub async fn delete_of_server(tx: &mut Tx, server_id: &str, client_id: &str) -> 
     .execute(c)
     .await
     .map(|_| ()))
+}
+
+/// As [`delete_of_server`], and a new one in their place; left for the commit.
+pub fn replace_of_server(tx: &mut Tx, server_id: &str, client_id: &str, token: &Token) {
+    tx.later(Later::new("DELETE FROM oauth_codes WHERE client_id = $1").bind(client_id));
+    tx.later(
+        Later::new("DELETE FROM tokens WHERE server_id = $1 OR oauth_client = $2")
+            .bind(server_id)
+            .bind(client_id),
+    );
+    tx.later(
+        Later::new(
+            "INSERT INTO tokens (id, hash, user_id, note, scopes, created_at, expires_at, session_id, oauth_client, server_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(token.id.as_str())
+        .bind(token.hash.as_str())
+        .bind(token.user_id.as_str())
+        .bind(token.note.as_str())
+        .bind(token.scopes.as_str())
+        .bind(token.created_at)
+        .bind(token.expires_at)
+        .bind(token.session_id.clone())
+        .bind(token.oauth_client.clone())
+        .bind(token.server_id.clone()),
+    );
 }
 
 /// What people's browsers hold through a service that is gone. Tells whose it was.

@@ -1,6 +1,6 @@
 //! Whose starts of which environment have failed since one of it went well.
 
-use lyceum_store::{Tx, on};
+use lyceum_store::{Later, Tx, on};
 
 /// An environment that fails for several people.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -42,16 +42,13 @@ pub async fn failed(tx: &mut Tx, server_id: &str, since: i64, now: i64) -> sqlx:
 }
 
 /// A start of this server went well: whatever was wrong is over.
-pub async fn went_well(tx: &mut Tx, server_id: &str) -> sqlx::Result<()> {
-    on!(tx, |c| {
-        sqlx::query(
-        "DELETE FROM failing_starts WHERE environment = (SELECT environment FROM servers WHERE id = $1)"
-    )
-    .bind(server_id)
-    .execute(c)
-    .await
-    .map(|_| ())
-    })
+pub fn went_well(tx: &mut Tx, server_id: &str) {
+    tx.later(
+        Later::new(
+            "DELETE FROM failing_starts WHERE environment = (SELECT environment FROM servers WHERE id = $1)",
+        )
+        .bind(server_id),
+    );
 }
 
 /// Forgets what failed so long ago that it counts no more, and of the rest what is too much: each

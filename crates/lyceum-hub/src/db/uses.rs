@@ -32,9 +32,10 @@ pub async fn of_people(tx: &mut Tx, uses: &Uses) -> sqlx::Result<u64> {
 /// calls is not its owner coming by.
 pub async fn of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<(u64, Uses)> {
     let changed = write(tx, "tokens", "last_used_at", uses).await?;
+    // Not `IS NULL`: SQLite would go through all such tokens, and through the whole list for each.
     let sql = format!(
         "SELECT t.user_id, MAX(v.at) FROM {} v JOIN tokens t ON t.id = v.id \
-         WHERE t.server_id IS NULL GROUP BY t.user_id",
+         WHERE COALESCE(t.server_id, '') = '' GROUP BY t.user_id",
         listed(tx)
     );
     Ok((changed, owners(tx, sql, uses).await?))

@@ -15,6 +15,7 @@ mod desk;
 mod tend;
 mod watch;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -24,13 +25,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::StartLimits;
 use crate::db::queue::{Among, Due};
 use crate::db::servers::Server;
 use crate::select::{Selector, Subject};
 use crate::servers::State;
 use crate::trouble::{self, Gate};
 use crate::{Hub, db, queue};
-use desk::{Desk, Piece};
+use desk::{Desk, Piece, Seat};
 use tend::{End, Work};
 
 /// Rows looked at in a sweep.
@@ -45,10 +47,37 @@ const CROWD: usize = 256;
 /// The topic under which changes of servers are published.
 pub const TOPIC: &str = "servers";
 
+/// So long the head of the line is gone by. A crowd that waits is sorted a few times a second, not for
+/// each place that gets free.
+const LINE_HOLDS: Duration = Duration::from_millis(250);
+
 pub struct Keeper {
     hub: Hub,
     shutdown: CancellationToken,
     desk: Desk,
+    line: tokio::sync::Mutex<Line>,
+}
+
+/// The head of the line as it was read, without those that have got a place since.
+#[derive(Default)]
+struct Line {
+    read: Option<Instant>,
+    waiting: Vec<Due>,
+    /// What stood before starts then.
+    gates: Vec<Gate>,
+}
+
+impl Line {
+    fn is_fresh(&self) -> bool {
+        self.read.is_some_and(|read| read.elapsed() < LINE_HOLDS)
+    }
+}
+
+/// A row that has a place here and no lease yet.
+struct Seated {
+    due: Due,
+    piece: Piece,
+    seat: Seat,
 }
 
 /// Says that something fails when it begins to, and when it is over; not each time in between.
@@ -91,6 +120,7 @@ impl Keeper {
             hub,
             shutdown,
             desk: Desk::default(),
+            line: tokio::sync::Mutex::default(),
         }
     }
 
@@ -170,23 +200,19 @@ impl Keeper {
     /// taken up.
     async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<usize> {
         let (now, limits) = (self.hub.now(), self.hub.settings().starts.in_force());
-        let mut gates = Vec::new();
         let mut tx = self.hub.db().read().await?;
-        let mut due = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
+        let mut begun = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
         // What was begun goes before what waits.
-        due.extend(db::queue::due(&mut tx, State::Starting, now.0, SWEEP_ROWS).await?);
+        begun.extend(db::queue::due(&mut tx, State::Starting, now.0, SWEEP_ROWS).await?);
+        let mut seated = self.sit_down(&mut begun, &limits);
+        let mut line = self.line.lock().await;
+        if line.is_fresh() {
+            seated.extend(self.sit_down(&mut line.waiting, &limits));
+        }
+        // Those who came since may stand before the ones that are left.
         if self.desk.has_free_place(&limits) {
-            let since = queue::counts_since(now);
-            let (share, rows) = (as_rows(limits.per_person), as_rows(limits.at_once * 4));
-            let rows = rows.max(SWEEP_ROWS);
-            gates = trouble::gates(&self.hub, &mut tx, now).await?;
-            let full = trouble::full(&mut tx, &gates, now).await?;
-            let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
-            let among = Among {
-                without: &full,
-                only: None,
-            };
-            due.extend(db::queue::head(&mut tx, among, (now.0, since.0), share, rows).await?);
+            *line = self.read_line(&mut tx, now, &limits).await?;
+            seated.extend(self.sit_down(&mut line.waiting, &limits));
         }
         let unwanted = db::servers::unwanted(&mut tx, self.hub.replica()).await?;
         drop(tx);
@@ -195,12 +221,14 @@ impl Keeper {
                 piece.stop.cancel();
             }
         }
-        let mut taken = 0;
-        for due in due {
-            let Some((piece, seat)) = self.desk.sit_down(&due, &limits) else {
-                continue;
-            };
-            let Some(server) = self.claim(&due, &gates).await? else {
+        if seated.is_empty() {
+            return Ok(0);
+        }
+        let mut mine = self.claim(&seated, &line.gates).await?;
+        drop(line);
+        let taken = mine.len();
+        for Seated { due, piece, seat } in seated {
+            let Some(server) = mine.remove(&due.id) else {
                 continue;
             };
             let work = Work {
@@ -211,41 +239,99 @@ impl Keeper {
                 shutdown: self.shutdown.clone(),
             };
             tasks.spawn(see_to(work, piece.lost));
-            taken += 1;
         }
         Ok(taken)
     }
 
-    /// Takes a row up. A start needs room at every gate that it has to pass, which is counted while
-    /// nobody else takes one up.
-    async fn claim(&self, due: &Due, gates: &[Gate]) -> anyhow::Result<Option<Server>> {
-        let (id, now) = (&due.id, self.hub.now());
-        let mut tx = self.hub.db().write().await?;
-        if due.state == State::Queued && !gates.is_empty() {
-            db::quotas::lock(&mut tx, now).await?;
-            let counted;
-            let gates = match gates.iter().any(|gate| gate.room) {
-                true => {
-                    counted = trouble::gates(&self.hub, &mut tx, now).await?;
-                    counted.as_slice()
-                }
-                false => gates,
-            };
-            if !has_room(&mut tx, id, gates, now).await? {
-                return Ok(None);
+    /// Takes those out for whom there is a place.
+    fn sit_down(&self, waiting: &mut Vec<Due>, limits: &StartLimits) -> Vec<Seated> {
+        let mut seated = Vec::new();
+        waiting.retain(|due| match self.desk.sit_down(due, limits) {
+            Some((piece, seat)) => {
+                let due = due.clone();
+                seated.push(Seated { due, piece, seat });
+                false
             }
+            None => true,
+        });
+        seated
+    }
+
+    async fn read_line(
+        &self,
+        tx: &mut Tx,
+        now: Millis,
+        limits: &StartLimits,
+    ) -> anyhow::Result<Line> {
+        let since = queue::counts_since(now);
+        let (share, rows) = (as_rows(limits.per_person), as_rows(limits.at_once * 4));
+        let rows = rows.max(SWEEP_ROWS);
+        let gates = trouble::gates(&self.hub, tx, now).await?;
+        let full = trouble::full(tx, &gates, now).await?;
+        let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
+        let among = Among {
+            without: &full,
+            only: None,
+        };
+        let read = Instant::now();
+        let waiting = db::queue::head(tx, among, (now.0, since.0), share, rows).await?;
+        Ok(Line {
+            read: Some(read),
+            waiting,
+            gates,
+        })
+    }
+
+    /// Takes rows up, all at once; tells those that are ours now. A start needs room at every gate that
+    /// it has to pass, which is counted while nobody else takes one up.
+    async fn claim(
+        &self,
+        seated: &[Seated],
+        gates: &[Gate],
+    ) -> anyhow::Result<HashMap<String, Server>> {
+        let (replica, now) = (self.hub.replica(), self.hub.now());
+        let until = lease_until(&self.hub);
+        let mut tx = self.hub.db().write().await?;
+        let ids: Vec<&str> = match gates.is_empty() {
+            true => seated.iter().map(|seated| seated.due.id.as_str()).collect(),
+            false => Vec::new(),
+        };
+        let mut mine = db::servers::claim(&mut tx, &ids, replica, now.0, until).await?;
+        if !gates.is_empty() {
+            db::quotas::lock(&mut tx, now).await?;
         }
-        let mine = db::servers::claim(
-            &mut tx,
-            id,
-            self.hub.replica(),
-            now.0,
-            lease_until(&self.hub),
-        )
-        .await?;
-        let server = db::servers::get(&mut tx, id).await?;
+        for Seated { due, .. } in seated.iter().filter(|_| !gates.is_empty()) {
+            // One after the other, since each takes room from the next.
+            if due.state == State::Queued && !self.may_pass(&mut tx, due, gates, now).await? {
+                continue;
+            }
+            mine.extend(db::servers::claim(&mut tx, &[&due.id], replica, now.0, until).await?);
+        }
+        let servers = match mine.is_empty() {
+            true => Vec::new(),
+            false => db::servers::of_ids(&mut tx, &mine).await?,
+        };
         tx.commit().await?;
-        Ok(server.filter(|_| mine))
+        let by_id = |server: Server| (server.id.clone(), server);
+        Ok(servers.into_iter().map(by_id).collect())
+    }
+
+    async fn may_pass(
+        &self,
+        tx: &mut Tx,
+        due: &Due,
+        gates: &[Gate],
+        now: Millis,
+    ) -> anyhow::Result<bool> {
+        let counted;
+        let gates = match gates.iter().any(|gate| gate.room) {
+            true => {
+                counted = trouble::gates(&self.hub, tx, now).await?;
+                counted.as_slice()
+            }
+            false => gates,
+        };
+        Ok(has_room(tx, &due.id, gates, now).await?)
     }
 
     /// Renews leases until the work is drained. When that fails for too long, the work is given up

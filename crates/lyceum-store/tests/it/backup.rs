@@ -141,8 +141,12 @@ async fn all_comes_back_on_either_engine() {
             let mut tx = to.db().write().await.unwrap();
             let opened = settings::get_sealed(&mut tx, &key, "sealed").await.unwrap();
             assert_eq!(opened, Some(sealed.clone()), "{story}");
-            let next = events::publish(&mut tx, "t", "", &json!(null), Millis(4)).await;
-            assert_eq!(next.unwrap(), 2, "{story}");
+            events::publish(&mut tx, "t", "", &json!(null), Millis(4))
+                .await
+                .expect(&story);
+            tx.commit().await.expect(&story);
+            let mut tx = to.db().write().await.expect(&story);
+            assert_eq!(events::newest(&mut tx).await.unwrap(), 2, "{story}");
             execute(&mut tx, "DELETE FROM users WHERE name = 'bob'").await;
             let members = number(&mut tx, "SELECT count(*) FROM group_members").await;
             assert_eq!(members, 1, "{story}: the foreign key cascades");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use lyceum_store::db::{Location, is_conflict};
-use lyceum_store::{Db, Engine, Tx, migrate, on};
+use lyceum_store::{Db, Engine, Later, Tx, migrate, on};
 use lyceum_testkit::TestDb;
 
 async fn insert_setting(tx: &mut Tx, name: &str) -> sqlx::Result<u64> {
@@ -70,6 +70,88 @@ async fn what_is_not_committed_is_gone() {
         tx.commit().await.unwrap();
         let other = test.another().await;
         assert_eq!(count_settings(&mut other.read().await.unwrap()).await, 1);
+    }
+}
+
+fn setting(name: &str, value: Option<String>) -> Later {
+    Later::new("INSERT INTO settings (name, value, changed_at) VALUES ($1, COALESCE($3, 'x'), $2)")
+        .bind(name)
+        .bind(1)
+        .bind(value)
+}
+
+#[tokio::test]
+async fn what_is_left_for_the_commit_runs_then_in_order() {
+    for test in TestDb::both().await {
+        let mut tx = test.db().write().await.unwrap();
+        tx.later(setting("a", None));
+        tx.later(Later::new("DELETE FROM settings WHERE name = $1").bind("a"));
+        tx.later(setting("a", Some("second".into())));
+        tx.later(setting("b", None));
+        assert_eq!(count_settings(&mut tx).await, 0, "not yet");
+        tx.commit().await.unwrap();
+        let mut tx = test.db().read().await.unwrap();
+        let values: Vec<String> = on!(tx, |c| sqlx::query_scalar(
+            "SELECT value FROM settings ORDER BY name"
+        )
+        .fetch_all(c)
+        .await)
+        .unwrap();
+        assert_eq!(values, ["second", "x"]);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_leaves_nothing_of_its_transaction() {
+    for test in TestDb::both().await {
+        let mut tx = test.db().write().await.unwrap();
+        insert_setting(&mut tx, "a").await.unwrap();
+        tx.later(setting("b", None));
+        tx.later(setting("a", None));
+        let error = tx.commit().await.unwrap_err();
+        assert!(is_conflict(&error), "{error}");
+        let mut tx = test.db().write().await.unwrap();
+        assert_eq!(count_settings(&mut tx).await, 0);
+        insert_setting(&mut tx, "a").await.unwrap();
+        tx.commit().await.unwrap();
+        let other = test.another().await;
+        assert_eq!(count_settings(&mut other.read().await.unwrap()).await, 1);
+    }
+}
+
+/// Whoever stops waiting, wherever that is, leaves no open transaction to the next.
+#[tokio::test]
+async fn a_transaction_that_nobody_waits_for_ends() {
+    for test in TestDb::both().await {
+        for polls in 0..12 {
+            let name = polls.to_string();
+            let work = async {
+                let mut tx = test.db().write().await?;
+                insert_setting(&mut tx, &name).await?;
+                tx.later(setting(&format!("{name} later"), None));
+                tx.commit().await
+            };
+            let mut work = std::pin::pin!(work);
+            for _ in 0..polls {
+                let next = futures_util::poll!(&mut work);
+                if next.is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        // Of each both or none.
+        let mut tx = test.db().write().await.unwrap();
+        let halves: i64 = on!(tx, |c| sqlx::query_scalar(
+            "SELECT count(*) FROM settings a WHERE NOT EXISTS \
+             (SELECT 1 FROM settings b WHERE b.name = a.name || ' later' OR a.name = b.name || ' later')"
+        )
+        .fetch_one(c)
+        .await)
+        .unwrap();
+        assert_eq!(halves, 0);
+        insert_setting(&mut tx, "last").await.unwrap();
+        tx.commit().await.unwrap();
     }
 }
 

@@ -13,11 +13,12 @@ const LONG: Duration = Duration::from_secs(30);
 
 async fn publish(db: &Db, topic: &str, subject: &str, at: i64) -> i64 {
     let mut tx = db.write().await.unwrap();
-    let seq = events::publish(&mut tx, topic, subject, &json!({"n": at}), Millis(at))
+    events::publish(&mut tx, topic, subject, &json!({"n": at}), Millis(at))
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    seq
+    let mut tx = db.read().await.unwrap();
+    events::newest(&mut tx).await.unwrap()
 }
 
 async fn subjects(db: &Db, seq: i64, topics: &[&str], limit: u32) -> Vec<String> {

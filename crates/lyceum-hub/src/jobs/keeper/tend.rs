@@ -113,20 +113,14 @@ impl Work {
     /// nothing comes up behind a stop that found nothing.
     async fn start(&self, key: &ServerKey) -> anyhow::Result<Outcome> {
         let (hub, server) = (&self.hub, &self.server);
-        let now = hub.now();
-        let mut tx = hub.db().write().await?;
-        let mine = db::servers::set_starting(&mut tx, &server.id, hub.replica(), now.0).await?;
-        if mine {
-            if server.state == State::Queued && queue::has_waited(server, now) {
-                self.add_step(&mut tx, now, 5, &say!("start.begins"))
-                    .await?;
-            }
-            publish(&mut tx, server, now).await?;
-        }
-        tx.commit().await?;
-        if !mine {
+        // A process of an earlier life of the hub; it holds the token that was made for it.
+        let running = match answer(hub, hub.spawner().poll(key)).await? {
+            Status::Running { address, .. } => Some(address),
+            Status::Exited { .. } | Status::Gone => None,
+        };
+        let Some(token) = self.begin(running.is_none()).await? else {
             return Ok(Outcome::NotOurs);
-        }
+        };
         let spec: Option<ServerSpec> = server
             .spec
             .as_deref()
@@ -134,16 +128,12 @@ impl Work {
         let Some(spec) = spec else {
             return Ok(Outcome::Failed(say!("failure.unreadable_order")));
         };
-        let (address, mut said) = match answer(hub, hub.spawner().poll(key)).await? {
-            // A process of an earlier life of the hub; it holds the token that was made for it.
-            Status::Running { address, .. } => {
+        let (address, mut said) = match running {
+            Some(address) => {
                 let adopted = Said::now(hub, 50, say!("start.adopted"));
                 (address, vec![adopted])
             }
-            Status::Exited { .. } | Status::Gone => {
-                let Some(token) = self.mint_token().await? else {
-                    return Ok(Outcome::NotOurs);
-                };
+            None => {
                 let order = StartOrder {
                     key: key.clone(),
                     spec,
@@ -156,19 +146,41 @@ impl Work {
             }
         };
         said.push(Said::now(hub, 60, say!("start.waiting")));
-        let mut tx = hub.db().write().await?;
-        let mine = db::servers::set_address(&mut tx, &server.id, hub.replica(), &address).await?;
-        if mine {
-            self.add_steps(&mut tx, &said).await?;
-        }
-        tx.commit().await?;
-        if !mine {
-            return Ok(Outcome::NotOurs);
-        }
-        self.await_answer(key, &address).await
+        self.await_answer(key, &address, said).await
     }
 
-    async fn await_answer(&self, key: &ServerKey, address: &str) -> anyhow::Result<Outcome> {
+    /// Writes down that it starts, with a new lease, and a token for a process that is to be made.
+    /// Nothing when the lease is no longer ours, since then another's process holds the token that is
+    /// there.
+    async fn begin(&self, is_new: bool) -> anyhow::Result<Option<String>> {
+        let (hub, server) = (&self.hub, &self.server);
+        let now = hub.now();
+        let secret = new_secret();
+        let mut tx = hub.db().write().await?;
+        let until = lease_until(hub);
+        let mine = db::servers::set_starting(&mut tx, &server.id, hub.replica(), now.0, until);
+        if !mine.await? {
+            return Ok(None);
+        }
+        if server.state == State::Queued && queue::has_waited(server, now) {
+            self.add_step(&mut tx, now, 5, &say!("start.begins"));
+        }
+        if is_new {
+            let token = self.token(&secret, now)?;
+            db::tokens::replace_of_server(&mut tx, &server.id, &server.client_id, &token);
+        }
+        publish(&mut tx, server, now).await?;
+        tx.commit().await?;
+        Ok(Some(secret))
+    }
+
+    /// `said` is written with the answer, or when that is not there at once.
+    async fn await_answer(
+        &self,
+        key: &ServerKey,
+        address: &str,
+        said: Vec<Said>,
+    ) -> anyhow::Result<Outcome> {
         let (hub, server) = (&self.hub, &self.server);
         let prefix = crate::servers::prefix(&self.hub.base(), &server.user_name, &server.name);
         let limit = hub.settings().start_timeout;
@@ -181,8 +193,19 @@ impl Work {
         );
         // It keeps its limit by itself unless the spawner hangs.
         let waiting = tokio::time::timeout(limit + hub.timings().answer_limit, waiting);
+        let mut waiting = std::pin::pin!(waiting);
+        let mut unwritten = said;
+        let at_once = tokio::time::timeout(SHOW_AFTER, &mut waiting).await.ok();
+        if at_once.is_none() {
+            self.write_steps(&std::mem::take(&mut unwritten)).await;
+        }
         let waited = tokio::select! {
-            waited = waiting => waited,
+            waited = async {
+                match at_once {
+                    Some(waited) => waited,
+                    None => waiting.await,
+                }
+            } => waited,
             never = self.give_way() => match never {},
             () = self.stop.cancelled() => return Ok(Outcome::Unwanted),
             () = self.shutdown.cancelled() => return Ok(Outcome::HandedOver),
@@ -201,11 +224,12 @@ impl Work {
         }
         let now = hub.now();
         let mut tx = hub.db().write().await?;
-        let ready = db::servers::set_ready(&mut tx, &server.id, hub.replica(), now.0).await?;
+        let ready =
+            db::servers::set_ready(&mut tx, &server.id, hub.replica(), address, now.0).await?;
         if ready {
-            db::trouble::went_well(&mut tx, &server.id).await?;
-            self.add_step(&mut tx, now, 100, &say!("start.ready"))
-                .await?;
+            db::trouble::went_well(&mut tx, &server.id);
+            unwritten.push(Said::now(hub, 100, say!("start.ready")));
+            self.add_steps(&mut tx, &unwritten).await?;
             publish(&mut tx, server, now).await?;
         }
         tx.commit().await?;
@@ -249,7 +273,7 @@ impl Work {
         let now = hub.now();
         let mut tx = hub.db().write().await?;
         if db::queue::leave_place(&mut tx, &server.id, hub.replica(), now.0).await? {
-            self.add_step(&mut tx, now, 60, &message).await?;
+            self.add_step(&mut tx, now, 60, &message);
             events::announce(&mut tx, &step_topic(&server.id)).await?;
         }
         // The place is free here, whatever the row says.
@@ -388,7 +412,7 @@ impl Work {
         }
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
         if let Some(reason) = reason {
-            self.add_step(&mut tx, now, 100, reason).await?;
+            self.add_step(&mut tx, now, 100, reason);
             if server.ready_at.is_none() {
                 trouble::failed(&mut tx, &server.id, now).await?;
             }
@@ -405,26 +429,16 @@ impl Work {
         Ok(true)
     }
 
-    /// A token for the process to be made; none when the lease is no longer ours, since then
-    /// another's process holds the token that is there. With it the lease is new.
-    async fn mint_token(&self) -> anyhow::Result<Option<String>> {
-        let (hub, server) = (&self.hub, &self.server);
-        let now = hub.now();
-        let secret = new_secret();
-        let mut tx = hub.db().write().await?;
-        let until = lease_until(hub);
-        if !db::servers::renew(&mut tx, &server.id, hub.replica(), until).await? {
-            return Ok(None);
-        }
-        db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
+    fn token(&self, secret: &str, now: Millis) -> anyhow::Result<db::tokens::Token> {
+        let server = &self.server;
         let settings = self.hub.settings();
         let scopes = settings
             .grants
             .server_scopes(&server.user_name, &server.name);
         let prefix = crate::servers::prefix(&self.hub.base(), &server.user_name, &server.name);
-        let token = db::tokens::Token {
+        Ok(db::tokens::Token {
             id: format!("a{}", new_id(now)),
-            hash: tokens::hash(&secret),
+            hash: tokens::hash(secret),
             user_id: server.user_id.clone(),
             note: say!("token.of_server", prefix = prefix).to_string(),
             scopes: serde_json::to_string(&scopes)?,
@@ -434,10 +448,7 @@ impl Work {
             session_id: None,
             oauth_client: None,
             server_id: Some(server.id.clone()),
-        };
-        db::tokens::insert(&mut tx, &token).await?;
-        tx.commit().await?;
-        Ok(Some(secret))
+        })
     }
 
     /// A start does not fail because it can't be told how it goes.
@@ -458,22 +469,15 @@ impl Work {
 
     async fn add_steps(&self, tx: &mut Tx, said: &[Said]) -> anyhow::Result<()> {
         for step in said {
-            self.add_step(tx, step.at, step.progress, &step.message)
-                .await?;
+            self.add_step(tx, step.at, step.progress, &step.message);
         }
         events::announce(tx, &step_topic(&self.server.id)).await?;
         Ok(())
     }
 
-    async fn add_step(
-        &self,
-        tx: &mut Tx,
-        now: Millis,
-        progress: u8,
-        message: &Saying,
-    ) -> sqlx::Result<()> {
+    fn add_step(&self, tx: &mut Tx, now: Millis, progress: u8, message: &Saying) {
         let (id, generation) = (&self.server.id, self.server.generation);
-        db::servers::add_step(tx, id, generation, now.0, progress, message).await
+        db::servers::add_step(tx, id, generation, now.0, progress, message);
     }
 
     fn tell(&self, action: &'static str) {
