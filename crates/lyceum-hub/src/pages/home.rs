@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::{frame, html, language, set_xsrf, sharing, to};
 use crate::db::servers::Server;
 use crate::grants::service_prefix;
-use crate::launching::{self, Change, Wish, WishError};
+use crate::launching::{self, Change, Options, Wish, WishError};
 use crate::select::Subject;
 use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
@@ -251,7 +251,7 @@ pub async fn set_title(
     let change = Change {
         name: None,
         wish: Wish {
-            options: None,
+            options: Options::Last,
             display_name: Some(title.to_owned()),
         },
     };
