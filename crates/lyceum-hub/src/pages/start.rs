@@ -462,11 +462,13 @@ pub async fn pending(
         // Whoever watched is told; to others home says enough.
         ServerState::Stopped if row.requested_at.is_some() && row.ready_at.is_none() => {
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name));
+            let closed = may_start && notices::is_closed(&hub, &caller);
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
                 server: home::card(&base, &owner.name, &name, Some(&row), &lang),
                 cancelled: true,
-                start_url: may_start
+                closed,
+                start_url: (may_start && !closed)
                     .then(|| start_url(&base, &owner.name, &name, &url, row.course.as_deref())),
             };
             return html(&hub, &headers, StatusCode::OK, "not_running.html", &page);

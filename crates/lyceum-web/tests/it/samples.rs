@@ -145,6 +145,15 @@ fn steps() -> Vec<Step> {
     .collect()
 }
 
+fn maintenance() -> Maintenance {
+    Maintenance {
+        from: NOW - HOUR,
+        until: Some(NOW + HOUR),
+        now: true,
+        texts: in_both("New disks"),
+    }
+}
+
 fn home(servers: Vec<ServerRow>) -> HomePage {
     HomePage {
         page: page(),
@@ -290,6 +299,28 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+/// During a maintenance, with one server like this.
+fn closed(state: ServerState) -> Value {
+    let servers = vec![server("", state), server("gpu", ServerState::Stopped)];
+    let own = home(servers);
+    of(HomePage {
+        page: Page {
+            maintenance: Some(maintenance()),
+            ..page()
+        },
+        next: own.next.clone().map(NextThing::closed),
+        closed: true,
+        courses: vec![CourseRow {
+            id: "signals-2026".into(),
+            title: "Signals and Systems".into(),
+            roles: vec!["student".into()],
+            starts: true,
+            ..CourseRow::default()
+        }],
+        ..own
+    })
+}
+
 fn homes() -> Vec<(&'static str, &'static str, Value)> {
     let course = |title: &str, roles: &[&str], url: Option<&str>| CourseRow {
         id: "signals-2026".into(),
@@ -353,6 +384,12 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
             "home.html",
             "failed",
             of(home(vec![server("", ServerState::Failed)])),
+        ),
+        ("home.html", "closed", closed(ServerState::Stopped)),
+        (
+            "home.html",
+            "closed but for one",
+            closed(ServerState::Ready),
         ),
         (
             "home.html",
@@ -466,9 +503,20 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
                 page: page(),
                 server: server("gpu-1", ServerState::Stopped),
                 cancelled: true,
+                closed: false,
                 start_url: Some(
                     "/hub/spawn/ada/gpu-1?next=%2Fhub%2Fuser%2Fada%2Fgpu-1%2Flab".into(),
                 ),
+            }),
+        ),
+        (
+            "not_running.html",
+            "closed",
+            of(NotRunningPage {
+                page: page(),
+                server: server("", ServerState::Stopped),
+                closed: true,
+                ..NotRunningPage::default()
             }),
         ),
         (
