@@ -462,11 +462,24 @@ pub struct OAuthPage {
     pub page: Page,
     /// The URL of the request, with its query.
     pub action: String,
-    pub client_name: String,
+    pub client: OAuthClient,
     pub scopes: Vec<String>,
     /// What scopes mean that the site defines itself, by their names.
     pub own_scopes: BTreeMap<String, String>,
     pub cancel_url: String,
+}
+
+/// Who wants to act. Names alone: a title that its owner wrote could say it is something else.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct OAuthClient {
+    /// `server` (somebody's default one), `named`, `service`.
+    pub kind: &'static str,
+    /// Of the named server, or the service.
+    pub name: String,
+    /// Whose server it is.
+    pub owner: String,
+    /// Where it is.
+    pub path: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -528,8 +541,6 @@ mod tests {
             &[server(Ready, 1), server(Ready, 3), server(Starting, 4)],
             Some((NextKind::Open, 3)),
         );
-    }
-}
         let closed = |state: ServerState| {
             let next = NextThing::of(&[server(state, 1)]).map(NextThing::closed);
             next.map(|next| next.kind)
@@ -538,3 +549,5 @@ mod tests {
         assert_eq!(closed(Failed), Some(NextKind::Closed));
         assert_eq!(closed(Ready), Some(NextKind::Open));
         assert_eq!(closed(Starting), Some(NextKind::Watch));
+    }
+}

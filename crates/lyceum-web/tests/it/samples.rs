@@ -667,7 +667,12 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             of(OAuthPage {
                 page: page(),
                 action: "/hub/api/oauth2/authorize?client_id=x&state=y".into(),
-                client_name: "Grade Robot".into(),
+                client: OAuthClient {
+                    kind: "service",
+                    name: format!("grades {EVIL}"),
+                    path: "/services/grades/".into(),
+                    ..OAuthClient::default()
+                },
                 scopes: vec![
                     "read:users:name!user=ada".into(),
                     "access:servers!user=ada".into(),
@@ -682,6 +687,27 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             "empty",
             of(OAuthPage {
                 page: bare(),
+                client: OAuthClient {
+                    kind: "server",
+                    owner: "ben".into(),
+                    path: "/user/ben/".into(),
+                    ..OAuthClient::default()
+                },
+                ..OAuthPage::default()
+            }),
+        ),
+        (
+            "oauth.html",
+            "named",
+            of(OAuthPage {
+                page: page(),
+                client: OAuthClient {
+                    kind: "named",
+                    name: "gpu".into(),
+                    owner: "ben".into(),
+                    path: "/user/ben/gpu/".into(),
+                },
+                scopes: vec!["access:servers!server=ben/gpu".into()],
                 ..OAuthPage::default()
             }),
         ),
