@@ -1,11 +1,12 @@
 // A server for a course: from its card, by a link of another site, as the course says for whom it is;
-// and ended by the rule for the course's servers.
+// and ended by the rule for the course's servers. With the keyboard alone where pages of ours are.
 
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
-import { startBrowser } from './support/browser.mjs';
+import { leave, startBrowser } from './support/browser.mjs';
+import { tabTo } from './support/keyboard.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
 import { goHome, logIn, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn, until } from './support/story.mjs';
@@ -47,6 +48,11 @@ test('start a server for a course', { timeout: 900_000, skip }, async (t) => {
   const at = (path) => new URL(path, lyceum.url).href;
   const card = (page) => page.getByRole('listitem').filter({ hasText: 'Introduction to Signals' });
   const start = (page) => card(page).getByRole('button', { name: /^Start/ });
+  const press = async (page, control) => {
+    await control.waitFor();
+    await tabTo(page, control);
+    await leave(page, () => page.keyboard.press('Enter'));
+  };
 
   const page = await (await browser.newContext()).newPage();
   await step('a course without an environment starts nothing', async () => {
@@ -66,7 +72,9 @@ test('start a server for a course', { timeout: 900_000, skip }, async (t) => {
   });
 
   await step('a student gets what the course says', async () => {
-    await start(page).click();
+    // Whoever can't see the card hears for what it is.
+    await card(page).getByRole('button', { name: 'Start Introduction to Signals', exact: true }).waitFor();
+    await press(page, start(page));
     await waitForServer(page, student);
     assert.match(page.url(), /\/tree/);
     const variables = await environmentOf(lyceum, student.name);
@@ -78,7 +86,7 @@ test('start a server for a course', { timeout: 900_000, skip }, async (t) => {
   await step('the card leads to what runs', async () => {
     await goHome(page, lyceum.url);
     assert.equal(await start(page).count(), 0);
-    await card(page).getByRole('link', { name: /^Open/ }).click();
+    await press(page, card(page).getByRole('link', { name: 'Open Introduction to Signals', exact: true }));
     await waitForServer(page, student);
     await stopServer(page, lyceum.url);
   });
@@ -91,7 +99,11 @@ test('start a server for a course', { timeout: 900_000, skip }, async (t) => {
     await plain.setContent(`<a href="${at('hub/spawn?course=signals-demo')}">To the course</a>`);
     await plain.getByRole('link', { name: 'To the course' }).click();
     await plain.getByText('It is made for the course Introduction to Signals.').waitFor();
-    await plain.getByRole('button', { name: 'Start', exact: true }).click();
+    const begin = plain.getByRole('button', { name: 'Start', exact: true });
+    await tabTo(plain, begin);
+    await tabTo(plain, plain.getByRole('link', { name: /back home/i }), 1);
+    await plain.keyboard.press('Shift+Tab');
+    await press(plain, begin);
     await waitForServer(plain, teacher);
     assert.equal((await environmentOf(lyceum, teacher.name)).get('FOR'), 'teachers');
     await plain.close();

@@ -114,7 +114,9 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
     await elsewhere.waitForURL(/\/hub\/login/);
   });
 
+  const kept = await (await browser.newContext({ locale: 'en-US' })).newPage();
   await step('an administrator looks at the services', async () => {
+    await logIn(kept, lyceum.url, student);
     await leave(page, () => press(controls.logOut(page)));
     await controls.logIn(page).waitFor();
     await logIn(page, lyceum.url, lyceum.account('admin'));
@@ -133,7 +135,21 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
     await press(button('Begin maintenance'));
     await button('End maintenance').waitFor();
     await page.getByText('New disks').first().waitFor();
+    // Who is kept waiting meets no button that would be refused, and is told why.
+    await kept.goto(new URL('hub/home', lyceum.url).href);
+    const again = kept.getByRole('link', { name: 'Look again' });
+    await tabTo(kept, again, FURTHEST);
+    await leave(kept, () => kept.keyboard.press('Enter'));
+    const closed = kept.locator('[aria-disabled=true]');
+    await tabTo(kept, closed.first(), FURTHEST);
+    const why = await closed.first().getAttribute('aria-describedby');
+    assert.match(await kept.locator(`#${why}`).innerText(), /until the maintenance is over/);
+    await kept.keyboard.press('Enter');
+    assert.equal(await kept.locator('.primary').count(), 0);
+    assert.match(kept.url(), /\/hub\/home$/);
     await press(button('End maintenance'));
     await button('Begin maintenance').waitFor();
+    await leave(kept, () => kept.reload());
+    await controls.start(kept).waitFor();
   });
 });

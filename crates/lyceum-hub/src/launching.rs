@@ -9,15 +9,16 @@ use lyceum_model::name::ServerName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{ServerKey, ServerSpec};
+use lyceum_model::who::Standing;
 use lyceum_store::Tx;
 use lyceum_web::ApiError;
 
-use crate::db::servers::{Order, Server};
+use crate::db::servers::{NO_CHOICE, Order, Server};
 use crate::db::users::User;
 use crate::jobs::keeper;
 use crate::launch::{LaunchRequest, Refusal};
 use crate::metrics::StatusLabel;
-use crate::profiles::choose::Wrong;
+use crate::profiles::choose::{COURSE, Chosen, Wrong};
 use crate::servers::{State, client_id};
 use crate::{Hub, choosing, db};
 
@@ -67,11 +68,21 @@ impl From<WishError> for ApiError {
     }
 }
 
+/// What a start is to be made from.
+#[derive(Debug, Default, PartialEq)]
+pub enum Options {
+    Chosen(serde_json::Value),
+    /// Nothing was said: what she chose the last time.
+    #[default]
+    Last,
+    /// Nobody was asked, since there is one way only.
+    Usual,
+}
+
 /// What is wanted of a start.
 #[derive(Debug, Default)]
 pub struct Wish {
-    /// What she chose; left out: what she chose the last time.
-    pub options: Option<serde_json::Value>,
+    pub options: Options,
     /// What she calls it from now on.
     pub display_name: Option<String>,
 }
@@ -79,7 +90,16 @@ pub struct Wish {
 impl From<serde_json::Value> for Wish {
     fn from(options: serde_json::Value) -> Self {
         Self {
-            options: Some(options),
+            options: Options::Chosen(options),
+            display_name: None,
+        }
+    }
+}
+
+impl From<Options> for Wish {
+    fn from(options: Options) -> Self {
+        Self {
+            options,
             display_name: None,
         }
     }
@@ -103,23 +123,13 @@ pub async fn start(
         options,
         display_name,
     } = wish.into();
-    let is_kept = options.is_none();
-    let mut options = match options {
-        Some(options) => options,
-        None => last_options(hub, owner, name).await?,
-    };
     let standing = choosing::standing(hub, owner).await?;
-    let chosen = choosing::chosen(hub, owner, &standing, &options).await;
-    // What was chosen the last time may be hers no more: whoever names nothing gets what everybody
-    // gets who names nothing.
-    let unfit = is_kept && matches!(chosen, Err(WishError::BadChoice(_)));
-    let chosen = match unfit {
-        true => {
-            options = serde_json::json!({});
-            choosing::chosen(hub, owner, &standing, &options).await?
-        }
-        false => chosen?,
-    };
+    let Picked {
+        options,
+        chosen,
+        keeps_choice,
+        refused_choice,
+    } = pick(hub, owner, name, options, &standing).await?;
     let options_text = checked(&options)?;
     let request = LaunchRequest {
         user: owner.name.clone(),
@@ -141,13 +151,6 @@ pub async fn start(
         })?;
     let spec_text = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
     let environment = environment(&spec);
-    let order = Order {
-        spec: &spec_text,
-        options: &options_text,
-        profile: spec.profile.as_deref(),
-        course: spec.course.as_deref(),
-        environment: &environment,
-    };
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     still_there(&mut tx, owner).await?;
@@ -158,6 +161,15 @@ pub async fn start(
         State::Stopping => return Err(WishError::Stopping),
         State::Stopped | State::Failed => {}
     }
+    let kept_choice = keeps_choice.then(|| server.choice());
+    let order = Order {
+        spec: &spec_text,
+        options: &options_text,
+        kept_choice: kept_choice.filter(|choice| *choice != NO_CHOICE),
+        profile: spec.profile.as_deref(),
+        course: spec.course.as_deref(),
+        environment: &environment,
+    };
     let Some(generation) = db::servers::request_start(&mut tx, &server.id, &order, now.0).await?
     else {
         // Somebody else's click came first.
@@ -168,7 +180,7 @@ pub async fn start(
     }
     db::servers::forget_steps(&mut tx, &server.id, generation);
     let mut told = vec![say!("start.requested")];
-    told.extend(unfit.then(|| say!("start.usual_choice")));
+    told.extend(refused_choice.then(|| say!("start.usual_choice")));
     for told in told {
         db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, &told);
     }
@@ -178,6 +190,60 @@ pub async fn start(
         .ok_or(WishError::NoSuchServer)?;
     tx.commit().await?;
     Ok(Started::Queued(server))
+}
+
+/// The options of a start, and what they say.
+struct Picked {
+    options: serde_json::Value,
+    chosen: Chosen,
+    /// They stand in for her choice, which stays for another time.
+    keeps_choice: bool,
+    /// Her choice is not offered any more.
+    refused_choice: bool,
+}
+
+async fn pick(
+    hub: &Hub,
+    owner: &User,
+    name: &ServerName,
+    options: Options,
+    standing: &Standing,
+) -> Result<Picked, WishError> {
+    let usual = async |refused_choice: bool| {
+        let options = serde_json::json!({});
+        Ok(Picked {
+            chosen: choosing::chosen(hub, owner, standing, &options).await?,
+            options,
+            keeps_choice: true,
+            refused_choice,
+        })
+    };
+    let said = match options {
+        Options::Chosen(options) => options,
+        Options::Last => {
+            let last = last_choice(hub, owner, name).await?;
+            let chosen = choosing::chosen(hub, owner, standing, &last).await;
+            if let Err(WishError::BadChoice(_)) = chosen {
+                return usual(true).await;
+            }
+            last
+        }
+        Options::Usual => {
+            let last = last_choice(hub, owner, name).await?;
+            let names_course = last.get(COURSE).is_some();
+            if !names_course || choosing::chosen(hub, owner, standing, &last).await.is_err() {
+                return usual(false).await;
+            }
+            // Who could start it for her course and starts it plainly has chosen that.
+            serde_json::json!({})
+        }
+    };
+    Ok(Picked {
+        chosen: choosing::chosen(hub, owner, standing, &said).await?,
+        options: said,
+        keeps_choice: false,
+        refused_choice: false,
+    })
 }
 
 /// What starts of this kind have in common, so that they fail together: the profile and course they
@@ -215,14 +281,14 @@ fn checked(options: &serde_json::Value) -> Result<String, WishError> {
 }
 
 /// What a person chose the last time.
-async fn last_options(
+async fn last_choice(
     hub: &Hub,
     owner: &User,
     name: &ServerName,
 ) -> Result<serde_json::Value, WishError> {
     let mut tx = hub.db().glance().await?;
     let server = db::servers::find(&mut tx, &owner.id, name).await?;
-    let kept = server.and_then(|server| serde_json::from_str(&server.user_options).ok());
+    let kept = server.and_then(|server| serde_json::from_str(server.choice()).ok());
     Ok(kept.unwrap_or_else(|| serde_json::json!({})))
 }
 
@@ -289,8 +355,9 @@ async fn apply(tx: &mut Tx, mut server: Server, change: Change) -> Result<Server
     if let Some(display_name) = change.wish.display_name {
         server.display_name = Some(display_name);
     }
-    if let Some(options) = change.wish.options {
+    if let Options::Chosen(options) = change.wish.options {
         server.user_options = checked(&options)?;
+        server.kept_choice = None;
     }
     let changed = db::servers::change(
         tx,
@@ -298,6 +365,7 @@ async fn apply(tx: &mut Tx, mut server: Server, change: Change) -> Result<Server
         &server.name,
         server.display_name.as_deref(),
         &server.user_options,
+        server.kept_choice.as_deref(),
     )
     .await?;
     // Somebody may have started it this very moment.

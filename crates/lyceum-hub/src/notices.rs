@@ -195,6 +195,11 @@ pub fn require_open(hub: &Hub, caller: &Caller) -> ApiResult<()> {
     }
 }
 
+/// Whether a maintenance keeps this caller from starting anything.
+pub fn is_closed(hub: &Hub, caller: &Caller) -> bool {
+    require_open(hub, caller).is_err()
+}
+
 #[cfg(test)]
 mod tests {
     use lyceum_model::who::Forms;

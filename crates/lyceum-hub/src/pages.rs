@@ -29,7 +29,9 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::cookie::{self, Cookie};
-use lyceum_web::page::contexts::{ErrorPage, OAuthPage, Page, PageUser, ServiceLink, Site};
+use lyceum_web::page::contexts::{
+    ErrorPage, OAuthClient, OAuthPage, Page, PageUser, ServiceLink, Site,
+};
 use lyceum_web::page::{Lang, pick_language};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::routes::Routes;
@@ -39,6 +41,7 @@ use serde::Serialize;
 
 use crate::api::oauth::Checked;
 use crate::grants::service_prefix;
+use crate::oauth::Client;
 use crate::{Hub, Settings, notices};
 
 /// How much of a refusal by the framework is passed on.
@@ -435,7 +438,7 @@ pub fn oauth_confirm(
         action: uri
             .path_and_query()
             .map_or_else(String::new, ToString::to_string),
-        client_name: client.prefix(&hub.base()),
+        client: client_of(client, &hub.base()),
         scopes: asked.offered.clone(),
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         cancel_url: hub.at("/hub/home"),
@@ -452,6 +455,28 @@ pub fn oauth_confirm(
         &page,
         &elsewhere,
     )
+}
+
+/// Who asks for consent, for a reader.
+fn client_of(client: &Client, base: &BasePath) -> OAuthClient {
+    let path = client.prefix(base);
+    match client {
+        Client::Server(server) => OAuthClient {
+            kind: match server.name.is_default() {
+                true => "server",
+                false => "named",
+            },
+            name: server.name.to_string(),
+            owner: server.user_name.to_string(),
+            path,
+        },
+        Client::Service(name, _) => OAuthClient {
+            kind: "service",
+            name: name.clone(),
+            owner: String::new(),
+            path,
+        },
+    }
 }
 
 /// Layer: errors become pages for those who look with a browser, and stay JSON for programs.

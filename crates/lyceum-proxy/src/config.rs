@@ -23,6 +23,9 @@ pub struct Config {
     /// Cookies that only the hub may see or set; also meant are their `__Host-` and `__Secure-`
     /// variants. The access cookie is always among them.
     pub hidden_cookies: Vec<String>,
+    /// Name of the cookie that says in which language a reader wants our pages, before what the browser
+    /// asks for; empty: none does.
+    pub language_cookie: String,
     /// Networks of proxies in front of this one, whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
     /// Sent to the hub as `X-Lyceum-Proxy`, so that it believes our headers.
@@ -49,9 +52,15 @@ impl Default for Config {
         Self {
             base_path: "/".into(),
             access_cookie: "lyceum-access".into(),
-            hidden_cookies: ["lyceum-access", "jupyterhub-hub-login", "lyceum-sign-in"]
-                .map(str::to_owned)
-                .to_vec(),
+            hidden_cookies: [
+                "lyceum-access",
+                "jupyterhub-hub-login",
+                "lyceum-sign-in",
+                "lyceum-language",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            language_cookie: "lyceum-language".into(),
             trusted_proxies: Vec::new(),
             proxy_secret: ProxySecret::default(),
             host_routing: false,

@@ -102,7 +102,7 @@ fn latin1(bytes: &[u8]) -> String {
 /// Browsers take a cookie of such a name from the host itself alone, by TLS.
 const ONE_HOST: &[u8] = b"__Host-";
 
-/// At most this many access cookies of one request are tried.
+/// At most this many cookies of one name and request are tried.
 const TRIED_COOKIES: usize = 3;
 
 /// The token that a program brings.
@@ -149,6 +149,21 @@ pub(crate) fn credentials(fields: &Fields, cookie_name: &str) -> Vec<Credential>
         found.push(Credential::None);
     }
     found
+}
+
+/// The values of a cookie that proves nothing. A browser may send several of one name.
+pub(crate) fn values<'a>(fields: &'a Fields, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let of_name = move |pair: &'a [u8]| {
+        let equals = memchr::memchr(b'=', pair)?;
+        let fits = !name.is_empty() && trim(&pair[..equals]) == name.as_bytes();
+        let value = trim(&pair[equals + 1..]);
+        let inner = value
+            .strip_prefix(b"\"")
+            .and_then(|value| value.strip_suffix(b"\""));
+        fits.then(|| inner.unwrap_or(value))
+    };
+    let pairs = fields.all(Known::Cookie).flat_map(pairs);
+    pairs.filter_map(of_name).take(TRIED_COOKIES)
 }
 
 #[cfg(test)]

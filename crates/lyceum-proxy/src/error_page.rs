@@ -2,7 +2,8 @@
 //!
 //! A browser gets a small page without scripts or outside parts; a program gets
 //! `{"status": …, "message": …, "request_id": …}`. Neither carries the cause, but both the request id, which the log
-//! has too. A page is in the language that the browser asks for ([`mod@words`], `added`), JSON in English.
+//! has too. A page is in the language that the reader chose on a page of the hub's, else in the one that the
+//! browser asks for ([`mod@words`], `added`); JSON is in English.
 //! Pages of somebody else, by configuration, come before ours: see `error_page/elsewhere.rs`.
 //! [`answer`] is all that the data path calls.
 
@@ -23,7 +24,14 @@ use hyper::{
 
 use self::words::{Words, why, words};
 pub(crate) use self::{added::Languages, words::Lang};
-use crate::{Inner, config::Config, metrics::Kind, path::BadPath};
+use crate::{
+    Inner,
+    config::Config,
+    cookies,
+    fields::{Fields, Known},
+    metrics::Kind,
+    path::BadPath,
+};
 
 pub use self::{
     added::AddedLanguage,
@@ -124,6 +132,13 @@ impl Failure {
             }
         }
     }
+}
+
+/// In which language a page is to be.
+pub(crate) fn language(inner: &Inner, fields: &Fields) -> Lang {
+    let chosen = cookies::values(fields, &inner.config.language_cookie);
+    let accepted = fields.first(Known::AcceptLanguage).unwrap_or_default();
+    inner.languages.wanted(chosen, accepted)
 }
 
 /// Whether whoever asks wants JSON rather than a page; `accept` is the header as it came.

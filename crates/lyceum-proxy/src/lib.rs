@@ -201,6 +201,7 @@ impl Proxy {
         let config = Config {
             access_cookie: String::new(),
             hidden_cookies: Vec::new(),
+            language_cookie: String::new(),
             drop_in: true,
             ..config
         };

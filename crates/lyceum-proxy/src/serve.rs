@@ -401,14 +401,13 @@ impl Client {
     ) -> u16 {
         let head = &self.head;
         let accept = head.fields.first(Known::Accept).unwrap_or_default();
-        let language = head.fields.first(Known::AcceptLanguage);
         let url = format!("{}{}", head.path(), String::from_utf8_lossy(head.query()));
         let asked = error_page::Asked {
             failure,
             kind,
             url: if url.is_empty() { "/" } else { &url },
             wants_json: error_page::wants_json(accept, head.path()),
-            lang: (self.worker.inner.languages).wanted(language.unwrap_or_default()),
+            lang: error_page::language(&self.worker.inner, &head.fields),
             is_websocket: head.upgrade().is_some(),
             request_id: id.as_str(),
         };

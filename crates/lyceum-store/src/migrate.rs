@@ -79,6 +79,11 @@ pub const STEPS: &[Step] = &[
         name: "identities",
         sql: include_str!("../../../migrations/0014_identities.sql"),
     },
+    Step {
+        version: 15,
+        name: "kept_choices",
+        sql: include_str!("../../../migrations/0015_kept_choices.sql"),
+    },
 ];
 
 pub struct Step {

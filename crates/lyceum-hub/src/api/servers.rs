@@ -21,7 +21,7 @@ use super::model::Showing;
 use super::{find_person, model, progress};
 use crate::db::servers::Server;
 use crate::db::users::User;
-use crate::launching::{self, Change, Started, Wish, WishError};
+use crate::launching::{self, Change, Options, Started, Wish, WishError};
 use crate::servers::{State as ServerState, is_display_name};
 use crate::visit::ServerPath;
 use crate::{Hub, db, notices};
@@ -118,8 +118,8 @@ pub async fn change(
         Some(_) => return Err(body::wrong("name", "a string")),
     };
     let options = match fields.get("user_options") {
-        None => None,
-        Some(options @ Value::Object(_)) => Some(options.clone()),
+        None => Options::Last,
+        Some(options @ Value::Object(_)) => Options::Chosen(options.clone()),
         Some(_) => return Err(body::wrong("user_options", "an object")),
     };
     let display_name = match fields.get("display_name") {
@@ -263,10 +263,10 @@ fn wish(body: &[u8]) -> ApiResult<Wish> {
         Some(value) => title(&value)?,
     };
     let options = match fields.remove("user_options") {
-        None if named => None,
-        None => Some(Value::Object(fields)),
-        Some(Value::Null) => None,
-        Some(options @ Value::Object(_)) => Some(options),
+        None if named => Options::Last,
+        None => Options::Chosen(Value::Object(fields)),
+        Some(Value::Null) => Options::Last,
+        Some(options @ Value::Object(_)) => Options::Chosen(options),
         Some(_) => return Err(body::wrong("user_options", "an object, or null")),
     };
     Ok(Wish {
@@ -307,6 +307,7 @@ mod tests {
     fn bodies_of_a_start() {
         let check = |body: &str, options: Option<Value>, name: Option<&str>| {
             let wish = wish(body.as_bytes()).expect(body);
+            let options = options.map_or(Options::Last, Options::Chosen);
             assert_eq!(wish.options, options, "{body}");
             assert_eq!(wish.display_name.as_deref(), name, "{body}");
         };

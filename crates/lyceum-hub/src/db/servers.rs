@@ -9,6 +9,9 @@ use lyceum_store::{Engine, Later, Tx, on};
 use crate::db::users::User;
 use crate::servers::State;
 
+/// The options of whoever chose nothing.
+pub const NO_CHOICE: &str = "{}";
+
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Server {
     pub id: String,
@@ -24,7 +27,10 @@ pub struct Server {
     pub state: State,
     pub generation: i64,
     pub spec: Option<String>,
+    /// What the last start was made from.
     pub user_options: String,
+    /// See [`Server::choice`].
+    pub kept_choice: Option<String>,
     pub address: Option<String>,
     /// Why the last start failed, in English; see [`Server::why_failed`].
     pub failure: Option<String>,
@@ -62,7 +68,8 @@ impl Server {
             state: State::Stopped,
             generation: 0,
             spec: None,
-            user_options: "{}".into(),
+            user_options: NO_CHOICE.into(),
+            kept_choice: None,
             address: None,
             failure: None,
             failure_saying: None,
@@ -83,6 +90,14 @@ impl Server {
         }
     }
 
+    /// What she chose when she last did; a start for which that was not offered has left it alone.
+    pub fn choice(&self) -> &str {
+        match &self.kept_choice {
+            Some(choice) if self.user_options == NO_CHOICE => choice,
+            _ => &self.user_options,
+        }
+    }
+
     /// Why the last start failed.
     pub fn why_failed(&self) -> Option<Saying> {
         let text = self.failure.as_deref()?;
@@ -94,7 +109,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT s.id, s.user_id, u.name AS user_name, s.name, s.key, s.client_id, s.display_name, s.state, s.generation, \
-             s.spec, s.user_options, s.address, s.failure, s.failure_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
+             s.spec, s.user_options, s.kept_choice, s.address, s.failure, s.failure_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
              s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until, s.placed_at, s.unplaced_at, \
              s.profile, s.course, s.environment \
              FROM servers s JOIN users u ON u.id = s.user_id ",
@@ -214,6 +229,8 @@ pub struct Order<'a> {
     pub spec: &'a str,
     /// JSON.
     pub options: &'a str,
+    /// What she chose, where the options are something else.
+    pub kept_choice: Option<&'a str>,
     pub profile: Option<&'a str>,
     pub course: Option<&'a str>,
     /// What starts of it have in common that fail together.
@@ -232,7 +249,7 @@ pub async fn request_start(
         "UPDATE servers SET state = 'queued', generation = generation + 1, spec = $2, user_options = $3, address = NULL, \
          failure = NULL, failure_saying = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
          stop_reason = NULL, stop_reason_saying = NULL, profile = $5, course = $6, environment = $7, \
-         remove_requested_at = NULL, lease_owner = NULL, lease_until = NULL \
+         remove_requested_at = NULL, lease_owner = NULL, lease_until = NULL, kept_choice = $8 \
          WHERE id = $1 AND state IN ('stopped', 'failed') RETURNING generation"
     )
     .bind(id)
@@ -242,6 +259,7 @@ pub async fn request_start(
     .bind(order.profile)
     .bind(order.course)
     .bind(order.environment)
+    .bind(order.kept_choice)
     .fetch_optional(c)
     .await
     })?;
@@ -300,7 +318,7 @@ pub async fn claim(
          placed_at = CASE WHEN state = 'queued' THEN $2 ELSE placed_at END, \
          unplaced_at = CASE WHEN state = 'queued' THEN NULL ELSE unplaced_at END \
          WHERE id IN (SELECT id FROM servers WHERE id IN ({}) AND (lease_until IS NULL OR lease_until < $2) \
-         AND state IN ('queued', 'starting', 'ready', 'stopping') ORDER BY id {lock}) RETURNING id",
+         AND state IN ('queued', 'starting', 'stopping') ORDER BY id {lock}) RETURNING id",
         super::users::places(4, ids.len())
     );
     on!(tx, |c| {
@@ -682,9 +700,10 @@ pub async fn change(
     name: &ServerName,
     display_name: Option<&str>,
     options: &str,
+    kept_choice: Option<&str>,
 ) -> sqlx::Result<bool> {
     changed(on!(tx, |c| sqlx::query(
-        "UPDATE servers SET name = $2, display_name = $3, user_options = $4, \
+        "UPDATE servers SET name = $2, display_name = $3, user_options = $4, kept_choice = $5, \
          profile = CASE WHEN user_options = $4 THEN profile END, \
          course = CASE WHEN user_options = $4 THEN course END \
          WHERE id = $1 AND state IN ('stopped', 'failed')"
@@ -693,6 +712,7 @@ pub async fn change(
     .bind(name.as_str())
     .bind(display_name)
     .bind(options)
+    .bind(kept_choice)
     .execute(c)
     .await
     .map(|done| done.rows_affected())))

@@ -17,6 +17,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lyceum_model::clock::Millis;
@@ -51,11 +52,19 @@ pub const TOPIC: &str = "servers";
 /// each place that gets free.
 const LINE_HOLDS: Duration = Duration::from_millis(250);
 
+/// So often a sweep whose places were refused is followed by another at once: those who stand behind may
+/// take them.
+const AGAIN: u32 = 4;
+
+/// Waiting starts that are taken up together where each takes room from the next: whoever else wants
+/// to write waits for so many.
+const TOGETHER: usize = 8;
+
 pub struct Keeper {
     hub: Hub,
     shutdown: CancellationToken,
     desk: Desk,
-    line: tokio::sync::Mutex<Line>,
+    line: Mutex<Line>,
 }
 
 /// The head of the line as it was read, without those that have got a place since.
@@ -63,8 +72,14 @@ pub struct Keeper {
 struct Line {
     read: Option<Instant>,
     waiting: Vec<Due>,
-    /// What stood before starts then.
-    gates: Vec<Gate>,
+}
+
+/// What came of a sweep.
+#[derive(Default)]
+struct Swept {
+    taken: usize,
+    /// Somebody who had a place here may not start now, or started elsewhere.
+    refused: bool,
 }
 
 impl Line {
@@ -120,7 +135,7 @@ impl Keeper {
             hub,
             shutdown,
             desk: Desk::default(),
-            line: tokio::sync::Mutex::default(),
+            line: Mutex::default(),
         }
     }
 
@@ -148,8 +163,9 @@ impl Keeper {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble = Trouble::with("taking up work on servers");
         let mut alone = self.hub.db().engine() == Engine::Sqlite;
-        let mut crowd = 0;
+        let (mut crowd, mut in_a_row) = (0, 0);
         loop {
+            let mut again = false;
             let round = async {
                 if alone {
                     // The data folder is locked: leases are those of an earlier life.
@@ -158,7 +174,9 @@ impl Keeper {
                     tx.commit().await?;
                     alone = false;
                 }
-                crowd += self.sweep(&mut tasks).await?;
+                let swept = self.sweep(&mut tasks).await?;
+                crowd += swept.taken;
+                again = swept.refused;
                 Ok(())
             };
             match self.shutdown.run_until_cancelled(round).await {
@@ -166,6 +184,10 @@ impl Keeper {
                 Some(outcome) => {
                     trouble.note(outcome);
                 }
+            }
+            in_a_row = if again { in_a_row + 1 } else { 0 };
+            if in_a_row > 0 && in_a_row <= AGAIN {
+                continue;
             }
             let swept = Instant::now();
             if crowd >= CROWD && tasks.is_empty() {
@@ -196,23 +218,25 @@ impl Keeper {
         }
     }
 
-    /// Takes up what wants work, and passes wishes to stop on to the work under way. Says how much was
-    /// taken up.
-    async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<usize> {
+    /// Takes up what wants work, and passes wishes to stop on to the work under way.
+    async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<Swept> {
         let (now, limits) = (self.hub.now(), self.hub.settings().starts.in_force());
         let mut tx = self.hub.db().read().await?;
         let mut begun = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
         // What was begun goes before what waits.
         begun.extend(db::queue::due(&mut tx, State::Starting, now.0, SWEEP_ROWS).await?);
-        let mut seated = self.sit_down(&mut begun, &limits);
-        let mut line = self.line.lock().await;
-        if line.is_fresh() {
-            seated.extend(self.sit_down(&mut line.waiting, &limits));
-        }
+        let begun = self.sit_down(&mut begun, &limits);
+        // Out of its place: what goes wrong from here on leaves no old line behind.
+        let mut line =
+            std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut first = match line.is_fresh() {
+            true => self.sit_down(&mut line.waiting, &limits),
+            false => Vec::new(),
+        };
         // Those who came since may stand before the ones that are left.
         if self.desk.has_free_place(&limits) {
-            *line = self.read_line(&mut tx, now, &limits).await?;
-            seated.extend(self.sit_down(&mut line.waiting, &limits));
+            line = self.read_line(&mut tx, now, &limits).await?;
+            first.extend(self.sit_down(&mut line.waiting, &limits));
         }
         let unwanted = db::servers::unwanted(&mut tx, self.hub.replica()).await?;
         drop(tx);
@@ -221,11 +245,35 @@ impl Keeper {
                 piece.stop.cancel();
             }
         }
-        if seated.is_empty() {
-            return Ok(0);
+        let (wanted, waiting) = (begun.len() + first.len(), first.len());
+        let mut taken = 0;
+        if !begun.is_empty() {
+            let mine = self.claim(&begun).await?;
+            taken += self.set_to_work(tasks, begun, mine);
         }
-        let mut mine = self.claim(&seated, &line.gates).await?;
-        drop(line);
+        let gated = waiting > 0 && self.is_gated().await?;
+        while !first.is_empty() {
+            let rest = match gated {
+                true => first.split_off(first.len().min(TOGETHER)),
+                false => Vec::new(),
+            };
+            let mine = self.claim_waiting(&first).await?;
+            taken += self.set_to_work(tasks, std::mem::replace(&mut first, rest), mine);
+        }
+        let refused = taken < wanted;
+        if !refused {
+            *self.line.lock().unwrap_or_else(PoisonError::into_inner) = line;
+        }
+        Ok(Swept { taken, refused })
+    }
+
+    /// Sets those to work that are ours, and tells how many; the others leave their places.
+    fn set_to_work(
+        &self,
+        tasks: &mut JoinSet<()>,
+        seated: Vec<Seated>,
+        mut mine: HashMap<String, Server>,
+    ) -> usize {
         let taken = mine.len();
         for Seated { due, piece, seat } in seated {
             let Some(server) = mine.remove(&due.id) else {
@@ -240,7 +288,7 @@ impl Keeper {
             };
             tasks.spawn(see_to(work, piece.lost));
         }
-        Ok(taken)
+        taken
     }
 
     /// Takes those out for whom there is a place.
@@ -273,65 +321,66 @@ impl Keeper {
             without: &full,
             only: None,
         };
-        let read = Instant::now();
-        let waiting = db::queue::head(tx, among, (now.0, since.0), share, rows).await?;
-        Ok(Line {
-            read: Some(read),
-            waiting,
-            gates,
-        })
+        let read = Some(Instant::now());
+        let mut waiting = db::queue::head(tx, among, (now.0, since.0), share, rows).await?;
+        // Those that have a place already and are not taken up yet.
+        let desk = self.desk.lock();
+        waiting.retain(|due| !desk.contains_key(&due.id));
+        Ok(Line { read, waiting })
     }
 
-    /// Takes rows up, all at once; tells those that are ours now. A start needs room at every gate that
-    /// it has to pass, which is counted while nobody else takes one up.
-    async fn claim(
-        &self,
-        seated: &[Seated],
-        gates: &[Gate],
-    ) -> anyhow::Result<HashMap<String, Server>> {
+    /// Takes up what was begun before.
+    async fn claim(&self, seated: &[Seated]) -> anyhow::Result<HashMap<String, Server>> {
+        let ids: Vec<&str> = seated.iter().map(|seated| seated.due.id.as_str()).collect();
+        let mut tx = self.hub.db().write().await?;
+        let mine = self.claim_in(&mut tx, &ids).await?;
+        tx.commit().await?;
+        Ok(mine)
+    }
+
+    async fn claim_in(&self, tx: &mut Tx, ids: &[&str]) -> anyhow::Result<HashMap<String, Server>> {
         let (replica, now) = (self.hub.replica(), self.hub.now());
         let until = lease_until(&self.hub);
-        let mut tx = self.hub.db().write().await?;
-        let ids: Vec<&str> = match gates.is_empty() {
-            true => seated.iter().map(|seated| seated.due.id.as_str()).collect(),
-            false => Vec::new(),
-        };
-        let mut mine = db::servers::claim(&mut tx, &ids, replica, now.0, until).await?;
-        if !gates.is_empty() {
-            db::quotas::lock(&mut tx, now).await?;
+        let mine = db::servers::claim(tx, ids, replica, now.0, until).await?;
+        if mine.is_empty() {
+            return Ok(HashMap::new());
         }
-        for Seated { due, .. } in seated.iter().filter(|_| !gates.is_empty()) {
-            // One after the other, since each takes room from the next.
-            if due.state == State::Queued && !self.may_pass(&mut tx, due, gates, now).await? {
-                continue;
-            }
-            mine.extend(db::servers::claim(&mut tx, &[&due.id], replica, now.0, until).await?);
-        }
-        let servers = match mine.is_empty() {
-            true => Vec::new(),
-            false => db::servers::of_ids(&mut tx, &mine).await?,
-        };
-        tx.commit().await?;
+        let servers = db::servers::of_ids(tx, &mine).await?;
         let by_id = |server: Server| (server.id.clone(), server);
         Ok(servers.into_iter().map(by_id).collect())
     }
 
-    async fn may_pass(
-        &self,
-        tx: &mut Tx,
-        due: &Due,
-        gates: &[Gate],
-        now: Millis,
-    ) -> anyhow::Result<bool> {
-        let counted;
-        let gates = match gates.iter().any(|gate| gate.room) {
-            true => {
-                counted = trouble::gates(&self.hub, tx, now).await?;
-                counted.as_slice()
+    /// Whether anything stands before starts.
+    async fn is_gated(&self) -> anyhow::Result<bool> {
+        let mut tx = self.hub.db().read().await?;
+        let gates = trouble::gates(&self.hub, &mut tx, self.hub.now()).await?;
+        Ok(!gates.is_empty())
+    }
+
+    /// Takes starts up that waited. Each needs room at every gate that it has to pass, which is counted
+    /// while nobody else takes one up.
+    async fn claim_waiting(&self, seated: &[Seated]) -> anyhow::Result<HashMap<String, Server>> {
+        let now = self.hub.now();
+        let mut tx = self.hub.db().write().await?;
+        let mut gates = trouble::gates(&self.hub, &mut tx, now).await?;
+        if gates.is_empty() {
+            drop(tx);
+            return self.claim(seated).await;
+        }
+        db::quotas::lock(&mut tx, now).await?;
+        let mut mine = HashMap::new();
+        // One after the other, since each takes room from the next; how much a course keeps depends on
+        // what it has.
+        for (nth, Seated { due, .. }) in seated.iter().enumerate() {
+            if nth == 0 || gates.iter().any(|gate| gate.room) {
+                gates = trouble::gates(&self.hub, &mut tx, now).await?;
             }
-            false => gates,
-        };
-        Ok(has_room(tx, &due.id, gates, now).await?)
+            if has_room(&mut tx, &due.id, &gates, now).await? {
+                mine.extend(self.claim_in(&mut tx, &[&due.id]).await?);
+            }
+        }
+        tx.commit().await?;
+        Ok(mine)
     }
 
     /// Renews leases until the work is drained. When that fails for too long, the work is given up

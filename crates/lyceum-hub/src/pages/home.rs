@@ -21,11 +21,11 @@ use serde::Deserialize;
 use super::{frame, html, language, set_xsrf, sharing, to};
 use crate::db::servers::Server;
 use crate::grants::service_prefix;
-use crate::launching::{self, Change, Wish, WishError};
+use crate::launching::{self, Change, Options, Wish, WishError};
 use crate::select::Subject;
 use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
-use crate::{Hub, db, services};
+use crate::{Hub, db, notices, services};
 
 pub async fn go_home(State(hub): State<Hub>) -> Response {
     to(&hub, "/hub/home")
@@ -84,9 +84,15 @@ pub async fn page(
         // It is not about the name in the form below, or there is no form: above all, then.
         frame.announcement = error.clone();
     }
+    let closed = notices::is_closed(hub, caller);
+    let next = NextThing::of(&servers);
     let context = HomePage {
         page: frame,
-        next: NextThing::of(&servers),
+        next: match closed {
+            true => next.map(NextThing::closed),
+            false => next,
+        },
+        closed,
         add: (limit > 0).then(|| AddServer {
             name,
             error,
@@ -251,7 +257,7 @@ pub async fn set_title(
     let change = Change {
         name: None,
         wish: Wish {
-            options: None,
+            options: Options::Last,
             display_name: Some(title.to_owned()),
         },
     };

@@ -1,7 +1,8 @@
 //! `POST /hub/language`: the language that a reader chooses at the foot of a page.
 //!
 //! It is kept in a cookie, of people who are not signed in too. Without one the browser's
-//! `Accept-Language` decides.
+//! `Accept-Language` decides. The proxy's own pages go by it as well, so it is sent with every path, and
+//! to the hosts of people's servers; the servers themselves never see it.
 
 use std::sync::LazyLock;
 
@@ -56,16 +57,20 @@ pub async fn choose(
     let mut response = redirect(&base, &back);
     let there = hub.settings().theme.languages();
     if let Some(lang) = there.iter().find(|lang| lang.as_str() == chosen.language) {
+        let settings = hub.settings();
         let cookie = Cookie {
             name: cookie::LANGUAGE,
             value: lang.as_str(),
-            path: &base.hub(),
-            domain: None,
+            path: base.as_str(),
+            domain: settings.origins.cookie_domain(),
             http_only: true,
             secure: secure(&hub, &info),
             max_age: Some(YEAR),
         };
+        // Once it was sent to the hub alone, and one that is left of then would come first.
+        let earlier = Cookie::expire(cookie::LANGUAGE, &base.hub(), None, cookie.secure);
         let headers = response.headers_mut();
+        headers.append(header::SET_COOKIE, earlier);
         headers.append(header::SET_COOKIE, cookie.header());
     }
     Ok(response)

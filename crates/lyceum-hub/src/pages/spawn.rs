@@ -104,7 +104,7 @@ pub(super) fn page(
     let lang = language(&visit.hub, &visit.headers);
     let kept = || {
         let row = about.row?;
-        let kept: Value = serde_json::from_str(&row.user_options).ok()?;
+        let kept: Value = serde_json::from_str(row.choice()).ok()?;
         // It may be hers no more.
         choose(about.mine, &kept).ok().map(|_| kept)
     };

@@ -295,11 +295,11 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         mine: &mine,
     };
     let options = match asked {
-        Asked::Options(options) => options.clone(),
+        Asked::Options(options) => Some(options.clone()),
         Asked::Offer(_) if !has_choice(&mine) && course.is_none() => {
             return Ok(not_started(hub, &owner.name, &name, next.clone()));
         }
-        Asked::Link | Asked::Button if !has_choice(&mine) => serde_json::json!({}),
+        Asked::Link | Asked::Button if !has_choice(&mine) => None,
         _ if row.as_ref().is_some_and(|row| row.state.is_active()) => {
             return Ok(redirect(&base, &pending));
         }
@@ -310,10 +310,11 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
             return Ok(redirect(&base, &url));
         }
     };
-    match launching::start(hub, &owner, &name, options.clone()).await {
+    let wish = (options.clone()).map_or(launching::Options::Usual, launching::Options::Chosen);
+    match launching::start(hub, &owner, &name, wish).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&base, &pending)),
         Err(WishError::BadChoice(wrong)) => {
-            spawn::page(&visit, &about, Some(&options), Some(&wrong))
+            spawn::page(&visit, &about, options.as_ref(), Some(&wrong))
         }
         Err(WishError::Refused(why, _)) => {
             let refused = home::AddRefused {
@@ -461,11 +462,13 @@ pub async fn pending(
         // Whoever watched is told; to others home says enough.
         ServerState::Stopped if row.requested_at.is_some() && row.ready_at.is_none() => {
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name));
+            let closed = may_start && notices::is_closed(&hub, &caller);
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
                 server: home::card(&base, &owner.name, &name, Some(&row), &lang),
                 cancelled: true,
-                start_url: may_start
+                closed,
+                start_url: (may_start && !closed)
                     .then(|| start_url(&base, &owner.name, &name, &url, row.course.as_deref())),
             };
             return html(&hub, &headers, StatusCode::OK, "not_running.html", &page);

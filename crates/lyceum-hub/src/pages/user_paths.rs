@@ -20,7 +20,7 @@ use crate::db::servers::Server;
 use crate::servers::{State as ServerState, encode, tail};
 use crate::standing::Standing;
 use crate::visit::SignedIn;
-use crate::{Hub, access, db};
+use crate::{Hub, access, db, notices};
 
 /// Rounds between proxy and hub before we say that something is wrong.
 const ROUNDS_MAX: u32 = 4;
@@ -91,6 +91,7 @@ pub async fn not_running(
         }
         ServerState::Stopped => {
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner, &name));
+            let closed = may_start && notices::is_closed(&hub, &caller);
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
                 server: home::card(
@@ -101,7 +102,8 @@ pub async fn not_running(
                     &language(&hub, &headers),
                 ),
                 cancelled: false,
-                start_url: may_start.then(|| {
+                closed,
+                start_url: (may_start && !closed).then(|| {
                     let course = row.as_ref().and_then(|row| row.course.as_deref());
                     start_url(&base, &owner, &name, here, course)
                 }),

@@ -72,6 +72,13 @@ async fn a_card_of_the_home_page_starts_a_server_for_its_course() {
         until_state(db.db(), "ada", State::Ready).await;
         let signals = Some("signals".to_owned());
         assert_eq!(courses(&hub), [signals.clone(), signals, None]);
+        // To start it plainly was a choice, too.
+        ada.post_form("/hub/servers/stop", &[]).await.expect(302);
+        until_state(db.db(), "ada", State::Stopped).await;
+        let program = program(&hub, "ada").await;
+        let path = "/hub/api/users/ada/server";
+        program.post_json(path, &Value::Null).await.expect(201);
+        assert_eq!(courses(&hub).pop(), Some(None));
     }
 }
 

@@ -37,11 +37,12 @@ async fn from_log_in_to_log_out() {
 
         // Nobody else gets through, and the hub's cookies stay with the hub.
         hub.client().get("/user/ada/lab").await.expect(403);
+        let language = [("language", "de")];
+        ada.post_form("/hub/language", &language).await.expect(302);
         let seen = ada.get("/user/ada/headers").await.expect(200).text();
-        assert!(
-            !seen.contains("lyceum-access") && !seen.contains("hub-login"),
-            "{seen}"
-        );
+        for hidden in ["lyceum-access", "hub-login", "lyceum-language"] {
+            assert!(!seen.contains(hidden), "{seen}");
+        }
 
         ada.post_form("/hub/servers/stop", &[("user", "ada"), ("server", "")])
             .await

@@ -10,7 +10,7 @@ use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::json;
 
-use crate::kit::{program, until};
+use crate::kit::{assert_german, program, until};
 
 async fn start(program: &Client, server: &str) -> u16 {
     let path = format!("/hub/api/users/ada/servers/{server}");
@@ -122,6 +122,73 @@ async fn whom_the_configuration_lets_in_comes_in_during_a_switched_one() {
         let expect = if expect == 302 { 201 } else { 503 };
         started.expect(expect);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn home_invites_nobody_to_start_who_would_be_refused() {
+    let db = TestDb::sqlite().await;
+    let tune = |settings: &mut Settings, _: &mut Timings| {
+        let tess = Who::parse("tess", Forms::People).expect("good");
+        settings.notices.let_in = vec![Audience::Some(tess)];
+    };
+    let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune).await;
+    let hub = hub.with_user("ada").await.with_user("tess").await;
+    let hub = hub.with_admin("root").await;
+    let [ada, tess, root] = ["ada", "tess", "root"].map(|name| hub.signed_in(name));
+    let (ada, tess, root) = (ada.await, tess.await, root.await);
+    let home = async |browser: &Client| browser.get("/hub/home").await.expect(200).text();
+    // The buttons that start something, and what stands in their place.
+    let starts = |page: &str| {
+        let count = |form: &str| page.matches(&format!("action=\"/hub/{form}\"")).count();
+        let closed = page.matches("aria-disabled=\"true\"").count();
+        let forms = ["servers/start", "servers/add", "spawn"].map(count);
+        (forms, page.contains("primary"), closed)
+    };
+    let open = ([2, 1, 1], true, 0);
+    for browser in [&ada, &tess, &root] {
+        assert_eq!(starts(&home(browser).await), open);
+    }
+    let path = "/hub/admin/maintenance";
+    let begun = root.post_form(path, &[("do", "begin")]).await;
+    begun.expect(302);
+    for browser in [&tess, &root] {
+        assert_eq!(starts(&home(browser).await), open);
+    }
+    let page = home(&ada).await;
+    // Her server, and the course.
+    assert_eq!(starts(&page), ([0, 0, 0], false, 2), "{page}");
+    for has in [
+        "aria-disabled=\"true\" aria-describedby=\"closed\"",
+        "<p id=\"closed\">No server can be started until the maintenance is over.",
+        "<a class=\"button\" href=\"/hub/home\">Look again</a>",
+    ] {
+        assert!(page.contains(has), "{has}: {page}");
+    }
+    assert_eq!(page.matches("id=\"closed\"").count(), 1, "{page}");
+    let rests = ada.get("/hub/user/ada/lab").await.expect(424).text();
+    assert!(rests.contains("until the maintenance is over"), "{rests}");
+    assert!(!rests.contains("primary"), "{rests}");
+    // Who is kept away gets no new session: this one is from before.
+    let language = [("language", "de")];
+    ada.post_form("/hub/language", &language).await.expect(302);
+    for path in ["/hub/home", "/hub/user/ada/lab"] {
+        let page = ada.get(path).await.text();
+        assert!(page.contains("Bis die Wartung vorbei ist"), "{page}");
+        assert_german(&page);
+    }
+    // What runs is the next thing all the same.
+    let started = root.post_form("/hub/servers/start", &[("user", "ada"), ("server", "")]);
+    started.await.expect(302);
+    until("it runs", async || home(&ada).await.contains("state ready")).await;
+    let page = home(&ada).await;
+    assert!(
+        page.contains("class=\"button primary\" href=\"/user/ada/\""),
+        "{page}"
+    );
+    assert_eq!(page.matches("id=\"closed\"").count(), 1, "{page}");
+    root.post_form(path, &[("do", "end")]).await.expect(302);
+    assert_eq!(starts(&home(&tess).await), open);
+    assert!(!home(&ada).await.contains("aria-disabled"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

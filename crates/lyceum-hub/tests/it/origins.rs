@@ -89,6 +89,22 @@ async fn a_browser_is_led_to_the_host_of_a_server() {
         page.expect(200).text(),
         "the server of ada at /user/ada/lab"
     );
+    // The language that is chosen at the hub's pages is that of the proxy's there, and no server's affair.
+    let language = [("language", "de")];
+    browser
+        .post_form("/hub/language", &language)
+        .await
+        .expect(302);
+    let html = [("accept", "text/html"), ("accept-language", "en")];
+    let odd = format!("{ADA}/user/ada/../eve");
+    let page = browser
+        .send(Method::GET, &odd, &html, Default::default())
+        .await;
+    let page = page.expect(400).text();
+    assert!(page.contains("<html lang=\"de\">"), "{page}");
+    let seen = browser.get(&format!("{ADA}/user/ada/headers")).await;
+    let seen = seen.expect(200).text();
+    assert!(!seen.contains(cookie::LANGUAGE), "{seen}");
     // The page that says "ready" leads there too, and so does log-in.
     let (at, _) = browser.visit("/hub/spawn-pending/ada").await;
     assert!(at.starts_with(&format!("{ADA}/user/ada/")), "{at}");

@@ -10,13 +10,14 @@ use lyceum_model::environment::{Said, Setting};
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseRole, Forms, Who};
+use lyceum_store::on;
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use lyceum_web::page::{SiteFiles, SiteSettings, SiteTemplates, Theme};
 use serde_json::{Value, json};
 
-use crate::kit::program;
+use crate::kit::{program, send_json};
 
 /// Longer than anything takes that does not hang.
 const LONG: Duration = Duration::from_secs(60);
@@ -437,6 +438,95 @@ async fn a_choice_that_was_taken_away_is_asked_for_anew() {
         .iter()
         .any(|step| step.message.contains("not offered any more"));
     assert!(told, "the progress says so");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_she_chose_stays_until_she_chooses_anew() {
+    for db in TestDb::both().await {
+        let hub = hub(&db, |_| {}).await;
+        let (browser, ada) = (hub.signed_in("ada").await, program(&hub, "ada").await);
+        let root = program(&hub, "root").await;
+        let rejoin = async || {
+            let members = json!({ "users": ["ada"] });
+            root.post_json("/hub/api/groups/gpu", &members)
+                .await
+                .expect(201);
+        };
+        let leave = async || {
+            root.delete("/hub/api/groups/gpu").await.expect(204);
+        };
+        let started = async |options: Value| {
+            start(&ada, "ada", options).await.expect(201);
+            stop(&ada, "ada").await;
+            last_order(&hub).profile
+        };
+        let profile = |name: &str| Some(name.to_owned());
+        assert_eq!(started(json!({ "profile": "gpu" })).await, profile("gpu"));
+        // A start that says nothing, as often as it comes, takes the usual for what is not offered.
+        leave().await;
+        for _ in 0..2 {
+            assert_eq!(started(Value::Null).await, profile("small"));
+            let row = ada.get("/hub/api/users/ada?include_stopped_servers").await;
+            let row = row.expect(200).json();
+            assert_eq!(row["servers"][""]["user_options"], json!({}), "{row}");
+        }
+        // Nor does the button, where there is one way only and nobody is asked.
+        let all = hub.hub.settings();
+        let mut settings = (*all).clone();
+        settings.profiles.0.truncate(1);
+        hub.hub.reload(settings).await;
+        browser
+            .post_form("/hub/servers/start", &[])
+            .await
+            .expect(302);
+        until_ready(&ada, "ada").await;
+        stop(&ada, "ada").await;
+        // Another name or title is no choice.
+        let path = "/hub/api/users/ada/server";
+        let title = json!({ "display_name": "Mine" });
+        send_json(&ada, Method::PATCH, path, &title)
+            .await
+            .expect(200);
+        hub.hub.reload((*all).clone()).await;
+        rejoin().await;
+        let page = browser.get("/hub/spawn").await.expect(200).text();
+        assert!(page.contains("value=\"gpu\" checked>"), "{page}");
+        assert_eq!(started(Value::Null).await, profile("gpu"));
+
+        // What she chooses meanwhile counts, also when that is the usual.
+        for choice in ["start", "patch"] {
+            assert_eq!(started(json!({ "profile": "gpu" })).await, profile("gpu"));
+            leave().await;
+            assert_eq!(started(Value::Null).await, profile("small"));
+            let none = json!({ "user_options": {} });
+            match choice {
+                "start" => assert_eq!(started(none).await, profile("small")),
+                _ => drop(
+                    send_json(&ada, Method::PATCH, path, &none)
+                        .await
+                        .expect(200),
+                ),
+            }
+            rejoin().await;
+            assert_eq!(started(Value::Null).await, profile("small"), "{choice}");
+        }
+
+        // A program from before wrote her choice where it always stood.
+        assert_eq!(started(json!({ "profile": "gpu" })).await, profile("gpu"));
+        leave().await;
+        assert_eq!(started(Value::Null).await, profile("small"));
+        rejoin().await;
+        let mut tx = db.db().write().await.expect("a transaction");
+        on!(tx, |c| sqlx::query(
+            "UPDATE servers SET user_options = '{\"profile\":\"tags\"}'"
+        )
+        .execute(c)
+        .await
+        .map(|_| ()))
+        .expect("written");
+        tx.commit().await.expect("committed");
+        assert_eq!(started(Value::Null).await, profile("tags"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

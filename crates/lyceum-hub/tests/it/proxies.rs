@@ -57,6 +57,7 @@ async fn make_ready_in(db: &Db, user: &str, server: &str, address: &str) -> Stri
         generation: 0,
         spec: None,
         user_options: "{}".into(),
+        kept_choice: None,
         address: None,
         failure: None,
         failure_saying: None,

@@ -15,6 +15,8 @@ async fn a_hub_of_before_cuts_off_more_rather_than_nothing() {
         let fallen = Fallen::from(names);
         let done = revocations::announce_several(&mut tx, &fallen, Millis(1)).await;
         done.expect("written");
+        tx.commit().await.expect("committed");
+        let mut tx = db.db().read().await.expect("a transaction");
         let told = events::after(&mut tx, before, &[TOPIC], 10).await;
         let told = told.expect("read");
         assert_eq!(told.len(), 1);

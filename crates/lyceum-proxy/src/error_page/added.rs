@@ -89,9 +89,16 @@ impl Languages {
         languages.iter().map(|one| (**one).clone()).collect()
     }
 
-    /// What somebody wants who sends this `Accept-Language`.
-    pub(crate) fn wanted(&self, accepted: &[u8]) -> Lang {
-        Lang::wanted(accepted, &self.0.load())
+    /// What somebody wants who chose one of these, as far as there is one, and sends this
+    /// `Accept-Language`.
+    pub(crate) fn wanted<'a>(
+        &self,
+        mut chosen: impl Iterator<Item = &'a [u8]>,
+        accepted: &[u8],
+    ) -> Lang {
+        let added = self.0.load();
+        let chosen = chosen.find_map(|tag| Lang::find(tag, &added));
+        chosen.unwrap_or_else(|| Lang::wanted(accepted, &added))
     }
 }
 

@@ -65,14 +65,22 @@ impl Lang {
             .unwrap_or_default()
     }
 
+    /// The one of this very tag.
+    pub(super) fn find(tag: &[u8], added: &[Arc<AddedLanguage>]) -> Option<Self> {
+        let mut there = Self::there(added);
+        there.find(|lang| lang.tag().as_bytes() == tag)
+    }
+
+    fn there(added: &[Arc<AddedLanguage>]) -> impl Iterator<Item = Self> {
+        let added = added.iter().cloned().map(Self::Added);
+        Self::BUILT_IN.into_iter().chain(added)
+    }
+
     /// By `Accept-Language` (RFC 9110, section 12.5.4), as the hub chooses: the highest weight
     /// wins, the first of equals, English when nothing fits. `pt` is content with `pt-BR`, and the
     /// other way about.
     pub(crate) fn wanted(accepted: &[u8], added: &[Arc<AddedLanguage>]) -> Self {
-        let there = || {
-            let added = added.iter().cloned().map(Self::Added);
-            Self::BUILT_IN.into_iter().chain(added)
-        };
+        let there = || Self::there(added);
         let primary = |tag: &str| {
             let own = tag.split('-').next().unwrap_or_default();
             own.to_ascii_lowercase()
@@ -185,6 +193,20 @@ mod tests {
         check("pt-pt", "pt-PT");
         check("PT-ao,de;q=0.2", "pt-BR");
         check("de,pt;q=0.9", "de");
+    }
+
+    #[test]
+    fn a_language_is_chosen_by_its_very_tag() {
+        let there = [added("pt-BR")];
+        let check = |tag: &[u8], expect: Option<&str>| {
+            let lang = Lang::find(tag, &there);
+            assert_eq!(lang.as_ref().map(Lang::tag), expect, "{tag:?}");
+        };
+        check(b"en", Some("en"));
+        check(b"pt-BR", Some("pt-BR"));
+        for odd in [&b"pt"[..], b"DE", b"", b"de ", b"fr", b"\xff"] {
+            check(odd, None);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
@@ -57,6 +58,22 @@ pub(crate) struct Connector {
     tls: OnceLock<Result<Tls, String>>,
 }
 
+/// So long until a socket whose queue is full is tried again.
+const FULL: Duration = Duration::from_millis(5);
+
+/// Where too many wait to be accepted, a port's system tries again by itself; a socket file's refuses at
+/// once. Whoever asks has a limit for it.
+async fn unix(path: &str) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(FULL).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Tls(TlsConnector);
 
@@ -81,7 +98,7 @@ impl Connector {
 
     pub(crate) async fn connect(&self, target: &Target) -> Result<Io, ConnectError> {
         match target.place() {
-            Place::Unix(path) => Ok(Io::Plain(Plain::Unix(UnixStream::connect(path).await?))),
+            Place::Unix(path) => Ok(Io::Plain(Plain::Unix(unix(path).await?))),
             Place::Tcp(scheme, address) => {
                 let stream = match address {
                     Some(address) => self.tcp(*address).await?,

@@ -98,13 +98,12 @@ async fn the_base_path_is_kept_in_redirects() {
 async fn cookies_of_the_hub_never_reach_a_server_nor_come_from_one() {
     let hub = Server::ok().await;
     let server = Server::answer_with(
-        "HTTP/1.1 200 OK\r\nSet-Cookie: lyceum-access=evil; Path=/\r\nSet-Cookie: __Host-jupyterhub-hub-login=evil; Path=/; Secure\r\nSet-Cookie: _xsrf=1\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nSet-Cookie: lyceum-access=evil; Path=/\r\nSet-Cookie: lyceum-language=evil\r\nSet-Cookie: __Host-jupyterhub-hub-login=evil; Path=/; Secure\r\nSet-Cookie: _xsrf=1\r\nContent-Length: 0\r\n\r\n",
     )
     .await;
     let proxy = checked(&hub, &server).await;
     proxy.access.allow("s", "ada");
-    let cookies =
-        "Cookie: a=1; lyceum-access=s; jupyterhub-hub-login=h; __Secure-lyceum-access=z; b=2\r\n";
+    let cookies = "Cookie: a=1; lyceum-access=s; jupyterhub-hub-login=h; __Secure-lyceum-access=z; lyceum-language=de; b=2\r\n";
     let answer = proxy.get("/user/ada/", cookies).await;
     assert_eq!(answer.status, 200);
     assert_eq!(header(&server.last().0, "cookie").unwrap(), "a=1; b=2");

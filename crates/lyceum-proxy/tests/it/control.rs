@@ -535,7 +535,7 @@ async fn the_hub_is_a_route_and_nothing_is_hidden_from_it() {
     .await;
     let it = DropIn::start(Config::default()).await;
     it.put("/", hub.address).await;
-    let cookies = "jupyterhub-hub-login=a; lyceum-access=b; =c;";
+    let cookies = "jupyterhub-hub-login=a; lyceum-access=b; lyceum-language=de; =c;";
     let answer = it.get("/hub/x", &format!("Cookie: {cookies}\r\n")).await;
     assert_eq!(
         answer.header("set-cookie").as_deref(),
@@ -547,6 +547,12 @@ async fn the_hub_is_a_route_and_nothing_is_hidden_from_it() {
     );
     let head = hub.last().0;
     assert!(head.contains(cookies), "{head}");
+    // Nor is a cookie of somebody else's read.
+    it.api("DELETE", "/api/routes/", "").await;
+    let page = it.get("/hub/x", &format!("Cookie: {cookies}\r\n")).await;
+    assert_eq!(page.status, 404);
+    let page = page.text();
+    assert!(page.contains("<html lang=\"en\">"), "{page}");
 }
 
 #[tokio::test]

@@ -437,6 +437,14 @@ async fn who_may_not_is_refused_as_in_http1() {
     let page = connection.ask(asked("text/html", "a=1")).await;
     assert_eq!(page.status(), 302);
     assert_eq!(page.headers()["location"], "/hub/user/ada/lab?x");
+    // The page of the proxy's own is in the language that was chosen.
+    let mut post = asked("text/html", "a=1; lyceum-language=de");
+    *post.method_mut() = hyper::Method::POST;
+    let refused = connection.ask(post).await;
+    assert_eq!(refused.status(), 403);
+    let (body, _) = read(refused.into_body()).await.unwrap();
+    let page = String::from_utf8_lossy(&body).into_owned();
+    assert!(page.contains("<html lang=\"de\">"), "{page}");
     let json = connection.ask(asked("application/json", "a=1")).await;
     assert_eq!(json.status(), 403);
     assert_eq!(json.headers()["content-type"], "application/json");

@@ -1,6 +1,6 @@
 //! What a browser and a program see when something is wrong, and the health page.
 
-use lyceum_proxy::RouteAccess;
+use lyceum_proxy::{AddedLanguage, Config, RouteAccess};
 
 use crate::support::{Server, TestProxy, dead_address, read_head, route};
 
@@ -8,7 +8,7 @@ use crate::support::{Server, TestProxy, dead_address, read_head, route};
 async fn people_get_a_page_and_programs_get_json() {
     let server = Server::ok().await;
     let routes = vec![route("/dead/", dead_address().await, RouteAccess::Open)];
-    let proxy = TestProxy::start(lyceum_proxy::Config::default(), server.address, routes).await;
+    let proxy = TestProxy::start(Config::default(), server.address, routes).await;
 
     let page = proxy.get("/dead/lab", "Accept: text/html\r\n").await;
     assert_eq!(page.status, 503);
@@ -66,6 +66,52 @@ async fn people_get_a_page_and_programs_get_json() {
     }
 }
 
+/// The language of the page that answers this.
+async fn lang_of(proxy: &TestProxy, path: &str, asks: &str, cookies: &[&str]) -> String {
+    let cookies = cookies.iter().map(|value| format!("Cookie: {value}\r\n"));
+    let cookies: String = cookies.collect();
+    let head = format!("Accept: text/html\r\nAccept-Language: {asks}\r\n{cookies}");
+    let page = proxy.get(path, &head).await.text();
+    let (_, rest) = page.split_once("<html lang=\"").expect("a page");
+    rest.split('"').next().expect("a tag").to_owned()
+}
+
+#[tokio::test]
+async fn the_language_that_a_reader_chose_comes_before_what_her_browser_asks_for() {
+    let dead = dead_address().await;
+    let routes = vec![route("/dead/", dead, RouteAccess::Open)];
+    let proxy = TestProxy::start(Config::default(), dead, routes).await;
+    let french = AddedLanguage {
+        tag: "fr".into(),
+        texts: [("proxy.home".into(), "Accueil".into())].into(),
+        ..AddedLanguage::default()
+    };
+    assert!(proxy.proxy.set_languages(vec![french]));
+    for (asks, cookies, expect) in [
+        ("en", &["lyceum-language=de"][..], "de"),
+        ("de", &["a=1; lyceum-language=en; b=2"], "en"),
+        ("de", &["lyceum-language=fr"], "fr"),
+        ("de", &["a=1", "lyceum-language=\"fr\""], "fr"),
+        // What is not there is passed over; without a choice the browser's wish counts.
+        ("de", &["lyceum-language=xx; lyceum-language=fr"], "fr"),
+        ("de", &["lyceum-language=xx"], "de"),
+        ("fr", &["lyceum-language="], "fr"),
+        (
+            "de",
+            &["xlyceum-language=fr; lyceum-languages=fr; lyceum-language"],
+            "de",
+        ),
+    ] {
+        let lang = lang_of(&proxy, "/dead/lab", asks, cookies).await;
+        assert_eq!(lang, expect, "{asks} {cookies:?}");
+    }
+    // Also when the request itself is wrong.
+    let chosen = ["lyceum-language=fr"];
+    assert_eq!(lang_of(&proxy, "/a/../b", "en", &chosen).await, "fr");
+    assert!(proxy.proxy.set_languages(Vec::new()));
+    assert_eq!(lang_of(&proxy, "/dead/lab", "de", &chosen).await, "de");
+}
+
 /// In place of configurable-http-proxy all routes are open, and servers are among them.
 #[tokio::test]
 async fn what_does_not_answer_is_a_service_or_in_a_jupyterhub_a_server() {
@@ -74,9 +120,9 @@ async fn what_does_not_answer_is_a_service_or_in_a_jupyterhub_a_server() {
         (false, "This service does not answer", "the people who run"),
         (true, "The server does not answer", "stop and start"),
     ] {
-        let config = lyceum_proxy::Config {
+        let config = Config {
             drop_in,
-            ..lyceum_proxy::Config::default()
+            ..Config::default()
         };
         let routes = vec![route("/dead/", dead, RouteAccess::Open)];
         let proxy = TestProxy::start(config, dead, routes).await;
@@ -95,7 +141,7 @@ async fn without_the_hub_nobody_is_sent_to_its_pages() {
     .await;
     let garbled = Server::answer_with(&b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..]).await;
     for hub in [dead_address().await, quiet.address, garbled.address] {
-        let proxy = TestProxy::start(lyceum_proxy::Config::default(), hub, Vec::new()).await;
+        let proxy = TestProxy::start(Config::default(), hub, Vec::new()).await;
         for (language, words) in [
             ("en", "This site does not answer right now"),
             ("de", "Diese Website antwortet gerade nicht"),

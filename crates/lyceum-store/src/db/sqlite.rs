@@ -6,9 +6,10 @@
 
 use std::ops::{Deref, DerefMut};
 
+use futures_util::TryStreamExt;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, SqlitePool};
+use sqlx::{Executor as _, Sqlite, SqlitePool};
 use tokio::runtime::Handle;
 
 use crate::later::{Later, together};
@@ -46,10 +47,19 @@ impl Held {
 
     pub(super) async fn commit(mut self, later: Vec<Later>) -> sqlx::Result<()> {
         if self.open {
+            let all = later.len() + 1;
             let (text, arguments) = together(later, "COMMIT")?;
-            sqlx::query_with(text, arguments)
-                .execute(&mut *self)
-                .await?;
+            let conn: &mut SqliteConnection = &mut self;
+            let mut answers = conn.fetch_many(sqlx::query_with(text, arguments));
+            let mut done = 0;
+            while let Some(answer) = answers.try_next().await? {
+                done += usize::from(answer.is_left());
+            }
+            drop(answers);
+            // A thread that died says nothing more, and then nothing is sure.
+            if done < all {
+                return Err(sqlx::Error::WorkerCrashed);
+            }
             self.open = false;
         }
         Ok(())

@@ -146,6 +146,8 @@ pub struct HomePage {
     pub page: Page,
     /// The one thing to do now; [`NextThing::of`] the servers.
     pub next: Option<NextThing>,
+    /// A maintenance keeps her from starting anything.
+    pub closed: bool,
     /// The default server first, also when it never ran.
     pub servers: Vec<ServerRow>,
     /// The form for a named server, for those who may have one.
@@ -176,6 +178,8 @@ pub enum NextKind {
     Retry,
     /// The default server can start.
     Start,
+    /// It could, but for a maintenance.
+    Closed,
 }
 
 impl NextThing {
@@ -206,6 +210,16 @@ impl NextThing {
             kind,
             server: server.clone(),
         })
+    }
+
+    /// While nothing can be started.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        let kind = match self.kind {
+            NextKind::Start | NextKind::Retry => NextKind::Closed,
+            kind => kind,
+        };
+        Self { kind, ..self }
     }
 }
 
@@ -332,6 +346,8 @@ pub struct NotRunningPage {
     pub server: ServerRow,
     /// Its start was cancelled before it was ready.
     pub cancelled: bool,
+    /// She may start it, but not during this maintenance.
+    pub closed: bool,
     /// `…/hub/spawn/ada?next=…`; none for who may look but not start.
     pub start_url: Option<String>,
 }
@@ -446,11 +462,24 @@ pub struct OAuthPage {
     pub page: Page,
     /// The URL of the request, with its query.
     pub action: String,
-    pub client_name: String,
+    pub client: OAuthClient,
     pub scopes: Vec<String>,
     /// What scopes mean that the site defines itself, by their names.
     pub own_scopes: BTreeMap<String, String>,
     pub cancel_url: String,
+}
+
+/// Who wants to act. Names alone: a title that its owner wrote could say it is something else.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct OAuthClient {
+    /// `server` (somebody's default one), `named`, `service`.
+    pub kind: &'static str,
+    /// Of the named server, or the service.
+    pub name: String,
+    /// Whose server it is.
+    pub owner: String,
+    /// Where it is.
+    pub path: String,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -512,5 +541,13 @@ mod tests {
             &[server(Ready, 1), server(Ready, 3), server(Starting, 4)],
             Some((NextKind::Open, 3)),
         );
+        let closed = |state: ServerState| {
+            let next = NextThing::of(&[server(state, 1)]).map(NextThing::closed);
+            next.map(|next| next.kind)
+        };
+        assert_eq!(closed(Stopped), Some(NextKind::Closed));
+        assert_eq!(closed(Failed), Some(NextKind::Closed));
+        assert_eq!(closed(Ready), Some(NextKind::Open));
+        assert_eq!(closed(Starting), Some(NextKind::Watch));
     }
 }

@@ -178,16 +178,19 @@ impl Words {
             return words.to_owned();
         };
         let (kind, whom) = filter.split_once('=').unwrap_or((filter, ""));
-        let key = match (kind, whom) {
-            ("user", "") => "scope-of.self",
-            ("user", _) => "scope-of.user",
-            ("group", _) => "scope-of.group",
-            ("server", _) => "scope-of.server",
-            ("service", _) => "scope-of.service",
+        let (key, owner, name) = match (kind, whom) {
+            ("user", "") => ("scope-of.self", "", ""),
+            ("user", _) => ("scope-of.user", "", whom),
+            ("group", _) => ("scope-of.group", "", whom),
+            ("server", _) => match whom.split_once('/').unwrap_or((whom, "")) {
+                (owner, "") => ("scope-of.server", owner, ""),
+                (owner, name) => ("scope-of.named", owner, name),
+            },
+            ("service", _) => ("scope-of.service", "", whom),
             _ => return scope.to_owned(),
         };
-        let of = self.plain(key, &[("name", whom.trim_end_matches('/').to_owned())]);
-        format!("{words} ({of})")
+        let values = [("owner", owner.to_owned()), ("name", name.to_owned())];
+        format!("{words} ({})", self.plain(key, &values))
     }
 }
 
@@ -289,7 +292,11 @@ mod tests {
         check("access:servers!user=ada", "Open notebook servers (of ada)");
         check(
             "access:servers!server=ada/gpu",
-            "Open notebook servers (the server ada/gpu)",
+            "Open notebook servers (the server gpu of ada)",
+        );
+        check(
+            "access:servers!server=ada/",
+            "Open notebook servers (the server of ada)",
         );
         check("read:users:name!user", "Read user names (your own)");
         check("made:up", "made:up");

@@ -145,6 +145,15 @@ fn steps() -> Vec<Step> {
     .collect()
 }
 
+fn maintenance() -> Maintenance {
+    Maintenance {
+        from: NOW - HOUR,
+        until: Some(NOW + HOUR),
+        now: true,
+        texts: in_both("New disks"),
+    }
+}
+
 fn home(servers: Vec<ServerRow>) -> HomePage {
     HomePage {
         page: page(),
@@ -290,6 +299,28 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
+/// During a maintenance, with one server like this.
+fn closed(state: ServerState) -> Value {
+    let servers = vec![server("", state), server("gpu", ServerState::Stopped)];
+    let own = home(servers);
+    of(HomePage {
+        page: Page {
+            maintenance: Some(maintenance()),
+            ..page()
+        },
+        next: own.next.clone().map(NextThing::closed),
+        closed: true,
+        courses: vec![CourseRow {
+            id: "signals-2026".into(),
+            title: "Signals and Systems".into(),
+            roles: vec!["student".into()],
+            starts: true,
+            ..CourseRow::default()
+        }],
+        ..own
+    })
+}
+
 fn homes() -> Vec<(&'static str, &'static str, Value)> {
     let course = |title: &str, roles: &[&str], url: Option<&str>| CourseRow {
         id: "signals-2026".into(),
@@ -353,6 +384,12 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
             "home.html",
             "failed",
             of(home(vec![server("", ServerState::Failed)])),
+        ),
+        ("home.html", "closed", closed(ServerState::Stopped)),
+        (
+            "home.html",
+            "closed but for one",
+            closed(ServerState::Ready),
         ),
         (
             "home.html",
@@ -466,9 +503,20 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
                 page: page(),
                 server: server("gpu-1", ServerState::Stopped),
                 cancelled: true,
+                closed: false,
                 start_url: Some(
                     "/hub/spawn/ada/gpu-1?next=%2Fhub%2Fuser%2Fada%2Fgpu-1%2Flab".into(),
                 ),
+            }),
+        ),
+        (
+            "not_running.html",
+            "closed",
+            of(NotRunningPage {
+                page: page(),
+                server: server("", ServerState::Stopped),
+                closed: true,
+                ..NotRunningPage::default()
             }),
         ),
         (
@@ -619,7 +667,12 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             of(OAuthPage {
                 page: page(),
                 action: "/hub/api/oauth2/authorize?client_id=x&state=y".into(),
-                client_name: "Grade Robot".into(),
+                client: OAuthClient {
+                    kind: "service",
+                    name: format!("grades {EVIL}"),
+                    path: "/services/grades/".into(),
+                    ..OAuthClient::default()
+                },
                 scopes: vec![
                     "read:users:name!user=ada".into(),
                     "access:servers!user=ada".into(),
@@ -634,6 +687,27 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             "empty",
             of(OAuthPage {
                 page: bare(),
+                client: OAuthClient {
+                    kind: "server",
+                    owner: "ben".into(),
+                    path: "/user/ben/".into(),
+                    ..OAuthClient::default()
+                },
+                ..OAuthPage::default()
+            }),
+        ),
+        (
+            "oauth.html",
+            "named",
+            of(OAuthPage {
+                page: page(),
+                client: OAuthClient {
+                    kind: "named",
+                    name: "gpu".into(),
+                    owner: "ben".into(),
+                    path: "/user/ben/gpu/".into(),
+                },
+                scopes: vec!["access:servers!server=ben/gpu".into()],
                 ..OAuthPage::default()
             }),
         ),

@@ -9,6 +9,7 @@ mod harness;
 mod jupyterhub;
 mod proxy;
 mod replicas;
+mod services;
 mod storm;
 mod tls;
 mod up;

@@ -210,6 +210,10 @@ impl Work {
             () = self.stop.cancelled() => return Ok(Outcome::Unwanted),
             () = self.shutdown.cancelled() => return Ok(Outcome::HandedOver),
         };
+        if !matches!(waited, Ok(Ok(()))) {
+            // What failed at once is told as all else.
+            self.write_steps(&std::mem::take(&mut unwritten)).await;
+        }
         match waited {
             Ok(Ok(())) => {}
             Ok(Err(not_ready)) => {

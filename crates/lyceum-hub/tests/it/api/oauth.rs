@@ -7,7 +7,11 @@ use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{Client, TestDb, TestHub};
 
-use crate::kit::{form_token, header, post_plain, program, query_value, quoted, start_server};
+use crate::grants::{granting, service};
+use crate::kit::{
+    assert_german, form_token, header, in_german, post_plain, program, query_value, quoted,
+    start_server,
+};
 
 // RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -406,6 +410,70 @@ async fn strangers_log_in_first_and_others_are_refused() {
     program(&hub, "ada").await.get(&wanted).await.expect(403);
 }
 
+/// By names, in the reader's language: a title is its owner's to write, who may mean harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_asked_is_told_in_words_who_asks() {
+    let db = TestDb::sqlite().await;
+    let hub = granting(&db, |grants| {
+        service(grants, "grades", |made| {
+            made.url = Some("http://127.0.0.1:9".into());
+        });
+    })
+    .await;
+    let ada = program(&hub, "ada").await;
+    let titled = serde_json::json!({ "display_name": "Backup of the hub" });
+    ada.post_json("/hub/api/users/ada/servers/gpu", &titled)
+        .await
+        .expect(201);
+    start_server(&hub, "ada").await;
+    let ask = |client: &str, back: &str| {
+        let (client, back) = (quoted(client), quoted(back));
+        format!(
+            "/hub/api/oauth2/authorize?response_type=code&client_id={client}&redirect_uri={back}"
+        )
+    };
+    let (root, german) = (
+        hub.signed_in("root").await,
+        in_german(hub.signed_in("root").await),
+    );
+    for (client, path, en, de) in [
+        (
+            "jupyterhub-user-ada",
+            "/user/ada/",
+            "The server of ada",
+            "Der Server von ada",
+        ),
+        (
+            "jupyterhub-user-ada-gpu",
+            "/user/ada/gpu/",
+            "The server gpu of ada",
+            "Der Server gpu von ada",
+        ),
+        (
+            "service-grades",
+            "/services/grades/",
+            "The service grades",
+            "Der Dienst grades",
+        ),
+    ] {
+        let ask = ask(client, &format!("{path}oauth_callback"));
+        let page = root.get(&ask).await.expect(200).text();
+        for has in [
+            format!("<title>{en} asks for your permission"),
+            format!("<h1>{en} asks for your permission</h1>"),
+            format!("{en} wants to act for you"),
+            format!("<code>{path}</code>"),
+        ] {
+            assert!(page.contains(&has), "{has}: {page}");
+        }
+        assert!(!page.contains("Backup"), "{page}");
+        let page = german.get(&ask).await.expect(200).text();
+        let heading = format!("<h1>{de} bittet um Ihre Erlaubnis</h1>");
+        assert!(page.contains(&heading), "{page}");
+        assert_german(&page);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_confirms_before_a_students_server_learns_who_she_is() {
     let db = TestDb::sqlite().await;
@@ -419,7 +487,9 @@ async fn an_administrator_confirms_before_a_students_server_learns_who_she_is() 
     let root = hub.signed_in("root").await;
     let wanted = authorize(&env, true);
     let page = root.get(&wanted).await.expect(200).text();
-    assert!(page.contains("/user/ada/"), "{page}");
+    let heading = "<h1>The server of ada asks for your permission</h1>";
+    assert!(page.contains(heading), "{page}");
+    assert!(page.contains("<code>/user/ada/</code>"), "{page}");
     // Saying yes takes the form, not a link.
     post_plain(&root, &wanted, &[]).await.expect(403);
     let answer = post_plain(&root, &wanted, &[("_xsrf", &form_token(&page))])

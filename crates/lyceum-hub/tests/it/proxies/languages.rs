@@ -7,6 +7,7 @@ use std::time::Instant;
 use lyceum_hub::{Settings, languages};
 use lyceum_model::language::Language;
 use lyceum_testkit::{Client, TestDb, TestFollower, TestHub};
+use lyceum_web::cookie;
 use lyceum_web::page::{Added, Theme};
 
 use super::{PATIENCE, make_ready, quiet_hub};
@@ -86,6 +87,29 @@ async fn pages_of_proxies_are_in_the_languages_of_the_site() {
     let page = says(&stranger, "/user/ada/lab", 403, title).await;
     assert!(page.contains("<html lang=\"fr\">"), "{page}");
     assert!(page.contains("Go to your home page"), "{page}");
+
+    // What a reader chose at the foot of a page comes before what her browser asks for.
+    let choose = async |language: &str| {
+        let form = [("language", language)];
+        ada.post_form("/hub/language", &form).await.expect(302);
+        stranger.plant(cookie::LANGUAGE, language, "/");
+    };
+    for (language, here, there) in [
+        (
+            "de",
+            "Der Server antwortet nicht",
+            "Das dürfen Sie nicht öffnen",
+        ),
+        ("en", "The server does not answer", "You may not open this"),
+        ("fr", "Le serveur", "Interdit"),
+    ] {
+        choose(language).await;
+        let lang = format!("<html lang=\"{language}\">");
+        let page = ada.get("/user/ada/lab").await.expect(503).text();
+        assert!(page.contains(&lang) && page.contains(here), "{page}");
+        let page = stranger.get("/user/ada/lab").await.expect(403).text();
+        assert!(page.contains(&lang) && page.contains(there), "{page}");
+    }
 
     // One that comes later is told at once.
     let later = TestFollower::start(&[hub.hub_address()]).await;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use lyceum_model::messages::fill;
 use minijinja::Value;
 
 use super::python::{Moment, Person, escape};
@@ -209,9 +210,9 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             let described: Vec<Value> = scopes.iter().map(words).collect();
             set("scope_descriptions", described.into());
             set("allowed_scopes", scopes.into());
-            let client = get(own, &["client_name"]);
+            let path = get(own, &["client", "path"]);
             let client = minijinja::context! {
-                description => &client, identifier => &client, redirect_uri => &client,
+                description => client_in_words(asked), identifier => &path, redirect_uri => &path,
             };
             set("oauth_client", client);
             if asked.page == "accept_share.html" {
@@ -280,6 +281,15 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
         _ => {}
     }
     vars
+}
+
+/// Who asks on the page for consent.
+fn client_in_words(asked: &Asked<'_>) -> String {
+    let said = |field: &str| text(asked.own, &["client", field]);
+    let key = format!("oauth.client.{}", said("kind"));
+    let words = asked.messages.find(asked.lang, &key).unwrap_or_default();
+    let values = ["name", "owner"].map(|field| (field.to_owned(), said(field)));
+    fill(words, &values)
 }
 
 /// Who looks, with her servers where the page has them.

@@ -141,6 +141,12 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
             "oauth.html",
             value(&OAuthPage {
                 page: page(),
+                client: OAuthClient {
+                    kind: "server",
+                    owner: "ada".into(),
+                    path: "/user/ada/".into(),
+                    ..OAuthClient::default()
+                },
                 scopes: vec!["access:servers!server=ada/".into()],
                 ..OAuthPage::default()
             }),
