@@ -79,6 +79,11 @@ pub const STEPS: &[Step] = &[
         name: "identities",
         sql: include_str!("../../../migrations/0014_identities.sql"),
     },
+    Step {
+        version: 17,
+        name: "exchange",
+        sql: include_str!("../../../migrations/0017_exchange.sql"),
+    },
 ];
 
 pub struct Step {
