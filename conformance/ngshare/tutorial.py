@@ -32,7 +32,8 @@ def main():
     program = options.lyceum.resolve()
     hub = hubs.Hub("lyceum")
     try:
-        hubs.start_lyceum(hub, program)
+        command = [sys.executable, str(Path(__file__).resolve().parent / "server.py")]
+        hubs.start_lyceum(hub, program, {"servers": {"command": command}})
         hub.until("it answers", hub.answers)
         tell(hub, program)
     except Exception:
@@ -94,6 +95,22 @@ c.CourseDirectory.course_id = {COURSE!r}
         return done.stdout
 
 
+class InServer(Person):
+    """The same person in a terminal of her notebook server, where nobody has configured anything."""
+
+    def __init__(self, hub, person):
+        name, token = person.env["USER"], person.env["JUPYTERHUB_API_TOKEN"]
+        headers = {"Authorization": f"token {token}"}
+        started = hub.ask("POST", f"/hub/api/users/{name}/server", body={}, headers=headers)
+        assert started.status in (201, 202), started.body
+        left = hub.until(
+            "the server told its environment", lambda: list((hub.folder / "data/homes").glob("*/environment.json"))
+        )
+        self.env = json.loads(left[0].read_text())
+        assert self.env["JUPYTERHUB_API_TOKEN"] != token
+        self.home = left[0].parent
+
+
 def tell(hub, program):
     root = Person(hub, program, "root", password=False)
     teacher, student, other = (Person(hub, program, name) for name in ("instructor1", "student1", "student2"))
@@ -141,10 +158,16 @@ def tell(hub, program):
     student.run("nbgrader", "submit", ASSIGNMENT, says="Submitted as")
     teacher.run(*collect, "--update", folder=COURSE, says="Updating submission: student1")
 
+    # In her server all of it works without a word.
+    in_server = InServer(hub, student)
+    in_server.run("nbgrader", "list", says=f"{COURSE} {ASSIGNMENT}")
+    in_server.run("nbgrader", "fetch_assignment", ASSIGNMENT, "--course", COURSE, says="Successfully decoded")
+    in_server.run("nbgrader", "submit", ASSIGNMENT, "--course", COURSE, says="Submitted as")
+
     teacher.run(manage, "remove_students", COURSE, "student1", "--no-gb")
     student.run("nbgrader", "list", says="Permission denied")
     looked = Person.lyceum(hub, program, "exchange", "verify")
-    assert looked.startswith("2 receipts") and "all as it was" in looked, looked
+    assert looked.startswith("3 receipts") and "all as it was" in looked, looked
 
 
 main()
