@@ -1,7 +1,7 @@
 //! From a request's body to fields and durable files, while it comes.
 //!
 //! What is in memory of an upload at one time is bounded whatever its size: a piece of the body, small
-//! files up to [`GATHERED`] bytes that go to the disk together, and of a large file what is on its way
+//! files that go to the disk together once they are some, and of a large file what is on its way
 //! there. Contents that are known are not written again.
 //!
 //! Nothing of this shows before a row names it. Whoever is cut off leaves blobs that nobody names.
