@@ -46,7 +46,7 @@ pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
         .layer(from_fn(security_headers))
         .layer(from_fn_with_state(hub.clone(), measure))
         .layer(from_fn_with_state(hub.clone(), pages::dress))
-        .layer(from_fn(refuse_large))
+        .layer(from_fn_with_state(hub.clone(), refuse_large))
         .layer(from_fn_with_state(hub.clone(), pages::enter::keep_to_hosts))
         .layer(from_fn_with_state(hub.clone(), identify))
         .layer(from_fn(crate::survive::survive));

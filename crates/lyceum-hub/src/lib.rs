@@ -69,7 +69,7 @@ use lyceum_spawn::local::LocalSpawner;
 use lyceum_store::Db;
 use lyceum_web::page::Pages;
 use lyceum_web::request::ProxyKey;
-use lyceum_web::routes::RouteInfo;
+use lyceum_web::routes::{Part, RouteInfo};
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +95,8 @@ pub struct Parts {
     pub host_key: origins::HostKey,
     /// By which a proxy proves itself to the hub.
     pub proxy_secret: ProxyKey,
+    /// What is served beside the hub's own pages and API: to those who call, who are looked up here.
+    pub beside: Vec<Part>,
 }
 
 struct Inner {
@@ -110,6 +112,7 @@ struct Inner {
     xsrf: XsrfKey,
     host_key: origins::HostKey,
     proxy_secret: ProxyKey,
+    beside: Vec<Part>,
     replica: String,
     links: proxy::Links,
     suspicion: suspicion::Suspicion,
@@ -146,6 +149,7 @@ impl Hub {
             xsrf: parts.xsrf,
             host_key: parts.host_key,
             proxy_secret: parts.proxy_secret,
+            beside: parts.beside,
             links: proxy::Links::default(),
             suspicion: suspicion::Suspicion::default(),
             line: queue::Line::default(),
@@ -165,9 +169,13 @@ impl Hub {
         }))
     }
 
-    /// Everything under `/hub/`, ready to be served, and the list of its routes.
+    /// Everything under `/hub/` and what is beside it, ready to be served, and the list of its routes.
     pub fn router(&self) -> (Router, Vec<RouteInfo>) {
-        let (router, list) = pages::routes().merge(api::routes()).into_parts();
+        let (mut router, mut list) = pages::routes().merge(api::routes()).into_parts();
+        for part in &self.0.beside {
+            router = router.merge(part.router.clone().with_state(()));
+            list.extend(part.routes.iter().cloned());
+        }
         let router = identify::layers(self.clone(), router);
         (below::mount(self.base(), router), list)
     }
@@ -323,6 +331,12 @@ impl Hub {
     /// A path of ours as browsers see it, from one as routes are registered.
     pub fn at(&self, path: &str) -> String {
         self.0.settings.load().origins.base().at(path)
+    }
+
+    /// Whether a part takes large bodies at this path.
+    pub(crate) fn takes_large(&self, path: &str) -> bool {
+        let mut prefixes = self.0.beside.iter().flat_map(|part| part.large);
+        prefixes.any(|prefix| path.starts_with(prefix))
     }
 
     /// The name under which this process holds leases.

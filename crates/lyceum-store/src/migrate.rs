@@ -84,6 +84,11 @@ pub const STEPS: &[Step] = &[
         name: "kept_choices",
         sql: include_str!("../../../migrations/0015_kept_choices.sql"),
     },
+    Step {
+        version: 17,
+        name: "exchange",
+        sql: include_str!("../../../migrations/0017_exchange.sql"),
+    },
 ];
 
 pub struct Step {

@@ -26,7 +26,7 @@ use lyceum_model::who::{CourseId, CourseRole, Forms, Who};
 use lyceum_proxy::Proxy;
 use lyceum_store::Db;
 use lyceum_web::request::ProxyKey;
-use lyceum_web::routes::RouteInfo;
+use lyceum_web::routes::{Part, RouteInfo};
 use lyceum_web::xsrf::XsrfKey;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +70,7 @@ impl TestHub {
 
     /// With a clock that the test moves.
     pub async fn start_at(db: Db, spawner: FakeSpawner, clock: Clock) -> Self {
-        Self::begin(db, spawner, clock, |_, _| {}).await
+        Self::begin(db, spawner, clock, |_, _| {}, Vec::new()).await
     }
 
     /// As `start_with`, with other settings or more haste than usual.
@@ -79,7 +79,7 @@ impl TestHub {
         spawner: FakeSpawner,
         tune: impl FnOnce(&mut Settings, &mut Timings),
     ) -> Self {
-        Self::begin(db, spawner, Clock::system(), tune).await
+        Self::begin(db, spawner, Clock::system(), tune, Vec::new()).await
     }
 
     /// Both.
@@ -89,7 +89,17 @@ impl TestHub {
         clock: Clock,
         tune: impl FnOnce(&mut Settings, &mut Timings),
     ) -> Self {
-        Self::begin(db, spawner, clock, tune).await
+        Self::begin(db, spawner, clock, tune, Vec::new()).await
+    }
+
+    /// With a part beside the hub's own pages and API.
+    pub async fn start_beside(
+        db: Db,
+        clock: Clock,
+        tune: impl FnOnce(&mut Settings, &mut Timings),
+        part: Part,
+    ) -> Self {
+        Self::begin(db, FakeSpawner::default(), clock, tune, vec![part]).await
     }
 
     async fn begin(
@@ -97,6 +107,7 @@ impl TestHub {
         spawner: FakeSpawner,
         clock: Clock,
         tune: impl FnOnce(&mut Settings, &mut Timings),
+        beside: Vec<Part>,
     ) -> Self {
         let hub_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -168,6 +179,7 @@ impl TestHub {
             xsrf: XsrfKey::new([7; 32]),
             host_key: lyceum_hub::origins::HostKey::new([8; 32]),
             proxy_secret: ProxyKey::of(&proxy_secret),
+            beside,
         });
         hub.set_timings(timings);
         let mut tx = db.write().await.expect("a transaction");

@@ -87,3 +87,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         (self.router, self.list)
     }
 }
+
+/// The routes of a part with its state in them, for the hub to serve beside its own.
+#[derive(Clone)]
+pub struct Part {
+    pub router: Router,
+    pub routes: Vec<RouteInfo>,
+    /// Paths below these take large bodies; the part sees to it that they have an end.
+    pub large: &'static [&'static str],
+}

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod config;
 mod courses;
 pub mod doctor;
+mod exchange;
 pub mod explain;
 mod languages;
 mod maintenance;
@@ -71,6 +72,8 @@ pub enum Command {
     Language(languages::LanguageCommand),
     #[command(subcommand)]
     Course(courses::CourseCommand),
+    #[command(subcommand)]
+    Exchange(exchange::ExchangeCommand),
     Explain(explain::Explain),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -144,6 +147,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Maintenance(command) => command.run(),
         Command::Language(command) => command.run(),
         Command::Course(command) => command.run(),
+        Command::Exchange(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),

@@ -43,6 +43,7 @@ use url::Url;
 
 use crate::config::{Config, SignInMethod};
 use crate::data::Layout;
+use crate::exchange;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
 use crate::keys;
@@ -188,11 +189,13 @@ impl Machine {
             shelf.clone(),
             order.environment,
             order.accounts,
+            exchange::write_jupyter_config(&order.data)?,
         );
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let pages = pages()?;
         let theme = theme(&pages, &config, origins.base(), None);
         let config_state = state_with(&order.watch.state(), &config, &theme);
+        let exchange = exchange::open(ground, shelf.clone());
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
             clock: ground.clock.clone(),
@@ -213,6 +216,7 @@ impl Machine {
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
             host_key: HostKey::new(ground.keys.derive("lyceum hosts")),
             proxy_secret: ProxyKey::of(&proxy_secret),
+            beside: vec![lyceum_exchange::api::ngshare::part(&exchange)],
         });
         let public = order.public.map(|public| {
             let config = lyceum_proxy::Config {
@@ -497,6 +501,7 @@ fn localhost(address: SocketAddr, tls: bool) -> Option<Url> {
 /// Who may do what, services that the hub runs among them.
 pub fn grants(config: &Config, keys: &Keys) -> Grants {
     let mut grants = config.grants.clone();
+    exchange::open_to_people(&mut grants);
     grants.fill_tokens(|service| keys::service_token(keys, service));
     grants
 }

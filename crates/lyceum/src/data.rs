@@ -138,6 +138,11 @@ impl Layout {
     pub fn acme(&self) -> PathBuf {
         self.root.join("acme")
     }
+    /// What is added to Jupyter's configuration path of servers.
+    pub fn jupyter_config(&self) -> PathBuf {
+        self.root.join("jupyter-config")
+    }
+
     pub fn jupyter(&self) -> PathBuf {
         self.root.join("jupyter")
     }

@@ -1,10 +1,12 @@
 //! "What may Ada start?": the hub's question, answered from configuration and courses.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lyceum_courses::Shelf;
+use lyceum_exchange::SERVICE;
 use lyceum_hub::launch::{
     CourseCard, CourseShelf, CourseStart, LaunchPlanner, LaunchRequest, Refusal,
 };
@@ -22,6 +24,8 @@ use crate::jupyter::Environment;
 use crate::plan;
 use crate::reload::ConfigWatch;
 
+/// Where Jupyter's programs look for configuration first.
+const JUPYTER_CONFIG_PATH: &str = "JUPYTER_CONFIG_PATH";
 /// Accounts below are the system's own, by the convention of all distributions.
 const FIRST_PERSON: u32 = 1000;
 
@@ -40,6 +44,8 @@ pub struct Planner {
     shelf: Shelf,
     environment: Environment,
     accounts: Accounts,
+    /// What is added to Jupyter's configuration path of servers.
+    jupyter_config: PathBuf,
 }
 
 impl Planner {
@@ -48,12 +54,14 @@ impl Planner {
         shelf: Shelf,
         environment: Environment,
         accounts: Accounts,
+        jupyter_config: PathBuf,
     ) -> Self {
         Self {
             watch,
             shelf,
             environment,
             accounts,
+            jupyter_config,
         }
     }
 
@@ -97,10 +105,17 @@ impl LaunchPlanner for Planner {
             chosen.said = said.ok_or_else(|| Refusal::BadOptions(say!("course.unknown")))?;
         }
         let values = plan::plan(&config.servers, &command, &chosen);
+        let mut order = plan::order(&values, &chosen, &request.home);
+        // The data folder is closed to other accounts.
+        if run_as.is_none() && !config.grants.services.contains_key(SERVICE) {
+            let folder = self.jupyter_config.display().to_string();
+            let known = order.env.entry(JUPYTER_CONFIG_PATH.to_owned());
+            known.or_insert(folder);
+        }
         Ok(ServerSpec {
             path_first: vec![self.environment.bin.display().to_string()],
             run_as,
-            ..plan::order(&values, &chosen, &request.home)
+            ..order
         })
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`compose`] (how the parts are joined), [`cli`] (what can be said), [`config`] and
 //! [`reload`], [`data`], [`keys`] and [`jupyter`] (what `up` prepares, until an [`interrupt`]), [`serve`], [`up`] and [`demo`]
-//! (what then runs), [`launch`] (what the hub asks us), [`proxy`] (the data plane alone), [`open_files`],
+//! (what then runs), [`launch`] (what the hub asks us), [`exchange`], [`proxy`] (the data plane alone), [`open_files`],
 //! [`telemetry`].
 
 pub mod cli;
@@ -11,6 +11,7 @@ pub mod compose;
 pub mod config;
 pub mod data;
 pub mod demo;
+pub mod exchange;
 pub mod failure;
 pub mod interrupt;
 pub mod jupyter;

@@ -1,5 +1,6 @@
 //! The real program in temporary folders: configuration errors, data folder, preparation, the proxy
-//! alone, several hubs and proxies and what may befall them, and all beside a real JupyterHub.
+//! alone, several hubs and proxies and what may befall them, all beside a real JupyterHub, and the
+//! exchange with the real clients of ngshare.
 
 mod commands;
 mod config;
@@ -7,6 +8,7 @@ mod doctor;
 mod faults;
 mod harness;
 mod jupyterhub;
+mod ngshare;
 mod proxy;
 mod replicas;
 mod services;

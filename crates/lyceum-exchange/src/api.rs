@@ -1,0 +1,3 @@
+//! What programs ask of the exchange. [`ngshare`] is the surface that nbgrader's clients know.
+
+pub mod ngshare;

@@ -1,0 +1,144 @@
+//! Who asks, and the questions that come before all others: is the course there, and may she?
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use lyceum_model::name::UserName;
+use lyceum_model::scope::{ScopeName, Target};
+use lyceum_store::Tx;
+use lyceum_web::{Caller, Person, Who};
+
+use super::answer::Refusal;
+use crate::course::{Course, Member};
+use crate::names::Name;
+use crate::people::Standing;
+use crate::{Exchange, SERVICE, db};
+
+/// A person whose token or session may use the exchange.
+pub(super) struct Visitor(pub(super) Person);
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let refuse = |message: &'static str| Refusal::new(StatusCode::FORBIDDEN, message);
+        let Some(caller) = parts.extensions.get::<Caller>() else {
+            return Err(refuse(
+                "Who are you? Send a good token: `Authorization: token …`",
+            ));
+        };
+        if !caller.may(ScopeName::AccessServices, Target::Service(SERVICE)) {
+            return Err(refuse(
+                "This token may not use the exchange: it lacks the scope access:services!service=ngshare",
+            ));
+        }
+        match &caller.who {
+            Who::Person(person) => Ok(Self(person.clone())),
+            Who::Service(_) => Err(refuse("The exchange is for people; a service is none")),
+        }
+    }
+}
+
+/// Somebody in a course that is there.
+pub(super) struct Entered {
+    pub(super) course: Course,
+    pub(super) standing: Standing,
+}
+
+impl Visitor {
+    pub(super) fn name(&self) -> &UserName {
+        &self.0.name
+    }
+
+    /// Whether she is the one whom a path names.
+    pub(super) fn is(&self, name: &str) -> bool {
+        parse(name).is_some_and(|name| name == self.0.name)
+    }
+
+    pub(super) fn require_admin(&self) -> Result<(), Refusal> {
+        match self.0.admin {
+            true => Ok(()),
+            false => Err(Refusal::denied()),
+        }
+    }
+
+    pub(super) async fn enter(
+        &self,
+        exchange: &Exchange,
+        tx: &mut Tx,
+        course: &str,
+    ) -> Result<Entered, Refusal> {
+        let missing = || Refusal::not_found("Course");
+        let name = Name::parse(course).ok_or_else(missing)?;
+        let course = Course::find(exchange, tx, &name)
+            .await?
+            .ok_or_else(missing)?;
+        let standing = course.standing(tx, &self.0).await?;
+        Ok(Entered { course, standing })
+    }
+}
+
+impl Entered {
+    pub(super) fn require(&self, may: impl Fn(Standing) -> bool) -> Result<(), Refusal> {
+        match may(self.standing) {
+            true => Ok(()),
+            false => Err(Refusal::denied()),
+        }
+    }
+
+    /// That something may be changed here.
+    pub(super) fn require_open(&self) -> Result<(), Refusal> {
+        match self.course.is_archived() {
+            false => Ok(()),
+            true => Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "This course is archived: it can only be read",
+            )),
+        }
+    }
+
+    /// An assignment that can be had.
+    pub(super) async fn assignment(
+        &self,
+        tx: &mut Tx,
+        name: &str,
+    ) -> Result<db::assignments::Row, Refusal> {
+        let missing = || Refusal::not_found("Assignment");
+        let course_id = self.course.known_id().ok_or_else(missing)?;
+        let found = db::assignments::find(tx, course_id, name).await?;
+        found
+            .filter(|row| row.withdrawn_at.is_none())
+            .ok_or_else(missing)
+    }
+
+    /// Somebody of the course, of whom it is asked what she handed in.
+    pub(super) async fn student(
+        &self,
+        exchange: &Exchange,
+        tx: &mut Tx,
+        name: &str,
+    ) -> Result<UserName, Refusal> {
+        let missing = || Refusal::not_found("Student");
+        let (name, member) = self.member(exchange, tx, name).await?.ok_or_else(missing)?;
+        member.standing.role().ok_or_else(missing)?;
+        Ok(name)
+    }
+
+    /// Anybody, as far as something is known of her here.
+    pub(super) async fn member(
+        &self,
+        exchange: &Exchange,
+        tx: &mut Tx,
+        name: &str,
+    ) -> Result<Option<(UserName, Member)>, Refusal> {
+        let Some(name) = parse(name) else {
+            return Ok(None);
+        };
+        let member = self.course.member(exchange, tx, &name).await?;
+        Ok(Some((name, member)))
+    }
+}
+
+fn parse(name: &str) -> Option<UserName> {
+    UserName::parse(name).ok()
+}

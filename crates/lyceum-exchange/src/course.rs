@@ -1,0 +1,226 @@
+//! A course of the exchange: it is there because a course file describes it, or because it was made
+//! by request, or both. Who is what in it follows from both; [`crate::people`] has the rule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lyceum_courses::{Course as CourseFile, CourseId, Visibility, Who};
+use lyceum_model::id::new_id;
+use lyceum_model::name::UserName;
+use lyceum_model::who::CourseRole;
+use lyceum_store::Tx;
+use lyceum_web::Person;
+
+use crate::db::people::Row;
+use crate::names::Name;
+use crate::people::{self, Added, Standing};
+use crate::{Exchange, db};
+
+pub struct Course {
+    pub name: Name,
+    /// None: nobody wrote anything here yet.
+    row: Option<db::courses::Row>,
+    pub file: Option<Arc<CourseFile>>,
+}
+
+/// Somebody in a course, with what she is called there.
+#[derive(Debug, Clone, Default)]
+pub struct Member {
+    pub standing: Standing,
+    pub called: Row,
+}
+
+impl Course {
+    pub async fn find(exchange: &Exchange, tx: &mut Tx, name: &Name) -> sqlx::Result<Option<Self>> {
+        let course = Self::look(exchange, tx, name).await?;
+        let is_there = course.file.is_some() || course.is_made();
+        Ok(is_there.then_some(course))
+    }
+
+    async fn look(exchange: &Exchange, tx: &mut Tx, name: &Name) -> sqlx::Result<Self> {
+        let id = CourseId::parse(name.as_str());
+        Ok(Self {
+            name: name.clone(),
+            row: db::courses::find(tx, name.as_str()).await?,
+            file: id.and_then(|id| exchange.shelf().course(&id)),
+        })
+    }
+
+    /// Makes one; none if it is there already.
+    pub async fn make(exchange: &Exchange, tx: &mut Tx, name: &Name) -> sqlx::Result<Option<Self>> {
+        let mut course = Self::look(exchange, tx, name).await?;
+        if course.file.is_some() {
+            return Ok(None);
+        }
+        let id = course.id(exchange, tx).await?.to_owned();
+        let is_new = db::courses::make(tx, &id, exchange.now().0).await?;
+        Ok(is_new.then_some(course))
+    }
+
+    /// Under which its things are kept; made when there is none.
+    pub async fn id(&mut self, exchange: &Exchange, tx: &mut Tx) -> sqlx::Result<&str> {
+        if self.row.is_none() {
+            let id = new_id(exchange.now());
+            db::courses::insert(tx, &id, self.name.as_str()).await?;
+            self.row = db::courses::find(tx, self.name.as_str()).await?;
+        }
+        let row = self.row.as_ref();
+        row.map(|row| row.id.as_str())
+            .ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// As [`Course::id`]; none if there are no things yet.
+    pub fn known_id(&self) -> Option<&str> {
+        self.row.as_ref().map(|row| row.id.as_str())
+    }
+
+    fn is_made(&self) -> bool {
+        self.row.as_ref().is_some_and(|row| row.made_at.is_some())
+    }
+
+    /// Read only.
+    pub fn is_archived(&self) -> bool {
+        let file = self.file.as_ref();
+        file.is_some_and(|file| file.visible == Visibility::Archived)
+    }
+
+    /// Frees its name; what was handed in stays.
+    pub async fn remove(self, exchange: &Exchange, tx: &mut Tx) -> sqlx::Result<()> {
+        match self.known_id() {
+            Some(id) => db::courses::remove(tx, id, exchange.now().0).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever asks.
+    pub async fn standing(&self, tx: &mut Tx, person: &Person) -> sqlx::Result<Standing> {
+        let mut member = self.look_up(tx, &person.name, &person.groups).await?;
+        member.standing.admin = person.admin;
+        Ok(member.standing)
+    }
+
+    /// Whoever is asked about.
+    pub async fn member(
+        &self,
+        exchange: &Exchange,
+        tx: &mut Tx,
+        name: &UserName,
+    ) -> sqlx::Result<Member> {
+        let groups = match self.file {
+            Some(_) => exchange.groups().of(tx, name).await?,
+            None => Vec::new(),
+        };
+        self.look_up(tx, name, &groups).await
+    }
+
+    async fn look_up(
+        &self,
+        tx: &mut Tx,
+        name: &UserName,
+        groups: &[String],
+    ) -> sqlx::Result<Member> {
+        let row = match self.known_id() {
+            Some(id) => db::people::find(tx, id, name.as_str()).await?,
+            None => None,
+        };
+        let by_file = self.file.as_ref();
+        let by_file = by_file.and_then(|file| people::by_file(file, name, groups));
+        Ok(Member::new(name, by_file, row))
+    }
+
+    /// Everybody of whom it is known that she is something here.
+    pub async fn members(
+        &self,
+        exchange: &Exchange,
+        tx: &mut Tx,
+    ) -> sqlx::Result<BTreeMap<UserName, Member>> {
+        let mut rows: BTreeMap<UserName, Row> = BTreeMap::new();
+        if let Some(id) = self.known_id() {
+            for row in db::people::list(tx, id).await? {
+                if let Ok(name) = UserName::parse(&row.name) {
+                    rows.insert(name, row);
+                }
+            }
+        }
+        let mut roles: BTreeMap<UserName, CourseRole> = BTreeMap::new();
+        if let Some(file) = &self.file {
+            for (role, who) in listed(file) {
+                let names = match who {
+                    Who::Person(name) => BTreeSet::from([name.clone()]),
+                    Who::Group(group) => exchange.groups().members(tx, group).await?,
+                    Who::Course { .. } | Who::Role(_) => BTreeSet::new(),
+                };
+                for name in names {
+                    roles.entry(name).or_insert(role);
+                }
+            }
+        }
+        let names: BTreeSet<UserName> = rows.keys().chain(roles.keys()).cloned().collect();
+        let members = names.into_iter().map(|name| {
+            let member = Member::new(&name, roles.get(&name).copied(), rows.remove(&name));
+            (name, member)
+        });
+        let members = members.filter(|(_, member)| member.standing.role().is_some());
+        Ok(members.collect())
+    }
+}
+
+impl Member {
+    fn new(name: &UserName, by_file: Option<CourseRole>, row: Option<Row>) -> Self {
+        let called = row.unwrap_or_else(|| Row {
+            name: name.to_string(),
+            ..Row::default()
+        });
+        let standing = Standing {
+            admin: false,
+            by_file,
+            added: called.role.as_deref().and_then(Added::parse),
+        };
+        Self { standing, called }
+    }
+}
+
+/// The entries of a file's lists, the most powerful first.
+fn listed(file: &CourseFile) -> impl Iterator<Item = (CourseRole, &Who)> {
+    let people = &file.people;
+    let lists = [
+        (CourseRole::Teacher, &people.teachers),
+        (CourseRole::Grader, &people.graders),
+        (CourseRole::Student, &people.students),
+    ];
+    let is_open =
+        move |role: CourseRole| file.visible != Visibility::Private || role == CourseRole::Teacher;
+    lists
+        .into_iter()
+        .filter(move |(role, _)| is_open(*role))
+        .flat_map(|(role, list)| list.iter().map(move |who| (role, who)))
+}
+
+/// The names of the courses that somebody is something in; of all for administrators.
+pub async fn names_for(
+    exchange: &Exchange,
+    tx: &mut Tx,
+    person: &Person,
+) -> sqlx::Result<BTreeSet<String>> {
+    let shelf = exchange.shelf();
+    let mut names = BTreeSet::new();
+    for id in shelf.ids() {
+        let Some(file) = shelf.course(&id) else {
+            continue;
+        };
+        if person.admin || people::by_file(&file, &person.name, &person.groups).is_some() {
+            names.insert(id.to_string());
+        }
+    }
+    if person.admin {
+        names.extend(db::courses::list_made(tx).await?);
+        return Ok(names);
+    }
+    for (name, made) in db::people::courses_of(tx, person.name.as_str()).await? {
+        let by_file = || CourseId::parse(&name).is_some_and(|id| shelf.course(&id).is_some());
+        if made || by_file() {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,9 @@
+//! The exchange's SQL, one file for each noun. A transaction comes first, rows go out as they are.
+
+pub mod assignments;
+pub mod audit;
+pub mod courses;
+pub mod feedback;
+pub mod people;
+pub mod submissions;
+pub mod trees;

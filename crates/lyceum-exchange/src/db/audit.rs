@@ -1,0 +1,88 @@
+//! Everything in its order, for whoever checks it.
+
+use lyceum_store::{Tx, on};
+
+#[derive(Debug, sqlx::FromRow)]
+pub struct CourseRow {
+    pub id: String,
+    pub name: String,
+    pub receipts: i64,
+    pub newest_receipt: String,
+}
+
+/// Those that were removed among them.
+pub async fn courses(tx: &mut Tx) -> sqlx::Result<Vec<CourseRow>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, name, receipts, newest_receipt FROM exchange_courses ORDER BY id"
+    )
+    .fetch_all(c)
+    .await)
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub struct SubmissionRow {
+    pub assignment: String,
+    pub version: i64,
+    pub student: String,
+    pub at: i64,
+    pub tree: String,
+    pub number: i64,
+    pub receipt: String,
+    pub receipt_digest: String,
+    pub signature: String,
+}
+
+/// A course's submissions from behind receipt number `after`.
+pub async fn submissions(
+    tx: &mut Tx,
+    course_id: &str,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<SubmissionRow>> {
+    on!(tx, |c| {
+        sqlx::query_as(
+        "SELECT a.name AS assignment, s.version, s.student, s.at, s.tree, s.number, s.receipt, s.receipt_digest, s.signature \
+         FROM exchange_submissions s JOIN exchange_assignments a ON a.id = s.assignment_id \
+         WHERE s.course_id = $1 AND s.number > $2 ORDER BY s.number LIMIT $3"
+    )
+    .bind(course_id)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(c)
+    .await
+    })
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub struct TreeRow {
+    pub tree: String,
+    pub files: i64,
+    pub bytes: i64,
+}
+
+pub async fn trees(tx: &mut Tx, after: &str, limit: i64) -> sqlx::Result<Vec<TreeRow>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT tree, files, bytes FROM exchange_trees WHERE tree > $1 ORDER BY tree LIMIT $2"
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(c)
+    .await)
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub struct BlobRow {
+    pub blob: String,
+    pub size: i64,
+    pub md5: String,
+}
+
+pub async fn blobs(tx: &mut Tx, after: &str, limit: i64) -> sqlx::Result<Vec<BlobRow>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT blob, size, md5 FROM exchange_blobs WHERE blob > $1 ORDER BY blob LIMIT $2"
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(c)
+    .await)
+}

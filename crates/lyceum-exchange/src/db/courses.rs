@@ -1,0 +1,88 @@
+//! Courses that were made by request, and what is kept of those that course files describe.
+
+use lyceum_store::{Tx, on};
+
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Row {
+    pub id: String,
+    pub name: String,
+    /// Nothing: it is there as long as a course file says so.
+    pub made_at: Option<i64>,
+}
+
+pub async fn find(tx: &mut Tx, name: &str) -> sqlx::Result<Option<Row>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, name, made_at FROM exchange_courses WHERE name = $1 AND removed_at IS NULL"
+    )
+    .bind(name)
+    .fetch_optional(c)
+    .await)
+}
+
+/// Those that were made by request.
+pub async fn list_made(tx: &mut Tx) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT name FROM exchange_courses WHERE removed_at IS NULL AND made_at IS NOT NULL"
+    )
+    .fetch_all(c)
+    .await)
+}
+
+/// Does nothing when there is one of this name.
+pub async fn insert(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "INSERT INTO exchange_courses (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    )
+    .bind(id)
+    .bind(name)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// Says whether it was not made before.
+pub async fn make(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE exchange_courses SET made_at = $2 WHERE id = $1 AND made_at IS NULL"
+    )
+    .bind(id)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected() > 0))
+}
+
+pub async fn remove(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE exchange_courses SET removed_at = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(now)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// Takes the number of the next receipt, and the digest of the one before. Until the end of the
+/// transaction nobody else gets one of this course.
+pub async fn take_number(tx: &mut Tx, id: &str) -> sqlx::Result<(i64, String)> {
+    on!(tx, |c| {
+        sqlx::query_as(
+        "UPDATE exchange_courses SET receipts = receipts + 1 WHERE id = $1 RETURNING receipts, newest_receipt"
+    )
+    .bind(id)
+    .fetch_one(c)
+    .await
+    })
+}
+
+pub async fn set_newest_receipt(tx: &mut Tx, id: &str, digest: &str) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE exchange_courses SET newest_receipt = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(digest)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}

@@ -1,0 +1,146 @@
+//! Receipts: what the exchange promises in writing whenever something was handed in.
+//!
+//! A receipt is a short text, signed (Ed25519). It names what was handed in by the digest of its tree
+//! and the course's receipt before it by its digest, so none can be changed, left out or put in
+//! between without all that follow being wrong. Whoever has the public key can check it alone.
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use data_encoding::{BASE64, HEXLOWER};
+use lyceum_model::digest::Digest;
+
+use crate::moment::Moment;
+
+/// First line of the text.
+const FORM: &str = "lyceum receipt 1";
+/// What stands for the receipt before a course's first one.
+const NONE_BEFORE: &str = "-";
+
+/// What a receipt says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub course: String,
+    /// Of two courses that had one name in turn, which.
+    pub course_id: String,
+    pub assignment: String,
+    pub version: i64,
+    pub student: String,
+    pub at: Moment,
+    pub tree: Digest,
+    /// Counts the course's receipts from 1.
+    pub number: i64,
+    /// The digest of the one before; empty before the first.
+    pub previous: String,
+}
+
+/// The signed text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    pub text: String,
+    /// Base64.
+    pub signature: String,
+    /// By which the next one names this one.
+    pub digest: String,
+}
+
+/// Signs receipts.
+pub struct Signer {
+    pair: Ed25519KeyPair,
+}
+
+impl Signer {
+    /// `seed`: derived from the master key, so that all replicas sign alike.
+    pub fn new(seed: [u8; 32]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("any 32 bytes are a seed");
+        Self { pair }
+    }
+
+    pub fn sign(&self, content: &Content) -> Receipt {
+        let text = content.text();
+        let signature = BASE64.encode(self.pair.sign(text.as_bytes()).as_ref());
+        let digest = digest(&text, &signature);
+        Receipt {
+            text,
+            signature,
+            digest,
+        }
+    }
+
+    /// In hexadecimal.
+    pub fn public_key(&self) -> String {
+        HEXLOWER.encode(self.pair.public_key().as_ref())
+    }
+
+    /// Whether this text was signed by this key.
+    pub fn signed(&self, text: &str, signature: &str) -> bool {
+        let key = UnparsedPublicKey::new(&ED25519, self.pair.public_key().as_ref());
+        let Ok(signature) = BASE64.decode(signature.as_bytes()) else {
+            return false;
+        };
+        key.verify(text.as_bytes(), &signature).is_ok()
+    }
+}
+
+impl Content {
+    /// No value has a line break in it: names are checked where they come in.
+    pub fn text(&self) -> String {
+        let Self {
+            course,
+            course_id,
+            assignment,
+            version,
+            student,
+            number,
+            ..
+        } = self;
+        let (at, tree) = (self.at.to_iso(), self.tree);
+        let previous = match self.previous.as_str() {
+            "" => NONE_BEFORE,
+            previous => previous,
+        };
+        format!(
+            "{FORM}\ncourse: {course}\ncourse id: {course_id}\nassignment: {assignment}\nversion: {version}\n\
+             student: {student}\ntime: {at}\ntree: {tree}\nnumber: {number}\nprevious: {previous}\n"
+        )
+    }
+}
+
+pub fn digest(text: &str, signature: &str) -> String {
+    Digest::of(format!("{text}{signature}\n").as_bytes()).to_hex()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_signed_can_not_be_changed() {
+        let signer = Signer::new([1; 32]);
+        let content = Content {
+            course: "signals".into(),
+            course_id: "c1".into(),
+            assignment: "hw 1".into(),
+            version: 2,
+            student: "ada".into(),
+            at: Moment(1_795_334_400_123_456),
+            tree: Digest::of(b"x"),
+            number: 1,
+            previous: String::new(),
+        };
+        let receipt = signer.sign(&content);
+        assert!(receipt.text.contains("time: 2026-11-22T08:00:00.123456Z\n"));
+        assert!(receipt.text.ends_with("number: 1\nprevious: -\n"));
+        assert!(signer.signed(&receipt.text, &receipt.signature));
+        let changed = receipt.text.replace("ada", "eve");
+        assert!(!signer.signed(&changed, &receipt.signature));
+        assert!(!signer.signed(&receipt.text, "AAAA"));
+        assert!(!signer.signed(&receipt.text, "no base64"));
+        assert!(!Signer::new([2; 32]).signed(&receipt.text, &receipt.signature));
+        assert_eq!(receipt, Signer::new([1; 32]).sign(&content));
+        let next = Content {
+            number: 2,
+            previous: receipt.digest.clone(),
+            ..content
+        };
+        assert_ne!(signer.sign(&next).digest, receipt.digest);
+    }
+}

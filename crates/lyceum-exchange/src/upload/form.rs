@@ -1,0 +1,470 @@
+//! The two ways in which forms are sent, taken apart as they come: urlencoded, and multipart
+//! (RFC 7578). Whatever is neither has no fields.
+
+/// Longest name of a field, and longest heading of a part.
+const NAME_MAX: usize = 1024;
+const HEADING_MAX: usize = 8 * 1024;
+
+/// Who is told what is in a form.
+pub trait Receive {
+    fn begin(&mut self, name: &str);
+    fn data(&mut self, bytes: &[u8]);
+    fn end(&mut self);
+}
+
+/// This is not what its content type says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken;
+
+pub enum FormReader {
+    Urlencoded(Urlencoded),
+    Multipart(Multipart),
+    Other,
+}
+
+impl FormReader {
+    pub fn new(content_type: &str) -> Self {
+        let mut parts = content_type.split(';');
+        let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/x-www-form-urlencoded" => Self::Urlencoded(Urlencoded::default()),
+            "multipart/form-data" => match parameter(content_type, "boundary") {
+                Some(boundary) if (1..=70).contains(&boundary.len()) => {
+                    Self::Multipart(Multipart::new(&boundary))
+                }
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+
+    pub fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), Broken> {
+        match self {
+            Self::Urlencoded(reader) => reader.push(bytes, to),
+            Self::Multipart(reader) => reader.push(bytes, to),
+            Self::Other => Ok(()),
+        }
+    }
+
+    pub fn finish(self, to: &mut impl Receive) -> Result<(), Broken> {
+        match self {
+            Self::Urlencoded(mut reader) => reader.finish(to),
+            Self::Multipart(reader) => reader.finish(),
+            Self::Other => Ok(()),
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Urlencoded {
+    name: Vec<u8>,
+    in_value: bool,
+    escape: Escape,
+    plain: Vec<u8>,
+}
+
+#[derive(Default, Clone, Copy)]
+enum Escape {
+    #[default]
+    None,
+    Begun,
+    First(u8),
+}
+
+impl Urlencoded {
+    fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), Broken> {
+        for &byte in bytes {
+            match (self.escape, byte) {
+                (Escape::None, b'%') => self.escape = Escape::Begun,
+                (Escape::None, b'&') => self.end(to)?,
+                (Escape::None, b'=') if !self.in_value => self.begin(to)?,
+                (Escape::None, b'+') => self.plain.push(b' '),
+                (Escape::None, byte) => self.plain.push(byte),
+                (Escape::Begun, byte) if byte.is_ascii_hexdigit() => {
+                    self.escape = Escape::First(byte);
+                }
+                (Escape::First(first), byte) if byte.is_ascii_hexdigit() => {
+                    let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;
+                    self.plain.push(digit(first) << 4 | digit(byte));
+                    self.escape = Escape::None;
+                }
+                // Whoever writes `100%` means it.
+                (Escape::Begun, byte) => {
+                    self.escape = Escape::None;
+                    self.plain.push(b'%');
+                    self.push(&[byte], to)?;
+                }
+                (Escape::First(first), byte) => {
+                    self.escape = Escape::None;
+                    self.plain.extend([b'%', first]);
+                    self.push(&[byte], to)?;
+                }
+            }
+        }
+        self.hand_on(to)
+    }
+
+    fn hand_on(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+        if self.in_value {
+            if !self.plain.is_empty() {
+                to.data(&self.plain);
+            }
+        } else {
+            if self.name.len() + self.plain.len() > NAME_MAX {
+                return Err(Broken);
+            }
+            self.name.extend_from_slice(&self.plain);
+        }
+        self.plain.clear();
+        Ok(())
+    }
+
+    fn begin(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+        self.hand_on(to)?;
+        to.begin(&String::from_utf8_lossy(&self.name));
+        self.in_value = true;
+        Ok(())
+    }
+
+    fn end(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+        self.hand_on(to)?;
+        if !self.in_value && !self.name.is_empty() {
+            to.begin(&String::from_utf8_lossy(&self.name));
+            self.in_value = true;
+        }
+        if self.in_value {
+            to.end();
+        }
+        (self.in_value, self.name) = (false, Vec::new());
+        Ok(())
+    }
+
+    fn finish(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+        match std::mem::take(&mut self.escape) {
+            Escape::None => {}
+            Escape::Begun => self.plain.push(b'%'),
+            Escape::First(first) => self.plain.extend([b'%', first]),
+        }
+        self.end(to)
+    }
+}
+
+pub struct Multipart {
+    /// What ends a content: a line break, two hyphens and the boundary.
+    mark: Vec<u8>,
+    /// Bytes that can't be told yet.
+    held: Vec<u8>,
+    state: Part,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Before the first boundary.
+    Preamble,
+    /// Behind a boundary: another part, or the end.
+    Boundary,
+    Heading,
+    /// `true`: of a field.
+    Content(bool),
+    End,
+}
+
+impl Multipart {
+    fn new(boundary: &str) -> Self {
+        Self {
+            mark: format!("\r\n--{boundary}").into_bytes(),
+            // The first boundary may stand at the very beginning.
+            held: b"\r\n".to_vec(),
+            state: Part::Preamble,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), Broken> {
+        self.held.extend_from_slice(bytes);
+        while self.step(to)? {}
+        Ok(())
+    }
+
+    /// Says whether there may be more to do.
+    fn step(&mut self, to: &mut impl Receive) -> Result<bool, Broken> {
+        match self.state {
+            Part::Preamble | Part::Content(_) => {
+                let is_field = self.state == Part::Content(true);
+                let found = memchr::memmem::find(&self.held, &self.mark);
+                let sure = found.unwrap_or_else(|| {
+                    // The last bytes may be the beginning of the mark.
+                    self.held.len().saturating_sub(self.mark.len() - 1)
+                });
+                if is_field && sure > 0 {
+                    to.data(&self.held[..sure]);
+                }
+                self.held.drain(..sure);
+                if found.is_none() {
+                    return Ok(false);
+                }
+                self.held.drain(..self.mark.len());
+                if is_field {
+                    to.end();
+                }
+                self.state = Part::Boundary;
+            }
+            Part::Boundary => {
+                if self.held.len() < 2 {
+                    return Ok(false);
+                }
+                if self.held.starts_with(b"--") {
+                    self.state = Part::End;
+                    return Ok(true);
+                }
+                let Some(end) = memchr::memmem::find(&self.held, b"\r\n") else {
+                    return self.wait_for_line();
+                };
+                let padded = self.held[..end].iter().all(|b| matches!(b, b' ' | b'\t'));
+                if !padded {
+                    return Err(Broken);
+                }
+                // The line break stays, so that a part without headings ends like others.
+                self.held.drain(..end);
+                self.state = Part::Heading;
+            }
+            Part::Heading => {
+                let Some(end) = memchr::memmem::find(&self.held, b"\r\n\r\n") else {
+                    return self.wait_for_line();
+                };
+                if end > HEADING_MAX {
+                    return Err(Broken);
+                }
+                let heading = String::from_utf8_lossy(&self.held[..end]).into_owned();
+                let name = name_of(&heading);
+                if let Some(name) = &name {
+                    to.begin(name);
+                }
+                self.held.drain(..end + 4);
+                self.state = Part::Content(name.is_some());
+            }
+            Part::End => {
+                self.held.clear();
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn wait_for_line(&self) -> Result<bool, Broken> {
+        match self.held.len() > HEADING_MAX {
+            true => Err(Broken),
+            false => Ok(false),
+        }
+    }
+
+    fn finish(self) -> Result<(), Broken> {
+        match self.state {
+            Part::End => Ok(()),
+            _ => Err(Broken),
+        }
+    }
+}
+
+/// The name of the field that a part is.
+fn name_of(heading: &str) -> Option<String> {
+    let disposition = heading.split("\r\n").find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.trim()
+            .eq_ignore_ascii_case("content-disposition")
+            .then_some(value)
+    })?;
+    let kind = disposition.split(';').next().unwrap_or_default().trim();
+    let name = parameter(disposition, "name")?;
+    (kind.eq_ignore_ascii_case("form-data") && name.len() <= NAME_MAX).then_some(name)
+}
+
+/// `x; NAME=value` or `x; NAME="value"`.
+fn parameter(header: &str, name: &str) -> Option<String> {
+    let (_, mut rest) = header.split_once(';')?;
+    loop {
+        let (key, after) = rest.split_once('=')?;
+        let is_it = key.trim().eq_ignore_ascii_case(name);
+        let after = after.trim_start();
+        let (value, more) = match after.strip_prefix('"') {
+            None => match after.split_once(';') {
+                Some((value, more)) => (value.trim().to_owned(), more),
+                None => (after.trim().to_owned(), ""),
+            },
+            Some(quoted) => {
+                let (value, more) = unquote(quoted)?;
+                (value, more.split_once(';').map_or("", |(_, more)| more))
+            }
+        };
+        if is_it {
+            return Some(value);
+        }
+        rest = more;
+    }
+}
+
+/// What stands up to the closing quotation mark, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(letters.next()?.1),
+            letter => value.push(letter),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Kept(Vec<(String, String)>, bool);
+
+    impl Receive for Kept {
+        fn begin(&mut self, name: &str) {
+            assert!(!self.1, "a field in a field");
+            self.0.push((name.to_owned(), String::new()));
+            self.1 = true;
+        }
+
+        fn data(&mut self, bytes: &[u8]) {
+            assert!(self.1, "data of no field");
+            let (_, value) = self.0.last_mut().expect("a field");
+            value.push_str(&String::from_utf8_lossy(bytes));
+        }
+
+        fn end(&mut self) {
+            assert!(self.1, "the end of no field");
+            self.1 = false;
+        }
+    }
+
+    fn read(kind: &str, body: &[u8], step: usize) -> Result<Vec<(String, String)>, Broken> {
+        let (mut reader, mut kept) = (FormReader::new(kind), Kept::default());
+        for piece in body.chunks(step) {
+            reader.push(piece, &mut kept)?;
+        }
+        reader.finish(&mut kept)?;
+        Ok(kept.0)
+    }
+
+    fn check(kind: &str, body: &str, expect: Result<&[(&str, &str)], Broken>) {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let expect = expect.map(|pairs| pairs.iter().map(own).collect::<Vec<_>>());
+        for step in [1, 2, 3, 5, 1000] {
+            let read = read(kind, body.as_bytes(), step);
+            assert_eq!(read, expect, "{body:?} by {step}");
+        }
+    }
+
+    #[test]
+    fn urlencoded() {
+        let check = |body: &str, expect| {
+            check(
+                "Application/x-www-form-urlencoded; charset=utf-8",
+                body,
+                Ok(expect),
+            );
+        };
+        check("", &[]);
+        check("a=1&b=2", &[("a", "1"), ("b", "2")]);
+        check("a=%5B%2b+%7D=&b", &[("a", "[+ }="), ("b", "")]);
+        check("&&a=&=x&", &[("a", ""), ("", "x")]);
+        check("a=100%&b=%zz%4", &[("a", "100%"), ("b", "%zz%4")]);
+        check("%61=%41%42", &[("a", "AB")]);
+    }
+
+    #[test]
+    fn multipart() {
+        let kind = "multipart/form-data; boundary=\"x y\"";
+        let part =
+            |heading: &str, content: &str| format!("--x y\r\n{heading}\r\n\r\n{content}\r\n");
+        let field = |name: &str, content: &str| {
+            let heading =
+                format!("content-disposition: form-data; filename=\"a;\\\"b\"; Name=\"{name}\"");
+            part(&heading, content)
+        };
+        let end = "--x y--\r\n";
+        check(kind, end, Ok(&[]));
+        check(
+            kind,
+            &format!("{}{}{end}", field("a", "1"), field("b", "")),
+            Ok(&[("a", "1"), ("b", "")]),
+        );
+        check(
+            kind,
+            &format!("hello\r\n{}{end}and more", field("a", "--x\r\n--x\r\n-")),
+            Ok(&[("a", "--x\r\n--x\r\n-")]),
+        );
+        let nameless = part("Content-Type: text/plain", "x");
+        check(
+            kind,
+            &format!("{nameless}{}{end}", field("a", "1")),
+            Ok(&[("a", "1")]),
+        );
+        check(kind, &format!("--x y\r\n\r\nx\r\n{end}"), Ok(&[]));
+        for broken in [
+            "",
+            "x",
+            &field("a", "1"),
+            "--x y\r\nContent",
+            "--x yz\r\n\r\n--x y--",
+        ] {
+            check(kind, broken, Err(Broken));
+        }
+        let endless = format!("--x y\r\n{}", "a".repeat(100_000));
+        check(kind, &endless, Err(Broken));
+    }
+
+    #[test]
+    fn what_is_no_form_has_no_fields() {
+        check("application/json", "{\"files\":[]}", Ok(&[]));
+        check("", "a=1", Ok(&[]));
+        check("multipart/form-data", "--x", Ok(&[]));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn as_others_write_it(pairs: Vec<(String, String)>, step in 1..30usize) {
+            let pairs: Vec<_> = pairs.into_iter().filter(|(key, _)| key.len() < NAME_MAX).collect();
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let mut reader = FormReader::new("application/x-www-form-urlencoded");
+            let mut bytes = Bytes::default();
+            for piece in body.as_bytes().chunks(step) {
+                reader.push(piece, &mut bytes).expect("a good form");
+            }
+            reader.finish(&mut bytes).expect("a good form");
+            let expect: Vec<_> = pairs.into_iter().map(|(key, value)| (key, value.into_bytes())).collect();
+            proptest::prop_assert_eq!(bytes.0, expect);
+        }
+
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>, step in 1..30usize) {
+            for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=-"] {
+                let _ = read(kind, &body, step);
+            }
+        }
+    }
+
+    #[derive(Default)]
+    struct Bytes(Vec<(String, Vec<u8>)>);
+
+    impl Receive for Bytes {
+        fn begin(&mut self, name: &str) {
+            self.0.push((name.to_owned(), Vec::new()));
+        }
+
+        fn data(&mut self, bytes: &[u8]) {
+            self.0
+                .last_mut()
+                .expect("a field")
+                .1
+                .extend_from_slice(bytes);
+        }
+
+        fn end(&mut self) {}
+    }
+}

@@ -1,0 +1,11 @@
+//! The exchange over HTTP, behind a whole hub and proxy, on both databases.
+
+mod assignments;
+mod courses;
+mod feedback;
+mod files;
+mod kit;
+mod people;
+mod submissions;
+mod verify;
+mod visitors;
