@@ -105,6 +105,7 @@ pub async fn start(
     } = wish.into();
     let is_kept = options.is_none();
     let mut options = match options {
+        _ if owner.name.is_of_course() => serde_json::json!({}),
         Some(options) => options,
         None => last_options(hub, owner, name).await?,
     };
@@ -140,7 +141,7 @@ pub async fn start(
             Refusal::Internal(error) => WishError::Internal(error),
         })?;
     let spec_text = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
-    let environment = environment(&spec);
+    let environment = environment(&spec, owner.name.is_of_course());
     let order = Order {
         spec: &spec_text,
         options: &options_text,
@@ -189,15 +190,18 @@ pub async fn start(
 }
 
 /// What starts of this kind have in common, so that they fail together: the profile and course they
-/// are made for, the image, the program.
-fn environment(spec: &ServerSpec) -> String {
+/// are made for, the image, the program. A course's own server is another thing than those of its people.
+fn environment(spec: &ServerSpec, is_courses_own: bool) -> String {
     let named = (
         &spec.profile,
         &spec.course,
         &spec.image,
         spec.command.first(),
     );
-    let text = serde_json::to_string(&named).expect("texts are JSON");
+    let mut text = serde_json::to_string(&named).expect("texts are JSON");
+    if is_courses_own {
+        text.push_str(" its own");
+    }
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 

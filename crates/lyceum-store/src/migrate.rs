@@ -79,6 +79,11 @@ pub const STEPS: &[Step] = &[
         name: "identities",
         sql: include_str!("../../../migrations/0014_identities.sql"),
     },
+    Step {
+        version: 16,
+        name: "course_accounts",
+        sql: include_str!("../../../migrations/0016_course_accounts.sql"),
+    },
 ];
 
 pub struct Step {
