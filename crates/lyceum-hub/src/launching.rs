@@ -153,6 +153,11 @@ pub async fn start(
     let mut tx = hub.db().write().await?;
     still_there(&mut tx, owner).await?;
     let server = ensure(hub, &mut tx, owner, name, now).await?;
+    let course = (request.chosen.course.as_ref()).map(|(course, _)| course.as_str());
+    if course.is_some() && server.state.is_active() && server.course.as_deref() != course {
+        let status = StatusCode::CONFLICT;
+        return Err(WishError::Refused(say!("course.other_runs"), status));
+    }
     match server.state {
         State::Queued | State::Starting => return Ok(Started::Pending(server)),
         State::Ready => return Err(WishError::Running),
