@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::{Environment, RawEnvironment};
 use crate::schedule::Meeting;
+use crate::server::{RawServer, Server};
 
 /// A course as it is written; the comments are the manual.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -22,6 +23,9 @@ pub struct RawCourse {
     pub people: People,
     /// What its people start for it. Left out: nothing is started for the course.
     pub environment: Option<RawEnvironment>,
+    /// Whether it has a server of its own, which its teachers and graders share at `/services/ID/`, ID
+    /// being the course's: `true`, or what is different there from what a teacher starts for it.
+    pub server: RawServer,
     /// When many come at once; room is made for them before.
     pub schedule: Vec<Meeting>,
 }
@@ -34,6 +38,7 @@ pub struct Course {
     pub visible: Visibility,
     pub people: People,
     pub environment: Option<Environment>,
+    pub server: Option<Server>,
     pub schedule: Vec<Meeting>,
 }
 
@@ -77,30 +82,13 @@ pub struct People {
 impl Course {
     /// The roles of a person here, the most powerful first.
     pub fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<Role> {
-        let lists = [
-            (Role::Teacher, &self.people.teachers),
-            (Role::Grader, &self.people.graders),
-            (Role::Student, &self.people.students),
-        ];
-        lists
-            .into_iter()
-            .filter(|(_, members)| {
-                members
-                    .iter()
-                    .any(|member| member.is_among(user.as_str(), groups))
-            })
-            .map(|(role, _)| role)
-            .collect()
+        let is_one = |role: &Role| self.entry_of(*role, user, groups).is_some();
+        Role::ALL.into_iter().filter(is_one).collect()
     }
 
     /// By which entry of its lists somebody has a role.
     pub fn entry_of(&self, role: Role, user: &UserName, groups: &[String]) -> Option<&Who> {
-        let members = match role {
-            Role::Teacher => &self.people.teachers,
-            Role::Grader => &self.people.graders,
-            Role::Student => &self.people.students,
-        };
-        let mut members = members.iter();
+        let mut members = self.members(role).iter();
         members.find(|member| member.is_among(user.as_str(), groups))
     }
 
@@ -117,6 +105,22 @@ impl Course {
             let base = environment.base.as_ref();
             base.is_none_or(|base| knows(&base.name))
         })
+    }
+
+    /// Its server and those who open it; none of a course that is archived.
+    pub fn open_server(&self) -> Option<(&Server, Vec<&Who>)> {
+        let server = self.server.as_ref()?;
+        let lives = self.visible != Visibility::Archived;
+        let openers = server.open_to.iter().flat_map(|role| self.members(*role));
+        lives.then(|| (server, openers.collect()))
+    }
+
+    fn members(&self, role: Role) -> &[Who] {
+        match role {
+            Role::Teacher => &self.people.teachers,
+            Role::Grader => &self.people.graders,
+            Role::Student => &self.people.students,
+        }
     }
 
     /// Whether those who take it can start servers for it, so that places that are kept for them can be

@@ -100,27 +100,9 @@ impl Environment {
         known: &[String],
         problem: Tell<'_>,
     ) -> Self {
-        let place = |path: &str| {
-            let line = tree.place_of(path).map(|place| place.line);
-            line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
-        };
-        let base = raw.base.as_ref().map(|name| {
-            let path = format!("{KEY}.use");
-            if !known.contains(name) {
-                problem(&path, missing(name, known));
-            }
-            Base {
-                name: name.clone(),
-                place: place(&path),
-            }
-        });
+        let base = base_of(raw.base.as_ref(), KEY, file, tree, known, problem);
         let mut said = |parts: Parts<'_>, path: &str| -> Vec<Said> {
-            let said = parts.check(path, problem).into_iter();
-            said.map(|said| {
-                let place = place(&said.path);
-                said.at(place)
-            })
-            .collect()
+            said_at(parts.check(path, problem), file, tree)
         };
         let common = said(raw.parts(), KEY);
         let mut of = |role: &str, raw: &RawDifference| said(raw.parts(), &format!("{KEY}.{role}"));
@@ -132,47 +114,75 @@ impl Environment {
             base,
         };
         for role in Role::ALL {
-            environment.check_whole(role, problem);
+            let said: Vec<&Said> = environment.said(role).collect();
+            check_amounts(&said, &format!("a {}", role.as_str()), problem);
         }
         environment
     }
+}
 
-    /// A limit that one part says can be less than what another guarantees.
-    fn check_whole(&self, role: Role, problem: Tell<'_>) {
-        let last = |about: About| {
-            let all: Vec<&Said> = self.said(role).collect();
-            all.into_iter().rfind(|said| said.setting.about() == about)
+/// The named environment with which something under `key` begins.
+pub(crate) fn base_of(
+    name: Option<&String>,
+    key: &str,
+    file: &str,
+    tree: &Node,
+    known: &[String],
+    problem: Tell<'_>,
+) -> Option<Base> {
+    let name = name?;
+    let path = format!("{key}.use");
+    if !known.contains(name) {
+        problem(&path, missing(name, known));
+    }
+    Some(Base {
+        name: name.clone(),
+        place: place_in(file, tree, &path),
+    })
+}
+
+/// The same, each with its line.
+pub(crate) fn said_at(said: Vec<Said>, file: &str, tree: &Node) -> Vec<Said> {
+    let said = said.into_iter().map(|said| {
+        let place = place_in(file, tree, &said.path);
+        said.at(place)
+    });
+    said.collect()
+}
+
+fn place_in(file: &str, tree: &Node, path: &str) -> String {
+    let line = tree.place_of(path).map(|place| place.line);
+    line.map_or_else(|| file.to_owned(), |line| format!("{file}:{line}"))
+}
+
+/// A limit that one part says can be less than what another guarantees. `whom`: for whom both hold.
+pub(crate) fn check_amounts(said: &[&Said], whom: &str, problem: Tell<'_>) {
+    let last = |about: About| said.iter().rposition(|said| said.setting.about() == about);
+    let pairs = [
+        (About::MemoryGuarantee, About::MemoryLimit),
+        (About::CpuGuarantee, About::CpuLimit),
+    ];
+    for (least, most) in pairs {
+        let (Some(least_at), Some(most_at)) = (last(least), last(most)) else {
+            continue;
         };
-        let pairs = [
-            (About::MemoryGuarantee, About::MemoryLimit),
-            (About::CpuGuarantee, About::CpuLimit),
-        ];
-        for (least, most) in pairs {
-            let (Some(least), Some(most)) = (last(least), last(most)) else {
-                continue;
-            };
-            let wrong = match (&least.setting, &most.setting) {
-                (Setting::MemoryGuarantee(Some(least)), Setting::MemoryLimit(Some(most))) => {
-                    least > most
-                }
-                (Setting::CpuGuarantee(Some(least)), Setting::CpuLimit(Some(most))) => least > most,
-                _ => false,
-            };
-            // Within one part it is told already.
-            let part = |path: &str| path.rsplitn(3, '.').nth(2).map(str::to_owned);
-            if wrong && part(&least.path) != part(&most.path) {
-                let later = match least.path.len() > most.path.len() {
-                    true => least,
-                    false => most,
-                };
-                let message = format!(
-                    "for a {} the limit is less than what is guaranteed (`{}` and `{}`)",
-                    role.as_str(),
-                    least.path,
-                    most.path
-                );
-                problem(&later.path, message);
+        let (least, most) = (said[least_at], said[most_at]);
+        let wrong = match (&least.setting, &most.setting) {
+            (Setting::MemoryGuarantee(Some(least)), Setting::MemoryLimit(Some(most))) => {
+                least > most
             }
+            (Setting::CpuGuarantee(Some(least)), Setting::CpuLimit(Some(most))) => least > most,
+            _ => false,
+        };
+        // Within one part it is told already.
+        let part = |path: &str| path.rsplitn(3, '.').nth(2).map(str::to_owned);
+        if wrong && part(&least.path) != part(&most.path) {
+            let later = said[least_at.max(most_at)];
+            let message = format!(
+                "for {whom} the limit is less than what is guaranteed (`{}` and `{}`)",
+                least.path, most.path
+            );
+            problem(&later.path, message);
         }
     }
 }

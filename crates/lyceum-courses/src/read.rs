@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use lyceum_written::Problems;
+use lyceum_written::tree::{Step, Value};
 
 use crate::course::{Course, RawCourse};
 use crate::environment::Environment;
+use crate::server::Server;
 
 /// A course file is a page or two; more is a mistake or an attack.
 pub const FILE_LIMIT: u64 = 1024 * 1024;
@@ -18,7 +20,10 @@ pub fn read_course(file: &Path, text: &str, environments: &[String]) -> Result<C
     let short = short(file);
     let name = file.display().to_string();
     let read = lyceum_written::read(&name, text, |raw: &RawCourse, tree, problem| {
-        if raw.title.trim().is_empty() {
+        let title = tree.find(&[Step::Key("title".into())]);
+        // What is no text is told already.
+        let is_text = title.is_none_or(|node| matches!(node.value, Value::Text(_)));
+        if is_text && raw.title.trim().is_empty() {
             let message = "is missing or empty; write the name that people see";
             problem("title", message.into());
         }
@@ -28,15 +33,21 @@ pub fn read_course(file: &Path, text: &str, environments: &[String]) -> Result<C
             problem("schedule", message);
         }
         let environment = raw.environment.as_ref();
-        environment.map(|raw| Environment::check(raw, &short, tree, environments, problem))
+        let environment =
+            environment.map(|raw| Environment::check(raw, &short, tree, environments, problem));
+        let whose = environment.as_ref();
+        let server = Server::check(&raw.server, whose, &short, tree, environments, problem);
+        (environment, server)
     })?;
+    let (environment, server) = read.checked;
     let raw = read.written;
     Ok(Course {
         title: raw.title,
         term: raw.term,
         visible: raw.visible,
         people: raw.people,
-        environment: read.checked,
+        environment,
+        server,
         schedule: raw.schedule,
     })
 }
@@ -163,6 +174,50 @@ mod tests {
     }
 
     #[test]
+    fn a_server_begins_with_what_teachers_start() {
+        let check = |more: &str, base: Option<&str>, expect: &[&str], openers: &[&str]| {
+            let text = format!(
+                "title: A\npeople: {{teachers: [ada], graders: [ben], students: [eve]}}\nenvironment:\n  use: python\n  env: {{A: all}}\n  teachers: {{env: {{T: t}}}}\nserver: {more}\n"
+            );
+            let known = ["python".to_owned(), "r".to_owned()];
+            let course = read_course(Path::new("c.yaml"), &text, &known).expect("a good file");
+            let (server, who) = course.open_server().expect("there is one");
+            let begins = server.begins_with(&course).map(|base| base.name.as_str());
+            assert_eq!(begins, base, "{more}");
+            let said = server.said(&course);
+            let paths: Vec<&str> = said.iter().map(|said| said.path.as_str()).collect();
+            assert_eq!(paths, expect, "{more}");
+            let who: Vec<String> = who.iter().map(ToString::to_string).collect();
+            assert_eq!(who, openers, "{more}");
+        };
+        let teachers = ["environment.env.A", "environment.teachers.env.T"];
+        check("true", Some("python"), &teachers, &["ada", "ben"]);
+        check("{}", Some("python"), &teachers, &["ada", "ben"]);
+        let own = [
+            "environment.env.A",
+            "environment.teachers.env.T",
+            "server.env.S",
+        ];
+        check(
+            "{for: [teachers], env: {S: s}}",
+            Some("python"),
+            &own,
+            &["ada"],
+        );
+        check(
+            "{use: r, env: {S: s}}",
+            Some("r"),
+            &["server.env.S"],
+            &["ada", "ben"],
+        );
+        for off in ["server: false\n", "", "server: true\nvisible: archived\n"] {
+            let text = format!("title: A\n{off}");
+            let course = read_course(Path::new("c.yaml"), &text, &[]).expect("a good file");
+            assert!(course.open_server().is_none(), "{off}");
+        }
+    }
+
+    #[test]
     fn mistakes_say_where() {
         let check = |text: &str, line: Option<u64>, words: &str| {
             let known = ["python".to_owned()];
@@ -181,6 +236,9 @@ mod tests {
         check("title: A\nvisible: hidden\n", Some(2), "hidden");
         check("title: ''\n", Some(1), "title");
         check("term: x\n", None, "title");
+        check("title: 2026\n", Some(1), "2026");
+        check("title: [a]\n", Some(1), "a list");
+        check("title:\nterm: x\n", Some(1), "title");
         let environment = |text: &str| format!("title: A\nenvironment:\n  {text}\n");
         let of = |text: &str, line: u64, words: &str| check(&environment(text), Some(line), words);
         of("use: pyton", 3, "did you mean `python`");
@@ -200,6 +258,25 @@ mod tests {
             "title: A\nschedule:\n  - {at: Mon 09:00, people: 1}\n  - {at: Moon 9, people: 1}\n",
             Some(4),
             "`Mon 09:00`",
+        );
+        let server = |text: &str, line: u64, words: &str| {
+            check(&format!("title: A\nserver:\n  {text}\n"), Some(line), words);
+        };
+        server("for: [students]", 3, "students");
+        server("for: []", 3, "names nobody");
+        server("use: pyton", 3, "did you mean `python`");
+        server("memroy: {limit: 2G}", 3, "did you mean `memory`");
+        server("env: {JUPYTERHUB_USER: x}", 3, "by Lyceum itself");
+        check("title: A\nserver: yes please\n", Some(2), "`true`, or keys");
+        check(
+            "title: A\nenvironment: {memory: {guarantee: 2G}}\nserver:\n  memory: {limit: 1G}\n",
+            Some(4),
+            "for the course's server",
+        );
+        check(
+            "title: A\nenvironment:\n  memory: {guarantee: 2G}\n  teachers: {memory: {limit: 1G}}\nserver: true\n",
+            Some(4),
+            "for a teacher",
         );
         check("title: [", Some(1), "");
     }

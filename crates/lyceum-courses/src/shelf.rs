@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lyceum_model::name::UserName;
 use lyceum_written::{Problem, Problems};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::course::{Course, CourseId, Role, Visibility};
+use crate::course::{Course, CourseId, Role, Visibility, Who};
 use crate::read::{FILE_LIMIT, read_course};
 use crate::schedule::Window;
 
@@ -26,16 +27,26 @@ const FILES_MAX: usize = 20_000;
 pub struct Shelf {
     folder: PathBuf,
     state: Arc<ArcSwap<State>>,
-    /// The names of the environments that the configuration has.
-    environments: Arc<ArcSwap<Vec<String>>>,
+    known: Arc<ArcSwap<Known>>,
+    /// Counts how often anything changed.
+    changes: watch::Sender<u64>,
+}
+
+/// What the configuration has by which files are read.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Known {
+    /// Names of environments.
+    environments: Vec<String>,
+    /// Names of services, each found where the server of a course of this id would be.
+    services: Vec<String>,
 }
 
 #[derive(Default)]
 struct State {
     files: BTreeMap<CourseId, Entry>,
     problems: Vec<Problem>,
-    /// Those with which the files were read.
-    environments: Arc<Vec<String>>,
+    /// With what the files were read.
+    known: Arc<Known>,
 }
 
 #[derive(Clone)]
@@ -64,20 +75,38 @@ pub struct Seen {
 impl Shelf {
     /// Reads the folder once. A folder that isn't there is an empty one.
     pub fn open(folder: &Path, environments: Vec<String>) -> anyhow::Result<Self> {
+        Self::open_beside(folder, environments, Vec::new())
+    }
+
+    /// The same where the configuration has services of these names.
+    pub fn open_beside(
+        folder: &Path,
+        environments: Vec<String>,
+        services: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let shelf = Self {
             folder: folder.to_owned(),
             state: Arc::default(),
-            environments: Arc::new(ArcSwap::from_pointee(environments)),
+            known: Arc::new(ArcSwap::from_pointee(Known {
+                environments,
+                services,
+            })),
+            changes: watch::Sender::default(),
         };
         shelf.look()?;
         Ok(shelf)
     }
 
+    /// Wakes whoever waits whenever something has changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// Looks for changed files; a bad one keeps its last good version. Tells whether anything changed.
     pub fn look(&self) -> anyhow::Result<bool> {
         let before = self.state.load_full();
-        let environments = self.environments.load_full();
-        let same = environments == before.environments;
+        let known = self.known.load_full();
+        let same = known == before.known;
         let mut files = BTreeMap::new();
         let mut problems = Vec::new();
         let mut changed = false;
@@ -104,9 +133,16 @@ impl Shelf {
                 Some(entry) if same && entry.stamp == stamp => entry.clone(),
                 _ => {
                     changed = true;
-                    let read = read(&path, meta.len(), &environments);
+                    let read = read(&path, meta.len(), &known.environments);
                     let (course, problems) = match read {
-                        Ok(course) => (Some(Arc::new(course)), Vec::new()),
+                        Ok(mut course) => {
+                            let found = give_way(&id, &path, &mut course, &known.services);
+                            let is_told = earlier.is_some_and(|entry| entry.problems == found);
+                            for problem in found.iter().filter(|_| !is_told) {
+                                tracing::warn!(%problem, "a course has no server of its own");
+                            }
+                            (Some(Arc::new(course)), found)
+                        }
                         Err(problems) => {
                             // What was told already is not told again with each change elsewhere.
                             if earlier.is_none_or(|entry| entry.problems != problems.0) {
@@ -130,8 +166,9 @@ impl Shelf {
             self.state.store(Arc::new(State {
                 files,
                 problems,
-                environments,
+                known,
             }));
+            self.changes.send_modify(|count| *count += 1);
         }
         Ok(changed)
     }
@@ -162,11 +199,7 @@ impl Shelf {
             }
             match CourseId::parse(stem) {
                 Some(id) => found.push((id, path.clone())),
-                None => problems.push(Problem {
-                    file: path.display().to_string(),
-                    place: None,
-                    message: "the file's name is the id of the course: lower-case letters, digits, `-`, `_` and `.`".into(),
-                }),
+                None => problems.push(no_id(&path)),
             }
         }
         found.sort();
@@ -191,8 +224,23 @@ impl Shelf {
 
     /// The configuration has these environments from now on; files are held against them at the next look.
     pub fn set_environments(&self, names: Vec<String>) {
-        if **self.environments.load() != names {
-            self.environments.store(Arc::new(names));
+        let known = self.known.load();
+        if known.environments != names {
+            self.known.store(Arc::new(Known {
+                environments: names,
+                ..Known::clone(&known)
+            }));
+        }
+    }
+
+    /// The same of its services.
+    pub fn set_services(&self, names: Vec<String>) {
+        let known = self.known.load();
+        if known.services != names {
+            self.known.store(Arc::new(Known {
+                services: names,
+                ..Known::clone(&known)
+            }));
         }
     }
 
@@ -204,6 +252,28 @@ impl Shelf {
     /// The ids of all courses.
     pub fn ids(&self) -> Vec<CourseId> {
         self.state.load().files.keys().cloned().collect()
+    }
+
+    /// Courses whose files never could be read, so that nobody knows what they want.
+    pub fn unclear(&self) -> Vec<CourseId> {
+        let state = self.state.load();
+        let unread = state
+            .files
+            .iter()
+            .filter(|(_, entry)| entry.course.is_none());
+        unread.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The courses that have a server of their own, and who opens it.
+    pub fn servers(&self) -> Vec<(CourseId, Arc<Course>, Vec<Who>)> {
+        let state = self.state.load();
+        let courses = state.files.iter().filter_map(|(id, entry)| {
+            let course = entry.course.as_ref()?;
+            let (_, openers) = course.open_server()?;
+            let openers = openers.into_iter().cloned().collect();
+            Some((id.clone(), course.clone(), openers))
+        });
+        courses.collect()
     }
 
     /// What is wrong with the file of a course.
@@ -309,6 +379,36 @@ impl Shelf {
     }
 }
 
+/// What is wrong with a file whose name is no id.
+pub fn no_id(file: &Path) -> Problem {
+    Problem {
+        file: file.display().to_string(),
+        place: None,
+        message: "the file's name is the id of the course: lower-case letters, digits, `-`, `_` and `.`, a letter or digit first, at most 64 characters, then `.yaml`".into(),
+    }
+}
+
+/// A service of the same name stands where the server of this course would be found: the course goes
+/// on without.
+pub fn give_way(
+    id: &CourseId,
+    file: &Path,
+    course: &mut Course,
+    services: &[String],
+) -> Vec<Problem> {
+    let is_taken = services.iter().any(|service| service == id.as_str());
+    if !is_taken || course.server.take().is_none() {
+        return Vec::new();
+    }
+    vec![Problem {
+        file: file.display().to_string(),
+        place: None,
+        message: format!(
+            "`server`: the configuration has a service `{id}`, which is found at /services/{id}/ where this course's server would be; call one of both otherwise, or write `server: false`"
+        ),
+    }]
+}
+
 fn read(path: &Path, size: u64, environments: &[String]) -> Result<Course, Problems> {
     let problem = |message: String| {
         Problems(vec![Problem {
@@ -406,6 +506,45 @@ mod tests {
         assert!(shelf.look().expect("looked"));
         assert_eq!(ids(&shelf, "ada"), ["bio Second"]);
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+    }
+
+    #[test]
+    fn a_service_of_the_same_name_comes_before_the_server_of_a_course() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("bio.yaml");
+        let text = "title: Biology\npeople: {teachers: [ada], graders: [ben]}\nserver: true\n";
+        std::fs::write(&file, text).expect("written");
+        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let changes = shelf.changes();
+        let openers = |shelf: &Shelf| -> Vec<String> {
+            let servers = shelf.servers().into_iter();
+            servers
+                .flat_map(|(id, _, who)| who.into_iter().map(move |who| format!("{id} {who}")))
+                .collect()
+        };
+        assert_eq!(openers(&shelf), ["bio ada", "bio ben"]);
+        shelf.set_services(vec!["bio".into()]);
+        assert!(shelf.look().expect("looked"));
+        assert!(changes.has_changed().expect("there"));
+        assert!(openers(&shelf).is_empty());
+        assert_eq!(ids(&shelf, "ada"), ["bio Biology"]);
+        let problems = shelf.problems();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].message.contains("a service `bio`"),
+            "{problems:?}"
+        );
+        assert!(!shelf.look().expect("looked"));
+        shelf.set_services(Vec::new());
+        assert!(shelf.look().expect("looked"));
+        assert_eq!(openers(&shelf), ["bio ada", "bio ben"]);
+        std::fs::write(&file, format!("{text}visible: archived\n")).expect("written");
+        assert!(shelf.look().expect("looked"));
+        assert!(openers(&shelf).is_empty() && shelf.unclear().is_empty());
+        std::fs::write(folder.path().join("art.yaml"), "title: [").expect("written");
+        assert!(shelf.look().expect("looked"));
+        let unclear: Vec<String> = shelf.unclear().iter().map(ToString::to_string).collect();
+        assert_eq!(unclear, ["art"]);
     }
 
     #[test]

@@ -134,26 +134,31 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
         None => for_browsers(&settings, &standing),
         Some(token) => standing.token(&mut tx, &token).await?,
     };
-    // With the share falls what rests on it, and nothing else that she has open.
+    // With the share, or her role in the course, falls what rests on it, and nothing else that she has
+    // open.
     let target = Target::Server(&server.user_name, &server.name);
-    let by_share = (standing.shared())
-        .allows(ScopeName::AccessServers, target, standing.members())
-        .is_yes();
+    let opens = |by: &ScopeSet| {
+        by.allows(ScopeName::AccessServers, target, standing.members())
+            .is_yes()
+    };
+    let for_this_one = opens(standing.shared()) || opens(standing.by_courses());
     let mut grounds: Vec<String> = grounds;
-    grounds.extend(by_share.then(|| shares::ground(&server.id)));
+    grounds.extend(for_this_one.then(|| shares::ground(&server.id)));
     let subject = user.name.to_string();
     Ok(decision(&scopes, &server, &standing, subject, grounds))
 }
 
 /// What opens somebody else's server to this person's browser. Where all servers share one origin, a
 /// page of another's could act as whoever looks at it. There a browser opens its owner's servers
-/// only, or those that were shared with her if the configuration says that this may be; programs use
-/// tokens.
+/// only, those of the courses that she teaches, and those that were shared with her if the
+/// configuration says that this may be; programs use tokens. Who teaches a course together trusts one
+/// another with it, and nobody else writes in its server.
 pub fn for_browsers(settings: &Settings, standing: &Standing) -> ScopeSet {
+    let by_courses = standing.by_courses();
     match (settings.origins.are_apart(), settings.shared_in_browsers) {
         (true, _) => standing.held().clone(),
-        (false, true) => standing.shared().clone(),
-        (false, false) => ScopeSet::new(),
+        (false, true) => by_courses.clone().union(standing.shared()),
+        (false, false) => by_courses.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What somebody may choose from at this moment: the configuration's profiles, and who she is.
 
-use lyceum_model::who::Standing;
+use lyceum_model::who::{CourseRole, Standing};
 use serde_json::Value;
 
 use crate::db::users::User;
@@ -31,7 +31,7 @@ pub async fn standing(hub: &Hub, owner: &User) -> anyhow::Result<Standing> {
 /// The profiles that she may use; none also where there are no profiles at all.
 pub async fn profiles_of(hub: &Hub, owner: &User) -> anyhow::Result<Vec<Profile>> {
     let settings = hub.settings();
-    match settings.profiles.is_empty() {
+    match settings.profiles.is_empty() || owner.name.is_of_course() {
         true => Ok(Vec::new()),
         false => Ok(settings
             .profiles
@@ -73,6 +73,13 @@ pub(crate) async fn chosen(
     standing: &Standing,
     options: &Value,
 ) -> Result<Chosen, WishError> {
+    // Of the server that a course has its file says all.
+    if let Some(course) = owner.name.course() {
+        return Ok(Chosen {
+            course: Some((course, CourseRole::Teacher)),
+            ..Chosen::default()
+        });
+    }
     let settings = hub.settings();
     if let Some(course) = course(hub, owner, &standing.groups, options).await? {
         return Ok(Chosen {

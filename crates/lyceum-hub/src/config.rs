@@ -138,6 +138,9 @@ pub struct Timings {
     pub cull_after: Duration,
     /// How often it is looked for meetings that need room.
     pub rooms_every: Duration,
+    /// How often it is looked, also without news, which courses have servers; and for how long a course
+    /// has to have none before its server is stopped.
+    pub courses_every: Duration,
 }
 
 impl Default for Timings {
@@ -160,6 +163,7 @@ impl Default for Timings {
             cull_every: Duration::from_secs(60),
             cull_after: Duration::from_secs(360),
             rooms_every: Duration::from_secs(10),
+            courses_every: Duration::from_secs(10),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Background work of the hub.
 
 pub mod census;
+pub mod course_servers;
 pub mod culler;
 pub mod housekeeping;
 pub mod keeper;
@@ -31,6 +32,7 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(proxy::activity::run(hub.clone(), shutdown.clone())),
         Box::pin(housekeeping::run(hub.clone(), shutdown.clone())),
         Box::pin(culler::run(hub.clone(), shutdown.clone())),
+        Box::pin(course_servers::run(hub.clone(), shutdown.clone())),
         Box::pin(rooms::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
         Box::pin(census::people(hub.clone(), shutdown.clone())),

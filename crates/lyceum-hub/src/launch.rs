@@ -1,11 +1,14 @@
 //! "What may Ada start?" The hub asks; courses and configuration answer (in the binary).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerSpec;
-use lyceum_model::who::{CourseId, CourseRole};
+use lyceum_model::who::{CourseId, CourseRole, Who};
+use tokio::sync::watch;
 
 use crate::profiles::choose::Chosen;
 use crate::rooms::Room;
@@ -13,6 +16,7 @@ use crate::rooms::Room;
 /// A wish for a server.
 #[derive(Debug, Clone)]
 pub struct LaunchRequest {
+    /// Who owns it: a person, or the account of a course whose own server it is.
     pub user: UserName,
     pub admin: bool,
     pub groups: Vec<String>,
@@ -66,6 +70,24 @@ pub struct CourseStart {
     pub role: CourseRole,
 }
 
+/// A server that a course has for its teachers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CourseServer {
+    pub id: CourseId,
+    /// The course's.
+    pub title: String,
+    /// Who opens, starts and stops it; by name or by group.
+    pub open_to: Vec<Who>,
+}
+
+/// The servers that courses have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CourseServers {
+    pub there: Vec<CourseServer>,
+    /// Courses of which nobody knows now what they want: their servers are left alone.
+    pub unclear: Vec<CourseId>,
+}
+
 /// "Which courses does Ada see, and what is she in them?"
 #[async_trait]
 pub trait CourseShelf: Send + Sync + 'static {
@@ -89,6 +111,12 @@ pub trait CourseShelf: Send + Sync + 'static {
         groups: &[String],
         course: &str,
     ) -> anyhow::Result<Option<CourseStart>>;
+
+    /// The servers that courses have; the same one as long as nothing has changed.
+    fn servers(&self) -> Arc<CourseServers>;
+
+    /// Wakes when the courses may be others than before.
+    fn changes(&self) -> watch::Receiver<u64>;
 
     /// The next meetings to which many come, or those that are on, in any order.
     fn rooms(&self, now: Millis) -> Vec<Room>;

@@ -123,6 +123,10 @@ pub async fn start(
         options,
         display_name,
     } = wish.into();
+    let options = match owner.name.is_of_course() {
+        true => Options::Chosen(serde_json::json!({})),
+        false => options,
+    };
     let standing = choosing::standing(hub, owner).await?;
     let Picked {
         options,
@@ -150,11 +154,16 @@ pub async fn start(
             Refusal::Internal(error) => WishError::Internal(error),
         })?;
     let spec_text = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
-    let environment = environment(&spec);
+    let environment = environment(&spec, owner.name.is_of_course());
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     still_there(&mut tx, owner).await?;
     let server = ensure(hub, &mut tx, owner, name, now).await?;
+    let course = (request.chosen.course.as_ref()).map(|(course, _)| course.as_str());
+    if course.is_some() && server.state.is_active() && server.course.as_deref() != course {
+        let status = StatusCode::CONFLICT;
+        return Err(WishError::Refused(say!("course.other_runs"), status));
+    }
     match server.state {
         State::Queued | State::Starting => return Ok(Started::Pending(server)),
         State::Ready => return Err(WishError::Running),
@@ -247,15 +256,18 @@ async fn pick(
 }
 
 /// What starts of this kind have in common, so that they fail together: the profile and course they
-/// are made for, the image, the program.
-fn environment(spec: &ServerSpec) -> String {
+/// are made for, the image, the program. A course's own server is another thing than those of its people.
+fn environment(spec: &ServerSpec, is_courses_own: bool) -> String {
     let named = (
         &spec.profile,
         &spec.course,
         &spec.image,
         spec.command.first(),
     );
-    let text = serde_json::to_string(&named).expect("texts are JSON");
+    let mut text = serde_json::to_string(&named).expect("texts are JSON");
+    if is_courses_own {
+        text.push_str(" its own");
+    }
     blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
 }
 

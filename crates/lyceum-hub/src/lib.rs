@@ -6,7 +6,7 @@
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
 //! [`queue`] (what those hear who wait for their turn), [`rooms`] (whose places are kept),
 //! [`cull`] (when servers have to end),
-//! [`profiles`] and [`choosing`] (what may be started), [`below`] (where it all stands),
+//! [`profiles`] and [`choosing`] (what may be started), [`course_servers`] (servers that courses have), [`below`] (where it all stands),
 //! [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
@@ -16,6 +16,7 @@ pub mod api;
 pub mod below;
 pub mod choosing;
 pub mod config;
+pub mod course_servers;
 pub mod cull;
 pub mod db;
 pub mod event_log;
@@ -263,7 +264,10 @@ impl Hub {
 
     /// Whether this person may not come in, whatever she holds.
     pub fn shuts_out(&self, user: &db::users::User) -> bool {
-        user.blocked_at.is_some() || !self.0.settings.load().admission.lets_in(&user.name)
+        // The lists are about people.
+        let is_listed =
+            user.name.is_of_course() || self.0.settings.load().admission.lets_in(&user.name);
+        user.blocked_at.is_some() || !is_listed
     }
 
     pub fn db(&self) -> &Db {

@@ -164,6 +164,32 @@ pub fn routes() -> Routes<Hub> {
         .scoped(Method::PUT, "/hub/user/{*path}", user_paths::gone)
         .scoped(Method::PATCH, "/hub/user/{*path}", user_paths::gone)
         .scoped(Method::DELETE, "/hub/user/{*path}", user_paths::gone)
+        .public(
+            Method::GET,
+            "/hub/services/{*path}",
+            anon,
+            user_paths::course_not_running,
+        )
+        .scoped(
+            Method::POST,
+            "/hub/services/{*path}",
+            user_paths::course_gone,
+        )
+        .scoped(
+            Method::PUT,
+            "/hub/services/{*path}",
+            user_paths::course_gone,
+        )
+        .scoped(
+            Method::PATCH,
+            "/hub/services/{*path}",
+            user_paths::course_gone,
+        )
+        .scoped(
+            Method::DELETE,
+            "/hub/services/{*path}",
+            user_paths::course_gone,
+        )
 }
 
 /// The hub's templates, ready for the builder; the binary adds those of other parts.
@@ -245,11 +271,8 @@ pub async fn fallback(State(hub): State<Hub>, uri: Uri, method: Method) -> ApiRe
     }
     if !matches!(method, Method::GET | Method::HEAD) {
         // A notebook that saves to a server that is gone. The same for everybody and every name.
-        if let Some(rest) = path.strip_prefix("/user/")
-            && let Some(user) = rest.split('/').next()
-            && !user.is_empty()
-        {
-            return Ok(user_paths::gone_at(&hub.base(), user));
+        if let Some(answer) = user_paths::gone_outside(&hub, path) {
+            return Ok(answer);
         }
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,

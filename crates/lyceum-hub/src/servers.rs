@@ -87,9 +87,14 @@ impl TryFrom<String> for State {
 )]
 pub struct UnknownState(String);
 
-/// `/user/ada/` or `/user/ada/gpu/`, percent-encoded, with the base path.
+/// `/user/ada/` or `/user/ada/gpu/`, percent-encoded, with the base path; of a course's server
+/// `/services/bio/`.
 pub fn prefix(base: &BasePath, user: &UserName, server: &ServerName) -> String {
-    base.at(&format!("/user/{}/", tail(user, server)))
+    match user.course() {
+        // The id of a course needs no encoding, and there is one server of it.
+        Some(course) => base.at(&format!("/services/{course}/")),
+        None => base.at(&format!("/user/{}/", tail(user, server))),
+    }
 }
 
 /// `ada` or `ada/gpu`, percent-encoded: what names a server in paths.
@@ -114,6 +119,9 @@ pub fn progress(user: &UserName, server: &ServerName) -> String {
 
 /// The OAuth client id a server gets when nobody else has it.
 pub fn client_id(user: &UserName, server: &ServerName) -> String {
+    if let Some(course) = user.course() {
+        return format!("jupyterhub-course-{course}");
+    }
     let user = encode(user.as_str());
     if server.is_default() {
         format!("jupyterhub-user-{user}")
@@ -157,6 +165,8 @@ pub fn encode(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lyceum_model::who::CourseId;
+
     use super::*;
 
     #[test]
@@ -177,6 +187,12 @@ mod tests {
             "/user/a%2Bb@x.org/",
             "jupyterhub-user-a%2Bb@x.org",
         );
+        let bio = CourseId::parse("bio-1").expect("an id");
+        let (user, server) = (UserName::of_course(&bio), ServerName::default());
+        let base = BasePath::parse("/x/").expect("a good base");
+        assert_eq!(prefix(&base, &user, &server), "/x/services/bio-1/");
+        assert_eq!(client_id(&user, &server), "jupyterhub-course-bio-1");
+        assert_eq!(tail(&user, &server), "course%3Abio-1");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What somebody may do at this moment: the one place where roles, groups and tokens come together.
 //!
-//! A person holds what her roles and those of her groups grant, and what was shared with her; a
-//! service what its roles grant; a token no more than its owner. Scopes can be narrowed down to groups, so whoever asks has to know
+//! A person holds what her roles and those of her groups grant, what she is in courses that have servers
+//! ([`crate::course_servers`]), and what was shared with her; a service what its roles grant; a token no more than its owner. Scopes can be narrowed down to groups, so whoever asks has to know
 //! who is in these: they are looked up when such a scope is held, and only then, in the
 //! transaction in which it was looked up who calls.
 
@@ -15,7 +15,7 @@ use lyceum_store::Tx;
 use crate::db::tokens::Token;
 use crate::db::users::User;
 use crate::services::Known;
-use crate::{Hub, Settings, db, oauth, services, shares};
+use crate::{Hub, Settings, course_servers, db, oauth, services, shares};
 
 /// What a person or a service holds, and what is known of groups.
 pub struct Standing {
@@ -25,6 +25,8 @@ pub struct Standing {
     held: ScopeSet,
     /// What of it came by shares; expanded too.
     shared: ScopeSet,
+    /// What of it opens servers of courses to those who teach there; expanded too.
+    by_courses: ScopeSet,
     groups: Vec<String>,
     members: Members,
     /// Only this person is of interest, who is in these groups.
@@ -99,7 +101,11 @@ impl Standing {
             .grants
             .scopes_of_user(&user.name, user.admin, &groups);
         let owner = Owner::user(user.name.clone());
-        Self::begin(settings, tx, owner, granted, groups, toward).await
+        let by_courses = course_servers::scopes_of(hub, &user.name, &groups).expand();
+        let mut standing = Self::begin(settings, tx, owner, granted, groups, toward).await?;
+        standing.held.extend(by_courses.iter());
+        standing.by_courses = by_courses;
+        Ok(standing)
     }
 
     pub async fn of_service(hub: &Hub, tx: &mut Tx, known: &Known) -> sqlx::Result<Self> {
@@ -121,6 +127,7 @@ impl Standing {
         let mut standing = Self {
             held: granted.resolve(&owner).expand(),
             shared: ScopeSet::new(),
+            by_courses: ScopeSet::new(),
             settings,
             owner,
             groups,
@@ -190,6 +197,10 @@ impl Standing {
 
     pub fn shared(&self) -> &ScopeSet {
         &self.shared
+    }
+
+    pub fn by_courses(&self) -> &ScopeSet {
+        &self.by_courses
     }
 
     pub fn groups(&self) -> &[String] {

@@ -87,7 +87,9 @@ impl BasePath {
     /// The other way round; a path that is not of this kind stays as it is.
     pub fn out_of_hub(&self, path: &str) -> String {
         let of_server = self.within(path).and_then(|path| path.strip_prefix("/hub"));
-        match of_server.filter(|path| path.starts_with("/user/")) {
+        let leads_to_one =
+            |path: &&str| path.starts_with("/user/") || path.starts_with("/services/");
+        match of_server.filter(leads_to_one) {
             Some(path) => self.at(path),
             None => path.to_owned(),
         }

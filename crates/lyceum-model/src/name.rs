@@ -10,11 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::say;
 use crate::saying::Saying;
+use crate::who::CourseId;
 
 /// Longest user name: an e-mail address fits, a denial of service does not.
 pub const USER_NAME_MAX: usize = 128;
 /// Longest server name, as JupyterHub 6 has it.
 pub const SERVER_NAME_MAX: usize = 30;
+
+/// Begins the name of the account that owns a course's server; no person's name has a colon.
+const OF_COURSE: &str = "course:";
 
 /// Longest name of a group or service.
 pub const FREE_NAME_MAX: usize = 255;
@@ -56,7 +60,8 @@ impl fmt::Display for NameError {
     }
 }
 
-/// The name of a person, in lower case.
+/// The name of a person, in lower case; or of the account that owns the server of a course, which only
+/// [`UserName::of_course`] and what was kept of it make.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct UserName(String);
@@ -84,8 +89,38 @@ impl UserName {
         Ok(Self(name))
     }
 
+    /// The account that owns the server of a course: `course:bio`. Nobody can be called so.
+    pub fn of_course(course: &CourseId) -> Self {
+        Self(format!("{OF_COURSE}{course}"))
+    }
+
+    /// A name as rows, scopes and our own addresses hold it: a person's, or that of a course's account.
+    pub fn parse_kept(text: &str) -> Result<Self, NameError> {
+        match text.strip_prefix(OF_COURSE).and_then(CourseId::parse) {
+            Some(course) => Ok(Self::of_course(&course)),
+            None => Self::parse(text),
+        }
+    }
+
+    /// The course whose account it is; none of a person.
+    pub fn course(&self) -> Option<CourseId> {
+        self.0.strip_prefix(OF_COURSE).and_then(CourseId::parse)
+    }
+
+    pub fn is_of_course(&self) -> bool {
+        self.0.starts_with(OF_COURSE)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// As a row holds it.
+impl TryFrom<String> for UserName {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse_kept(&text)
     }
 }
 
@@ -132,12 +167,6 @@ macro_rules! text_type {
                 Self::parse(text)
             }
         }
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-            fn try_from(text: String) -> Result<Self, NameError> {
-                Self::parse(&text)
-            }
-        }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(from)?;
@@ -148,6 +177,13 @@ macro_rules! text_type {
 }
 text_type!(UserName);
 text_type!(ServerName);
+
+impl TryFrom<String> for ServerName {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Self::parse(&text)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -173,6 +209,34 @@ mod tests {
         check("a\0b", Err(NameError::UserForm));
         check("a\nb", Err(NameError::UserForm));
         check(&"a".repeat(129), Err(NameError::TooLong(128)));
+    }
+
+    #[test]
+    fn a_course_has_an_account_that_nobody_can_be() {
+        let bio = CourseId::parse("bio-1").expect("an id");
+        let account = UserName::of_course(&bio);
+        assert_eq!(account.as_str(), "course:bio-1");
+        assert_eq!(UserName::parse("course:bio-1"), Err(NameError::UserForm));
+        assert!("Course:bio-1".parse::<UserName>().is_err());
+        let typed: Result<UserName, _> = serde_json::from_str("\"course:bio-1\"");
+        assert!(typed.is_err());
+        assert_eq!(UserName::parse_kept("course:bio-1"), Ok(account.clone()));
+        assert_eq!(
+            UserName::try_from("course:bio-1".to_owned()),
+            Ok(account.clone())
+        );
+        assert_eq!(account.course(), Some(bio));
+        let ada = UserName::parse_kept("ada").expect("a name");
+        assert_eq!((ada.course(), ada.is_of_course()), (None, false));
+        for bad in [
+            "course:",
+            "course:A",
+            "course:a/b",
+            "course: bio",
+            "course:course:bio",
+        ] {
+            assert!(UserName::parse_kept(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Filter {
     fn parse(text: &str) -> Result<Self, ScopeError> {
         let shown = || format!("!{}", shorten(text));
         let user = |name: &str| {
-            UserName::parse(name).map_err(|problem| ScopeError::Name(shown(), problem))
+            UserName::parse_kept(name).map_err(|problem| ScopeError::Name(shown(), problem))
         };
         let free = |name: &str| {
             is_free_name(name)
@@ -227,6 +227,7 @@ mod tests {
             "access:servers!server",
             "access:servers!server=ada/",
             "access:servers!server=ada/gpu-1",
+            "access:servers!server=course:bio/",
             "access:services!service",
             "access:services!service=formgrader",
         ] {

@@ -85,6 +85,11 @@ pub const STEPS: &[Step] = &[
         sql: include_str!("../../../migrations/0015_kept_choices.sql"),
     },
     Step {
+        version: 16,
+        name: "course_accounts",
+        sql: include_str!("../../../migrations/0016_course_accounts.sql"),
+    },
+    Step {
         version: 17,
         name: "exchange",
         sql: include_str!("../../../migrations/0017_exchange.sql"),

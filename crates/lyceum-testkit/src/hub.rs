@@ -13,7 +13,8 @@ use lyceum_auth::{
 };
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::launch::{
-    CourseCard, CourseShelf, CourseStart, LaunchPlanner, LaunchRequest, Refusal,
+    CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, LaunchPlanner,
+    LaunchRequest, Refusal,
 };
 use lyceum_hub::rooms::Room;
 use lyceum_hub::{Hub, Parts, Settings, Timings, users};
@@ -28,6 +29,7 @@ use lyceum_store::Db;
 use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::{Part, RouteInfo};
 use lyceum_web::xsrf::XsrfKey;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::below;
@@ -55,6 +57,7 @@ pub struct TestHub {
     tasks: Vec<tokio::task::JoinHandle<()>>,
     rooms: Arc<Mutex<Vec<Room>>>,
     in_courses: InCourses,
+    course_servers: CourseServersNow,
 }
 
 impl TestHub {
@@ -160,6 +163,7 @@ impl TestHub {
         let base = settings.origins.base().clone();
         let rooms: Arc<Mutex<Vec<Room>>> = Arc::default();
         let in_courses = InCourses::default();
+        let course_servers = CourseServersNow::default();
         settings.theme = settings.theme.below(&base);
         settings.api_url = format!("http://{hub_address}{}", base.at("/hub/api"));
         let hub = Hub::new(Parts {
@@ -170,6 +174,7 @@ impl TestHub {
             shelf: Arc::new(OneCourse {
                 rooms: rooms.clone(),
                 in_courses: in_courses.clone(),
+                course_servers: course_servers.clone(),
             }),
             sign_in,
             pages: lyceum_hub::pages::templates()
@@ -229,6 +234,7 @@ impl TestHub {
             tasks,
             rooms,
             in_courses,
+            course_servers,
         }
     }
 
@@ -263,6 +269,33 @@ impl TestHub {
         let all = self.in_courses.lock();
         let mut all = all.unwrap_or_else(PoisonError::into_inner);
         all.push((who, course, role));
+    }
+
+    /// What course files would say of the servers of courses: their ids, and `ada` or `group:staff` who
+    /// open them. What is left out has none.
+    pub fn give_courses_servers(&self, servers: &[(&str, &[&str])]) {
+        let there = servers.iter().map(|(course, open_to)| CourseServer {
+            id: CourseId::parse(course).expect("a good id"),
+            title: format!("The course {course}"),
+            open_to: (open_to.iter())
+                .map(|who| Who::parse(who, Forms::People).expect("a good entry"))
+                .collect(),
+        });
+        self.course_servers.set(CourseServers {
+            there: there.collect(),
+            unclear: Vec::new(),
+        });
+    }
+
+    /// Course files that can't be read, and what others say stays away.
+    pub fn blur_courses(&self, courses: &[&str]) {
+        let unclear = courses
+            .iter()
+            .map(|id| CourseId::parse(id).expect("a good id"));
+        self.course_servers.set(CourseServers {
+            there: Vec::new(),
+            unclear: unclear.collect(),
+        });
     }
 
     /// Makes a person with the password of tests.
@@ -404,9 +437,25 @@ impl LaunchPlanner for PlainPlanner {
 
 type InCourses = Arc<Mutex<Vec<(Who, CourseId, CourseRole)>>>;
 
+/// The servers of courses as they are now; whoever waits for changes is woken.
+#[derive(Clone, Default)]
+struct CourseServersNow {
+    servers: Arc<Mutex<Arc<CourseServers>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl CourseServersNow {
+    fn set(&self, servers: CourseServers) {
+        let now = self.servers.lock();
+        *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(servers);
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
 struct OneCourse {
     rooms: Arc<Mutex<Vec<Room>>>,
     in_courses: InCourses,
+    course_servers: CourseServersNow,
 }
 
 #[async_trait]
@@ -451,6 +500,15 @@ impl CourseShelf for OneCourse {
             id,
             role: CourseRole::Student,
         }))
+    }
+
+    fn servers(&self) -> Arc<CourseServers> {
+        let now = self.course_servers.servers.lock();
+        now.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.course_servers.changes.subscribe()
     }
 
     fn rooms(&self, _: Millis) -> Vec<Room> {

@@ -180,8 +180,7 @@ impl Machine {
     pub fn start(ground: &Ground, order: Order) -> Result<Self, Failure> {
         let internal = address(&order.internal)?;
         let config = order.watch.current();
-        let shelf = Shelf::open(&order.data.courses(), environments(&config))
-            .map_err(|error| Failure::new(format!("{error:#}")))?;
+        let shelf = shelf(&order.data, &config)?;
         let origins = origins(&config, order.public.as_ref().map(|public| public.address));
         let bin = order.environment.bin.display().to_string();
         let planner = Planner::new(
@@ -201,7 +200,7 @@ impl Machine {
             clock: ground.clock.clone(),
             spawner: Arc::new(order.spawner),
             planner: Arc::new(planner),
-            shelf: Arc::new(Courses(shelf.clone(), order.watch.clone())),
+            shelf: Arc::new(Courses::new(shelf.clone(), order.watch.clone())),
             sign_in: sign_in(ground, &config),
             pages,
             settings: settings(
@@ -405,9 +404,20 @@ fn environment() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
+/// The courses, held against the configuration.
+pub fn shelf(data: &Layout, config: &Config) -> Result<Shelf, Failure> {
+    Shelf::open_beside(&data.courses(), environments(config), services(config))
+        .map_err(|error| Failure::new(format!("the courses: {error:#}")))
+}
+
 /// Those that course files can name.
-fn environments(config: &Config) -> Vec<String> {
+pub fn environments(config: &Config) -> Vec<String> {
     config.environments.keys().cloned().collect()
+}
+
+/// Those that stand where a course's server would be found.
+pub fn services(config: &Config) -> Vec<String> {
+    config.grants.services.keys().cloned().collect()
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
@@ -645,6 +655,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
         reload.shelf.set_environments(environments(&config));
+        reload.shelf.set_services(services(&config));
         let before = reload.hub.settings();
         let theme = theme(
             reload.hub.pages(),

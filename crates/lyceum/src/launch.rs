@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lyceum_courses::Shelf;
 use lyceum_exchange::SERVICE;
 use lyceum_hub::launch::{
-    CourseCard, CourseShelf, CourseStart, LaunchPlanner, LaunchRequest, Refusal,
+    CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, LaunchPlanner,
+    LaunchRequest, Refusal,
 };
 use lyceum_hub::profiles::choose::{COURSE, Chosen};
 use lyceum_hub::rooms::Room;
@@ -16,8 +18,10 @@ use lyceum_model::clock::Millis;
 use lyceum_model::environment::Said;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
+use lyceum_model::saying::Saying;
 use lyceum_model::server::{RunAs, ServerSpec};
 use lyceum_model::who::{CourseId, CourseRole};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::jupyter::Environment;
@@ -28,6 +32,8 @@ use crate::reload::ConfigWatch;
 const JUPYTER_CONFIG_PATH: &str = "JUPYTER_CONFIG_PATH";
 /// Accounts below are the system's own, by the convention of all distributions.
 const FIRST_PERSON: u32 = 1000;
+/// Under an account called so, and the id of the course behind it, a course's own server runs.
+const COURSE_ACCOUNT: &str = "course-";
 
 /// Under which system account local processes run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +76,46 @@ impl Planner {
     fn of_course(&self, config: &Config, id: &CourseId, role: CourseRole) -> Option<Vec<Said>> {
         let course = self.shelf.find(id)?;
         let environment = course.environment.as_ref()?;
-        match plan::of_course(&config.environments, environment, role) {
-            Ok(said) => Some(said),
-            Err(plan::Missing(name)) => {
-                tracing::error!(course = %id, environment = name, "nobody can start for a course: the configuration has no such environment");
-                None
-            }
+        known(id, plan::of_course(&config.environments, environment, role))
+    }
+
+    /// What is said of the server that a course has.
+    fn of_courses_own(&self, config: &Config, id: &CourseId) -> Option<Vec<Said>> {
+        let course = self.shelf.find(id)?;
+        let (server, _) = course.open_server()?;
+        known(
+            id,
+            plan::of_courses_own(&config.environments, &course, server),
+        )
+    }
+
+    /// The account of the machine under which a server of this owner runs: hers, or `course-ID` for the
+    /// server of a course. That one is nobody's else.
+    fn system_account(&self, owner: &UserName) -> Result<RunAs, Refusal> {
+        let Some(course) = owner.course() else {
+            let of_course = owner.as_str().strip_prefix(COURSE_ACCOUNT);
+            let of_course = of_course.and_then(CourseId::parse);
+            let course = of_course.and_then(|id| self.shelf.course(&id));
+            return match course.is_some_and(|course| course.server.is_some()) {
+                true => Err(not_hers(owner.as_str())),
+                false => {
+                    let missing = say!("launch.no_account", user = owner.as_str());
+                    system_account(owner.as_str(), missing)
+                }
+            };
+        };
+        let account = format!("{COURSE_ACCOUNT}{course}");
+        let missing = say!("launch.no_course_account", account = account.as_str());
+        system_account(&account, missing)
+    }
+}
+
+fn known(course: &CourseId, said: Result<Vec<Said>, plan::Missing>) -> Option<Vec<Said>> {
+    match said {
+        Ok(said) => Some(said),
+        Err(plan::Missing(name)) => {
+            tracing::error!(%course, environment = name, "nobody can start for a course: the configuration has no such environment");
+            None
         }
     }
 }
@@ -93,7 +133,7 @@ impl LaunchPlanner for Planner {
         }
         let run_as = match self.accounts {
             Accounts::Shared => None,
-            Accounts::System => Some(system_account(&request.user)?),
+            Accounts::System => Some(self.system_account(&request.user)?),
         };
         let mut command = vec![self.environment.singleuser.display().to_string()];
         if run_as.is_none() && rustix::process::geteuid().is_root() {
@@ -101,7 +141,10 @@ impl LaunchPlanner for Planner {
         }
         let mut chosen = request.chosen.clone();
         if let Some((id, role)) = &chosen.course {
-            let said = self.of_course(&config, id, *role);
+            let said = match request.user.is_of_course() {
+                true => self.of_courses_own(&config, id),
+                false => self.of_course(&config, id, *role),
+            };
             chosen.said = said.ok_or_else(|| Refusal::BadOptions(say!("course.unknown")))?;
         }
         let values = plan::plan(&config.servers, &command, &chosen);
@@ -138,18 +181,18 @@ impl LaunchPlanner for Planner {
     }
 }
 
-fn system_account(user: &UserName) -> Result<RunAs, Refusal> {
-    let missing = || Refusal::NotAllowed(say!("launch.no_account", user = user.as_str()));
-    let found = nix::unistd::User::from_name(user.as_str())
+fn system_account(name: &str, missing: Saying) -> Result<RunAs, Refusal> {
+    let found = nix::unistd::User::from_name(name)
         .map_err(anyhow::Error::from)?
-        .ok_or_else(missing)?;
+        .ok_or(Refusal::NotAllowed(missing))?;
     if found.uid.as_raw() < FIRST_PERSON || found.gid.as_raw() == 0 {
-        return Err(Refusal::NotAllowed(say!(
-            "launch.system_account",
-            user = user.as_str()
-        )));
+        return Err(not_hers(name));
     }
     Ok(run_as(found)?)
+}
+
+fn not_hers(account: &str) -> Refusal {
+    Refusal::NotAllowed(say!("launch.system_account", user = account))
 }
 
 /// The account of a service, which may be one of the system's own, except root.
@@ -188,8 +231,24 @@ fn run_as(account: nix::unistd::User) -> anyhow::Result<RunAs> {
     })
 }
 
-/// The courses as the home page shows them.
-pub struct Courses(pub Shelf, pub Arc<ConfigWatch>);
+/// The courses as the hub asks for them.
+pub struct Courses {
+    shelf: Shelf,
+    watch: Arc<ConfigWatch>,
+    /// As they were when the shelf had changed so many times.
+    servers: ArcSwap<(u64, Arc<CourseServers>)>,
+}
+
+impl Courses {
+    pub fn new(shelf: Shelf, watch: Arc<ConfigWatch>) -> Self {
+        let servers = ArcSwap::from_pointee((u64::MAX, Arc::default()));
+        Self {
+            shelf,
+            watch,
+            servers,
+        }
+    }
+}
 
 #[async_trait]
 impl CourseShelf for Courses {
@@ -198,8 +257,8 @@ impl CourseShelf for Courses {
         user: &UserName,
         groups: &[String],
     ) -> anyhow::Result<Vec<CourseCard>> {
-        let seen = self.0.seen_by(user, groups);
-        let config = self.1.current();
+        let seen = self.shelf.seen_by(user, groups);
+        let config = self.watch.current();
         let knows = |name: &str| config.environments.contains_key(name);
         Ok(seen
             .into_iter()
@@ -223,7 +282,7 @@ impl CourseShelf for Courses {
         user: &UserName,
         groups: &[String],
     ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>> {
-        Ok(self.0.roles_of(user, groups))
+        Ok(self.shelf.roles_of(user, groups))
     }
 
     async fn starts(
@@ -235,9 +294,9 @@ impl CourseShelf for Courses {
         let Some(id) = CourseId::parse(course) else {
             return Ok(None);
         };
-        let config = self.1.current();
+        let config = self.watch.current();
         let knows = |name: &str| config.environments.contains_key(name);
-        let found = self.0.starts(user, groups, &id);
+        let found = self.shelf.starts(user, groups, &id);
         let found = found.filter(|(course, _)| course.has_environment(knows));
         Ok(found.map(|(course, role)| CourseStart {
             id,
@@ -246,12 +305,38 @@ impl CourseShelf for Courses {
         }))
     }
 
+    fn servers(&self) -> Arc<CourseServers> {
+        // Before they are read: what is read may be newer, never older.
+        let count = *self.shelf.changes().borrow();
+        let kept = self.servers.load();
+        if kept.0 == count {
+            return kept.1.clone();
+        }
+        let there = self.shelf.servers().into_iter();
+        let there = there.map(|(id, course, open_to)| CourseServer {
+            id,
+            title: course.title.clone(),
+            open_to,
+        });
+        let servers = Arc::new(CourseServers {
+            there: there.collect(),
+            unclear: self.shelf.unclear(),
+        });
+        // Whoever else is at it has made the same.
+        self.servers.store(Arc::new((count, servers.clone())));
+        servers
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.shelf.changes()
+    }
+
     fn rooms(&self, now: Millis) -> Vec<Room> {
         let Ok(at) = Timestamp::from_millisecond(now.0) else {
             return Vec::new();
         };
-        let config = self.1.current();
-        let meetings = self.0.meetings(&config.time_zone, at).into_iter();
+        let config = self.watch.current();
+        let meetings = self.shelf.meetings(&config.time_zone, at).into_iter();
         let knows = |name: &str| config.environments.contains_key(name);
         let millis = |at: Timestamp| Millis(at.as_millisecond());
         let rooms = meetings.map(|(id, course, people, window)| Room {
@@ -271,6 +356,7 @@ impl CourseShelf for Courses {
 #[cfg(test)]
 mod tests {
     use lyceum_model::clock::Clock;
+    use lyceum_model::name::ServerName;
 
     use super::*;
 
@@ -293,7 +379,7 @@ mod tests {
         let shelf = Shelf::open(folder.path(), vec!["gone".into()]).expect("opened");
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
         let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
-        let courses = Courses(shelf, watch);
+        let courses = Courses::new(shelf, watch);
         let ada = UserName::parse("ada").expect("a name");
         let bio = ["bio".to_owned()];
         for (id, expect) in [("starts", true), ("without", false), ("meets", false)] {
@@ -317,5 +403,59 @@ mod tests {
             ("without", false),
         ];
         assert_eq!(keeps, expect);
+    }
+    #[tokio::test]
+    async fn the_server_of_a_course_has_what_its_file_says_and_an_account_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |text: &str| std::fs::write(folder.path().join("bio.yaml"), text);
+        write("title: Biology\nserver: {env: {FOR: all who teach}}\n").expect("written");
+        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
+        let environment = Environment {
+            bin: "/jupyter/bin".into(),
+            singleuser: "/jupyter/bin/jupyterhub-singleuser".into(),
+            version: "6".into(),
+        };
+        let planner = |accounts| {
+            Planner::new(
+                watch.clone(),
+                shelf.clone(),
+                environment.clone(),
+                accounts,
+                PathBuf::new(),
+            )
+        };
+        let bio = CourseId::parse("bio").expect("an id");
+        let request = LaunchRequest {
+            user: UserName::of_course(&bio),
+            admin: false,
+            groups: Vec::new(),
+            server: ServerName::default(),
+            home: "course-bio-1".into(),
+            options: serde_json::json!({}),
+            chosen: Chosen {
+                course: Some((bio, CourseRole::Teacher)),
+                ..Chosen::default()
+            },
+        };
+        let spec = planner(Accounts::Shared).plan(&request).await;
+        let spec = spec.expect("planned");
+        assert_eq!(
+            spec.env.get("FOR").map(String::as_str),
+            Some("all who teach")
+        );
+        assert_eq!(spec.course.as_deref(), Some("bio"));
+        // No machine has that account; and whoever is called so does not get it.
+        let strict = planner(Accounts::System);
+        let refused = strict.plan(&request).await.expect_err("no such account");
+        let said = refused.to_string();
+        assert!(said.contains("no system account course-bio"), "{said}");
+        let namesake = UserName::parse("course-bio").expect("a name");
+        let refused = strict.system_account(&namesake).expect_err("not hers");
+        let said = refused.to_string();
+        assert!(said.contains("not of a person"), "{said}");
+        write("title: Biology\n").expect("written");
+        shelf.look().expect("looked");
+        assert!(planner(Accounts::Shared).plan(&request).await.is_err());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lyceum_courses::Environment;
+use lyceum_courses::{Course, Environment, Server as CourseServer};
 use lyceum_hub::profiles::choose::Chosen;
 use lyceum_model::environment::{Said, Setting, Values};
 use lyceum_model::server::ServerSpec;
@@ -30,15 +30,34 @@ pub fn of_course(
     environment: &Environment,
     role: CourseRole,
 ) -> Result<Vec<Said>, Missing> {
-    let mut all = match &environment.base {
-        Some(base) => {
-            let known = environments.get(&base.name);
-            known.ok_or_else(|| Missing(base.name.clone()))?.clone()
-        }
-        None => Vec::new(),
-    };
+    let base = environment.base.as_ref().map(|base| &base.name);
+    let mut all = named(environments, base)?;
     all.extend(environment.said(role).cloned());
     Ok(all)
+}
+
+/// What is said of the server that a course has for its teachers.
+pub fn of_courses_own(
+    environments: &BTreeMap<String, Vec<Said>>,
+    course: &Course,
+    server: &CourseServer,
+) -> Result<Vec<Said>, Missing> {
+    let base = server.begins_with(course).map(|base| &base.name);
+    let mut all = named(environments, base)?;
+    all.extend(server.said(course).into_iter().cloned());
+    Ok(all)
+}
+
+/// What a named environment says, if one is named.
+fn named(
+    environments: &BTreeMap<String, Vec<Said>>,
+    name: Option<&String>,
+) -> Result<Vec<Said>, Missing> {
+    let Some(name) = name else {
+        return Ok(Vec::new());
+    };
+    let known = environments.get(name);
+    known.cloned().ok_or_else(|| Missing(name.clone()))
 }
 
 /// The order for a spawner, without what the machine adds to it.
@@ -215,7 +234,10 @@ environment:
 ";
         let known: Vec<String> = loaded.config.environments.keys().cloned().collect();
         let file = Path::new("courses/bio.yaml");
-        let course = lyceum_courses::read::read_course(file, text, &known).expect("a good file");
+        let read = |text: &str| {
+            lyceum_courses::read::read_course(file, text, &known).expect("a good file")
+        };
+        let course = read(text);
         let environment = course.environment.expect("there is one");
         let check = |role: CourseRole, expect: Value| {
             let chosen = Chosen {
@@ -242,6 +264,41 @@ environment:
             CourseRole::Teacher,
             json!({ "command": ["teach"], "env": env("teachers"), "memory": [512_000_000, 5_000_000_000_i64] }),
         );
+        let own = read(&format!(
+            "{text}server: {{env: {{E: own}}, memory: {{limit: 7G}}}}\n"
+        ));
+        let begun = read(&format!("{text}server: {{use: gpu, env: {{E: own}}}}\n"));
+        for (course, expect) in [
+            (
+                &own,
+                json!({ "command": ["teach"], "env": env("own"), "memory": [512_000_000, 7_000_000_000_i64] }),
+            ),
+            (
+                &begun,
+                json!({
+                    "command": ["gpu-server", "--fast"],
+                    "env": {"A": "servers", "B": "python", "C": "servers", "D": "python", "E": "own"},
+                    "memory": [512_000_000, 5_000_000_000_i64],
+                }),
+            ),
+        ] {
+            let server = course.server.as_ref().expect("there is one");
+            let environments = &loaded.config.environments;
+            let chosen = Chosen {
+                said: of_courses_own(environments, course, server).expect("known"),
+                ..Chosen::default()
+            };
+            let spec = order(
+                &plan(&loaded.config.servers, &[COMMAND.into()], &chosen),
+                &chosen,
+                "h",
+            );
+            let found = json!({
+                "command": spec.command, "env": spec.env,
+                "memory": [spec.resources.memory_guarantee, spec.resources.memory_limit],
+            });
+            assert_eq!(found, expect);
+        }
         let none = BTreeMap::new();
         let missing = of_course(&none, &environment, CourseRole::Student);
         assert_eq!(missing, Err(Missing("python".into())));

@@ -21,7 +21,7 @@ use crate::oauth::{CODE_LIFE_MS, CODE_PURPOSE, Client, TOKEN_LIFE_S, verifier_fi
 use crate::pages::{self, redirect};
 use crate::standing::Standing;
 use crate::tokens::{self, NewToken, issue};
-use crate::{Hub, db, services};
+use crate::{Hub, course_servers, db, services};
 
 #[derive(Debug, Deserialize)]
 pub struct Ask {
@@ -68,7 +68,14 @@ pub async fn authorize(
         Err(response) => return Ok(*response),
     };
     let no_word = checked.client.needs_no_word(&checked.user_id);
-    if no_word || granted_before(&hub, &checked).await? {
+    // Those who teach a course share its server: to each of them it is her own.
+    let shares_it = match (&checked.client, caller.person()) {
+        (Client::Server(server), Ok(her)) => {
+            course_servers::opens(&hub, &server.user_name, &her.name, &her.groups)
+        }
+        _ => false,
+    };
+    if no_word || shares_it || granted_before(&hub, &checked).await? {
         return grant(&hub, &ask, checked).await;
     }
     pages::oauth_confirm(&hub, &caller, &headers, &info, &checked, &uri)

@@ -21,13 +21,12 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::person;
 use crate::db::servers::Server;
 use crate::jobs::keeper;
 use crate::queue::{self, Held, Wait};
 use crate::servers::State as ServerState;
 use crate::visit::ServerPath;
-use crate::{Hub, db};
+use crate::{Hub, course_servers, db};
 
 /// Without news the rows are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +45,7 @@ pub async fn watch(
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
-    let Ok(owner) = person(&mut tx, &user).await else {
+    let Ok(owner) = course_servers::owner(&mut tx, &user).await else {
         caller.require(ScopeName::ReadServers, Target::Everything)?;
         return Err(ApiError::not_found());
     };

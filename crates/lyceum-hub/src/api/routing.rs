@@ -33,7 +33,7 @@ pub async fn list_routes(
         .into_iter()
         .filter_map(|(_, user, server, _, address)| {
             let (user, server) = (
-                UserName::parse(&user).ok()?,
+                UserName::parse_kept(&user).ok()?,
                 ServerName::parse(&server).ok()?,
             );
             let data = json!({ "user": user, "server_name": server });

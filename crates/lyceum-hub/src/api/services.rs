@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{Filter, Owner, Scope, ScopeName, ScopeSet, Target, admin_role};
+use lyceum_model::who::CourseId;
 use lyceum_store::Tx;
 use lyceum_web::routes::Routes;
 use lyceum_web::{ApiError, ApiResult, Caller, Who};
@@ -18,7 +19,7 @@ use super::model::{self, SERVICE_FIELDS};
 use crate::grants::{self, CLIENT_PREFIX, Grants, Service};
 use crate::jobs::revocations;
 use crate::services::{self, Known};
-use crate::{Hub, db, giving, groups, tokens};
+use crate::{Hub, course_servers, db, giving, groups, tokens};
 
 pub fn routes() -> Routes<Hub> {
     const ONE: &str = "/hub/api/services/{service}";
@@ -108,6 +109,14 @@ pub async fn create_service(
     if services::find(grants, &mut tx, &name).await?.is_some() {
         let message = Saying::quote(format!("Service {name} already exists"));
         return Err(ApiError::conflict(message));
+    }
+    let is_courses = CourseId::parse(&name).and_then(|course| course_servers::find(&hub, &course));
+    if is_courses.is_some() {
+        let place = grants::service_prefix(&hub.base(), &name);
+        let message = format!(
+            "{place} is where the server of the course {name} is found; call the service otherwise"
+        );
+        return Err(ApiError::conflict(Saying::quote(message)));
     }
     let wish: Map<String, Value> = serde_json::from_slice(&body)
         .map_err(|error| bad(format!("Invalid service data: {error}")))?;

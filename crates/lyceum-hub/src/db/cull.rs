@@ -81,7 +81,7 @@ pub async fn end(
 pub async fn strangers(tx: &mut Tx, since: i64) -> sqlx::Result<Vec<(String, String)>> {
     on!(tx, |c| {
         sqlx::query_as(
-            "SELECT u.id, u.name FROM users u WHERE COALESCE(u.last_activity_at, 0) < $1 AND u.created_at < $1 AND NOT u.admin \
+            "SELECT u.id, u.name FROM users u WHERE COALESCE(u.last_activity_at, 0) < $1 AND u.created_at < $1 AND NOT u.admin AND u.course IS NULL \
          AND NOT EXISTS (SELECT 1 FROM servers s WHERE s.user_id = u.id AND s.state NOT IN ('stopped', 'failed')) \
          ORDER BY COALESCE(u.last_activity_at, 0), u.created_at, u.name",
         )

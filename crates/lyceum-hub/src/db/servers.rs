@@ -619,6 +619,31 @@ pub async fn active(tx: &mut Tx) -> sqlx::Result<Vec<Server>> {
     .await)
 }
 
+/// Servers of courses that are not at rest.
+pub async fn active_of_courses(tx: &mut Tx) -> sqlx::Result<Vec<Server>> {
+    on!(tx, |c| sqlx::query_as(select!(
+        "WHERE u.course IS NOT NULL AND s.state NOT IN ('stopped', 'failed')"
+    ))
+    .fetch_all(c)
+    .await)
+}
+
+/// The default servers of owners with these names.
+pub async fn default_of(tx: &mut Tx, owners: &[String]) -> sqlx::Result<Vec<Server>> {
+    let sql = format!(
+        "{} WHERE s.name = '' AND u.name IN ({})",
+        select!("").trim_end(),
+        super::users::places(1, owners.len())
+    );
+    on!(tx, |c| {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for owner in owners {
+            query = query.bind(owner);
+        }
+        query.fetch_all(c).await
+    })
+}
+
 /// What a proxy must know of a server: its id, its owner's and its own name, its key, its address.
 pub type RouteRow = (String, String, String, String, String);
 

@@ -68,7 +68,7 @@ pub async fn get(tx: &mut Tx, id: &str) -> sqlx::Result<Option<User>> {
 pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<bool> {
     on!(tx, |c| {
         sqlx::query(
-        "INSERT INTO users (id, name, display_name, admin, home, created_at) VALUES ($1, $2, $3, $4, $5, $6) \
+        "INSERT INTO users (id, name, display_name, admin, home, created_at, course) VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (name) DO NOTHING"
     )
     .bind(&user.id)
@@ -77,6 +77,7 @@ pub async fn insert(tx: &mut Tx, user: &User) -> sqlx::Result<bool> {
     .bind(user.admin)
     .bind(&user.home)
     .bind(user.created_at)
+    .bind(user.name.course().map(|course| course.to_string()))
     .execute(c)
     .await
     .map(|done| done.rows_affected() > 0)
@@ -368,8 +369,9 @@ impl Search<'_> {
     /// From `WHERE` on, if there is one. Holds no text of anybody's: names are bound, from the place
     /// `first` on.
     fn condition(&self, first: usize, busy: Option<Busy>) -> String {
-        let mut sql = String::new();
-        // Where any name will do none is looked at: everybody is counted without reading anybody.
+        // The accounts of courses are no people.
+        let mut sql = String::from(" AND course IS NULL");
+        // Where any name will do none is looked at.
         if !self.filter.is_empty() {
             sql.push_str(" AND name LIKE $1 ESCAPE '!'");
         }
@@ -419,10 +421,7 @@ impl Search<'_> {
         if self.after.is_some() {
             sql.push_str(&format!(" AND name > ${next}"));
         }
-        match sql.strip_prefix(" AND ") {
-            Some(conditions) => format!("WHERE {conditions}"),
-            None => sql,
-        }
+        sql.replacen(" AND", "WHERE", 1)
     }
 }
 

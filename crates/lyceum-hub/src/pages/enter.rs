@@ -151,11 +151,7 @@ pub async fn keep_to_hosts(State(hub): State<Hub>, request: Request, next: Next)
     if !below {
         return next.run(request).await;
     }
-    match path
-        .strip_prefix("/user/")
-        .and_then(|rest| rest.split('/').next())
-    {
-        Some(user) if !user.is_empty() => user_paths::gone_at(origins.base(), user),
-        _ => ApiError::new(StatusCode::NOT_FOUND, say!("refused.nothing_here")).into_response(),
-    }
+    user_paths::gone_outside(&hub, path).unwrap_or_else(|| {
+        ApiError::new(StatusCode::NOT_FOUND, say!("refused.nothing_here")).into_response()
+    })
 }

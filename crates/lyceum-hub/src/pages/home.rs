@@ -1,5 +1,7 @@
 //! The home page: my servers, my courses, the next thing.
 
+use std::collections::HashMap;
+
 use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -21,11 +23,15 @@ use serde::Deserialize;
 use super::{frame, html, language, set_xsrf, sharing, to};
 use crate::db::servers::Server;
 use crate::grants::service_prefix;
+use crate::launch::CourseServer;
 use crate::launching::{self, Change, Options, Wish, WishError};
 use crate::select::Subject;
 use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
 use crate::{Hub, db, notices, services};
+
+/// Of more courses than this nobody's page shows the servers.
+const COURSE_SERVERS_MAX: usize = 200;
 
 pub async fn go_home(State(hub): State<Hub>) -> Response {
     to(&hub, "/hub/home")
@@ -75,6 +81,7 @@ pub async fn page(
     }
     let limit = hub.settings().named_servers;
     let courses = hub.shelf().courses_of(&person.name, &person.groups).await?;
+    let mut own_servers = own_servers_of_courses(hub, person, &lang).await?;
     let (name, error) = refused.map_or((String::new(), None), |refused| {
         (refused.name, Some(refused.error.sentence(&lang)))
     });
@@ -111,6 +118,7 @@ pub async fn page(
                     })
                     .map(|row| card(&base, &row.user_name, &row.name, Some(row), &lang)),
                 starts: course.starts,
+                own: own_servers.remove(&course.id),
                 id: course.id,
                 title: course.title,
                 term: course.term,
@@ -133,12 +141,48 @@ pub async fn page(
     Ok(response)
 }
 
+/// The servers of the courses that she teaches, by the ids of these.
+async fn own_servers_of_courses(
+    hub: &Hub,
+    person: &Person,
+    lang: &Lang,
+) -> ApiResult<HashMap<String, ServerRow>> {
+    let servers = hub.shelf().servers();
+    let mine = servers.there.iter();
+    let mine: Vec<(UserName, &CourseServer)> = mine
+        .filter(|server| server.is_open_to(&person.name, &person.groups))
+        .take(COURSE_SERVERS_MAX)
+        .map(|server| (UserName::of_course(&server.id), server))
+        .collect();
+    if mine.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let owners: Vec<String> = mine.iter().map(|(owner, _)| owner.to_string()).collect();
+    let mut tx = hub.db().read().await?;
+    let rows = db::servers::default_of(&mut tx, &owners).await?;
+    drop(tx);
+    let base = hub.base();
+    let cards = mine.into_iter().map(|(owner, server)| {
+        let row = rows.iter().find(|row| row.user_name == owner);
+        let name = ServerName::default();
+        let mut card = card(&base, &owner, &name, row, lang);
+        card.title = Some(server.title.clone());
+        card.end = row.and_then(|row| end_by_rule(hub, row, false, &[]));
+        (server.id.to_string(), card)
+    });
+    Ok(cards.collect())
+}
+
 /// When a server of hers ends by itself.
 fn end_of(hub: &Hub, owner: &Person, server: &Server) -> Option<ServerEnd> {
+    end_by_rule(hub, server, owner.admin, &owner.groups)
+}
+
+fn end_by_rule(hub: &Hub, server: &Server, admin: bool, groups: &[String]) -> Option<ServerEnd> {
     let subject = Subject {
         server,
-        admin: owner.admin,
-        groups: &owner.groups,
+        admin,
+        groups,
     };
     let now = hub.now();
     let end = hub.settings().culling.end_of(subject, now)?;
@@ -163,7 +207,9 @@ pub fn card(
     ServerRow {
         user: user.to_string(),
         server: name.to_string(),
-        title: server.and_then(|server| server.display_name.clone()),
+        title: server
+            .and_then(|server| server.display_name.clone())
+            .or_else(|| user.course().map(|course| course.to_string())),
         state: match state {
             ServerState::Stopped => Shown::Stopped,
             ServerState::Queued => Shown::Waiting,
@@ -188,9 +234,13 @@ pub fn card(
             .filter(|server| server.generation > 0)
             .map(|_| base.at(&format!("/hub/logs/{tail}"))),
         removable: !name.is_default() && !state.is_active(),
-        renamable: server.is_some_and(|server| !server.id.is_empty()) && !state.is_active(),
+        renamable: server.is_some_and(|server| !server.id.is_empty())
+            && !state.is_active()
+            && !user.is_of_course(),
         end: None,
-        course: server.and_then(|server| server.course.clone()),
+        course: server
+            .and_then(|server| server.course.clone())
+            .filter(|_| !user.is_of_course()),
     }
 }
 

@@ -9,9 +9,8 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
 use super::redirect;
-use crate::api::person;
 use crate::next::local_target;
-use crate::{Hub, db, launching};
+use crate::{Hub, course_servers, db, launching};
 
 #[derive(Debug, Default, Deserialize)]
 pub struct KeepForm {
@@ -34,7 +33,7 @@ pub async fn keep(
         user => user.to_owned(),
     };
     let mut tx = hub.db().read().await?;
-    let owner = person(&mut tx, &user).await?;
+    let owner = course_servers::owner(&mut tx, &user).await?;
     let name = ServerName::parse(&form.server).map_err(|_| ApiError::not_found())?;
     // Who may start it again may as well keep it.
     if !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {

@@ -11,9 +11,8 @@ use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult};
 
 use super::{frame, html, language};
-use crate::api::person;
 use crate::visit::{ServerPath, SignedIn};
-use crate::{Hub, db};
+use crate::{Hub, course_servers, db};
 
 const LINES: usize = 200;
 
@@ -25,7 +24,7 @@ pub async fn show(
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
-    let owner = person(&mut tx, &user).await?;
+    let owner = course_servers::owner(&mut tx, &user).await?;
     let name = ServerName::parse(&server).map_err(|_| ApiError::not_found())?;
     if !caller.may(ScopeName::Servers, Target::Server(&owner.name, &name)) {
         return Err(ApiError::not_found());

@@ -17,18 +17,17 @@ use serde_json::Value;
 
 use super::login::NextQuery;
 use super::{enter, frame, home, html, language, redirect, spawn, to};
-use crate::api::person;
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launch::CourseStart;
-use crate::launching::{self, WishError};
+use crate::launching::{self, Wish, WishError};
 use crate::next::local_target;
 use crate::profiles::choose::{COURSE, PROFILE};
 use crate::profiles::{form, has_choice};
 use crate::queue::Held;
-use crate::servers::{State as ServerState, prefix, progress, tail};
+use crate::servers::{State as ServerState, is_display_name, prefix, progress, tail};
 use crate::visit::{ServerPath, SignedIn, is_from_elsewhere};
-use crate::{Hub, choosing, db, notices, queue};
+use crate::{Hub, choosing, course_servers, db, notices, queue};
 
 /// Log lines under a failure.
 const FAILURE_LINES: usize = 40;
@@ -93,7 +92,12 @@ pub async fn start_by_link(
     let next = local_target(&hub.base(), next_of(&query), &info.host);
     // A link that names a profile has chosen. What somebody must type she types herself: anybody may
     // have made the link, and a browser does not always say where it was.
-    let options = form::options(&form::of_query(&query));
+    let mut options = form::options(&form::of_query(&query));
+    let courses_own = course_servers::course_named(&user).is_some();
+    if courses_own {
+        // There is nothing to choose of the server that a course has.
+        options = serde_json::json!({});
+    }
     let names_a_profile = options.get(PROFILE).is_some()
         && !hub.settings().profiles.is_empty()
         && !form::is_typed(&options);
@@ -102,7 +106,7 @@ pub async fn start_by_link(
     if planted && !chooses {
         // A link from a course page elsewhere: on to the server if it runs, else to the page that
         // offers to start it.
-        let (user, name) = match (UserName::parse(&user), ServerName::parse(&server)) {
+        let (user, name) = match (UserName::parse_kept(&user), ServerName::parse(&server)) {
             (Ok(user), Ok(name)) => (user, name),
             _ => return Err(ApiError::not_found()),
         };
@@ -174,6 +178,7 @@ pub async fn start_form(
             next,
             asked: match form.course.as_str() {
                 "" => Asked::Button,
+                _ if course_servers::course_named(&user).is_some() => Asked::Button,
                 course => Asked::Options(serde_json::json!({ COURSE: course })),
             },
         },
@@ -232,7 +237,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         next,
         asked,
     } = &visit;
-    let owner = owner(hub, &user).await?;
+    let owner = course_servers::owner_to_start(hub, caller, &user).await?;
     let name = match ServerName::parse(&server) {
         Ok(name) => name,
         Err(error) => {
@@ -247,7 +252,8 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
             return home::page(hub, caller, headers, info, status, Some(refused)).await;
         }
     };
-    if !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
+    let is_second = owner.name.is_of_course() && !name.is_default();
+    if is_second || !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
         return Err(ApiError::not_found());
     }
     notices::require_open(hub, caller)?;
@@ -310,7 +316,11 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
             return Ok(redirect(&base, &url));
         }
     };
-    let wish = (options.clone()).map_or(launching::Options::Usual, launching::Options::Chosen);
+    let wish = Wish {
+        options: (options.clone()).map_or(launching::Options::Usual, launching::Options::Chosen),
+        display_name: course_servers::title(hub, &owner.name)
+            .filter(|title| is_display_name(title)),
+    };
     match launching::start(hub, &owner, &name, wish).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&base, &pending)),
         Err(WishError::BadChoice(wrong)) => {
@@ -566,7 +576,7 @@ async fn log(hub: &Hub, row: &Server) -> Vec<String> {
 
 async fn owner(hub: &Hub, user: &str) -> ApiResult<User> {
     let mut tx = hub.db().read().await?;
-    person(&mut tx, user).await
+    course_servers::owner(&mut tx, user).await
 }
 
 /// The link that starts a server, for a course if it was for one, and leads on to `next`.
@@ -578,7 +588,8 @@ pub fn start_url(
     course: Option<&str>,
 ) -> String {
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    // The id of a course needs no encoding.
+    // The id of a course needs no encoding. Of a course's own server there is nothing to say.
+    let course = course.filter(|_| !user.is_of_course());
     let course = course.map_or_else(String::new, |course| format!("&{COURSE}={course}"));
     base.at(&format!(
         "/hub/spawn/{}?next={next}{course}",

@@ -1,13 +1,16 @@
-//! `/hub/user/…`: where requests for a server end up that has no route, or not yet.
+//! `/hub/user/…` and `/hub/services/…`: where requests for a server end up that has no route, or not
+//! yet; behind the second are servers of courses.
 
 use axum::Json;
-use axum::extract::{Extension, OriginalUri, Path, Query, State};
+use axum::extract::{FromRequestParts, OriginalUri, Path, Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::base::BasePath;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::who::CourseId;
 use lyceum_web::page::contexts::NotRunningPage;
 use lyceum_web::request::{RequestInfo, header};
 use lyceum_web::{ApiError, ApiResult, Caller};
@@ -17,10 +20,10 @@ use serde_json::json;
 use super::start::{pending_url, start_url};
 use super::{enter, frame, home, html, language, redirect, to, to_login};
 use crate::db::servers::Server;
-use crate::servers::{State as ServerState, encode, tail};
+use crate::servers::{State as ServerState, encode, prefix, tail};
 use crate::standing::Standing;
 use crate::visit::SignedIn;
-use crate::{Hub, access, db, notices};
+use crate::{Hub, access, course_servers, db, notices};
 
 /// Rounds between proxy and hub before we say that something is wrong.
 const ROUNDS_MAX: u32 = 4;
@@ -45,15 +48,64 @@ pub async fn user_redirect(
     Ok(to(&hub, &format!("/hub/spawn/{user}?next={next}")))
 }
 
-pub async fn not_running(
-    State(hub): State<Hub>,
+/// What these pages want of a request.
+pub struct Came {
     caller: Option<Caller>,
-    Extension(info): Extension<RequestInfo>,
+    info: RequestInfo,
     headers: HeaderMap,
-    OriginalUri(uri): OriginalUri,
-    Path(path): Path<String>,
-    Query(query): Query<RedirectsQuery>,
-) -> ApiResult<Response> {
+    uri: Uri,
+    path: String,
+    redirects: u32,
+}
+
+impl FromRequestParts<Hub> for Came {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self, Response> {
+        let path = Path::<String>::from_request_parts(parts, hub).await;
+        let Path(path) = path.map_err(|_| ApiError::not_found().into_response())?;
+        let query = Query::<RedirectsQuery>::from_request_parts(parts, hub).await;
+        let Query(query) = query.map_err(IntoResponse::into_response)?;
+        let extensions = &parts.extensions;
+        let info = extensions.get::<RequestInfo>().cloned();
+        let asked = extensions.get::<OriginalUri>();
+        Ok(Self {
+            caller: extensions.get::<Caller>().cloned(),
+            info: info.ok_or_else(|| ApiError::not_found().into_response())?,
+            headers: parts.headers.clone(),
+            uri: asked.map_or(&parts.uri, |OriginalUri(uri)| uri).clone(),
+            path,
+            redirects: query.redirects.unwrap_or(0),
+        })
+    }
+}
+
+/// `GET /hub/user/…`.
+pub async fn not_running(State(hub): State<Hub>, came: Came) -> ApiResult<Response> {
+    explain(hub, came, Place::User).await
+}
+
+/// `GET /hub/services/…`.
+pub async fn course_not_running(State(hub): State<Hub>, came: Came) -> ApiResult<Response> {
+    explain(hub, came, Place::Services).await
+}
+
+/// Below which path a server is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    User,
+    Services,
+}
+
+async fn explain(hub: Hub, came: Came, place: Place) -> ApiResult<Response> {
+    let Came {
+        caller,
+        info,
+        headers,
+        uri,
+        path,
+        redirects,
+    } = came;
     let base = hub.base();
     let Some(caller) = caller else {
         if is_program(&headers, &path) {
@@ -61,7 +113,7 @@ pub async fn not_running(
         }
         return Ok(to_login(&base, &uri));
     };
-    let (owner, name, row) = find(&hub, &caller, &path).await?;
+    let (owner, name, row) = find(&hub, &caller, &path, place).await?;
     // What she wanted: the same address without `/hub` in front.
     let here = uri.path_and_query().map_or("/", |path| path.as_str());
     let wanted = base.out_of_hub(here);
@@ -71,7 +123,7 @@ pub async fn not_running(
             ApiError::forbidden(say!("refused.others_server", owner = owner.as_str())),
         ),
         ServerState::Ready => {
-            let rounds = query.redirects.unwrap_or(0);
+            let rounds = redirects;
             if rounds >= ROUNDS_MAX {
                 return Err(ApiError::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
@@ -92,15 +144,12 @@ pub async fn not_running(
         ServerState::Stopped => {
             let may_start = caller.may(ScopeName::StartServers, Target::Server(&owner, &name));
             let closed = may_start && notices::is_closed(&hub, &caller);
+            let lang = language(&hub, &headers);
+            let mut server = home::card(&base, &owner, &name, row.as_ref(), &lang);
+            server.title = course_servers::title(&hub, &owner).or(server.title);
             let page = NotRunningPage {
                 page: frame(&hub, Some(&caller), &info),
-                server: home::card(
-                    &base,
-                    &owner,
-                    &name,
-                    row.as_ref(),
-                    &language(&hub, &headers),
-                ),
+                server,
                 cancelled: false,
                 closed,
                 start_url: (may_start && !closed).then(|| {
@@ -149,20 +198,43 @@ pub async fn gone(
     caller: Caller,
     Path(path): Path<String>,
 ) -> ApiResult<Response> {
-    let (owner, name, _) = find(&hub, &caller, &path).await?;
+    let (owner, name, _) = find(&hub, &caller, &path, Place::User).await?;
     Ok(gone_answer(&hub.base(), &owner, &name))
 }
 
+/// The same of a course's server.
+pub async fn course_gone(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Path(path): Path<String>,
+) -> ApiResult<Response> {
+    let (owner, name, _) = find(&hub, &caller, &path, Place::Services).await?;
+    Ok(gone_answer(&hub.base(), &owner, &name))
+}
+
+/// The same for a path outside of the hub's, without a look at who asks or whether there ever was
+/// such a server; none of a path at which there can't be one.
+pub fn gone_outside(hub: &Hub, path: &str) -> Option<Response> {
+    let first = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
+    if let Some(rest) = path.strip_prefix("/user/") {
+        let user = first(rest);
+        let base = hub.base();
+        let own = base.at(&format!("/user/{user}/"));
+        return (!user.is_empty()).then(|| gone_at(&base, &own, &user));
+    }
+    let course = CourseId::parse(&first(path.strip_prefix("/services/")?))?;
+    let found = course_servers::find(hub, &course)?;
+    let owner = UserName::of_course(&found.id);
+    Some(gone_answer(&hub.base(), &owner, &ServerName::default()))
+}
+
 fn gone_answer(base: &BasePath, owner: &UserName, name: &ServerName) -> Response {
-    gone_at(base, &tail(owner, name))
+    gone_at(base, &prefix(base, owner, name), &tail(owner, name))
 }
 
 /// Always JSON: whoever writes is a program, whatever it says it accepts.
-pub fn gone_at(base: &BasePath, tail: &str) -> Response {
-    let (own, anew) = (
-        base.at(&format!("/user/{tail}/")),
-        base.at(&format!("/hub/spawn/{tail}")),
-    );
+fn gone_at(base: &BasePath, own: &str, tail: &str) -> Response {
+    let anew = base.at(&format!("/hub/spawn/{tail}"));
     let message = format!("The server is no longer running at {own}. Restart the server at {anew}");
     (
         StatusCode::FAILED_DEPENDENCY,
@@ -176,8 +248,12 @@ async fn find(
     hub: &Hub,
     caller: &Caller,
     path: &str,
+    place: Place,
 ) -> ApiResult<(UserName, ServerName, Option<Server>)> {
     let mut segments = path.split('/');
+    if place == Place::Services {
+        return find_of_course(hub, caller, segments.next().unwrap_or_default()).await;
+    }
     let owner = segments
         .next()
         .and_then(|text| UserName::parse(text).ok())
@@ -201,6 +277,29 @@ async fn find(
         return Err(ApiError::not_found());
     }
     let row = db::servers::find(&mut tx, &user.id, &name).await?;
+    Ok((owner, name, row))
+}
+
+async fn find_of_course(
+    hub: &Hub,
+    caller: &Caller,
+    course: &str,
+) -> ApiResult<(UserName, ServerName, Option<Server>)> {
+    let course = CourseId::parse(course).ok_or_else(ApiError::not_found)?;
+    let (owner, name) = (UserName::of_course(&course), ServerName::default());
+    if !caller.may(ScopeName::AccessServers, Target::Server(&owner, &name)) {
+        return Err(ApiError::not_found());
+    }
+    let mut tx = hub.db().read().await?;
+    let row = match db::users::find(&mut tx, &owner).await? {
+        Some(account) => db::servers::find(&mut tx, &account.id, &name).await?,
+        None => None,
+    };
+    let is_active = row.as_ref().is_some_and(|row| row.state.is_active());
+    // Administrators may open every server; one that a course does not have is not there for them.
+    if !is_active && course_servers::find(hub, &course).is_none() {
+        return Err(ApiError::not_found());
+    }
     Ok((owner, name, row))
 }
 

@@ -159,7 +159,7 @@ fn published(
     (id, user, server, key, address): db::servers::RouteRow,
     origins: &Origins,
 ) -> Option<PublishedRoute> {
-    let (Ok(user), Ok(server)) = (UserName::parse(&user), ServerName::parse(&server)) else {
+    let (Ok(user), Ok(server)) = (UserName::parse_kept(&user), ServerName::parse(&server)) else {
         tracing::error!(
             server = id,
             "a damaged name in the database can't be routed to"
@@ -167,15 +167,16 @@ fn published(
         return None;
     };
     // Routes are matched on decoded segments; names need no decoding.
-    let prefix = if server.is_default() {
-        format!("/user/{user}/")
-    } else {
-        format!("/user/{user}/{server}/")
+    let base = origins.base();
+    let prefix = match user.course() {
+        Some(course) => base.at(&format!("/services/{course}/")),
+        None if server.is_default() => base.at(&format!("/user/{user}/")),
+        None => base.at(&format!("/user/{user}/{server}/")),
     };
     match address.parse::<Target>() {
         Ok(target) => Some(PublishedRoute {
             id,
-            prefix: origins.base().at(&prefix),
+            prefix,
             host: origins.host_of(&user),
             target,
             owner: user.to_string(),

@@ -2,7 +2,7 @@
 
 mod activity;
 mod named;
-mod oauth;
+pub(crate) mod oauth;
 mod people;
 mod root;
 mod routing;

@@ -131,6 +131,27 @@ async fn what_somebody_may_not_start_looks_like_what_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_hears_that_a_server_runs_for_something_else() {
+    for db in TestDb::both().await {
+        let hub = hub(&db).await;
+        let ada = program(&hub, "ada").await;
+        let path = "/hub/api/users/ada/server";
+        let (signals, algebra) = (
+            json!({ "course": "signals" }),
+            json!({ "course": "algebra" }),
+        );
+        ada.post_json(path, &signals).await.expect(201);
+        let said = ada.post_json(path, &algebra).await.expect(409).json();
+        let words = said["message"].as_str().expect("words");
+        assert!(words.contains("runs for something else"), "{words}");
+        let said = ada.post_json(path, &signals).await.expect(400).json();
+        let words = said["message"].as_str().expect("words");
+        assert!(words.contains("running already"), "{words}");
+        assert_eq!(courses(&hub), [Some("signals".into())]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_course_has_no_profile_and_is_kept_as_a_choice() {
     let db = TestDb::sqlite().await;
     let tune = |settings: &mut lyceum_hub::Settings, _: &mut lyceum_hub::Timings| {

@@ -55,7 +55,27 @@ impl Socket {
         name: &'static str,
         value: &str,
     ) -> Option<Self> {
-        let path = hub.hub.at("/user/ada/echo");
+        Self::open_as(hub, host, "/user/ada/echo", name, value).await
+    }
+
+    /// As `open`, of another server.
+    pub(crate) async fn open_path(
+        hub: &TestHub,
+        path: &str,
+        name: &'static str,
+        value: &str,
+    ) -> Option<Self> {
+        Self::open_as(hub, "127.0.0.1", path, name, value).await
+    }
+
+    async fn open_as(
+        hub: &TestHub,
+        host: &str,
+        path: &str,
+        name: &'static str,
+        value: &str,
+    ) -> Option<Self> {
+        let path = hub.hub.at(path);
         let mut request = format!("ws://{}{path}", hub.address())
             .into_client_request()
             .expect("a request");

@@ -6,6 +6,7 @@ mod admins;
 mod api;
 mod below;
 mod contract;
+mod course_servers;
 mod courses;
 mod culling;
 mod elsewhere;

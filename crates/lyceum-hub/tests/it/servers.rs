@@ -72,7 +72,7 @@ async fn program(hub: &TestHub, user: &str) -> Client {
 /// The row of a server, if there is one.
 pub(crate) async fn row(db: &Db, user: &str, server: &str) -> Option<Server> {
     let mut tx = db.read().await.expect("the database answers");
-    let user = UserName::parse(user).expect("a name");
+    let user = UserName::parse_kept(user).expect("a name");
     let user = db::users::find(&mut tx, &user).await.expect("read")?;
     let name = ServerName::parse(server).expect("a name");
     db::servers::find(&mut tx, &user.id, &name)

@@ -289,6 +289,8 @@ pub struct CourseRow {
     pub starts: bool,
     /// Her server for it that runs, or is on its way.
     pub server: Option<ServerRow>,
+    /// The course's own server, if she works in it.
+    pub own: Option<ServerRow>,
 }
 
 /// `progress.html`: a start that is under way, or has just failed.

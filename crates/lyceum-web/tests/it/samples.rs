@@ -326,6 +326,7 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
         id: "signals-2026".into(),
         starts: !roles.is_empty(),
         server: url.map(|_| server("", ServerState::Ready)),
+        own: url.map(|_| server("", ServerState::Stopped)),
         title: title.into(),
         term: url.map(|_| "Winter 2026/27".into()),
         roles: roles.iter().map(|role| (*role).into()).collect(),

@@ -1,6 +1,7 @@
 //! `lyceum course …`: course files, looked at from the command line. Nothing is changed here: a course
 //! is its file.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,13 +11,15 @@ use jiff::tz::TimeZone;
 use lyceum_courses::course::RawCourse;
 use lyceum_courses::read::{FILE_LIMIT, read_course};
 use lyceum_courses::schedule::Meeting;
+use lyceum_courses::shelf::{give_way, no_id};
 use lyceum_courses::{Course, CourseId, Shelf};
 use lyceum_model::who::Who;
 use serde_json::{Value, json};
 
 use super::explain::{course_id, unknown};
 use super::{ConfigArgs, DataArgs, Outcome, print, print_json};
-use crate::config::{Loaded, Problem, Problems};
+use crate::compose;
+use crate::config::{Config, Loaded, Problem, Problems};
 use crate::data::Layout;
 use crate::failure::Failure;
 
@@ -97,15 +100,10 @@ fn load(config: &ConfigArgs) -> Result<Loaded, Failure> {
     super::config::load(crate::config::locate(config.config.as_deref()).as_deref())
 }
 
-fn names(loaded: &Loaded) -> Vec<String> {
-    loaded.config.environments.keys().cloned().collect()
-}
-
 fn open(data: &DataArgs, config: &ConfigArgs) -> Result<(Loaded, Shelf), Failure> {
     let loaded = load(config)?;
     let layout = Layout::existing(&data.data)?;
-    let shelf = Shelf::open(&layout.courses(), names(&loaded))
-        .map_err(|error| Failure::new(format!("the courses: {error:#}")))?;
+    let shelf = compose::shelf(&layout, &loaded.config)?;
     Ok((loaded, shelf))
 }
 
@@ -156,8 +154,8 @@ fn check(
             (shelf.problems(), shelf.ids().len())
         }
         files => {
-            let names = names(&load(config)?);
-            let problems = files.iter().flat_map(|file| problems_of(file, &names));
+            let config = load(config)?.config;
+            let problems = files.iter().flat_map(|file| problems_of(file, &config));
             (problems.collect(), files.len())
         }
     };
@@ -185,7 +183,7 @@ fn check(
 }
 
 /// Of a file that may lie anywhere, such as a draft.
-fn problems_of(file: &Path, names: &[String]) -> Vec<Problem> {
+fn problems_of(file: &Path, config: &Config) -> Vec<Problem> {
     let problem = |message: String| {
         vec![Problem {
             file: file.display().to_string(),
@@ -202,10 +200,20 @@ fn problems_of(file: &Path, names: &[String]) -> Vec<Problem> {
     if text.len() as u64 > FILE_LIMIT {
         return problem("is larger than 1 MB; a course file is a page or two".into());
     }
-    match read_course(file, &text, names) {
-        Ok(_) => Vec::new(),
-        Err(Problems(problems)) => problems,
+    let is_yaml = |end: &OsStr| end == "yaml" || end == "yml";
+    let id = file
+        .file_stem()
+        .filter(|_| file.extension().is_some_and(is_yaml));
+    let id = id.and_then(OsStr::to_str).and_then(CourseId::parse);
+    let mut problems = Vec::from_iter(id.is_none().then(|| no_id(file)));
+    match (read_course(file, &text, &compose::environments(config)), id) {
+        (Ok(mut course), Some(id)) => {
+            problems.extend(give_way(&id, file, &mut course, &compose::services(config)));
+        }
+        (Ok(_), None) => {}
+        (Err(Problems(found)), _) => problems.extend(found),
     }
+    problems
 }
 
 fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Outcome, Failure> {
@@ -233,6 +241,11 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
                 "teachers": people.teachers, "graders": people.graders, "students": people.students,
             },
             "environment": base(&course),
+            "server": course.open_server().map(|(server, open_to)| json!({
+                "path": format!("/services/{id}/"),
+                "use": server.begins_with(&course).map(|base| &base.name),
+                "open_to": open_to,
+            })),
             "schedule": rooms.iter().map(Room::json).collect::<Vec<_>>(),
         }))?;
         return Ok(Outcome::Good);
@@ -263,6 +276,21 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
             }
         },
     ));
+    if let Some((server, open_to)) = course.open_server() {
+        let with = match server.begins_with(&course) {
+            Some(base) => format!("{} ({})", base.name, base.place),
+            None => "what holds for every server".to_owned(),
+        };
+        let open_to: Vec<String> = open_to.into_iter().map(Who::to_string).collect();
+        let open_to = match open_to.as_slice() {
+            [] => "nobody".to_owned(),
+            open_to => open_to.join(", "),
+        };
+        rows.push((
+            "server",
+            format!("/services/{id}/, with {with}; open to {open_to}"),
+        ));
+    }
     rows.extend(rooms.iter().map(|room| ("room", room.text())));
     let lines = rows.iter().map(|(word, text)| format!("{word:9} {text}\n"));
     print(&lines.collect::<String>()).map(|()| Outcome::Good)

@@ -207,9 +207,7 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
             .collect(),
     };
     drop(tx);
-    let environments = config.environments.keys().cloned().collect();
-    let shelf = Shelf::open(&layout.courses(), environments)
-        .map_err(|error| Failure::new(format!("the courses: {error:#}")))?;
+    let shelf = crate::compose::shelf(&layout, config)?;
     let named = config.people.admins.contains(name);
     let admin = named || user.as_ref().is_some_and(|user| user.admin);
     let blocked = user.is_some_and(|user| user.blocked_at.is_some());

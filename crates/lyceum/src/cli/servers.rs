@@ -29,10 +29,11 @@ pub enum ServerCommand {
     },
     /// Print the last lines that a server wrote.
     #[command(
-        after_help = "Examples:\n  lyceum server logs ada\n  lyceum server logs ada gpu --lines 50"
+        after_help = "Examples:\n  lyceum server logs ada\n  lyceum server logs ada gpu --lines 50\n  lyceum server logs course:signals-2026"
     )]
     Logs {
-        /// Whose server.
+        /// Whose server; `course:ID` for the one of a course.
+        #[arg(value_parser = UserName::parse_kept)]
         user: UserName,
         /// Its name; left out, the default server.
         #[arg(default_value = "")]

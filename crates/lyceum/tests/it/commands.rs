@@ -321,10 +321,41 @@ schedule:
     lyceum: there is no course `algebr`
             did you mean `algebra`?
     "#);
+    let text = "title: Biology\npeople: {teachers: [grace], graders: [linus]}\nserver: {memory: {limit: 3G}}\n";
+    site.write("lyceum-data/courses/biology.yaml", text);
+    assert_snapshot!(site.run(&["course", "show", "biology"]).out, @r#"
+    title     Biology
+    visible   enrolled
+    teachers  grace
+    graders   linus
+    starts    nothing: the file has no `environment`
+    server    /services/biology/, with what holds for every server; open to grace, linus
+    "#);
+    site.write("Biology 2.yaml", text);
+    let said = site.run(&["course", "check", "Biology 2.yaml"]);
+    assert_eq!(said.code, Some(3));
+    assert_snapshot!(said.out, @r#"
+    Biology 2.yaml: the file's name is the id of the course: lower-case letters, digits, `-`, `_` and `.`, a letter or digit first, at most 64 characters, then `.yaml`
+    1 file: 1 problem
+    "#);
+    let config = "services: [{name: biology, url: 'http://127.0.0.1:1'}]\n";
+    site.write("beside.yaml", config);
+    let beside = [
+        "course",
+        "check",
+        "lyceum-data/courses/biology.yaml",
+        "--config",
+        "beside.yaml",
+    ];
+    let said = site.run(&beside);
+    assert_eq!(said.code, Some(3), "{}{}", said.out, said.err);
+    assert!(said.out.contains("a service `biology`"), "{}", said.out);
     let schema = site.run(&["course", "schema"]);
     let schema: serde_json::Value = serde_json::from_str(&schema.out).expect("JSON");
     let environment = &schema["$defs"]["RawEnvironment"]["properties"];
     assert!(environment["teachers"].is_object(), "{environment}");
+    let server = &schema["$defs"]["RawServerKeys"]["properties"];
+    assert!(server["for"].is_object(), "{server}");
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub async fn active(tx: &mut Tx, among: Option<&Among>, since: i64) -> sqlx::Res
     let mut statement = Statement::new("SELECT COUNT(*) FROM users u");
     statement.and().say("COALESCE(u.last_activity_at, 0) > ");
     statement.number(since);
+    statement.and().say("u.course IS NULL");
     if let Some(among) = among {
         statement.among(among, false);
     }

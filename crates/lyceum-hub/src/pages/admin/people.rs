@@ -302,7 +302,8 @@ pub(super) fn page_of(visit: &Visit, name: &UserName) -> Option<String> {
     let may = visit
         .caller
         .may(ScopeName::ReadUsersName, Target::User(name));
-    may.then(|| visit.hub.at(&user_url(name.as_str())))
+    // The account of a course has no page: it is nobody.
+    (may && !name.is_of_course()).then(|| visit.hub.at(&user_url(name.as_str())))
 }
 
 /// The first few of a list that is made by a scope, in this order.

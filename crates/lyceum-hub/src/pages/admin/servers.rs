@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::list::{Asked, ListQuery};
 use super::{Tally, Visit, csv, people};
 use crate::api::find_person;
+use crate::course_servers;
 use crate::db;
 use crate::db::search::servers::{Search, Sort};
 use crate::db::servers::Server;
@@ -115,9 +116,13 @@ pub(super) fn row(visit: &Visit, server: &Server) -> AdminServer {
     let target = Target::Server(&server.user_name, &server.name);
     let may = |scope| visit.caller.may(scope, target);
     let state = server.state;
-    // Where all are at one host, a browser opens its owner's servers only.
+    // Where all are at one host, a browser opens its owner's servers only, and those of courses that
+    // she teaches.
     let apart = visit.hub.settings().origins.are_apart();
-    let reachable = apart || visit.caller.is(&server.user_name);
+    let taught = visit.caller.person().is_ok_and(|her| {
+        course_servers::opens(&visit.hub, &server.user_name, &her.name, &her.groups)
+    });
+    let reachable = apart || taught || visit.caller.is(&server.user_name);
     let mut card = home::card(
         &visit.hub.base(),
         &server.user_name,
@@ -249,7 +254,10 @@ async fn named(
 ) -> ApiResult<(db::users::User, ServerName)> {
     let (owner, name) = chosen.split_once('/').ok_or_else(ApiError::not_found)?;
     let mut tx = visit.hub.db().read().await?;
-    let owner = find_person(&mut tx, &visit.caller, &[scope], owner).await?;
+    let owner = match course_servers::course_named(owner) {
+        Some(_) => course_servers::owner(&mut tx, owner).await?,
+        None => find_person(&mut tx, &visit.caller, &[scope], owner).await?,
+    };
     let name = ServerName::parse(name).map_err(|_| ApiError::not_found())?;
     visit
         .caller
