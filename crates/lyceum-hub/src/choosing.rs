@@ -17,7 +17,7 @@ pub async fn standing(hub: &Hub, owner: &User) -> anyhow::Result<Standing> {
     let mut tx = hub.db().glance().await?;
     let groups = db::groups::names_of(&mut tx, &owner.id).await?;
     drop(tx);
-    let courses = hub.shelf().roles_of(&owner.name, &groups).await?;
+    let courses = hub.shelf().roles_of(&owner.name, &groups);
     let settings = hub.settings();
     Ok(Standing {
         roles: settings

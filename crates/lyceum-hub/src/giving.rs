@@ -65,8 +65,8 @@ pub async fn may_add(
     let before = db::groups::names_of(tx, &user.id).await?;
     let mut after = before.clone();
     after.push(group.to_owned());
-    let had = hub.shelf().roles_of(&user.name, &before).await?;
-    let gets = hub.shelf().roles_of(&user.name, &after).await?;
+    let had = hub.shelf().roles_of(&user.name, &before);
+    let gets = hub.shelf().roles_of(&user.name, &after);
     if let Some((course, role)) = beyond_in_courses(hub, tx, caller, &had, gets).await? {
         return Err(ApiError::forbidden(say!(
             "group.gives_course",
@@ -115,7 +115,7 @@ async fn beyond_in_courses(
             let user = db::users::get(tx, &person.id).await?;
             let user = user.ok_or_else(ApiError::not_found)?;
             let groups = db::groups::names_of(tx, &user.id).await?;
-            hub.shelf().roles_of(&user.name, &groups).await?
+            hub.shelf().roles_of(&user.name, &groups)
         }
         Who::Service(_) => Vec::new(),
     };
@@ -236,7 +236,7 @@ pub async fn may_name(hub: &Hub, tx: &mut Tx, caller: &Caller, name: &UserName) 
             scope = scope.to_string()
         )));
     }
-    let gets = hub.shelf().roles_of(name, &groups).await?;
+    let gets = hub.shelf().roles_of(name, &groups);
     match beyond_in_courses(hub, tx, caller, &[], gets).await? {
         None => Ok(()),
         Some((course, role)) => Err(ApiError::forbidden(say!(

@@ -98,11 +98,7 @@ pub trait CourseShelf: Send + Sync + 'static {
     ) -> anyhow::Result<Vec<CourseCard>>;
 
     /// What she is in which course, whether she sees it or not.
-    async fn roles_of(
-        &self,
-        user: &UserName,
-        groups: &[String],
-    ) -> anyhow::Result<Vec<(CourseId, Vec<CourseRole>)>>;
+    fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)>;
 
     /// As what she may start a server for a course; what she may not use looks like what does not exist.
     async fn starts(

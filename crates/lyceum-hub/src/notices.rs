@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use lyceum_model::clock::Millis;
 use lyceum_model::lang::Lang;
+use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
-use lyceum_model::who::Who;
+use lyceum_model::who::{Standing, Who};
 use lyceum_web::page::contexts;
 use lyceum_web::page::plain::{Document, Piece, pieces};
 use lyceum_web::{ApiError, ApiResult, Caller};
@@ -67,11 +68,11 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// `who`: her name and groups, if she is signed in.
-    fn has(&self, who: Option<(&str, &[String])>) -> bool {
-        match (self, who) {
+    /// `reader`: who she is, if she is signed in.
+    fn has(&self, reader: Option<(&UserName, &Standing)>) -> bool {
+        match (self, reader) {
             (Self::All, _) | (Self::LogIn, None) => true,
-            (Self::Some(who), Some((own, groups))) => who.is_among(own, groups),
+            (Self::Some(who), Some((name, standing))) => who.is(name, standing),
             _ => false,
         }
     }
@@ -114,9 +115,9 @@ pub struct Notices {
 
 impl Notices {
     /// What somebody sees now.
-    pub fn of(&self, who: Option<(&str, &[String])>, now: Millis) -> Vec<contexts::Notice> {
+    pub fn of(&self, reader: Option<(&UserName, &Standing)>, now: Millis) -> Vec<contexts::Notice> {
         let sees = |one: &&Announcement| {
-            one.window.contains(now) && one.audience.iter().any(|audience| audience.has(who))
+            one.window.contains(now) && one.audience.iter().any(|audience| audience.has(reader))
         };
         let announcements = self.announcements.iter().filter(sees);
         announcements
@@ -152,7 +153,13 @@ impl Notices {
         who: (&str, &[String]),
         now: Millis,
     ) -> Option<ApiError> {
-        if self.let_in.iter().any(|audience| audience.has(Some(who))) {
+        let (name, groups) = who;
+        let lets_in = |audience: &Audience| match audience {
+            Audience::All => true,
+            Audience::LogIn => false,
+            Audience::Some(who) => who.is_among(name, groups),
+        };
+        if self.let_in.iter().any(lets_in) {
             return None;
         }
         let mut all = switched.into_iter().chain(&self.maintenance);
@@ -202,12 +209,12 @@ pub fn is_closed(hub: &Hub, caller: &Caller) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lyceum_model::who::Forms;
+    use lyceum_model::who::{CourseId, CourseRole, Forms};
 
     use super::*;
 
     fn some(text: &str) -> Audience {
-        Audience::Some(Who::parse(text, Forms::People).expect("good"))
+        Audience::Some(Who::parse(text, Forms::All).expect("good"))
     }
 
     fn words(en: &str) -> Words {
@@ -223,23 +230,40 @@ mod tests {
                     from: Some(Millis(10)),
                     until: Some(Millis(20)),
                 },
-                audience: vec![some("group:bio"), Audience::LogIn],
+                audience: vec![
+                    some("group:bio"),
+                    some("course:signals"),
+                    some("course:waves/teacher"),
+                    Audience::LogIn,
+                ],
                 warning: false,
             }],
             ..Notices::default()
         };
-        let bio = ["bio".to_owned()];
-        let check = |who: Option<(&str, &[String])>, now: i64, expect: bool| {
+        let ada = UserName::parse("ada").expect("a name");
+        let bio = Standing::of_groups(&["bio".to_owned()]);
+        let none = Standing::default();
+        let student_of = |course: &str| Standing {
+            courses: vec![(
+                CourseId::parse(course).expect("an id"),
+                vec![CourseRole::Student],
+            )],
+            ..Standing::default()
+        };
+        let check = |who: Option<&Standing>, now: i64, expect: bool| {
+            let reader = who.map(|who| (&ada, who));
             assert_eq!(
-                !notices.of(who, Millis(now)).is_empty(),
+                !notices.of(reader, Millis(now)).is_empty(),
                 expect,
                 "{who:?} {now}"
             );
         };
-        check(Some(("ada", &bio)), 9, false);
-        check(Some(("ada", &bio)), 10, true);
-        check(Some(("ada", &bio)), 20, false);
-        check(Some(("ada", &[])), 10, false);
+        check(Some(&bio), 9, false);
+        check(Some(&bio), 10, true);
+        check(Some(&bio), 20, false);
+        check(Some(&none), 10, false);
+        check(Some(&student_of("signals")), 10, true);
+        check(Some(&student_of("waves")), 10, false);
         check(None, 10, true);
     }
 

@@ -28,6 +28,7 @@ use lyceum_model::base::BasePath;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
+use lyceum_model::who::Standing;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{
     ErrorPage, OAuthClient, OAuthPage, Page, PageUser, ServiceLink, Site,
@@ -36,7 +37,7 @@ use lyceum_web::page::{Lang, pick_language};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::routes::Routes;
 use lyceum_web::xsrf::Binding;
-use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure};
+use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure, Person};
 use serde::Serialize;
 
 use crate::api::oauth::Checked;
@@ -351,7 +352,10 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
     };
     let settings = hub.settings();
     let person = caller.and_then(|caller| caller.person().ok());
-    let who = person.map(|person| (person.name.as_str(), person.groups.as_slice()));
+    // Only where there is something to read.
+    let reader = person.filter(|_| !settings.notices.announcements.is_empty());
+    let reader = reader.map(|her| (&her.name, standing_of(hub, her)));
+    let reader = reader.as_ref().map(|(name, standing)| (*name, standing));
     Page {
         base: settings.origins.base().hub(),
         user: caller
@@ -366,13 +370,23 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
             name: settings.site_name.clone(),
         },
         announcement: None,
-        notices: settings.notices.of(who, hub.now()),
+        notices: settings.notices.of(reader, hub.now()),
         maintenance: {
             let switched = notices::switched(hub);
             settings.notices.maintenance(switched.as_ref(), hub.now())
         },
         services: caller.map_or_else(Vec::new, |caller| services_of(hub, caller)),
         languages: languages::choices(&settings.theme),
+    }
+}
+
+/// What she is, for lists that name people.
+fn standing_of(hub: &Hub, her: &Person) -> Standing {
+    let grants = &hub.settings().grants;
+    Standing {
+        groups: her.groups.clone(),
+        roles: grants.all_roles_of(&her.name, her.admin, &her.groups),
+        courses: hub.shelf().roles_of(&her.name, &her.groups),
     }
 }
 

@@ -77,7 +77,8 @@ pub struct RawAnnouncement {
     pub from: Option<String>,
     /// When it ends.
     pub until: Option<String>,
-    /// Who sees it: `all`, `group:NAME`, a user's name, `login` (those who are not signed in).
+    /// Who sees it: `all`, `course:ID`, `course:ID/teacher`, `role:NAME`, `group:NAME`, a user's name,
+    /// `login` (those who are not signed in).
     #[serde(rename = "for", default = "everybody")]
     pub readers: Vec<String>,
     /// `info` or `warning`.
@@ -327,13 +328,16 @@ pub(super) fn audience(
         let one = match (name.as_str(), shown) {
             ("all", true) => Some(Audience::All),
             ("login", true) => Some(Audience::LogIn),
-            (name, _) => Who::parse(name, Forms::People).ok().map(Audience::Some),
+            (name, true) => Who::parse(name, Forms::All).ok().map(Audience::Some),
+            (name, false) => Who::parse(name, Forms::People).ok().map(Audience::Some),
         };
         match one {
             Some(one) => found.push(one),
             None => {
                 let words = match shown {
-                    true => "is none of `all`, `login`, `group:NAME` and a user's name",
+                    true => {
+                        "is none of `all`, `login`, `course:ID`, `course:ID/ROLE`, `role:NAME`, `group:NAME` and a user's name"
+                    }
                     false => "is neither a user's name nor `group:NAME`",
                 };
                 problem(&format!("{key}[{at}]"), format!("{name:?} {words}"));

@@ -9,7 +9,7 @@ use hyper::Method;
 use lyceum_hub::Settings;
 use lyceum_hub::notices::{Announcement, Audience, Maintenance, Notices, Window, Words};
 use lyceum_model::clock::{Clock, Millis};
-use lyceum_model::who::{Forms, Who};
+use lyceum_model::who::{CourseRole, Forms, Who};
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::{Client, TestDb, TestHub};
@@ -291,7 +291,7 @@ async fn a_site_can_have_a_page_for_those_who_have_left() {
 }
 
 fn some(text: &str) -> Audience {
-    Audience::Some(Who::parse(text, Forms::People).expect("good"))
+    Audience::Some(Who::parse(text, Forms::All).expect("good"))
 }
 
 fn notices() -> Notices {
@@ -312,6 +312,8 @@ fn notices() -> Notices {
             ),
             announcement(words("Only before", "Nur davor"), Audience::LogIn),
             announcement(words("Only biology", ""), some("group:bio")),
+            announcement(words("Room changed", "Raum"), some("course:signals")),
+            announcement(words("For teachers", ""), some("course:signals/teacher")),
         ],
         documents: [("privacy", Document::read("# Data\n\nWe keep names."))].into(),
         ..Notices::default()
@@ -357,6 +359,13 @@ async fn announcements_are_for_those_they_are_for() {
     let home = ada.get("/hub/home").await.expect(200).text();
     assert!(
         home.contains("Neues &lt;b&gt;") && !home.contains("Nur davor"),
+        "{home}"
+    );
+    assert!(!home.contains("Raum"), "not hers: {home}");
+    hub.put_in_course("ada", "signals", CourseRole::Student);
+    let home = ada.get("/hub/home").await.expect(200).text();
+    assert!(
+        home.contains("Raum") && !home.contains("For teachers"),
         "{home}"
     );
     let page = hub
