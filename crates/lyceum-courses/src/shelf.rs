@@ -111,6 +111,11 @@ impl Shelf {
         let mut problems = Vec::new();
         let mut changed = false;
         let listed = self.list(&mut problems)?;
+        anyhow::ensure!(
+            self.folder.is_dir() || before.files.is_empty(),
+            "the course folder {} is gone; what was in it stays in force until it is back",
+            self.folder.display()
+        );
         for problem in &problems {
             // Told once, however often the folder is looked at.
             if !before.problems.contains(problem) {
@@ -121,7 +126,16 @@ impl Shelf {
             let meta = match path.metadata() {
                 Ok(meta) => meta,
                 // Gone between listing and looking.
-                Err(_) => continue,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                // There, and not to be looked at just now: nothing is known to be different.
+                Err(error) => {
+                    let path = path.display();
+                    tracing::warn!(%path, %error, "a course file can't be looked at; its last version stays");
+                    if let Some(entry) = before.files.get(&id) {
+                        files.insert(id, entry.clone());
+                    }
+                    continue;
+                }
             };
             let stamp = Stamp {
                 path: path.clone(),

@@ -105,6 +105,11 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
         }
         Credential::Token(token) => {
             match bearer_of(hub, &mut tx, token, now).await? {
+                // Whoever worked in a course's server may have its token, also when she does no more. Nothing
+                // needs it here: the server reports to the hub.
+                Some(Bearer::Person { user, .. }) if user.name.is_of_course() => {
+                    return Ok(Decision::Deny);
+                }
                 Some(Bearer::Person { user, token }) => {
                     hub.token_uses().note(&token.id, now);
                     // One made through a session ends with it.
@@ -131,7 +136,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let mut standing = Standing::of_user_toward(hub, &mut tx, &user, &owner).await?;
     let scopes = match token {
         None if user.id == server.user_id => standing.held().clone(),
-        None => for_browsers(&settings, &standing),
+        None => for_browsers(&settings, &standing, user.admin),
         Some(token) => standing.token(&mut tx, &token).await?,
     };
     // With the share, or her role in the course, falls what rests on it, and nothing else that she has
@@ -152,9 +157,14 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
 /// page of another's could act as whoever looks at it. There a browser opens its owner's servers
 /// only, those of the courses that she teaches, and those that were shared with her if the
 /// configuration says that this may be; programs use tokens. Who teaches a course together trusts one
-/// another with it, and nobody else writes in its server.
-pub fn for_browsers(settings: &Settings, standing: &Standing) -> ScopeSet {
-    let by_courses = standing.by_courses();
+/// one another with it, and nobody else writes in its server; but no course makes administrators, so
+/// theirs stay out.
+pub fn for_browsers(settings: &Settings, standing: &Standing, is_admin: bool) -> ScopeSet {
+    let none = ScopeSet::new();
+    let by_courses = match is_admin && !settings.shared_in_browsers {
+        true => &none,
+        false => standing.by_courses(),
+    };
     match (settings.origins.are_apart(), settings.shared_in_browsers) {
         (true, _) => standing.held().clone(),
         (false, true) => by_courses.clone().union(standing.shared()),

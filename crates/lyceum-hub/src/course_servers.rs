@@ -12,6 +12,7 @@ use lyceum_model::who::{CourseId, Who};
 use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult, Caller};
 
+use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launch::CourseServer;
 use crate::{Hub, db, services, users};
@@ -105,6 +106,17 @@ pub async fn owner(tx: &mut Tx, name: &str) -> ApiResult<User> {
     db::users::find(tx, &name)
         .await?
         .ok_or_else(ApiError::not_found)
+}
+
+/// The row of a course's server, if it ever ran.
+pub(crate) async fn row_of(tx: &mut Tx, course: &str) -> sqlx::Result<Option<Server>> {
+    let Some(account) = account_of(course) else {
+        return Ok(None);
+    };
+    let Some(owner) = db::users::find(tx, &account).await? else {
+        return Ok(None);
+    };
+    db::servers::find(tx, &owner.id, &ServerName::default()).await
 }
 
 /// What its server is called on pages.

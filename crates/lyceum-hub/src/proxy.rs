@@ -146,8 +146,9 @@ impl Links {
             && let Err(error) = mirror.apply(news.clone())
         {
             tracing::error!(%error, "the routes of ready servers can't be put in force");
-            // The next look makes it anew.
+            // The next look makes it anew, of all that is there then.
             book.mirror = None;
+            book.number = None;
             taken = false;
         }
         // No stream is no fault.

@@ -94,9 +94,8 @@ impl Planner {
     fn system_account(&self, owner: &UserName) -> Result<RunAs, Refusal> {
         let Some(course) = owner.course() else {
             let of_course = owner.as_str().strip_prefix(COURSE_ACCOUNT);
-            let of_course = of_course.and_then(CourseId::parse);
-            let course = of_course.and_then(|id| self.shelf.course(&id));
-            return match course.is_some_and(|course| course.server.is_some()) {
+            // Whether the course has a server now or not: its files stay.
+            return match of_course.and_then(CourseId::parse).is_some() {
                 true => Err(not_hers(owner.as_str())),
                 false => {
                     let missing = say!("launch.no_account", user = owner.as_str());

@@ -111,7 +111,9 @@ pub async fn create_service(
         return Err(ApiError::conflict(message));
     }
     let is_courses = CourseId::parse(&name).and_then(|course| course_servers::find(&hub, &course));
-    if is_courses.is_some() {
+    // Also one whose course has just lost it, or can't be read.
+    let runs = course_servers::row_of(&mut tx, &name).await?;
+    if is_courses.is_some() || runs.is_some_and(|server| server.state.is_active()) {
         let place = grants::service_prefix(&hub.base(), &name);
         let message = format!(
             "{place} is where the server of the course {name} is found; call the service otherwise"

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::who::{Forms, Who};
 use lyceum_store::{Tx, settings};
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::keeper::{self, Trouble};
 use super::revocations::{self, Fallen};
-use crate::course_servers::is_open_to;
+use crate::course_servers::{self, is_open_to};
 use crate::db::cull::Sentence;
 use crate::db::servers::Server;
 use crate::launch::CourseServers;
@@ -133,35 +133,35 @@ async fn changed(tx: &mut Tx, before: &Openers, after: &Openers) -> anyhow::Resu
             let read = entries.filter_map(|entry| Who::parse(entry, Forms::People).ok());
             read.collect::<Vec<Who>>()
         });
-        let Some(ground) = ground(tx, id).await? else {
+        let Some(server) = course_servers::row_of(tx, id).await? else {
             // It never ran, so nothing rests on it; that others are told to open it is enough.
             continue;
         };
+        let ground = shares::ground(&server.id);
+        let mut somebody_left = false;
         for (name, groups) in people(tx, old.iter().chain(&new)).await? {
-            if is_open_to(&old, &name, &groups) != is_open_to(&new, &name, &groups) {
+            let (opened, opens) = (
+                is_open_to(&old, &name, &groups),
+                is_open_to(&new, &name, &groups),
+            );
+            if opened != opens {
                 let known = fallen
                     .entry(name.to_string())
                     .or_insert_with(|| Some(Vec::new()));
                 known.get_or_insert_default().push(ground.clone());
             }
+            somebody_left |= opened && !opens;
+        }
+        if somebody_left {
+            // Who worked in it may have taken what the server holds of the others; they get new ones
+            // without a question.
+            db::tokens::delete_of_client(tx, &server.client_id).await?;
         }
         if fallen.len() > MOST_TOLD {
             return Ok(None);
         }
     }
     Ok(Some(fallen))
-}
-
-/// What decisions about a course's server rest on.
-async fn ground(tx: &mut Tx, course: &str) -> anyhow::Result<Option<String>> {
-    let Some(account) = crate::course_servers::account_of(course) else {
-        return Ok(None);
-    };
-    let Some(owner) = db::users::find(tx, &account).await? else {
-        return Ok(None);
-    };
-    let server = db::servers::find(tx, &owner.id, &ServerName::default()).await?;
-    Ok(server.map(|server| shares::ground(&server.id)))
 }
 
 /// All whom these entries name, each with those of the groups among them that she is in.
@@ -201,7 +201,7 @@ async fn stop_those_gone(hub: &Hub, gone: &mut HashMap<String, Instant>) -> anyh
     let is_wanted = |server: &Server| {
         server.user_name.course().is_some_and(|course| {
             let there = servers.there.iter().any(|one| one.id == course);
-            (there && !named.contains_key(course.as_str())) || servers.unclear.contains(&course)
+            !named.contains_key(course.as_str()) && (there || servers.unclear.contains(&course))
         })
     };
     let unwanted: Vec<&Server> = running.iter().filter(|one| !is_wanted(one)).collect();

@@ -184,7 +184,7 @@ async fn opens_in_browser(
     let visitor = visitor.ok_or_else(ApiError::not_found)?;
     let standing = Standing::of_user(hub, &mut tx, &visitor).await?;
     let target = Target::Server(owner, name);
-    let verdict = access::for_browsers(&settings, &standing).allows(
+    let verdict = access::for_browsers(&settings, &standing, visitor.admin).allows(
         ScopeName::AccessServers,
         target,
         standing.members(),

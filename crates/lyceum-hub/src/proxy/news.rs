@@ -5,7 +5,7 @@
 //! numbers are given in commit order, and all is read in one snapshot. So each replica makes the
 //! same table of the same number, and a proxy may go on at another one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_proxy::Target;
@@ -15,7 +15,7 @@ use lyceum_store::{Tx, events};
 use crate::db::services::Row;
 use crate::jobs::{keeper, revocations};
 use crate::origins::Origins;
-use crate::{db, grants, groups};
+use crate::{course_servers, db, grants, groups};
 
 /// A proxy that missed more gets the whole table.
 const MOST_EVENTS: u32 = 2_000;
@@ -71,6 +71,15 @@ pub async fn since(tx: &mut Tx, seen: Option<i64>, origins: &Origins) -> anyhow:
             }
         }
     }
+    // Where a service comes or goes, the server of the course of that name goes or comes.
+    let services: Vec<String> = ids
+        .iter()
+        .filter_map(|id| grants::service_of_route(id).map(str::to_owned))
+        .collect();
+    for service in services {
+        let server = course_servers::row_of(tx, &service).await?;
+        ids.extend(server.map(|server| server.id));
+    }
     if named > MOST_NAMED {
         taken = [(revocations::EVERYBODY.to_owned(), None)].into();
     }
@@ -97,9 +106,17 @@ pub async fn all(
     let rows = db::servers::routes(tx).await?;
     let services = db::services::all(tx).await?;
     let services = services.into_iter().filter_map(|row| service(row, origins));
+    let services: Vec<PublishedRoute> = services.collect();
+    // Of a service and a server of a course at one place the service is there.
+    let taken: HashSet<(Option<String>, String)> = services.iter().map(place).collect();
     let servers = rows.into_iter().filter_map(|row| published(row, origins));
-    let routes = servers.chain(services);
+    let servers = servers.filter(|route| !taken.contains(&place(route)));
+    let routes = servers.chain(services.iter().cloned());
     Ok(routes.map(|route| (route.id.clone(), route)).collect())
+}
+
+fn place(route: &PublishedRoute) -> (Option<String>, String) {
+    (route.host.clone(), route.prefix.clone())
 }
 
 async fn snapshot(tx: &mut Tx, number: i64, origins: &Origins) -> anyhow::Result<News> {
@@ -128,7 +145,17 @@ async fn current(
             continue;
         }
         let row = db::servers::route(tx, id).await?;
-        routes.extend(row.and_then(|row| published(row, origins)));
+        let Some(route) = row.and_then(|row| published(row, origins)) else {
+            continue;
+        };
+        if let Some(course) = course_servers::course_named(&route.owner) {
+            let row = db::services::find(tx, course.as_str()).await?;
+            let there = row.and_then(|row| service(row, origins));
+            if there.is_some_and(|there| place(&there) == place(&route)) {
+                continue;
+            }
+        }
+        routes.push(route);
     }
     Ok(routes)
 }

@@ -531,6 +531,9 @@ fn hub_env(hub: &Hub, server: &Server, token: String) -> HubEnv {
         client_id: server.client_id.clone(),
         api_token: lyceum_model::secret::Secret::new(token),
         access_scopes: oauth::access_scopes(server),
-        client_allowed_scopes: settings.grants.server_clients.to_list(),
+        client_allowed_scopes: match server.user_name.is_of_course() {
+            true => Vec::new(),
+            false => settings.grants.server_clients.to_list(),
+        },
     }
 }
