@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::tree::{FilePath, Tree, TreeFile};
 use crate::upload::files::{FilesReader, Mistake, Output};
-use crate::upload::form::{Broken, FormReader, Receive};
+use crate::upload::form::{FormError, FormReader, Receive};
 use crate::{Exchange, db};
 
 /// A file that is larger goes to the disk by itself, while it comes.
@@ -54,6 +54,8 @@ pub enum IntakeError {
     TooLarge(u64),
     #[error("the body is not what its content type says")]
     Broken,
+    #[error("the form has too many fields")]
+    TooManyFields,
     #[error("the request was cut off")]
     CutOff,
     #[error(transparent)]
@@ -62,9 +64,12 @@ pub enum IntakeError {
     Database(#[from] sqlx::Error),
 }
 
-impl From<Broken> for IntakeError {
-    fn from(_: Broken) -> Self {
-        Self::Broken
+impl From<FormError> for IntakeError {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::Broken => Self::Broken,
+            FormError::TooManyFields => Self::TooManyFields,
+        }
     }
 }
 
@@ -282,18 +287,22 @@ impl<'a> Desk<'a> {
         let mut tx = self.exchange.db().glance().await?;
         let known = db::trees::known(&mut tx, &blobs).await?;
         drop(tx);
-        let mut known: HashSet<String> = known.into_iter().map(|(blob, _)| blob).collect();
-        let mut new = Vec::new();
+        let known: HashSet<String> = known.into_iter().map(|(blob, _)| blob).collect();
+        let (mut seen, mut contents) = (HashSet::new(), Vec::new());
         for (file, content) in files {
-            if known.insert(file.blob.to_hex()) {
-                new.push(content);
+            if seen.insert(file.blob) {
+                contents.push((file.blob, content));
             }
             self.done.push(file);
         }
-        let blobs = self.exchange.blobs();
-        let writing = new
-            .into_iter()
-            .map(|content| async move { blobs.put_bytes(&content).await });
+        let (blobs, known) = (self.exchange.blobs(), &known);
+        let writing = contents.into_iter().map(|(blob, content)| async move {
+            // A row may have outlived its blob, when one of the two was restored from a backup.
+            if known.contains(&blob.to_hex()) && blobs.has(blob).await? {
+                return Ok(blob);
+            }
+            blobs.put_bytes(&content).await
+        });
         let mut written = stream::iter(writing).buffer_unordered(AT_ONCE);
         while let Some(one) = written.next().await {
             one?;

@@ -155,6 +155,21 @@ async fn large_and_many() {
     }
 }
 
+/// The database was restored, and the blobs were not.
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_is_known_but_lost_is_written_again() {
+    let db = TestDb::sqlite().await;
+    let (stage, tess, ada) = stage(&db).await;
+    ada.submit(HW, &[("a", "work")]).await;
+    let blob = lyceum_model::digest::Digest::of(b"work");
+    let blobs = stage.exchange.blobs();
+    assert!(blobs.delete(blob).await.expect("deleted"));
+    ada.submit(HW, &[("b", "work")]).await;
+    assert!(blobs.has(blob).await.expect("looked"));
+    let got = tess.files("submission/bio/hw/ada").await;
+    assert_eq!(got, [("b".to_owned(), "work".to_owned())]);
+}
+
 /// Elsewhere the hub takes no more than before.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_are_taken_here_alone() {

@@ -64,7 +64,9 @@ impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, sentence(&error)),
-            IntakeError::Broken | IntakeError::CutOff => Self::bad(sentence(&error)),
+            IntakeError::Broken | IntakeError::TooManyFields | IntakeError::CutOff => {
+                Self::bad(sentence(&error))
+            }
             IntakeError::Blob(error) => error.into(),
             IntakeError::Database(error) => error.into(),
         }
