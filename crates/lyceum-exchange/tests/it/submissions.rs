@@ -173,6 +173,9 @@ async fn no_two_submissions_have_one_time() {
         times.sort();
         let expect = [0, 1, 2].map(|n| format!("2026-11-22 08:00:00.00000{n}"));
         assert_eq!(times, expect);
+        clock.advance(-1000);
+        let earlier = ada.submit(HW, &[("a", "4")]).await;
+        assert_eq!(earlier, "2026-11-22 08:00:00.000003");
     }
 }
 

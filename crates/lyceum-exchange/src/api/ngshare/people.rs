@@ -1,12 +1,13 @@
 //! Instructors and students of a course.
 //!
 //! Whom a course file names is listed and can be given a name here, but is taken out of the course in
-//! the file alone.
+//! the file alone. What a request gave beyond that a request takes back.
 
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 use serde_json::{Value, json};
 
@@ -99,9 +100,11 @@ pub(super) async fn put_instructor(
             "Permission denied (cannot modify other instructors)",
         ));
     }
-    let role = match admin {
+    // Whom a file names stays so by the file alone.
+    let in_file = member.in_file;
+    let by_file = in_file.is_some_and(|role| role.covers(CourseRole::Grader));
+    let role = match admin && !by_file {
         true => Some(Added::Instructor.as_str().to_owned()),
-        // Whom a file names stays so by the file alone.
         false => member.called.role,
     };
     let row = called.row(name.to_string(), role);
@@ -340,8 +343,28 @@ async fn delete(
     person: &str,
     what: Added,
 ) -> Result<Response, Refusal> {
-    let member = get(exchange, &mut tx, entered, person, what).await?;
-    if member.standing.by_file.is_some() {
+    let member = entered.member(exchange, &mut tx, person).await?;
+    // Whom the course is hidden from as well.
+    let is_or_was_added =
+        |member: &Member| is(member, what) || member.called.role.as_deref() == Some(what.as_str());
+    let member = member.map(|(_, member)| member).filter(is_or_was_added);
+    let member = member.ok_or_else(|| missing(what))?;
+    let without = Standing {
+        added: None,
+        ..member.standing
+    };
+    if member.in_file.is_some() && without.role() != member.standing.role() {
+        let called = Row {
+            role: None,
+            ..member.called
+        };
+        if let Some(id) = entered.course.known_id() {
+            db::people::put(&mut tx, id, &called).await?;
+        }
+        tx.commit().await?;
+        return Ok(done());
+    }
+    if member.in_file.is_some() {
         return Err(Refusal::conflict(format!(
             "The course file says that {} belongs to this course: change it there",
             member.called.name
