@@ -16,12 +16,29 @@ use super::courses::user_name;
 use super::visitor::{Entered, Visitor};
 use crate::course::Member;
 use crate::db::people::Row;
-use crate::intake::{Fields, receive};
+use crate::intake::{Asked, receive};
 use crate::people::{Added, Standing};
 use crate::{Exchange, db};
 
 /// Longest name or address, in bytes.
 const WORD_MAX: usize = 1024;
+
+/// People in one request.
+const STUDENTS_MAX: usize = 10_000;
+const NAMES: Asked = Asked {
+    words: &[
+        ("first_name", 4 * WORD_MAX),
+        ("last_name", 4 * WORD_MAX),
+        ("email", 4 * WORD_MAX),
+    ],
+    files: false,
+    in_query: true,
+};
+const STUDENTS: Asked = Asked {
+    words: &[("students", 2 * 1024 * 1024)],
+    files: false,
+    in_query: true,
+};
 
 /// What somebody is called.
 struct Called {
@@ -82,7 +99,7 @@ pub(super) async fn put_instructor(
     request: Request,
 ) -> Answered {
     may_change(&exchange, &visitor, &course, Standing::grades).await?;
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, NAMES).await?;
     let called = Called::read(upload.fields)?;
     let name = user_name(&person)?;
     let mut tx = exchange.db().write().await?;
@@ -156,7 +173,7 @@ pub(super) async fn put_student(
     request: Request,
 ) -> Answered {
     may_change(&exchange, &visitor, &course, Standing::teaches).await?;
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, NAMES).await?;
     let called = Called::read(upload.fields)?;
     user_name(&person)?;
     let mut tx = exchange.db().write().await?;
@@ -201,7 +218,7 @@ pub(super) async fn put_students(
     request: Request,
 ) -> Answered {
     may_change(&exchange, &visitor, &course, Standing::teaches).await?;
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, STUDENTS).await?;
     let given = upload
         .fields
         .get("students")
@@ -236,6 +253,11 @@ fn read_students(given: &Value) -> Result<Vec<(String, Called)>, Refusal> {
     let given = given.as_array().ok_or_else(wrong)?;
     if given.is_empty() {
         return Err(Refusal::bad("Please supply students"));
+    }
+    if given.len() > STUDENTS_MAX {
+        return Err(Refusal::bad(format!(
+            "Too many students; at most {STUDENTS_MAX} are taken at once"
+        )));
     }
     let mut students = Vec::new();
     for student in given {
