@@ -27,6 +27,8 @@ pub struct Course {
 #[derive(Debug, Clone, Default)]
 pub struct Member {
     pub standing: Standing,
+    /// What the file says, also while it hides the course from her.
+    pub in_file: Option<CourseRole>,
     pub called: Row,
 }
 
@@ -51,6 +53,13 @@ impl Course {
         let mut course = Self::look(exchange, tx, name).await?;
         if course.file.is_some() {
             return Ok(None);
+        }
+        if course.is_made() {
+            return Ok(None);
+        }
+        // What a file's course of this name left behind is no part of this one.
+        if let Some(left) = course.row.take() {
+            db::courses::remove(tx, &left.id, exchange.now().0).await?;
         }
         let id = course.id(exchange, tx).await?.to_owned();
         let is_new = db::courses::make(tx, &id, exchange.now().0).await?;
@@ -123,9 +132,13 @@ impl Course {
             Some(id) => db::people::find(tx, id, name.as_str()).await?,
             None => None,
         };
-        let by_file = self.file.as_ref();
-        let by_file = by_file.and_then(|file| people::by_file(file, name, groups));
-        Ok(Member::new(name, by_file, row))
+        let file = self.file.as_ref();
+        let by_file = file.and_then(|file| people::by_file(file, name, groups));
+        let in_file = file.and_then(|file| file.roles_of(name, groups).into_iter().next());
+        Ok(Member {
+            in_file,
+            ..Member::new(name, self.file.as_deref(), by_file, row)
+        })
     }
 
     /// Everybody of whom it is known that she is something here.
@@ -157,7 +170,8 @@ impl Course {
         }
         let names: BTreeSet<UserName> = rows.keys().chain(roles.keys()).cloned().collect();
         let members = names.into_iter().map(|name| {
-            let member = Member::new(&name, roles.get(&name).copied(), rows.remove(&name));
+            let (role, row) = (roles.get(&name).copied(), rows.remove(&name));
+            let member = Member::new(&name, self.file.as_deref(), role, row);
             (name, member)
         });
         let members = members.filter(|(_, member)| member.standing.role().is_some());
@@ -166,7 +180,12 @@ impl Course {
 }
 
 impl Member {
-    fn new(name: &UserName, by_file: Option<CourseRole>, row: Option<Row>) -> Self {
+    fn new(
+        name: &UserName,
+        file: Option<&CourseFile>,
+        by_file: Option<CourseRole>,
+        row: Option<Row>,
+    ) -> Self {
         let called = row.unwrap_or_else(|| Row {
             name: name.to_string(),
             ..Row::default()
@@ -174,10 +193,21 @@ impl Member {
         let standing = Standing {
             admin: false,
             by_file,
-            added: called.role.as_deref().and_then(Added::parse),
+            added: added(file, called.role.as_deref()),
         };
-        Self { standing, called }
+        Self {
+            standing,
+            in_file: by_file,
+            called,
+        }
     }
+}
+
+/// What somebody was added as; in a course that its teachers alone see, students are nothing yet.
+fn added(file: Option<&CourseFile>, word: Option<&str>) -> Option<Added> {
+    let added = word.and_then(Added::parse)?;
+    let hidden = file.is_some_and(|file| file.visible == Visibility::Private);
+    (added == Added::Instructor || !hidden).then_some(added)
 }
 
 /// The entries of a file's lists, the most powerful first.
@@ -216,9 +246,10 @@ pub async fn names_for(
         names.extend(db::courses::list_made(tx).await?);
         return Ok(names);
     }
-    for (name, made) in db::people::courses_of(tx, person.name.as_str()).await? {
-        let by_file = || CourseId::parse(&name).is_some_and(|id| shelf.course(&id).is_some());
-        if made || by_file() {
+    for (name, made, role) in db::people::courses_of(tx, person.name.as_str()).await? {
+        let file = CourseId::parse(&name).and_then(|id| shelf.course(&id));
+        let is_there = made || file.is_some();
+        if is_there && added(file.as_deref(), Some(&role)).is_some() {
             names.insert(name);
         }
     }

@@ -4,26 +4,34 @@
 //! files that go to the disk together once they are some, and of a large file what is on its way
 //! there. Contents that are known are not written again.
 //!
-//! Nothing of this shows before a row names it. Whoever is cut off leaves blobs that nobody names.
+//! Nothing of this shows before a row names it. Whoever is cut off leaves the contents that were whole
+//! by then, which nobody names; of a content that was not whole nothing stays.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 
-use axum::body::Body;
+use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use data_encoding::HEXLOWER;
 use futures_util::StreamExt;
 use futures_util::stream;
 use lyceum_model::digest::Digest;
+use lyceum_model::name::UserName;
 use lyceum_store::blobs::{BlobError, Blobs};
 use lyceum_web::request::header;
 use md5::{Digest as _, Md5};
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::tree::{FilePath, Tree, TreeFile};
 use crate::upload::files::{FilesReader, Mistake, Output};
-use crate::upload::form::{Broken, FormReader, Receive};
+use crate::upload::form::{FormError, FormReader, Receive};
 use crate::{Exchange, db};
 
 /// A file that is larger goes to the disk by itself, while it comes.
@@ -35,9 +43,9 @@ const GATHERED_FILES: usize = 256;
 const AT_ONCE: usize = 4;
 /// What is on its way to the disk of a large file.
 const PIPE: usize = 256 * 1024;
-/// All fields but the files together.
-const FIELDS_MAX: usize = 4 * 1024 * 1024;
-/// So much of a body that is too large is read and thrown away, so that its sender reads why.
+/// After so much of a body it is asked again whether there is room on the disk.
+const ASKED_AGAIN: u64 = 8 * 1024 * 1024;
+/// So much of a body that is refused is read and thrown away, so that its sender reads why.
 const THROWN_AWAY: u64 = 16 * 1024 * 1024;
 
 /// What came with a request.
@@ -54,34 +62,61 @@ pub enum IntakeError {
     TooLarge(u64),
     #[error("the body is not what its content type says")]
     Broken,
+    #[error("the form has too many fields")]
+    TooManyFields,
+    #[error("the field {0} is longer than the {1} bytes that are allowed")]
+    FieldTooLong(&'static str, usize),
     #[error("the request was cut off")]
     CutOff,
+    #[error("the request took too long")]
+    TooSlow,
+    #[error("too many uploads at the same time; try again in a moment")]
+    Busy,
+    #[error("there is no room for more files at the moment; tell those who run this site")]
+    Full,
     #[error(transparent)]
     Blob(#[from] BlobError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-impl From<Broken> for IntakeError {
-    fn from(_: Broken) -> Self {
-        Self::Broken
+impl From<FormError> for IntakeError {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::Broken => Self::Broken,
+            FormError::TooManyFields => Self::TooManyFields,
+        }
     }
 }
 
-/// Where fields may stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fields {
-    InBody,
-    /// In the body counts, when it stands in both.
-    InQueryOrBody,
+/// What is asked for; whatever else comes is read over.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Fields, each with the most bytes that are taken of it.
+    pub words: &'static [(&'static str, usize)],
+    pub files: bool,
+    /// Fields may stand in the address too. In the body counts, when one stands in both.
+    pub in_query: bool,
 }
 
 /// Reads a request to its end.
 pub async fn receive(
     exchange: &Exchange,
+    person: &UserName,
     request: Request,
-    fields: Fields,
+    asked: Asked,
 ) -> Result<Upload, IntakeError> {
+    let _place = exchange
+        .uploads()
+        .enter(person)
+        .await
+        .ok_or(IntakeError::Busy)?;
+    let read = timeout(exchange.limits().total, read(exchange, request, asked));
+    read.await.map_err(|_| IntakeError::TooSlow)?
+}
+
+async fn read(exchange: &Exchange, request: Request, asked: Asked) -> Result<Upload, IntakeError> {
+    let idle = exchange.limits().idle;
     let max = exchange.body_max();
     let announced = header(request.headers(), CONTENT_LENGTH.as_str());
     let announced: Option<u64> = announced.and_then(|length| length.parse().ok());
@@ -91,24 +126,53 @@ pub async fn receive(
         .to_owned();
     let body = request.into_body();
     if announced.is_some_and(|length| length > max) {
-        throw_away(body).await;
+        let _ = timeout(idle, throw_away(body.into_data_stream())).await;
         return Err(IntakeError::TooLarge(max));
     }
-    let mut desk = Desk::new(exchange);
-    if fields == Fields::InQueryOrBody {
+    if asked.files && exchange.is_full().await {
+        let _ = timeout(idle, throw_away(body.into_data_stream())).await;
+        return Err(IntakeError::Full);
+    }
+    let mut desk = Desk::new(exchange, asked);
+    if asked.in_query {
         let mut form = FormReader::new("application/x-www-form-urlencoded");
         form.push(query.as_bytes(), &mut desk.sorter)?;
         form.finish(&mut desk.sorter)?;
         desk.clear().await?;
     }
-    let mut form = FormReader::new(&kind);
     let mut pieces = body.into_data_stream();
-    let mut length = 0;
-    while let Some(piece) = pieces.next().await {
+    match take(exchange, &mut desk, &mut pieces, &kind).await {
+        Ok(()) => desk.finish().await,
+        Err(error) => {
+            if !matches!(error, IntakeError::CutOff | IntakeError::TooSlow) {
+                let _ = timeout(idle, throw_away(pieces)).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn take(
+    exchange: &Exchange,
+    desk: &mut Desk<'_>,
+    pieces: &mut BodyDataStream,
+    kind: &str,
+) -> Result<(), IntakeError> {
+    let (max, idle) = (exchange.body_max(), exchange.limits().idle);
+    let mut form = FormReader::new(kind);
+    let (mut length, mut ask_at) = (0, ASKED_AGAIN);
+    let next = async |pieces: &mut BodyDataStream| timeout(idle, pieces.next()).await;
+    while let Some(piece) = next(pieces).await.map_err(|_| IntakeError::TooSlow)? {
         let piece = piece.map_err(|_| IntakeError::CutOff)?;
         length += piece.len() as u64;
         if length > max {
             return Err(IntakeError::TooLarge(max));
+        }
+        if desk.sorter.asked.files && length >= ask_at {
+            ask_at = length + ASKED_AGAIN;
+            if exchange.is_full().await {
+                return Err(IntakeError::Full);
+            }
         }
         // A piece may be as large as the whole body.
         for part in piece.chunks(PIPE) {
@@ -117,12 +181,11 @@ pub async fn receive(
         }
     }
     form.finish(&mut desk.sorter)?;
-    desk.finish().await
+    Ok(())
 }
 
-async fn throw_away(body: Body) {
+async fn throw_away(mut pieces: BodyDataStream) {
     let mut left = THROWN_AWAY;
-    let mut pieces = body.into_data_stream();
     while let Some(Ok(piece)) = pieces.next().await {
         match left.checked_sub(piece.len() as u64) {
             Some(less) => left = less,
@@ -132,12 +195,12 @@ async fn throw_away(body: Body) {
 }
 
 /// Puts fields and files apart.
-#[derive(Default)]
 struct Sorter {
+    asked: Asked,
     fields: BTreeMap<String, String>,
-    kept: usize,
-    too_large: bool,
-    current: Option<(String, Vec<u8>)>,
+    /// Name and limit.
+    too_long: Option<(&'static str, usize)>,
+    current: Option<(&'static str, usize, Vec<u8>)>,
     files: Option<FilesReader>,
     in_files: bool,
     /// A second field `files` takes the place of the first.
@@ -146,13 +209,13 @@ struct Sorter {
 
 impl Receive for Sorter {
     fn begin(&mut self, name: &str) {
-        self.in_files = name == "files";
+        self.in_files = self.asked.files && name == "files";
         if self.in_files {
             self.files = Some(FilesReader::default());
             self.round += 1;
         } else {
-            self.kept += name.len();
-            self.current = Some((name.to_owned(), Vec::new()));
+            let word = self.asked.words.iter().find(|(word, _)| *word == name);
+            self.current = word.map(|(word, most)| (*word, *most, Vec::new()));
         }
     }
 
@@ -161,19 +224,18 @@ impl Receive for Sorter {
             if let Some(files) = &mut self.files {
                 files.push(bytes);
             }
-        } else if let Some((_, value)) = &mut self.current {
-            self.kept += bytes.len();
-            match self.kept > FIELDS_MAX {
-                true => self.too_large = true,
+        } else if let Some((word, most, value)) = &mut self.current {
+            match value.len() + bytes.len() > *most {
+                true => self.too_long = Some((*word, *most)),
                 false => value.extend_from_slice(bytes),
             }
         }
     }
 
     fn end(&mut self) {
-        if let Some((name, value)) = self.current.take() {
+        if let Some((name, _, value)) = self.current.take() {
             let value = String::from_utf8_lossy(&value).into_owned();
-            self.fields.insert(name, value);
+            self.fields.insert(name.to_owned(), value);
         }
         self.in_files = false;
     }
@@ -199,14 +261,24 @@ enum Growing {
 struct Large {
     md5: Md5,
     pipe: DuplexStream,
+    /// Said before the pipe ends; without it what was written of the file is thrown away.
+    is_whole: Arc<AtomicBool>,
     writing: JoinHandle<Result<(Digest, u64), BlobError>>,
 }
 
 impl<'a> Desk<'a> {
-    fn new(exchange: &'a Exchange) -> Self {
+    fn new(exchange: &'a Exchange, asked: Asked) -> Self {
         Self {
             exchange,
-            sorter: Sorter::default(),
+            sorter: Sorter {
+                asked,
+                fields: BTreeMap::new(),
+                too_long: None,
+                current: None,
+                files: None,
+                in_files: false,
+                round: 0,
+            },
             round: 0,
             growing: Growing::Small(Vec::new()),
             gathered: Vec::new(),
@@ -216,8 +288,8 @@ impl<'a> Desk<'a> {
     }
 
     async fn clear(&mut self) -> Result<(), IntakeError> {
-        if self.sorter.too_large {
-            return Err(IntakeError::TooLarge(FIELDS_MAX as u64));
+        if let Some((word, most)) = self.sorter.too_long {
+            return Err(IntakeError::FieldTooLong(word, most));
         }
         if self.round != self.sorter.round {
             self.round = self.sorter.round;
@@ -282,18 +354,22 @@ impl<'a> Desk<'a> {
         let mut tx = self.exchange.db().glance().await?;
         let known = db::trees::known(&mut tx, &blobs).await?;
         drop(tx);
-        let mut known: HashSet<String> = known.into_iter().map(|(blob, _)| blob).collect();
-        let mut new = Vec::new();
+        let known: HashSet<String> = known.into_iter().map(|(blob, _)| blob).collect();
+        let (mut seen, mut contents) = (HashSet::new(), Vec::new());
         for (file, content) in files {
-            if known.insert(file.blob.to_hex()) {
-                new.push(content);
+            if seen.insert(file.blob) {
+                contents.push((file.blob, content));
             }
             self.done.push(file);
         }
-        let blobs = self.exchange.blobs();
-        let writing = new
-            .into_iter()
-            .map(|content| async move { blobs.put_bytes(&content).await });
+        let (blobs, known) = (self.exchange.blobs(), &known);
+        let writing = contents.into_iter().map(|(blob, content)| async move {
+            // A row may have outlived its blob, when one of the two was restored from a backup.
+            if known.contains(&blob.to_hex()) && blobs.has(blob).await? {
+                return Ok(blob);
+            }
+            blobs.put_bytes(&content).await
+        });
         let mut written = stream::iter(writing).buffer_unordered(AT_ONCE);
         while let Some(one) = written.next().await {
             one?;
@@ -315,14 +391,42 @@ impl<'a> Desk<'a> {
     }
 }
 
+/// Fails at an end that is not the file's.
+struct WholeOrNothing {
+    content: DuplexStream,
+    is_whole: Arc<AtomicBool>,
+}
+
+impl AsyncRead for WholeOrNothing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (before, room) = (buffer.filled().len(), buffer.remaining());
+        ready!(Pin::new(&mut self.content).poll_read(context, buffer))?;
+        let ended = room > 0 && buffer.filled().len() == before;
+        match ended && !self.is_whole.load(Ordering::SeqCst) {
+            true => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+}
+
 impl Large {
     fn begin(blobs: Blobs) -> Self {
         let (pipe, content) = tokio::io::duplex(PIPE);
+        let is_whole = Arc::new(AtomicBool::new(false));
+        let content = WholeOrNothing {
+            content,
+            is_whole: is_whole.clone(),
+        };
         // Ends when the pipe does, also when nobody waits for it any more.
         let writing = tokio::spawn(async move { blobs.put(content, u64::MAX).await });
         Self {
             md5: Md5::new(),
             pipe,
+            is_whole,
             writing,
         }
     }
@@ -334,6 +438,7 @@ impl Large {
     }
 
     async fn finish(self, path: FilePath) -> Result<TreeFile, IntakeError> {
+        self.is_whole.store(true, Ordering::SeqCst);
         drop(self.pipe);
         let written = self.writing.await.map_err(anyhow::Error::from);
         let (blob, size) = written.map_err(BlobError::Internal)??;

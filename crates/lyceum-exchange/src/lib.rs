@@ -6,7 +6,7 @@
 //! event.
 //!
 //! Reading order: [`names`], [`tree`], [`moment`] and [`receipt`] (what things are), [`people`] and
-//! [`course`] (who is what where), [`upload`] and [`intake`] (from a request to durable files),
+//! [`course`] (who is what where), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
 //! [`submissions`] (handing in), [`verify`] (whether all of it is still so), [`api`] (what programs
 //! ask), [`db`] (SQL).
 
@@ -21,10 +21,13 @@ pub mod receipt;
 pub mod submissions;
 pub mod tree;
 pub mod upload;
+pub mod uploads;
 pub mod verify;
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lyceum_courses::Shelf;
@@ -34,6 +37,7 @@ use lyceum_store::blobs::Blobs;
 use lyceum_store::{Db, Tx};
 
 use receipt::Signer;
+use uploads::Uploads;
 
 /// By which name people's tokens are allowed to use it, as if it were a service beside the hub.
 pub const SERVICE: &str = "ngshare";
@@ -42,7 +46,12 @@ pub const BODY_MAX: u64 = 100 * 1024 * 1024;
 
 /// The state of the exchange; cheap to clone.
 #[derive(Clone)]
-pub struct Exchange(Arc<Parts>);
+pub struct Exchange(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    uploads: Uploads,
+}
 
 /// What the composition root hands over.
 pub struct Parts {
@@ -54,6 +63,57 @@ pub struct Parts {
     pub signer: Signer,
     /// The largest body that is taken.
     pub body_max: u64,
+    pub limits: Limits,
+    /// Asked while files come; nothing: nobody knows.
+    pub space: fn(&Path) -> Option<Space>,
+    /// Where the files go.
+    pub disk: PathBuf,
+}
+
+/// How much is taken of whom; the default is for sites.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest time in which nothing comes of a body.
+    pub idle: Duration,
+    /// Longest time that a body may take.
+    pub total: Duration,
+    /// Bodies of one person that are read at the same time.
+    pub uploads_of_one: usize,
+    /// Bodies that are read at the same time.
+    pub uploads: usize,
+    /// How long a body waits for others.
+    pub wait: Duration,
+    /// Of one person for one assignment.
+    pub submissions: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(30 * 60),
+            uploads_of_one: 4,
+            uploads: 64,
+            wait: Duration::from_secs(10),
+            submissions: 1000,
+        }
+    }
+}
+
+/// Of a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    pub free: u64,
+    pub total: u64,
+}
+
+impl Space {
+    /// Less than this is left to the rest of Lyceum, which stops without a disk to write to.
+    const FLOOR: u64 = 1 << 30;
+
+    pub fn is_short(self) -> bool {
+        self.free < Self::FLOOR.min(self.total / 20)
+    }
 }
 
 /// Who is in which group of the hub.
@@ -67,34 +127,68 @@ pub trait Groups: Send + Sync + 'static {
 
 impl Exchange {
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let uploads = Uploads::new(&parts.limits);
+        Self(Arc::new(Inner { parts, uploads }))
     }
 
     pub fn db(&self) -> &Db {
-        &self.0.db
+        &self.0.parts.db
     }
 
     pub fn blobs(&self) -> &Blobs {
-        &self.0.blobs
+        &self.0.parts.blobs
     }
 
     pub fn shelf(&self) -> &Shelf {
-        &self.0.shelf
+        &self.0.parts.shelf
     }
 
     pub fn groups(&self) -> &dyn Groups {
-        &*self.0.groups
+        &*self.0.parts.groups
     }
 
     pub fn signer(&self) -> &Signer {
-        &self.0.signer
+        &self.0.parts.signer
     }
 
     pub fn now(&self) -> Millis {
-        self.0.clock.now()
+        self.0.parts.clock.now()
     }
 
     pub fn body_max(&self) -> u64 {
-        self.0.body_max
+        self.0.parts.body_max
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.0.parts.limits
+    }
+
+    pub fn uploads(&self) -> &Uploads {
+        &self.0.uploads
+    }
+
+    /// Whether there is too little room for more files.
+    pub async fn is_full(&self) -> bool {
+        let (space, disk) = (self.0.parts.space, self.0.parts.disk.clone());
+        let asked = tokio::task::spawn_blocking(move || space(&disk));
+        asked.await.ok().flatten().is_some_and(Space::is_short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Space;
+
+    #[test]
+    fn a_disk_is_short() {
+        let check = |free: u64, total: u64, expect: bool| {
+            let space = Space { free, total };
+            assert_eq!(space.is_short(), expect, "{space:?}");
+        };
+        let gigabyte = 1 << 30;
+        check(gigabyte, 1000 * gigabyte, false);
+        check(gigabyte - 1, 1000 * gigabyte, true);
+        check(gigabyte / 2, 10 * gigabyte, false);
+        check(gigabyte / 2 - 1, 10 * gigabyte, true);
     }
 }

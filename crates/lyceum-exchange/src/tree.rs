@@ -14,6 +14,8 @@ const FORM: &str = "lyceum tree 1\n";
 /// Of a path and of one of its parts, in bytes: what file systems take.
 const LONGEST_PATH: usize = 1024;
 const LONGEST_PART: usize = 255;
+/// Parts of a path. Each costs a look whenever a tree is made.
+const DEEPEST: usize = 64;
 
 /// A path inside a tree, relative and without ways out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +28,9 @@ impl FilePath {
                 && !matches!(part, "." | "..")
                 && !part.chars().any(char::is_control)
         };
-        let fits = text.len() <= LONGEST_PATH && text.split('/').all(is_part);
+        let fits = text.len() <= LONGEST_PATH
+            && text.split('/').count() <= DEEPEST
+            && text.split('/').all(is_part);
         fits.then(|| Self(text.to_owned()))
     }
 
@@ -65,9 +69,8 @@ impl Tree {
             .map(|file| file.path.as_str().nfc().collect())
             .collect();
         let above = |path: &str| {
-            let slashes = path.match_indices('/').map(|(at, _)| at);
-            let mut folders = slashes.map(|at| path[..at].to_owned());
-            folders.any(|folder| seen.contains(&folder))
+            let mut slashes = path.match_indices('/');
+            slashes.any(|(at, _)| seen.contains(&path[..at]))
         };
         if seen.len() != files.len() || seen.iter().any(|path| above(path)) {
             return Err(Clash);
@@ -134,9 +137,11 @@ mod tests {
             check(bad, false);
         }
         check(&"a".repeat(256), false);
-        check(&"a/".repeat(512), false);
-        check(&format!("{}a", "a/".repeat(511)), true);
-        check(&format!("{}a", "a/".repeat(512)), false);
+        let longest = format!("{}{}", "a".repeat(204), "/".to_owned() + &"a".repeat(204));
+        check(&format!("{longest}/{longest}/{}", "a".repeat(204)), true);
+        check(&format!("{longest}/{longest}/{}", "a".repeat(205)), false);
+        check(&format!("{}a", "a/".repeat(DEEPEST - 1)), true);
+        check(&format!("{}a", "a/".repeat(DEEPEST)), false);
     }
 
     #[test]

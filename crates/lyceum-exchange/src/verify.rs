@@ -85,6 +85,11 @@ impl<F: FnMut(Fault)> Verifier<'_, F> {
             let mut tx = self.db.read().await?;
             let page = db::audit::submissions(&mut tx, &course.id, number, PAGE).await?;
             drop(tx);
+            // Behind the last that was given when we began is what came meanwhile.
+            let page: Vec<SubmissionRow> = page
+                .into_iter()
+                .take_while(|row| row.number <= course.receipts)
+                .collect();
             if page.is_empty() {
                 break;
             }
@@ -105,6 +110,11 @@ impl<F: FnMut(Fault)> Verifier<'_, F> {
                 "{} receipts were given, the last one that is there is {number}",
                 course.receipts
             );
+            self.fault(&format!("course {}", course.name), what);
+        }
+        let beyond = db::audit::beyond(&mut self.db.read().await?, &course.id).await?;
+        if beyond > 0 {
+            let what = format!("{beyond} receipts have numbers that were never given");
             self.fault(&format!("course {}", course.name), what);
         }
         Ok(())

@@ -80,7 +80,7 @@ impl Store {
         migrate::run(&db)
             .await
             .map_err(|error| database_failure(&error, &location))?;
-        let folder = config.store.blobs.clone().unwrap_or_else(|| data.blobs());
+        let folder = blob_folder(config, data);
         let disk = Disk::open(&folder).await.map_err(|error| {
             Failure::new(format!(
                 "the blob folder {} can't be used: {error:#}",
@@ -118,6 +118,11 @@ impl Ground {
             accounts,
         })
     }
+}
+
+fn blob_folder(config: &Config, data: &Layout) -> PathBuf {
+    let folder = config.store.blobs.clone();
+    folder.unwrap_or_else(|| data.blobs())
 }
 
 pub fn location(config: &Config, data: &Layout) -> Result<Location, Failure> {
@@ -194,7 +199,16 @@ impl Machine {
         let pages = pages()?;
         let theme = theme(&pages, &config, origins.base(), None);
         let config_state = state_with(&order.watch.state(), &config, &theme);
-        let exchange = exchange::open(ground, shelf.clone());
+        let exchange = exchange::open(ground, shelf.clone(), blob_folder(&config, &order.data));
+        // A service of the site's own with its name is what answers, on the hub's port too.
+        let beside = match config
+            .grants
+            .services
+            .contains_key(lyceum_exchange::SERVICE)
+        {
+            true => Vec::new(),
+            false => vec![lyceum_exchange::api::ngshare::part(&exchange)],
+        };
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
             clock: ground.clock.clone(),
@@ -215,7 +229,7 @@ impl Machine {
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
             host_key: HostKey::new(ground.keys.derive("lyceum hosts")),
             proxy_secret: ProxyKey::of(&proxy_secret),
-            beside: vec![lyceum_exchange::api::ngshare::part(&exchange)],
+            beside,
         });
         let public = order.public.map(|public| {
             let config = lyceum_proxy::Config {

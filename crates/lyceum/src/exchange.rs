@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use lyceum_courses::Shelf;
 use lyceum_exchange::receipt::Signer;
-use lyceum_exchange::{BODY_MAX, Exchange, Groups, Parts, SERVICE};
+use lyceum_exchange::{BODY_MAX, Exchange, Groups, Limits, Parts, SERVICE, Space};
 use lyceum_hub::db;
 use lyceum_hub::grants::{Grants, SERVER, USER, default_roles};
 use lyceum_model::name::UserName;
@@ -23,7 +23,8 @@ use crate::failure::Failure;
 /// Tells nbgrader in a server where the exchange is, if its environment has the client.
 const NBGRADER_CONFIG: &str = include_str!("exchange/nbgrader_config.py");
 
-pub fn open(ground: &Ground, shelf: Shelf) -> Exchange {
+/// `disk` is where blobs go.
+pub fn open(ground: &Ground, shelf: Shelf, disk: PathBuf) -> Exchange {
     Exchange::new(Parts {
         db: ground.db.clone(),
         clock: ground.clock.clone(),
@@ -32,6 +33,18 @@ pub fn open(ground: &Ground, shelf: Shelf) -> Exchange {
         groups: Arc::new(HubGroups),
         signer: signer(&ground.keys),
         body_max: BODY_MAX,
+        limits: Limits::default(),
+        space,
+        disk,
+    })
+}
+
+/// Of the disk with the blobs; nothing if it can't be asked.
+fn space(folder: &Path) -> Option<Space> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(Space {
+        free: disk.f_bavail.saturating_mul(disk.f_frsize),
+        total: disk.f_blocks.saturating_mul(disk.f_frsize),
     })
 }
 
@@ -99,5 +112,69 @@ impl Groups for HubGroups {
 
     async fn members(&self, tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName>> {
         db::groups::members(tx, group).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Jupyter as far as the file asks it, and a client that says what it was told.
+    const JUPYTER: &str = r#"
+import sys, types
+
+home, ours = sys.argv[1:]
+paths = types.ModuleType("jupyter_core.paths")
+paths.jupyter_config_dir = lambda: home
+paths.jupyter_config_path = lambda: [ours, home, "/nowhere"]
+client = types.ModuleType("ngshare_exchange")
+client.configureExchange = lambda c, url: print(url)
+sys.modules["jupyter_core"] = types.ModuleType("jupyter_core")
+sys.modules["jupyter_core.paths"] = paths
+sys.modules["ngshare_exchange"] = client
+file = ours + "/nbgrader_config.py"
+names = {"get_config": dict, "__file__": file}
+exec(compile(open(file).read(), file, "exec"), names)
+"#;
+
+    fn said(home: &Path, ours: &Path) -> String {
+        let output = Command::new("python3")
+            .args(["-c", JUPYTER])
+            .args([home, ours])
+            .current_dir(ours)
+            .env("JUPYTERHUB_API_URL", "http://127.0.0.1:1/lab/hub/api")
+            .output()
+            .expect("python3 runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    #[test]
+    fn what_people_configured_wins() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let (home, ours) = (temp.path().join("home"), temp.path().join("ours"));
+        for folder in [&home, &ours] {
+            std::fs::create_dir(folder).expect("made");
+        }
+        std::fs::write(ours.join("nbgrader_config.py"), NBGRADER_CONFIG).expect("written");
+        let url = "http://127.0.0.1:1/lab/services/ngshare\n";
+        assert_eq!(said(&home, &ours), url);
+        let check = |name: &str, text: &str, expect: &str| {
+            std::fs::write(home.join(name), text).expect("written");
+            assert_eq!(said(&home, &ours), expect, "{text:?}");
+            std::fs::remove_file(home.join(name)).expect("removed");
+        };
+        let py = "nbgrader_config.py";
+        check(py, "c.CourseDirectory.course_id = 'bio'\n", url);
+        check(py, "# c.ExchangeFactory.exchange = 'x'\n", url);
+        check(py, "c.ExchangeFactory.exchange = 'x'\n", "");
+        check(py, "\u{0}configureExchange(c, 'x')\n", "");
+        check(py, "c.Exchange.root = '/srv/exchange'\n", "");
+        check("jupyter_config.py", "c.Exchange.root = '/x'\n", "");
+        check("nbgrader_config.json", "{\"Exchange\": {}}", "");
+        std::fs::create_dir(home.join(py)).expect("made");
+        assert_eq!(said(&home, &ours), url);
     }
 }

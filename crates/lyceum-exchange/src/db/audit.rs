@@ -53,6 +53,17 @@ pub async fn submissions(
     })
 }
 
+/// How many of a course's submissions have numbers that it has not given, at one moment.
+pub async fn beyond(tx: &mut Tx, course_id: &str) -> sqlx::Result<i64> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM exchange_submissions s JOIN exchange_courses c ON c.id = s.course_id \
+         WHERE c.id = $1 AND s.number > c.receipts"
+    )
+    .bind(course_id)
+    .fetch_one(c)
+    .await)
+}
+
 #[derive(Debug, sqlx::FromRow)]
 pub struct TreeRow {
     pub tree: String,

@@ -33,11 +33,11 @@ pub async fn list(tx: &mut Tx, course_id: &str) -> sqlx::Result<Vec<Row>> {
     .await)
 }
 
-/// The courses to which somebody was added, each with whether it was made by request.
-pub async fn courses_of(tx: &mut Tx, name: &str) -> sqlx::Result<Vec<(String, bool)>> {
-    let rows: Vec<(String, Option<i64>)> = on!(tx, |c| {
+/// The courses to which somebody was added, each with whether it was made by request, and as what.
+pub async fn courses_of(tx: &mut Tx, name: &str) -> sqlx::Result<Vec<(String, bool, String)>> {
+    let rows: Vec<(String, Option<i64>, String)> = on!(tx, |c| {
         sqlx::query_as(
-        "SELECT c.name, c.made_at FROM exchange_people p JOIN exchange_courses c ON c.id = p.course_id \
+        "SELECT c.name, c.made_at, p.role FROM exchange_people p JOIN exchange_courses c ON c.id = p.course_id \
          WHERE p.name = $1 AND p.role IS NOT NULL AND c.removed_at IS NULL"
     )
     .bind(name)
@@ -45,7 +45,9 @@ pub async fn courses_of(tx: &mut Tx, name: &str) -> sqlx::Result<Vec<(String, bo
     .await
     })?;
     let rows = rows.into_iter();
-    Ok(rows.map(|(name, made)| (name, made.is_some())).collect())
+    Ok(rows
+        .map(|(name, made, role)| (name, made.is_some(), role))
+        .collect())
 }
 
 /// Takes the place of what was there.

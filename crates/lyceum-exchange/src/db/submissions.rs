@@ -76,6 +76,17 @@ pub async fn list_of(
     })
 }
 
+/// How often somebody handed in.
+pub async fn count(tx: &mut Tx, assignment_id: &str, student: &str) -> sqlx::Result<i64> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM exchange_submissions WHERE assignment_id = $1 AND student = $2"
+    )
+    .bind(assignment_id)
+    .bind(student)
+    .fetch_one(c)
+    .await)
+}
+
 pub async fn newest(tx: &mut Tx, assignment_id: &str, student: &str) -> sqlx::Result<Option<Row>> {
     on!(tx, |c| sqlx::query_as(select!(
         "WHERE assignment_id = $1 AND student = $2 ORDER BY at DESC LIMIT 1"

@@ -1,9 +1,13 @@
 //! The two ways in which forms are sent, taken apart as they come: urlencoded, and multipart
 //! (RFC 7578). Whatever is neither has no fields.
 
+use FormError::{Broken, TooManyFields};
+
 /// Longest name of a field, and longest heading of a part.
 const NAME_MAX: usize = 1024;
 const HEADING_MAX: usize = 8 * 1024;
+/// Of one form. No client sends more than a handful.
+const FIELDS_MAX: usize = 1000;
 
 /// Who is told what is in a form.
 pub trait Receive {
@@ -12,9 +16,13 @@ pub trait Receive {
     fn end(&mut self);
 }
 
-/// This is not what its content type says.
+/// Why the rest is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken;
+pub enum FormError {
+    /// This is not what its content type says.
+    Broken,
+    TooManyFields,
+}
 
 pub enum FormReader {
     Urlencoded(Urlencoded),
@@ -38,7 +46,7 @@ impl FormReader {
         }
     }
 
-    pub fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), Broken> {
+    pub fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), FormError> {
         match self {
             Self::Urlencoded(reader) => reader.push(bytes, to),
             Self::Multipart(reader) => reader.push(bytes, to),
@@ -46,7 +54,7 @@ impl FormReader {
         }
     }
 
-    pub fn finish(self, to: &mut impl Receive) -> Result<(), Broken> {
+    pub fn finish(self, to: &mut impl Receive) -> Result<(), FormError> {
         match self {
             Self::Urlencoded(mut reader) => reader.finish(to),
             Self::Multipart(reader) => reader.finish(),
@@ -61,6 +69,7 @@ pub struct Urlencoded {
     in_value: bool,
     escape: Escape,
     plain: Vec<u8>,
+    fields: usize,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -72,7 +81,7 @@ enum Escape {
 }
 
 impl Urlencoded {
-    fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), Broken> {
+    fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), FormError> {
         for &byte in bytes {
             match (self.escape, byte) {
                 (Escape::None, b'%') => self.escape = Escape::Begun,
@@ -104,7 +113,7 @@ impl Urlencoded {
         self.hand_on(to)
     }
 
-    fn hand_on(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+    fn hand_on(&mut self, to: &mut impl Receive) -> Result<(), FormError> {
         if self.in_value {
             if !self.plain.is_empty() {
                 to.data(&self.plain);
@@ -119,18 +128,18 @@ impl Urlencoded {
         Ok(())
     }
 
-    fn begin(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+    fn begin(&mut self, to: &mut impl Receive) -> Result<(), FormError> {
         self.hand_on(to)?;
+        count(&mut self.fields)?;
         to.begin(&String::from_utf8_lossy(&self.name));
         self.in_value = true;
         Ok(())
     }
 
-    fn end(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+    fn end(&mut self, to: &mut impl Receive) -> Result<(), FormError> {
         self.hand_on(to)?;
         if !self.in_value && !self.name.is_empty() {
-            to.begin(&String::from_utf8_lossy(&self.name));
-            self.in_value = true;
+            self.begin(to)?;
         }
         if self.in_value {
             to.end();
@@ -139,7 +148,7 @@ impl Urlencoded {
         Ok(())
     }
 
-    fn finish(&mut self, to: &mut impl Receive) -> Result<(), Broken> {
+    fn finish(&mut self, to: &mut impl Receive) -> Result<(), FormError> {
         match std::mem::take(&mut self.escape) {
             Escape::None => {}
             Escape::Begun => self.plain.push(b'%'),
@@ -149,12 +158,23 @@ impl Urlencoded {
     }
 }
 
+fn count(fields: &mut usize) -> Result<(), FormError> {
+    *fields += 1;
+    match *fields > FIELDS_MAX {
+        true => Err(TooManyFields),
+        false => Ok(()),
+    }
+}
+
 pub struct Multipart {
     /// What ends a content: a line break, two hyphens and the boundary.
     mark: Vec<u8>,
-    /// Bytes that can't be told yet.
+    /// Bytes that can't be told yet, behind those that were.
     held: Vec<u8>,
+    /// How many were told.
+    told: usize,
     state: Part,
+    parts: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -175,89 +195,101 @@ impl Multipart {
             mark: format!("\r\n--{boundary}").into_bytes(),
             // The first boundary may stand at the very beginning.
             held: b"\r\n".to_vec(),
+            told: 0,
             state: Part::Preamble,
+            parts: 0,
         }
     }
 
-    fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), Broken> {
+    fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), FormError> {
         self.held.extend_from_slice(bytes);
         while self.step(to)? {}
+        // Once for all steps: each would move all that is left.
+        self.held.drain(..self.told);
+        self.told = 0;
         Ok(())
     }
 
+    fn left(&self) -> &[u8] {
+        &self.held[self.told..]
+    }
+
     /// Says whether there may be more to do.
-    fn step(&mut self, to: &mut impl Receive) -> Result<bool, Broken> {
+    fn step(&mut self, to: &mut impl Receive) -> Result<bool, FormError> {
         match self.state {
             Part::Preamble | Part::Content(_) => {
                 let is_field = self.state == Part::Content(true);
-                let found = memchr::memmem::find(&self.held, &self.mark);
+                let left = self.left();
+                let found = memchr::memmem::find(left, &self.mark);
                 let sure = found.unwrap_or_else(|| {
                     // The last bytes may be the beginning of the mark.
-                    self.held.len().saturating_sub(self.mark.len() - 1)
+                    left.len().saturating_sub(self.mark.len() - 1)
                 });
                 if is_field && sure > 0 {
-                    to.data(&self.held[..sure]);
+                    to.data(&left[..sure]);
                 }
-                self.held.drain(..sure);
+                self.told += sure;
                 if found.is_none() {
                     return Ok(false);
                 }
-                self.held.drain(..self.mark.len());
+                self.told += self.mark.len();
                 if is_field {
                     to.end();
                 }
                 self.state = Part::Boundary;
             }
             Part::Boundary => {
-                if self.held.len() < 2 {
+                let left = self.left();
+                if left.len() < 2 {
                     return Ok(false);
                 }
-                if self.held.starts_with(b"--") {
+                if left.starts_with(b"--") {
                     self.state = Part::End;
                     return Ok(true);
                 }
-                let Some(end) = memchr::memmem::find(&self.held, b"\r\n") else {
+                let Some(end) = memchr::memmem::find(left, b"\r\n") else {
                     return self.wait_for_line();
                 };
-                let padded = self.held[..end].iter().all(|b| matches!(b, b' ' | b'\t'));
+                let padded = left[..end].iter().all(|b| matches!(b, b' ' | b'\t'));
                 if !padded {
                     return Err(Broken);
                 }
                 // The line break stays, so that a part without headings ends like others.
-                self.held.drain(..end);
+                self.told += end;
+                count(&mut self.parts)?;
                 self.state = Part::Heading;
             }
             Part::Heading => {
-                let Some(end) = memchr::memmem::find(&self.held, b"\r\n\r\n") else {
+                let Some(end) = memchr::memmem::find(self.left(), b"\r\n\r\n") else {
                     return self.wait_for_line();
                 };
                 if end > HEADING_MAX {
                     return Err(Broken);
                 }
-                let heading = String::from_utf8_lossy(&self.held[..end]).into_owned();
+                let heading = String::from_utf8_lossy(&self.left()[..end]);
                 let name = name_of(&heading);
                 if let Some(name) = &name {
                     to.begin(name);
                 }
-                self.held.drain(..end + 4);
+                self.told += end + 4;
                 self.state = Part::Content(name.is_some());
             }
             Part::End => {
-                self.held.clear();
+                self.told = self.held.len();
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn wait_for_line(&self) -> Result<bool, Broken> {
-        match self.held.len() > HEADING_MAX {
+    fn wait_for_line(&self) -> Result<bool, FormError> {
+        match self.left().len() > HEADING_MAX {
             true => Err(Broken),
             false => Ok(false),
         }
     }
 
-    fn finish(self) -> Result<(), Broken> {
+    fn finish(self) -> Result<(), FormError> {
         match self.state {
             Part::End => Ok(()),
             _ => Err(Broken),
@@ -342,7 +374,7 @@ mod tests {
         }
     }
 
-    fn read(kind: &str, body: &[u8], step: usize) -> Result<Vec<(String, String)>, Broken> {
+    fn read(kind: &str, body: &[u8], step: usize) -> Result<Vec<(String, String)>, FormError> {
         let (mut reader, mut kept) = (FormReader::new(kind), Kept::default());
         for piece in body.chunks(step) {
             reader.push(piece, &mut kept)?;
@@ -351,7 +383,7 @@ mod tests {
         Ok(kept.0)
     }
 
-    fn check(kind: &str, body: &str, expect: Result<&[(&str, &str)], Broken>) {
+    fn check(kind: &str, body: &str, expect: Result<&[(&str, &str)], FormError>) {
         let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         let expect = expect.map(|pairs| pairs.iter().map(own).collect::<Vec<_>>());
         for step in [1, 2, 3, 5, 1000] {
@@ -417,6 +449,29 @@ mod tests {
         }
         let endless = format!("--x y\r\n{}", "a".repeat(100_000));
         check(kind, &endless, Err(Broken));
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        let multipart = "multipart/form-data; boundary=b";
+        let part = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n";
+        let nameless = "--b\r\n\r\n\r\n";
+        let urlencoded = "application/x-www-form-urlencoded";
+        for (kind, field, end) in [
+            (multipart, part, "--b--"),
+            (multipart, nameless, "--b--"),
+            (urlencoded, "a=&", ""),
+            (urlencoded, "a&", ""),
+        ] {
+            let some = format!("{}{end}", field.repeat(FIELDS_MAX));
+            assert!(read(kind, some.as_bytes(), 1000).is_ok(), "{field}");
+            let many = field.repeat(FIELDS_MAX + 1);
+            assert_eq!(
+                read(kind, many.as_bytes(), 1000),
+                Err(TooManyFields),
+                "{field}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,25 @@
 //! Assignments: released, fetched, withdrawn and released again.
 
-use lyceum_testkit::TestDb;
+use lyceum_testkit::{Client, TestDb};
 use serde_json::json;
 
-use crate::kit::{Stage, done, refused};
+use crate::kit::{Asker, Stage, done, refused};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_no_assignment_has() {
+    for db in TestDb::both().await {
+        let stage = Stage::with_course(&db).await;
+        // The proxy lets a NUL through to nobody, but the hub's own port is not behind it.
+        let token = stage.hub.token("tess").await;
+        let tess = Asker(Client::new(stage.hub.hub_address()).with_token(&token));
+        for name in ["%00", "a%00b", "%0A"] {
+            for path in ["assignment/bio", "submissions/bio"] {
+                let answer = tess.get(&format!("{path}/{name}")).await;
+                refused(&answer, 404, "Assignment not found");
+            }
+        }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn released_and_fetched() {

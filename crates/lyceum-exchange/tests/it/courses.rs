@@ -210,6 +210,53 @@ async fn a_course_file_says_who_is_who_at_this_moment() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_course_is_hidden_from_students_who_were_added_too() {
+    for db in TestDb::both().await {
+        let stage = Stage::set(&db).await;
+        let text = |more: &str| format!("title: Art\npeople: {{teachers: [tess]}}\n{more}");
+        stage.write_course("art", &text(""));
+        let (tess, ada) = (stage.asks("tess").await, stage.asks("ada").await);
+        done(&tess.post("student/art/ada", &NAMELESS).await);
+        tess.post_files("assignment/art/hw", &[]).await.expect(200);
+        ada.get("assignment/art/hw").await.expect(200);
+        stage.write_course("art", &text("visible: private\n"));
+        let denied = "Permission denied";
+        refused(&ada.get("assignment/art/hw").await, 403, denied);
+        refused(&ada.get("assignments/art").await, 403, denied);
+        refused(&ada.post_files("submission/art/hw", &[]).await, 403, denied);
+        assert_eq!(ada.told("courses").await, json!({ "courses": [] }));
+        let students = tess.told("students/art").await;
+        assert_eq!(students, json!({ "students": [] }));
+        // She can be taken out meanwhile.
+        done(&tess.delete("student/art/ada").await);
+        stage.write_course("art", &text(""));
+        refused(&ada.get("assignments/art").await, 403, denied);
+    }
+}
+
+/// A course that an administrator makes after a file is gone has nothing of the file's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_course_inherits_nothing_of_a_file_that_is_gone() {
+    for db in TestDb::both().await {
+        let stage = Stage::set(&db).await;
+        stage.write_course("art", "title: Art\npeople: {teachers: [tess]}\n");
+        let (root, tess, ada) = (
+            stage.asks("root").await,
+            stage.asks("tess").await,
+            stage.asks("ada").await,
+        );
+        done(&tess.post("student/art/ada", &NAMELESS).await);
+        tess.post_files("assignment/art/hw", &[]).await.expect(200);
+        stage.remove_course_file("art");
+        done(&root.post("course/art", &[]).await);
+        let none = json!({ "assignments": [] });
+        assert_eq!(root.told("assignments/art").await, none);
+        refused(&ada.get("assignments/art").await, 403, "Permission denied");
+        assert_eq!(ada.told("courses").await, json!({ "courses": [] }));
+    }
+}
+
 /// Whom a file names as a teacher stays one by the file alone, whatever she writes about herself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_teacher_of_a_file_who_says_her_name_is_no_teacher_without_the_file() {

@@ -1,8 +1,13 @@
 //! Files on their way in and out: what is refused, how they are sent, how large they may be.
 
+use std::time::Duration;
+
+use lyceum_exchange::{Limits, Space};
+use lyceum_model::clock::Clock;
 use lyceum_testkit::TestDb;
 use lyceum_testkit::client::Answer;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::kit::{Asker, BODY_MAX, FORM, Stage, files, refused};
 
@@ -153,6 +158,109 @@ async fn large_and_many() {
         let answer = ada.post_body(HW, FORM, fits.into()).await;
         refused(&answer, 400, "Files cannot be JSON decoded");
     }
+}
+
+/// The database was restored, and the blobs were not.
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_is_known_but_lost_is_written_again() {
+    let db = TestDb::sqlite().await;
+    let (stage, tess, ada) = stage(&db).await;
+    ada.submit(HW, &[("a", "work")]).await;
+    let blob = lyceum_model::digest::Digest::of(b"work");
+    let blobs = stage.exchange.blobs();
+    assert!(blobs.delete(blob).await.expect("deleted"));
+    ada.submit(HW, &[("b", "work")]).await;
+    assert!(blobs.has(blob).await.expect("looked"));
+    let got = tess.files("submission/bio/hw/ada").await;
+    assert_eq!(got, [("b".to_owned(), "work".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_takes_no_files() {
+    let db = TestDb::sqlite().await;
+    let short = |_: &std::path::Path| {
+        let (free, total) = (1 << 20, 1 << 40);
+        Some(Space { free, total })
+    };
+    let stage = Stage::set_with(&db, Clock::system(), Limits::default(), short).await;
+    stage.make_course().await;
+    let tess = stage.asks("tess").await;
+    let answer = tess.post_files("assignment/bio/hw", &[("a", "x")]).await;
+    let words = "There is no room for more files at the moment; tell those who run this site";
+    refused(&answer, 503, words);
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(blobs(&stage), 0);
+}
+
+/// Whoever stops in the middle of a large file leaves nothing of it, and is told in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_stops_is_cut_off() {
+    let db = TestDb::sqlite().await;
+    let limits = Limits {
+        idle: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let stage = Stage::set_with(&db, Clock::system(), limits, |_| None).await;
+    stage.make_course().await;
+    let tess = stage.asks("tess").await;
+    tess.post_files("assignment/bio/hw", &[]).await.expect(200);
+    let token = stage.hub.token("ada").await;
+    let whole = format!("files={}", files(&[("a", &"x".repeat(1_000_000))]));
+    let mut stream = tokio::net::TcpStream::connect(stage.hub.address())
+        .await
+        .expect("connected");
+    let head = format!(
+        "POST /services/ngshare/{HW} HTTP/1.1\r\nHost: {}\r\nAuthorization: token {token}\r\n\
+         Content-Type: {FORM}\r\nContent-Length: {}\r\n\r\n",
+        stage.hub.address(),
+        whole.len()
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let some = &whole.as_bytes()[..whole.len() - 1000];
+    stream.write_all(some).await.expect("sent");
+    let mut answer = Vec::new();
+    while memchr::memmem::find(&answer, b"}").is_none() {
+        let read = stream.read_buf(&mut answer).await.expect("read");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    let words = r#"{"message":"The request took too long","success":false}"#;
+    assert!(answer.ends_with(words), "{answer}");
+    // Its writer ends by itself, soon after.
+    let nothing_left = async {
+        while blobs(&stage) > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), nothing_left).await;
+    assert!(ended.is_ok(), "half a file is kept");
+}
+
+/// Fields that nobody asks for are read over, and those that are asked for have an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_is_asked_for_is_kept() {
+    let db = TestDb::sqlite().await;
+    let (stage, tess, ada) = stage(&db).await;
+    let long = "x".repeat(1_000_000);
+    let some = files(&[("a", "x")]);
+    let given = [("user", long.as_str()), ("files", some.as_str())];
+    ada.post(HW, &given).await.expect(200);
+    let names = [
+        ("first_name", long.as_str()),
+        ("last_name", ""),
+        ("email", ""),
+    ];
+    let answer = tess.post("student/bio/eve", &names).await;
+    let words = "The field first_name is longer than the 4096 bytes that are allowed";
+    refused(&answer, 413, words);
+    // Files too, where none are asked for.
+    let other = files(&[("a", "never seen before")]);
+    let [first, last, email] = crate::kit::NAMELESS;
+    let before = blobs(&stage);
+    let given = [first, last, email, ("files", other.as_str())];
+    tess.post("student/bio/eve", &given).await.expect(200);
+    assert_eq!(blobs(&stage), before);
 }
 
 /// Elsewhere the hub takes no more than before.

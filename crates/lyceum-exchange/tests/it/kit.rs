@@ -1,7 +1,7 @@
 //! A hub with an exchange, people of all kinds, and how they ask.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use hyper::Method;
 use lyceum_courses::Shelf;
 use lyceum_exchange::api::ngshare;
 use lyceum_exchange::receipt::Signer;
-use lyceum_exchange::{Exchange, Groups, Parts};
+use lyceum_exchange::{Exchange, Groups, Limits, Parts, Space};
 use lyceum_hub::{Settings, db};
 use lyceum_model::clock::Clock;
 use lyceum_model::name::UserName;
@@ -58,6 +58,15 @@ impl Stage {
     }
 
     pub(crate) async fn set_at(db: &TestDb, clock: Clock) -> Self {
+        Self::set_with(db, clock, Limits::default(), |_| None).await
+    }
+
+    pub(crate) async fn set_with(
+        db: &TestDb,
+        clock: Clock,
+        limits: Limits,
+        space: fn(&Path) -> Option<Space>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let blobs = Disk::open(&folder.path().join("blobs"))
             .await
@@ -71,6 +80,9 @@ impl Stage {
             groups: Arc::new(HubGroups),
             signer: Signer::new([5; 32]),
             body_max: BODY_MAX,
+            limits,
+            space,
+            disk: folder.path().to_owned(),
         });
         let tune = |settings: &mut Settings, _: &mut _| {
             for role in ["user", "server"] {

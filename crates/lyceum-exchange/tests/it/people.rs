@@ -206,6 +206,42 @@ async fn students() {
     }
 }
 
+/// What a request gave beyond what the file gives, a request takes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_file_names_can_be_promoted_and_that_be_taken_back() {
+    for db in TestDb::both().await {
+        let stage = Stage::set(&db).await;
+        let text = "title: Art\npeople: {teachers: [tess], graders: [ben], students: [ada]}\n";
+        stage.write_course("art", text);
+        let (root, student) = (stage.asks("root").await, stage.asks("ada").await);
+        done(&root.post("instructor/art/ada", &ADA).await);
+        student.get("students/art").await.expect(200);
+        done(&root.delete("instructor/art/ada").await);
+        refused(&student.get("students/art").await, 403, "Permission denied");
+        assert_eq!(root.told("student/art/ada").await, ada());
+        let kept = root.delete("student/art/ada").await;
+        assert_eq!(kept.status, 409, "{}", kept.text());
+
+        // A grader stays one, whatever an administrator calls her.
+        let ben = stage.asks("ben").await;
+        done(&root.post("instructor/art/ben", &ADA).await);
+        assert_eq!(ben.told("instructor/art/ben").await["first_name"], "Ada");
+        let release = ben.post_files("assignment/art/hw", &[]).await;
+        refused(&release, 403, "Permission denied");
+        done(&root.post("instructor/art/tess", &ADA).await);
+        let without = "title: Art\npeople: {students: [ada]}\n";
+        stage.write_course("art", without);
+        for name in ["ben", "tess"] {
+            let asker = stage.asks(name).await;
+            refused(
+                &asker.get("assignments/art").await,
+                403,
+                "Permission denied",
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_students_at_once() {
     for db in TestDb::both().await {

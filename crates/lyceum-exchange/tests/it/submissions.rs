@@ -1,5 +1,6 @@
 //! Submissions: handed in, listed, collected, kept.
 
+use lyceum_exchange::Limits;
 use lyceum_exchange::submissions::TOPIC;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_store::events;
@@ -173,6 +174,34 @@ async fn no_two_submissions_have_one_time() {
         times.sort();
         let expect = [0, 1, 2].map(|n| format!("2026-11-22 08:00:00.00000{n}"));
         assert_eq!(times, expect);
+        clock.advance(-1000);
+        let earlier = ada.submit(HW, &[("a", "4")]).await;
+        assert_eq!(earlier, "2026-11-22 08:00:00.000003");
+    }
+}
+
+/// What is handed in is kept for good, so nobody fills the disk with one assignment.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_an_end_to_how_often() {
+    for db in TestDb::both().await {
+        let limits = Limits {
+            submissions: 2,
+            ..Limits::default()
+        };
+        let stage = Stage::set_with(&db, Clock::system(), limits, |_| None).await;
+        stage.make_course().await;
+        let (tess, ada, ben) = (
+            stage.asks("tess").await,
+            stage.asks("ada").await,
+            stage.asks("ben").await,
+        );
+        tess.post_files("assignment/bio/hw", &[]).await.expect(200);
+        for n in ["1", "2"] {
+            ada.submit(HW, &[("a", n)]).await;
+        }
+        let words = "You have handed in this assignment 2 times; at most 2 are kept";
+        refused(&ada.post_files(HW, &[("a", "3")]).await, 409, words);
+        ben.submit(HW, &[("a", "1")]).await;
     }
 }
 

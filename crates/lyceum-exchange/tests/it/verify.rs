@@ -42,6 +42,39 @@ fn blob(folder: &Path) -> PathBuf {
     }
 }
 
+/// What is handed in while it looks is no fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_meanwhile_is_no_fault() {
+    for db in TestDb::both().await {
+        let stage = Stage::with_course(&db).await;
+        let (tess, ada) = (stage.asks("tess").await, stage.asks("ada").await);
+        tess.post_files("assignment/bio/hw", &[]).await.expect(200);
+        stage
+            .asks("root")
+            .await
+            .post("course/zoo", &[])
+            .await
+            .expect(200);
+        ada.submit("submission/bio/hw", &[("a", "1")]).await;
+        // A course before it, whose fault is told while the other is still to be looked at.
+        run(
+            &db,
+            "INSERT INTO exchange_courses (id, name, receipts) VALUES ('0', 'first', 1)",
+        )
+        .await;
+        let mut faults = Vec::new();
+        let tell = |fault: lyceum_exchange::verify::Fault| {
+            faults.push(fault.to_string());
+            let submit = ada.submit("submission/bio/hw", &[("a", "2")]);
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(submit));
+        };
+        let signer = stage.exchange.signer();
+        let counts = verify(db.db(), stage.exchange.blobs(), signer, tell).await;
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(counts.expect("looked").receipts, 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn any_change_is_found() {
     for db in TestDb::both().await {
@@ -93,7 +126,7 @@ async fn any_change_is_found() {
             (
                 "UPDATE exchange_submissions SET number = 7 WHERE number = 6",
                 "UPDATE exchange_submissions SET number = 6 WHERE number = 7",
-                "receipt 6 is missing",
+                "numbers that were never given",
             ),
             (
                 "UPDATE exchange_assignments SET name = 'hx'",

@@ -98,6 +98,26 @@ async fn the_token_of_a_notebook_server_is_good() {
     assert_eq!(told["submissions"][0]["student_id"], "ada");
 }
 
+/// A notebook that an administrator opens may be anybody's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrators_notebook_server_administers_nothing() {
+    let db = TestDb::sqlite().await;
+    let stage = Stage::with_course(&db).await;
+    let root = stage.asks("root").await;
+    root.0
+        .post_json("/hub/api/users/root/server", &json!({}))
+        .await
+        .expect(201);
+    let orders = stage.hub.spawner.orders();
+    let token = orders[0].hub.api_token.expose().to_owned();
+    let server = Asker(stage.hub.client().with_token(&token));
+    let denied = "Permission denied";
+    refused(&server.post("course/new", &[]).await, 403, denied);
+    refused(&server.get("assignments/bio").await, 403, denied);
+    assert_eq!(server.told("courses").await, json!({ "courses": [] }));
+    root.get("assignments/bio").await.expect(200);
+}
+
 /// The cookie is not sent there by browsers where all have one host; if it comes, it is not enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_without_a_form_token_changes_nothing() {

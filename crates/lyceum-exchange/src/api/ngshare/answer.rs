@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_store::blobs::BlobError;
 use lyceum_web::{ApiError, Failure};
@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::intake::IntakeError;
 use crate::upload::files::{FILES_MAX, Mistake};
+
+/// Seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 pub(super) type Answered = Result<Response, Refusal>;
 
@@ -63,8 +66,16 @@ impl From<BlobError> for Refusal {
 impl From<IntakeError> for Refusal {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, sentence(&error)),
-            IntakeError::Broken | IntakeError::CutOff => Self::bad(sentence(&error)),
+            IntakeError::TooLarge(_) | IntakeError::FieldTooLong(..) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, sentence(&error))
+            }
+            IntakeError::Broken | IntakeError::TooManyFields | IntakeError::CutOff => {
+                Self::bad(sentence(&error))
+            }
+            IntakeError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, sentence(&error)),
+            IntakeError::Busy | IntakeError::Full => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence(&error))
+            }
             IntakeError::Blob(error) => error.into(),
             IntakeError::Database(error) => error.into(),
         }
@@ -91,7 +102,10 @@ fn sentence(error: &IntakeError) -> String {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, message, headers) = match self {
-            Self::Said(status, message) => (status, message, None),
+            Self::Said(status, message) => {
+                let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
+                (status, message, retry)
+            }
             Self::Failed(error) => {
                 let response = error.into_response();
                 let said = response.extensions().get::<Failure>();

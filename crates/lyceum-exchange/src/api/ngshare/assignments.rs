@@ -7,10 +7,16 @@ use serde_json::json;
 use super::answer::{Answered, Refusal, done, success};
 use super::outgoing::{self, is_list_only};
 use super::visitor::{Entered, Visitor};
-use crate::intake::{Fields, receive};
+use crate::intake::{Asked, receive};
 use crate::names::Name;
 use crate::people::Standing;
 use crate::{Exchange, db};
+
+const FILES: Asked = Asked {
+    words: &[],
+    files: true,
+    in_query: true,
+};
 
 pub(super) async fn list_assignments(
     State(exchange): State<Exchange>,
@@ -61,7 +67,7 @@ pub(super) async fn release_assignment(
         return Err(taken());
     }
     drop(tx);
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, FILES).await?;
     let files = upload.files;
     let tree = files.ok_or_else(|| Refusal::bad("Please supply files"))??;
     let mut tx = exchange.db().write().await?;

@@ -10,13 +10,18 @@ use super::answer::{Answered, Refusal, done, success};
 use super::visitor::Visitor;
 use crate::course::{self, Course};
 use crate::db::people::Row;
-use crate::intake::{Fields, receive};
+use crate::intake::{Asked, receive};
 use crate::names::Name;
 use crate::people::Added;
 use crate::{Exchange, db};
 
 /// A page of people, not a town.
 const INSTRUCTORS_MAX: usize = 1000;
+const INSTRUCTORS: Asked = Asked {
+    words: &[("instructors", 512 * 1024)],
+    files: false,
+    in_query: true,
+};
 
 pub(super) async fn list_courses(State(exchange): State<Exchange>, visitor: Visitor) -> Answered {
     let mut tx = exchange.db().read().await?;
@@ -45,7 +50,7 @@ pub(super) async fn create_course(
         return Err(taken());
     }
     drop(tx);
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, INSTRUCTORS).await?;
     let given = upload.fields.get("instructors");
     let given = given.map_or("[]", String::as_str);
     let instructors: Vec<String> = serde_json::from_str(given)

@@ -8,10 +8,16 @@ use super::answer::{Answered, Refusal, done};
 use super::outgoing::{self, is_list_only, parameter};
 use super::visitor::Visitor;
 use crate::db::submissions::Row;
-use crate::intake::{Fields, receive};
+use crate::intake::{Asked, receive};
 use crate::moment::Moment;
 use crate::people::Standing;
 use crate::{Exchange, db};
+
+const FEEDBACK: Asked = Asked {
+    words: &[("timestamp", 1024)],
+    files: true,
+    in_query: false,
+};
 
 pub(super) async fn put_feedback(
     State(exchange): State<Exchange>,
@@ -26,7 +32,7 @@ pub(super) async fn put_feedback(
     entered.assignment(&mut tx, &assignment).await?;
     entered.student(&exchange, &mut tx, &person).await?;
     drop(tx);
-    let upload = receive(&exchange, request, Fields::InBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, FEEDBACK).await?;
     let mut tx = exchange.db().write().await?;
     let entered = visitor.enter(&exchange, &mut tx, &course).await?;
     entered.require(Standing::grades)?;

@@ -1,12 +1,13 @@
 //! Instructors and students of a course.
 //!
 //! Whom a course file names is listed and can be given a name here, but is taken out of the course in
-//! the file alone.
+//! the file alone. What a request gave beyond that a request takes back.
 
 use std::collections::BTreeMap;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
+use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 use serde_json::{Value, json};
 
@@ -15,12 +16,29 @@ use super::courses::user_name;
 use super::visitor::{Entered, Visitor};
 use crate::course::Member;
 use crate::db::people::Row;
-use crate::intake::{Fields, receive};
+use crate::intake::{Asked, receive};
 use crate::people::{Added, Standing};
 use crate::{Exchange, db};
 
 /// Longest name or address, in bytes.
 const WORD_MAX: usize = 1024;
+
+/// People in one request.
+const STUDENTS_MAX: usize = 10_000;
+const NAMES: Asked = Asked {
+    words: &[
+        ("first_name", 4 * WORD_MAX),
+        ("last_name", 4 * WORD_MAX),
+        ("email", 4 * WORD_MAX),
+    ],
+    files: false,
+    in_query: true,
+};
+const STUDENTS: Asked = Asked {
+    words: &[("students", 2 * 1024 * 1024)],
+    files: false,
+    in_query: true,
+};
 
 /// What somebody is called.
 struct Called {
@@ -81,7 +99,7 @@ pub(super) async fn put_instructor(
     request: Request,
 ) -> Answered {
     may_change(&exchange, &visitor, &course, Standing::grades).await?;
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, NAMES).await?;
     let called = Called::read(upload.fields)?;
     let name = user_name(&person)?;
     let mut tx = exchange.db().write().await?;
@@ -99,9 +117,11 @@ pub(super) async fn put_instructor(
             "Permission denied (cannot modify other instructors)",
         ));
     }
-    let role = match admin {
+    // Whom a file names stays so by the file alone.
+    let in_file = member.in_file;
+    let by_file = in_file.is_some_and(|role| role.covers(CourseRole::Grader));
+    let role = match admin && !by_file {
         true => Some(Added::Instructor.as_str().to_owned()),
-        // Whom a file names stays so by the file alone.
         false => member.called.role,
     };
     let row = called.row(name.to_string(), role);
@@ -153,7 +173,7 @@ pub(super) async fn put_student(
     request: Request,
 ) -> Answered {
     may_change(&exchange, &visitor, &course, Standing::teaches).await?;
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, NAMES).await?;
     let called = Called::read(upload.fields)?;
     user_name(&person)?;
     let mut tx = exchange.db().write().await?;
@@ -198,7 +218,7 @@ pub(super) async fn put_students(
     request: Request,
 ) -> Answered {
     may_change(&exchange, &visitor, &course, Standing::teaches).await?;
-    let upload = receive(&exchange, request, Fields::InQueryOrBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, STUDENTS).await?;
     let given = upload
         .fields
         .get("students")
@@ -233,6 +253,11 @@ fn read_students(given: &Value) -> Result<Vec<(String, Called)>, Refusal> {
     let given = given.as_array().ok_or_else(wrong)?;
     if given.is_empty() {
         return Err(Refusal::bad("Please supply students"));
+    }
+    if given.len() > STUDENTS_MAX {
+        return Err(Refusal::bad(format!(
+            "Too many students; at most {STUDENTS_MAX} are taken at once"
+        )));
     }
     let mut students = Vec::new();
     for student in given {
@@ -340,8 +365,28 @@ async fn delete(
     person: &str,
     what: Added,
 ) -> Result<Response, Refusal> {
-    let member = get(exchange, &mut tx, entered, person, what).await?;
-    if member.standing.by_file.is_some() {
+    let member = entered.member(exchange, &mut tx, person).await?;
+    // Whom the course is hidden from as well.
+    let is_or_was_added =
+        |member: &Member| is(member, what) || member.called.role.as_deref() == Some(what.as_str());
+    let member = member.map(|(_, member)| member).filter(is_or_was_added);
+    let member = member.ok_or_else(|| missing(what))?;
+    let without = Standing {
+        added: None,
+        ..member.standing
+    };
+    if member.in_file.is_some() && without.role() != member.standing.role() {
+        let called = Row {
+            role: None,
+            ..member.called
+        };
+        if let Some(id) = entered.course.known_id() {
+            db::people::put(&mut tx, id, &called).await?;
+        }
+        tx.commit().await?;
+        return Ok(done());
+    }
+    if member.in_file.is_some() {
         return Err(Refusal::conflict(format!(
             "The course file says that {} belongs to this course: change it there",
             member.called.name

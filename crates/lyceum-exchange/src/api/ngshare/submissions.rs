@@ -1,15 +1,22 @@
 //! Submissions: handed in, listed, collected.
 
 use axum::extract::{Path, RawQuery, Request, State};
+use lyceum_store::Tx;
 use serde_json::{Value, json};
 
 use super::answer::{Answered, Refusal, success};
 use super::outgoing::{self, is_list_only, parameter};
-use super::visitor::Visitor;
-use crate::intake::{Fields, receive};
+use super::visitor::{Entered, Visitor};
+use crate::intake::{Asked, receive};
 use crate::moment::Moment;
 use crate::people::Standing;
 use crate::{Exchange, db, submissions};
+
+const FILES: Asked = Asked {
+    words: &[],
+    files: true,
+    in_query: false,
+};
 
 pub(super) async fn list_submissions(
     State(exchange): State<Exchange>,
@@ -56,9 +63,9 @@ pub(super) async fn submit(
     let entered = visitor.enter(&exchange, &mut tx, &course).await?;
     entered.require(Standing::belongs)?;
     entered.require_open()?;
-    entered.assignment(&mut tx, &name).await?;
+    may_hand_in(&exchange, &mut tx, &visitor, &entered, &name).await?;
     drop(tx);
-    let upload = receive(&exchange, request, Fields::InBody).await?;
+    let upload = receive(&exchange, visitor.name(), request, FILES).await?;
     let files = upload.files;
     let tree = files.ok_or_else(|| Refusal::bad("Please supply files"))??;
     // Asked again: the body may have taken its time.
@@ -66,11 +73,30 @@ pub(super) async fn submit(
     let mut entered = visitor.enter(&exchange, &mut tx, &course).await?;
     entered.require(Standing::belongs)?;
     entered.require_open()?;
-    let assignment = entered.assignment(&mut tx, &name).await?;
+    let assignment = may_hand_in(&exchange, &mut tx, &visitor, &entered, &name).await?;
     let (course, student) = (&mut entered.course, visitor.name());
     let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, student, &tree).await?;
     tx.commit().await?;
     Ok(success(json!({ "timestamp": Moment(row.at).to_naive() })))
+}
+
+/// What is handed in is kept for good, so there is an end to how often.
+async fn may_hand_in(
+    exchange: &Exchange,
+    tx: &mut Tx,
+    visitor: &Visitor,
+    entered: &Entered,
+    name: &str,
+) -> Result<db::assignments::Row, Refusal> {
+    let assignment = entered.assignment(tx, name).await?;
+    let most = exchange.limits().submissions;
+    let given = db::submissions::count(tx, &assignment.id, visitor.name().as_str()).await?;
+    match given >= most {
+        true => Err(Refusal::conflict(format!(
+            "You have handed in this assignment {given} times; at most {most} are kept"
+        ))),
+        false => Ok(assignment),
+    }
 }
 
 pub(super) async fn get_submission(

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use lyceum_model::name::UserName;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
-use lyceum_web::{Caller, Person, Who};
+use lyceum_web::{Caller, Credential, Person, Who};
 
 use super::answer::Refusal;
 use crate::course::{Course, Member};
@@ -33,10 +33,24 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
             ));
         }
         match &caller.who {
-            Who::Person(person) => Ok(Self(person.clone())),
+            // Whatever runs in an administrator's notebook has her server's token.
+            Who::Person(person) => Ok(Self(Person {
+                admin: person.admin && !is_of_server(&caller.credential),
+                ..person.clone()
+            })),
             Who::Service(_) => Err(refuse("The exchange is for people; a service is none")),
         }
     }
+}
+
+fn is_of_server(credential: &Credential) -> bool {
+    matches!(
+        credential,
+        Credential::Token {
+            server_id: Some(_),
+            ..
+        }
+    )
 }
 
 /// Somebody in a course that is there.
@@ -104,8 +118,9 @@ impl Entered {
         name: &str,
     ) -> Result<db::assignments::Row, Refusal> {
         let missing = || Refusal::not_found("Assignment");
+        let name = Name::parse(name).ok_or_else(missing)?;
         let course_id = self.course.known_id().ok_or_else(missing)?;
-        let found = db::assignments::find(tx, course_id, name).await?;
+        let found = db::assignments::find(tx, course_id, name.as_str()).await?;
         found
             .filter(|row| row.withdrawn_at.is_none())
             .ok_or_else(missing)
