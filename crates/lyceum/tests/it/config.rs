@@ -769,7 +769,7 @@ maintenance: {until: 2026-11-30 18:00, allow: [all:x]}
     lyceum.yaml:14:12: `site.privacy`: "javascript://x" is neither an address such as `https://example.edu/terms` nor a file
     lyceum.yaml:16:12: `announcements[0].text`: there are no pages in "fr"; known here: en, de
     lyceum.yaml:16:42: `announcements[0].from`: "tomorrow" is not a time such as `2026-11-30 18:00+01:00`; without an offset it is UTC
-    lyceum.yaml:16:58: `announcements[0].for[0]`: "everyone!" is none of `all`, `login`, `group:NAME` and a user's name
+    lyceum.yaml:16:58: `announcements[0].for[0]`: "everyone!" is none of `all`, `login`, `course:ID`, `course:ID/ROLE`, `role:NAME`, `group:NAME` and a user's name
     lyceum.yaml:17:12: `announcements[1].text`: the text is empty
     lyceum.yaml:17:47: `announcements[1].until`: the end is not after the beginning
     lyceum.yaml:18:14: `maintenance`: say when it begins, such as `from: 2026-11-30 18:00+01:00`
