@@ -13,7 +13,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 use tokio_rustls::TlsStream;
@@ -32,6 +32,8 @@ pub(crate) enum Io {
     Tls(Box<TlsStream<Plain>>),
     /// A stream of an HTTP/2 connection that became a tunnel.
     Stream(Box<Duplex>),
+    /// To a server in this process.
+    Pipe(DuplexStream),
 }
 
 impl From<TcpStream> for Io {
@@ -62,7 +64,7 @@ impl Io {
         match self {
             Self::Plain(plain) => Some(plain),
             Self::Tls(tls) => Some(tls.get_ref().0),
-            Self::Stream(_) => None,
+            Self::Stream(_) | Self::Pipe(_) => None,
         }
     }
 
@@ -161,4 +163,4 @@ macro_rules! pass_on {
 }
 
 pass_on!(Plain, [Tcp, Unix]);
-pass_on!(Io, [Plain, Tls, Stream]);
+pass_on!(Io, [Plain, Tls, Stream, Pipe]);

@@ -48,6 +48,7 @@ mod metrics;
 mod moment;
 mod outgoing;
 mod pace;
+mod passage;
 mod path;
 mod prefix_map;
 mod proxy_protocol;
@@ -86,6 +87,7 @@ pub use http2::Http2;
 pub use hyper::Method;
 pub use listen::{Arrivals, Door, HandOver, Handed, ListenAddress, Listener, inherited, take_over};
 pub use moment::Moment;
+pub use passage::{Passage, passage};
 pub use proxy_protocol::{
     Sender as ProxySender, Wrong as ProxyHeaderWrong, parse as parse_proxy_header,
 };

@@ -299,7 +299,7 @@ fn location(
     let host = &rest[..end];
     let ours = match way.target.place() {
         Place::Tcp(..) => way.target.host(),
-        Place::Unix(_) => return None,
+        Place::Unix(_) | Place::Within(_) => return None,
     };
     if !host.eq_ignore_ascii_case(ours) && !host.eq_ignore_ascii_case(way.target.authority()) {
         return None;

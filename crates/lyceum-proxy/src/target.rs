@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, path::Path, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::rewrite::Scheme;
+use crate::{passage::Way, rewrite::Scheme};
 
 /// An address such as `http://127.0.0.1:8888`, `https://pod-7.lab:8888/base` or
 /// `unix:///run/lab.sock` (also written `http+unix://%2Frun%2Flab.sock/base`). Cheap to clone.
@@ -15,7 +15,7 @@ pub struct Target(Arc<Parts>);
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Parts {
     place: Place,
-    /// `host:port`; for unix sockets `localhost`.
+    /// `host:port`; for unix sockets and within this process `localhost`.
     authority: String,
     /// Without a slash at its end.
     path: String,
@@ -27,6 +27,7 @@ pub(crate) enum Place {
     /// An address that needs no resolver is there already.
     Tcp(Scheme, Option<SocketAddr>),
     Unix(String),
+    Within(Way),
 }
 
 impl Target {
@@ -39,7 +40,7 @@ impl Target {
     pub(crate) fn host(&self) -> &str {
         let usual = match self.0.place {
             Place::Tcp(scheme, _) => usual_port(scheme),
-            Place::Unix(_) => return self.authority(),
+            Place::Unix(_) | Place::Within(_) => return self.authority(),
         };
         let authority = self.authority();
         authority
@@ -57,9 +58,12 @@ impl Target {
 }
 
 impl Target {
-    /// The server at this socket; `None` for a path that is no text.
-    pub fn at_socket(path: &Path) -> Option<Self> {
-        unix(path.to_str()?, "").ok()
+    pub(crate) fn within(way: Way) -> Self {
+        Self(Arc::new(Parts {
+            place: Place::Within(way),
+            authority: "localhost".into(),
+            path: String::new(),
+        }))
     }
 }
 
@@ -179,6 +183,7 @@ impl fmt::Display for Target {
                 );
                 write!(f, "http+unix://{socket}{path}")
             }
+            Place::Within(_) => f.write_str("this process"),
         }
     }
 }

@@ -24,7 +24,7 @@ use lyceum_hub::{Hub, Parts, Settings};
 use lyceum_model::base::BasePath;
 use lyceum_model::clock::Clock;
 use lyceum_model::secret::Secret;
-use lyceum_proxy::{Proxy, Target};
+use lyceum_proxy::{Proxy, passage};
 use lyceum_spawn::env::inherit;
 use lyceum_spawn::local::{LocalConfig, LocalSpawner};
 use lyceum_store::blobs::{Blobs, Disk};
@@ -36,7 +36,7 @@ use lyceum_web::request::ProxyKey;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -51,6 +51,7 @@ use crate::launch::{Accounts, Courses, Planner};
 use crate::place::Place;
 use crate::public::Public;
 use crate::reload::{ConfigState, ConfigWatch};
+use crate::within::Within;
 
 /// How much longer than requests everything else may take to end.
 const LAST: Duration = Duration::from_secs(9);
@@ -159,8 +160,6 @@ pub struct Order {
     pub public: Option<Public>,
     /// For the hub itself.
     pub internal: TcpListener,
-    /// For the hub as well, from the proxy in this process alone.
-    pub inner: Option<(UnixListener, Target)>,
     /// Where servers reach the hub's API.
     pub api_url: String,
     pub spawner: LocalSpawner,
@@ -183,7 +182,6 @@ pub struct Machine {
 impl Machine {
     /// Joins the parts and sets them going.
     pub fn start(ground: &Ground, order: Order) -> Result<Self, Failure> {
-        let internal = address(&order.internal)?;
         let config = order.watch.current();
         let shelf = shelf(&order.data, &config)?;
         let origins = origins(&config, order.public.as_ref().map(|public| public.address));
@@ -244,20 +242,17 @@ impl Machine {
                 base_path: config.base.to_string(),
                 ..proxy_config(&proxy_secret)
             };
-            let target = match &order.inner {
-                Some((_, target)) => target.clone(),
-                None => Target::from(internal),
-            };
+            let (target, passage) = passage();
             let proxy = Proxy::new(config, target, Arc::new(hub.clone()));
             hub.links().attach(proxy.clone());
-            (proxy, public)
+            (proxy, public, passage)
         });
-        let running = public.as_ref().map(|(proxy, _)| proxy.clone());
+        let running = public.as_ref().map(|(proxy, ..)| proxy.clone());
         let state = ConfigMetrics::default();
         let mut registry = Registry::default();
         hub.event_log().open(config.events.clone());
         hub.register_metrics(&mut registry, &config.metrics_prefix);
-        if let Some((proxy, public)) = &public {
+        if let Some((proxy, public, _)) = &public {
             proxy.register_metrics(&mut registry);
             if let Some(certificates) = &public.certificates {
                 certificates.register_metrics(&mut registry);
@@ -269,20 +264,9 @@ impl Machine {
 
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (router, _) = hub.router();
-        if let Some((listener, _)) = order.inner {
-            let (stop, router) = (shutdown.clone(), router.clone());
-            tasks.spawn(async move {
-                let served = axum::serve(listener, router.into_make_service())
-                    .with_graceful_shutdown(stop.cancelled_owned())
-                    .await;
-                if let Err(error) = served {
-                    tracing::error!(%error, "the hub stopped listening to its proxy");
-                }
-            });
-        }
-        let stop = shutdown.clone();
+        let (stop, beyond) = (shutdown.clone(), router.clone());
         tasks.spawn(async move {
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let service = beyond.into_make_service_with_connect_info::<SocketAddr>();
             let served = axum::serve(order.internal, service)
                 .with_graceful_shutdown(stop.cancelled_owned())
                 .await;
@@ -290,7 +274,16 @@ impl Machine {
                 tracing::error!(%error, "the hub stopped listening");
             }
         });
-        if let Some((proxy, public)) = public {
+        if let Some((proxy, public, passage)) = public {
+            let stop = shutdown.clone();
+            tasks.spawn(async move {
+                let served = axum::serve(Within(passage), router.into_make_service())
+                    .with_graceful_shutdown(stop.cancelled_owned())
+                    .await;
+                if let Err(error) = served {
+                    tracing::error!(%error, "the hub stopped listening to its proxy");
+                }
+            });
             let Public {
                 doors,
                 certificates,
@@ -432,12 +425,6 @@ pub fn environments(config: &Config) -> Vec<String> {
 /// Those that stand where a course's server would be found.
 pub fn services(config: &Config) -> Vec<String> {
     config.grants.services.keys().cloned().collect()
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener
-        .local_addr()
-        .map_err(|error| Failure::io("the listening address can't be read", &error))
 }
 
 fn sign_in(ground: &Ground, config: &Config) -> SignIn {

@@ -115,10 +115,6 @@ impl Layout {
     pub fn preparing(&self) -> PathBuf {
         self.root.join("preparing")
     }
-    /// Where the hub listens for the proxy in its own process.
-    pub fn inner_door(&self) -> PathBuf {
-        self.root.join("hub.sock")
-    }
     /// What describes running servers; of no use after a reboot.
     pub fn run(&self) -> PathBuf {
         self.root.join("run")

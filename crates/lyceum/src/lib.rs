@@ -27,3 +27,4 @@ pub mod reload;
 pub mod serve;
 pub mod telemetry;
 pub mod up;
+mod within;

@@ -10,10 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lyceum_model::saying::Saying;
-use lyceum_proxy::Target;
 use lyceum_spawn::Spawner;
 use lyceum_spawn::local::LocalSpawner;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 
 use crate::compose::{
     self, Ground, Machine, Order, closed_to_others, local_spawner, service_spawner,
@@ -77,8 +76,6 @@ pub struct Doors {
     /// For people, through a proxy in this process; none when proxies run apart.
     pub public: Option<Public>,
     pub internal: TcpListener,
-    /// For the proxy in this process.
-    pub inner: Option<(UnixListener, Target)>,
     /// Where servers reach the hub's API.
     pub api_url: String,
 }
@@ -157,7 +154,6 @@ impl Standing {
                 data,
                 public: doors.public,
                 internal: doors.internal,
-                inner: doors.inner,
                 api_url: doors.api_url,
                 spawner: self.spawner,
                 services: self.services,
@@ -189,7 +185,6 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     let doors = Doors {
         public: None,
         internal,
-        inner: None,
         api_url,
     };
     let (ground, machine) = standing.start(&site, doors, None)?;

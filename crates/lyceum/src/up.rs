@@ -2,11 +2,9 @@
 
 use lyceum_model::say;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 
-use lyceum_proxy::Target;
 use lyceum_store::settings;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 
 use crate::compose::Ground;
 use crate::demo::{self, Account};
@@ -62,7 +60,6 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         Doors {
             public: Some(public),
             internal,
-            inner: inner_door(&data.inner_door()),
             api_url: format!("http://{hub}{}", config.base.at("/hub/api")),
         },
         demo.then(|| say!("login.demo")),
@@ -136,21 +133,6 @@ async fn internal_listener(ground: &Ground, running: usize) -> Result<TcpListene
         .map_err(|error| failed(error.into()))?;
     tx.commit().await.map_err(|error| failed(error.into()))?;
     Ok(listener)
-}
-
-/// A socket file costs the two halves of this process less than a port. Where there can be none, a
-/// path that is too long for one for instance, the hub's port serves its proxy as well.
-fn inner_door(path: &Path) -> Option<(UnixListener, Target)> {
-    let target = Target::at_socket(path)?;
-    // Of an earlier life: the data folder is ours alone.
-    let _ = std::fs::remove_file(path);
-    match UnixListener::bind(path) {
-        Ok(listener) => Some((listener, target)),
-        Err(error) => {
-            tracing::debug!(path = %path.display(), %error, "no socket for the proxy, which takes the hub's port");
-            None
-        }
-    }
 }
 
 /// `localhost` reads better than a number, and is what browsers take for a safe place.

@@ -1,4 +1,4 @@
-//! New connections: TCP, unix sockets, TLS.
+//! New connections: TCP, unix sockets, TLS, and within this process.
 
 use std::{
     io,
@@ -99,6 +99,7 @@ impl Connector {
     pub(crate) async fn connect(&self, target: &Target) -> Result<Io, ConnectError> {
         match target.place() {
             Place::Unix(path) => Ok(Io::Plain(Plain::Unix(unix(path).await?))),
+            Place::Within(way) => Ok(Io::Pipe(way.connect().await?)),
             Place::Tcp(scheme, address) => {
                 let stream = match address {
                     Some(address) => self.tcp(*address).await?,
