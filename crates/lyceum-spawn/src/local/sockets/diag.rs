@@ -1,7 +1,10 @@
-//! The listening sockets of one port, asked of the kernel by netlink (sock_diag(7)).
+//! Which socket gets a connection to a port of 127.0.0.1, asked of the kernel by netlink (sock_diag(7)).
 //!
 //! The tables in `/proc` can only be read from their beginning: with a server on each of thousands
-//! of ports that is milliseconds for each question, and the hub asks for every new connection.
+//! of ports that is milliseconds for each question, and the hub asks for every new connection. Nor is
+//! the kernel asked for a list, for which it walks through its whole hash of ports, but for the one
+//! socket that it would choose itself. Where several share the port (`SO_REUSEPORT`) that is any of
+//! them; only programs of one account can share one, and these are not safe from each other anyway.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,39 +21,24 @@ use super::{Reach, Socket, reach};
 
 /// The kernel answers at once or never.
 const LIMIT: Duration = Duration::from_secs(5);
-const ANSWER: usize = 32 * 1024;
+const ANSWER: usize = 4 * 1024;
 
-const DONE: u16 = 3;
 const ERROR: u16 = 2;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const REQUEST_AND_DUMP: u16 = 0x301;
+const REQUEST: u16 = 1;
 const TCP: u8 = 6;
-const LISTENING: u32 = 1 << 10;
+const ALL_STATES: u32 = u32::MAX;
 const HEADER: usize = 16;
 
-/// Which sockets are asked for, as `struct inet_diag_msg` names them.
+/// What sockets are, as `struct inet_diag_msg` names it. One for IPv6 may take IPv4 as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     V4 = 2,
     V6 = 10,
 }
 
-/// The sockets that would get a connection to this port of 127.0.0.1, as
-/// [`super::Listeners::at`] has it.
+/// The socket that would get a connection to this port of 127.0.0.1; none if nobody listens.
 pub(super) fn at(port: u16) -> io::Result<Vec<Socket>> {
-    let found = super::first(&ask(port, Family::V4)?, port);
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    match ask(port, Family::V6) {
-        Ok(found) => Ok(super::first(&found, port)),
-        // A machine without IPv6.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-fn ask(port: u16, family: Family) -> io::Result<Vec<Socket>> {
     let socket: OwnedFd = socket_with(
         AddressFamily::NETLINK,
         SocketType::DGRAM,
@@ -59,8 +47,7 @@ fn ask(port: u16, family: Family) -> io::Result<Vec<Socket>> {
     )?;
     set_socket_timeout(&socket, Timeout::Recv, Some(LIMIT))?;
     let kernel = SocketAddrNetlink::new(0, 0);
-    sendto(&socket, &request(port, family), SendFlags::empty(), &kernel)?;
-    let mut found = Vec::new();
+    sendto(&socket, &request(port), SendFlags::empty(), &kernel)?;
     let mut answer = vec![0; ANSWER];
     loop {
         let (got, whole) = match recv(&socket, answer.as_mut_slice(), RecvFlags::TRUNC) {
@@ -70,48 +57,46 @@ fn ask(port: u16, family: Family) -> io::Result<Vec<Socket>> {
         if whole > got || got == 0 {
             return Err(strange());
         }
-        if collect(&answer[..got], &mut found)? {
-            return Ok(found);
-        }
+        return match told(&answer[..got]) {
+            Ok(found) => Ok(found.into_iter().collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        };
     }
 }
 
-/// `struct nlmsghdr`, `struct inet_diag_req_v2`; the kernel looks at the port by itself.
-fn request(port: u16, family: Family) -> Vec<u8> {
+/// `struct nlmsghdr`, `struct inet_diag_req_v2`.
+fn request(port: u16) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + 56);
     bytes.extend(72_u32.to_ne_bytes());
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes.extend(REQUEST_AND_DUMP.to_ne_bytes());
+    bytes.extend(REQUEST.to_ne_bytes());
     // Number and sender: there is one question on this socket.
     bytes.extend([0; 8]);
-    bytes.extend([family as u8, TCP, 0, 0]);
-    bytes.extend(LISTENING.to_ne_bytes());
+    bytes.extend([Family::V4 as u8, TCP, 0, 0]);
+    bytes.extend(ALL_STATES.to_ne_bytes());
     bytes.extend(port.to_be_bytes());
-    // The other port, addresses, interface and cookie: any.
-    bytes.resize(72, 0);
+    // From nobody's port, so that no connection is meant.
+    bytes.extend([0; 2]);
+    bytes.extend([127, 0, 0, 1]);
+    // The rest of the address, the other one, any interface; and the mark for "whichever it is".
+    bytes.resize(72 - 8, 0);
+    bytes.extend([255; 8]);
     bytes
 }
 
-/// Whether that was the last.
-fn collect(mut bytes: &[u8], found: &mut Vec<Socket>) -> io::Result<bool> {
-    while !bytes.is_empty() {
-        let length = usize::try_from(number(bytes, 0)?).map_err(|_| strange())?;
-        let message = bytes.get(..length).filter(|_| length >= HEADER);
-        let message = message.ok_or_else(strange)?;
-        let kind = u16::from_ne_bytes([message[4], message[5]]);
-        match kind {
-            DONE => return Ok(true),
-            ERROR => {
-                let code = number(message, HEADER)?.cast_signed();
-                return Err(io::Error::from_raw_os_error(-code));
-            }
-            SOCK_DIAG_BY_FAMILY => found.extend(socket(&message[HEADER..])?),
-            _ => {}
+fn told(bytes: &[u8]) -> io::Result<Option<Socket>> {
+    let length = usize::try_from(number(bytes, 0)?).map_err(|_| strange())?;
+    let message = bytes.get(..length).filter(|_| length >= HEADER);
+    let message = message.ok_or_else(strange)?;
+    match u16::from_ne_bytes([message[4], message[5]]) {
+        ERROR => {
+            let code = number(message, HEADER)?.cast_signed();
+            Err(io::Error::from_raw_os_error(-code))
         }
-        // Messages begin at multiples of four.
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        SOCK_DIAG_BY_FAMILY => socket(&message[HEADER..]),
+        _ => Err(strange()),
     }
-    Ok(false)
 }
 
 /// `struct inet_diag_msg`; none for one that connections to 127.0.0.1 don't reach.
@@ -187,10 +172,8 @@ mod tests {
 
     #[test]
     fn half_an_answer_is_an_error() {
-        let mut found = Vec::new();
         for bytes in [&[1, 0, 0][..], &[8, 0, 0, 0, 20, 0, 0, 0], &[255; 40]] {
-            assert!(collect(bytes, &mut found).is_err(), "{bytes:?}");
+            assert!(told(bytes).is_err(), "{bytes:?}");
         }
-        assert!(found.is_empty());
     }
 }
