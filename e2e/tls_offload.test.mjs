@@ -1,0 +1,139 @@
+// Lyceum behind a web server that ends TLS, as the manual has it: browsers know
+// one https address, Lyceum speaks plain HTTP behind it and believes what that
+// server, and nobody else, says of who comes.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { createServer } from 'node:https';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { promisify } from 'node:util';
+import { createProxyServer } from 'http-proxy-3';
+import { startBrowser } from './support/browser.mjs';
+import { exchange } from './support/http.mjs';
+import { createNotebook, runCell, waitForLab } from './support/jupyterlab.mjs';
+import { JUPYTER_ENV, runsElsewhere, startLyceum } from './support/lyceum.mjs';
+import { logIn, startServer } from './support/pages.mjs';
+import { tellIn } from './support/story.mjs';
+
+const skip = runsElsewhere && 'a Lyceum that runs elsewhere has its own way to TLS';
+
+test('behind a web server that ends TLS everything is at the https address', { timeout: 900_000, skip }, async (t) => {
+  const step = tellIn(t);
+  const front = await startFront();
+  t.after(() => front.close());
+  const lyceum = await startLyceum({ config: `public_url: ${front.url}\ntrusted_proxies: [127.0.0.1]\nsubdomains: false\n` });
+  t.after(() => lyceum.stop());
+  const behind = new URL(lyceum.url);
+  behind.hostname = '127.0.0.1';
+  front.lead(behind);
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  const asked = [];
+  page.on('request', (request) => asked.push(request.url()));
+  page.on('websocket', (socket) => asked.push(socket.url()));
+  const ada = lyceum.account('student');
+
+  await step('Ada logs in by https', async () => {
+    await logIn(page, front.url, ada);
+    assert.equal(new URL(page.url()).origin, front.url);
+    const cookies = await context.cookies();
+    const login = cookies.filter((cookie) => /hub-login/.test(cookie.name));
+    assert.equal(login.length, 1);
+    for (const cookie of login) assert.ok(cookie.secure && cookie.httpOnly, `${cookie.name} leaves TLS`);
+  });
+
+  await step('her server starts, and a cell runs over a WebSocket', async () => {
+    await startServer(page, front.url, ada);
+    await waitForLab(page);
+    await createNotebook(page);
+    assert.equal(await runCell(page, '6*7'), '42');
+    assert.ok(asked.some((url) => url.startsWith('wss:')), 'no WebSocket was opened');
+  });
+
+  await step('nothing was asked for but by TLS and at that address', () => {
+    const { host } = new URL(front.url);
+    for (const url of asked.filter((one) => /^(http|ws)/.test(one))) {
+      assert.match(url, /^(https|wss):/);
+      assert.equal(new URL(url).host, host, url);
+    }
+  });
+
+  await step('her session is said to be at her own address, not at the web server\'s', async () => {
+    front.comeFrom('192.0.2.7');
+    const other = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
+    await logIn(other, front.url, ada);
+    await other.goto(`${front.url}/hub/sessions`);
+    await other.getByText('192.0.2.7').first().waitFor();
+  });
+
+  await step('what somebody else says of herself is not believed', async () => {
+    const headers = { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'http' };
+    const answer = await exchange(new URL('/hub/home', front.url), { method: 'GET', headers, rejectUnauthorized: false });
+    const to = answer.headers.location ?? '';
+    assert.doesNotMatch(to, /evil/);
+  });
+});
+
+/** A web server with a certificate of its own making; leads on once it is told where to. */
+async function startFront() {
+  const folder = await mkdtemp(join(tmpdir(), 'lyceum-front-'));
+  const make = ['-c', MAKE, join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  await promisify(execFile)(join(JUPYTER_ENV, 'bin/python'), make);
+  const [key, cert] = await Promise.all(['key.pem', 'cert.pem'].map((name) => readFile(join(folder, name))));
+  await rm(folder, { recursive: true });
+  let address = '';
+  const proxy = createProxyServer({ xfwd: true, ws: true });
+  // A page that is left breaks its connections off.
+  proxy.on('error', (_error, _request, answer) => answer.destroy?.());
+  const say = (request) => {
+    if (address) request.headers['x-forwarded-for'] = address;
+  };
+  const server = createServer({ key, cert }, (request, answer) => {
+    say(request);
+    proxy.web(request, answer);
+  });
+  server.on('upgrade', (request, socket, head) => {
+    say(request);
+    proxy.ws(request, socket, head);
+  });
+  await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  return {
+    url: `https://localhost:${server.address().port}`,
+    lead: (to) => {
+      proxy.options.target = to.origin;
+    },
+    comeFrom: (from) => {
+      address = from;
+    },
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+const MAKE = `
+import datetime, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+key = ec.generate_private_key(ec.SECP256R1())
+name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+now = datetime.datetime.now(datetime.timezone.utc)
+day = datetime.timedelta(days=1)
+names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+cert = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+cert = cert.serial_number(x509.random_serial_number()).not_valid_before(now - day).not_valid_after(now + day)
+cert = cert.add_extension(names, critical=False).sign(key, hashes.SHA256())
+with open(sys.argv[1], "wb") as file:
+    file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+with open(sys.argv[2], "wb") as file:
+    file.write(cert.public_bytes(serialization.Encoding.PEM))
+`;
