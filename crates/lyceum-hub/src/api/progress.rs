@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use lyceum_model::lang::Lang;
@@ -26,10 +26,12 @@ use crate::jobs::keeper;
 use crate::queue::{self, Held, Wait};
 use crate::servers::State as ServerState;
 use crate::visit::ServerPath;
-use crate::{Hub, course_servers, db};
+use crate::{Hub, course_servers, db, identify};
 
 /// Without news the rows are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// And this often whether whoever watches may still do so.
+const ASK_EVERY: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Default, Deserialize)]
 pub struct WatchQuery {
@@ -41,6 +43,7 @@ pub struct WatchQuery {
 pub async fn watch(
     State(hub): State<Hub>,
     caller: Caller,
+    headers: HeaderMap,
     Query(query): Query<WatchQuery>,
     ServerPath { user, server }: ServerPath,
 ) -> ApiResult<Response> {
@@ -75,8 +78,11 @@ pub async fn watch(
         begun: false,
         told: None,
         quiet_since: tokio::time::Instant::now(),
+        asked: tokio::time::Instant::now(),
         done: false,
         lang,
+        caller,
+        headers,
         hub,
         server,
         wake,
@@ -105,16 +111,21 @@ struct Watcher {
     /// What was told last of the wait for a place.
     told: Option<Wait>,
     quiet_since: tokio::time::Instant,
+    /// When it was last found that she may watch.
+    asked: tokio::time::Instant,
     done: bool,
     /// The language of the page that watches, if one does.
     lang: Option<Lang>,
+    caller: Caller,
+    /// What she came with.
+    headers: HeaderMap,
 }
 
 impl Watcher {
     /// The next piece of the stream; `None` ends it.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if self.done {
+            if self.done || !self.may_watch().await {
                 return None;
             }
             match self.news().await {
@@ -143,6 +154,15 @@ impl Watcher {
                 () = step.woken() => {}
             }
         }
+    }
+
+    /// A token may be taken back, and a session end, while a start takes its minutes.
+    async fn may_watch(&mut self) -> bool {
+        if self.asked.elapsed() < ASK_EVERY {
+            return true;
+        }
+        self.asked = tokio::time::Instant::now();
+        identify::is_still(&self.hub, &self.headers, &self.caller).await
     }
 
     async fn news(&mut self) -> anyhow::Result<String> {

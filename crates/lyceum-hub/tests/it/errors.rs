@@ -137,3 +137,31 @@ async fn what_has_no_route_is_led_below_the_hub() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_without_a_bottom_is_refused_as_what_it_is() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let hub = hub.with_admin("root").await;
+    let root = program(&hub, "root").await;
+    let json = [("content-type", "application/json")];
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        let deep = format!("{}1{}", open.repeat(20_000), close.repeat(20_000));
+        let inside = format!("{{\"note\": {deep}, \"last_activity\": {deep}}}");
+        for (method, path) in [
+            (Method::POST, "/hub/api/users/ada/activity"),
+            (Method::POST, "/hub/api/users/ada/tokens"),
+            (Method::POST, "/hub/api/users/ada/server"),
+            (Method::PATCH, "/hub/api/users/ada"),
+            (Method::POST, "/hub/api/groups/some"),
+        ] {
+            for body in [&deep, &inside] {
+                let body = body.clone().into();
+                let said = root.send(method.clone(), path, &json, body).await;
+                assert_eq!(said.expect(400).json()["status"], 400, "{path}");
+            }
+        }
+    }
+    root.get("/hub/api/users/ada").await.expect(200);
+    hub.stop().await;
+}

@@ -211,6 +211,39 @@ async fn a_cancelled_start_ends_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_taken_back_ends_the_stream_it_opened() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_user("ada").await;
+        let ada = program(&hub, "ada").await;
+        hub.spawner.behave(Behaviour::NeverReady);
+        let made = ada.post_json("/hub/api/users/ada/tokens", &EMPTY).await;
+        let made = made.expect(201).json();
+        let guest = hub.client().with_token(made["token"].as_str().unwrap());
+        let (started, told, ()) = tokio::join!(
+            ada.post_json(SERVER, &EMPTY),
+            async {
+                until_state(db.db(), "ada", State::Starting).await;
+                guest.listen(STREAM).await.rest().await
+            },
+            async {
+                until_state(db.db(), "ada", State::Starting).await;
+                let path = format!("/hub/api/users/ada/tokens/{}", made["id"].as_str().unwrap());
+                ada.delete(&path).await.expect(204);
+            }
+        );
+        // The start goes on; its end is not told to whom it is no business any more.
+        started.expect(202);
+        assert!(
+            events(&told).iter().all(|event| event["progress"] != 100),
+            "{told}"
+        );
+        assert_eq!(super::state(db.db(), "ada").await, State::Starting);
+        ada.delete(SERVER).await;
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_on_one_replica_is_watched_on_another() {
     let db = TestDb::postgres().await;
     let spawner = FakeSpawner::default();
