@@ -23,7 +23,7 @@ use tower::ServiceBuilder;
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
-use crate::seen::Sight;
+use crate::seen::{Sight, Ticket};
 use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
 use crate::standing::Standing;
@@ -200,7 +200,7 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
                 scopes: scopes.into(),
                 members,
             };
-            let seen = hub.seen().keep(hash, stamp, settings, None, caller);
+            let seen = (hub.seen()).keep(hash, stamp, settings, Ticket::default(), caller);
             return Ok(Some(Sight::new(seen, stamp)));
         }
     };
@@ -208,14 +208,18 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
     let scopes = standing.token(&mut tx, &token).await?;
     drop(tx);
     hub.token_uses().note(&token.id, now);
+    let ticket = Ticket {
+        until: token.expires_at,
+        server: token.server_id.clone(),
+        client: token.oauth_client,
+    };
     let credential = Credential::Token {
         id: token.id,
         session_id: token.session_id,
         server_id: token.server_id,
     };
     let caller = person(user, credential, scopes, standing);
-    let until = token.expires_at;
-    let seen = hub.seen().keep(hash, stamp, settings, until, caller);
+    let seen = hub.seen().keep(hash, stamp, settings, ticket, caller);
     Ok(Some(Sight::new(seen, stamp)))
 }
 

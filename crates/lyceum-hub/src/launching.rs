@@ -10,7 +10,7 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{ServerKey, ServerSpec};
 use lyceum_model::who::Standing;
-use lyceum_store::Tx;
+use lyceum_store::{Tx, Waiting};
 use lyceum_web::ApiError;
 
 use crate::db::servers::{NO_CHOICE, Order, Server};
@@ -107,7 +107,8 @@ impl From<Options> for Wish {
 
 /// What became of a wish to start.
 pub enum Started {
-    Queued(Server),
+    /// With the news of it from then on.
+    Queued(Server, Waiting),
     /// It was on its way already.
     Pending(Server),
 }
@@ -193,12 +194,13 @@ pub async fn start(
     for told in told {
         db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, &told);
     }
-    keeper::publish(&mut tx, &server, now).await?;
-    let server = db::servers::get(&mut tx, &server.id)
-        .await?
-        .ok_or(WishError::NoSuchServer)?;
-    tx.commit().await?;
-    Ok(Started::Queued(server))
+    keeper::announce_start(&mut tx, &server).await?;
+    let mut queued = server.requested(&order, generation, now.0);
+    queued.display_name = display_name.or(queued.display_name);
+    let news = news_of(hub, &server.id);
+    // Who has a server that starts may do what she could before.
+    hub.seen().pass(tx, 1).await?;
+    Ok(Started::Queued(queued, news))
 }
 
 /// The options of a start, and what they say.
@@ -449,7 +451,9 @@ pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     let cancelled = db::servers::cancel_queued(&mut tx, &server.id, now.0).await?;
-    if cancelled || db::servers::request_stop(&mut tx, &server.id, now.0).await? {
+    if cancelled {
+        keeper::announce_end(&mut tx, server).await?;
+    } else if db::servers::request_stop(&mut tx, &server.id, now.0).await? {
         keeper::publish(&mut tx, server, now).await?;
     }
     tx.commit().await?;
@@ -511,8 +515,32 @@ pub async fn forget(hub: &Hub, keys: &[String]) {
 /// Waits until this life of the server is no longer on its way (ready, failed, stopped, or another
 /// has begun), at most so long; gives the row as it is then.
 pub async fn wait(hub: &Hub, server: &Server, limit: Duration) -> Result<Server, WishError> {
+    look_until_over(hub, server, news_of(hub, &server.id), limit).await
+}
+
+/// The same, for a start that has just been asked for, whose news are all there.
+pub async fn wait_for_start(
+    hub: &Hub,
+    server: &Server,
+    mut news: Waiting,
+    limit: Duration,
+) -> Result<Server, WishError> {
+    let first = limit.min(LOOK_AGAIN);
+    drop(tokio::time::timeout(first, news.woken()).await);
+    look_until_over(hub, server, news, limit.saturating_sub(first)).await
+}
+
+fn news_of(hub: &Hub, server: &str) -> Waiting {
+    hub.db().wake_ups_of(&keeper::state_topic(server))
+}
+
+async fn look_until_over(
+    hub: &Hub,
+    server: &Server,
+    mut news: Waiting,
+    limit: Duration,
+) -> Result<Server, WishError> {
     let (id, life) = (&server.id, server.generation);
-    let mut wake = hub.db().wake_ups_of(&keeper::state_topic(id));
     let deadline = tokio::time::Instant::now() + limit;
     loop {
         let mut tx = hub.db().glance().await?;
@@ -527,7 +555,7 @@ pub async fn wait(hub: &Hub, server: &Server, limit: Duration) -> Result<Server,
         let look_again = tokio::time::Instant::now() + LOOK_AGAIN;
         tokio::select! {
             () = tokio::time::sleep_until(deadline.min(look_again)) => {}
-            () = wake.woken() => {}
+            () = news.woken() => {}
         }
     }
 }

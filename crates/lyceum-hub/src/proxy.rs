@@ -21,7 +21,7 @@ use lyceum_proxy::Proxy;
 use lyceum_proxy::follow::wire::{News, PublishedRoute};
 use lyceum_proxy::follow::{Mirror, difference};
 use lyceum_store::{events, settings};
-use tokio::sync::broadcast;
+use tokio::sync::{MutexGuard, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::grants::{SERVICE_TOPIC, service_of_route};
@@ -32,8 +32,8 @@ use followers::Followers;
 /// Another process on the same SQLite file can't wake us, so we look as often as this. Each look
 /// is a heart-beat for the proxies: it proves that the database is being followed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Changes come in crowds: so long after one look the next begins.
-const GATHER: Duration = Duration::from_millis(10);
+/// Changes come in crowds: so long after one look the next begins, and does for all who came since.
+const APART: Duration = Duration::from_millis(20);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// Every so many quiet looks the table is made anew, in case a change came without an event.
 const WHOLE_EVERY: u32 = 15;
@@ -64,6 +64,8 @@ struct Book {
     number: Option<i64>,
     routes: HashMap<String, PublishedRoute>,
     mirror: Option<Mirror>,
+    /// When the last look was over.
+    looked: Option<tokio::time::Instant>,
 }
 
 impl Default for Links {
@@ -192,20 +194,31 @@ pub async fn pass_on(hub: &Hub) {
 
 /// Hands out what is new, and gives the number that this was.
 pub async fn look_now(hub: &Hub) -> anyhow::Result<i64> {
+    let (_, number) = look_in_turn(hub, false).await?;
+    Ok(number)
+}
+
+/// Gives the book along, so that what is handed out next comes behind that number.
+async fn look_in_turn(hub: &Hub, whole: bool) -> anyhow::Result<(MutexGuard<'_, Book>, i64)> {
     let links = hub.links();
     let before = links.begun.load(Ordering::SeqCst);
     let mut book = links.book.lock().await;
     // The one under way when we came may have read the rows too early for us; one that began
     // later, and is over since it is our turn, has not.
-    if links.done.load(Ordering::SeqCst) > before
+    if !whole
+        && links.done.load(Ordering::SeqCst) > before
         && let Some(number) = book.number
     {
-        return Ok(number);
+        return Ok((book, number));
+    }
+    if let Some(looked) = book.looked {
+        tokio::time::sleep_until(looked + APART).await;
     }
     let this = links.begun.fetch_add(1, Ordering::SeqCst) + 1;
-    let number = look(hub, &mut book, false).await?;
+    let number = look(hub, &mut book, whole).await?;
     links.done.store(this, Ordering::SeqCst);
-    Ok(number)
+    book.looked = Some(tokio::time::Instant::now());
+    Ok((book, number))
 }
 
 /// Reads what is new and hands it out. `whole`: looks whether the table is true, too.
@@ -350,8 +363,7 @@ async fn follow_for_ever(hub: &Hub) {
             quiet = 0;
         }
         let looked = async {
-            let mut book = hub.links().book.lock().await;
-            let number = look(hub, &mut book, whole).await?;
+            let (mut book, number) = look_in_turn(hub, whole).await?;
             hub.links().hand_out(&mut book, News::Beat { number });
             anyhow::Ok(())
         };
@@ -373,12 +385,10 @@ async fn follow_for_ever(hub: &Hub) {
             Err(_) => {}
         }
         let pause = if failing { RETRY_EVERY } else { LOOK_EVERY };
-        let gathered = tokio::time::Instant::now() + GATHER;
         tokio::select! {
             () = tokio::time::sleep(pause) => quiet += 1,
-            // A look takes up all there is, so what piles up meanwhile is done with it.
+            // A look takes up all there is, so what has piled up is done with it.
             () = events::woken(&mut wake, &[keeper::TOPIC, SERVICE_TOPIC, revocations::TOPIC]) => {
-                tokio::time::sleep_until(gathered).await;
                 wake = hub.db().wake_ups();
             }
         }

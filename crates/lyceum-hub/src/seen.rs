@@ -1,7 +1,7 @@
 //! Who came lately with which token. It is kept for as long as nothing was committed since it was
 //! looked up ([`lyceum_store::stamp`]) and the configuration is the same, so that nobody holds more
-//! than a look at the rows would give. When something was used gives and takes no rights:
-//! [`Callers::pass`].
+//! than a look at the rows would give. When something was used and how a server's start goes on gives
+//! and takes no rights: [`Callers::pass`].
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,25 +58,67 @@ impl Sight {
     }
 }
 
+/// What there is to know of a token beside who comes with it.
+#[derive(Default)]
+pub struct Ticket {
+    /// When it ends by itself.
+    pub until: Option<i64>,
+    /// The id of the server whose own it is.
+    pub server: Option<String>,
+    /// The client that a person got it through.
+    pub client: Option<String>,
+}
+
 /// By the hash of the token.
 #[derive(Default)]
 pub struct Callers(Mutex<Kept>);
+
+impl Ticket {
+    fn falls_with(&self, fallen: &Fallen) -> bool {
+        self.server.as_ref() == Some(&fallen.server) || self.client.as_ref() == Some(&fallen.client)
+    }
+}
+
+/// A server's own tokens and those that people got through its client.
+#[derive(Clone)]
+struct Fallen {
+    server: String,
+    client: String,
+}
+
+/// A state of the database, and what was taken on the way to it from the one before.
+struct Moment {
+    stamp: Stamp,
+    fallen: Option<Fallen>,
+}
 
 /// All of one moment: what was kept of another can never be right again.
 #[derive(Default)]
 struct Kept {
     settings: Option<Arc<Settings>>,
-    /// The states of the database that are alike for callers, the newest last.
-    stamps: VecDeque<Stamp>,
+    /// The states of the database that are alike for callers but for what fell, the newest last.
+    moments: VecDeque<Moment>,
     /// Something is being committed that gives and takes no rights.
     passing: usize,
-    callers: HashMap<String, (Option<i64>, Arc<Seen>)>,
+    callers: HashMap<String, (Ticket, Arc<Seen>)>,
 }
 
 impl Kept {
     fn is_of(&self, stamp: Stamp, settings: &Arc<Settings>) -> bool {
         let by = self.settings.as_ref();
-        by.is_some_and(|by| Arc::ptr_eq(by, settings)) && self.stamps.contains(&stamp)
+        by.is_some_and(|by| Arc::ptr_eq(by, settings)) && self.has(stamp)
+    }
+
+    fn has(&self, stamp: Stamp) -> bool {
+        self.moments.iter().any(|moment| moment.stamp == stamp)
+    }
+
+    /// Whether a token that was good at `stamp` was taken since.
+    fn fell_since(&self, stamp: Stamp, ticket: &Ticket) -> bool {
+        let later = self.moments.iter().rev();
+        let later = later.take_while(|moment| moment.stamp != stamp);
+        let mut fallen = later.filter_map(|moment| moment.fallen.as_ref());
+        fallen.any(|fallen| ticket.falls_with(fallen))
     }
 }
 
@@ -97,8 +139,8 @@ impl Callers {
         if !kept.is_of(stamp, settings) {
             return None;
         }
-        let (until, seen) = kept.callers.get(hash)?;
-        let lives = until.is_none_or(|until| until > now.0);
+        let (ticket, seen) = kept.callers.get(hash)?;
+        let lives = ticket.until.is_none_or(|until| until > now.0);
         lives.then(|| Arc::clone(seen))
     }
 
@@ -108,7 +150,7 @@ impl Callers {
         hash: String,
         stamp: Option<Stamp>,
         settings: Arc<Settings>,
-        until: Option<i64>,
+        ticket: Ticket,
         caller: Caller,
     ) -> Arc<Seen> {
         let seen = Arc::new(Seen {
@@ -125,10 +167,14 @@ impl Callers {
                 return seen;
             }
             kept.callers.clear();
-            kept.stamps = [stamp].into();
+            let fallen = None;
+            kept.moments = [Moment { stamp, fallen }].into();
             kept.settings = Some(settings);
         }
-        kept.callers.insert(hash, (until, Arc::clone(&seen)));
+        if kept.fell_since(stamp, &ticket) {
+            return seen;
+        }
+        kept.callers.insert(hash, (ticket, Arc::clone(&seen)));
         seen
     }
 
@@ -137,21 +183,39 @@ impl Callers {
     /// `rows`: how many it has changed. With none there is nothing to commit, and nothing by which another's
     /// commit could be told from it.
     pub async fn pass(&self, tx: Tx, rows: u64) -> sqlx::Result<()> {
-        if rows == 0 {
-            return tx.rollback().await;
+        match rows {
+            0 => tx.rollback().await,
+            _ => self.pass_but(tx, None).await,
         }
+    }
+
+    /// Commits what takes a server's own tokens and those that people got through its client, and
+    /// gives and takes nothing else.
+    pub async fn pass_without(&self, tx: Tx, server: &str, client: &str) -> sqlx::Result<()> {
+        let fallen = Fallen {
+            server: server.to_owned(),
+            client: client.to_owned(),
+        };
+        self.pass_but(tx, Some(fallen)).await
+    }
+
+    async fn pass_but(&self, tx: Tx, fallen: Option<Fallen>) -> sqlx::Result<()> {
         self.lock().passing += 1;
         let passing = Passing(self);
         let both = tx.commit_alone().await?;
         let mut kept = self.lock();
         if let Some((before, after)) = both
-            && kept.stamps.contains(&before)
-            && !kept.stamps.contains(&after)
+            && kept.has(before)
+            && !kept.has(after)
         {
-            if kept.stamps.len() >= ALIKE {
-                kept.stamps.pop_front();
+            if kept.moments.len() >= ALIKE {
+                kept.moments.pop_front();
             }
-            kept.stamps.push_back(after);
+            if let Some(fallen) = &fallen {
+                (kept.callers).retain(|_, (ticket, _)| !ticket.falls_with(fallen));
+            }
+            let stamp = after;
+            kept.moments.push_back(Moment { stamp, fallen });
         }
         drop(kept);
         drop(passing);

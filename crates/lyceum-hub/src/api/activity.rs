@@ -61,11 +61,11 @@ pub async fn update_activity(
         let at = moment(at, now)?;
         let parsed = ServerName::parse(name).ok();
         let server = match &parsed {
-            Some(name) => db::servers::find(&mut tx, &owner_id, name).await?,
+            Some(name) => db::servers::id_of(&mut tx, &owner_id, name).await?,
             None => None,
         };
         match server {
-            Some(server) => touched.push((server.id, at)),
+            Some(id) => touched.push((id, at)),
             // Everybody has a default server, also one that never ran.
             None if name.is_empty() => {}
             None => {

@@ -153,11 +153,11 @@ pub async fn start(
     let name = name?;
     drop(tx);
     notices::require_open(&hub, &caller)?;
-    let server = match launching::start(&hub, &owner, &name, wish(&body)?).await? {
+    let (server, news) = match launching::start(&hub, &owner, &name, wish(&body)?).await? {
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
-        Started::Queued(server) => server,
+        Started::Queued(server, news) => (server, news),
     };
-    let server = launching::wait(&hub, &server, WAIT).await?;
+    let server = launching::wait_for_start(&hub, &server, news, WAIT).await?;
     match server.state {
         ServerState::Ready => {
             // Who is told "ready" can go there at once.

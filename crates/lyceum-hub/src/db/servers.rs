@@ -98,6 +98,30 @@ impl Server {
         }
     }
 
+    /// As its row is after [`request_start`].
+    pub fn requested(&self, order: &Order<'_>, generation: i64, now: i64) -> Self {
+        Self {
+            state: State::Queued,
+            generation,
+            spec: Some(order.spec.into()),
+            user_options: order.options.into(),
+            kept_choice: order.kept_choice.map(str::to_owned),
+            address: None,
+            failure: None,
+            failure_saying: None,
+            requested_at: Some(now),
+            started_at: None,
+            ready_at: None,
+            stop_requested_at: None,
+            lease_owner: None,
+            lease_until: None,
+            profile: order.profile.map(str::to_owned),
+            course: order.course.map(str::to_owned),
+            environment: Some(order.environment.into()),
+            ..self.clone()
+        }
+    }
+
     /// Why the last start failed.
     pub fn why_failed(&self) -> Option<Saying> {
         let text = self.failure.as_deref()?;
@@ -647,17 +671,34 @@ pub async fn default_of(tx: &mut Tx, owners: &[String]) -> sqlx::Result<Vec<Serv
 /// What a proxy must know of a server: its id, its owner's and its own name, its key, its address.
 pub type RouteRow = (String, String, String, String, String);
 
-/// The server, if it answers.
-pub async fn route(tx: &mut Tx, id: &str) -> sqlx::Result<Option<RouteRow>> {
-    on!(tx, |c| {
-        sqlx::query_as(
+/// Those of these servers that answer.
+pub async fn routes_of(tx: &mut Tx, ids: &[&str]) -> sqlx::Result<Vec<RouteRow>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
         "SELECT s.id, u.name, s.name, s.key, s.address FROM servers s JOIN users u ON u.id = s.user_id \
-         WHERE s.id = $1 AND s.state = 'ready' AND s.address IS NOT NULL"
-    )
-    .bind(id)
-    .fetch_optional(c)
-    .await
+         WHERE s.id IN ({}) AND s.state = 'ready' AND s.address IS NOT NULL",
+        super::users::places(1, ids.len())
+    );
+    on!(tx, |c| {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind(*id);
+        }
+        query.fetch_all(c).await
     })
+}
+
+/// The id of somebody's server of that name.
+pub async fn id_of(tx: &mut Tx, user_id: &str, name: &ServerName) -> sqlx::Result<Option<String>> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT id FROM servers WHERE user_id = $1 AND name = $2"
+    )
+    .bind(user_id)
+    .bind(name.as_str())
+    .fetch_optional(c)
+    .await)
 }
 
 /// Every server that answers.

@@ -40,13 +40,16 @@ use tend::{End, Work};
 const SWEEP_ROWS: i64 = 200;
 
 /// Changes come in crowds: so long after one sweep the next begins. It looks at all that waits.
-const SWEEP_PAUSE: Duration = Duration::from_millis(30);
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 
 /// So many pieces of work leave behind what is worth giving back to the system.
 const CROWD: usize = 256;
 
-/// The topic under which changes of servers are published.
+/// The topic under which changes of servers are published that proxies must know of.
 pub const TOPIC: &str = "servers";
+
+/// Announced when there may be something to take up and no proxy need know.
+const WORK: &str = "servers/work";
 
 /// So long the head of the line is gone by. A crowd that waits is sorted a few times a second, not for
 /// each place that gets free.
@@ -72,6 +75,8 @@ pub struct Keeper {
 struct Line {
     read: Option<Instant>,
     waiting: Vec<Due>,
+    /// Something stood before starts then.
+    gated: bool,
 }
 
 /// What came of a sweep.
@@ -203,7 +208,7 @@ impl Keeper {
                         complain(ended);
                     }
                 }
-                () = events::woken(&mut wake, &[TOPIC]) => {}
+                () = events::woken(&mut wake, &[TOPIC, WORK]) => {}
             }
             tokio::time::sleep_until(swept + SWEEP_PAUSE).await;
             // A sweep looks at everything, so what piled up meanwhile is done with it.
@@ -245,13 +250,13 @@ impl Keeper {
                 piece.stop.cancel();
             }
         }
-        let (wanted, waiting) = (begun.len() + first.len(), first.len());
+        let (wanted, gated) = (begun.len() + first.len(), line.gated);
         let mut taken = 0;
         if !begun.is_empty() {
-            let mine = self.claim(&begun).await?;
+            let tx = self.hub.db().write().await?;
+            let mine = self.claim(tx, &begun).await?;
             taken += self.set_to_work(tasks, begun, mine);
         }
-        let gated = waiting > 0 && self.is_gated().await?;
         while !first.is_empty() {
             let rest = match gated {
                 true => first.split_off(first.len().min(TOGETHER)),
@@ -315,6 +320,7 @@ impl Keeper {
         let (share, rows) = (as_rows(limits.per_person), as_rows(limits.at_once * 4));
         let rows = rows.max(SWEEP_ROWS);
         let gates = trouble::gates(&self.hub, tx, now).await?;
+        let gated = !gates.is_empty();
         let full = trouble::full(tx, &gates, now).await?;
         let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
         let among = Among {
@@ -326,15 +332,22 @@ impl Keeper {
         // Those that have a place already and are not taken up yet.
         let desk = self.desk.lock();
         waiting.retain(|due| !desk.contains_key(&due.id));
-        Ok(Line { read, waiting })
+        Ok(Line {
+            read,
+            waiting,
+            gated,
+        })
     }
 
-    /// Takes up what was begun before.
-    async fn claim(&self, seated: &[Seated]) -> anyhow::Result<HashMap<String, Server>> {
+    /// Takes up what nothing stands before.
+    async fn claim(
+        &self,
+        mut tx: Tx,
+        seated: &[Seated],
+    ) -> anyhow::Result<HashMap<String, Server>> {
         let ids: Vec<&str> = seated.iter().map(|seated| seated.due.id.as_str()).collect();
-        let mut tx = self.hub.db().write().await?;
         let mine = self.claim_in(&mut tx, &ids).await?;
-        tx.commit().await?;
+        self.hub.seen().pass(tx, as_count(mine.len())).await?;
         Ok(mine)
     }
 
@@ -350,13 +363,6 @@ impl Keeper {
         Ok(servers.into_iter().map(by_id).collect())
     }
 
-    /// Whether anything stands before starts.
-    async fn is_gated(&self) -> anyhow::Result<bool> {
-        let mut tx = self.hub.db().read().await?;
-        let gates = trouble::gates(&self.hub, &mut tx, self.hub.now()).await?;
-        Ok(!gates.is_empty())
-    }
-
     /// Takes starts up that waited. Each needs room at every gate that it has to pass, which is counted
     /// while nobody else takes one up.
     async fn claim_waiting(&self, seated: &[Seated]) -> anyhow::Result<HashMap<String, Server>> {
@@ -364,8 +370,7 @@ impl Keeper {
         let mut tx = self.hub.db().write().await?;
         let mut gates = trouble::gates(&self.hub, &mut tx, now).await?;
         if gates.is_empty() {
-            drop(tx);
-            return self.claim(seated).await;
+            return self.claim(tx, seated).await;
         }
         db::quotas::lock(&mut tx, now).await?;
         let mut mine = HashMap::new();
@@ -452,7 +457,7 @@ impl Keeper {
     async fn hand_over(&self) -> anyhow::Result<()> {
         let mut tx = self.hub.db().write().await?;
         db::servers::release_of(&mut tx, self.hub.replica()).await?;
-        events::announce(&mut tx, TOPIC).await?;
+        events::announce(&mut tx, WORK).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -546,7 +551,7 @@ async fn give_back(hub: &Hub, id: &str, pause: Option<Duration>) -> anyhow::Resu
     match pause {
         None => {
             db::servers::release(&mut tx, id, hub.replica()).await?;
-            events::announce(&mut tx, TOPIC).await?;
+            events::announce(&mut tx, WORK).await?;
         }
         Some(pause) => {
             let until = hub.now().plus(in_ms(pause)).0;
@@ -559,6 +564,10 @@ async fn give_back(hub: &Hub, id: &str, pause: Option<Duration>) -> anyhow::Resu
 
 fn as_rows(places: usize) -> i64 {
     i64::try_from(places).unwrap_or(i64::MAX)
+}
+
+fn as_count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
 fn in_ms(duration: Duration) -> i64 {
@@ -597,7 +606,20 @@ pub fn step_topic(server_id: &str) -> String {
     format!("server/{server_id}/step")
 }
 
-/// Tells everybody that a server's row has changed.
+/// Tells those who take starts up, and who watch this one, that it is wanted. Where the server can be
+/// reached, and by whom, is as before.
+pub async fn announce_start(tx: &mut Tx, server: &Server) -> sqlx::Result<()> {
+    events::announce(tx, WORK).await?;
+    events::announce(tx, &step_topic(&server.id)).await
+}
+
+/// Tells the same, and who waits for its end, that it is not wanted any more.
+pub async fn announce_end(tx: &mut Tx, server: &Server) -> sqlx::Result<()> {
+    events::announce(tx, WORK).await?;
+    events::announce(tx, &state_topic(&server.id)).await
+}
+
+/// Tells everybody, and the proxies, that a server's row has changed.
 pub async fn publish(tx: &mut Tx, server: &Server, now: Millis) -> anyhow::Result<()> {
     let body = serde_json::json!({ "user": server.user_name, "server": server.name });
     events::publish(tx, TOPIC, &server.id, &body, now).await?;

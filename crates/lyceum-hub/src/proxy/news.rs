@@ -138,14 +138,16 @@ async fn current(
         return Ok(ids.iter().filter_map(|id| all.remove(id)).collect());
     }
     let mut routes = Vec::new();
-    for id in ids {
-        if let Some(name) = grants::service_of_route(id) {
-            let row = db::services::find(tx, name).await?;
-            routes.extend(row.and_then(|row| service(row, origins)));
-            continue;
-        }
-        let row = db::servers::route(tx, id).await?;
-        let Some(route) = row.and_then(|row| published(row, origins)) else {
+    let (services, servers): (Vec<&str>, Vec<&str>) = ids
+        .iter()
+        .map(String::as_str)
+        .partition(|id| grants::service_of_route(id).is_some());
+    for name in services.into_iter().filter_map(grants::service_of_route) {
+        let row = db::services::find(tx, name).await?;
+        routes.extend(row.and_then(|row| service(row, origins)));
+    }
+    for row in db::servers::routes_of(tx, &servers).await? {
+        let Some(route) = published(row, origins) else {
             continue;
         };
         if let Some(course) = course_servers::course_named(&route.owner) {

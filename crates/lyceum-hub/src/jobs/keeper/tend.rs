@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::Seat;
 use super::watch::tell_stranger;
-use super::{TOPIC, answer, lease_until, publish, step_topic};
+use super::{WORK, answer, lease_until, publish, step_topic};
 use crate::db::servers::Server;
 use crate::event_log::Event;
 use crate::metrics::StatusLabel;
@@ -169,8 +169,13 @@ impl Work {
             let token = self.token(&secret, now)?;
             db::tokens::replace_of_server(&mut tx, &server.id, &server.client_id, &token);
         }
-        publish(&mut tx, server, now).await?;
-        tx.commit().await?;
+        // Whoever waits for the end of the start has nothing of its beginning.
+        events::announce(&mut tx, &step_topic(&server.id)).await?;
+        let seen = hub.seen();
+        match is_new {
+            true => seen.pass_without(tx, &server.id, &server.client_id).await?,
+            false => seen.pass(tx, 1).await?,
+        }
         Ok(Some(secret))
     }
 
@@ -236,7 +241,7 @@ impl Work {
             self.add_steps(&mut tx, &unwritten).await?;
             publish(&mut tx, server, now).await?;
         }
-        tx.commit().await?;
+        hub.seen().pass(tx, u64::from(ready)).await?;
         if !ready {
             return Ok(Outcome::Unwanted);
         }
@@ -281,7 +286,7 @@ impl Work {
             events::announce(&mut tx, &step_topic(&server.id)).await?;
         }
         // The place is free here, whatever the row says.
-        events::announce(&mut tx, TOPIC).await?;
+        events::announce(&mut tx, WORK).await?;
         tx.commit().await?;
         Ok(())
     }

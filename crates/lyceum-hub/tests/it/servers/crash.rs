@@ -95,6 +95,41 @@ async fn killed_in_the_middle_of_a_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_life_ends_the_tokens_of_the_one_before() {
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        let hub = TestHub::start_tuned(db.db().clone(), spawner.clone(), |settings, timings| {
+            hasty(settings, timings);
+            // Nobody else sees that it ends.
+            timings.watch_every = Duration::from_secs(3600);
+        })
+        .await
+        .with_user("ada")
+        .await;
+        ask(&hub, "ada", true).await;
+        until_state(db.db(), "ada", State::Ready).await;
+        let born_with = spawner.orders()[0].hub.api_token.expose().to_owned();
+        spawner.crash(&key(db.db(), "ada").await, "killed by signal 9");
+        let mut tx = db.db().write().await.unwrap();
+        let at_rest = "UPDATE servers SET state = 'stopped'";
+        lyceum_store::on!(tx, |c| sqlx::query(at_rest).execute(c).await.map(drop)).unwrap();
+        tx.commit().await.unwrap();
+        let old = hub.client().with_token(&born_with);
+        let ada = program(&hub, "ada").await;
+        for who in [&old, &ada] {
+            who.get("/hub/api/user").await.expect(200);
+        }
+        ask(&hub, "ada", true).await;
+        until_state(db.db(), "ada", State::Ready).await;
+        // Whoever came lately is remembered through a start; what the start takes is not.
+        old.get("/hub/api/user").await.expect(403);
+        ada.get("/hub/api/user").await.expect(200);
+        assert_eq!(spawner.orders().len(), 2);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_in_the_middle_of_a_stop() {
     for ending in [Ending::HangsBefore, Ending::HangsAfter] {
         for db in TestDb::both().await {
