@@ -94,6 +94,11 @@ pub const STEPS: &[Step] = &[
         name: "exchange",
         sql: include_str!("../../../migrations/0017_exchange.sql"),
     },
+    Step {
+        version: 19,
+        name: "deeds",
+        sql: include_str!("../../../migrations/0019_deeds.sql"),
+    },
 ];
 
 pub struct Step {
