@@ -172,6 +172,16 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Which key of the file says with what it begins.
+    pub fn base_key(&self) -> &'static str {
+        match self.base {
+            Some(_) => "server.use",
+            None => "environment.use",
+        }
+    }
+}
+
 impl RawServerKeys {
     fn parts(&self) -> Parts<'_> {
         Parts {

@@ -80,22 +80,74 @@ impl Setting {
             Self::Env(name, _) => About::Env(name.clone()),
         }
     }
+
+    /// What is left of a guarantee under a limit, where that is less.
+    fn at_most(&self, limit: &Self) -> Option<Self> {
+        match (self, limit) {
+            (Self::MemoryGuarantee(Some(least)), Self::MemoryLimit(Some(most))) => {
+                (least > most).then_some(Self::MemoryGuarantee(Some(*most)))
+            }
+            (Self::CpuGuarantee(Some(least)), Self::CpuLimit(Some(most))) => {
+                (least > most).then_some(Self::CpuGuarantee(Some(*most)))
+            }
+            _ => None,
+        }
+    }
 }
 
-/// What holds in the end.
+/// What holds in the end: of two words about the same the later one, and of a guarantee no more than
+/// the limit, whichever was said later. Guarantees and limits come from different hands, a site's and a
+/// course's say, and whoever sets a limit means that there is no more.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Values(BTreeMap<About, Said>);
+pub struct Values {
+    held: BTreeMap<About, Said>,
+    lowered: Vec<Lowered>,
+}
+
+/// A guarantee that is more than the limit, as both were said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lowered {
+    pub guarantee: Said,
+    pub limit: Said,
+}
 
 impl Values {
     pub fn of<'a>(said: impl IntoIterator<Item = &'a Said>) -> Self {
         let last = said
             .into_iter()
             .map(|said| (said.setting.about(), said.clone()));
-        Self(last.collect())
+        let mut held: BTreeMap<About, Said> = last.collect();
+        let mut lowered = Vec::new();
+        for (least, most) in [
+            (About::MemoryGuarantee, About::MemoryLimit),
+            (About::CpuGuarantee, About::CpuLimit),
+        ] {
+            let (Some(guarantee), Some(limit)) = (held.get(&least), held.get(&most)) else {
+                continue;
+            };
+            let Some(setting) = guarantee.setting.at_most(&limit.setting) else {
+                continue;
+            };
+            lowered.push(Lowered {
+                guarantee: guarantee.clone(),
+                limit: limit.clone(),
+            });
+            let guarantee = Said {
+                setting,
+                ..guarantee.clone()
+            };
+            held.insert(least, guarantee);
+        }
+        Self { held, lowered }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Said> {
-        self.0.values()
+        self.held.values()
+    }
+
+    /// The guarantees that are less than they were said to be.
+    pub fn lowered(&self) -> &[Lowered] {
+        &self.lowered
     }
 
     /// Puts it into an order for a server.
@@ -207,6 +259,41 @@ pub mod rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_is_guaranteed_than_the_limit_lets() {
+        let memory =
+            |least: Option<u64>, most: Option<u64>, expect: Option<u64>, lowered: usize| {
+                let least = Said::new("site", Setting::MemoryGuarantee(least));
+                let most = Said::new("course", Setting::MemoryLimit(most));
+                for said in [[&least, &most], [&most, &least]] {
+                    let values = Values::of(said);
+                    let mut spec = ServerSpec::default();
+                    values.apply(&mut spec);
+                    assert_eq!(spec.resources.memory_guarantee, expect, "{said:?}");
+                    let told = values.lowered().iter();
+                    let told: Vec<_> = told.map(|one| (&one.guarantee, &one.limit)).collect();
+                    assert_eq!(told, vec![(&least, &most); lowered]);
+                }
+            };
+        memory(Some(4), Some(2), Some(2), 1);
+        memory(Some(2), Some(2), Some(2), 0);
+        memory(Some(1), Some(2), Some(1), 0);
+        memory(Some(4), None, Some(4), 0);
+        memory(None, Some(2), None, 0);
+        let said = [
+            Said::new("a", Setting::CpuGuarantee(Some(2.0))),
+            Said::new("b", Setting::CpuLimit(Some(0.5))),
+            Said::new("b", Setting::MemoryLimit(Some(1))),
+        ];
+        let mut spec = ServerSpec::default();
+        Values::of(&said).apply(&mut spec);
+        assert_eq!(spec.resources.cpu_guarantee, Some(0.5));
+        // A limit that was taken off later limits nothing.
+        let off = Said::new("c", Setting::CpuLimit(None));
+        let values = Values::of(said.iter().chain([&off]));
+        assert!(values.lowered().is_empty());
+    }
 
     #[test]
     fn the_later_word_holds() {
