@@ -19,6 +19,9 @@ pub enum Setting {
     CpuGuarantee(Option<f64>),
     CpuLimit(Option<f64>),
     Processes(Option<u64>),
+    /// Bytes.
+    HomeSize(Option<u64>),
+    FileSize(Option<u64>),
     /// A variable; `None`: it is not set, whatever was said before.
     Env(String, Option<String>),
 }
@@ -62,6 +65,8 @@ pub enum About {
     CpuGuarantee,
     CpuLimit,
     Processes,
+    HomeSize,
+    FileSize,
     Env(String),
 }
 
@@ -77,6 +82,8 @@ impl Setting {
             Self::CpuGuarantee(_) => About::CpuGuarantee,
             Self::CpuLimit(_) => About::CpuLimit,
             Self::Processes(_) => About::Processes,
+            Self::HomeSize(_) => About::HomeSize,
+            Self::FileSize(_) => About::FileSize,
             Self::Env(name, _) => About::Env(name.clone()),
         }
     }
@@ -165,6 +172,8 @@ impl Values {
                 Setting::CpuGuarantee(cores) => resources.cpu_guarantee = cores,
                 Setting::CpuLimit(cores) => resources.cpu_limit = cores,
                 Setting::Processes(count) => resources.processes = count,
+                Setting::HomeSize(bytes) => resources.home_size = bytes,
+                Setting::FileSize(bytes) => resources.file_size = bytes,
                 Setting::Env(name, Some(value)) => {
                     spec.env.insert(name, value);
                 }
@@ -182,6 +191,7 @@ pub mod rules {
     /// What a notebook server can't start with less than.
     pub const MEMORY_MIN: u64 = 128 << 20;
     pub const PROCESSES_MIN: u64 = 16;
+    pub const DISK_MIN: u64 = 64 << 20;
     /// Longest image, word of a command, value of a variable.
     pub const TEXT_MAX: usize = 4096;
 
@@ -202,6 +212,15 @@ pub mod rules {
         match bytes >= MEMORY_MIN {
             true => Ok(()),
             false => Err("a notebook server does not start with less than `128Mi`".into()),
+        }
+    }
+
+    pub fn disk(bytes: u64) -> Result<(), String> {
+        match bytes >= DISK_MIN {
+            true => Ok(()),
+            false => {
+                Err("a notebook server writes files of its own; give it at least `64Mi`".into())
+            }
         }
     }
 

@@ -265,6 +265,8 @@ pub(super) fn row(said: &Said, loaded: &Loaded) -> Row {
         Setting::CpuGuarantee(cores) => ("cpu guarantee", cores.map(Into::into)),
         Setting::CpuLimit(cores) => ("cpu limit", cores.map(Into::into)),
         Setting::Processes(count) => ("processes", count.map(Into::into)),
+        Setting::HomeSize(bytes) => ("disk home", amount(bytes)),
+        Setting::FileSize(bytes) => ("disk file", amount(bytes)),
         Setting::Env(_, value) => ("env", value.clone().map(Into::into)),
     };
     let what = match &said.setting {
