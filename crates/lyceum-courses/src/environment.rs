@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use lyceum_model::environment::{About, Said, Setting};
-use lyceum_written::environment::{Parts, RawCpuShare, RawMemoryShare};
+use lyceum_written::environment::{Parts, RawCpuShare, RawDisk, RawMemoryShare};
 use lyceum_written::problem::suggest;
 use lyceum_written::{Node, Tell};
 use schemars::JsonSchema;
@@ -33,6 +33,8 @@ pub struct RawEnvironment {
     pub memory: RawMemoryShare,
     /// How many processes and threads.
     pub processes: Option<u64>,
+    /// How much may be written: `{home: 5G, file: 2G}`.
+    pub disk: RawDisk,
     /// What is different for teachers.
     pub teachers: RawDifference,
     /// What is different for graders.
@@ -57,6 +59,8 @@ pub struct RawDifference {
     pub memory: RawMemoryShare,
     /// How many processes and threads.
     pub processes: Option<u64>,
+    /// How much may be written: `{home: 5G, file: 2G}`.
+    pub disk: RawDisk,
 }
 
 /// What is said of servers of a course.
@@ -197,6 +201,7 @@ impl RawEnvironment {
             cpu: &self.cpu,
             memory: &self.memory,
             processes: self.processes,
+            disk: &self.disk,
         }
     }
 }
@@ -211,6 +216,7 @@ impl RawDifference {
             cpu: &self.cpu,
             memory: &self.memory,
             processes: self.processes,
+            disk: &self.disk,
         }
     }
 }

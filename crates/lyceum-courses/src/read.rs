@@ -254,6 +254,8 @@ mod tests {
             "for a student",
         );
         of("command: []", 3, "empty");
+        of("disk: {home: 1M}", 3, "at least `64Mi`");
+        of("disk: {hom: 1G}", 3, "did you mean `home`");
         check(
             "title: A\nschedule:\n  - {at: Mon 09:00, people: 1}\n  - {at: Moon 9, people: 1}\n",
             Some(4),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use lyceum_model::environment::Said;
-use lyceum_written::environment::{Parts, RawCpuShare, RawMemoryShare};
+use lyceum_written::environment::{Parts, RawCpuShare, RawDisk, RawMemoryShare};
 use lyceum_written::tree::{Step, Value};
 use lyceum_written::{Node, Tell};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -26,7 +26,7 @@ pub(crate) const KEY: &str = "server";
 pub enum RawServer {
     #[default]
     Off,
-    On(RawServerKeys),
+    On(Box<RawServerKeys>),
 }
 
 /// As it is written; the comments are the manual.
@@ -52,6 +52,8 @@ pub struct RawServerKeys {
     pub memory: RawMemoryShare,
     /// How many processes and threads.
     pub processes: Option<u64>,
+    /// How much may be written: `{home: 5G, file: 2G}`.
+    pub disk: RawDisk,
 }
 
 /// People of a course who can work in its server. Students never can.
@@ -81,12 +83,13 @@ impl<'de> Deserialize<'de> for RawServer {
             }
             fn visit_bool<E>(self, on: bool) -> Result<RawServer, E> {
                 Ok(match on {
-                    true => RawServer::On(RawServerKeys::default()),
+                    true => RawServer::On(Box::default()),
                     false => RawServer::Off,
                 })
             }
             fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<RawServer, A::Error> {
-                RawServerKeys::deserialize(MapAccessDeserializer::new(keys)).map(RawServer::On)
+                let keys = RawServerKeys::deserialize(MapAccessDeserializer::new(keys))?;
+                Ok(RawServer::On(Box::new(keys)))
             }
         }
         from.deserialize_any(Either)
@@ -172,6 +175,16 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Which key of the file says with what it begins.
+    pub fn base_key(&self) -> &'static str {
+        match self.base {
+            Some(_) => "server.use",
+            None => "environment.use",
+        }
+    }
+}
+
 impl RawServerKeys {
     fn parts(&self) -> Parts<'_> {
         Parts {
@@ -182,6 +195,7 @@ impl RawServerKeys {
             cpu: &self.cpu,
             memory: &self.memory,
             processes: self.processes,
+            disk: &self.disk,
         }
     }
 }

@@ -13,6 +13,7 @@ use lyceum_spawn::Status;
 use lyceum_store::Tx;
 
 use crate::db::servers::Server;
+use crate::deeds::{self, Doer};
 use crate::identify::{Bearer, bearer_of};
 use crate::jobs::managed;
 use crate::services::Known;
@@ -118,7 +119,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
                     (user.id, Some(token), grounds)
                 }
                 Some(Bearer::Service(known)) => {
-                    return service(hub, &mut tx, &known, &server).await;
+                    return service(hub, tx, &known, &server).await;
                 }
                 None => return Ok(Decision::Deny),
             }
@@ -150,7 +151,22 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let mut grounds: Vec<String> = grounds;
     grounds.extend(for_this_one.then(|| shares::ground(&server.id)));
     let subject = user.name.to_string();
-    Ok(decision(&scopes, &server, &standing, subject, grounds))
+    let decision = decision(&scopes, &server, &standing, subject, grounds);
+    told_of(hub, tx, &server, &Doer::person(&user.name), decision).await
+}
+
+/// Whoever is let into somebody else's server, its owner is told of.
+async fn told_of(
+    hub: &Hub,
+    tx: Tx,
+    server: &Server,
+    doer: &Doer,
+    decision: Decision,
+) -> anyhow::Result<Decision> {
+    if matches!(decision, Decision::Allow { .. }) {
+        deeds::note_visit(hub, tx, server, doer).await?;
+    }
+    Ok(decision)
 }
 
 /// What opens somebody else's server to this person's browser. Where all servers share one origin, a
@@ -175,14 +191,15 @@ pub fn for_browsers(settings: &Settings, standing: &Standing, is_admin: bool) ->
 /// A service with its own token.
 async fn service(
     hub: &Hub,
-    tx: &mut Tx,
+    mut tx: Tx,
     known: &Known,
     server: &Server,
 ) -> anyhow::Result<Decision> {
-    let standing = Standing::of_service(hub, tx, known).await?;
+    let standing = Standing::of_service(hub, &mut tx, known).await?;
     let subject = groups::service_subject(&known.name);
     let scopes = standing.held();
-    Ok(decision(scopes, server, &standing, subject, Vec::new()))
+    let decision = decision(scopes, server, &standing, subject, Vec::new());
+    told_of(hub, tx, server, &Doer::service(&known.name), decision).await
 }
 
 fn decision(

@@ -9,7 +9,7 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::scope::{Filter, Scope, ScopeName, ScopeSet, Target};
 use lyceum_model::who::{CourseId, Who};
-use lyceum_store::Tx;
+use lyceum_store::{Tx, migrate};
 use lyceum_web::{ApiError, ApiResult, Caller};
 
 use crate::db::servers::Server;
@@ -17,6 +17,8 @@ use crate::db::users::User;
 use crate::launch::CourseServer;
 use crate::{Hub, db, services, users};
 
+/// The step since which programs can read the names of these accounts.
+const COURSE_ACCOUNTS: i64 = 16;
 /// What whoever opens a course's server holds for it: to work in it, to start and to stop it.
 const GIVEN: [ScopeName; 2] = [ScopeName::AccessServers, ScopeName::Servers];
 
@@ -91,6 +93,7 @@ pub async fn owner_to_start(hub: &Hub, caller: &Caller, name: &str) -> ApiResult
         )));
     }
     let owner = users::ensure(&mut tx, &account, hub.now()).await?;
+    migrate::needed_from_now_on(&mut tx, COURSE_ACCOUNTS).await?;
     tx.commit().await?;
     Ok(owner)
 }

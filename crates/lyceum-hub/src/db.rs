@@ -2,6 +2,7 @@
 
 pub mod census;
 pub mod cull;
+pub mod deeds;
 pub mod groups;
 pub mod identities;
 pub mod managed;

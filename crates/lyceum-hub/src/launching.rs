@@ -11,10 +11,11 @@ use lyceum_model::saying::Saying;
 use lyceum_model::server::{ServerKey, ServerSpec};
 use lyceum_model::who::Standing;
 use lyceum_store::{Tx, Waiting};
-use lyceum_web::ApiError;
+use lyceum_web::{ApiError, Caller};
 
 use crate::db::servers::{NO_CHOICE, Order, Server};
 use crate::db::users::User;
+use crate::deeds::{self, About, Doer, What};
 use crate::jobs::keeper;
 use crate::launch::{LaunchRequest, Refusal};
 use crate::metrics::StatusLabel;
@@ -85,13 +86,24 @@ pub struct Wish {
     pub options: Options,
     /// What she calls it from now on.
     pub display_name: Option<String>,
+    /// Who wishes it, if it may be another than the owner.
+    pub by: Option<Doer>,
+}
+
+impl Wish {
+    pub fn by(self, caller: &Caller) -> Self {
+        Self {
+            by: Some(Doer::of(&caller.who)),
+            ..self
+        }
+    }
 }
 
 impl From<serde_json::Value> for Wish {
     fn from(options: serde_json::Value) -> Self {
         Self {
             options: Options::Chosen(options),
-            display_name: None,
+            ..Self::default()
         }
     }
 }
@@ -100,7 +112,7 @@ impl From<Options> for Wish {
     fn from(options: Options) -> Self {
         Self {
             options,
-            display_name: None,
+            ..Self::default()
         }
     }
 }
@@ -123,6 +135,7 @@ pub async fn start(
     let Wish {
         options,
         display_name,
+        by,
     } = wish.into();
     let options = match owner.name.is_of_course() {
         true => Options::Chosen(serde_json::json!({})),
@@ -187,6 +200,9 @@ pub async fn start(
     };
     if let Some(display_name) = &display_name {
         db::servers::set_display_name(&mut tx, &server.id, display_name).await?;
+    }
+    if let Some(by) = &by {
+        deeds::note(&mut tx, &server, by, What::Started, now).await?;
     }
     db::servers::forget_steps(&mut tx, &server.id, generation);
     let mut told = vec![say!("start.requested")];
@@ -327,6 +343,9 @@ pub async fn add(
         return Ok(None);
     }
     let server = ensure(hub, &mut tx, owner, name, now).await?;
+    if let Some(by) = &wish.by {
+        deeds::note(&mut tx, &server, by, What::Added, now).await?;
+    }
     let change = Change { name: None, wish };
     let server = apply(&mut tx, server, change).await?;
     tx.commit().await?;
@@ -356,6 +375,9 @@ pub async fn change(
         if name.is_default() {
             room_for_one_more(hub, &mut tx, owner).await?;
         }
+    }
+    if let Some(by) = &change.wish.by {
+        deeds::note(&mut tx, &server, by, What::Changed, now).await?;
     }
     let server = apply(&mut tx, server, change).await?;
     tx.commit().await?;
@@ -448,13 +470,28 @@ pub async fn has_ended(hub: &Hub, server: &Server, limit: Duration) -> Result<bo
 /// Asks for a server's end; one at rest is left alone, and a start that still waits in line is over
 /// at once.
 pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
+    ask_to_stop(hub, server, None).await
+}
+
+/// The same, for somebody who may be another than its owner.
+pub async fn stop_by(hub: &Hub, server: &Server, caller: &Caller) -> Result<(), WishError> {
+    ask_to_stop(hub, server, Some(Doer::of(&caller.who))).await
+}
+
+async fn ask_to_stop(hub: &Hub, server: &Server, by: Option<Doer>) -> Result<(), WishError> {
     let now = hub.now();
+    let why = (by.as_ref()).and_then(|by| About::from(server).why_stopped(by));
     let mut tx = hub.db().write().await?;
     let cancelled = db::servers::cancel_queued(&mut tx, &server.id, now.0).await?;
     if cancelled {
         keeper::announce_end(&mut tx, server).await?;
-    } else if db::servers::request_stop(&mut tx, &server.id, now.0).await? {
+    } else if db::servers::request_stop(&mut tx, &server.id, why.as_ref(), now.0).await? {
         keeper::publish(&mut tx, server, now).await?;
+    } else {
+        return Ok(());
+    }
+    if let Some(by) = by.filter(|_| server.stop_requested_at.is_none()) {
+        deeds::note(&mut tx, server, &by, What::Stopped, now).await?;
     }
     tx.commit().await?;
     // Who is told that it stops finds it so.
@@ -481,9 +518,11 @@ pub async fn keep(hub: &Hub, server: &Server) -> Result<bool, WishError> {
 }
 
 /// Notes that a server is to be forgotten once it has ended, whoever sees that.
-pub async fn want_removed(hub: &Hub, server: &Server) -> Result<(), WishError> {
+pub async fn want_removed(hub: &Hub, server: &Server, caller: &Caller) -> Result<(), WishError> {
+    let now = hub.now();
     let mut tx = hub.db().write().await?;
-    db::servers::request_removal(&mut tx, &server.id, hub.now().0).await?;
+    db::servers::request_removal(&mut tx, &server.id, now.0).await?;
+    deeds::note(&mut tx, server, &Doer::of(&caller.who), What::Removed, now).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod config;
 pub mod course_servers;
 pub mod cull;
 pub mod db;
+pub mod deeds;
 pub mod event_log;
 pub mod giving;
 pub mod grants;

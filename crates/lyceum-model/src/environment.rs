@@ -19,6 +19,9 @@ pub enum Setting {
     CpuGuarantee(Option<f64>),
     CpuLimit(Option<f64>),
     Processes(Option<u64>),
+    /// Bytes.
+    HomeSize(Option<u64>),
+    FileSize(Option<u64>),
     /// A variable; `None`: it is not set, whatever was said before.
     Env(String, Option<String>),
 }
@@ -62,6 +65,8 @@ pub enum About {
     CpuGuarantee,
     CpuLimit,
     Processes,
+    HomeSize,
+    FileSize,
     Env(String),
 }
 
@@ -77,25 +82,79 @@ impl Setting {
             Self::CpuGuarantee(_) => About::CpuGuarantee,
             Self::CpuLimit(_) => About::CpuLimit,
             Self::Processes(_) => About::Processes,
+            Self::HomeSize(_) => About::HomeSize,
+            Self::FileSize(_) => About::FileSize,
             Self::Env(name, _) => About::Env(name.clone()),
+        }
+    }
+
+    /// What is left of a guarantee under a limit, where that is less.
+    fn at_most(&self, limit: &Self) -> Option<Self> {
+        match (self, limit) {
+            (Self::MemoryGuarantee(Some(least)), Self::MemoryLimit(Some(most))) => {
+                (least > most).then_some(Self::MemoryGuarantee(Some(*most)))
+            }
+            (Self::CpuGuarantee(Some(least)), Self::CpuLimit(Some(most))) => {
+                (least > most).then_some(Self::CpuGuarantee(Some(*most)))
+            }
+            _ => None,
         }
     }
 }
 
-/// What holds in the end.
+/// What holds in the end: of two words about the same the later one, and of a guarantee no more than
+/// the limit, whichever was said later. Guarantees and limits come from different hands, a site's and a
+/// course's say, and whoever sets a limit means that there is no more.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Values(BTreeMap<About, Said>);
+pub struct Values {
+    held: BTreeMap<About, Said>,
+    lowered: Vec<Lowered>,
+}
+
+/// A guarantee that is more than the limit, as both were said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lowered {
+    pub guarantee: Said,
+    pub limit: Said,
+}
 
 impl Values {
     pub fn of<'a>(said: impl IntoIterator<Item = &'a Said>) -> Self {
         let last = said
             .into_iter()
             .map(|said| (said.setting.about(), said.clone()));
-        Self(last.collect())
+        let mut held: BTreeMap<About, Said> = last.collect();
+        let mut lowered = Vec::new();
+        for (least, most) in [
+            (About::MemoryGuarantee, About::MemoryLimit),
+            (About::CpuGuarantee, About::CpuLimit),
+        ] {
+            let (Some(guarantee), Some(limit)) = (held.get(&least), held.get(&most)) else {
+                continue;
+            };
+            let Some(setting) = guarantee.setting.at_most(&limit.setting) else {
+                continue;
+            };
+            lowered.push(Lowered {
+                guarantee: guarantee.clone(),
+                limit: limit.clone(),
+            });
+            let guarantee = Said {
+                setting,
+                ..guarantee.clone()
+            };
+            held.insert(least, guarantee);
+        }
+        Self { held, lowered }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Said> {
-        self.0.values()
+        self.held.values()
+    }
+
+    /// The guarantees that are less than they were said to be.
+    pub fn lowered(&self) -> &[Lowered] {
+        &self.lowered
     }
 
     /// Puts it into an order for a server.
@@ -113,6 +172,8 @@ impl Values {
                 Setting::CpuGuarantee(cores) => resources.cpu_guarantee = cores,
                 Setting::CpuLimit(cores) => resources.cpu_limit = cores,
                 Setting::Processes(count) => resources.processes = count,
+                Setting::HomeSize(bytes) => resources.home_size = bytes,
+                Setting::FileSize(bytes) => resources.file_size = bytes,
                 Setting::Env(name, Some(value)) => {
                     spec.env.insert(name, value);
                 }
@@ -130,6 +191,7 @@ pub mod rules {
     /// What a notebook server can't start with less than.
     pub const MEMORY_MIN: u64 = 128 << 20;
     pub const PROCESSES_MIN: u64 = 16;
+    pub const DISK_MIN: u64 = 64 << 20;
     /// Longest image, word of a command, value of a variable.
     pub const TEXT_MAX: usize = 4096;
 
@@ -150,6 +212,15 @@ pub mod rules {
         match bytes >= MEMORY_MIN {
             true => Ok(()),
             false => Err("a notebook server does not start with less than `128Mi`".into()),
+        }
+    }
+
+    pub fn disk(bytes: u64) -> Result<(), String> {
+        match bytes >= DISK_MIN {
+            true => Ok(()),
+            false => {
+                Err("a notebook server writes files of its own; give it at least `64Mi`".into())
+            }
         }
     }
 
@@ -207,6 +278,41 @@ pub mod rules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_is_guaranteed_than_the_limit_lets() {
+        let memory =
+            |least: Option<u64>, most: Option<u64>, expect: Option<u64>, lowered: usize| {
+                let least = Said::new("site", Setting::MemoryGuarantee(least));
+                let most = Said::new("course", Setting::MemoryLimit(most));
+                for said in [[&least, &most], [&most, &least]] {
+                    let values = Values::of(said);
+                    let mut spec = ServerSpec::default();
+                    values.apply(&mut spec);
+                    assert_eq!(spec.resources.memory_guarantee, expect, "{said:?}");
+                    let told = values.lowered().iter();
+                    let told: Vec<_> = told.map(|one| (&one.guarantee, &one.limit)).collect();
+                    assert_eq!(told, vec![(&least, &most); lowered]);
+                }
+            };
+        memory(Some(4), Some(2), Some(2), 1);
+        memory(Some(2), Some(2), Some(2), 0);
+        memory(Some(1), Some(2), Some(1), 0);
+        memory(Some(4), None, Some(4), 0);
+        memory(None, Some(2), None, 0);
+        let said = [
+            Said::new("a", Setting::CpuGuarantee(Some(2.0))),
+            Said::new("b", Setting::CpuLimit(Some(0.5))),
+            Said::new("b", Setting::MemoryLimit(Some(1))),
+        ];
+        let mut spec = ServerSpec::default();
+        Values::of(&said).apply(&mut spec);
+        assert_eq!(spec.resources.cpu_guarantee, Some(0.5));
+        // A limit that was taken off later limits nothing.
+        let off = Said::new("c", Setting::CpuLimit(None));
+        let values = Values::of(said.iter().chain([&off]));
+        assert!(values.lowered().is_empty());
+    }
 
     #[test]
     fn the_later_word_holds() {

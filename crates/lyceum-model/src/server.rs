@@ -134,6 +134,12 @@ pub struct Resources {
     /// Open files of one process.
     #[serde(default)]
     pub open_files: Option<u64>,
+    /// Bytes of the home as a whole.
+    #[serde(default)]
+    pub home_size: Option<u64>,
+    /// Bytes of one file that is written.
+    #[serde(default)]
+    pub file_size: Option<u64>,
 }
 
 /// What a Jupyter server must know of the hub: the source of its `JUPYTERHUB_*` variables.

@@ -6,7 +6,7 @@
 //! The hub keeps nothing in memory that matters: after a kill -9, the folders tell all.
 //!
 //! Drawers: `folder` (lock, state, exit), `wire` (what they say to each other), `home`, `limits`,
-//! `cgroup`, `log`, `ports`, `sockets` and `owner` (who listens on a port), `processes` (/proc),
+//! `cgroup`, `size` (how much a home takes), `log`, `ports`, `sockets` and `owner` (who listens on a port), `processes` (/proc),
 //! `runs` (reading and ending runs), `keeper` (starting one), `explain` (why it ended), `room` (before
 //! many start at once).
 
@@ -24,6 +24,7 @@ mod processes;
 mod room;
 mod runs;
 pub mod shim;
+mod size;
 mod sockets;
 mod wire;
 
@@ -82,6 +83,8 @@ pub struct LocalConfig {
     pub cgroups: Cgroups,
     /// Bytes that must be free on the disks of homes and run folders for a start.
     pub least_room: u64,
+    /// How often a home that has a limit is measured; less often where that takes long.
+    pub measure_every: Duration,
 }
 
 impl LocalConfig {
@@ -97,6 +100,7 @@ impl LocalConfig {
             term: Duration::from_secs(5),
             cgroups: Cgroups::Auto,
             least_room: 64 << 20,
+            measure_every: Duration::from_secs(60),
         }
     }
 }
@@ -230,6 +234,7 @@ impl LocalSpawner {
             address,
             interrupt_ms: millis(self.config.interrupt),
             term_ms: millis(self.config.term),
+            measure_ms: millis(self.config.measure_every),
             launch: Launch {
                 parent: 0,
                 command: spec.command.clone(),

@@ -5,6 +5,9 @@
 //! in its first line, `-- needs: NNNN`: a program that doesn't know step NNNN can't go on with the
 //! database, and refuses to start on it.
 //!
+//! Some steps leave it in peace only until what they brought is used; who uses it first says so
+//! ([`needed_from_now_on`]).
+//!
 //! The files are in `migrations/` (its README says how to add one).
 
 use anyhow::{Context, bail};
@@ -93,6 +96,11 @@ pub const STEPS: &[Step] = &[
         version: 17,
         name: "exchange",
         sql: include_str!("../../../migrations/0017_exchange.sql"),
+    },
+    Step {
+        version: 19,
+        name: "deeds",
+        sql: include_str!("../../../migrations/0019_deeds.sql"),
     },
 ];
 
@@ -230,6 +238,18 @@ pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
         applied += 1;
     }
     Ok(applied)
+}
+
+/// From this transaction on, programs that don't know the step refuse to start on the database: it
+/// holds something that they can't read.
+pub async fn needed_from_now_on(tx: &mut Tx, version: i64) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE schema_steps SET needs = $1 WHERE version = $1 AND needs < $1"
+    )
+    .bind(version)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 async fn refuse_what_needs_more(

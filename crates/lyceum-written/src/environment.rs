@@ -31,6 +31,18 @@ pub struct RawEnvironment {
     pub memory: RawMemoryShare,
     /// How many processes and threads.
     pub processes: Option<u64>,
+    /// How much may be written: `{home: 5G, file: 2G}`.
+    pub disk: RawDisk,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawDisk {
+    /// How much all files of the home may take, measured about once a minute while the server runs: one
+    /// that goes beyond is ended. Left out: no limit.
+    pub home: Option<Bytes>,
+    /// How large a file may get that is written. Left out: no limit.
+    pub file: Option<Bytes>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,6 +73,7 @@ impl RawEnvironment {
             cpu: &self.cpu,
             memory: &self.memory,
             processes: self.processes,
+            disk: &self.disk,
         }
     }
 }
@@ -75,6 +88,7 @@ pub struct Parts<'a> {
     pub cpu: &'a RawCpuShare,
     pub memory: &'a RawMemoryShare,
     pub processes: Option<u64>,
+    pub disk: &'a RawDisk,
 }
 
 impl Parts<'_> {
@@ -145,6 +159,14 @@ impl Parts<'_> {
                 )),
             };
             say("processes", checked, Setting::Processes(Some(count)));
+        }
+        if let Some(amount) = self.disk.home {
+            let setting = Setting::HomeSize(Some(amount.0));
+            say("disk.home", rules::disk(amount.0), setting);
+        }
+        if let Some(amount) = self.disk.file {
+            let setting = Setting::FileSize(Some(amount.0));
+            say("disk.file", rules::disk(amount.0), setting);
         }
         all
     }

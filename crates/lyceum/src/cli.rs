@@ -6,6 +6,7 @@ mod courses;
 pub mod doctor;
 mod exchange;
 pub mod explain;
+mod guarantees;
 mod languages;
 mod maintenance;
 pub mod people;

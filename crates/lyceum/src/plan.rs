@@ -92,6 +92,14 @@ fn said(servers: &Servers, command: &[String]) -> Vec<Said> {
         let count = Setting::Processes(resources.processes);
         all.push(Said::new("servers.processes", count));
     }
+    if resources.home_size.is_some() {
+        let limit = Setting::HomeSize(resources.home_size);
+        all.push(Said::new("servers.disk.home", limit));
+    }
+    if resources.file_size.is_some() {
+        let limit = Setting::FileSize(resources.file_size);
+        all.push(Said::new("servers.disk.file", limit));
+    }
     all.extend(servers.env.iter().map(|(name, value)| {
         let setting = Setting::Env(name.clone(), Some(value.clone()));
         Said::new(format!("servers.env.{name}"), setting)
@@ -179,7 +187,7 @@ profiles:
                 "image": null, "env": { "A": "servers", "B": "servers", "C": "servers" },
                 "resources": {
                     "memory_limit": 2_000_000_000, "memory_guarantee": null, "cpu_limit": 1.0,
-                    "cpu_guarantee": null, "processes": 100, "open_files": null,
+                    "cpu_guarantee": null, "processes": 100, "open_files": null, "home_size": null, "file_size": null,
                 },
             }),
         );
@@ -190,14 +198,14 @@ profiles:
                 "env": { "A": "servers", "B": "python", "C": "servers", "D": "python" },
                 "resources": {
                     "memory_limit": 5_000_000_000_i64, "memory_guarantee": 512_000_000,
-                    "cpu_limit": 1.0, "cpu_guarantee": null, "processes": 100, "open_files": null,
+                    "cpu_limit": 1.0, "cpu_guarantee": null, "processes": 100, "open_files": null, "home_size": null, "file_size": null,
                 },
             }),
         );
         let gpu = |size: Value| {
             json!({
                 "memory_limit": size, "memory_guarantee": 512_000_000,
-                "cpu_limit": 8.0, "cpu_guarantee": null, "processes": 100, "open_files": null,
+                "cpu_limit": 8.0, "cpu_guarantee": null, "processes": 100, "open_files": null, "home_size": null, "file_size": null,
             })
         };
         check(

@@ -84,7 +84,7 @@ pub async fn create(
     if name.is_default() {
         return Err(WishError::NameTaken.into());
     }
-    let wish = wish(&body)?;
+    let wish = wish(&body)?.by(&caller);
     let server = launching::add(&hub, &owner, &name, wish)
         .await?
         .ok_or(WishError::NameTaken)?;
@@ -134,7 +134,9 @@ pub async fn change(
         wish: Wish {
             options,
             display_name,
-        },
+            by: None,
+        }
+        .by(&caller),
     };
     let server = launching::change(&hub, &owner, &name, change).await?;
     tracing::info!(by = %caller.who, user = %owner.name, from = %name, server = %server.name, "server changed");
@@ -153,7 +155,8 @@ pub async fn start(
     let name = name?;
     drop(tx);
     notices::require_open(&hub, &caller)?;
-    let (server, news) = match launching::start(&hub, &owner, &name, wish(&body)?).await? {
+    let started = launching::start(&hub, &owner, &name, wish(&body)?.by(&caller));
+    let (server, news) = match started.await? {
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),
         Started::Queued(server, news) => (server, news),
     };
@@ -205,14 +208,14 @@ pub async fn stop(
         return Err(ApiError::not_found());
     };
     if remove {
-        launching::want_removed(&hub, &server).await?;
+        launching::want_removed(&hub, &server, &caller).await?;
         tracing::info!(by = %caller.who, user = %owner.name, server = %name, "server to be removed");
     }
     if server.state == ServerState::Stopping {
         return Ok(StatusCode::ACCEPTED.into_response());
     }
     if server.state.is_active() {
-        launching::stop(&hub, &server).await?;
+        launching::stop_by(&hub, &server, &caller).await?;
         if !launching::has_ended(&hub, &server, WAIT).await? {
             return Ok(StatusCode::ACCEPTED.into_response());
         }
@@ -272,6 +275,7 @@ fn wish(body: &[u8]) -> ApiResult<Wish> {
     Ok(Wish {
         options,
         display_name,
+        by: None,
     })
 }
 

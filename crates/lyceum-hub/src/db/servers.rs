@@ -305,19 +305,31 @@ pub async fn cancel_queued(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool
 }
 
 /// A person wants it gone: marks the wish; whoever holds the lease sees to it. A pause after a
-/// failure ends with it.
-pub async fn request_stop(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
+/// failure ends with it. `why`: what is left as the reason of the end, if this is the first to wish it.
+pub async fn request_stop(
+    tx: &mut Tx,
+    id: &str,
+    why: Option<&Saying>,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let (text, stored) = columns(why);
+    changed(on!(tx, |c| {
+        sqlx::query(
         "UPDATE servers SET stop_requested_at = COALESCE(stop_requested_at, $2), \
+         stop_reason = CASE WHEN stop_requested_at IS NULL THEN $3 ELSE stop_reason END, \
+         stop_reason_saying = CASE WHEN stop_requested_at IS NULL THEN $4 ELSE stop_reason_saying END, \
          state = CASE WHEN state = 'ready' THEN 'stopping' ELSE state END, \
          lease_until = CASE WHEN lease_owner IS NULL THEN NULL ELSE lease_until END \
          WHERE id = $1 AND state IN ('starting', 'ready', 'stopping')"
     )
     .bind(id)
     .bind(now)
+    .bind(&text)
+    .bind(&stored)
     .execute(c)
     .await
-    .map(|done| done.rows_affected())))
+    .map(|done| done.rows_affected())
+    }))
 }
 
 /// Takes rows' leases where nobody has them, and tells which those are. What waited in line has its

@@ -3,15 +3,18 @@
 //!
 //! Each replica reads the courses by itself and a little apart in time, so each tells what changed for
 //! it; and since a file may have changed while no hub ran, each holds what it finds against what was
-//! told last.
+//! told last. Whoever starts anew tells once more what changed in the last minutes: the replica that it was
+//! before may have let somebody in by what it had not read yet, and not have lived to tell.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::who::{Forms, Who};
 use lyceum_store::{Tx, settings};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +29,10 @@ use crate::{Hub, db, launching, services, shares};
 
 /// The setting that remembers what was told last.
 const TOLD: &str = "course-servers";
+/// The one that remembers whom courses let in until lately.
+const LATELY: &str = "course-servers-lately";
+/// Longer than a replica goes on by what it read before, or than somebody's access is remembered.
+const LATELY_MS: i64 = 600_000;
 /// With more people to be told than this, everybody is.
 const MOST_TOLD: usize = 2_000;
 
@@ -83,16 +90,23 @@ async fn tell(
     settings::lock(&mut tx, TOLD, "{}", now).await?;
     let text = settings::get(&mut tx, TOLD).await?.unwrap_or_default();
     let told: Openers = serde_json::from_str(&text).unwrap_or_default();
+    let lately = lately(&mut tx, now).await?;
     let mut fallen = Some(Fallen::new());
-    for before in known.map(openers).iter().chain([&told]) {
+    let earlier = match known {
+        Some(known) => openers(known),
+        None => over(&lately, &told),
+    };
+    for before in [&earlier, &told] {
         fallen = match (fallen, changed(&mut tx, before, &new).await?) {
             (Some(all), Some(some)) => Some(joined(all, some)),
             _ => None,
         };
     }
-    let is_other_here = known.is_some_and(|known| openers(known) != new);
-    if told == new && !is_other_here {
+    if told == new && earlier == new {
         return Ok(tx.rollback().await?);
+    }
+    if told != new {
+        remember(&mut tx, &lately, &told, &new, now).await?;
     }
     match &fallen {
         Some(fallen) => revocations::announce_several(&mut tx, fallen, now).await?,
@@ -104,6 +118,50 @@ async fn tell(
     tx.commit().await?;
     crate::proxy::pass_on(hub).await;
     Ok(())
+}
+
+/// Whom courses let in until lately, whoever of them is in by now.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Lately {
+    at: i64,
+    openers: Openers,
+}
+
+async fn lately(tx: &mut Tx, now: Millis) -> anyhow::Result<Openers> {
+    let text = settings::get(tx, LATELY).await?.unwrap_or_default();
+    let lately: Lately = serde_json::from_str(&text).unwrap_or_default();
+    let is_recent = now.since(Millis(lately.at)) < LATELY_MS;
+    Ok(if is_recent {
+        lately.openers
+    } else {
+        Openers::new()
+    })
+}
+
+/// What may have been in force at some replica: what was told, with those that it left out since.
+fn over(lately: &Openers, told: &Openers) -> Openers {
+    let mut all = told.clone();
+    for (course, entries) in lately {
+        let known = all.entry(course.clone()).or_default();
+        let missing = entries.iter().filter(|entry| !known.contains(entry));
+        let missing: Vec<String> = missing.cloned().collect();
+        known.extend(missing);
+    }
+    all
+}
+
+/// Keeps what was in force of those courses that are different now.
+async fn remember(
+    tx: &mut Tx,
+    lately: &Openers,
+    told: &Openers,
+    new: &Openers,
+    now: Millis,
+) -> anyhow::Result<()> {
+    let mut openers = over(lately, told);
+    openers.retain(|course, _| lately.contains_key(course) || told.get(course) != new.get(course));
+    let text = serde_json::to_string(&Lately { at: now.0, openers })?;
+    Ok(settings::set(tx, LATELY, &text, now).await?)
 }
 
 fn joined(mut all: Fallen, some: Fallen) -> Fallen {

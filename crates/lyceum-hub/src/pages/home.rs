@@ -28,7 +28,7 @@ use crate::launching::{self, Change, Options, Wish, WishError};
 use crate::select::Subject;
 use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
-use crate::{Hub, db, notices, services};
+use crate::{Hub, db, deeds, notices, services};
 
 /// Of more courses than this nobody's page shows the servers.
 const COURSE_SERVERS_MAX: usize = 200;
@@ -67,6 +67,7 @@ pub async fn page(
     let shared = sharing::with_me(hub, &mut tx, caller).await?;
     let sharing = sharing::has_something(&mut tx, caller).await?;
     let services = services(hub, &mut tx, caller).await?;
+    let deeds = deeds::news(&mut tx, &person.id, hub.now()).await?;
     drop(tx);
     let lang = language(hub, headers);
     let default = ServerName::default();
@@ -128,6 +129,7 @@ pub async fn page(
             .collect(),
         shared,
         sharing,
+        deeds,
     };
     let mut response = html(hub, headers, status, "home.html", &context)?;
     if let lyceum_web::Credential::Session { binding, .. } = &caller.credential {
@@ -309,6 +311,7 @@ pub async fn set_title(
         wish: Wish {
             options: Options::Last,
             display_name: Some(title.to_owned()),
+            by: None,
         },
     };
     match launching::change(&hub, &owner, &name, change).await {

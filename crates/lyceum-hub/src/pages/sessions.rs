@@ -1,4 +1,4 @@
-//! Where I am signed in.
+//! Where I am signed in, and what others did with my servers.
 
 use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -12,7 +12,7 @@ use super::tokens::IdForm;
 use super::{frame, html, to};
 use crate::sessions::{self, Which};
 use crate::visit::SignedIn;
-use crate::{Hub, db};
+use crate::{Hub, db, deeds};
 
 const PAGE: &str = "/hub/sessions";
 
@@ -26,6 +26,7 @@ pub async fn show(
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
     let all = db::sessions::of_user(&mut tx, &person.id, hub.now().0).await?;
+    let deeds = deeds::all(&mut tx, &person.id, hub.now()).await?;
     drop(tx);
     let rows: Vec<_> = all
         .into_iter()
@@ -35,6 +36,7 @@ pub async fn show(
     let page = SessionsPage {
         page: frame(&hub, Some(&caller), &info),
         sessions: rows,
+        deeds,
         others: others.try_into().unwrap_or(u64::MAX),
     };
     html(&hub, &headers, StatusCode::OK, "sessions.html", &page)

@@ -19,6 +19,7 @@ use super::login::NextQuery;
 use super::{enter, frame, home, html, language, redirect, spawn, to};
 use crate::db::servers::Server;
 use crate::db::users::User;
+use crate::deeds::{self, Doer, What};
 use crate::launch::CourseStart;
 use crate::launching::{self, Wish, WishError};
 use crate::next::local_target;
@@ -320,6 +321,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         options: (options.clone()).map_or(launching::Options::Usual, launching::Options::Chosen),
         display_name: course_servers::title(hub, &owner.name)
             .filter(|title| is_display_name(title)),
+        by: Some(Doer::of(&caller.who)),
     };
     match launching::start(hub, &owner, &name, wish).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&base, &pending)),
@@ -373,7 +375,7 @@ pub async fn stop_form(
     Form(form): Form<ServerForm>,
 ) -> ApiResult<Response> {
     let row = wanted(&hub, &caller, &form).await?;
-    launching::stop(&hub, &row).await?;
+    launching::stop_by(&hub, &row, &caller).await?;
     // Most stops are quick; the page that follows then shows it done.
     launching::has_ended(&hub, &row, STOP_PATIENCE).await?;
     Ok(back(&hub, &form, &info))
@@ -392,6 +394,10 @@ pub async fn remove_form(
     }
     let mut tx = hub.db().write().await?;
     let removed = db::servers::delete(&mut tx, &row.id).await?;
+    if removed {
+        let doer = Doer::of(&caller.who);
+        deeds::note(&mut tx, &row, &doer, What::Removed, hub.now()).await?;
+    }
     tx.commit().await?;
     if !removed {
         return Err(ApiError::bad_request(say!("wish.remove_running")));

@@ -7,6 +7,7 @@ use lyceum_hub::{Settings, Timings};
 use lyceum_model::clock::Clock;
 use lyceum_model::name::UserName;
 use lyceum_spawn::StartOrder;
+use lyceum_store::migrate;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use crate::api::oauth;
 use crate::grants::{group, service};
-use crate::kit::{Socket, in_german, program, until};
+use crate::kit::{Socket, in_german, program, quoted, until};
 use crate::servers::{row, until_state};
 
 const ACCOUNT: &str = "course:signals";
@@ -71,8 +72,10 @@ async fn teachers_of_a_course_share_its_server() {
         let to = ada.get(LAB).await.expect(302).location().to_owned();
         assert_eq!(to, "/hub/services/signals/lab");
         let page = ada.get(&to).await.expect(424).text();
-        let start_link = "/hub/spawn/course%3Asignals?next=%2Fhub%2Fservices%2Fsignals%2Flab\"";
-        assert!(page.contains(start_link), "{page}");
+        let here = quoted(&hub.hub.at(&to));
+        let start_link = hub.hub.at("/hub/spawn/course%3Asignals");
+        let start_link = format!("\"{start_link}?next={here}\"");
+        assert!(page.contains(&start_link), "{page}");
         assert!(page.contains("The course signals"), "{page}");
         let elsewhere = hub.signed_in("ada").await;
         let elsewhere = elsewhere.with_header("sec-fetch-site", "cross-site");
@@ -288,6 +291,25 @@ async fn the_account_of_a_course_is_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_older_program_goes_on_until_there_is_an_account_that_it_cannot_read() {
+    for db in TestDb::both().await {
+        let before = |step: &&migrate::Step| step.version < 16;
+        let copy = |step: &migrate::Step| migrate::Step { ..*step };
+        let steps: Vec<migrate::Step> = migrate::STEPS.iter().filter(before).map(copy).collect();
+        let hub = hub(&db).await;
+        assert_eq!(migrate::run_steps(db.db(), &steps).await.expect("fine"), 0);
+        let ada = hub.signed_in("ada").await;
+        start(&hub, &ada).await;
+        let refused = migrate::run_steps(db.db(), &steps).await;
+        let refused = refused.expect_err("it can't go on").to_string();
+        assert!(refused.contains("0016_course_accounts"), "{refused}");
+        // This one can.
+        assert_eq!(migrate::run(db.db()).await.expect("fine"), 0);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_course_that_has_none_any_more_loses_its_server() {
     for db in TestDb::both().await {
         let hasty = |_: &mut Settings, timings: &mut Timings| {
@@ -357,6 +379,56 @@ async fn it_outlives_the_hub_and_what_changed_meanwhile_counts() {
     }
 }
 
+/// Whether it was announced behind this event that something is different for her.
+async fn is_announced(db: &TestDb, name: &str, before: i64) -> bool {
+    let mut tx = db.db().read().await.expect("a transaction");
+    let topics = [lyceum_hub::jobs::revocations::TOPIC];
+    let told = lyceum_store::events::after(&mut tx, before, &topics, 100).await;
+    told.expect("read")
+        .iter()
+        .any(|event| event.subject == name || event.body["people"].get(name).is_some())
+}
+
+/// What a replica let in by what it knew before, it may not have lived to take back.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_anew_tells_once_more_what_changed_lately() {
+    const NOT_LATELY_MS: i64 = 3_600_000;
+    for (later_by, expect) in [(0, true), (NOT_LATELY_MS, false)] {
+        for db in TestDb::both().await {
+            let spawner = FakeSpawner::default();
+            let clock = Clock::manual(Clock::system().now());
+            let none = |_: &mut Settings, _: &mut Timings| {};
+            let again =
+                || TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), none);
+            let first = again().await.with_user("ada").await.with_user("ben").await;
+            first.give_courses_servers(&[("signals", &["ada", "ben"])]);
+            let ada = first.signed_in("ada").await;
+            start(&first, &ada).await;
+            let mut tx = db.db().read().await.expect("a transaction");
+            let begun = lyceum_store::events::newest(&mut tx).await.expect("read");
+            drop(tx);
+            first.give_courses_servers(&[("signals", &["ben"])]);
+            until("it is told that Ada is out", async || {
+                is_announced(&db, "ada", begun).await
+            })
+            .await;
+            first.kill().await;
+            clock.advance(later_by);
+            let mut tx = db.db().read().await.expect("a transaction");
+            let before = lyceum_store::events::newest(&mut tx).await.expect("read");
+            drop(tx);
+            let second = again().await;
+            second.give_courses_servers(&[("signals", &["ben", "eve"])]);
+            until("it has told what it found", async || {
+                is_announced(&db, "eve", before).await
+            })
+            .await;
+            assert_eq!(is_announced(&db, "ada", before).await, expect);
+            second.stop().await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_has_a_host_of_its_own_where_people_have() {
     let db = TestDb::sqlite().await;
@@ -405,6 +477,29 @@ async fn it_has_a_host_of_its_own_where_people_have() {
         said["message"].to_string().contains("/services/signals/"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_does_not_tell_strangers_which_courses_have_servers() {
+    let db = TestDb::sqlite().await;
+    let hub = hub(&db).await;
+    let said = async |client: &Client, course: &str| {
+        let path = format!("/services/{course}/api/contents/a.ipynb");
+        let put = client.send(hyper::Method::PUT, &path, &[], Default::default());
+        let answer = put.await;
+        (
+            answer.status.as_u16(),
+            answer.text().replace(course, "NAME"),
+        )
+    };
+    for client in [hub.client(), hub.signed_in("eve").await] {
+        let there = said(&client, "signals").await;
+        assert_eq!(there.0, 424, "{there:?}");
+        assert_eq!(said(&client, "nowhere").await, there);
+    }
+    hub.give_courses_servers(&[]);
+    assert_eq!(said(&hub.client(), "signals").await.0, 404);
+    hub.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ mod contract;
 mod course_servers;
 mod courses;
 mod culling;
+mod deeds;
 mod elsewhere;
 mod errors;
 mod event_log;

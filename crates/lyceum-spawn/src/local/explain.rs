@@ -11,7 +11,7 @@ pub(crate) fn status(state: &State, exit: &Exit) -> Status {
     let reason = if exit.keeper_lost && state.boot != boot_id() {
         say!("exit.rebooted")
     } else {
-        reason(exit, state.memory_limit)
+        reason(exit, state)
     };
     Status::Exited {
         code: exit.code,
@@ -20,7 +20,10 @@ pub(crate) fn status(state: &State, exit: &Exit) -> Status {
     }
 }
 
-fn reason(exit: &Exit, memory_limit: Option<u64>) -> Saying {
+fn reason(exit: &Exit, state: &State) -> Saying {
+    if let (Some(takes), Some(limit)) = (exit.home_takes, state.home_size) {
+        return say!("exit.home_full", takes = size(takes), limit = size(limit));
+    }
     if exit.stopped {
         return say!("exit.stopped");
     }
@@ -28,7 +31,7 @@ fn reason(exit: &Exit, memory_limit: Option<u64>) -> Saying {
         return say!("exit.keeper_killed");
     }
     if exit.out_of_memory && exit.code != Some(0) {
-        return match memory_limit {
+        return match state.memory_limit {
             Some(limit) => say!("exit.out_of_memory_limit", limit = size(limit)),
             None => say!("exit.out_of_memory"),
         };
@@ -76,13 +79,26 @@ mod tests {
             stopped: false,
             keeper_lost: false,
             swept: true,
+            home_takes: None,
         }
     }
 
     #[test]
     fn ends_are_explained() {
         let check = |exit: Exit, expect: &str| {
-            let words = reason(&exit, Some(2 << 30)).to_string();
+            let state = State {
+                run: "r".into(),
+                address: String::new(),
+                keeper: 1,
+                child: None,
+                uid: None,
+                started_at: 0,
+                boot: String::new(),
+                cgroup: None,
+                memory_limit: Some(2 << 30),
+                home_size: Some(1 << 30),
+            };
+            let words = reason(&exit, &state).to_string();
             assert!(words.contains(expect), "{words}");
         };
         check(exit(Some(0), None), "without an error");
@@ -95,6 +111,14 @@ mod tests {
             ..exit(None, Some(9))
         };
         check(oom.clone(), "ran out of memory (limit 2 GB)");
+        check(
+            Exit {
+                stopped: true,
+                home_takes: Some(3 << 29),
+                ..exit(Some(0), None)
+            },
+            "its files take 1.5 GB, and may take 1 GB",
+        );
         check(
             Exit {
                 stopped: true,

@@ -35,6 +35,9 @@ pub(crate) struct State {
     pub(crate) boot: String,
     pub(crate) cgroup: Option<PathBuf>,
     pub(crate) memory_limit: Option<u64>,
+    /// How much its home may take.
+    #[serde(default)]
+    pub(crate) home_size: Option<u64>,
 }
 
 /// How it ended. Counts only for the run it names.
@@ -52,6 +55,9 @@ pub(crate) struct Exit {
     pub(crate) keeper_lost: bool,
     /// Nothing of the run is left.
     pub(crate) swept: bool,
+    /// We ended it because its home took so much.
+    #[serde(default)]
+    pub(crate) home_takes: Option<u64>,
 }
 
 impl RunFolder {

@@ -94,7 +94,11 @@ pub(crate) fn report(place: Result<&Place, &str>, root: bool) -> LimitsReport {
 }
 
 fn notes(report: &LimitsReport, no_place: Option<&str>) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes = vec![
+        "how much a home takes (`disk.home`) is measured now and then; between two looks it can grow \
+         beyond its limit"
+            .to_owned(),
+    ];
     match no_place {
         Some(why) => notes.push(format!("no control groups: {why}")),
         None => {
@@ -155,6 +159,9 @@ pub(crate) fn apply(launch: &Launch) -> Result<(), SpawnError> {
         let current = Some(maximum.map_or(limit, |maximum| limit.min(maximum)));
         let what = say!("limit.open_files");
         put(Resource::Nofile, what, Rlimit { current, maximum })?;
+    }
+    if let Some(limit) = resources.file_size {
+        set(Resource::Fsize, say!("limit.file_size"), limit)?;
     }
     if let Some(limit) = resources.memory_limit.filter(|_| !launch.memory_by_cgroup) {
         set(Resource::Data, say!("limit.memory"), limit)?;

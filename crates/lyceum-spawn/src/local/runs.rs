@@ -71,6 +71,7 @@ fn keeper_lost(state: &State) -> Exit {
         stopped: false,
         keeper_lost: true,
         swept: false,
+        home_takes: None,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `lyceum shim FOLDER` takes the lock of the run folder, reads the order from its stdin, starts
 //! the launcher, relays the server's output to the log, ends the server when asked by SIGTERM, and
-//! leaves only when nothing of the server is left. It has one thread and no runtime.
+//! leaves only when nothing of the server is left. It has no runtime, and one thread; a second only
+//! where the home has a limit ([`size`](super::size)).
 //!
 //! Invariant: until the order was read whole, nothing is started. The hub sends it only after
 //! the keeper holds the lock, so a hub that dies half-way leaves either nothing or a server that
@@ -27,6 +28,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use crate::error::SpawnError;
 use crate::local::folder::{Exit, RunFolder, State, boot_id, now_ms};
 use crate::local::log::Relay;
+use crate::local::size::{self, Allowance, Judged, Watch};
 use crate::local::wire::{
     ABOUT_TO_EXEC, Answer, HELD, LAUNCH_ARGUMENT, LOCKED, MAX_MESSAGE, Order,
 };
@@ -146,6 +148,16 @@ struct Keeper<'a> {
     verdict: Vec<u8>,
     stage: Stage,
     ended: Option<WaitStatus>,
+    /// What its home takes, if that has a limit.
+    sizes: Option<Sizes>,
+    /// So much, and is ended for that.
+    home_takes: Option<u64>,
+}
+
+/// Sizes of the home as they come, eight bytes each, and what is made of them.
+struct Sizes {
+    from: PipeReader,
+    allowance: Allowance,
 }
 
 impl<'a> Keeper<'a> {
@@ -175,6 +187,7 @@ impl<'a> Keeper<'a> {
             boot: boot_id(),
             cgroup: order.cgroup.as_ref().map(|group| group.path.clone()),
             memory_limit: order.launch.resources.memory_limit,
+            home_size: order.launch.resources.home_size,
         };
         folder.write_state(&state).map_err(writing)?;
 
@@ -209,6 +222,8 @@ impl<'a> Keeper<'a> {
             verdict: Vec::new(),
             stage: Stage::Running,
             ended: None,
+            sizes: None,
+            home_takes: None,
         };
         // Without this the server could still be found and ended, so it is no reason to fail.
         drop(keeper.folder.write_state(&keeper.state));
@@ -220,10 +235,13 @@ impl<'a> Keeper<'a> {
             let pause = self.until_next_stage();
             self.wait_for_news(pause)?;
             self.take_signals();
+            self.take_sizes();
             self.advance();
             self.reap();
         }
         let failure = self.failure();
+        // Nobody reads them any more.
+        self.sizes = None;
         if failure.is_none() {
             self.write_exit(false);
         }
@@ -252,6 +270,9 @@ impl<'a> Keeper<'a> {
             }
             if let Some(launcher) = &self.launcher {
                 watched.push(PollFd::new(launcher, PollFlags::IN));
+            }
+            if let Some(sizes) = &self.sizes {
+                watched.push(PollFd::new(&sizes.from, PollFlags::IN));
             }
             let limit = pause.map(|pause| Timespec::try_from(pause).expect("minutes at most"));
             match poll(&mut watched, limit.as_ref()) {
@@ -303,6 +324,8 @@ impl<'a> Keeper<'a> {
                 self.launcher = None;
                 if self.verdict == [ABOUT_TO_EXEC] {
                     answer(Answer::Started);
+                    // Not before: the home is made by the launcher.
+                    self.sizes = watch_size(&self.order);
                 }
             }
         }
@@ -325,13 +348,57 @@ impl<'a> Keeper<'a> {
         while let Ok(Some(signal)) = self.signals.read_signal() {
             let number = i32::try_from(signal.ssi_signo).unwrap_or(0);
             let asks = [Number::SIGTERM as i32, Number::SIGINT as i32].contains(&number);
-            if asks && matches!(self.stage, Stage::Running) {
-                self.signal_group(Signal::INT);
-                let pause = Duration::from_millis(self.order.interrupt_ms);
-                self.stage = Stage::Interrupted {
-                    until: Instant::now() + pause,
-                };
+            if asks {
+                self.begin_to_end();
             }
+        }
+    }
+
+    fn begin_to_end(&mut self) {
+        if matches!(self.stage, Stage::Running) {
+            self.signal_group(Signal::INT);
+            let pause = Duration::from_millis(self.order.interrupt_ms);
+            self.stage = Stage::Interrupted {
+                until: Instant::now() + pause,
+            };
+        }
+    }
+
+    /// Ends the server if its home has grown too large.
+    fn take_sizes(&mut self) {
+        let Some(sizes) = &mut self.sizes else { return };
+        let mut bytes = [0_u8; 8];
+        match sizes.from.read(&mut bytes) {
+            Ok(8) => {}
+            // Nothing came, or it is looked for anew.
+            Err(error)
+                if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted]
+                    .contains(&error.kind()) =>
+            {
+                return;
+            }
+            _ => {
+                self.sizes = None;
+                return;
+            }
+        }
+        let size = u64::from_le_bytes(bytes);
+        let limit = sizes.allowance.limit;
+        match sizes.allowance.judge(size) {
+            Judged::Fine => {}
+            Judged::Nearly => {
+                let line = format!(
+                    "Lyceum: the files in the home take {} of {} MB; a server that goes beyond is ended\n",
+                    size >> 20,
+                    limit >> 20
+                );
+                self.relay.push(line.as_bytes());
+            }
+            Judged::Over if matches!(self.stage, Stage::Running) => {
+                self.home_takes = Some(size);
+                self.begin_to_end();
+            }
+            Judged::Over => {}
         }
     }
 
@@ -423,6 +490,7 @@ impl<'a> Keeper<'a> {
             stopped: !matches!(self.stage, Stage::Running),
             keeper_lost: false,
             swept,
+            home_takes: self.home_takes,
         };
         // On a full disk the hub will read "ended, how is not known".
         drop(self.folder.write_exit(&exit));
@@ -443,6 +511,24 @@ fn catch_signals() -> nix::Result<SignalFd> {
     }
     set.thread_block()?;
     SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+/// Measures the home from now on, if it has a limit. Without it the server runs all the same.
+fn watch_size(order: &Order) -> Option<Sizes> {
+    let limit = order.launch.resources.home_size?;
+    let (from, to) = io::pipe().ok()?;
+    set_nonblocking(&from).ok()?;
+    let watch = Watch {
+        homes: order.launch.homes.clone(),
+        home: order.launch.home.clone(),
+        run_as: order.launch.run_as.clone(),
+        every: Duration::from_millis(order.measure_ms),
+    };
+    size::begin(watch, to).ok()?;
+    Some(Sizes {
+        from,
+        allowance: Allowance::new(limit),
+    })
 }
 
 fn set_nonblocking(output: &PipeReader) -> io::Result<()> {

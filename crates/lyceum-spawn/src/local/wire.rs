@@ -36,6 +36,9 @@ pub(crate) struct Order {
     pub(crate) address: String,
     pub(crate) interrupt_ms: u64,
     pub(crate) term_ms: u64,
+    /// How often the home is measured, if it has a limit.
+    #[serde(default)]
+    pub(crate) measure_ms: u64,
     pub(crate) cgroup: Option<CgroupOrder>,
     pub(crate) launch: Launch,
 }

@@ -59,6 +59,86 @@ async fn files_and_cores_are_limited() {
     );
 }
 
+const WRITER: &str = "
+import os, time
+def write(name, size):
+    with open(name, 'wb') as file: file.write(b'x' * (size << 20))
+";
+
+#[tokio::test]
+async fn a_file_gets_no_larger_than_it_may() {
+    let rig = Rig::new();
+    let more = "
+try: write('large', 3)
+except OSError as error: print(error, os.path.getsize('large') >> 20); raise SystemExit(7)
+";
+    let mut order = python(&format!("{WRITER}{more}"));
+    order.spec.resources.file_size = Some(2 << 20);
+    rig.start(&order).await;
+    let status = rig.wait_for_end(&order).await;
+    assert!(
+        matches!(status, Status::Exited { code: Some(7), .. }),
+        "{status:?}"
+    );
+    rig.wait_for_line(&order, "File too large 2").await;
+}
+
+#[tokio::test]
+async fn a_server_whose_home_grows_too_large_is_ended_and_says_so() {
+    let rig = Rig::new();
+    let more = "
+for n in range(100000): write(f'{n}', 1); time.sleep(0.01)
+";
+    let mut order = python(&format!("{WRITER}{more}"));
+    order.spec.resources.home_size = Some(8 << 20);
+    rig.start(&order).await;
+    let Status::Exited { reason, .. } = rig.wait_for_end(&order).await else {
+        panic!("it ended");
+    };
+    let reason = reason.to_string();
+    assert!(reason.contains("and may take 8 MB"), "{reason}");
+    // Told again by whoever asks later.
+    let status = rig.restarted().poll(&order.key).await.expect("known");
+    assert!(
+        matches!(&status, Status::Exited { reason: again, .. } if again.to_string() == reason),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_home_that_is_too_large_already_can_be_cleared_out() {
+    let rig = Rig::new();
+    let home = rig.dir.path().join("homes/ada");
+    std::fs::create_dir(&home).expect("made");
+    std::fs::write(home.join("old"), vec![b'x'; 20 << 20]).expect("written");
+    let more = "
+while not os.path.exists('go'): time.sleep(0.01)
+os.remove('old')
+while os.path.exists('go'): time.sleep(0.01)
+for n in range(100000): write(f'{n}', 1); time.sleep(0.01)
+";
+    let mut order = python(&format!("{WRITER}{more}"));
+    order.spec.resources.home_size = Some(10 << 20);
+    rig.start(&order).await;
+    // It was measured, and goes on.
+    let lines = rig
+        .wait_for_line(&order, "the files in the home take 20 of 10 MB")
+        .await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    std::fs::write(home.join("go"), "").expect("written");
+    let pid = rig.child_pid(&order);
+    while home.join("old").exists() {
+        assert!(crate::rig::is_alive(pid), "it was ended");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    std::fs::remove_file(home.join("go")).expect("removed");
+    let Status::Exited { reason, .. } = rig.wait_for_end(&order).await else {
+        panic!("it ended");
+    };
+    let reason = reason.to_string();
+    assert!(reason.contains("and may take 10 MB"), "{reason}");
+}
+
 pub(crate) fn nobody() -> RunAs {
     RunAs {
         account: "nobody".into(),

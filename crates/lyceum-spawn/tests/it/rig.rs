@@ -160,6 +160,7 @@ fn config(dir: &TempDir, cgroups: Cgroups) -> LocalConfig {
     config.interrupt = Duration::from_millis(500);
     config.term = Duration::from_millis(500);
     config.cgroups = cgroups;
+    config.measure_every = Duration::from_millis(50);
     config
 }
 

@@ -27,6 +27,7 @@
 
 pub mod admin;
 mod culling;
+mod deeds;
 pub mod rooms;
 pub mod sessions;
 
@@ -39,6 +40,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use culling::{Hold, ServerEnd};
+pub use deeds::DeedRow;
 pub use shares::*;
 pub use site::{DocumentPage, LanguageChoice, LogoutPage, Maintenance, Notice, StillThere};
 pub use spawn::*;
@@ -158,6 +160,8 @@ pub struct HomePage {
     /// Whether there is something to see on the page about sharing one's own.
     pub sharing: bool,
     pub services: Vec<ServiceLink>,
+    /// What others did with her servers lately, the newest first.
+    pub deeds: Vec<DeedRow>,
 }
 
 /// The primary action of the home page.

@@ -321,6 +321,24 @@ fn closed(state: ServerState) -> Value {
     })
 }
 
+fn deeds() -> Vec<DeedRow> {
+    let deed = |what: &str, who: &str, is_service: bool, server: &str| DeedRow {
+        who: who.into(),
+        is_service,
+        what: what.into(),
+        server: server.into(),
+        at: NOW - 3 * HOUR,
+    };
+    vec![
+        deed("opened", "grace", false, ""),
+        deed("started", "root", false, "gpu-1"),
+        deed("stopped", EVIL, true, "gpu-1"),
+        deed("added", "root", false, "gpu-1"),
+        deed("changed", "root", false, "gpu-1"),
+        deed("removed", "root", false, "gpu-1"),
+    ]
+}
+
 fn homes() -> Vec<(&'static str, &'static str, Value)> {
     let course = |title: &str, roles: &[&str], url: Option<&str>| CourseRow {
         id: "signals-2026".into(),
@@ -345,6 +363,7 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                 }),
                 shared: shares::with_me(),
                 sharing: true,
+                deeds: deeds(),
                 services: vec![ServiceLink {
                     name: format!("grader {EVIL}"),
                     href: "/services/grader/".into(),
@@ -652,6 +671,7 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                     },
                 ],
                 others: 1,
+                deeds: deeds(),
             }),
         ),
         (

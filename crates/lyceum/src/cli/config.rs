@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{ConfigArgs, Outcome, print, print_json};
-use crate::config::{self, DEFAULT_FILE, Loaded, Problems};
+use super::{ConfigArgs, Outcome, guarantees, print, print_json};
+use crate::config::{self, DEFAULT_FILE, Problems};
 use crate::failure::Failure;
 
 /// Check, show and document the configuration.
@@ -46,7 +46,11 @@ impl ConfigCommand {
                     return without_file(json);
                 };
                 let (problems, notes) = match config::load(Some(&file)) {
-                    Ok(Loaded { config, .. }) => (config.theme.check()?, config.notes()),
+                    Ok(loaded) => {
+                        let mut notes = loaded.config.notes();
+                        notes.extend(guarantees::of_config(&loaded));
+                        (loaded.config.theme.check()?, notes)
+                    }
                     Err(Problems(problems)) => (problems, Vec::new()),
                 };
                 if json {

@@ -17,7 +17,7 @@ use lyceum_model::who::Who;
 use serde_json::{Value, json};
 
 use super::explain::{course_id, unknown};
-use super::{ConfigArgs, DataArgs, Outcome, print, print_json};
+use super::{ConfigArgs, DataArgs, Outcome, guarantees, print, print_json};
 use crate::compose;
 use crate::config::{Config, Loaded, Problem, Problems};
 use crate::data::Layout;
@@ -148,20 +148,32 @@ fn check(
     config: &ConfigArgs,
     json: bool,
 ) -> Result<Outcome, Failure> {
-    let (problems, many) = match files {
+    let (problems, notes, many) = match files {
         [] => {
-            let (_, shelf) = open(data, config)?;
-            (shelf.problems(), shelf.ids().len())
+            let (loaded, shelf) = open(data, config)?;
+            let ids = shelf.ids();
+            let courses = ids.iter().filter_map(|id| shelf.course(id));
+            let notes = courses.flat_map(|course| guarantees::of_course(&course, &loaded));
+            (shelf.problems(), notes.collect(), ids.len())
         }
         files => {
-            let config = load(config)?.config;
-            let problems = files.iter().flat_map(|file| problems_of(file, &config));
-            (problems.collect(), files.len())
+            let loaded = load(config)?;
+            let mut notes = Vec::new();
+            let problems = files.iter().flat_map(|file| {
+                let (course, problems) = problems_of(file, &loaded.config);
+                let of_course = course.map(|course| guarantees::of_course(&course, &loaded));
+                notes.extend(of_course.unwrap_or_default());
+                problems
+            });
+            (problems.collect(), notes, files.len())
         }
     };
+    let notes: Vec<Problem> = notes;
     if json {
-        print_json(&json!({ "files": many, "problems": problems }))?;
+        print_json(&json!({ "files": many, "problems": problems, "notes": notes }))?;
     } else {
+        let notes = notes.iter().map(|note| format!("note: {note}\n"));
+        let notes: String = notes.collect();
         let lines: String = problems
             .iter()
             .map(|problem| format!("{problem}\n"))
@@ -174,7 +186,7 @@ fn check(
             0 => "no problems".to_owned(),
             found => count(found, "problem"),
         };
-        print(&format!("{lines}{}: {found}\n", count(many, "file")))?;
+        print(&format!("{lines}{notes}{}: {found}\n", count(many, "file")))?;
     }
     Ok(match problems.is_empty() {
         true => Outcome::Good,
@@ -182,14 +194,15 @@ fn check(
     })
 }
 
-/// Of a file that may lie anywhere, such as a draft.
-fn problems_of(file: &Path, config: &Config) -> Vec<Problem> {
+/// Of a file that may lie anywhere, such as a draft; with the course, if it can be read.
+fn problems_of(file: &Path, config: &Config) -> (Option<Course>, Vec<Problem>) {
     let problem = |message: String| {
-        vec![Problem {
+        let problem = Problem {
             file: file.display().to_string(),
             place: None,
             message,
-        }]
+        };
+        (None, vec![problem])
     };
     let mut text = String::new();
     let read = std::fs::File::open(file)
@@ -206,14 +219,17 @@ fn problems_of(file: &Path, config: &Config) -> Vec<Problem> {
         .filter(|_| file.extension().is_some_and(is_yaml));
     let id = id.and_then(OsStr::to_str).and_then(CourseId::parse);
     let mut problems = Vec::from_iter(id.is_none().then(|| no_id(file)));
-    match (read_course(file, &text, &compose::environments(config)), id) {
-        (Ok(mut course), Some(id)) => {
-            problems.extend(give_way(&id, file, &mut course, &compose::services(config)));
+    let mut course = match read_course(file, &text, &compose::environments(config)) {
+        Ok(course) => Some(course),
+        Err(Problems(found)) => {
+            problems.extend(found);
+            None
         }
-        (Ok(_), None) => {}
-        (Err(Problems(found)), _) => problems.extend(found),
+    };
+    if let (Some(course), Some(id)) = (&mut course, id) {
+        problems.extend(give_way(&id, file, course, &compose::services(config)));
     }
-    problems
+    (course, problems)
 }
 
 fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Outcome, Failure> {

@@ -1,6 +1,7 @@
 //! `lyceum explain`: what somebody's server would be, and where each value stands.
 
 mod course;
+mod server;
 
 pub(super) use course::unknown;
 
@@ -14,7 +15,7 @@ use lyceum_model::who::{CourseId, CourseRole, Standing, Who};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{ConfigArgs, DataArgs, Outcome, block_on, print, print_json};
+use super::{ConfigArgs, DataArgs, Outcome, block_on, guarantees, print, print_json};
 use crate::compose::Ground;
 use crate::config::{Bytes, Loaded};
 use crate::data::Layout;
@@ -24,19 +25,25 @@ use crate::plan::{self, COMMAND};
 /// Say what a person's server would be, each value with its rule and its line.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lyceum explain ada\n  lyceum explain ada --profile gpu --option size=small\n  \
+    after_help = "A server of which more is guaranteed than its limit lets gets as much as the limit.\n\nExamples:\n  lyceum explain ada\n  lyceum explain ada --profile gpu --option size=small\n  \
         lyceum explain ada --profile own --option image--unlisted-choice=team/lab:2\n  \
-        lyceum explain ada signals-2026\n  lyceum explain ada signals-2026 --as teacher"
+        lyceum explain ada signals-2026\n  lyceum explain ada signals-2026 --as teacher\n  \
+        lyceum explain --server signals-2026\n  lyceum explain ada --server signals-2026"
 )]
 pub struct Explain {
-    /// Whose server.
-    person: UserName,
+    /// Whose server. May be left out with `--server`; else whether she opens that.
+    #[arg(required_unless_present = "server")]
+    person: Option<UserName>,
     /// For which course. Left out: for none.
     #[arg(value_parser = course_id)]
     course: Option<CourseId>,
     /// As what in the course: `teacher`, `grader` or `student`. Left out: as what she is there.
     #[arg(long = "as", value_name = "ROLE", requires = "course")]
     role: Option<CourseRole>,
+    /// The server that this course has for those who teach it.
+    #[arg(long, value_name = "COURSE", value_parser = course_id,
+          conflicts_with_all = ["course", "role", "profile", "options"])]
+    server: Option<CourseId>,
     /// Which profile, by its slug. Left out: the one that she has without choosing.
     #[arg(long, value_name = "SLUG", conflicts_with = "course")]
     profile: Option<String>,
@@ -66,6 +73,7 @@ pub(super) fn course_id(text: &str) -> Result<CourseId, String> {
 
 /// What is known of the person.
 struct Person {
+    name: UserName,
     standing: Standing,
     shelf: Shelf,
     /// Why she may start nothing.
@@ -74,18 +82,22 @@ struct Person {
 
 /// One line.
 #[derive(Debug, Serialize)]
-struct Row {
-    what: String,
-    value: Value,
+pub(super) struct Row {
+    pub(super) what: String,
+    pub(super) value: Value,
     /// Where it stands in the configuration: `environments.python.memory.limit`.
-    rule: String,
+    pub(super) rule: String,
     /// `lyceum.yaml:7`, `courses/bio.yaml:3` or `default`.
-    from: String,
+    pub(super) from: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Explained {
-    person: UserName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<UserName>,
+    /// It is the server of this course.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<CourseId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     course: Option<CourseId>,
     /// As what in the course.
@@ -95,16 +107,26 @@ struct Explained {
     /// In words.
     why: String,
     values: Vec<Row>,
+    /// What of the values is not as somebody wrote it, and why.
+    notes: Vec<String>,
 }
+
+/// Rows, and what is to be said of them besides.
+type Told = (Vec<Row>, Vec<String>);
 
 impl Explain {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         let path = crate::config::locate(self.config.config.as_deref());
         let loaded = super::config::load(path.as_deref())?;
-        let person = block_on(look_up(&self.person, &self.data, &loaded))?;
-        let explained = match &self.course {
-            Some(id) => self.explain_course(id, &loaded, &person)?,
-            None => self.explain(&loaded, &person)?,
+        let person = match &self.person {
+            Some(name) => Some(block_on(look_up(name, &self.data, &loaded))?),
+            None => None,
+        };
+        let explained = match (&self.server, &self.course, &person) {
+            (Some(id), _, person) => server::explain(id, person.as_ref(), &self.data, &loaded)?,
+            (None, Some(id), Some(person)) => self.explain_course(id, &loaded, person)?,
+            (None, None, Some(person)) => self.explain(&loaded, person)?,
+            (None, _, None) => return Err(Failure::new("name a person, or a course by --server")),
         };
         if self.json {
             print_json(&explained)?;
@@ -117,17 +139,14 @@ impl Explain {
     fn explain(&self, loaded: &Loaded, person: &Person) -> Result<Explained, Failure> {
         let config = &loaded.config;
         let no = |why: &str| Explained {
-            person: self.person.clone(),
-            course: None,
-            role: None,
-            may_start: false,
+            person: Some(person.name.clone()),
             why: why.to_owned(),
-            values: Vec::new(),
+            ..Explained::default()
         };
         if let Some(why) = person.kept_out {
             return Ok(no(why));
         }
-        let mine = config.profiles.of(&self.person, &person.standing);
+        let mine = config.profiles.of(&person.name, &person.standing);
         let (chosen, mut values, why) = if config.profiles.is_empty() {
             if self.profile.is_some() || !self.options.is_empty() {
                 return Err(Failure::new(
@@ -143,7 +162,7 @@ impl Explain {
                 let slugs: Vec<&str> = mine.iter().map(|one| one.slug.as_str()).collect();
                 Failure::new(format!("{}: {}", wrong.field, wrong.why)).hint(format!(
                     "{} may use: {}",
-                    self.person,
+                    person.name,
                     slugs.join(", ")
                 ))
             })?;
@@ -159,7 +178,7 @@ impl Explain {
                 rule: path,
             };
             let by = (of_all[at].audience.iter().flatten())
-                .find(|who: &&Who| who.is(&self.person, &person.standing));
+                .find(|who: &&Who| who.is(&person.name, &person.standing));
             let why = match by {
                 Some(who) => format!("by {who}"),
                 None => "everybody may".to_owned(),
@@ -167,14 +186,15 @@ impl Explain {
             (chosen, vec![row], why)
         };
         let found: Values = plan::plan(&config.servers, &[COMMAND.to_owned()], &chosen);
-        values.extend(found.iter().map(|said| row(said, loaded)));
+        let (rows, notes) = told(&found, loaded);
+        values.extend(rows);
         Ok(Explained {
-            person: self.person.clone(),
-            course: None,
-            role: None,
+            person: Some(person.name.clone()),
             may_start: true,
             why,
             values,
+            notes,
+            ..Explained::default()
         })
     }
 
@@ -213,6 +233,7 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
     let blocked = user.is_some_and(|user| user.blocked_at.is_some());
     let kept_out = (blocked || !config.people.admit(name)).then_some("she may not come in");
     Ok(Person {
+        name: name.clone(),
         standing: Standing {
             roles: config.grants.all_roles_of(name, admin, &groups),
             courses: shelf.roles_of(name, &groups),
@@ -223,7 +244,16 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
     })
 }
 
-fn row(said: &Said, loaded: &Loaded) -> Row {
+fn told(values: &Values, loaded: &Loaded) -> Told {
+    let rows = values.iter().map(|said| row(said, loaded));
+    let notes = values
+        .lowered()
+        .iter()
+        .map(|one| guarantees::words(one, loaded));
+    (rows.collect(), notes.collect())
+}
+
+pub(super) fn row(said: &Said, loaded: &Loaded) -> Row {
     let amount = |bytes: &Option<u64>| bytes.map(|bytes| Bytes(bytes).to_string().into());
     let (what, value): (&str, Option<Value>) = match &said.setting {
         Setting::Image(image) => ("image", Some(image.as_str().into())),
@@ -235,6 +265,8 @@ fn row(said: &Said, loaded: &Loaded) -> Row {
         Setting::CpuGuarantee(cores) => ("cpu guarantee", cores.map(Into::into)),
         Setting::CpuLimit(cores) => ("cpu limit", cores.map(Into::into)),
         Setting::Processes(count) => ("processes", count.map(Into::into)),
+        Setting::HomeSize(bytes) => ("disk home", amount(bytes)),
+        Setting::FileSize(bytes) => ("disk file", amount(bytes)),
         Setting::Env(_, value) => ("env", value.clone().map(Into::into)),
     };
     let what = match &said.setting {
@@ -255,19 +287,7 @@ fn row(said: &Said, loaded: &Loaded) -> Row {
 fn text(explained: &Explained) -> String {
     let cells: Vec<[String; 4]> = (explained.values.iter())
         .map(|row| {
-            let value = match &row.value {
-                Value::Null => "-".to_owned(),
-                Value::String(text) => text.clone(),
-                Value::Array(words) => {
-                    let words = words.iter().filter_map(Value::as_str);
-                    words.collect::<Vec<_>>().join(" ")
-                }
-                // `4`, not `4.0`.
-                Value::Number(number) => number
-                    .as_f64()
-                    .map_or_else(String::new, |number| number.to_string()),
-                other => other.to_string(),
-            };
+            let value = shown(&row.value);
             [row.what.clone(), value, row.rule.clone(), row.from.clone()]
         })
         .collect();
@@ -277,7 +297,24 @@ fn text(explained: &Explained) -> String {
         .iter()
         .map(|[a, b, c, d]| format!("{a:what$}  {b:value$}  {c:rule$}  {d}\n"))
         .collect();
+    text.extend(explained.notes.iter().map(|note| format!("note: {note}\n")));
     let may = if explained.may_start { "yes" } else { "no" };
     text.push_str(&format!("may start: {may} ({})\n", explained.why));
     text
+}
+
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(words) => {
+            let words = words.iter().filter_map(Value::as_str);
+            words.collect::<Vec<_>>().join(" ")
+        }
+        // `4`, not `4.0`.
+        Value::Number(number) => number
+            .as_f64()
+            .map_or_else(String::new, |number| number.to_string()),
+        other => other.to_string(),
+    }
 }

@@ -10,7 +10,7 @@ use lyceum_hub::cull::Culling;
 use lyceum_hub::grants::Grants;
 use lyceum_hub::quota::Quota;
 use lyceum_model::base::BasePath;
-use lyceum_model::environment::Said;
+use lyceum_model::environment::{Said, rules};
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::Resources;
@@ -595,6 +595,11 @@ fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Serv
             format!("a notebook server needs at least 16 processes and threads, found {processes}"),
         );
     }
+    for (key, limit) in [("home", servers.disk.home), ("file", servers.disk.file)] {
+        if let Some(Err(message)) = limit.map(|limit| rules::disk(limit.0)) {
+            must(false, &format!("servers.disk.{key}"), message);
+        }
+    }
     for (name, value) in &servers.env {
         let path = format!("servers.env.{name}");
         must(
@@ -620,6 +625,8 @@ fn check_servers(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)) -> Serv
             memory_limit: servers.memory.limit.map(|limit| limit.0),
             cpu_limit: servers.cpu.limit,
             processes: servers.processes,
+            home_size: servers.disk.home.map(|limit| limit.0),
+            file_size: servers.disk.file.map(|limit| limit.0),
             ..Resources::default()
         },
         shared_in_browsers: servers.shared_in_browsers,

@@ -17,7 +17,7 @@ use super::secret_ref::SecretRef;
 use super::sign_in::{RawLocal, RawSignIn};
 use super::site::{RawAnnouncement, RawMaintenance, RawSite};
 use super::theme::RawTheme;
-use lyceum_written::environment::RawEnvironment;
+use lyceum_written::environment::{RawDisk, RawEnvironment};
 use lyceum_written::units::{Bytes, Span};
 
 /// The configuration of Lyceum. Every key can be left out.
@@ -308,6 +308,8 @@ pub struct RawServers {
     pub cpu: RawCpu,
     /// How many processes and threads one server may have.
     pub processes: Option<u64>,
+    /// How much one server may write.
+    pub disk: RawDisk,
     /// `true`: with `subdomains: false`, too, browsers open servers that were shared with a person. A
     /// page of such a server can then act as her, so it is for sites where all trust each other.
     /// With `subdomains: true` they open them anyway, without that danger.
@@ -335,6 +337,7 @@ impl Default for RawServers {
             memory: RawMemory::default(),
             cpu: RawCpu::default(),
             processes: None,
+            disk: RawDisk::default(),
             shared_in_browsers: false,
             env: BTreeMap::new(),
             oauth_client_allowed_scopes: Vec::new(),

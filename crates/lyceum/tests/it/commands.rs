@@ -250,6 +250,146 @@ environments:
 }
 
 #[test]
+fn the_server_of_a_course_is_explained() {
+    let site = demo();
+    let config = "servers: {memory: {limit: 2G}}
+environments:
+  python: {memory: {guarantee: 4G}, env: {KIND: python}}
+  r: {command: [r-server]}
+";
+    site.write("lyceum.yaml", config);
+    let course = |text: &str| {
+        let head = "title: Signals\npeople: {teachers: [grace], students: [ada]}\n";
+        site.write(
+            "lyceum-data/courses/signals-demo.yaml",
+            &format!("{head}{text}"),
+        );
+    };
+    let said = |more: &[&str]| {
+        let said = site.run(&[&["explain", "--server", "signals-demo"], more].concat());
+        let lines: Vec<&str> = said.out.lines().map(str::trim_end).collect();
+        format!("{}{}", lines.join("\n"), said.err)
+    };
+    let last = |more: &[&str]| said(more).lines().last().unwrap_or_default().to_owned();
+    course(
+        "environment:
+  use: python
+  teachers: {env: {WHO: teachers}}
+server:
+  memory: {limit: 3G}
+  env: {MATERIAL: /srv}
+",
+    );
+    assert_snapshot!(said(&[]), @r#"
+    environment       python                 environment.use                       courses/signals-demo.yaml:4
+    command           jupyterhub-singleuser  servers.command                       default
+    opens             /lab                   servers.opens                         default
+    memory guarantee  3G                     environments.python.memory.guarantee  lyceum.yaml:3
+    memory limit      3G                     server.memory.limit                   courses/signals-demo.yaml:7
+    env KIND          python                 environments.python.env.KIND          lyceum.yaml:3
+    env MATERIAL      /srv                   server.env.MATERIAL                   courses/signals-demo.yaml:8
+    env WHO           teachers               environment.teachers.env.WHO          courses/signals-demo.yaml:5
+    note: memory guarantee of 4G (`environments.python.memory.guarantee`, lyceum.yaml:3) is more than the limit of 3G (`server.memory.limit`, courses/signals-demo.yaml:7); no more than the limit is guaranteed
+    may start: yes (open to grace)
+    "#);
+    assert_snapshot!(last(&["grace"]), @"may start: yes (open to grace)");
+    assert_snapshot!(last(&["ada"]), @"may start: no (ada is student in signals-demo; its server is for each teacher or grader)");
+    assert_snapshot!(last(&["ben"]), @"may start: no (ben does not belong to signals-demo)");
+    course("server: {for: [graders], use: r}\n");
+    assert_snapshot!(said(&[]), @r#"
+    environment   r         server.use              courses/signals-demo.yaml:3
+    command       r-server  environments.r.command  lyceum.yaml:4
+    opens         /lab      servers.opens           default
+    memory limit  2G        servers.memory.limit    lyceum.yaml:1
+    may start: no (signals-demo names no grader)
+    "#);
+    let json = site.run(&["explain", "--server", "signals-demo", "--json"]);
+    let explained: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(explained["server"], "signals-demo");
+    assert_eq!(explained["values"][0]["rule"], "server.use");
+    assert_eq!(explained["person"], serde_json::Value::Null);
+    course("server: true\nvisible: archived\n");
+    assert_snapshot!(last(&[]), @"may start: no (signals-demo is archived)");
+    course("server: false\n");
+    assert_snapshot!(last(&[]), @"may start: no (signals-demo has no `server`)");
+    site.write(
+        "lyceum.yaml",
+        "services: [{name: signals-demo, url: 'http://127.0.0.1:9'}]\n",
+    );
+    course("server: true\n");
+    assert_snapshot!(said(&[]), @r#"
+    note: SITE/lyceum-data/courses/signals-demo.yaml: `server`: the configuration has a service `signals-demo`, which is found at /services/signals-demo/ where this course's server would be; call one of both otherwise, or write `server: false`
+    may start: no (there is a service `signals-demo`, which is found at /services/signals-demo/)
+    "#);
+    let said = site.run(&["explain", "--server", "signals-dem"]);
+    assert_snapshot!(said.err, @r#"
+    lyceum: there is no course `signals-dem`
+            did you mean `signals-demo`?
+    "#);
+    let said = site.run(&["explain"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    let said = site.run(&["explain", "--server", "signals-demo", "ada", "signals-demo"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+}
+
+#[test]
+fn a_limit_below_what_another_guarantees_is_told() {
+    let site = demo();
+    site.write(
+        "lyceum.yaml",
+        "environments:
+  python: {memory: {guarantee: 4G}}
+  small: {use: python, memory: {limit: 1G}}
+profiles:
+  - title: Python
+    use: python
+    profile_options:
+      cores:
+        choices:
+          few: {kubespawner_override: {cpu_limit: 1, cpu_guarantee: 2}}
+",
+    );
+    site.write(
+        "lyceum-data/courses/signals-demo.yaml",
+        "title: Signals
+people: {teachers: [grace], students: [ada]}
+environment:
+  use: python
+  memory: {limit: 2G}
+  teachers: {memory: {limit: 8G}}
+",
+    );
+    let said = site.run(&["config", "check", "lyceum.yaml"]);
+    assert_eq!(said.code, Some(0));
+    assert_snapshot!(said.out, @r#"
+    note: lyceum.yaml:3: memory guarantee of 4G (`environments.python.memory.guarantee`, lyceum.yaml:2) is more than the limit of 1G (`environments.small.memory.limit`, lyceum.yaml:3); no more than the limit is guaranteed
+    note: lyceum.yaml:10: cpu guarantee of 2 (`profiles[0].profile_options.cores.choices.few.kubespawner_override.cpu_guarantee`, lyceum.yaml:10) is more than the limit of 1 (`profiles[0].profile_options.cores.choices.few.kubespawner_override.cpu_limit`, lyceum.yaml:10); no more than the limit is guaranteed
+    lyceum.yaml: no problems
+    "#);
+    let said = site.run(&["course", "check"]);
+    assert_eq!(said.code, Some(0));
+    assert_snapshot!(said.out, @r#"
+    note: courses/signals-demo.yaml:5: memory guarantee of 4G (`environments.python.memory.guarantee`, lyceum.yaml:2) is more than the limit of 2G (`environment.memory.limit`, courses/signals-demo.yaml:5); no more than the limit is guaranteed
+    1 file: no problems
+    "#);
+    let draft = "lyceum-data/courses/signals-demo.yaml";
+    let json = site.run(&["course", "check", draft, "--json"]);
+    let checked: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(checked["notes"][0]["file"], "courses/signals-demo.yaml:5");
+    assert_eq!(checked["problems"], serde_json::json!([]));
+    let guaranteed = |who: &str| {
+        let said = site.run(&["explain", who, "signals-demo", "--json"]);
+        let explained: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+        let values = explained["values"].as_array().expect("a list").iter();
+        let mut memory = values.filter(|row| row["what"] == "memory guarantee");
+        let notes = explained["notes"].as_array().expect("a list").len();
+        (memory.next().expect("a guarantee")["value"].clone(), notes)
+    };
+    assert_eq!(guaranteed("ada"), (serde_json::json!("2G"), 1));
+    assert_eq!(guaranteed("grace"), (serde_json::json!("4G"), 0));
+}
+
+#[test]
 fn courses_are_looked_at_from_the_command_line() {
     let site = demo();
     site.write(

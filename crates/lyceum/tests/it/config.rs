@@ -294,7 +294,7 @@ profiles:
     lyceum.yaml:3:19: `environments.python.image`: "a b" is not the name of an image, such as `registry.example.edu/notebook:7.1`
     lyceum.yaml:3:33: `environments.python.opens`: a page of the server starts with one `/`, such as `/lab` or `/tree`; found "lab"
     lyceum.yaml:3:54: `environments.python.memory.limit`: a notebook server does not start with less than `128Mi`
-    lyceum.yaml:3:60: unknown key `nodes`; known here: use, image, command, opens, env, cpu, memory, processes
+    lyceum.yaml:3:60: unknown key `nodes`; known here: use, image, command, opens, env, cpu, memory, processes, disk
     lyceum.yaml:4:14: `environments.one.use`: goes round in a circle: one -> two -> one
     lyceum.yaml:5:14: `environments.two.use`: goes round in a circle: two -> one -> two
     lyceum.yaml:6:16: `environments.three.use`: there is no environment `pyton`; did you mean `python`?
@@ -585,6 +585,8 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.cull.remove_named             false                           default
     servers.cull.rules                    []                              default
     servers.cull.warn                     -                               default
+    servers.disk.file                     -                               default
+    servers.disk.home                     -                               default
     servers.env                           {}                              default
     servers.memory.limit                  -                               default
     servers.oauth_client_allowed_scopes   []                              default

@@ -230,7 +230,8 @@ pub(super) async fn act(visit: Visit, form: Fields) -> ApiResult<Response> {
 async fn start_one(visit: &Visit, chosen: &str) -> ApiResult<()> {
     let (owner, name) = named(visit, chosen, ScopeName::StartServers).await?;
     notices::require_open(&visit.hub, &visit.caller)?;
-    launching::start(&visit.hub, &owner, &name, Wish::default()).await?;
+    let wish = Wish::default().by(&visit.caller);
+    launching::start(&visit.hub, &owner, &name, wish).await?;
     tracing::info!(by = %visit.caller.who, user = %owner.name, server = %name, "server started");
     Ok(())
 }
@@ -241,7 +242,7 @@ async fn stop_one(visit: &Visit, chosen: &str) -> ApiResult<Server> {
     let server = db::servers::find(&mut tx, &owner.id, &name).await?;
     drop(tx);
     let server = server.ok_or_else(ApiError::not_found)?;
-    launching::stop(&visit.hub, &server).await?;
+    launching::stop_by(&visit.hub, &server, &visit.caller).await?;
     tracing::info!(by = %visit.caller.who, user = %owner.name, server = %name, "server stopped");
     Ok(server)
 }

@@ -11,6 +11,8 @@ pub struct SessionsPage {
     pub sessions: Vec<SessionRow>,
     /// How many others there are.
     pub others: u64,
+    /// What others did with her servers, the newest first.
+    pub deeds: Vec<super::DeedRow>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

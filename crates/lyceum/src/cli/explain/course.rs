@@ -1,14 +1,17 @@
 //! `lyceum explain PERSON COURSE`: what she would get for a course, and why she may or may not.
 
+use lyceum_courses::environment::Base;
 use lyceum_courses::{Course, Shelf, Visibility};
 use lyceum_hub::profiles::choose::Chosen;
+use lyceum_model::environment::Said;
+use lyceum_model::name::UserName;
 use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_written::problem::suggest;
 
-use super::{Explain, Explained, Person, Row, row};
+use super::{Explain, Explained, Person, Row, Told, told};
 use crate::config::{Loaded, Problems};
 use crate::failure::Failure;
-use crate::plan::{self, COMMAND};
+use crate::plan::{self, COMMAND, Missing};
 
 impl Explain {
     pub(super) fn explain_course(
@@ -19,27 +22,29 @@ impl Explain {
     ) -> Result<Explained, Failure> {
         let course = (person.shelf.course(id)).ok_or_else(|| unknown(id, &person.shelf))?;
         let groups = &person.standing.groups;
-        let roles = course.roles_of(&self.person, groups);
+        let roles = course.roles_of(&person.name, groups);
         let role = self.role.or(roles.first().copied());
-        let explained = |may_start: bool, why: String, values: Vec<Row>| Explained {
-            person: self.person.clone(),
+        let explained = |may_start: bool, why: String, (values, notes): Told| Explained {
+            person: Some(person.name.clone()),
             course: Some(id.clone()),
             role,
             may_start,
             why,
             values,
+            notes,
+            ..Explained::default()
         };
         let values = match role {
             Some(role) => values(&course, role, loaded)?,
-            None => Vec::new(),
+            None => Told::default(),
         };
         let refused = person.kept_out.map(str::to_owned);
-        let refused = refused.or_else(|| self.why_not(id, &course, &roles));
+        let refused = refused.or_else(|| self.why_not(id, &course, &person.name, &roles));
         if let Some(why) = refused {
             return Ok(explained(false, why, values));
         }
         let role = role.expect("somebody without a role was refused");
-        let by = course.entry_of(role, &self.person, groups);
+        let by = course.entry_of(role, &person.name, groups);
         let by = by.map_or_else(String::new, |who| format!(" by {who}"));
         // To look as somebody else changes nothing in what a start makes of her.
         let really = roles.first().filter(|really| **really != role);
@@ -51,7 +56,13 @@ impl Explain {
     }
 
     /// What stands against a start.
-    fn why_not(&self, id: &CourseId, course: &Course, roles: &[CourseRole]) -> Option<String> {
+    fn why_not(
+        &self,
+        id: &CourseId,
+        course: &Course,
+        name: &UserName,
+        roles: &[CourseRole],
+    ) -> Option<String> {
         if course.visible == Visibility::Archived {
             return Some(format!("{id} is archived"));
         }
@@ -59,41 +70,52 @@ impl Explain {
             return Some(format!("{id} has no `environment`"));
         }
         if roles.is_empty() {
-            return Some(format!("{} does not belong to {id}", self.person));
+            return Some(format!("{name} does not belong to {id}"));
         }
         if !course.shows(roles) {
             return Some(format!("{id} is private, which is for its teachers"));
         }
         let role = self.role.filter(|role| !roles.contains(role))?;
-        Some(format!("{} is no {} in {id}", self.person, role.as_str()))
+        Some(format!("{name} is no {} in {id}", role.as_str()))
     }
 }
 
-fn values(course: &Course, role: CourseRole, loaded: &Loaded) -> Result<Vec<Row>, Failure> {
+fn values(course: &Course, role: CourseRole, loaded: &Loaded) -> Result<Told, Failure> {
     let Some(environment) = &course.environment else {
-        return Ok(Vec::new());
+        return Ok(Told::default());
     };
-    let config = &loaded.config;
-    let said = plan::of_course(&config.environments, environment, role);
-    let said = said.map_err(|plan::Missing(name)| {
+    let said = plan::of_course(&loaded.config.environments, environment, role);
+    let base = environment.base.as_ref();
+    let base = base.map(|base| base_row(base, "environment.use"));
+    told_of_course(base, said, loaded)
+}
+
+pub(super) fn base_row(base: &Base, rule: &str) -> Row {
+    Row {
+        what: "environment".into(),
+        value: base.name.as_str().into(),
+        rule: rule.into(),
+        from: base.place.clone(),
+    }
+}
+
+/// What a course's file says of a server, over what it begins with.
+pub(super) fn told_of_course(
+    base: Option<Row>,
+    said: Result<Vec<Said>, Missing>,
+    loaded: &Loaded,
+) -> Result<Told, Failure> {
+    let said = said.map_err(|Missing(name)| {
         Failure::new(format!("the configuration has no environment `{name}`"))
     })?;
     let chosen = Chosen {
         said,
         ..Chosen::default()
     };
-    let mut rows = Vec::new();
-    if let Some(base) = &environment.base {
-        rows.push(Row {
-            what: "environment".into(),
-            value: base.name.as_str().into(),
-            rule: "environment.use".into(),
-            from: base.place.clone(),
-        });
-    }
-    let found = plan::plan(&config.servers, &[COMMAND.to_owned()], &chosen);
-    rows.extend(found.iter().map(|said| row(said, loaded)));
-    Ok(rows)
+    let found = plan::plan(&loaded.config.servers, &[COMMAND.to_owned()], &chosen);
+    let (mut rows, notes) = told(&found, loaded);
+    rows.splice(0..0, base);
+    Ok((rows, notes))
 }
 
 /// A course that is not there, or whose file can't be read.
