@@ -5,3 +5,4 @@
 pub mod base64;
 pub mod files;
 pub mod form;
+pub mod parts;

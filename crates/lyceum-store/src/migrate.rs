@@ -94,6 +94,11 @@ pub const STEPS: &[Step] = &[
         name: "exchange",
         sql: include_str!("../../../migrations/0017_exchange.sql"),
     },
+    Step {
+        version: 18,
+        name: "lateness",
+        sql: include_str!("../../../migrations/0018_lateness.sql"),
+    },
 ];
 
 pub struct Step {

@@ -6,6 +6,7 @@ mod feedback;
 mod files;
 mod kit;
 mod people;
+mod rules;
 mod submissions;
 mod verify;
 mod visitors;

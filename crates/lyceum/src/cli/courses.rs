@@ -1,6 +1,8 @@
 //! `lyceum course …`: course files, looked at from the command line. Nothing is changed here: a course
 //! is its file.
 
+mod rules;
+
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,7 +53,7 @@ pub enum CourseCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show a course: its people, what it starts, and when room is made for its meetings.
+    /// Show a course: its people, what it starts, the rules of its assignments, and when room is made for its meetings.
     #[command(after_help = "Example:\n  lyceum course show signals-2026")]
     Show {
         /// Its id.
@@ -206,9 +208,10 @@ fn problems_of(file: &Path, config: &Config) -> Vec<Problem> {
         .filter(|_| file.extension().is_some_and(is_yaml));
     let id = id.and_then(OsStr::to_str).and_then(CourseId::parse);
     let mut problems = Vec::from_iter(id.is_none().then(|| no_id(file)));
-    match (read_course(file, &text, &compose::environments(config)), id) {
+    let site = compose::site(config);
+    match (read_course(file, &text, &site), id) {
         (Ok(mut course), Some(id)) => {
-            problems.extend(give_way(&id, file, &mut course, &compose::services(config)));
+            problems.extend(give_way(&id, file, &mut course, &site.services));
         }
         (Ok(_), None) => {}
         (Err(Problems(found)), _) => problems.extend(found),
@@ -239,6 +242,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
             "visible": course.visible,
             "people": {
                 "teachers": people.teachers, "graders": people.graders, "students": people.students,
+                "labels": people.labels,
             },
             "environment": base(&course),
             "server": course.open_server().map(|(server, open_to)| json!({
@@ -246,6 +250,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
                 "use": server.begins_with(&course).map(|base| &base.name),
                 "open_to": open_to,
             })),
+            "assignments": rules::json(&course),
             "schedule": rooms.iter().map(Room::json).collect::<Vec<_>>(),
         }))?;
         return Ok(Outcome::Good);
@@ -291,6 +296,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
             format!("/services/{id}/, with {with}; open to {open_to}"),
         ));
     }
+    rows.extend(rules::rows(&course, zone));
     rows.extend(rooms.iter().map(|room| ("room", room.text())));
     let lines = rows.iter().map(|(word, text)| format!("{word:9} {text}\n"));
     print(&lines.collect::<String>()).map(|()| Outcome::Good)
