@@ -78,7 +78,7 @@ pub struct Parts {
 pub struct Limits {
     /// Longest time in which nothing comes of a body.
     pub idle: Duration,
-    /// Longest time that a body may take.
+    /// Longest time that a body or a zip may take.
     pub total: Duration,
     /// Bodies of one person that are read at the same time.
     pub uploads_of_one: usize,
@@ -101,7 +101,7 @@ impl Default for Limits {
             uploads_of_one: 4,
             uploads: 64,
             zips_of_one: 2,
-            zips: 8,
+            zips: 32,
             wait: Duration::from_secs(10),
             submissions: 1000,
         }

@@ -207,7 +207,10 @@ impl Machine {
             .contains_key(lyceum_exchange::SERVICE)
         {
             true => Vec::new(),
-            false => vec![lyceum_exchange::api::ngshare::part(&exchange)],
+            false => vec![
+                lyceum_exchange::api::ngshare::part(&exchange),
+                lyceum_exchange::api::native::part(&exchange),
+            ],
         };
         let hub = Hub::new(Parts {
             db: ground.db.clone(),

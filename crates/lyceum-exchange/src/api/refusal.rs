@@ -3,12 +3,16 @@
 use std::borrow::Cow;
 
 use axum::http::StatusCode;
+use lyceum_model::saying::Saying;
 use lyceum_store::blobs::BlobError;
 use lyceum_web::ApiError;
 
 use crate::intake::IntakeError;
 use crate::rules::NotTaken;
 use crate::upload::files::{FILES_MAX, Mistake};
+
+/// Seconds, for who came when too much was asked at once.
+pub(super) const RETRY_AFTER: u64 = 10;
 
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -36,6 +40,22 @@ impl Refusal {
 
     pub(super) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{what} not found"))
+    }
+}
+
+/// As the hub's own refusals look.
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Failed(error) => *error,
+            Refusal::Said(status, message) => {
+                let message = Saying::quote(message.into_owned());
+                match status {
+                    StatusCode::SERVICE_UNAVAILABLE => Self::later(status, message, RETRY_AFTER),
+                    status => Self::new(status, message),
+                }
+            }
+        }
     }
 }
 

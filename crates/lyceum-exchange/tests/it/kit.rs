@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
 use jiff::tz::TimeZone;
 use lyceum_courses::{Shelf, Site};
-use lyceum_exchange::api::ngshare;
+use lyceum_exchange::api::{native, ngshare};
 use lyceum_exchange::receipt::Signer;
 use lyceum_exchange::{Exchange, Groups, Limits, Parts, Space};
 use lyceum_hub::{Settings, db};
@@ -98,8 +98,8 @@ impl Stage {
                 role.scopes.insert(Scope::parse(ACCESS).expect("a scope"));
             }
         };
-        let part = ngshare::part(&exchange);
-        let mut hub = TestHub::start_beside(db.db().clone(), clock, tune, part)
+        let parts = vec![ngshare::part(&exchange), native::part(&exchange)];
+        let mut hub = TestHub::start_beside(db.db().clone(), clock, tune, parts)
             .await
             .with_admin("root")
             .await;

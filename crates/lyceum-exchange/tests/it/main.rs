@@ -5,6 +5,7 @@ mod courses;
 mod feedback;
 mod files;
 mod kit;
+mod native;
 mod people;
 mod rules;
 mod submissions;

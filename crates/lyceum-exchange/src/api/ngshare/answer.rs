@@ -5,10 +5,7 @@ use axum::response::{IntoResponse, Response};
 use lyceum_web::Failure;
 use serde_json::{Map, Value, json};
 
-use crate::api::refusal::Refusal;
-
-/// Seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+use crate::api::refusal::{RETRY_AFTER, Refusal};
 
 pub(super) type Answered = Result<Response, Refusal>;
 
@@ -16,7 +13,8 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, message, headers) = match self {
             Self::Said(status, message) => {
-                let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
+                let retry = (status == StatusCode::SERVICE_UNAVAILABLE)
+                    .then(|| HeaderValue::from(RETRY_AFTER));
                 (status, message, retry)
             }
             Self::Failed(error) => {
