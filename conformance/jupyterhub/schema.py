@@ -38,6 +38,9 @@ PARTS = {
     "group": ["lab", "other", "never"],
     "service": ["grader", "never"],
     "name": ["jupyterhub-hub-login"],
+    "course": ["bio", "never"],
+    "assignment": ["ps1", "never"],
+    "version": ["newest", "1", "7", "never"],
 }
 
 # What takes things away, or gives them other names, has things of its own, so that the rest stays.
@@ -48,6 +51,7 @@ OWN = {
     ("delete_service", "service"): ["spare", "grader", "never"],
     ("delete_named_server", "server"): ["spare", "never"],
     ("change_named_server", "server"): ["spare", "never"],
+    ("withdraw_assignment", "assignment"): ["ps2", "never"],
 }
 
 # Bodies that nobody would make up, sent as they stand.
@@ -106,12 +110,44 @@ def seed(hub):
             raise RuntimeError(f"{method} {path}: {answer.status} {answer.body}")
     ask.token("eve", "eve")
     ids = [ask.token(f"another {number}", user) for number, user in enumerate(["ada", "ada", "eve"])]
-    return {"root": ask.tokens["root"], "eve": ask.tokens["eve"], "ids": ids}
+    tokens = {"root": ask.tokens["root"], "eve": ask.tokens["eve"], "ids": ids}
+    return tokens | {"submissions": seed_exchange(hub, tokens)}
+
+
+EXCHANGE = "/hub/api/lyceum/exchange/"
+
+
+def seed_exchange(hub, tokens):
+    """A course that eve takes, with two assignments that she handed in and got back; gives the ids of that."""
+    courses = hub.folder / "data" / "courses"
+    courses.mkdir(exist_ok=True)
+    courses.joinpath("bio.yaml").write_text(
+        "title: Biology\npeople: {students: [eve, ada]}\n"
+        "assignments: {ps1: {due: 2026-01-01 12:00, late: {costs: 10% per day}}}\n"
+    )
+
+    def send(who, method, path, status):
+        body = b'--b\r\nContent-Disposition: form-data; name="a.ipynb"\r\n\r\n{}\r\n--b--\r\n'
+        kind = "multipart/form-data; boundary=b"
+        headers = {"Authorization": f"token {tokens[who]}", "Content-Type": kind}
+        answer = hub.ask(method, EXCHANGE + path, body=body, headers=headers)
+        if answer.status != status:
+            raise RuntimeError(f"{method} {path}: {answer.status} {answer.body}")
+        return json.loads(answer.body) if answer.body else None
+
+    headers = {"Authorization": f"token {tokens['eve']}"}
+    hub.until("the course is there", lambda: hub.ask("GET", EXCHANGE + "courses/bio", headers=headers).status == 200)
+    made = []
+    for name in ("ps1", "ps2"):
+        send("root", "POST", f"courses/bio/assignments/{name}/versions", 201)
+        made.append(send("eve", "POST", f"courses/bio/assignments/{name}/submissions", 201)["id"])
+        send("root", "PUT", f"courses/bio/submissions/{made[-1]}/feedback", 204)
+    return made
 
 
 def prepared(document, tokens):
     """The document, stricter than it is for its readers, and with things that are there."""
-    parts = PARTS | {"id": [*tokens["ids"], "a-never"]}
+    parts = PARTS | {"id": [*tokens["ids"], "a-never"], "submission": [*tokens["submissions"], "never"]}
     strange = []
     for path, operations in document["paths"].items():
         for operation in operations.values():

@@ -76,7 +76,7 @@ c.CourseDirectory.course_id = {COURSE!r}
         return done.stdout
 
     def run(self, *words, says=(), fails=False, folder="."):
-        """Runs a client, which has to say all of this."""
+        """Runs a client, which has to say all of this. `fails` None: however it ends."""
         done = subprocess.run(
             [PROGRAMS / words[0], *words[1:]],
             cwd=self.home / folder,
@@ -89,7 +89,7 @@ c.CourseDirectory.course_id = {COURSE!r}
         )
         shown = f"{' '.join(map(str, words))} (exit {done.returncode}):\n{done.stdout}"
         print(shown, file=sys.stderr)
-        assert (done.returncode != 0) == fails, shown
+        assert fails is None or (done.returncode != 0) == fails, shown
         for text in [says] if isinstance(says, str) else says:
             assert text in done.stdout, f"not said: {text}\n{shown}"
         return done.stdout
@@ -168,6 +168,28 @@ def tell(hub, program):
     student.run("nbgrader", "list", says="Permission denied")
     looked = Person.lyceum(hub, program, "exchange", "verify")
     assert looked.startswith("3 receipts") and "all as it was" in looked, looked
+
+    # A course file says until when, of which kinds, and how much; the client says why nothing is taken.
+    def rules(text):
+        courses = hub.folder / "data/courses"
+        courses.mkdir(exist_ok=True)
+        people = "people: {teachers: [instructor1], students: [student1]}"
+        courses.joinpath(f"{COURSE}.yaml").write_text(f"title: Course\n{people}\nassignments: {{{ASSIGNMENT}: {text}}}\n")
+
+    def refused(words):
+        hub.until(words, lambda: words in student.run("nbgrader", "submit", ASSIGNMENT, fails=None))
+
+    rules("{due: 2026-01-01 12:00}")
+    refused("This assignment could be handed in until 2026-01-01 12:00")
+    rules("{limits: {size: 10B}}")
+    refused("The files are larger than 10B together")
+    student.home.joinpath(ASSIGNMENT, "notes.txt").write_text("mine")
+    rules("{limits: {kinds: [ipynb]}}")
+    refused("takes no file like")
+    rules("{due: 2026-01-01 12:00, late: {costs: 10% per day}}")
+    hub.until("late work is taken", lambda: "Submitted as" in student.run("nbgrader", "submit", ASSIGNMENT, fails=None))
+    looked = Person.lyceum(hub, program, "exchange", "verify")
+    assert looked.startswith("4 receipts") and "all as it was" in looked, looked
 
 
 main()

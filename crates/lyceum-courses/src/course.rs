@@ -1,10 +1,13 @@
 //! What a course file may say.
 
+use std::collections::BTreeMap;
+
 use lyceum_model::name::UserName;
 pub use lyceum_model::who::{CourseId, CourseRole as Role, Who};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::assignment::{Assignment, RawAssignment};
 use crate::environment::{Environment, RawEnvironment};
 use crate::schedule::Meeting;
 use crate::server::{RawServer, Server};
@@ -26,6 +29,9 @@ pub struct RawCourse {
     /// Whether it has a server of its own, which its teachers and graders share at `/services/ID/`, ID
     /// being the course's: `true`, or what is different there from what a teacher starts for it.
     pub server: RawServer,
+    /// Until when assignments are to be handed in, by whom later, and what is taken, by their names.
+    /// One that nobody has released yet may stand here.
+    pub assignments: BTreeMap<String, RawAssignment>,
     /// When many come at once; room is made for them before.
     pub schedule: Vec<Meeting>,
 }
@@ -39,6 +45,7 @@ pub struct Course {
     pub people: People,
     pub environment: Option<Environment>,
     pub server: Option<Server>,
+    pub assignments: BTreeMap<String, Assignment>,
     pub schedule: Vec<Meeting>,
 }
 
@@ -77,6 +84,27 @@ pub struct People {
     pub graders: Vec<Who>,
     /// They take it.
     pub students: Vec<Who>,
+    /// People for whom something else holds, in a word of the course's own: `{extra-time: [ben]}`.
+    /// `extend` of assignments says what. It makes nobody a member of the course.
+    pub labels: BTreeMap<String, Vec<Who>>,
+}
+
+impl People {
+    fn lists(&self) -> impl Iterator<Item = &Who> {
+        let roles = [&self.teachers, &self.graders, &self.students];
+        roles.into_iter().chain(self.labels.values()).flatten()
+    }
+
+    /// Whether somebody stands in a list by her name.
+    pub(crate) fn names(&self, name: &UserName) -> bool {
+        self.lists()
+            .any(|who| matches!(who, Who::Person(person) if person == name))
+    }
+
+    /// Whether there may be people whose names stand nowhere.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.lists().any(|who| matches!(who, Who::Group(_)))
+    }
 }
 
 impl Course {
@@ -90,6 +118,11 @@ impl Course {
     pub fn entry_of(&self, role: Role, user: &UserName, groups: &[String]) -> Option<&Who> {
         let mut members = self.members(role).iter();
         members.find(|member| member.is_among(user.as_str(), groups))
+    }
+
+    pub fn has_label(&self, label: &str, user: &UserName, groups: &[String]) -> bool {
+        let holders = self.people.labels.get(label);
+        holders.is_some_and(|list| list.iter().any(|who| who.is_among(user.as_str(), groups)))
     }
 
     /// As what somebody with these roles may start a server for it: the most powerful one.

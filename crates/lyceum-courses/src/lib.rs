@@ -1,21 +1,26 @@
 //! Courses as files: one YAML file per course in a folder, its id is the file's name.
 //!
-//! Title, term, visibility, people, environment, server and schedule, read strictly, reloaded when a
-//! file changes. A file that can't be read keeps its last good version in force and says what is wrong
-//! and where.
+//! Title, term, visibility, people, environment, server, rules of assignments and schedule, read
+//! strictly, reloaded when a file changes. A file that can't be read keeps its last good version in
+//! force and says what is wrong and where.
 //!
-//! Reading order: [`course`], [`environment`], [`server`] and [`schedule`] (what a file may say),
-//! [`read`] (text → course and problems), [`shelf`] (the folder, followed).
+//! Reading order: [`course`], [`environment`], [`server`], [`schedule`], [`moments`] and [`assignment`]
+//! (what a file may say), [`read`] (text → course and problems), [`shelf`] (the folder, followed).
 
+mod as_text;
+pub mod assignment;
 pub mod course;
 pub mod environment;
+pub mod moments;
 pub mod read;
 pub mod schedule;
 pub mod server;
 pub mod shelf;
 
+pub use assignment::{Assignment, Terms, Verdict};
 pub use course::{Course, CourseId, Role, Visibility, Who};
 pub use environment::Environment;
-pub use lyceum_written::{Problem, Problems};
+pub use lyceum_written::{Bytes, Problem, Problems};
+pub use read::Site;
 pub use server::Server;
 pub use shelf::Shelf;

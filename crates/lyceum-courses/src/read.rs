@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use lyceum_written::Problems;
+use jiff::tz::TimeZone;
 use lyceum_written::tree::{Step, Value};
+use lyceum_written::{Problems, Tell};
 
-use crate::course::{Course, RawCourse};
+use crate::assignment::check_all;
+use crate::course::{Course, People, RawCourse};
 use crate::environment::Environment;
 use crate::server::Server;
 
@@ -13,10 +15,32 @@ use crate::server::Server;
 pub const FILE_LIMIT: u64 = 1024 * 1024;
 /// Each is looked at whenever somebody starts a server.
 const MEETINGS_MAX: usize = 200;
+const LABELS_MAX: usize = 100;
 
-/// Reads the text of one course file; all its mistakes are told at once. `environments`: the names of
-/// those that the configuration has.
-pub fn read_course(file: &Path, text: &str, environments: &[String]) -> Result<Course, Problems> {
+/// What the configuration has by which files are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Names of environments.
+    pub environments: Vec<String>,
+    /// Names of services, each found where the server of a course of this id would be.
+    pub services: Vec<String>,
+    /// In which moments are written.
+    pub zone: TimeZone,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            environments: Vec::new(),
+            services: Vec::new(),
+            zone: TimeZone::UTC,
+        }
+    }
+}
+
+/// Reads the text of one course file; all its mistakes are told at once.
+pub fn read_course(file: &Path, text: &str, site: &Site) -> Result<Course, Problems> {
+    let environments = &site.environments;
     let short = short(file);
     let name = file.display().to_string();
     let read = lyceum_written::read(&name, text, |raw: &RawCourse, tree, problem| {
@@ -37,9 +61,11 @@ pub fn read_course(file: &Path, text: &str, environments: &[String]) -> Result<C
             environment.map(|raw| Environment::check(raw, &short, tree, environments, problem));
         let whose = environment.as_ref();
         let server = Server::check(&raw.server, whose, &short, tree, environments, problem);
-        (environment, server)
+        check_labels(&raw.people, problem);
+        let assignments = check_all(&raw.assignments, &raw.people, &site.zone, tree, problem);
+        (environment, server, assignments)
     })?;
-    let (environment, server) = read.checked;
+    let (environment, server, assignments) = read.checked;
     let raw = read.written;
     Ok(Course {
         title: raw.title,
@@ -48,8 +74,26 @@ pub fn read_course(file: &Path, text: &str, environments: &[String]) -> Result<C
         people: raw.people,
         environment,
         server,
+        assignments,
         schedule: raw.schedule,
     })
+}
+
+fn check_labels(people: &People, problem: Tell<'_>) {
+    const KEY: &str = "people.labels";
+    if people.labels.len() > LABELS_MAX {
+        problem(KEY, format!("has more than {LABELS_MAX} entries"));
+    }
+    for label in people.labels.keys() {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+        if label.is_empty() || label.len() > 64 || !label.bytes().all(fits) {
+            let shown: String = label.chars().take(40).collect();
+            let message = format!(
+                "`{shown}` is no label; use lower-case letters, digits, `-`, `_` and `.`, at most 64 of them: `extra-time`"
+            );
+            problem(KEY, message);
+        }
+    }
 }
 
 /// The file and its folder: enough to find it, whatever the data folder is called.
@@ -77,10 +121,19 @@ mod tests {
         UserName::parse(text).expect("a good name")
     }
 
+    fn site(environments: &[&str]) -> Site {
+        Site {
+            environments: environments.iter().map(|name| (*name).to_owned()).collect(),
+            zone: TimeZone::get("Europe/Berlin").expect("the zone"),
+            ..Site::default()
+        }
+    }
+
     #[test]
     fn a_course_and_its_people() {
         let text = "title: Signals\nterm: autumn 2026\npeople:\n  teachers: [ada, 'group:staff']\n  students: [ben]\n";
-        let course = read_course(Path::new("signals.yaml"), text, &[]).expect("a good file");
+        let course =
+            read_course(Path::new("signals.yaml"), text, &Site::default()).expect("a good file");
         assert_eq!(course.title, "Signals");
         assert_eq!(
             course.people.teachers,
@@ -96,7 +149,7 @@ mod tests {
     #[test]
     fn each_value_of_an_environment_knows_its_line() {
         let text = "title: Signals\nenvironment:\n  use: python\n  memory: {limit: 5G}\n  env: {A: all, B: all}\n  teachers:\n    memory: {limit: 8G}\n    env:\n      B: teachers\n";
-        let known = ["python".to_owned()];
+        let known = site(&["python"]);
         let file = Path::new("/data/courses/signals.yaml");
         let course = read_course(file, text, &known).expect("a good file");
         let environment = course.environment.expect("there is one");
@@ -121,7 +174,7 @@ mod tests {
     fn whether_those_who_take_it_can_start() {
         let check = |more: &str, expect: bool| {
             let text = format!("title: A\n{more}\n");
-            let known = ["python".to_owned(), "gone".to_owned()];
+            let known = site(&["python", "gone"]);
             let course = read_course(Path::new("c.yaml"), &text, &known).expect("a good file");
             let starts = course.members_start(|name| name == "python");
             assert_eq!(starts, expect, "{more}");
@@ -154,7 +207,8 @@ mod tests {
             let text = format!(
                 "title: A\npeople: {{teachers: [ada, ben], students: [ben, eve]}}\n{more}\n"
             );
-            let course = read_course(Path::new("c.yaml"), &text, &[]).expect("a good file");
+            let course =
+                read_course(Path::new("c.yaml"), &text, &Site::default()).expect("a good file");
             let roles = course.roles_of(&name(user), &[]);
             assert_eq!(course.starts_as(&roles), expect, "{more} {user}");
         };
@@ -179,7 +233,7 @@ mod tests {
             let text = format!(
                 "title: A\npeople: {{teachers: [ada], graders: [ben], students: [eve]}}\nenvironment:\n  use: python\n  env: {{A: all}}\n  teachers: {{env: {{T: t}}}}\nserver: {more}\n"
             );
-            let known = ["python".to_owned(), "r".to_owned()];
+            let known = site(&["python", "r"]);
             let course = read_course(Path::new("c.yaml"), &text, &known).expect("a good file");
             let (server, who) = course.open_server().expect("there is one");
             let begins = server.begins_with(&course).map(|base| base.name.as_str());
@@ -212,7 +266,8 @@ mod tests {
         );
         for off in ["server: false\n", "", "server: true\nvisible: archived\n"] {
             let text = format!("title: A\n{off}");
-            let course = read_course(Path::new("c.yaml"), &text, &[]).expect("a good file");
+            let course =
+                read_course(Path::new("c.yaml"), &text, &Site::default()).expect("a good file");
             assert!(course.open_server().is_none(), "{off}");
         }
     }
@@ -220,7 +275,7 @@ mod tests {
     #[test]
     fn mistakes_say_where() {
         let check = |text: &str, line: Option<u64>, words: &str| {
-            let known = ["python".to_owned()];
+            let known = site(&["python"]);
             let problems = read_course(Path::new("c.yaml"), text, &known).expect_err("a mistake");
             assert_eq!(problems.0.len(), 1, "{problems}");
             let problem = &problems.0[0];
@@ -281,5 +336,218 @@ mod tests {
             "for a teacher",
         );
         check("title: [", Some(1), "");
+    }
+
+    const RULES: &str = "title: A
+people:
+  teachers: [ada]
+  students: [ben, eve, 'group:bio']
+  labels: {extra-time: [ben, 'group:slow'], ill: [eve, ben]}
+assignments:
+  ps1:
+    opens: 2026-10-20 08:00
+    due: 2026-10-24 18:00
+    grace: 5m
+    late: {until: 3d, costs: 10% per day}
+    extend: {extra-time: 2d, ill: 12h, eve: 2026-11-05 12:00, zoe: 1d}
+    limits: {size: 20M, files: 100, kinds: [ipynb, CSV, tar.gz], submissions: 10}
+  ps2: {}
+  ps3: {due: 2026-10-24 18:00, late: {until: 2026-10-30 18:00}, extend: {ben: 7d, eve: 2026-11-05 12:00, ill: 1d}}
+  ps4: {due: 2026-10-24 18:00, late: {costs: 20%}, extend: {ben: 1d}}
+  ps5: {due: 2026-10-24 18:00, extend: {ben: 1d}}
+";
+
+    #[test]
+    fn the_rules_that_count_for_somebody() {
+        let read = read_course(Path::new("c.yaml"), RULES, &site(&[]));
+        let course = read.unwrap_or_else(|problems| panic!("{problems}"));
+        let check = |which: &str, who: &str, groups: &[&str], expect: Option<[&str; 3]>| {
+            let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+            let rules = &course.assignments[which];
+            let terms = rules.terms_for(&course, &name(who), &groups);
+            let told = terms.map(|terms| {
+                let ends = terms.ends.map_or("never".to_owned(), |at| at.to_string());
+                [terms.due.to_string(), terms.in_time.to_string(), ends]
+            });
+            let expect = expect.map(|three| three.map(str::to_owned));
+            assert_eq!(told, expect, "{which} {who} {groups:?}");
+        };
+        // Summer time ends in the night after it is due.
+        let all = [
+            "2026-10-24T16:00:00Z",
+            "2026-10-24T16:05:00Z",
+            "2026-10-27T17:00:00Z",
+        ];
+        let slow = [
+            "2026-10-26T17:00:00Z",
+            "2026-10-26T17:05:00Z",
+            "2026-10-29T17:00:00Z",
+        ];
+        check("ps1", "ada", &[], Some(all));
+        // Of two labels the later.
+        check("ps1", "ben", &[], Some(slow));
+        check("ps1", "kim", &["bio", "slow"], Some(slow));
+        // Her name counts before her labels.
+        let eve = [
+            "2026-11-05T11:00:00Z",
+            "2026-11-05T11:05:00Z",
+            "2026-11-08T11:00:00Z",
+        ];
+        check("ps1", "eve", &["slow"], Some(eve));
+        let zoe = [
+            "2026-10-25T17:00:00Z",
+            "2026-10-25T17:05:00Z",
+            "2026-10-28T17:00:00Z",
+        ];
+        check("ps1", "zoe", &[], Some(zoe));
+        check("ps2", "ben", &[], None);
+        let (due, end) = ("2026-10-24T16:00:00Z", "2026-10-30T17:00:00Z");
+        check("ps3", "ada", &[], Some([due, due, end]));
+        let later = "2026-10-31T17:00:00Z";
+        check(
+            "ps3",
+            "ben",
+            &[],
+            Some([later, later, "2026-11-06T17:00:00Z"]),
+        );
+        let eve = "2026-11-05T11:00:00Z";
+        check("ps3", "eve", &[], Some([eve, eve, eve]));
+        check("ps4", "ada", &[], Some([due, due, "never"]));
+        let ben = "2026-10-25T17:00:00Z";
+        check("ps4", "ben", &[], Some([ben, ben, "never"]));
+        check("ps5", "ada", &[], Some([due, due, due]));
+        check("ps5", "ben", &[], Some([ben, ben, ben]));
+
+        let rules = &course.assignments["ps1"];
+        assert_eq!(
+            rules.costs.map(|costs| costs.to_string()).as_deref(),
+            Some("10% per day")
+        );
+        assert_eq!(
+            course.assignments["ps4"]
+                .costs
+                .map(|costs| costs.to_string())
+                .as_deref(),
+            Some("20%")
+        );
+        let at = |text: &str| text.parse().expect("a moment");
+        assert!(!rules.is_open(at("2026-10-20T05:59:59.999Z")));
+        assert!(rules.is_open(at("2026-10-20T06:00:00Z")));
+        let kinds = rules.limits.kinds.as_ref().expect("some");
+        let takes = |path: &str| kinds.iter().any(|kind| kind.is_of(path));
+        for good in ["a.ipynb", "d.x/b.IPYNB", "x.csv", "x.tar.gz", ".csv"] {
+            assert!(takes(good), "{good}");
+        }
+        for bad in ["ipynb", "a.py", "a.ipynb/b", "x.gz", "xcsv", ""] {
+            assert!(!takes(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn in_time_late_and_closed() {
+        use crate::assignment::Verdict::{Closed, InTime, Late};
+        let read = read_course(Path::new("c.yaml"), RULES, &site(&[]));
+        let course = read.unwrap_or_else(|problems| panic!("{problems}"));
+        let check = |which: &str, at: &str, expect| {
+            let terms = course.assignments[which].terms.expect("terms");
+            assert_eq!(
+                terms.judge(at.parse().expect("a moment")),
+                expect,
+                "{which} {at}"
+            );
+        };
+        check("ps1", "2026-10-24T16:00:00Z", InTime);
+        check("ps1", "2026-10-24T16:05:00Z", InTime);
+        // Behind the grace all of it counts.
+        check("ps1", "2026-10-24T16:05:00.001Z", Late(301));
+        check("ps1", "2026-10-24T16:06:00Z", Late(360));
+        check("ps1", "2026-10-27T17:00:00Z", Late(3 * 86_400 + 3600));
+        let end = |text: &str| Closed(text.parse().expect("a moment"));
+        check(
+            "ps1",
+            "2026-10-27T17:00:00.001Z",
+            end("2026-10-27T17:00:00Z"),
+        );
+        check("ps4", "2027-10-24T16:00:00Z", Late(365 * 86_400));
+        check(
+            "ps5",
+            "2026-10-24T16:00:00.001Z",
+            end("2026-10-24T16:00:00Z"),
+        );
+    }
+
+    #[test]
+    fn rules_that_can_not_be() {
+        let check = |text: &str, line: u64, column: u64, words: &str| {
+            let text = format!(
+                "title: A\npeople: {{students: [ben, eve], labels: {{extra-time: [ben], none: [], eve: [ben]}}}}\nassignments:\n  ps1:\n{text}\n"
+            );
+            let problems =
+                read_course(Path::new("c.yaml"), &text, &site(&[])).expect_err("a mistake");
+            assert_eq!(problems.0.len(), 1, "{problems}");
+            let problem = &problems.0[0];
+            assert!(problem.message.contains(words), "{problem}");
+            let place = problem.place.map(|place| (place.line, place.column));
+            assert_eq!(place, Some((line, column)), "{problem}");
+        };
+        let of =
+            |text: &str, column: u64, words: &str| check(&format!("    {text}"), 5, column, words);
+        of("deu: 2026-10-01 18:00", 5, "did you mean `due`");
+        of("due: 2026-10-01", 10, "`2026-10-01 18:00`");
+        of("due: 20261001", 10, "`2026-10-01 18:00`");
+        of("due: 2026-03-29 02:30", 10, "put forward");
+        of("opens: 2026-03-29 02:30", 12, "put forward");
+        let due = |text: &str, column: u64, words: &str| {
+            check(
+                &format!("    due: 2026-03-28 02:30\n    {text}"),
+                6,
+                column,
+                words,
+            );
+        };
+        due("opens: 2026-03-28 02:30", 12, "before `due`");
+        due("grace: 5", 12, "a number and a unit");
+        due("grace: 400d", 12, "a year");
+        due("late: {until: 3}", 19, "`2d`");
+        due("late: {until: 3d, cost: 10%}", 23, "did you mean `costs`");
+        due("late: {costs: 10}", 19, "`10% per day`");
+        due("late: {costs: 10% a day}", 19, "`10% per day`");
+        due("late: {costs: 101%}", 19, "`100%`");
+        due("late: {costs: 0%}", 19, "`100%`");
+        due("late: {until: 2026-03-28 02:30}", 19, "not after `due`");
+        due("late: {until: 2026-03-29 02:30}", 19, "put forward");
+        due("extend: {extra-tme: 1d}", 25, "did you mean `extra-time`");
+        due("extend: {kim: 1d}", 19, "`kim` is no label");
+        due("extend: {none: 1d}", 20, "nobody has");
+        due("extend: {eve: 1d}", 19, "a label and somebody's name");
+        due("extend: {ben: 1}", 19, "`2d`");
+        due("extend: {ben: 0s}", 19, "not after `due`");
+        due("extend: {ben: 2026-03-28 02:00}", 19, "not after `due`");
+        due("extend: {ben: 2026-03-29 02:30}", 19, "put forward");
+        due("limits: {size: 20}", 20, "a unit");
+        due("limits: {size: 0B}", 20, "nothing");
+        due("limits: {files: 0}", 21, "from 1 to 10000");
+        due("limits: {submissions: 1001}", 27, "from 1 to 1000");
+        due("limits: {kinds: [.ipynb]}", 22, "without the dot");
+        due("limits: {kinds: []}", 21, "names no kind");
+        due("limits: {kind: [ipynb]}", 14, "did you mean `kinds`");
+        let grace = "    due: 2026-10-01 18:00\n    grace: 1h\n    late: {until: 1h}";
+        check(grace, 7, 19, "`grace`");
+        let alone = "says what comes after `due`";
+        of("late: {until: 3d}", 11, alone);
+        of("grace: 5m", 12, alone);
+        of("extend: {ben: 1d}", 13, alone);
+        // What is wrong with it is told once.
+        check("    due: soon\n    late: {until: 3d}", 5, 10, "`soon`");
+        let names = |text: &str, words: &str| {
+            let text = format!("title: A\n{text}\n");
+            let problems = read_course(Path::new("c.yaml"), &text, &Site::default());
+            let problems = problems.expect_err("a mistake").to_string();
+            assert!(problems.contains(words), "{problems}");
+        };
+        names("assignments: {a/b: {}}", "no name of an assignment");
+        names("assignments: {' a': {}}", "no name of an assignment");
+        names("people: {labels: {Extra: [ben]}}", "`Extra` is no label");
+        names("people: {labels: {x: ben}}", "a list");
     }
 }

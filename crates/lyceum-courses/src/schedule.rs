@@ -13,6 +13,8 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
+use crate::as_text::written_as_text;
+
 /// More people at once are a slip of the pen.
 const PEOPLE_MAX: u32 = 100_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -140,7 +142,7 @@ fn weekday(text: &str) -> Option<Weekday> {
 }
 
 /// `9:00`, `09:00`.
-fn clock(text: &str) -> Option<Time> {
+pub(crate) fn clock(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     let number = |text: &str, digits: std::ops::RangeInclusive<usize>| -> Option<i8> {
         let plain = digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
@@ -150,12 +152,13 @@ fn clock(text: &str) -> Option<Time> {
 }
 
 /// `2026-10-01` and nothing else that a date may look like.
-fn date(text: &str) -> Option<Date> {
+pub(crate) fn date(text: &str) -> Option<Date> {
     let date: Date = text.parse().ok()?;
     (date.to_string() == text).then_some(date)
 }
 
-fn shown(text: &str) -> String {
+/// The beginning of what somebody wrote.
+pub(crate) fn shown(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
@@ -228,24 +231,6 @@ impl<'de> Deserialize<'de> for People {
     }
 }
 
-macro_rules! written_as_text {
-    ($type:ident, $pattern:literal, $about:literal) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                String::deserialize(from)?.parse().map_err(de::Error::custom)
-            }
-        }
-
-        impl JsonSchema for $type {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($type).into()
-            }
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "pattern": $pattern, "description": $about })
-            }
-        }
-    };
-}
 written_as_text!(
     At,
     "^([A-Za-z]+|[0-9]{4}-[0-9]{2}-[0-9]{2}) [0-9]{1,2}:[0-9]{2}$",

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::course::{Course, CourseId, Role, Visibility, Who};
-use crate::read::{FILE_LIMIT, read_course};
+use crate::read::{FILE_LIMIT, Site, read_course};
 use crate::schedule::Window;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -27,18 +27,9 @@ const FILES_MAX: usize = 20_000;
 pub struct Shelf {
     folder: PathBuf,
     state: Arc<ArcSwap<State>>,
-    known: Arc<ArcSwap<Known>>,
+    site: Arc<ArcSwap<Site>>,
     /// Counts how often anything changed.
     changes: watch::Sender<u64>,
-}
-
-/// What the configuration has by which files are read.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Known {
-    /// Names of environments.
-    environments: Vec<String>,
-    /// Names of services, each found where the server of a course of this id would be.
-    services: Vec<String>,
 }
 
 #[derive(Default)]
@@ -46,7 +37,7 @@ struct State {
     files: BTreeMap<CourseId, Entry>,
     problems: Vec<Problem>,
     /// With what the files were read.
-    known: Arc<Known>,
+    site: Arc<Site>,
 }
 
 #[derive(Clone)]
@@ -74,23 +65,11 @@ pub struct Seen {
 
 impl Shelf {
     /// Reads the folder once. A folder that isn't there is an empty one.
-    pub fn open(folder: &Path, environments: Vec<String>) -> anyhow::Result<Self> {
-        Self::open_beside(folder, environments, Vec::new())
-    }
-
-    /// The same where the configuration has services of these names.
-    pub fn open_beside(
-        folder: &Path,
-        environments: Vec<String>,
-        services: Vec<String>,
-    ) -> anyhow::Result<Self> {
+    pub fn open(folder: &Path, site: Site) -> anyhow::Result<Self> {
         let shelf = Self {
             folder: folder.to_owned(),
             state: Arc::default(),
-            known: Arc::new(ArcSwap::from_pointee(Known {
-                environments,
-                services,
-            })),
+            site: Arc::new(ArcSwap::from_pointee(site)),
             changes: watch::Sender::default(),
         };
         shelf.look()?;
@@ -105,8 +84,8 @@ impl Shelf {
     /// Looks for changed files; a bad one keeps its last good version. Tells whether anything changed.
     pub fn look(&self) -> anyhow::Result<bool> {
         let before = self.state.load_full();
-        let known = self.known.load_full();
-        let same = known == before.known;
+        let site = self.site.load_full();
+        let same = site == before.site;
         let mut files = BTreeMap::new();
         let mut problems = Vec::new();
         let mut changed = false;
@@ -147,10 +126,10 @@ impl Shelf {
                 Some(entry) if same && entry.stamp == stamp => entry.clone(),
                 _ => {
                     changed = true;
-                    let read = read(&path, meta.len(), &known.environments);
+                    let read = read(&path, meta.len(), &site);
                     let (course, problems) = match read {
                         Ok(mut course) => {
-                            let found = give_way(&id, &path, &mut course, &known.services);
+                            let found = give_way(&id, &path, &mut course, &site.services);
                             let is_told = earlier.is_some_and(|entry| entry.problems == found);
                             for problem in found.iter().filter(|_| !is_told) {
                                 tracing::warn!(%problem, "a course has no server of its own");
@@ -180,7 +159,7 @@ impl Shelf {
             self.state.store(Arc::new(State {
                 files,
                 problems,
-                known,
+                site,
             }));
             self.changes.send_modify(|count| *count += 1);
         }
@@ -236,26 +215,16 @@ impl Shelf {
         Ok(files)
     }
 
-    /// The configuration has these environments from now on; files are held against them at the next look.
-    pub fn set_environments(&self, names: Vec<String>) {
-        let known = self.known.load();
-        if known.environments != names {
-            self.known.store(Arc::new(Known {
-                environments: names,
-                ..Known::clone(&known)
-            }));
+    /// The configuration has this from now on; files are held against it at the next look.
+    pub fn set_site(&self, site: Site) {
+        if **self.site.load() != site {
+            self.site.store(Arc::new(site));
         }
     }
 
-    /// The same of its services.
-    pub fn set_services(&self, names: Vec<String>) {
-        let known = self.known.load();
-        if known.services != names {
-            self.known.store(Arc::new(Known {
-                services: names,
-                ..Known::clone(&known)
-            }));
-        }
+    /// In which moments are written.
+    pub fn zone(&self) -> TimeZone {
+        self.site.load().zone.clone()
     }
 
     /// A course, whatever has become of it.
@@ -423,7 +392,7 @@ pub fn give_way(
     }]
 }
 
-fn read(path: &Path, size: u64, environments: &[String]) -> Result<Course, Problems> {
+fn read(path: &Path, size: u64, site: &Site) -> Result<Course, Problems> {
     let problem = |message: String| {
         Problems(vec![Problem {
             file: path.display().to_string(),
@@ -438,7 +407,7 @@ fn read(path: &Path, size: u64, environments: &[String]) -> Result<Course, Probl
     }
     let text = std::fs::read_to_string(path)
         .map_err(|error| problem(format!("can't be read: {error}")))?;
-    read_course(path, &text, environments)
+    read_course(path, &text, site)
 }
 
 #[cfg(test)]
@@ -454,12 +423,21 @@ mod tests {
             .collect()
     }
 
+    fn having(environments: &[&str], services: &[&str]) -> Site {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Site {
+            environments: owned(environments),
+            services: owned(services),
+            ..Site::default()
+        }
+    }
+
     #[test]
     fn a_bad_edit_changes_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("signals.yaml");
         std::fs::write(&file, "title: Signals\npeople: {students: [ada]}\n").expect("written");
-        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
         assert_eq!(ids(&shelf, "ada"), ["signals Signals"]);
         assert_eq!(ids(&shelf, "ben"), [""; 0]);
 
@@ -486,16 +464,40 @@ mod tests {
         let file = folder.path().join("signals.yaml");
         let text = "title: Signals\npeople: {students: [ada]}\nenvironment: {use: python}\n";
         std::fs::write(&file, text).expect("written");
-        let shelf = Shelf::open(folder.path(), vec!["python".into()]).expect("opened");
+        let shelf = Shelf::open(folder.path(), having(&["python"], &[])).expect("opened");
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
-        shelf.set_environments(vec!["r".into()]);
+        shelf.set_site(having(&["r"], &[]));
         assert!(shelf.look().expect("looked"));
         assert_eq!(shelf.problems().len(), 1);
         assert_eq!(ids(&shelf, "ada"), ["signals Signals"]);
         assert!(!shelf.look().expect("looked"));
-        shelf.set_environments(vec!["python".into(), "r".into()]);
+        shelf.set_site(having(&["python", "r"], &[]));
         assert!(shelf.look().expect("looked"));
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+    }
+
+    #[test]
+    fn moments_are_read_anew_in_another_time_zone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = "title: A\nassignments: {ps1: {due: 2026-10-01 18:00}}\n";
+        std::fs::write(folder.path().join("bio.yaml"), text).expect("written");
+        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
+        let due = || {
+            let id = CourseId::parse("bio").expect("an id");
+            let course = shelf.course(&id).expect("there");
+            course.assignments["ps1"]
+                .terms
+                .expect("terms")
+                .due
+                .to_string()
+        };
+        assert_eq!(due(), "2026-10-01T18:00:00Z");
+        shelf.set_site(Site {
+            zone: TimeZone::get("Europe/Berlin").expect("the zone"),
+            ..Site::default()
+        });
+        assert!(shelf.look().expect("looked"));
+        assert_eq!(due(), "2026-10-01T16:00:00Z");
     }
 
     #[test]
@@ -507,7 +509,7 @@ mod tests {
         };
         write("bio.yml", "Second");
         write("bio.yaml", "The first");
-        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
         assert_eq!(ids(&shelf, "ada"), ["bio The first"]);
         let problems = shelf.problems();
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -528,7 +530,7 @@ mod tests {
         let file = folder.path().join("bio.yaml");
         let text = "title: Biology\npeople: {teachers: [ada], graders: [ben]}\nserver: true\n";
         std::fs::write(&file, text).expect("written");
-        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
         let changes = shelf.changes();
         let openers = |shelf: &Shelf| -> Vec<String> {
             let servers = shelf.servers().into_iter();
@@ -537,7 +539,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(openers(&shelf), ["bio ada", "bio ben"]);
-        shelf.set_services(vec!["bio".into()]);
+        shelf.set_site(having(&[], &["bio"]));
         assert!(shelf.look().expect("looked"));
         assert!(changes.has_changed().expect("there"));
         assert!(openers(&shelf).is_empty());
@@ -549,7 +551,7 @@ mod tests {
             "{problems:?}"
         );
         assert!(!shelf.look().expect("looked"));
-        shelf.set_services(Vec::new());
+        shelf.set_site(Site::default());
         assert!(shelf.look().expect("looked"));
         assert_eq!(openers(&shelf), ["bio ada", "bio ben"]);
         std::fs::write(&file, format!("{text}visible: archived\n")).expect("written");
@@ -566,7 +568,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("Bad Name.yaml"), "title: x\n").expect("written");
         std::fs::write(folder.path().join("notes.txt"), "x").expect("written");
-        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
         assert_eq!(shelf.problems().len(), 1);
     }
 }

@@ -1,3 +1,7 @@
-//! What programs ask of the exchange. [`ngshare`] is the surface that nbgrader's clients know.
+//! What programs ask of the exchange. [`ngshare`] is the surface that nbgrader's clients know,
+//! [`native`] our own.
 
+pub mod native;
 pub mod ngshare;
+mod refusal;
+mod visitor;

@@ -20,6 +20,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use data_encoding::HEXLOWER;
 use futures_util::StreamExt;
 use futures_util::stream;
+use lyceum_courses::Bytes;
 use lyceum_model::digest::Digest;
 use lyceum_model::name::UserName;
 use lyceum_store::blobs::{BlobError, Blobs};
@@ -29,9 +30,11 @@ use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::rules::NotTaken;
 use crate::tree::{FilePath, Tree, TreeFile};
-use crate::upload::files::{FilesReader, Mistake, Output};
+use crate::upload::files::{FILES_MAX, FilesReader, Mistake, Output};
 use crate::upload::form::{FormError, FormReader, Receive};
+use crate::upload::parts::PartsReader;
 use crate::{Exchange, db};
 
 /// A file that is larger goes to the disk by itself, while it comes.
@@ -52,7 +55,7 @@ const THROWN_AWAY: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Upload {
     pub fields: BTreeMap<String, String>,
-    /// Of the field `files`, if there was one.
+    /// Of the field `files`, if there was one; or of all fields, where these are the files.
     pub files: Option<Result<Tree, Mistake>>,
 }
 
@@ -75,6 +78,8 @@ pub enum IntakeError {
     #[error("there is no room for more files at the moment; tell those who run this site")]
     Full,
     #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    #[error(transparent)]
     Blob(#[from] BlobError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -94,9 +99,22 @@ impl From<FormError> for IntakeError {
 pub struct Asked {
     /// Fields, each with the most bytes that are taken of it.
     pub words: &'static [(&'static str, usize)],
-    pub files: bool,
+    pub files: FilesAs,
+    /// The most of all files together; nothing: as much as a body can have.
+    pub size: Option<Bytes>,
     /// Fields may stand in the address too. In the body counts, when one stands in both.
     pub in_query: bool,
+}
+
+/// How files come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilesAs {
+    /// Not at all.
+    Nothing,
+    /// As JSON in the field `files`.
+    Json,
+    /// Each as a field, whose name is its path.
+    Fields,
 }
 
 /// Reads a request to its end.
@@ -115,6 +133,16 @@ pub async fn receive(
     read.await.map_err(|_| IntakeError::TooSlow)?
 }
 
+/// Reads over the body of a request that is refused, as far as that is little, so that its sender reads
+/// why.
+pub async fn pass_over(exchange: &Exchange, person: &UserName, request: Request) {
+    let Some(_place) = exchange.uploads().enter(person).await else {
+        return;
+    };
+    let body = request.into_body().into_data_stream();
+    let _ = timeout(exchange.limits().idle, throw_away(body)).await;
+}
+
 async fn read(exchange: &Exchange, request: Request, asked: Asked) -> Result<Upload, IntakeError> {
     let idle = exchange.limits().idle;
     let max = exchange.body_max();
@@ -129,7 +157,7 @@ async fn read(exchange: &Exchange, request: Request, asked: Asked) -> Result<Upl
         let _ = timeout(idle, throw_away(body.into_data_stream())).await;
         return Err(IntakeError::TooLarge(max));
     }
-    if asked.files && exchange.is_full().await {
+    if asked.files != FilesAs::Nothing && exchange.is_full().await {
         let _ = timeout(idle, throw_away(body.into_data_stream())).await;
         return Err(IntakeError::Full);
     }
@@ -159,7 +187,11 @@ async fn take(
     kind: &str,
 ) -> Result<(), IntakeError> {
     let (max, idle) = (exchange.body_max(), exchange.limits().idle);
-    let mut form = FormReader::new(kind);
+    let mut form = match desk.sorter.asked.files {
+        // One more is told by the files themselves.
+        FilesAs::Fields => FormReader::with_fields(kind, FILES_MAX + 1),
+        FilesAs::Json | FilesAs::Nothing => FormReader::new(kind),
+    };
     let (mut length, mut ask_at) = (0, ASKED_AGAIN);
     let next = async |pieces: &mut BodyDataStream| timeout(idle, pieces.next()).await;
     while let Some(piece) = next(pieces).await.map_err(|_| IntakeError::TooSlow)? {
@@ -168,7 +200,7 @@ async fn take(
         if length > max {
             return Err(IntakeError::TooLarge(max));
         }
-        if desk.sorter.asked.files && length >= ask_at {
+        if desk.sorter.asked.files != FilesAs::Nothing && length >= ask_at {
             ask_at = length + ASKED_AGAIN;
             if exchange.is_full().await {
                 return Err(IntakeError::Full);
@@ -202,6 +234,7 @@ struct Sorter {
     too_long: Option<(&'static str, usize)>,
     current: Option<(&'static str, usize, Vec<u8>)>,
     files: Option<FilesReader>,
+    parts: PartsReader,
     in_files: bool,
     /// A second field `files` takes the place of the first.
     round: usize,
@@ -209,8 +242,10 @@ struct Sorter {
 
 impl Receive for Sorter {
     fn begin(&mut self, name: &str) {
-        self.in_files = self.asked.files && name == "files";
-        if self.in_files {
+        self.in_files = self.asked.files == FilesAs::Json && name == "files";
+        if self.asked.files == FilesAs::Fields {
+            self.parts.begin(name);
+        } else if self.in_files {
             self.files = Some(FilesReader::default());
             self.round += 1;
         } else {
@@ -220,7 +255,9 @@ impl Receive for Sorter {
     }
 
     fn data(&mut self, bytes: &[u8]) {
-        if self.in_files {
+        if self.asked.files == FilesAs::Fields {
+            self.parts.data(bytes);
+        } else if self.in_files {
             if let Some(files) = &mut self.files {
                 files.push(bytes);
             }
@@ -233,11 +270,31 @@ impl Receive for Sorter {
     }
 
     fn end(&mut self) {
+        if self.asked.files == FilesAs::Fields {
+            self.parts.end();
+        }
         if let Some((name, _, value)) = self.current.take() {
             let value = String::from_utf8_lossy(&value).into_owned();
             self.fields.insert(name.to_owned(), value);
         }
         self.in_files = false;
+    }
+}
+
+impl Sorter {
+    fn take(&mut self) -> Option<Output> {
+        match &mut self.files {
+            Some(files) => files.take(),
+            None => self.parts.take(),
+        }
+    }
+
+    /// Whether what came were files, if files were asked for.
+    fn finish(&self) -> Option<Result<(), Mistake>> {
+        match self.asked.files {
+            FilesAs::Fields => Some(self.parts.finish()),
+            FilesAs::Json | FilesAs::Nothing => self.files.as_ref().map(FilesReader::finish),
+        }
     }
 }
 
@@ -250,6 +307,8 @@ struct Desk<'a> {
     gathered: Vec<(FilePath, Vec<u8>)>,
     gathered_bytes: usize,
     done: Vec<TreeFile>,
+    /// Of all files so far.
+    bytes: u64,
 }
 
 /// The content of the file that is being read.
@@ -276,6 +335,7 @@ impl<'a> Desk<'a> {
                 too_long: None,
                 current: None,
                 files: None,
+                parts: PartsReader::default(),
                 in_files: false,
                 round: 0,
             },
@@ -284,6 +344,7 @@ impl<'a> Desk<'a> {
             gathered: Vec::new(),
             gathered_bytes: 0,
             done: Vec::new(),
+            bytes: 0,
         }
     }
 
@@ -296,8 +357,9 @@ impl<'a> Desk<'a> {
             self.growing = Growing::Small(Vec::new());
             (self.gathered, self.gathered_bytes) = (Vec::new(), 0);
             self.done.clear();
+            self.bytes = 0;
         }
-        while let Some(output) = self.sorter.files.as_mut().and_then(FilesReader::take) {
+        while let Some(output) = self.sorter.take() {
             match output {
                 Output::Content(more) => self.grow(more).await?,
                 Output::File(path) => self.file(path).await?,
@@ -307,6 +369,11 @@ impl<'a> Desk<'a> {
     }
 
     async fn grow(&mut self, more: Vec<u8>) -> Result<(), IntakeError> {
+        self.bytes += more.len() as u64;
+        let most = self.sorter.asked.size;
+        if let Some(size) = most.filter(|size| self.bytes > size.0) {
+            return Err(NotTaken::TooLarge(size).into());
+        }
         if let Growing::Small(content) = &mut self.growing {
             if content.len() + more.len() <= SMALL {
                 content.extend_from_slice(&more);
@@ -380,8 +447,8 @@ impl<'a> Desk<'a> {
     async fn finish(mut self) -> Result<Upload, IntakeError> {
         self.clear().await?;
         self.write_gathered().await?;
-        let files = self.sorter.files.map(|reader| {
-            reader.finish()?;
+        let files = self.sorter.finish().map(|read| {
+            read?;
             Tree::new(self.done).map_err(|_| Mistake::Path)
         });
         Ok(Upload {
@@ -392,9 +459,15 @@ impl<'a> Desk<'a> {
 }
 
 /// Fails at an end that is not the file's.
-struct WholeOrNothing {
+pub(crate) struct WholeOrNothing {
     content: DuplexStream,
     is_whole: Arc<AtomicBool>,
+}
+
+impl WholeOrNothing {
+    pub(crate) fn new(content: DuplexStream, is_whole: Arc<AtomicBool>) -> Self {
+        Self { content, is_whole }
+    }
 }
 
 impl AsyncRead for WholeOrNothing {
@@ -417,10 +490,7 @@ impl Large {
     fn begin(blobs: Blobs) -> Self {
         let (pipe, content) = tokio::io::duplex(PIPE);
         let is_whole = Arc::new(AtomicBool::new(false));
-        let content = WholeOrNothing {
-            content,
-            is_whole: is_whole.clone(),
-        };
+        let content = WholeOrNothing::new(content, is_whole.clone());
         // Ends when the pipe does, also when nobody waits for it any more.
         let writing = tokio::spawn(async move { blobs.put(content, u64::MAX).await });
         Self {

@@ -6,7 +6,7 @@
 //! event.
 //!
 //! Reading order: [`names`], [`tree`], [`moment`] and [`receipt`] (what things are), [`people`] and
-//! [`course`] (who is what where), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
+//! [`course`] (who is what where), [`rules`] (what is taken of whom, and when), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
 //! [`submissions`] (handing in), [`verify`] (whether all of it is still so), [`api`] (what programs
 //! ask), [`db`] (SQL).
 
@@ -18,6 +18,7 @@ pub mod moment;
 pub mod names;
 pub mod people;
 pub mod receipt;
+pub mod rules;
 pub mod submissions;
 pub mod tree;
 pub mod upload;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use lyceum_courses::Shelf;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::name::UserName;
@@ -51,6 +53,7 @@ pub struct Exchange(Arc<Inner>);
 struct Inner {
     parts: Parts,
     uploads: Uploads,
+    zips: Uploads,
 }
 
 /// What the composition root hands over.
@@ -75,13 +78,16 @@ pub struct Parts {
 pub struct Limits {
     /// Longest time in which nothing comes of a body.
     pub idle: Duration,
-    /// Longest time that a body may take.
+    /// Longest time that a body or a zip may take.
     pub total: Duration,
     /// Bodies of one person that are read at the same time.
     pub uploads_of_one: usize,
     /// Bodies that are read at the same time.
     pub uploads: usize,
-    /// How long a body waits for others.
+    /// Zips of one person, and of all, that are made at the same time.
+    pub zips_of_one: usize,
+    pub zips: usize,
+    /// How long a body or a zip waits for others.
     pub wait: Duration,
     /// Of one person for one assignment.
     pub submissions: i64,
@@ -94,6 +100,8 @@ impl Default for Limits {
             total: Duration::from_secs(30 * 60),
             uploads_of_one: 4,
             uploads: 64,
+            zips_of_one: 2,
+            zips: 32,
             wait: Duration::from_secs(10),
             submissions: 1000,
         }
@@ -127,8 +135,14 @@ pub trait Groups: Send + Sync + 'static {
 
 impl Exchange {
     pub fn new(parts: Parts) -> Self {
-        let uploads = Uploads::new(&parts.limits);
-        Self(Arc::new(Inner { parts, uploads }))
+        let limits = &parts.limits;
+        let uploads = Uploads::new(limits.uploads_of_one, limits.uploads, limits.wait);
+        let zips = Uploads::new(limits.zips_of_one, limits.zips, limits.wait);
+        Self(Arc::new(Inner {
+            parts,
+            uploads,
+            zips,
+        }))
     }
 
     pub fn db(&self) -> &Db {
@@ -155,6 +169,11 @@ impl Exchange {
         self.0.parts.clock.now()
     }
 
+    /// As [`Exchange::now`].
+    pub fn time(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.now().0).unwrap_or(Timestamp::MAX)
+    }
+
     pub fn body_max(&self) -> u64 {
         self.0.parts.body_max
     }
@@ -165,6 +184,11 @@ impl Exchange {
 
     pub fn uploads(&self) -> &Uploads {
         &self.0.uploads
+    }
+
+    /// Places for zips, as for uploads.
+    pub fn zips(&self) -> &Uploads {
+        &self.0.zips
     }
 
     /// Whether there is too little room for more files.

@@ -14,6 +14,11 @@ impl Moment {
         Self(time.0.saturating_mul(1000))
     }
 
+    /// The millisecond that it is in, since 1970.
+    pub fn to_millis(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
     /// The next that there is.
     #[must_use]
     pub fn next(self) -> Self {

@@ -6,18 +6,43 @@
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use data_encoding::{BASE64, HEXLOWER};
+use lyceum_model::clock::Millis;
 use lyceum_model::digest::Digest;
 
 use crate::moment::Moment;
+use crate::rules::Lateness;
 
-/// First line of the text.
-const FORM: &str = "lyceum receipt 1";
 /// What stands for the receipt before a course's first one.
 const NONE_BEFORE: &str = "-";
+
+/// Which lines a text has; its first line says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    First,
+    /// Says when it was due and how late it is, too.
+    Second,
+}
+
+impl Form {
+    pub fn of(text: &str) -> Option<Self> {
+        let line = text.lines().next()?;
+        [Self::First, Self::Second]
+            .into_iter()
+            .find(|form| form.line() == line)
+    }
+
+    fn line(self) -> &'static str {
+        match self {
+            Self::First => "lyceum receipt 1",
+            Self::Second => "lyceum receipt 2",
+        }
+    }
+}
 
 /// What a receipt says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
+    pub form: Form,
     pub course: String,
     /// Of two courses that had one name in turn, which.
     pub course_id: String,
@@ -25,6 +50,8 @@ pub struct Content {
     pub version: i64,
     pub student: String,
     pub at: Moment,
+    /// Not in the first form.
+    pub lateness: Lateness,
     pub tree: Digest,
     /// Counts the course's receipts from 1.
     pub number: i64,
@@ -97,10 +124,24 @@ impl Content {
             "" => NONE_BEFORE,
             previous => previous,
         };
+        let form = self.form.line();
+        let late = match self.form {
+            Form::First => String::new(),
+            Form::Second => self.lateness.lines(),
+        };
         format!(
-            "{FORM}\ncourse: {course}\ncourse id: {course_id}\nassignment: {assignment}\nversion: {version}\n\
-             student: {student}\ntime: {at}\ntree: {tree}\nnumber: {number}\nprevious: {previous}\n"
+            "{form}\ncourse: {course}\ncourse id: {course_id}\nassignment: {assignment}\nversion: {version}\n\
+             student: {student}\ntime: {at}\n{late}tree: {tree}\nnumber: {number}\nprevious: {previous}\n"
         )
+    }
+}
+
+impl Lateness {
+    fn lines(self) -> String {
+        let due = self.due.map(|due| Moment::of(Millis(due)).to_iso());
+        let late = self.seconds.map(|seconds| format!("{seconds} seconds"));
+        let or_none = |said: Option<String>| said.unwrap_or_else(|| "-".into());
+        format!("due: {}\nlate: {}\n", or_none(due), or_none(late))
     }
 }
 
@@ -116,12 +157,17 @@ mod tests {
     fn what_was_signed_can_not_be_changed() {
         let signer = Signer::new([1; 32]);
         let content = Content {
+            form: Form::First,
             course: "signals".into(),
             course_id: "c1".into(),
             assignment: "hw 1".into(),
             version: 2,
             student: "ada".into(),
             at: Moment(1_795_334_400_123_456),
+            lateness: Lateness {
+                due: Some(1_795_334_100_000),
+                seconds: Some(301),
+            },
             tree: Digest::of(b"x"),
             number: 1,
             previous: String::new(),
@@ -136,6 +182,27 @@ mod tests {
         assert!(!signer.signed(&receipt.text, "no base64"));
         assert!(!Signer::new([2; 32]).signed(&receipt.text, &receipt.signature));
         assert_eq!(receipt, Signer::new([1; 32]).sign(&content));
+        assert!(
+            receipt
+                .text
+                .starts_with("lyceum receipt 1\ncourse: signals\n")
+        );
+        assert!(!receipt.text.contains("late"));
+        assert_eq!(Form::of(&receipt.text), Some(Form::First));
+        let late = signer.sign(&Content {
+            form: Form::Second,
+            ..content.clone()
+        });
+        let lines = "123456Z\ndue: 2026-11-22T07:55:00.000000Z\nlate: 301 seconds\ntree: ";
+        assert!(late.text.contains(lines), "{}", late.text);
+        assert_eq!(Form::of(&late.text), Some(Form::Second));
+        let never = signer.sign(&Content {
+            form: Form::Second,
+            lateness: Lateness::default(),
+            ..content.clone()
+        });
+        assert!(never.text.contains("\ndue: -\nlate: -\ntree: "));
+        assert_eq!(Form::of("lyceum receipt 3\n"), None);
         let next = Content {
             number: 2,
             previous: receipt.digest.clone(),

@@ -1,21 +1,24 @@
-//! Handing in: tree, receipt, row and event in one transaction, after the contents are durable.
+//! Handing in: time, lateness, receipt, row and event in one transaction, after the contents are
+//! durable.
 
+use jiff::Timestamp;
 use lyceum_model::id::new_id;
-use lyceum_model::name::UserName;
 use lyceum_store::{Tx, events};
 use serde_json::json;
 
 use crate::course::Course;
 use crate::db::submissions::Row;
 use crate::moment::Moment;
-use crate::receipt::Content;
+use crate::receipt::{Content, Form};
+use crate::rules::{self, Author, NotTaken};
 use crate::tree::Tree;
 use crate::{Exchange, db};
 
 /// The topic of the events; the subject is the submission's id.
 pub const TOPIC: &str = "exchange.submission";
 
-/// Takes what a student hands in. It counts once the transaction is committed.
+/// Takes what somebody hands in, if the assignment's rules let her. It counts once the transaction is
+/// committed.
 ///
 /// Invariant: the contents of `tree` are durable before this is called.
 pub async fn hand_in(
@@ -23,23 +26,31 @@ pub async fn hand_in(
     tx: &mut Tx,
     course: &mut Course,
     assignment: &db::assignments::Row,
-    student: &UserName,
+    author: Author<'_>,
     tree: &Tree,
-) -> sqlx::Result<Row> {
+) -> Result<Row, NotTaken> {
+    let limits = course.limits(&assignment.name);
+    rules::check_files(tx, &limits, assignment, tree).await?;
     let course_id = course.id(exchange, tx).await?.to_owned();
     db::trees::insert(tx, tree, exchange.now()).await?;
     // From here on the course's other submissions wait, so that times and receipts follow each other.
     let (number, previous) = db::courses::take_number(tx, &course_id).await?;
+    rules::check_often(exchange, tx, &limits, assignment, author.name).await?;
+    let student = author.name;
     let newest = db::submissions::newest(tx, &assignment.id, student.as_str()).await?;
     let now = Moment::of(exchange.now());
     let at = newest.map_or(now, |newest| now.max(Moment(newest.at).next()));
+    let judged = Timestamp::from_millisecond(at.to_millis()).unwrap_or(Timestamp::MAX);
+    let lateness = rules::lateness(exchange, course, assignment, author, judged)?;
     let receipt = exchange.signer().sign(&Content {
+        form: Form::Second,
         course: course.name.to_string(),
         course_id: course_id.clone(),
         assignment: assignment.name.clone(),
         version: assignment.version,
         student: student.to_string(),
         at,
+        lateness,
         tree: tree.digest(),
         number,
         previous,
@@ -56,6 +67,8 @@ pub async fn hand_in(
         receipt: receipt.text,
         receipt_digest: receipt.digest,
         signature: receipt.signature,
+        due: lateness.due,
+        late: lateness.seconds,
     };
     db::submissions::insert(tx, &row).await?;
     db::courses::set_newest_receipt(tx, &course_id, &row.receipt_digest).await?;
@@ -64,6 +77,7 @@ pub async fn hand_in(
         "assignment": assignment.name,
         "student": student.as_str(),
         "time": at.to_iso(),
+        "late": lateness.seconds,
     });
     events::publish(tx, TOPIC, &row.id, &news, exchange.now()).await?;
     Ok(row)

@@ -9,8 +9,6 @@ use lyceum_model::name::UserName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::Limits;
-
 pub struct Uploads {
     all: Arc<Semaphore>,
     of: Mutex<HashMap<UserName, Arc<Semaphore>>>,
@@ -25,12 +23,13 @@ pub struct Place {
 }
 
 impl Uploads {
-    pub fn new(limits: &Limits) -> Self {
+    /// So many of one person, so many in all, and how long the others wait.
+    pub fn new(of_one: usize, all: usize, wait: Duration) -> Self {
         Self {
-            all: Arc::new(Semaphore::new(limits.uploads)),
+            all: Arc::new(Semaphore::new(all)),
             of: Mutex::default(),
-            of_one: limits.uploads_of_one,
-            wait: limits.wait,
+            of_one,
+            wait,
         }
     }
 
@@ -64,12 +63,7 @@ mod tests {
 
     #[tokio::test]
     async fn some_of_one_and_some_in_all() {
-        let uploads = Uploads::new(&Limits {
-            uploads: 3,
-            uploads_of_one: 2,
-            wait: Duration::ZERO,
-            ..Limits::default()
-        });
+        let uploads = Uploads::new(2, 3, Duration::ZERO);
         let name = |name: &str| UserName::parse(name).expect("a name");
         let (ada, ben, eve) = (name("ada"), name("ben"), name("eve"));
         let first = uploads.enter(&ada).await.expect("a place");

@@ -12,7 +12,8 @@ use tokio::io::AsyncReadExt;
 use crate::db;
 use crate::db::audit::{BlobRow, CourseRow, SubmissionRow};
 use crate::moment::Moment;
-use crate::receipt::{self, Content, Signer};
+use crate::receipt::{self, Content, Form, Signer};
+use crate::rules::Lateness;
 use crate::tree::Tree;
 
 /// Rows that are looked at between two questions to the database.
@@ -125,13 +126,26 @@ impl<F: FnMut(Fault)> Verifier<'_, F> {
         let Some(tree) = Digest::parse(&row.tree) else {
             return vec!["the submission names no tree".to_owned()];
         };
+        let Some(form) = Form::of(&row.receipt) else {
+            return vec!["the receipt has a form that this version does not know".to_owned()];
+        };
+        let lateness = Lateness {
+            due: row.due,
+            seconds: row.late,
+        };
+        if form == Form::First && lateness != Lateness::default() {
+            faults
+                .push("the submission says how late it was, which its receipt does not".to_owned());
+        }
         let told = Content {
+            form,
             course: course.name.clone(),
             course_id: course.id.clone(),
             assignment: row.assignment.clone(),
             version: row.version,
             student: row.student.clone(),
             at: Moment(row.at),
+            lateness,
             tree,
             number: row.number,
             previous: previous.to_owned(),

@@ -69,6 +69,7 @@ use lyceum_model::id::new_id;
 use lyceum_spawn::Spawner;
 use lyceum_spawn::local::LocalSpawner;
 use lyceum_store::Db;
+use lyceum_web::openapi::Described;
 use lyceum_web::page::Pages;
 use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::{Part, RouteInfo};
@@ -115,6 +116,8 @@ struct Inner {
     host_key: origins::HostKey,
     proxy_secret: ProxyKey,
     beside: Vec<Part>,
+    /// The API's, once somebody has asked for it.
+    document: OnceLock<String>,
     replica: String,
     links: proxy::Links,
     suspicion: suspicion::Suspicion,
@@ -152,6 +155,7 @@ impl Hub {
             host_key: parts.host_key,
             proxy_secret: parts.proxy_secret,
             beside: parts.beside,
+            document: OnceLock::new(),
             links: proxy::Links::default(),
             suspicion: suspicion::Suspicion::default(),
             line: queue::Line::default(),
@@ -342,6 +346,16 @@ impl Hub {
     pub(crate) fn takes_large(&self, path: &str) -> bool {
         let mut prefixes = self.0.beside.iter().flat_map(|part| part.large);
         prefixes.any(|prefix| path.starts_with(prefix))
+    }
+
+    pub(crate) fn document(&self) -> &OnceLock<String> {
+        &self.0.document
+    }
+
+    /// What the parts beside it say of their routes.
+    pub fn described(&self) -> Vec<Described> {
+        let beside = self.0.beside.iter();
+        beside.map(|part| part.described).collect()
     }
 
     /// The name under which this process holds leases.

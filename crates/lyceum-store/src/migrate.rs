@@ -98,6 +98,11 @@ pub const STEPS: &[Step] = &[
         sql: include_str!("../../../migrations/0017_exchange.sql"),
     },
     Step {
+        version: 18,
+        name: "lateness",
+        sql: include_str!("../../../migrations/0018_lateness.sql"),
+    },
+    Step {
         version: 19,
         name: "deeds",
         sql: include_str!("../../../migrations/0019_deeds.sql"),

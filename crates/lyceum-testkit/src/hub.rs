@@ -100,9 +100,9 @@ impl TestHub {
         db: Db,
         clock: Clock,
         tune: impl FnOnce(&mut Settings, &mut Timings),
-        part: Part,
+        beside: Vec<Part>,
     ) -> Self {
-        Self::begin(db, FakeSpawner::default(), clock, tune, vec![part]).await
+        Self::begin(db, FakeSpawner::default(), clock, tune, beside).await
     }
 
     async fn begin(

@@ -5,6 +5,8 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 
+use crate::openapi::Described;
+
 /// Who may call a route at all. What they may do there is the handler's first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
@@ -95,4 +97,6 @@ pub struct Part {
     pub routes: Vec<RouteInfo>,
     /// Paths below these take large bodies; the part sees to it that they have an end.
     pub large: &'static [&'static str],
+    /// What the API's document says of those that are in it.
+    pub described: Described,
 }

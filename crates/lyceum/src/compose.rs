@@ -15,7 +15,7 @@ use lyceum_auth::{
     Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, Oidc,
     SignIn, Throttle,
 };
-use lyceum_courses::Shelf;
+use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::grants::Grants;
 use lyceum_hub::jobs::managed::Services;
@@ -205,7 +205,10 @@ impl Machine {
             .contains_key(lyceum_exchange::SERVICE)
         {
             true => Vec::new(),
-            false => vec![lyceum_exchange::api::ngshare::part(&exchange)],
+            false => vec![
+                lyceum_exchange::api::ngshare::part(&exchange),
+                lyceum_exchange::api::native::part(&exchange),
+            ],
         };
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
@@ -413,18 +416,17 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 
 /// The courses, held against the configuration.
 pub fn shelf(data: &Layout, config: &Config) -> Result<Shelf, Failure> {
-    Shelf::open_beside(&data.courses(), environments(config), services(config))
+    Shelf::open(&data.courses(), site(config))
         .map_err(|error| Failure::new(format!("the courses: {error:#}")))
 }
 
-/// Those that course files can name.
-pub fn environments(config: &Config) -> Vec<String> {
-    config.environments.keys().cloned().collect()
-}
-
-/// Those that stand where a course's server would be found.
-pub fn services(config: &Config) -> Vec<String> {
-    config.grants.services.keys().cloned().collect()
+/// What course files are held against.
+pub fn site(config: &Config) -> Site {
+    Site {
+        environments: config.environments.keys().cloned().collect(),
+        services: config.grants.services.keys().cloned().collect(),
+        zone: config.time_zone.clone(),
+    }
 }
 
 fn sign_in(ground: &Ground, config: &Config) -> SignIn {
@@ -655,8 +657,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
             changed = news.changed() => if changed.is_err() { return },
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
-        reload.shelf.set_environments(environments(&config));
-        reload.shelf.set_services(services(&config));
+        reload.shelf.set_site(site(&config));
         let before = reload.hub.settings();
         let theme = theme(
             reload.hub.pages(),

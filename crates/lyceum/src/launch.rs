@@ -350,6 +350,7 @@ impl CourseShelf for Courses {
 
 #[cfg(test)]
 mod tests {
+    use lyceum_courses::Site;
     use lyceum_model::clock::Clock;
     use lyceum_model::name::ServerName;
 
@@ -371,7 +372,11 @@ mod tests {
         // The shelf was told of one that the configuration has no more.
         let gone = "environment: {use: gone}\npeople: {students: [ada]}\n";
         course("without", gone);
-        let shelf = Shelf::open(folder.path(), vec!["gone".into()]).expect("opened");
+        let site = Site {
+            environments: vec!["gone".into()],
+            ..Site::default()
+        };
+        let shelf = Shelf::open(folder.path(), site).expect("opened");
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
         let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
         let courses = Courses::new(shelf, watch);
@@ -404,7 +409,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |text: &str| std::fs::write(folder.path().join("bio.yaml"), text);
         write("title: Biology\nserver: {env: {FOR: all who teach}}\n").expect("written");
-        let shelf = Shelf::open(folder.path(), Vec::new()).expect("opened");
+        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
         let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
         let environment = Environment {
             bin: "/jupyter/bin".into(),

@@ -240,7 +240,7 @@ environment:
   students: {memory: {limit: 1G}}
   teachers: {env: {E: teachers}, command: [teach]}
 ";
-        let known: Vec<String> = loaded.config.environments.keys().cloned().collect();
+        let known = crate::compose::site(&loaded.config);
         let file = Path::new("courses/bio.yaml");
         let read = |text: &str| {
             lyceum_courses::read::read_course(file, text, &known).expect("a good file")

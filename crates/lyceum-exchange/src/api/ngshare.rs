@@ -13,11 +13,11 @@ mod feedback;
 mod outgoing;
 mod people;
 mod submissions;
-mod visitor;
 
 use axum::http::{Method, StatusCode};
 use axum::response::Html;
 use axum::routing::any;
+use lyceum_web::openapi::Described;
 use lyceum_web::routes::{Part, Routes};
 
 use crate::Exchange;
@@ -35,6 +35,7 @@ pub fn part(exchange: &Exchange) -> Part {
         router,
         routes,
         large: &[PREFIX],
+        described: Described::default(),
     }
 }
 

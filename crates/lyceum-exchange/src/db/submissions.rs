@@ -15,12 +15,16 @@ pub struct Row {
     pub receipt: String,
     pub receipt_digest: String,
     pub signature: String,
+    /// When it was due for whoever handed it in, in milliseconds.
+    pub due: Option<i64>,
+    /// Seconds.
+    pub late: Option<i64>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, assignment_id, version, student, at, tree, course_id, number, receipt, receipt_digest, signature \
+            "SELECT id, assignment_id, version, student, at, tree, course_id, number, receipt, receipt_digest, signature, due, late \
              FROM exchange_submissions ",
             $rest
         )
@@ -31,7 +35,7 @@ pub async fn insert(tx: &mut Tx, row: &Row) -> sqlx::Result<()> {
     on!(tx, |c| {
         sqlx::query(
         "INSERT INTO exchange_submissions (id, assignment_id, version, student, at, tree, course_id, number, receipt, \
-         receipt_digest, signature) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+         receipt_digest, signature, due, late) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     )
     .bind(&row.id)
     .bind(&row.assignment_id)
@@ -44,6 +48,8 @@ pub async fn insert(tx: &mut Tx, row: &Row) -> sqlx::Result<()> {
     .bind(&row.receipt)
     .bind(&row.receipt_digest)
     .bind(&row.signature)
+    .bind(row.due)
+    .bind(row.late)
     .execute(c)
     .await
     .map(|_| ())
@@ -111,4 +117,86 @@ pub async fn find(
     .bind(at)
     .fetch_optional(c)
     .await)
+}
+
+/// A submission as it is told of.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Told {
+    pub id: String,
+    pub assignment: String,
+    pub version: i64,
+    pub student: String,
+    pub at: i64,
+    pub due: Option<i64>,
+    pub late: Option<i64>,
+    pub number: i64,
+    pub tree: String,
+    pub files: i64,
+    pub bytes: i64,
+    pub receipt: String,
+    pub signature: String,
+    pub feedback: Option<String>,
+    pub feedback_at: Option<i64>,
+}
+
+macro_rules! told {
+    ($rest:literal) => {
+        concat!(
+            "SELECT s.id, a.name AS assignment, s.version, s.student, s.at, s.due, s.late, s.number, s.tree, t.files, t.bytes, \
+             s.receipt, s.signature, f.tree AS feedback, f.at AS feedback_at FROM exchange_submissions s \
+             JOIN exchange_assignments a ON a.id = s.assignment_id JOIN exchange_trees t ON t.tree = s.tree \
+             LEFT JOIN exchange_feedback f ON f.submission_id = s.id ",
+            $rest
+        )
+    };
+}
+
+/// Which of a course; what is empty says nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub assignment_id: &'a str,
+    pub student: &'a str,
+    /// With a smaller number.
+    pub before: i64,
+    pub limit: i64,
+}
+
+/// The newest first.
+pub async fn page(tx: &mut Tx, course_id: &str, wanted: Wanted<'_>) -> sqlx::Result<Vec<Told>> {
+    on!(tx, |c| {
+        sqlx::query_as(told!(
+        "WHERE s.course_id = $1 AND ($2 = '' OR s.assignment_id = $2) AND ($3 = '' OR s.student = $3) AND s.number < $4 \
+         ORDER BY s.number DESC LIMIT $5"
+    ))
+    .bind(course_id)
+    .bind(wanted.assignment_id)
+    .bind(wanted.student)
+    .bind(wanted.before)
+    .bind(wanted.limit)
+    .fetch_all(c)
+    .await
+    })
+}
+
+pub async fn find_told(tx: &mut Tx, course_id: &str, id: &str) -> sqlx::Result<Option<Told>> {
+    on!(tx, |c| sqlx::query_as(told!(
+        "WHERE s.course_id = $1 AND s.id = $2"
+    ))
+    .bind(course_id)
+    .bind(id)
+    .fetch_optional(c)
+    .await)
+}
+
+/// Each person's newest of an assignment.
+pub async fn newest_of_all(tx: &mut Tx, assignment_id: &str) -> sqlx::Result<Vec<Told>> {
+    on!(tx, |c| {
+        sqlx::query_as(told!(
+        "JOIN (SELECT student, MAX(at) AS at FROM exchange_submissions WHERE assignment_id = $1 GROUP BY student) n \
+         ON n.student = s.student AND n.at = s.at WHERE s.assignment_id = $1 ORDER BY s.student"
+    ))
+    .bind(assignment_id)
+    .fetch_all(c)
+    .await
+    })
 }

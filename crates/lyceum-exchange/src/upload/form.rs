@@ -6,7 +6,7 @@ use FormError::{Broken, TooManyFields};
 /// Longest name of a field, and longest heading of a part.
 const NAME_MAX: usize = 1024;
 const HEADING_MAX: usize = 8 * 1024;
-/// Of one form. No client sends more than a handful.
+/// Of one form, unless its fields are files. No client sends more than a handful.
 const FIELDS_MAX: usize = 1000;
 
 /// Who is told what is in a form.
@@ -32,13 +32,18 @@ pub enum FormReader {
 
 impl FormReader {
     pub fn new(content_type: &str) -> Self {
+        Self::with_fields(content_type, FIELDS_MAX)
+    }
+
+    /// With so many fields at most.
+    pub fn with_fields(content_type: &str, most: usize) -> Self {
         let mut parts = content_type.split(';');
         let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
-            "application/x-www-form-urlencoded" => Self::Urlencoded(Urlencoded::default()),
+            "application/x-www-form-urlencoded" => Self::Urlencoded(Urlencoded::new(most)),
             "multipart/form-data" => match parameter(content_type, "boundary") {
                 Some(boundary) if (1..=70).contains(&boundary.len()) => {
-                    Self::Multipart(Multipart::new(&boundary))
+                    Self::Multipart(Multipart::new(&boundary, most))
                 }
                 _ => Self::Other,
             },
@@ -63,13 +68,13 @@ impl FormReader {
     }
 }
 
-#[derive(Default)]
 pub struct Urlencoded {
     name: Vec<u8>,
     in_value: bool,
     escape: Escape,
     plain: Vec<u8>,
-    fields: usize,
+    /// How many more may come.
+    left: usize,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -81,6 +86,16 @@ enum Escape {
 }
 
 impl Urlencoded {
+    fn new(most: usize) -> Self {
+        Self {
+            name: Vec::new(),
+            in_value: false,
+            escape: Escape::None,
+            plain: Vec::new(),
+            left: most,
+        }
+    }
+
     fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), FormError> {
         for &byte in bytes {
             match (self.escape, byte) {
@@ -130,7 +145,7 @@ impl Urlencoded {
 
     fn begin(&mut self, to: &mut impl Receive) -> Result<(), FormError> {
         self.hand_on(to)?;
-        count(&mut self.fields)?;
+        count(&mut self.left)?;
         to.begin(&String::from_utf8_lossy(&self.name));
         self.in_value = true;
         Ok(())
@@ -158,12 +173,9 @@ impl Urlencoded {
     }
 }
 
-fn count(fields: &mut usize) -> Result<(), FormError> {
-    *fields += 1;
-    match *fields > FIELDS_MAX {
-        true => Err(TooManyFields),
-        false => Ok(()),
-    }
+fn count(left: &mut usize) -> Result<(), FormError> {
+    *left = left.checked_sub(1).ok_or(TooManyFields)?;
+    Ok(())
 }
 
 pub struct Multipart {
@@ -174,7 +186,8 @@ pub struct Multipart {
     /// How many were told.
     told: usize,
     state: Part,
-    parts: usize,
+    /// How many more may come.
+    parts_left: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,14 +203,14 @@ enum Part {
 }
 
 impl Multipart {
-    fn new(boundary: &str) -> Self {
+    fn new(boundary: &str, most: usize) -> Self {
         Self {
             mark: format!("\r\n--{boundary}").into_bytes(),
             // The first boundary may stand at the very beginning.
             held: b"\r\n".to_vec(),
             told: 0,
             state: Part::Preamble,
-            parts: 0,
+            parts_left: most,
         }
     }
 
@@ -256,7 +269,7 @@ impl Multipart {
                 }
                 // The line break stays, so that a part without headings ends like others.
                 self.told += end;
-                count(&mut self.parts)?;
+                count(&mut self.parts_left)?;
                 self.state = Part::Heading;
             }
             Part::Heading => {

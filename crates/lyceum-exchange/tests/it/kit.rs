@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::Method;
-use lyceum_courses::Shelf;
-use lyceum_exchange::api::ngshare;
+use jiff::tz::TimeZone;
+use lyceum_courses::{Shelf, Site};
+use lyceum_exchange::api::{native, ngshare};
 use lyceum_exchange::receipt::Signer;
 use lyceum_exchange::{Exchange, Groups, Limits, Parts, Space};
 use lyceum_hub::{Settings, db};
@@ -51,6 +52,13 @@ impl Groups for HubGroups {
     }
 }
 
+fn berlin() -> Site {
+    Site {
+        zone: TimeZone::get("Europe/Berlin").expect("the zone"),
+        ..Site::default()
+    }
+}
+
 impl Stage {
     /// With `root`, who administers, and `tess`, `ada`, `ben` and `eve`.
     pub(crate) async fn set(db: &TestDb) -> Self {
@@ -71,7 +79,7 @@ impl Stage {
         let blobs = Disk::open(&folder.path().join("blobs"))
             .await
             .expect("opened");
-        let shelf = Shelf::open(&folder.path().join("courses"), Vec::new()).expect("opened");
+        let shelf = Shelf::open(&folder.path().join("courses"), berlin()).expect("opened");
         let exchange = Exchange::new(Parts {
             db: db.db().clone(),
             clock: clock.clone(),
@@ -90,8 +98,8 @@ impl Stage {
                 role.scopes.insert(Scope::parse(ACCESS).expect("a scope"));
             }
         };
-        let part = ngshare::part(&exchange);
-        let mut hub = TestHub::start_beside(db.db().clone(), clock, tune, part)
+        let parts = vec![ngshare::part(&exchange), native::part(&exchange)];
+        let mut hub = TestHub::start_beside(db.db().clone(), clock, tune, parts)
             .await
             .with_admin("root")
             .await;

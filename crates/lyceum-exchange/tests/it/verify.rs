@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use lyceum_exchange::receipt::Signer;
+use lyceum_exchange::moment::Moment;
+use lyceum_exchange::receipt::{Content, Form, Signer};
+use lyceum_exchange::rules::Lateness;
 use lyceum_exchange::verify::{Counts, verify};
 use lyceum_model::digest::Digest;
 use lyceum_store::on;
 use lyceum_testkit::TestDb;
+use sqlx::Row;
 
 use crate::kit::Stage;
 
@@ -119,6 +122,16 @@ async fn any_change_is_found() {
                 "receipt 6",
             ),
             (
+                "UPDATE exchange_submissions SET late = 0 WHERE number = 4",
+                "UPDATE exchange_submissions SET late = NULL WHERE number = 4",
+                "receipt 4",
+            ),
+            (
+                "UPDATE exchange_submissions SET due = 1 WHERE number = 5",
+                "UPDATE exchange_submissions SET due = NULL WHERE number = 5",
+                "receipt 5",
+            ),
+            (
                 "UPDATE exchange_submissions SET receipt = receipt || ' ' WHERE number = 6",
                 "UPDATE exchange_submissions SET receipt = SUBSTR(receipt, 1, LENGTH(receipt) - 1) WHERE number = 6",
                 "signature",
@@ -191,5 +204,70 @@ async fn any_change_is_found() {
         let (mut faults, other) = (0, Signer::new([6; 32]));
         let counts = verify(db.db(), stage.exchange.blobs(), &other, |_| faults += 1).await;
         assert_eq!((faults, counts.expect("looked").faults), (6, 6));
+    }
+}
+
+/// Receipts of versions before this one say nothing of lateness.
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_of_the_first_form_are_still_good() {
+    for db in TestDb::both().await {
+        let stage = Stage::with_course(&db).await;
+        let (tess, ada) = (stage.asks("tess").await, stage.asks("ada").await);
+        tess.post_files("assignment/bio/hw", &[]).await.expect(200);
+        ada.submit("submission/bio/hw", &[("a", "1")]).await;
+        let mut tx = db.db().write().await.expect("a transaction");
+        let (at, tree, course_id): (i64, String, String) = on!(&mut tx, |c| {
+            let row = sqlx::query("SELECT at, tree, course_id FROM exchange_submissions")
+                .fetch_one(c)
+                .await;
+            row.map(|row| (row.get(0), row.get(1), row.get(2)))
+        })
+        .expect("read");
+        let receipt = stage.exchange.signer().sign(&Content {
+            form: Form::First,
+            course: "bio".into(),
+            course_id,
+            assignment: "hw".into(),
+            version: 1,
+            student: "ada".into(),
+            at: Moment(at),
+            lateness: Lateness::default(),
+            tree: Digest::parse(&tree).expect("a digest"),
+            number: 1,
+            previous: String::new(),
+        });
+        on!(&mut tx, |c| {
+            let change =
+                "UPDATE exchange_submissions SET receipt = $1, receipt_digest = $2, signature = $3";
+            let query = sqlx::query(change)
+                .bind(&receipt.text)
+                .bind(&receipt.digest);
+            let done = query.bind(&receipt.signature).execute(c).await;
+            done.map(|_| ())
+        })
+        .expect("written");
+        on!(&mut tx, |c| {
+            let query = sqlx::query("UPDATE exchange_courses SET newest_receipt = $1");
+            query.bind(&receipt.digest).execute(c).await.map(|_| ())
+        })
+        .expect("written");
+        tx.commit().await.expect("written");
+        let (counts, faults) = look(&stage, &db).await;
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(counts.receipts, 1);
+        // Those that follow are of the second.
+        ada.submit("submission/bio/hw", &[("a", "2")]).await;
+        assert!(look(&stage, &db).await.1.is_empty());
+        run(
+            &db,
+            "UPDATE exchange_submissions SET late = 0 WHERE number = 1",
+        )
+        .await;
+        let (_, faults) = look(&stage, &db).await;
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(
+            faults[0].contains("which its receipt does not"),
+            "{faults:?}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The OpenAPI 3.1 document of all that programs can ask: JupyterHub's API, our own, health, metrics.
 //!
-//! `operations` says of each route what it takes and answers, `schemas` what the nouns look like;
-//! this file puts them together. A test holds the operations against the list of routes, so whoever
+//! `operations` says of each route of the hub what it takes and answers, `schemas` what the nouns look
+//! like, and parts that are served beside it say it of theirs; this file puts them together. A test holds the operations against the list of routes, so whoever
 //! adds a route is told to describe it, and another (`conformance/jupyterhub/schema.py`) holds the
 //! answers of a running hub against the document.
 
@@ -9,13 +9,12 @@ mod operations;
 mod schemas;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 use axum::extract::State;
-use axum::http::{Method, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use lyceum_model::base::BasePath;
-use lyceum_model::scope::ScopeName;
+use lyceum_web::openapi::{Described, Operation, PathPart, Who, responses};
 use lyceum_web::routes::{Guard, RouteInfo};
 use serde_json::{Map, Value, json};
 
@@ -30,18 +29,20 @@ pub async fn show(State(hub): State<Hub>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text(&hub)).into_response()
 }
 
-/// Made once: the base does not change while the program runs.
+/// Made once: neither the base nor the parts change while the program runs.
 fn text(hub: &Hub) -> String {
-    static OF_BASE: Mutex<Option<(BasePath, String)>> = Mutex::new(None);
-    let base = hub.base();
-    let mut kept = OF_BASE.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*kept {
-        Some((of, text)) if *of == base => text.clone(),
-        _ => {
-            let text = document(&base).to_string();
-            *kept = Some((base, text.clone()));
-            text
-        }
+    let kept = hub.document();
+    kept.get_or_init(|| document(&hub.base(), &hub.described()).to_string())
+        .clone()
+}
+
+/// What the hub says of its own routes.
+fn own() -> Described {
+    Described {
+        tags: operations::TAGS,
+        path_parts: operations::PATH_PARTS,
+        operations: operations::all,
+        schemas: schemas::all,
     }
 }
 
@@ -54,9 +55,16 @@ pub fn is_api(route: &RouteInfo) -> bool {
         || path == "/hub/metrics"
 }
 
-/// What is wrong with the operations, held against the routes; each with what to do.
-pub fn faults(routes: &[RouteInfo]) -> Vec<String> {
-    let described = operations::all();
+/// What is wrong with the operations, held against the routes; each with what to do. `beside`: what
+/// parts say of theirs.
+pub fn faults(routes: &[RouteInfo], beside: &[Described]) -> Vec<String> {
+    let all: Vec<Described> = [&[own()], beside].concat();
+    let path_parts: Vec<PathPart> = all
+        .iter()
+        .flat_map(|part| part.path_parts)
+        .copied()
+        .collect();
+    let described: Vec<Operation> = all.iter().flat_map(|part| (part.operations)()).collect();
     let mut faults = Vec::new();
     for route in routes.iter().filter(|route| is_api(route)) {
         let (method, path) = (&route.method, &route.path);
@@ -70,7 +78,7 @@ pub fn faults(routes: &[RouteInfo]) -> Vec<String> {
                 if one.is_for_callers() { "for" } else { "not only for" },
                 route.guard
             )),
-            Some(one) => faults.extend(one.faults()),
+            Some(one) => faults.extend(one.faults(&path_parts)),
         }
     }
     for one in &described {
@@ -88,15 +96,23 @@ pub fn faults(routes: &[RouteInfo]) -> Vec<String> {
 }
 
 /// The document.
-pub fn document(base: &BasePath) -> Value {
+pub fn document(base: &BasePath, beside: &[Described]) -> Value {
+    let all: Vec<Described> = [&[own()], beside].concat();
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
-    for operation in operations::all() {
-        let path = paths.entry(operation.path.clone()).or_default();
-        path.insert(
-            operation.method.as_str().to_lowercase(),
-            operation.to_json(),
-        );
+    let mut schemas = Map::new();
+    for part in &all {
+        for operation in (part.operations)() {
+            let path = paths.entry(operation.path.clone()).or_default();
+            path.insert(
+                operation.method.as_str().to_lowercase(),
+                operation.to_json(part.path_parts),
+            );
+        }
+        if let Value::Object(nouns) = (part.schemas)() {
+            schemas.extend(nouns);
+        }
     }
+    let tags = all.iter().flat_map(|part| part.tags);
     json!({
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -107,13 +123,13 @@ pub fn document(base: &BasePath) -> Value {
             "description": "The manual has a page on it: docs/developer/api.md. Whoever may see nothing of a thing is answered as if it were not there.",
         },
         "servers": [{ "url": base.as_str() }],
-        "tags": operations::TAGS.iter()
+        "tags": tags
             .map(|(name, about)| json!({ "name": name, "description": about }))
             .collect::<Vec<_>>(),
         "security": [],
         "paths": paths,
         "components": {
-            "schemas": schemas::all(),
+            "schemas": schemas,
             "responses": responses(),
             "securitySchemes": {
                 "token": {
@@ -136,291 +152,4 @@ pub fn document(base: &BasePath) -> Value {
             },
         },
     })
-}
-
-/// Refusals that look alike everywhere.
-const REFUSALS: &[(u16, &str, &str)] = &[
-    (
-        400,
-        "NotUnderstood",
-        "The request is not understood or can't be done now; the message says why",
-    ),
-    (
-        403,
-        "Refused",
-        "No or bad credentials, or a scope that is not held",
-    ),
-    (404, "NotFound", "Not there, or not within the scope held"),
-    (405, "NotThisWay", "Not with this method"),
-    (409, "Conflict", "It is there already"),
-    (413, "TooLarge", "The body has more than 256 kB"),
-    (
-        415,
-        "NotJson",
-        "The body does not say that it is application/json",
-    ),
-    (
-        429,
-        "TooMany",
-        "Too many tries; Retry-After says how long to wait",
-    ),
-    (
-        500,
-        "Fault",
-        "A fault of the hub or a server that did not start; X-Request-Id finds it in the log",
-    ),
-    (
-        503,
-        "NotNow",
-        "The database does not answer, or too much is asked at once; Retry-After says when to try again",
-    ),
-];
-
-fn responses() -> Map<String, Value> {
-    let refusals = REFUSALS.iter().map(|(_, name, about)| {
-        let content =
-            json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } });
-        (
-            (*name).to_owned(),
-            json!({ "description": about, "content": content }),
-        )
-    });
-    refusals.collect()
-}
-
-/// Who may ask.
-#[derive(Debug, Clone)]
-enum Who {
-    Anybody,
-    /// Callers; with one of these scopes, or with any credentials where there is none.
-    Callers(Vec<ScopeName>),
-    /// As callers, or who proves in the body who she is.
-    CallersOrBody(Vec<ScopeName>),
-    /// Callers with a session, whatever they may do.
-    Browsers,
-    Proxies,
-}
-
-/// A route as programs see it.
-struct Operation {
-    method: Method,
-    path: String,
-    id: String,
-    about: &'static str,
-    tag: &'static str,
-    who: Who,
-    query: Vec<Value>,
-    body: Option<Value>,
-    answers: BTreeMap<u16, Value>,
-}
-
-impl Operation {
-    /// With the refusals that every route may give: 500 and 503, and what its path may be refused for.
-    fn new(method: Method, path: &str, id: &str, about: &'static str) -> Self {
-        let new = Self {
-            method,
-            path: path.to_owned(),
-            id: id.to_owned(),
-            about,
-            tag: "Hub",
-            who: Who::Callers(Vec::new()),
-            query: Vec::new(),
-            body: None,
-            answers: BTreeMap::new(),
-        };
-        let new = new.refuses(&[403, 500, 503]);
-        match path.contains('{') {
-            // A part of a path may be no text at all.
-            true => new.refuses(&[400, 404]),
-            false => new,
-        }
-    }
-
-    fn tag(mut self, tag: &'static str) -> Self {
-        self.tag = tag;
-        self
-    }
-
-    /// For callers who hold one of these.
-    fn scopes(mut self, scopes: &[ScopeName]) -> Self {
-        self.who = Who::Callers(scopes.to_vec());
-        self
-    }
-
-    fn who(mut self, who: Who) -> Self {
-        self.who = who;
-        self
-    }
-
-    fn query(mut self, name: &str, schema: Value, about: &str) -> Self {
-        self.query.push(json!({
-            "name": name, "in": "query", "required": false, "schema": schema, "description": about,
-        }));
-        // A value may be one that can't be asked for.
-        self.refuses(&[400])
-    }
-
-    fn pages(self) -> Self {
-        self.query(
-            "offset",
-            json!({ "type": "integer", "minimum": 0, "default": 0 }),
-            "How many to leave out",
-        )
-        .query(
-            "limit",
-            json!({ "type": "integer", "minimum": 1, "maximum": 200 }),
-            "How many at most: 50 in pages, else 200",
-        )
-    }
-
-    /// A JSON body that may be left out.
-    fn takes(mut self, schema: Value) -> Self {
-        self.body = Some(
-            json!({ "required": false, "content": { "application/json": { "schema": schema } } }),
-        );
-        self.refuses(&[400, 413])
-    }
-
-    /// A JSON body that has to be there.
-    fn wants(self, schema: Value) -> Self {
-        self.takes(schema).required()
-    }
-
-    fn required(mut self) -> Self {
-        if let Some(body) = &mut self.body {
-            body["required"] = true.into();
-        }
-        self
-    }
-
-    fn takes_form(mut self, schema: Value) -> Self {
-        let content = json!({ "application/x-www-form-urlencoded": { "schema": schema } });
-        self.body = Some(json!({ "required": false, "content": content }));
-        self.refuses(&[400, 413])
-    }
-
-    fn wants_form(self, schema: Value) -> Self {
-        self.takes_form(schema).required()
-    }
-
-    fn answers(mut self, status: u16, about: &str, kind: &str, schema: Value) -> Self {
-        let content = json!({ kind: { "schema": schema } });
-        self.answers
-            .insert(status, json!({ "description": about, "content": content }));
-        self
-    }
-
-    fn json(self, status: u16, about: &str, schema: Value) -> Self {
-        self.answers(status, about, "application/json", schema)
-    }
-
-    fn empty(mut self, status: u16, about: &str) -> Self {
-        self.answers.insert(status, json!({ "description": about }));
-        self
-    }
-
-    fn refuses(mut self, statuses: &[u16]) -> Self {
-        for status in statuses {
-            let (_, name, _) = REFUSALS
-                .iter()
-                .find(|(one, _, _)| one == status)
-                .expect("one of the refusals above");
-            let response = json!({ "$ref": format!("#/components/responses/{name}") });
-            self.answers.entry(*status).or_insert(response);
-        }
-        self
-    }
-
-    fn is(&self, method: &Method, path: &str) -> bool {
-        self.method == *method && self.path == path
-    }
-
-    fn is_for_callers(&self) -> bool {
-        matches!(self.who, Who::Callers(_) | Who::Browsers)
-    }
-
-    fn faults(&self) -> Vec<String> {
-        let good = self.answers.keys().any(|status| *status < 400);
-        let mut faults = Vec::new();
-        // What JupyterHub had long ago is answered with its refusal only.
-        if !good && !self.tag.starts_with("Gone") {
-            faults.push(format!("{}: no answer below 400 is described", self.id));
-        }
-        let known = |name: &str| {
-            operations::PATH_PARTS
-                .iter()
-                .any(|(part, _, _)| *part == name)
-        };
-        faults.extend(self.parts().filter(|part| !known(part)).map(|part| {
-            format!(
-                "{}: say in PATH_PARTS of operations.rs what {{{part}}} is",
-                self.id
-            )
-        }));
-        faults
-    }
-
-    /// What is named in the path.
-    fn parts(&self) -> impl Iterator<Item = &str> {
-        let pieces = self.path.split('/');
-        pieces.filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
-    }
-
-    fn to_json(&self) -> Value {
-        let mut parameters: Vec<Value> = self
-            .parts()
-            .filter_map(|name| {
-                let (_, pattern, about) = operations::PATH_PARTS
-                    .iter()
-                    .find(|(part, _, _)| *part == name)?;
-                Some(json!({
-                    "name": name, "in": "path", "required": true,
-                    "schema": { "type": "string", "pattern": pattern }, "description": about,
-                }))
-            })
-            .collect();
-        parameters.extend(self.query.iter().cloned());
-        let answers: Map<String, Value> = self
-            .answers
-            .iter()
-            .map(|(status, answer)| (status.to_string(), answer.clone()))
-            .collect();
-        let mut told = json!({
-            "operationId": self.id,
-            "tags": [self.tag],
-            "summary": self.about,
-            "security": self.security(),
-            "responses": answers,
-        });
-        if !parameters.is_empty() {
-            told["parameters"] = parameters.into();
-        }
-        if let Some(body) = &self.body {
-            told["requestBody"] = body.clone();
-        }
-        told
-    }
-
-    /// Any one of these will do.
-    fn security(&self) -> Value {
-        let by = |scheme: &str, scopes: &[ScopeName]| -> Vec<Value> {
-            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-            match scopes.is_empty() {
-                true => vec![json!({ scheme: [] })],
-                false => scopes.iter().map(|one| json!({ scheme: [one] })).collect(),
-            }
-        };
-        let both = |scopes: &[ScopeName]| [by("token", scopes), by("session", scopes)].concat();
-        match &self.who {
-            Who::Anybody => json!([]),
-            Who::Callers(scopes) => both(scopes).into(),
-            Who::CallersOrBody(scopes) => {
-                let mut all = both(scopes);
-                all.push(json!({}));
-                all.into()
-            }
-            Who::Browsers => by("session", &[]).into(),
-            Who::Proxies => json!([{ "proxy": [] }]),
-        }
-    }
 }

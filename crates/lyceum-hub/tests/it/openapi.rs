@@ -4,22 +4,25 @@ use std::path::Path;
 
 use lyceum_hub::api::openapi;
 use lyceum_testkit::{TestDb, TestHub};
+use lyceum_web::openapi::Described;
 use serde_json::Value;
 
 use crate::kit::header;
 
+/// What is served beside the hub; it is in the document that people read.
+const BESIDE: &[Described] = &[lyceum_exchange::api::native::DESCRIBED];
 const FILE: &str = "../../docs/developer/openapi.json";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_of_the_api_is_in_its_document() {
     let db = TestDb::sqlite().await;
     let hub = TestHub::start(&db).await;
-    let faults = openapi::faults(&hub.routes);
+    let faults = openapi::faults(&hub.routes, &[]);
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
     let answer = hub.client().get(openapi::PATH).await.expect(200);
     assert!(header(&answer, "content-type").starts_with("application/openapi+json"));
     let served: Value = answer.json();
-    assert_eq!(served, openapi::document(&Default::default()));
+    assert_eq!(served, openapi::document(&Default::default(), &[]));
     let paths = served["paths"].as_object().expect("paths");
     let operations = paths
         .values()
@@ -34,8 +37,9 @@ async fn every_route_of_the_api_is_in_its_document() {
 #[test]
 fn the_document_in_the_repository_is_the_one_served() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
-    let told =
-        serde_json::to_string_pretty(&openapi::document(&Default::default())).expect("JSON") + "\n";
+    let told = serde_json::to_string_pretty(&openapi::document(&Default::default(), BESIDE))
+        .expect("JSON")
+        + "\n";
     if std::env::var_os("LYCEUM_UPDATE").is_some() {
         std::fs::write(&file, &told).expect("written");
     }
@@ -49,7 +53,7 @@ fn the_document_in_the_repository_is_the_one_served() {
 
 #[test]
 fn references_lead_somewhere_and_names_are_given_once() {
-    let document = openapi::document(&Default::default());
+    let document = openapi::document(&Default::default(), BESIDE);
     let mut references = Vec::new();
     find_references(&document, &mut references);
     assert!(references.len() > 100);

@@ -1,6 +1,8 @@
 //! `lyceum course …`: course files, looked at from the command line. Nothing is changed here: a course
 //! is its file.
 
+mod rules;
+
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,7 +53,7 @@ pub enum CourseCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Show a course: its people, what it starts, and when room is made for its meetings.
+    /// Show a course: its people, what it starts, the rules of its assignments, and when room is made for its meetings.
     #[command(after_help = "Example:\n  lyceum course show signals-2026")]
     Show {
         /// Its id.
@@ -219,7 +221,8 @@ fn problems_of(file: &Path, config: &Config) -> (Option<Course>, Vec<Problem>) {
         .filter(|_| file.extension().is_some_and(is_yaml));
     let id = id.and_then(OsStr::to_str).and_then(CourseId::parse);
     let mut problems = Vec::from_iter(id.is_none().then(|| no_id(file)));
-    let mut course = match read_course(file, &text, &compose::environments(config)) {
+    let site = compose::site(config);
+    let mut course = match read_course(file, &text, &site) {
         Ok(course) => Some(course),
         Err(Problems(found)) => {
             problems.extend(found);
@@ -227,7 +230,7 @@ fn problems_of(file: &Path, config: &Config) -> (Option<Course>, Vec<Problem>) {
         }
     };
     if let (Some(course), Some(id)) = (&mut course, id) {
-        problems.extend(give_way(&id, file, course, &compose::services(config)));
+        problems.extend(give_way(&id, file, course, &site.services));
     }
     (course, problems)
 }
@@ -255,6 +258,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
             "visible": course.visible,
             "people": {
                 "teachers": people.teachers, "graders": people.graders, "students": people.students,
+                "labels": people.labels,
             },
             "environment": base(&course),
             "server": course.open_server().map(|(server, open_to)| json!({
@@ -262,6 +266,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
                 "use": server.begins_with(&course).map(|base| &base.name),
                 "open_to": open_to,
             })),
+            "assignments": rules::json(&course),
             "schedule": rooms.iter().map(Room::json).collect::<Vec<_>>(),
         }))?;
         return Ok(Outcome::Good);
@@ -307,6 +312,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
             format!("/services/{id}/, with {with}; open to {open_to}"),
         ));
     }
+    rows.extend(rules::rows(&course, zone));
     rows.extend(rooms.iter().map(|room| ("room", room.text())));
     let lines = rows.iter().map(|(word, text)| format!("{word:9} {text}\n"));
     print(&lines.collect::<String>()).map(|()| Outcome::Good)

@@ -390,6 +390,60 @@ environment:
 }
 
 #[test]
+fn rules_of_assignments_are_shown_and_checked() {
+    let site = demo();
+    site.write("lyceum.yaml", "time_zone: Europe/Berlin\n");
+    let file = "lyceum-data/courses/signals-demo.yaml";
+    let text = "title: Signals
+people:
+  students: [ada, ben]
+  labels: {extra-time: [ben]}
+assignments:
+  ps1:
+    opens: 2026-10-01 08:00
+    due: 2026-10-24 18:00
+    grace: 5m
+    late: {until: 3d, costs: 2.5% per day}
+    extend: {extra-time: 2d}
+    limits: {size: 20M, files: 100, kinds: [ipynb, csv], submissions: 10}
+  ps2: {}
+";
+    site.write(file, text);
+    assert_snapshot!(site.run(&["course", "show", "signals-demo"]).out, @r#"
+    title     Signals
+    visible   enrolled
+    students  ada, ben
+    starts    nothing: the file has no `environment`
+    label     extra-time: ben
+    work      ps1: opens 2026-10-01 08:00; due 2026-10-24 18:00, in time until 2026-10-24 18:05, taken late until 2026-10-27 18:00; being late costs 2.5% per day; for extra-time due 2026-10-26 18:00, in time until 2026-10-26 18:05, taken late until 2026-10-29 18:00; at most 20M, 100 files, only .ipynb .csv, 10 times
+    work      ps2: at any time
+    "#);
+    let said = site.run(&["course", "show", "signals-demo", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(
+        shown["assignments"]["ps1"]["extended"][0],
+        serde_json::json!({
+            "label": "extra-time",
+            "due": "2026-10-26T17:00:00Z",
+            "in_time_until": "2026-10-26T17:05:00Z",
+            "taken_until": "2026-10-29T17:00:00Z",
+        })
+    );
+    assert_eq!(shown["people"]["labels"]["extra-time"][0], "ben");
+    site.write(file, &text.replace("2026-10-24 18:00", "2026-03-29 02:30"));
+    let said = site.run(&["course", "check"]);
+    assert_eq!(said.code, Some(3));
+    assert_snapshot!(said.out, @r#"
+    SITE/lyceum-data/courses/signals-demo.yaml:8:10: `assignments.ps1.due`: there is no 2026-03-29 02:30 in Europe/Berlin: clocks are put forward over it; write a time before or after
+    1 file: 1 problem
+    "#);
+    let said = site.run(&["course", "schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let due = &schema["$defs"]["RawAssignment"]["properties"]["due"];
+    assert!(due.to_string().contains("Moment"), "{due}");
+}
+
+#[test]
 fn courses_are_looked_at_from_the_command_line() {
     let site = demo();
     site.write(

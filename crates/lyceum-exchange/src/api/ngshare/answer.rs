@@ -1,109 +1,20 @@
 //! How answers look: `{"success": …}`, with exactly 200 for whatever went well.
 
-use std::borrow::Cow;
-
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lyceum_store::blobs::BlobError;
-use lyceum_web::{ApiError, Failure};
+use lyceum_web::Failure;
 use serde_json::{Map, Value, json};
 
-use crate::intake::IntakeError;
-use crate::upload::files::{FILES_MAX, Mistake};
-
-/// Seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+use crate::api::refusal::{RETRY_AFTER, Refusal};
 
 pub(super) type Answered = Result<Response, Refusal>;
-
-#[derive(Debug)]
-pub(super) enum Refusal {
-    Said(StatusCode, Cow<'static, str>),
-    /// Told to the log where it is answered.
-    Failed(Box<ApiError>),
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self::Said(status, message.into())
-    }
-
-    pub(super) fn bad(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, message)
-    }
-
-    pub(super) fn denied() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "Permission denied")
-    }
-
-    pub(super) fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::CONFLICT, message)
-    }
-
-    pub(super) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("{what} not found"))
-    }
-}
-
-impl From<sqlx::Error> for Refusal {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Failed(Box::new(error.into()))
-    }
-}
-
-impl From<anyhow::Error> for Refusal {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Failed(Box::new(error.into()))
-    }
-}
-
-impl From<BlobError> for Refusal {
-    fn from(error: BlobError) -> Self {
-        anyhow::Error::from(error).into()
-    }
-}
-
-impl From<IntakeError> for Refusal {
-    fn from(error: IntakeError) -> Self {
-        match error {
-            IntakeError::TooLarge(_) | IntakeError::FieldTooLong(..) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, sentence(&error))
-            }
-            IntakeError::Broken | IntakeError::TooManyFields | IntakeError::CutOff => {
-                Self::bad(sentence(&error))
-            }
-            IntakeError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, sentence(&error)),
-            IntakeError::Busy | IntakeError::Full => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence(&error))
-            }
-            IntakeError::Blob(error) => error.into(),
-            IntakeError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<Mistake> for Refusal {
-    fn from(mistake: Mistake) -> Self {
-        Self::bad(match mistake {
-            Mistake::NoJson => "Files cannot be JSON decoded".into(),
-            Mistake::Path => "Illegal path".into(),
-            Mistake::Base64 => "Content cannot be base64 decoded".into(),
-            Mistake::TooMany => format!("Too many files; at most {FILES_MAX} are taken"),
-        })
-    }
-}
-
-fn sentence(error: &IntakeError) -> String {
-    let text = error.to_string();
-    let (first, rest) = text.split_at(1);
-    format!("{}{rest}", first.to_ascii_uppercase())
-}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, message, headers) = match self {
             Self::Said(status, message) => {
-                let retry = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER);
+                let retry = (status == StatusCode::SERVICE_UNAVAILABLE)
+                    .then(|| HeaderValue::from(RETRY_AFTER));
                 (status, message, retry)
             }
             Self::Failed(error) => {

@@ -4,17 +4,19 @@ use axum::extract::{Path, RawQuery, Request, State};
 use lyceum_model::id::new_id;
 use serde_json::json;
 
-use super::answer::{Answered, Refusal, done, success};
+use super::answer::{Answered, done, success};
 use super::outgoing::{self, is_list_only};
-use super::visitor::{Entered, Visitor};
-use crate::intake::{Asked, receive};
+use crate::api::refusal::Refusal;
+use crate::api::visitor::{Entered, Visitor};
+use crate::intake::{Asked, FilesAs, receive};
 use crate::names::Name;
 use crate::people::Standing;
 use crate::{Exchange, db};
 
 const FILES: Asked = Asked {
     words: &[],
-    files: true,
+    files: FilesAs::Json,
+    size: None,
     in_query: true,
 };
 
@@ -26,10 +28,11 @@ pub(super) async fn list_assignments(
     let mut tx = exchange.db().read().await?;
     let entered = visitor.enter(&exchange, &mut tx, &course).await?;
     entered.require(Standing::belongs)?;
-    let assignments = match entered.course.known_id() {
+    let mut assignments = match entered.course.known_id() {
         Some(id) => db::assignments::list(&mut tx, id).await?,
         None => Vec::new(),
     };
+    assignments.retain(|name| entered.sees(name));
     Ok(success(json!({ "assignments": assignments })))
 }
 

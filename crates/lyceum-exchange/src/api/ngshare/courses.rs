@@ -6,11 +6,12 @@ use lyceum_courses::CourseId;
 use lyceum_model::name::UserName;
 use serde_json::json;
 
-use super::answer::{Answered, Refusal, done, success};
-use super::visitor::Visitor;
+use super::answer::{Answered, done, success};
+use crate::api::refusal::Refusal;
+use crate::api::visitor::Visitor;
 use crate::course::{self, Course};
 use crate::db::people::Row;
-use crate::intake::{Asked, receive};
+use crate::intake::{Asked, FilesAs, receive};
 use crate::names::Name;
 use crate::people::Added;
 use crate::{Exchange, db};
@@ -19,7 +20,8 @@ use crate::{Exchange, db};
 const INSTRUCTORS_MAX: usize = 1000;
 const INSTRUCTORS: Asked = Asked {
     words: &[("instructors", 512 * 1024)],
-    files: false,
+    files: FilesAs::Nothing,
+    size: None,
     in_query: true,
 };
 

@@ -4,18 +4,20 @@ use axum::extract::{Path, RawQuery, Request, State};
 use lyceum_model::name::UserName;
 use lyceum_store::Tx;
 
-use super::answer::{Answered, Refusal, done};
+use super::answer::{Answered, done};
 use super::outgoing::{self, is_list_only, parameter};
-use super::visitor::Visitor;
+use crate::api::refusal::Refusal;
+use crate::api::visitor::Visitor;
 use crate::db::submissions::Row;
-use crate::intake::{Asked, receive};
+use crate::intake::{Asked, FilesAs, receive};
 use crate::moment::Moment;
 use crate::people::Standing;
 use crate::{Exchange, db};
 
 const FEEDBACK: Asked = Asked {
     words: &[("timestamp", 1024)],
-    files: true,
+    files: FilesAs::Json,
+    size: None,
     in_query: false,
 };
 

@@ -11,12 +11,13 @@ use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 use serde_json::{Value, json};
 
-use super::answer::{Answered, Refusal, done, success};
+use super::answer::{Answered, done, success};
 use super::courses::user_name;
-use super::visitor::{Entered, Visitor};
+use crate::api::refusal::Refusal;
+use crate::api::visitor::{Entered, Visitor};
 use crate::course::Member;
 use crate::db::people::Row;
-use crate::intake::{Asked, receive};
+use crate::intake::{Asked, FilesAs, receive};
 use crate::people::{Added, Standing};
 use crate::{Exchange, db};
 
@@ -31,12 +32,14 @@ const NAMES: Asked = Asked {
         ("last_name", 4 * WORD_MAX),
         ("email", 4 * WORD_MAX),
     ],
-    files: false,
+    files: FilesAs::Nothing,
+    size: None,
     in_query: true,
 };
 const STUDENTS: Asked = Asked {
     words: &[("students", 2 * 1024 * 1024)],
-    files: false,
+    files: FilesAs::Nothing,
+    size: None,
     in_query: true,
 };
 

@@ -1,20 +1,23 @@
 //! Submissions: handed in, listed, collected.
 
 use axum::extract::{Path, RawQuery, Request, State};
-use lyceum_store::Tx;
+use lyceum_courses::assignment::Limits;
 use serde_json::{Value, json};
 
-use super::answer::{Answered, Refusal, success};
+use super::answer::{Answered, success};
 use super::outgoing::{self, is_list_only, parameter};
-use super::visitor::{Entered, Visitor};
-use crate::intake::{Asked, receive};
+use crate::api::refusal::Refusal;
+use crate::api::visitor::Visitor;
+use crate::intake::{Asked, FilesAs, pass_over, receive};
 use crate::moment::Moment;
 use crate::people::Standing;
+use crate::rules::{self, NotTaken};
 use crate::{Exchange, db, submissions};
 
 const FILES: Asked = Asked {
     words: &[],
-    files: true,
+    files: FilesAs::Json,
+    size: None,
     in_query: false,
 };
 
@@ -59,13 +62,18 @@ pub(super) async fn submit(
     Path((course, name)): Path<(String, String)>,
     request: Request,
 ) -> Answered {
-    let mut tx = exchange.db().read().await?;
-    let entered = visitor.enter(&exchange, &mut tx, &course).await?;
-    entered.require(Standing::belongs)?;
-    entered.require_open()?;
-    may_hand_in(&exchange, &mut tx, &visitor, &entered, &name).await?;
-    drop(tx);
-    let upload = receive(&exchange, visitor.name(), request, FILES).await?;
+    let limits = match look(&exchange, &visitor, &course, &name).await? {
+        Ok(limits) => limits,
+        Err(error) => {
+            pass_over(&exchange, visitor.name(), request).await;
+            return Err(error.into());
+        }
+    };
+    let asked = Asked {
+        size: limits.size,
+        ..FILES
+    };
+    let upload = receive(&exchange, visitor.name(), request, asked).await?;
     let files = upload.files;
     let tree = files.ok_or_else(|| Refusal::bad("Please supply files"))??;
     // Asked again: the body may have taken its time.
@@ -73,30 +81,28 @@ pub(super) async fn submit(
     let mut entered = visitor.enter(&exchange, &mut tx, &course).await?;
     entered.require(Standing::belongs)?;
     entered.require_open()?;
-    let assignment = may_hand_in(&exchange, &mut tx, &visitor, &entered, &name).await?;
-    let (course, student) = (&mut entered.course, visitor.name());
-    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, student, &tree).await?;
+    let assignment = entered.assignment(&mut tx, &name).await?;
+    let author = visitor.as_author(entered.standing);
+    let course = &mut entered.course;
+    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, author, &tree).await?;
     tx.commit().await?;
     Ok(success(json!({ "timestamp": Moment(row.at).to_naive() })))
 }
 
-/// What is handed in is kept for good, so there is an end to how often.
-async fn may_hand_in(
+/// Before files are read: what may come of them, or why nothing is taken.
+async fn look(
     exchange: &Exchange,
-    tx: &mut Tx,
     visitor: &Visitor,
-    entered: &Entered,
+    course: &str,
     name: &str,
-) -> Result<db::assignments::Row, Refusal> {
-    let assignment = entered.assignment(tx, name).await?;
-    let most = exchange.limits().submissions;
-    let given = db::submissions::count(tx, &assignment.id, visitor.name().as_str()).await?;
-    match given >= most {
-        true => Err(Refusal::conflict(format!(
-            "You have handed in this assignment {given} times; at most {most} are kept"
-        ))),
-        false => Ok(assignment),
-    }
+) -> Result<Result<Limits, NotTaken>, Refusal> {
+    let mut tx = exchange.db().read().await?;
+    let entered = visitor.enter(exchange, &mut tx, course).await?;
+    entered.require(Standing::belongs)?;
+    entered.require_open()?;
+    let assignment = entered.assignment(&mut tx, name).await?;
+    let author = visitor.as_author(entered.standing);
+    Ok(rules::check_early(exchange, &mut tx, &entered.course, &assignment, author).await)
 }
 
 pub(super) async fn get_submission(

@@ -9,6 +9,7 @@ mod services;
 mod shares;
 
 use axum::http::Method;
+use lyceum_web::openapi::PathPart;
 
 use super::Operation;
 
@@ -32,7 +33,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
 ];
 
 /// What may stand in a path: its name, how it looks, what it is. What looks otherwise is not there.
-pub(super) const PATH_PARTS: &[(&str, &str, &str)] = &[
+pub(super) const PATH_PARTS: &[PathPart] = &[
     ("user", "^[^/]+$", "The name of a person"),
     ("server", "^[^/]+$", "The name of a server"),
     (

@@ -1,27 +1,7 @@
 //! How the nouns of the API look, as `model.rs` makes them; and small pieces of schemas.
 
+pub(super) use lyceum_web::openapi::{list_of, named, of, text};
 use serde_json::{Value, json};
-
-pub(super) fn text() -> Value {
-    json!({ "type": "string" })
-}
-
-/// One of the nouns below.
-pub(super) fn named(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
-}
-
-pub(super) fn list_of(name: &str) -> Value {
-    json!({ "type": "array", "items": named(name) })
-}
-
-/// An object with these fields, and those of them that are always there.
-pub(super) fn of(required: &[&str], properties: Value) -> Value {
-    match required.is_empty() {
-        true => json!({ "type": "object", "properties": properties }),
-        false => json!({ "type": "object", "required": required, "properties": properties }),
-    }
-}
 
 /// A list that comes alone, or as a page where `Accept` asks for pages.
 pub(super) fn page_of(items: Value) -> Value {

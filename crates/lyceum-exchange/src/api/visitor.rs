@@ -3,15 +3,17 @@
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use jiff::Timestamp;
 use lyceum_model::name::UserName;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
 use lyceum_web::{Caller, Credential, Person, Who};
 
-use super::answer::Refusal;
+use super::refusal::Refusal;
 use crate::course::{Course, Member};
 use crate::names::Name;
 use crate::people::Standing;
+use crate::rules::Author;
 use crate::{Exchange, SERVICE, db};
 
 /// A person whose token or session may use the exchange.
@@ -57,11 +59,20 @@ fn is_of_server(credential: &Credential) -> bool {
 pub(super) struct Entered {
     pub(super) course: Course,
     pub(super) standing: Standing,
+    pub(super) now: Timestamp,
 }
 
 impl Visitor {
     pub(super) fn name(&self) -> &UserName {
         &self.0.name
+    }
+
+    pub(super) fn as_author(&self, standing: Standing) -> Author<'_> {
+        Author {
+            name: &self.0.name,
+            groups: &self.0.groups,
+            standing,
+        }
     }
 
     /// Whether she is the one whom a path names.
@@ -88,7 +99,12 @@ impl Visitor {
             .await?
             .ok_or_else(missing)?;
         let standing = course.standing(tx, &self.0).await?;
-        Ok(Entered { course, standing })
+        let now = exchange.time();
+        Ok(Entered {
+            course,
+            standing,
+            now,
+        })
     }
 }
 
@@ -111,6 +127,11 @@ impl Entered {
         }
     }
 
+    /// Whether she may know of an assignment.
+    pub(super) fn sees(&self, assignment: &str) -> bool {
+        self.course.shows(assignment, self.standing, self.now)
+    }
+
     /// An assignment that can be had.
     pub(super) async fn assignment(
         &self,
@@ -122,7 +143,7 @@ impl Entered {
         let course_id = self.course.known_id().ok_or_else(missing)?;
         let found = db::assignments::find(tx, course_id, name.as_str()).await?;
         found
-            .filter(|row| row.withdrawn_at.is_none())
+            .filter(|row| row.withdrawn_at.is_none() && self.sees(&row.name))
             .ok_or_else(missing)
     }
 

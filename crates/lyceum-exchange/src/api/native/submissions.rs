@@ -1,0 +1,263 @@
+//! Submissions: handed in, listed, fetched; and their receipts.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use lyceum_store::Tx;
+use lyceum_web::ApiResult;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::files::{AskedPath, to_keep};
+use super::zip::Folder;
+use super::{Asker, FILES, files, model, zip};
+use crate::api::refusal::Refusal;
+use crate::api::visitor::Entered;
+use crate::db::submissions::{Told, Wanted};
+use crate::intake::{Asked, pass_over};
+use crate::people::Standing;
+use crate::tree::TreeFile;
+use crate::{Exchange, db, rules, submissions};
+
+const USUAL: i64 = 50;
+const MOST: i64 = 200;
+
+/// Which ones.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Which {
+    student: Option<String>,
+    /// Older than the one of this number.
+    before: Option<i64>,
+    limit: Option<i64>,
+}
+
+/// Of a whole course.
+pub(super) async fn list_submissions(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path(course): Path<String>,
+    Query(which): Query<Which>,
+) -> ApiResult<Json<Value>> {
+    let mut tx = exchange.db().read().await?;
+    let entered = asker.enter(&exchange, &mut tx, &course).await?;
+    list(&mut tx, &asker, &entered, "", which).await
+}
+
+pub(super) async fn list_submissions_of_assignment(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, assignment)): Path<(String, String)>,
+    Query(which): Query<Which>,
+) -> ApiResult<Json<Value>> {
+    let mut tx = exchange.db().read().await?;
+    let entered = asker.enter(&exchange, &mut tx, &course).await?;
+    let assignment = entered.assignment(&mut tx, &assignment).await?;
+    list(&mut tx, &asker, &entered, &assignment.id, which).await
+}
+
+/// Everybody's for those who grade; one's own for others, also where they ask for more.
+async fn list(
+    tx: &mut Tx,
+    asker: &Asker,
+    entered: &Entered,
+    assignment_id: &str,
+    which: Which,
+) -> ApiResult<Json<Value>> {
+    let own = asker.0.name().to_string();
+    let student = match entered.standing.grades() {
+        true => which.student.unwrap_or_default(),
+        false if which.student.as_ref().is_some_and(|name| *name != own) => {
+            return Err(Refusal::denied().into());
+        }
+        false => own,
+    };
+    let limit = which.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let mut rows = match entered.course.known_id() {
+        Some(id) => {
+            let wanted = Wanted {
+                assignment_id,
+                student: &student,
+                before: which.before.unwrap_or(i64::MAX),
+                limit: limit + 1,
+            };
+            db::submissions::page(tx, id, wanted).await?
+        }
+        None => Vec::new(),
+    };
+    let fits = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = rows.len() > fits;
+    rows.truncate(fits);
+    let next = rows.last().filter(|_| has_more).map(|row| row.number);
+    let told: Vec<Value> = rows.iter().map(model::submission).collect();
+    Ok(Json(json!({ "submissions": told, "next": next })))
+}
+
+pub(super) async fn submit(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, name)): Path<(String, String)>,
+    request: Request,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let mut tx = exchange.db().read().await?;
+    let entered = asker.enter(&exchange, &mut tx, &course).await?;
+    entered.require_open()?;
+    let assignment = entered.assignment(&mut tx, &name).await?;
+    let author = asker.0.as_author(entered.standing);
+    let early = rules::check_early(&exchange, &mut tx, &entered.course, &assignment, author).await;
+    drop(tx);
+    let limits = match early {
+        Ok(limits) => limits,
+        Err(error) => {
+            pass_over(&exchange, asker.0.name(), request).await;
+            return Err(Refusal::from(error).into());
+        }
+    };
+    let asked = Asked {
+        size: limits.size,
+        ..FILES
+    };
+    let tree = asker.files(&exchange, request, asked).await?;
+    // Asked again: the body may have taken its time.
+    let mut tx = exchange.db().write().await?;
+    let mut entered = asker.enter(&exchange, &mut tx, &course).await?;
+    entered.require_open()?;
+    let assignment = entered.assignment(&mut tx, &name).await?;
+    let author = asker.0.as_author(entered.standing);
+    let course = &mut entered.course;
+    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, author, &tree).await;
+    let row = row.map_err(Refusal::from)?;
+    let told = db::submissions::find_told(&mut tx, &row.course_id, &row.id).await?;
+    let told = told.ok_or(sqlx::Error::RowNotFound)?;
+    tx.commit().await?;
+    Ok((StatusCode::CREATED, Json(with_receipt(&exchange, &told))))
+}
+
+fn with_receipt(exchange: &Exchange, row: &Told) -> Value {
+    let mut told = model::submission(row);
+    told["receipt"] = json!({
+        "text": row.receipt,
+        "signature": row.signature,
+        "public_key": exchange.signer().public_key(),
+    });
+    told
+}
+
+pub(super) async fn get_submission(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, submission)): Path<(String, String)>,
+) -> ApiResult<Json<Value>> {
+    let mut tx = exchange.db().read().await?;
+    let (_, row) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
+    Ok(Json(with_receipt(&exchange, &row)))
+}
+
+/// The signed text, and below it what it was signed with.
+pub(super) async fn get_receipt(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, submission)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    let mut tx = exchange.db().read().await?;
+    let (_, row) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
+    let name = format!("{course}-{}-{}-receipt.txt", row.assignment, row.number);
+    let key = exchange.signer().public_key();
+    let (receipt, signature) = (row.receipt, row.signature);
+    let text = format!("{receipt}\nsignature: {signature}\npublic key: {key}\n");
+    Ok(to_keep(
+        &name,
+        "text/plain; charset=utf-8",
+        Body::from(text),
+    ))
+}
+
+pub(super) async fn list_files(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, submission)): Path<(String, String)>,
+) -> ApiResult<Json<Value>> {
+    let (_, found) = files_of(&exchange, &asker, &course, &submission).await?;
+    Ok(Json(model::files(&found)))
+}
+
+pub(super) async fn get_file(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, submission)): Path<(String, String)>,
+    path: AskedPath,
+) -> ApiResult<Response> {
+    let (_, found) = files_of(&exchange, &asker, &course, &submission).await?;
+    files::one(&exchange, found, &path).await
+}
+
+pub(super) async fn get_zip(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, submission)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    let mut tx = exchange.db().read().await?;
+    let (_, row) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
+    drop(tx);
+    let name = format!("{course}-{}-{}-{}", row.assignment, row.student, row.number);
+    let folder = Folder {
+        name: String::new(),
+        tree: row.tree,
+        files: row.files,
+    };
+    zip::answer(&exchange, asker.0.name(), &name, vec![folder]).await
+}
+
+/// Everybody's newest, each in a folder of her name.
+pub(super) async fn get_zip_of_assignment(
+    State(exchange): State<Exchange>,
+    asker: Asker,
+    Path((course, assignment)): Path<(String, String)>,
+) -> ApiResult<Response> {
+    let mut tx = exchange.db().read().await?;
+    let entered = asker.enter(&exchange, &mut tx, &course).await?;
+    entered.require(Standing::grades)?;
+    let row = entered.assignment(&mut tx, &assignment).await?;
+    let rows = db::submissions::newest_of_all(&mut tx, &row.id).await?;
+    drop(tx);
+    let folders = rows.into_iter().map(|row| Folder {
+        name: row.student,
+        tree: row.tree,
+        files: row.files,
+    });
+    let name = format!("{course}-{assignment}");
+    zip::answer(&exchange, asker.0.name(), &name, folders.collect()).await
+}
+
+async fn files_of(
+    exchange: &Exchange,
+    asker: &Asker,
+    course: &str,
+    submission: &str,
+) -> ApiResult<(Told, Vec<TreeFile>)> {
+    let mut tx = exchange.db().read().await?;
+    let (_, row) = find(exchange, &mut tx, asker, course, submission).await?;
+    let files = db::trees::get(&mut tx, &row.tree).await?;
+    Ok((row, files))
+}
+
+/// One's own, or anybody's for those who grade; others' look like none.
+pub(super) async fn find(
+    exchange: &Exchange,
+    tx: &mut Tx,
+    asker: &Asker,
+    course: &str,
+    submission: &str,
+) -> ApiResult<(Entered, Told)> {
+    let missing = || Refusal::not_found("Submission");
+    let entered = asker.enter(exchange, tx, course).await?;
+    let id = entered.course.known_id().ok_or_else(missing)?;
+    let row = db::submissions::find_told(tx, id, submission).await?;
+    let row = row.ok_or_else(missing)?;
+    match entered.standing.grades() || asker.0.is(&row.student) {
+        true => Ok((entered, row)),
+        false => Err(missing().into()),
+    }
+}
