@@ -149,7 +149,7 @@ impl Default for Timings {
             lease: Duration::from_secs(15),
             renew_every: Duration::from_secs(4),
             sweep_every: Duration::from_secs(1),
-            watch_every: Duration::from_secs(5),
+            watch_every: Duration::from_secs(10),
             orphans_every: Duration::from_secs(60),
             launch_limit: Duration::from_secs(60),
             stop_limit: Duration::from_secs(60),

@@ -14,7 +14,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::clock::Millis;
 use lyceum_model::scope::ScopeSet;
-use lyceum_store::Tx;
+use lyceum_store::{Stamp, Tx};
 use lyceum_web::cookie;
 use lyceum_web::request::{self, RequestInfo};
 use lyceum_web::xsrf::{self, Binding};
@@ -23,11 +23,11 @@ use tower::ServiceBuilder;
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
-use crate::seen::{Sight, Ticket};
+use crate::seen::{Seen, Sight, Ticket};
 use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
 use crate::standing::Standing;
-use crate::{Hub, db, pages, services, tokens};
+use crate::{Hub, Settings, db, pages, services, tokens};
 
 /// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
 const COOKIES_TRIED: usize = 16;
@@ -200,7 +200,7 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
                 scopes: scopes.into(),
                 members,
             };
-            let seen = (hub.seen()).keep(hash, stamp, settings, Ticket::default(), caller);
+            let seen = keep(hub, hash, (stamp, settings), Ticket::default(), caller);
             return Ok(Some(Sight::new(seen, stamp)));
         }
     };
@@ -219,23 +219,39 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
         server_id: token.server_id,
     };
     let caller = person(user, credential, scopes, standing);
-    let seen = hub.seen().keep(hash, stamp, settings, ticket, caller);
+    let seen = keep(hub, hash, (stamp, settings), ticket, caller);
     Ok(Some(Sight::new(seen, stamp)))
 }
 
-/// Whether whoever sent these headers is still the one she was, with the same rights. What can't be
-/// looked up counts as no.
-pub async fn is_still(hub: &Hub, headers: &HeaderMap, caller: &Caller) -> bool {
-    let now = match bearer(headers) {
+/// For the next time; not when what was read is older than what others keep by now.
+fn keep(
+    hub: &Hub,
+    hash: String,
+    (stamp, settings): (Option<Stamp>, Arc<Settings>),
+    ticket: Ticket,
+    caller: Caller,
+) -> Arc<Seen> {
+    let is_new = stamp == hub.db().stamp();
+    hub.seen()
+        .keep(hash, stamp, settings, is_new, ticket, caller)
+}
+
+/// Who sent these headers, as things are now. What can't be looked up counts as nobody.
+pub async fn now(hub: &Hub, headers: &HeaderMap) -> Option<Caller> {
+    match bearer(headers) {
         Some(token) => {
-            let sight = by_token(hub, &token).await;
-            sight.map(|sight| sight.map(|sight| sight.seen.caller.clone()))
+            let sight = by_token(hub, &token).await.ok()??;
+            Some(sight.seen.caller.clone())
         }
-        None => by_cookie(hub, headers).await,
-    };
+        None => by_cookie(hub, headers).await.ok()?,
+    }
+}
+
+/// Whether whoever sent these headers is still the one she was, with the same rights.
+pub async fn is_still(hub: &Hub, headers: &HeaderMap, caller: &Caller) -> bool {
     let same =
         |now: &Caller| now.who.to_string() == caller.who.to_string() && now.scopes == caller.scopes;
-    matches!(now, Ok(Some(now)) if same(&now))
+    now(hub, headers).await.as_ref().is_some_and(same)
 }
 
 /// A person as a caller; `scopes` are those of what she came with.

@@ -482,7 +482,7 @@ async fn ask_to_stop(hub: &Hub, server: &Server, by: Option<Doer>) -> Result<(),
     let now = hub.now();
     let why = (by.as_ref()).and_then(|by| About::from(server).why_stopped(by));
     let mut tx = hub.db().write().await?;
-    let cancelled = db::servers::cancel_queued(&mut tx, &server.id, now.0).await?;
+    let cancelled = db::servers::cancel_queued(&mut tx, &server.id, why.as_ref(), now.0).await?;
     if cancelled {
         keeper::announce_end(&mut tx, server).await?;
     } else if db::servers::request_stop(&mut tx, &server.id, why.as_ref(), now.0).await? {
@@ -521,8 +521,9 @@ pub async fn keep(hub: &Hub, server: &Server) -> Result<bool, WishError> {
 pub async fn want_removed(hub: &Hub, server: &Server, caller: &Caller) -> Result<(), WishError> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
-    db::servers::request_removal(&mut tx, &server.id, now.0).await?;
-    deeds::note(&mut tx, server, &Doer::of(&caller.who), What::Removed, now).await?;
+    if db::servers::request_removal(&mut tx, &server.id, now.0).await? {
+        deeds::note(&mut tx, server, &Doer::of(&caller.who), What::Removed, now).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -564,9 +565,10 @@ pub async fn wait_for_start(
     mut news: Waiting,
     limit: Duration,
 ) -> Result<Server, WishError> {
-    let first = limit.min(LOOK_AGAIN);
-    drop(tokio::time::timeout(first, news.woken()).await);
-    look_until_over(hub, server, news, limit.saturating_sub(first)).await
+    let asked = tokio::time::Instant::now();
+    drop(tokio::time::timeout(limit.min(LOOK_AGAIN), news.woken()).await);
+    let left = limit.saturating_sub(asked.elapsed());
+    look_until_over(hub, server, news, left).await
 }
 
 fn news_of(hub: &Hub, server: &str) -> Waiting {

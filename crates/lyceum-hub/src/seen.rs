@@ -1,13 +1,15 @@
 //! Who came lately with which token. It is kept for as long as nothing was committed since it was
 //! looked up ([`lyceum_store::stamp`]) and the configuration is the same, so that nobody holds more
 //! than a look at the rows would give. When something was used and how a server's start goes on gives
-//! and takes no rights: [`Callers::pass`].
+//! and takes no rights: [`Callers::pass`]. On PostgreSQL what announces something to other replicas comes
+//! back as news of its own, so there only the quiet ones of these pass.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use lyceum_model::clock::Millis;
+use lyceum_model::name::ServerName;
 use lyceum_store::{Stamp, Tx};
 use lyceum_web::Caller;
 
@@ -26,7 +28,13 @@ pub struct Seen {
     pub caller: Caller,
     /// What she was told of herself, and when: without and with the servers at rest.
     told: [Mutex<Option<(Stamp, Bytes)>>; 2],
+    /// The id of the server that she asked for last by its owner and name.
+    server: Mutex<Option<Asked>>,
 }
+
+/// A server, as `(owner's id, name)`, and its id. What gives it another name or takes it away is
+/// nothing that callers outlive.
+type Asked = ((String, ServerName), String);
 
 /// Somebody who came with a token, and the state of the database from before that was looked up.
 #[derive(Clone)]
@@ -46,6 +54,20 @@ impl Sight {
         let told = told.unwrap_or_else(PoisonError::into_inner);
         let (at, body) = told.as_ref()?;
         (Some(*at) == self.stamp).then(|| body.clone())
+    }
+
+    /// The id of a server that is there.
+    pub fn server(&self, owner: &str, name: &ServerName) -> Option<String> {
+        let server = self.seen.server.lock();
+        let server = server.unwrap_or_else(PoisonError::into_inner);
+        let ((of, called), id) = server.as_ref()?;
+        (of == owner && called == name).then(|| id.clone())
+    }
+
+    pub fn know_server(&self, owner: &str, name: &ServerName, id: &str) {
+        let server = self.seen.server.lock();
+        *server.unwrap_or_else(PoisonError::into_inner) =
+            Some(((owner.to_owned(), name.clone()), id.to_owned()));
     }
 
     pub fn tell(&self, stopped: bool, body: &Bytes) {
@@ -144,25 +166,28 @@ impl Callers {
         lives.then(|| Arc::clone(seen))
     }
 
-    /// `stamp` and `settings` are those from before it was looked up who that is.
+    /// `stamp` and `settings` are those from before it was looked up who that is; `is_new` says whether
+    /// nothing was committed since. What is older takes nobody else's place.
     pub fn keep(
         &self,
         hash: String,
         stamp: Option<Stamp>,
         settings: Arc<Settings>,
+        is_new: bool,
         ticket: Ticket,
         caller: Caller,
     ) -> Arc<Seen> {
         let seen = Arc::new(Seen {
             caller,
             told: Default::default(),
+            server: Mutex::default(),
         });
         let Some(stamp) = stamp else {
             return seen;
         };
         let mut kept = self.lock();
         if !kept.is_of(stamp, &settings) || kept.callers.len() >= MOST {
-            if kept.passing > 0 {
+            if kept.passing > 0 || !is_new {
                 // It may yet turn out to be a state like that of the others.
                 return seen;
             }

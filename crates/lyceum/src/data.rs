@@ -49,6 +49,8 @@ impl DataFolder {
         let root = root.canonicalize().map_err(|error| failed(&error))?;
         check_private(&root)?;
         let lock = lock(&root, how)?;
+        // An earlier version's way from the proxy to the hub.
+        let _ = fs::remove_file(root.join("hub.sock"));
         for name in ["keys", "run", "homes", "jupyter", "blobs", "courses"] {
             private
                 .create(root.join(name))

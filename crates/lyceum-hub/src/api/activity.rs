@@ -1,5 +1,6 @@
 //! What notebook servers report about when they were last used.
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -7,10 +8,12 @@ use lyceum_model::clock::Millis;
 use lyceum_model::name::ServerName;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
+use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde_json::Value;
 
 use super::{body, find_person};
+use crate::seen::Sight;
 use crate::{Hub, db, uses};
 
 /// A clock may be ahead of ours, but not by an hour.
@@ -21,6 +24,7 @@ const SERVERS: &str = "an object of servers by their names, each with its last_a
 pub async fn update_activity(
     State(hub): State<Hub>,
     caller: Caller,
+    sight: Option<Extension<Sight>>,
     Path(user): Path<String>,
     body: Bytes,
 ) -> ApiResult<StatusCode> {
@@ -61,7 +65,7 @@ pub async fn update_activity(
         let at = moment(at, now)?;
         let parsed = ServerName::parse(name).ok();
         let server = match &parsed {
-            Some(name) => db::servers::id_of(&mut tx, &owner_id, name).await?,
+            Some(name) => id_of(&mut tx, sight.as_deref(), &owner_id, name).await?,
             None => None,
         };
         match server {
@@ -84,6 +88,23 @@ pub async fn update_activity(
     };
     uses::report(&hub, &touched, &people).await?;
     Ok(StatusCode::OK)
+}
+
+/// Servers report on themselves, again and again.
+async fn id_of(
+    tx: &mut Tx,
+    sight: Option<&Sight>,
+    owner: &str,
+    name: &ServerName,
+) -> sqlx::Result<Option<String>> {
+    if let Some(known) = sight.and_then(|sight| sight.server(owner, name)) {
+        return Ok(Some(known));
+    }
+    let found = db::servers::id_of(tx, owner, name).await?;
+    if let (Some(sight), Some(id)) = (sight, &found) {
+        sight.know_server(owner, name, id);
+    }
+    Ok(found)
 }
 
 fn moment(given: &Value, now: Millis) -> ApiResult<Millis> {

@@ -125,10 +125,15 @@ impl Watcher {
     /// The next piece of the stream; `None` ends it.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if self.done || !self.may_watch().await {
+            if self.done {
                 return None;
             }
-            match self.news().await {
+            let news = self.news().await;
+            // How it ended is told to nobody who has just lost that.
+            if !self.may_watch().await {
+                return None;
+            }
+            match news {
                 Ok(text) if !text.is_empty() => {
                     self.quiet_since = tokio::time::Instant::now();
                     return Some(text.into());
@@ -158,11 +163,16 @@ impl Watcher {
 
     /// A token may be taken back, and a session end, while a start takes its minutes.
     async fn may_watch(&mut self) -> bool {
-        if self.asked.elapsed() < ASK_EVERY {
+        if self.asked.elapsed() < ASK_EVERY && !self.done {
             return true;
         }
         self.asked = tokio::time::Instant::now();
-        identify::is_still(&self.hub, &self.headers, &self.caller).await
+        let Some(now) = identify::now(&self.hub, &self.headers).await else {
+            return false;
+        };
+        let (owner, name) = (&self.server.user_name, &self.server.name);
+        let may = now.require(ScopeName::ReadServers, Target::Server(owner, name));
+        now.who.to_string() == self.caller.who.to_string() && may.is_ok()
     }
 
     async fn news(&mut self) -> anyhow::Result<String> {

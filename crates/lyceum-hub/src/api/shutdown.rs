@@ -37,7 +37,7 @@ pub async fn shut_down(State(hub): State<Hub>, caller: Caller, body: Bytes) -> A
     }?;
     tracing::warn!(by = %caller.who, servers, "this hub is asked to end");
     tokio::spawn(async move {
-        if servers && let Err(error) = stop_all(&hub).await {
+        if servers && let Err(error) = stop_all(&hub, &caller).await {
             tracing::error!(
                 error = format!("{error:#}"),
                 "not all servers could be stopped before the end"
@@ -49,7 +49,7 @@ pub async fn shut_down(State(hub): State<Hub>, caller: Caller, body: Bytes) -> A
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
 
-async fn stop_all(hub: &Hub) -> anyhow::Result<()> {
+async fn stop_all(hub: &Hub, caller: &Caller) -> anyhow::Result<()> {
     let deadline = tokio::time::Instant::now() + WAIT;
     loop {
         let mut tx = hub.db().read().await?;
@@ -62,7 +62,7 @@ async fn stop_all(hub: &Hub) -> anyhow::Result<()> {
             .iter()
             .filter(|server| server.stop_requested_at.is_none())
         {
-            launching::stop(hub, server).await?;
+            launching::stop_by(hub, server, caller).await?;
         }
         if tokio::time::Instant::now() >= deadline {
             anyhow::bail!("{} servers are still there", active.len());

@@ -101,6 +101,18 @@ impl Server {
     /// As its row is after [`request_start`].
     pub fn requested(&self, order: &Order<'_>, generation: i64, now: i64) -> Self {
         Self {
+            id: self.id.clone(),
+            user_id: self.user_id.clone(),
+            user_name: self.user_name.clone(),
+            name: self.name.clone(),
+            key: self.key.clone(),
+            client_id: self.client_id.clone(),
+            display_name: self.display_name.clone(),
+            created_at: self.created_at,
+            stopped_at: self.stopped_at,
+            last_activity_at: self.last_activity_at,
+            placed_at: self.placed_at,
+            unplaced_at: self.unplaced_at,
             state: State::Queued,
             generation,
             spec: Some(order.spec.into()),
@@ -118,7 +130,6 @@ impl Server {
             profile: order.profile.map(str::to_owned),
             course: order.course.map(str::to_owned),
             environment: Some(order.environment.into()),
-            ..self.clone()
         }
     }
 
@@ -292,16 +303,26 @@ pub async fn request_start(
 
 /// A start that nobody has begun is no longer wanted: there is nothing of it, so it ends here.
 /// Whoever has just taken its lease finds it gone.
-pub async fn cancel_queued(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
-    changed(on!(tx, |c| sqlx::query(
-        "UPDATE servers SET state = 'stopped', stopped_at = $2, stop_requested_at = NULL, \
-         lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = 'queued'"
+pub async fn cancel_queued(
+    tx: &mut Tx,
+    id: &str,
+    why: Option<&Saying>,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let (text, stored) = columns(why);
+    changed(on!(tx, |c| {
+        sqlx::query(
+        "UPDATE servers SET state = 'stopped', failure = $3, failure_saying = $4, stopped_at = $2, \
+         stop_requested_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND state = 'queued'"
     )
     .bind(id)
     .bind(now)
+    .bind(&text)
+    .bind(&stored)
     .execute(c)
     .await
-    .map(|done| done.rows_affected())))
+    .map(|done| done.rows_affected())
+    }))
 }
 
 /// A person wants it gone: marks the wish; whoever holds the lease sees to it. A pause after a
@@ -808,15 +829,16 @@ pub async fn set_display_name(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result
 }
 
 /// A person wants it forgotten once it has ended. A start that is asked for later takes that back.
-pub async fn request_removal(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
-        "UPDATE servers SET remove_requested_at = COALESCE(remove_requested_at, $2) WHERE id = $1"
+/// Says whether nobody had wanted that before.
+pub async fn request_removal(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET remove_requested_at = $2 WHERE id = $1 AND remove_requested_at IS NULL"
     )
     .bind(id)
     .bind(now)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|done| done.rows_affected())))
 }
 
 /// Whether [`remove_unwanted`] has something to do.

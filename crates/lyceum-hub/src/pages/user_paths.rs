@@ -227,6 +227,10 @@ pub fn gone_outside(hub: &Hub, path: &str) -> Option<Response> {
     if hub.shelf().servers().there.is_empty() {
         return None;
     }
+    // One without an address is found nowhere, but it is no course.
+    if hub.settings().grants.services.contains_key(course.as_str()) {
+        return None;
+    }
     let owner = UserName::of_course(&course);
     Some(gone_answer(&hub.base(), &owner, &ServerName::default()))
 }

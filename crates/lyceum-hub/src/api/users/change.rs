@@ -264,7 +264,7 @@ pub async fn delete_user(
         .filter(|server| server.state.is_active())
         .collect();
     for server in &running {
-        launching::stop(&hub, server).await?;
+        launching::stop_by(&hub, server, &caller).await?;
     }
     let deadline = tokio::time::Instant::now() + WAIT;
     for server in running {

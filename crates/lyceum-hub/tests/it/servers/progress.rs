@@ -219,18 +219,13 @@ async fn a_token_taken_back_ends_the_stream_it_opened() {
         let made = ada.post_json("/hub/api/users/ada/tokens", &EMPTY).await;
         let made = made.expect(201).json();
         let guest = hub.client().with_token(made["token"].as_str().unwrap());
-        let (started, told, ()) = tokio::join!(
-            ada.post_json(SERVER, &EMPTY),
-            async {
-                until_state(db.db(), "ada", State::Starting).await;
-                guest.listen(STREAM).await.rest().await
-            },
-            async {
-                until_state(db.db(), "ada", State::Starting).await;
-                let path = format!("/hub/api/users/ada/tokens/{}", made["id"].as_str().unwrap());
-                ada.delete(&path).await.expect(204);
-            }
-        );
+        let (started, told) = tokio::join!(ada.post_json(SERVER, &EMPTY), async {
+            until_state(db.db(), "ada", State::Starting).await;
+            let stream = guest.listen(STREAM).await;
+            let path = format!("/hub/api/users/ada/tokens/{}", made["id"].as_str().unwrap());
+            ada.delete(&path).await.expect(204);
+            stream.rest().await
+        });
         // The start goes on; its end is not told to whom it is no business any more.
         started.expect(202);
         assert!(

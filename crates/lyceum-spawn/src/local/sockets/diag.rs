@@ -28,6 +28,8 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const REQUEST: u16 = 1;
 const TCP: u8 = 6;
 const ALL_STATES: u32 = u32::MAX;
+/// The interface `lo`, the first of every network namespace. A socket may be bound to it alone.
+const LOOPBACK: u32 = 1;
 const HEADER: usize = 16;
 
 /// What sockets are, as `struct inet_diag_msg` names it. One for IPv6 may take IPv4 as well.
@@ -79,8 +81,10 @@ fn request(port: u16) -> Vec<u8> {
     // From nobody's port, so that no connection is meant.
     bytes.extend([0; 2]);
     bytes.extend([127, 0, 0, 1]);
-    // The rest of the address, the other one, any interface; and the mark for "whichever it is".
-    bytes.resize(72 - 8, 0);
+    // The rest of the address and the other one; where it would come in; and the mark for "whichever
+    // it is".
+    bytes.resize(72 - 12, 0);
+    bytes.extend(LOOPBACK.to_ne_bytes());
     bytes.extend([255; 8]);
     bytes
 }
@@ -161,6 +165,14 @@ mod tests {
         let mut all = vec![four];
         // A machine may have no IPv6.
         all.extend(TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)));
+        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        nix::sys::socket::setsockopt(
+            &bound,
+            nix::sys::socket::sockopt::BindToDevice,
+            &"lo".into(),
+        )
+        .expect("there is a loopback");
+        all.push(bound);
         for listener in all {
             let port = listener.local_addr().expect("bound").port();
             let tables = super::super::Listeners::read().expect("tables");
