@@ -94,11 +94,7 @@ pub(crate) fn report(place: Result<&Place, &str>, root: bool) -> LimitsReport {
 }
 
 fn notes(report: &LimitsReport, no_place: Option<&str>) -> Vec<String> {
-    let mut notes = vec![
-        "how much a home takes (`disk.home`) is measured now and then; between two looks it can grow \
-         beyond its limit"
-            .to_owned(),
-    ];
+    let mut notes = Vec::new();
     match no_place {
         Some(why) => notes.push(format!("no control groups: {why}")),
         None => {

@@ -3,7 +3,7 @@
 //! `lyceum shim FOLDER` takes the lock of the run folder, reads the order from its stdin, starts
 //! the launcher, relays the server's output to the log, ends the server when asked by SIGTERM, and
 //! leaves only when nothing of the server is left. It has no runtime, and one thread; a second only
-//! where the home has a limit ([`size`](super::size)).
+//! where the home has a limit (module `size`).
 //!
 //! Invariant: until the order was read whole, nothing is started. The hub sends it only after
 //! the keeper holds the lock, so a hub that dies half-way leaves either nothing or a server that
@@ -28,7 +28,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use crate::error::SpawnError;
 use crate::local::folder::{Exit, RunFolder, State, boot_id, now_ms};
 use crate::local::log::Relay;
-use crate::local::size::{self, Allowance, Judged, Watch};
+use crate::local::size::{self, News, Watch};
 use crate::local::wire::{
     ABOUT_TO_EXEC, Answer, HELD, LAUNCH_ARGUMENT, LOCKED, MAX_MESSAGE, Order,
 };
@@ -154,11 +154,16 @@ struct Keeper<'a> {
     home_takes: Option<u64>,
 }
 
-/// Sizes of the home as they come, eight bytes each, and what is made of them.
+/// News of what the home takes, as they come.
 struct Sizes {
     from: PipeReader,
-    allowance: Allowance,
+    limit: u64,
+    /// That nothing is known was said.
+    is_unknown: bool,
 }
+
+const UNKNOWN: &[u8] =
+    b"Lyceum: what the files in the home take can't be measured; its limit is not kept\n";
 
 impl<'a> Keeper<'a> {
     fn start(
@@ -325,7 +330,10 @@ impl<'a> Keeper<'a> {
                 if self.verdict == [ABOUT_TO_EXEC] {
                     answer(Answer::Started);
                     // Not before: the home is made by the launcher.
-                    self.sizes = watch_size(&self.order);
+                    self.sizes = watch_size(&self.order).unwrap_or_else(|_| {
+                        self.relay.push(UNKNOWN);
+                        None
+                    });
                 }
             }
         }
@@ -367,9 +375,9 @@ impl<'a> Keeper<'a> {
     /// Ends the server if its home has grown too large.
     fn take_sizes(&mut self) {
         let Some(sizes) = &mut self.sizes else { return };
-        let mut bytes = [0_u8; 8];
+        let mut bytes = [0_u8; News::LENGTH];
         match sizes.from.read(&mut bytes) {
-            Ok(8) => {}
+            Ok(News::LENGTH) => {}
             // Nothing came, or it is looked for anew.
             Err(error)
                 if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted]
@@ -382,23 +390,26 @@ impl<'a> Keeper<'a> {
                 return;
             }
         }
-        let size = u64::from_le_bytes(bytes);
-        let limit = sizes.allowance.limit;
-        match sizes.allowance.judge(size) {
-            Judged::Fine => {}
-            Judged::Nearly => {
+        match News::from_bytes(bytes) {
+            News::Fine => {}
+            News::Nearly(size) => {
                 let line = format!(
                     "Lyceum: the files in the home take {} of {} MB; a server that goes beyond is ended\n",
                     size >> 20,
-                    limit >> 20
+                    sizes.limit >> 20
                 );
                 self.relay.push(line.as_bytes());
             }
-            Judged::Over if matches!(self.stage, Stage::Running) => {
+            News::Over(size) if matches!(self.stage, Stage::Running) => {
                 self.home_takes = Some(size);
                 self.begin_to_end();
             }
-            Judged::Over => {}
+            News::Over(_) => {}
+            News::Unknown if !sizes.is_unknown => {
+                sizes.is_unknown = true;
+                self.relay.push(UNKNOWN);
+            }
+            News::Unknown => {}
         }
     }
 
@@ -514,21 +525,25 @@ fn catch_signals() -> nix::Result<SignalFd> {
 }
 
 /// Measures the home from now on, if it has a limit. Without it the server runs all the same.
-fn watch_size(order: &Order) -> Option<Sizes> {
-    let limit = order.launch.resources.home_size?;
-    let (from, to) = io::pipe().ok()?;
-    set_nonblocking(&from).ok()?;
+fn watch_size(order: &Order) -> io::Result<Option<Sizes>> {
+    let Some(limit) = order.launch.resources.home_size else {
+        return Ok(None);
+    };
+    let (from, to) = io::pipe()?;
+    set_nonblocking(&from)?;
     let watch = Watch {
         homes: order.launch.homes.clone(),
         home: order.launch.home.clone(),
         run_as: order.launch.run_as.clone(),
         every: Duration::from_millis(order.measure_ms),
+        limit,
     };
-    size::begin(watch, to).ok()?;
-    Some(Sizes {
+    size::begin(watch, to)?;
+    Ok(Some(Sizes {
         from,
-        allowance: Allowance::new(limit),
-    })
+        limit,
+        is_unknown: false,
+    }))
 }
 
 fn set_nonblocking(output: &PipeReader) -> io::Result<()> {

@@ -139,6 +139,31 @@ for n in range(100000): write(f'{n}', 1); time.sleep(0.01)
     assert!(reason.contains("and may take 10 MB"), "{reason}");
 }
 
+#[tokio::test]
+async fn a_home_that_can_not_be_measured_is_said_once() {
+    use std::os::unix::fs::PermissionsExt;
+
+    // Nothing is closed to root.
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let rig = Rig::new();
+    let home = rig.dir.path().join("homes/ada");
+    std::fs::create_dir(&home).expect("made");
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o300)).expect("set");
+    let mut order = shell("for n in 1 2 3 4 5; do sleep 0.1; done; echo done");
+    order.spec.resources.home_size = Some(8 << 20);
+    rig.start(&order).await;
+    let status = rig.wait_for_end(&order).await;
+    assert!(
+        matches!(status, Status::Exited { code: Some(0), .. }),
+        "{status:?}"
+    );
+    let lines = rig.wait_for_line(&order, "its limit is not kept").await;
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).expect("set");
+}
+
 pub(crate) fn nobody() -> RunAs {
     RunAs {
         account: "nobody".into(),
