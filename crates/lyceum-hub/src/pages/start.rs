@@ -560,6 +560,7 @@ pub async fn pending(
             remedy: None,
             code: Some(info.id.clone()),
         }),
+        closed: notices::is_closed(&hub, &caller),
         log: if failed {
             log(&hub, &row).await
         } else {

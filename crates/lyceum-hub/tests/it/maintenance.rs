@@ -1,11 +1,13 @@
 //! A maintenance that is switched on and off while hubs run.
 
+use std::time::Duration;
+
 use lyceum_hub::maintenance::{self, Switched};
 use lyceum_hub::notices::Audience;
 use lyceum_hub::{Settings, Timings};
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::who::{Forms, Who};
-use lyceum_testkit::fake::FakeSpawner;
+use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::json;
@@ -227,4 +229,32 @@ async fn administrators_switch_it_on_their_page() {
     root.post_form(path, &[("do", "end")]).await.expect(302);
     assert!([201, 202].contains(&start(&token, "gpu").await));
     root.post_form(path, &[("do", "what")]).await.expect(400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_start_is_tried_again_after_the_maintenance() {
+    let db = TestDb::sqlite().await;
+    let tune = |settings: &mut Settings, _: &mut Timings| {
+        settings.start_timeout = Duration::from_secs(1);
+    };
+    let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune).await;
+    let hub = hub.with_user("ada").await.with_admin("root").await;
+    let (ada, root) = (hub.signed_in("ada").await, hub.signed_in("root").await);
+    hub.spawner.behave(Behaviour::NeverReady);
+    let asked = program(&hub, "ada").await;
+    let path = "/hub/api/users/ada/server";
+    asked.post_json(path, &json!({})).await.expect(500);
+    // Whether there is a form that starts it, and a button that says why not.
+    let again = async || {
+        let page = ada.get("/hub/spawn-pending/ada").await.expect(500).text();
+        let form = page.contains("action=\"/hub/servers/start\"");
+        (form, page.contains("aria-disabled=\"true\""))
+    };
+    assert_eq!(again().await, (true, false));
+    for (order, expect) in [("begin", (false, true)), ("end", (true, false))] {
+        let order = [("do", order)];
+        let switched = root.post_form("/hub/admin/maintenance", &order).await;
+        switched.expect(302);
+        assert_eq!(again().await, expect, "{order:?}");
+    }
 }

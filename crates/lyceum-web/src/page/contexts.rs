@@ -325,6 +325,8 @@ pub struct ProgressPage {
     pub url: String,
     /// Set when the start failed; then there is no stream.
     pub failure: Option<Failure>,
+    /// Nobody may start just now: a maintenance is under way.
+    pub closed: bool,
     /// The last output, shown with a failure.
     pub log: Vec<String>,
 }

@@ -437,6 +437,7 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
         events_url: "/hub/api/users/ada/server/progress?_xsrf=x".into(),
         url: "/user/ada/lab".into(),
         failure: None,
+        closed: false,
         log: vec![],
     };
     let failure = |remedy: Option<&str>, code: Option<&str>| Failure {
