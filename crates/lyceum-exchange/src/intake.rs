@@ -67,6 +67,10 @@ pub enum IntakeError {
     Broken,
     #[error("the form has too many fields")]
     TooManyFields,
+    #[error(
+        "part {0} of the form has no name that can be used; each part is a file, and says its path, of at most 1024 bytes: `Content-Disposition: form-data; name=\"ps1.ipynb\"`"
+    )]
+    Nameless(usize),
     #[error("the field {0} is longer than the {1} bytes that are allowed")]
     FieldTooLong(&'static str, usize),
     #[error("the request was cut off")]
@@ -90,6 +94,7 @@ impl From<FormError> for IntakeError {
         match error {
             FormError::Broken => Self::Broken,
             FormError::TooManyFields => Self::TooManyFields,
+            FormError::Nameless(part) => Self::Nameless(part),
         }
     }
 }
@@ -278,6 +283,11 @@ impl Receive for Sorter {
             self.fields.insert(name.to_owned(), value);
         }
         self.in_files = false;
+    }
+
+    /// What was sent as a file is never left out in silence.
+    fn may_skip(&self) -> bool {
+        self.asked.files != FilesAs::Fields
     }
 }
 
