@@ -20,6 +20,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use data_encoding::HEXLOWER;
 use futures_util::StreamExt;
 use futures_util::stream;
+use jiff::Timestamp;
 use lyceum_courses::Bytes;
 use lyceum_model::digest::Digest;
 use lyceum_model::name::UserName;
@@ -52,8 +53,10 @@ const ASKED_AGAIN: u64 = 8 * 1024 * 1024;
 const THROWN_AWAY: u64 = 16 * 1024 * 1024;
 
 /// What came with a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Upload {
+    /// When the last of it was there; what we do with it from then on makes nobody late.
+    pub arrived: Timestamp,
     pub fields: BTreeMap<String, String>,
     /// Of the field `files`, if there was one; or of all fields, where these are the files.
     pub files: Option<Result<Tree, Mistake>>,
@@ -175,7 +178,7 @@ async fn read(exchange: &Exchange, request: Request, asked: Asked) -> Result<Upl
     }
     let mut pieces = body.into_data_stream();
     match take(exchange, &mut desk, &mut pieces, &kind).await {
-        Ok(()) => desk.finish().await,
+        Ok(()) => desk.finish(exchange.time()).await,
         Err(error) => {
             if !matches!(error, IntakeError::CutOff | IntakeError::TooSlow) {
                 let _ = timeout(idle, throw_away(pieces)).await;
@@ -454,7 +457,7 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<Upload, IntakeError> {
+    async fn finish(mut self, arrived: Timestamp) -> Result<Upload, IntakeError> {
         self.clear().await?;
         self.write_gathered().await?;
         let files = self.sorter.finish().map(|read| {
@@ -462,6 +465,7 @@ impl<'a> Desk<'a> {
             Tree::new(self.done).map_err(|_| Mistake::Path)
         });
         Ok(Upload {
+            arrived,
             fields: self.sorter.fields,
             files,
         })
