@@ -20,6 +20,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use data_encoding::HEXLOWER;
 use futures_util::StreamExt;
 use futures_util::stream;
+use jiff::Timestamp;
 use lyceum_courses::Bytes;
 use lyceum_model::digest::Digest;
 use lyceum_model::name::UserName;
@@ -52,8 +53,10 @@ const ASKED_AGAIN: u64 = 8 * 1024 * 1024;
 const THROWN_AWAY: u64 = 16 * 1024 * 1024;
 
 /// What came with a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Upload {
+    /// When the last of it was there; what we do with it from then on makes nobody late.
+    pub arrived: Timestamp,
     pub fields: BTreeMap<String, String>,
     /// Of the field `files`, if there was one; or of all fields, where these are the files.
     pub files: Option<Result<Tree, Mistake>>,
@@ -67,6 +70,10 @@ pub enum IntakeError {
     Broken,
     #[error("the form has too many fields")]
     TooManyFields,
+    #[error(
+        "part {0} of the form has no name that can be used; each part is a file, and says its path, of at most 1024 bytes: `Content-Disposition: form-data; name=\"ps1.ipynb\"`"
+    )]
+    Nameless(usize),
     #[error("the field {0} is longer than the {1} bytes that are allowed")]
     FieldTooLong(&'static str, usize),
     #[error("the request was cut off")]
@@ -90,6 +97,7 @@ impl From<FormError> for IntakeError {
         match error {
             FormError::Broken => Self::Broken,
             FormError::TooManyFields => Self::TooManyFields,
+            FormError::Nameless(part) => Self::Nameless(part),
         }
     }
 }
@@ -170,7 +178,7 @@ async fn read(exchange: &Exchange, request: Request, asked: Asked) -> Result<Upl
     }
     let mut pieces = body.into_data_stream();
     match take(exchange, &mut desk, &mut pieces, &kind).await {
-        Ok(()) => desk.finish().await,
+        Ok(()) => desk.finish(exchange.time()).await,
         Err(error) => {
             if !matches!(error, IntakeError::CutOff | IntakeError::TooSlow) {
                 let _ = timeout(idle, throw_away(pieces)).await;
@@ -278,6 +286,11 @@ impl Receive for Sorter {
             self.fields.insert(name.to_owned(), value);
         }
         self.in_files = false;
+    }
+
+    /// What was sent as a file is never left out in silence.
+    fn may_skip(&self) -> bool {
+        self.asked.files != FilesAs::Fields
     }
 }
 
@@ -444,7 +457,7 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<Upload, IntakeError> {
+    async fn finish(mut self, arrived: Timestamp) -> Result<Upload, IntakeError> {
         self.clear().await?;
         self.write_gathered().await?;
         let files = self.sorter.finish().map(|read| {
@@ -452,6 +465,7 @@ impl<'a> Desk<'a> {
             Tree::new(self.done).map_err(|_| Mistake::Path)
         });
         Ok(Upload {
+            arrived,
             fields: self.sorter.fields,
             files,
         })

@@ -19,7 +19,7 @@ const NONE_BEFORE: &str = "-";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     First,
-    /// Says when it was due and how late it is, too.
+    /// Says when it had arrived, when it was due and how late it is, too.
     Second,
 }
 
@@ -138,10 +138,12 @@ impl Content {
 
 impl Lateness {
     fn lines(self) -> String {
-        let due = self.due.map(|due| Moment::of(Millis(due)).to_iso());
+        let moment = |millis| Moment::of(Millis(millis)).to_iso();
+        let (arrived, due) = (self.arrived.map(moment), self.due.map(moment));
         let late = self.seconds.map(|seconds| format!("{seconds} seconds"));
         let or_none = |said: Option<String>| said.unwrap_or_else(|| "-".into());
-        format!("due: {}\nlate: {}\n", or_none(due), or_none(late))
+        let (arrived, due, late) = (or_none(arrived), or_none(due), or_none(late));
+        format!("arrived: {arrived}\ndue: {due}\nlate: {late}\n")
     }
 }
 
@@ -165,6 +167,7 @@ mod tests {
             student: "ada".into(),
             at: Moment(1_795_334_400_123_456),
             lateness: Lateness {
+                arrived: Some(1_795_334_400_000),
                 due: Some(1_795_334_100_000),
                 seconds: Some(301),
             },
@@ -193,7 +196,7 @@ mod tests {
             form: Form::Second,
             ..content.clone()
         });
-        let lines = "123456Z\ndue: 2026-11-22T07:55:00.000000Z\nlate: 301 seconds\ntree: ";
+        let lines = "123456Z\narrived: 2026-11-22T08:00:00.000000Z\ndue: 2026-11-22T07:55:00.000000Z\nlate: 301 seconds\ntree: ";
         assert!(late.text.contains(lines), "{}", late.text);
         assert_eq!(Form::of(&late.text), Some(Form::Second));
         let never = signer.sign(&Content {
@@ -201,7 +204,11 @@ mod tests {
             lateness: Lateness::default(),
             ..content.clone()
         });
-        assert!(never.text.contains("\ndue: -\nlate: -\ntree: "));
+        assert!(
+            never
+                .text
+                .contains("Z\narrived: -\ndue: -\nlate: -\ntree: ")
+        );
         assert_eq!(Form::of("lyceum receipt 3\n"), None);
         let next = Content {
             number: 2,

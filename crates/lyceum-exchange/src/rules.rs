@@ -38,13 +38,17 @@ pub enum NotTaken {
         "This assignment takes no file like {path:?}, only those whose names end in {kinds} and those that were handed out"
     )]
     Kind { path: String, kinds: String },
+    #[error("Assignment not found")]
+    Withdrawn,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// When something was due for whoever handed it in, and how late it is.
+/// When something had arrived, when it was due for whoever handed it in, and how late it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lateness {
+    /// Milliseconds since 1970; nothing: it is from a version that did not write it down.
+    pub arrived: Option<i64>,
     /// Milliseconds since 1970.
     pub due: Option<i64>,
     pub seconds: Option<i64>,
@@ -112,14 +116,19 @@ pub fn lateness(
     author: Author<'_>,
     at: Timestamp,
 ) -> Result<Lateness, NotTaken> {
+    let arrived = Some(at.as_millisecond());
     let Some(terms) = course.terms(&assignment.name, author.name, author.groups) else {
-        return Ok(Lateness::default());
+        return Ok(Lateness {
+            arrived,
+            ..Lateness::default()
+        });
     };
     match terms.judge(at) {
         Verdict::Closed(ends) if !author.standing.grades() => {
             Err(NotTaken::Closed(shown(ends, &exchange.shelf().zone())))
         }
         verdict => Ok(Lateness {
+            arrived,
             due: Some(terms.due.as_millisecond()),
             seconds: Some(match verdict {
                 Verdict::InTime => 0,

@@ -1,5 +1,6 @@
 //! Handing in: time, lateness, receipt, row and event in one transaction, after the contents are
-//! durable.
+//! durable. How late somebody is follows from when her files had arrived, not from how long they
+//! waited here.
 
 use jiff::Timestamp;
 use lyceum_model::id::new_id;
@@ -17,8 +18,8 @@ use crate::{Exchange, db};
 /// The topic of the events; the subject is the submission's id.
 pub const TOPIC: &str = "exchange.submission";
 
-/// Takes what somebody hands in, if the assignment's rules let her. It counts once the transaction is
-/// committed.
+/// Takes what somebody hands in, if the assignment's rules let her who sent it until `arrived`. It
+/// counts once the transaction is committed.
 ///
 /// Invariant: the contents of `tree` are durable before this is called.
 pub async fn hand_in(
@@ -27,7 +28,7 @@ pub async fn hand_in(
     course: &mut Course,
     assignment: &db::assignments::Row,
     author: Author<'_>,
-    tree: &Tree,
+    (tree, arrived): (&Tree, Timestamp),
 ) -> Result<Row, NotTaken> {
     let limits = course.limits(&assignment.name);
     rules::check_files(tx, &limits, assignment, tree).await?;
@@ -35,13 +36,15 @@ pub async fn hand_in(
     db::trees::insert(tx, tree, exchange.now()).await?;
     // From here on the course's other submissions wait, so that times and receipts follow each other.
     let (number, previous) = db::courses::take_number(tx, &course_id).await?;
+    let assignment = db::assignments::find(tx, &course_id, &assignment.name).await?;
+    let assignment = assignment.filter(|row| row.withdrawn_at.is_none());
+    let assignment = &assignment.ok_or(NotTaken::Withdrawn)?;
     rules::check_often(exchange, tx, &limits, assignment, author.name).await?;
     let student = author.name;
     let newest = db::submissions::newest(tx, &assignment.id, student.as_str()).await?;
     let now = Moment::of(exchange.now());
     let at = newest.map_or(now, |newest| now.max(Moment(newest.at).next()));
-    let judged = Timestamp::from_millisecond(at.to_millis()).unwrap_or(Timestamp::MAX);
-    let lateness = rules::lateness(exchange, course, assignment, author, judged)?;
+    let lateness = rules::lateness(exchange, course, assignment, author, arrived)?;
     let receipt = exchange.signer().sign(&Content {
         form: Form::Second,
         course: course.name.to_string(),
@@ -67,6 +70,7 @@ pub async fn hand_in(
         receipt: receipt.text,
         receipt_digest: receipt.digest,
         signature: receipt.signature,
+        arrived: lateness.arrived,
         due: lateness.due,
         late: lateness.seconds,
     };

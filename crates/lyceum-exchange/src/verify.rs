@@ -130,6 +130,7 @@ impl<F: FnMut(Fault)> Verifier<'_, F> {
             return vec!["the receipt has a form that this version does not know".to_owned()];
         };
         let lateness = Lateness {
+            arrived: row.arrived,
             due: row.due,
             seconds: row.late,
         };

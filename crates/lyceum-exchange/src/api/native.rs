@@ -17,6 +17,7 @@ use axum::extract::FromRequestParts;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
+use jiff::Timestamp;
 use lyceum_model::saying::Saying;
 use lyceum_store::Tx;
 use lyceum_web::routes::{Part, Routes};
@@ -178,8 +179,13 @@ impl Asker {
         }
     }
 
-    /// What she sends, on the disk.
-    async fn files(&self, exchange: &Exchange, request: Request, asked: Asked) -> ApiResult<Tree> {
+    /// What she sends, on the disk, and when it had arrived.
+    async fn files(
+        &self,
+        exchange: &Exchange,
+        request: Request,
+        asked: Asked,
+    ) -> ApiResult<(Tree, Timestamp)> {
         let kind = lyceum_web::request::header(request.headers(), header::CONTENT_TYPE.as_str());
         if !kind.is_some_and(|kind| kind.trim_start().starts_with("multipart/form-data")) {
             return Err(ApiError::new(
@@ -194,7 +200,8 @@ impl Asker {
             .map_err(Refusal::from)?;
         let tree = upload.files.transpose().map_err(Refusal::from)?;
         let tree = tree.filter(|tree| !tree.files().is_empty());
-        tree.ok_or_else(|| Refusal::bad("There are no files in it").into())
+        let tree = tree.ok_or_else(|| Refusal::bad("There are no files in it"))?;
+        Ok((tree, upload.arrived))
     }
 }
 

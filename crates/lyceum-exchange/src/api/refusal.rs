@@ -83,9 +83,10 @@ impl From<IntakeError> for Refusal {
             IntakeError::TooLarge(_) | IntakeError::FieldTooLong(..) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, sentence(&error))
             }
-            IntakeError::Broken | IntakeError::TooManyFields | IntakeError::CutOff => {
-                Self::bad(sentence(&error))
-            }
+            IntakeError::Broken
+            | IntakeError::TooManyFields
+            | IntakeError::Nameless(_)
+            | IntakeError::CutOff => Self::bad(sentence(&error)),
             IntakeError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, sentence(&error)),
             IntakeError::Busy | IntakeError::Full => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence(&error))
@@ -101,6 +102,7 @@ impl From<NotTaken> for Refusal {
     fn from(error: NotTaken) -> Self {
         let status = match error {
             NotTaken::Closed(_) => StatusCode::FORBIDDEN,
+            NotTaken::Withdrawn => StatusCode::NOT_FOUND,
             NotTaken::TooOften { .. } => StatusCode::CONFLICT,
             NotTaken::TooLarge(_) | NotTaken::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             NotTaken::Kind { .. } => StatusCode::BAD_REQUEST,

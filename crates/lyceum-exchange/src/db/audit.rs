@@ -30,6 +30,7 @@ pub struct SubmissionRow {
     pub receipt: String,
     pub receipt_digest: String,
     pub signature: String,
+    pub arrived: Option<i64>,
     pub due: Option<i64>,
     pub late: Option<i64>,
 }
@@ -43,7 +44,7 @@ pub async fn submissions(
 ) -> sqlx::Result<Vec<SubmissionRow>> {
     on!(tx, |c| {
         sqlx::query_as(
-        "SELECT a.name AS assignment, s.version, s.student, s.at, s.tree, s.number, s.receipt, s.receipt_digest, s.signature, s.due, s.late \
+        "SELECT a.name AS assignment, s.version, s.student, s.at, s.tree, s.number, s.receipt, s.receipt_digest, s.signature, s.arrived, s.due, s.late \
          FROM exchange_submissions s JOIN exchange_assignments a ON a.id = s.assignment_id \
          WHERE s.course_id = $1 AND s.number > $2 ORDER BY s.number LIMIT $3"
     )

@@ -15,6 +15,8 @@ pub struct Row {
     pub receipt: String,
     pub receipt_digest: String,
     pub signature: String,
+    /// When the last of it was there, in milliseconds.
+    pub arrived: Option<i64>,
     /// When it was due for whoever handed it in, in milliseconds.
     pub due: Option<i64>,
     /// Seconds.
@@ -24,7 +26,7 @@ pub struct Row {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, assignment_id, version, student, at, tree, course_id, number, receipt, receipt_digest, signature, due, late \
+            "SELECT id, assignment_id, version, student, at, tree, course_id, number, receipt, receipt_digest, signature, arrived, due, late \
              FROM exchange_submissions ",
             $rest
         )
@@ -35,7 +37,7 @@ pub async fn insert(tx: &mut Tx, row: &Row) -> sqlx::Result<()> {
     on!(tx, |c| {
         sqlx::query(
         "INSERT INTO exchange_submissions (id, assignment_id, version, student, at, tree, course_id, number, receipt, \
-         receipt_digest, signature, due, late) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+         receipt_digest, signature, arrived, due, late) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
     )
     .bind(&row.id)
     .bind(&row.assignment_id)
@@ -48,6 +50,7 @@ pub async fn insert(tx: &mut Tx, row: &Row) -> sqlx::Result<()> {
     .bind(&row.receipt)
     .bind(&row.receipt_digest)
     .bind(&row.signature)
+    .bind(row.arrived)
     .bind(row.due)
     .bind(row.late)
     .execute(c)
@@ -163,18 +166,26 @@ pub struct Wanted<'a> {
 
 /// The newest first.
 pub async fn page(tx: &mut Tx, course_id: &str, wanted: Wanted<'_>) -> sqlx::Result<Vec<Told>> {
+    // Two texts, so that one student's are found by their index.
+    let text = match wanted.student {
+        "" => told!(
+            "WHERE s.course_id = $1 AND ($2 = '' OR s.assignment_id = $2) AND $3 = '' AND s.number < $4 \
+             ORDER BY s.number DESC LIMIT $5"
+        ),
+        _ => told!(
+            "WHERE s.course_id = $1 AND ($2 = '' OR s.assignment_id = $2) AND s.student = $3 AND s.number < $4 \
+             ORDER BY s.number DESC LIMIT $5"
+        ),
+    };
     on!(tx, |c| {
-        sqlx::query_as(told!(
-        "WHERE s.course_id = $1 AND ($2 = '' OR s.assignment_id = $2) AND ($3 = '' OR s.student = $3) AND s.number < $4 \
-         ORDER BY s.number DESC LIMIT $5"
-    ))
-    .bind(course_id)
-    .bind(wanted.assignment_id)
-    .bind(wanted.student)
-    .bind(wanted.before)
-    .bind(wanted.limit)
-    .fetch_all(c)
-    .await
+        sqlx::query_as(text)
+            .bind(course_id)
+            .bind(wanted.assignment_id)
+            .bind(wanted.student)
+            .bind(wanted.before)
+            .bind(wanted.limit)
+            .fetch_all(c)
+            .await
     })
 }
 

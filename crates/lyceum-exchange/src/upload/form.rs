@@ -1,7 +1,7 @@
 //! The two ways in which forms are sent, taken apart as they come: urlencoded, and multipart
 //! (RFC 7578). Whatever is neither has no fields.
 
-use FormError::{Broken, TooManyFields};
+use FormError::{Broken, Nameless, TooManyFields};
 
 /// Longest name of a field, and longest heading of a part.
 const NAME_MAX: usize = 1024;
@@ -14,6 +14,11 @@ pub trait Receive {
     fn begin(&mut self, name: &str);
     fn data(&mut self, bytes: &[u8]);
     fn end(&mut self);
+
+    /// Whether a part that is no field, or whose name can't be used, may be read over.
+    fn may_skip(&self) -> bool {
+        true
+    }
 }
 
 /// Why the rest is not read.
@@ -22,6 +27,8 @@ pub enum FormError {
     /// This is not what its content type says.
     Broken,
     TooManyFields,
+    /// The part of this number, counted from 1, has no name that can be used.
+    Nameless(usize),
 }
 
 pub enum FormReader {
@@ -186,6 +193,8 @@ pub struct Multipart {
     /// How many were told.
     told: usize,
     state: Part,
+    /// How many have come.
+    parts: usize,
     /// How many more may come.
     parts_left: usize,
 }
@@ -210,6 +219,7 @@ impl Multipart {
             held: b"\r\n".to_vec(),
             told: 0,
             state: Part::Preamble,
+            parts: 0,
             parts_left: most,
         }
     }
@@ -270,6 +280,7 @@ impl Multipart {
                 // The line break stays, so that a part without headings ends like others.
                 self.told += end;
                 count(&mut self.parts_left)?;
+                self.parts += 1;
                 self.state = Part::Heading;
             }
             Part::Heading => {
@@ -281,8 +292,10 @@ impl Multipart {
                 }
                 let heading = String::from_utf8_lossy(&self.left()[..end]);
                 let name = name_of(&heading);
-                if let Some(name) = &name {
-                    to.begin(name);
+                match &name {
+                    Some(name) => to.begin(name),
+                    None if to.may_skip() => {}
+                    None => return Err(Nameless(self.parts)),
                 }
                 self.told += end + 4;
                 self.state = Part::Content(name.is_some());

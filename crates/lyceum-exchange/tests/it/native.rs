@@ -633,3 +633,41 @@ async fn large_and_many() {
         "3145728",
     );
 }
+
+/// Whoever reads that all is well has handed in all that she sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_file_is_left_out_in_silence() {
+    let db = TestDb::sqlite().await;
+    let clock = Clock::manual(Millis(DUE));
+    let stage = stage(&db, &clock).await;
+    let (tess, ada) = (
+        Program::of(&stage, "tess").await,
+        Program::of(&stage, "ada").await,
+    );
+    let ps1 = "courses/bio/assignments/ps1";
+    let given = [("ps1.ipynb", "?")];
+    tess.post(&format!("{ps1}/versions"), &given)
+        .await
+        .expect(201);
+    let submissions = format!("{PREFIX}{ps1}/submissions");
+    let kind = [("content-type", "multipart/form-data; boundary=b")];
+    let good = "--b\r\nContent-Disposition: form-data; name=\"a.ipynb\"\r\n\r\n1\r\n";
+    for heading in [
+        format!(
+            "Content-Disposition: form-data; name=\"{}.ipynb\"",
+            "x".repeat(1024)
+        ),
+        "Content-Disposition: form-data; name*=UTF-8''b.ipynb".into(),
+        "Content-Disposition: form-data; filename=\"b.ipynb\"".into(),
+        "Content-Disposition: form-data; name=\"b.ipynb".into(),
+        "Content-Disposition: attachment; name=\"b.ipynb\"".into(),
+        "Content-Type: text/plain".into(),
+        String::new(),
+    ] {
+        let body = format!("{good}--b\r\n{heading}\r\n\r\n2\r\n{good}--b--\r\n");
+        let sent = ada.0.send(Method::POST, &submissions, &kind, body.into());
+        refused(&sent.await, 400, "Part 2 of the form has no name");
+    }
+    let told = ada.told(&format!("{ps1}/submissions")).await;
+    assert_eq!(told["submissions"], json!([]));
+}

@@ -1,7 +1,17 @@
 //! What course files say of assignments, held against the server's time and what comes.
 
+use hyper::Method;
+use lyceum_exchange::course::Course;
+use lyceum_exchange::db as tables;
+use lyceum_exchange::names::Name;
+use lyceum_exchange::people::Standing;
+use lyceum_exchange::rules::{Author, NotTaken};
+use lyceum_exchange::submissions::hand_in;
+use lyceum_exchange::tree::Tree;
 use lyceum_exchange::verify::verify;
 use lyceum_model::clock::{Clock, Millis};
+use lyceum_model::digest::Digest;
+use lyceum_model::name::UserName;
 use lyceum_store::on;
 use lyceum_testkit::TestDb;
 use serde_json::json;
@@ -120,7 +130,7 @@ async fn in_time_late_and_not_at_all() {
         .fetch_one(c)
         .await)
         .expect("read");
-        let lines = "\ndue: 2026-11-22T08:00:00.000000Z\nlate: 301 seconds\n";
+        let lines = "\narrived: 2026-11-22T08:05:00.001000Z\ndue: 2026-11-22T08:00:00.000000Z\nlate: 301 seconds\n";
         assert!(receipt.contains(lines), "{receipt}");
     }
 }
@@ -223,5 +233,89 @@ async fn how_often_holds_for_all_at_once() {
         told.sort_unstable();
         assert_eq!(told, [200, 409, 409]);
         assert_eq!(rows(&db).await.len(), 1);
+    }
+}
+
+/// Whoever has sent all of it in time is in time, however long it waits for others.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_here_makes_nobody_late() {
+    const RULES: &str = "{due: 2026-11-22 09:00}";
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(DUE));
+        let stage = stage(&db, &clock, RULES).await;
+        let (ada, ben) = (stage.asks("ada").await, stage.asks("ben").await);
+        let mut others = db.db().write().await.expect("a transaction");
+        let course = tables::courses::find(&mut others, "bio")
+            .await
+            .expect("read");
+        let course = course.expect("there").id;
+        tables::courses::take_number(&mut others, &course)
+            .await
+            .expect("taken");
+        let wait = async {
+            for content in ["of ada", "of ben"] {
+                let blob = Digest::of(content.as_bytes());
+                while !stage.exchange.blobs().has(blob).await.expect("looked") {
+                    tokio::task::yield_now().await;
+                }
+            }
+            clock.advance(MINUTE);
+            drop(others);
+        };
+        let native = "/hub/api/lyceum/exchange/courses/bio/assignments/ps1/submissions";
+        let part = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\nof ben\r\n--b--\r\n";
+        let kind = [("content-type", "multipart/form-data; boundary=b")];
+        let (adas, bens, ()) = tokio::join!(
+            ada.post_files(PS, &[("a", "of ada")]),
+            ben.0.send(Method::POST, native, &kind, part.into()),
+            wait,
+        );
+        adas.expect(200);
+        bens.expect(201);
+        let mut told = rows(&db).await;
+        told.sort();
+        let own = |name: &str| (name.to_owned(), Some(DUE), Some(0));
+        assert_eq!(told, [own("ada"), own("ben")]);
+        let mut faults = 0;
+        let signer = stage.exchange.signer();
+        let looked = verify(db.db(), stage.exchange.blobs(), signer, |_| faults += 1).await;
+        assert_eq!((looked.expect("looked").receipts, faults), (2, 0));
+        let closed = ada.post_files(PS, &[("a", "of ada")]).await;
+        assert_eq!(closed.status.as_u16(), 403);
+    }
+}
+
+/// What is withdrawn while somebody waits for others takes nothing; a new version is the one that counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assignment_is_looked_at_again_when_its_turn_comes() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(DUE));
+        let stage = stage(&db, &clock, "{}").await;
+        let exchange = &stage.exchange;
+        let ada = UserName::parse("ada").expect("a name");
+        let author = Author {
+            name: &ada,
+            groups: &[],
+            standing: Standing::default(),
+        };
+        let empty = Tree::new(Vec::new()).expect("a tree");
+        let sent = (&empty, exchange.time());
+        let mut tx = db.db().write().await.expect("a transaction");
+        let name = Name::parse("bio").expect("a name");
+        let course = Course::find(exchange, &mut tx, &name).await.expect("read");
+        let mut course = course.expect("there");
+        let id = course.known_id().expect("an id").to_owned();
+        let old = tables::assignments::find(&mut tx, &id, "ps1").await;
+        let old = old.expect("read").expect("there");
+        tables::assignments::withdraw(&mut tx, &old.id, DUE)
+            .await
+            .expect("done");
+        let taken = hand_in(exchange, &mut tx, &mut course, &old, author, sent).await;
+        assert!(matches!(taken, Err(NotTaken::Withdrawn)), "{taken:?}");
+        tables::assignments::renew(&mut tx, &old.id)
+            .await
+            .expect("done");
+        let taken = hand_in(exchange, &mut tx, &mut course, &old, author, sent).await;
+        assert_eq!(taken.expect("taken").version, 2);
     }
 }

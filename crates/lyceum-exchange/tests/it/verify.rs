@@ -127,6 +127,11 @@ async fn any_change_is_found() {
                 "receipt 4",
             ),
             (
+                "UPDATE exchange_submissions SET arrived = arrived - 1 WHERE number = 4",
+                "UPDATE exchange_submissions SET arrived = arrived + 1 WHERE number = 4",
+                "receipt 4",
+            ),
+            (
                 "UPDATE exchange_submissions SET due = 1 WHERE number = 5",
                 "UPDATE exchange_submissions SET due = NULL WHERE number = 5",
                 "receipt 5",
@@ -238,7 +243,7 @@ async fn receipts_of_the_first_form_are_still_good() {
         });
         on!(&mut tx, |c| {
             let change =
-                "UPDATE exchange_submissions SET receipt = $1, receipt_digest = $2, signature = $3";
+                "UPDATE exchange_submissions SET receipt = $1, receipt_digest = $2, signature = $3, arrived = NULL";
             let query = sqlx::query(change)
                 .bind(&receipt.text)
                 .bind(&receipt.digest);

@@ -28,7 +28,7 @@ pub(super) async fn put_feedback(
     let (entered, _) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
     may_change(&entered, Standing::grades)?;
     drop(tx);
-    let tree = asker.files(&exchange, request, FILES).await?;
+    let (tree, _) = asker.files(&exchange, request, FILES).await?;
     let mut tx = exchange.db().write().await?;
     let (entered, row) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
     may_change(&entered, Standing::grades)?;

@@ -119,7 +119,7 @@ pub(super) async fn submit(
         size: limits.size,
         ..FILES
     };
-    let tree = asker.files(&exchange, request, asked).await?;
+    let (tree, arrived) = asker.files(&exchange, request, asked).await?;
     // Asked again: the body may have taken its time.
     let mut tx = exchange.db().write().await?;
     let mut entered = asker.enter(&exchange, &mut tx, &course).await?;
@@ -127,7 +127,8 @@ pub(super) async fn submit(
     let assignment = entered.assignment(&mut tx, &name).await?;
     let author = asker.0.as_author(entered.standing);
     let course = &mut entered.course;
-    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, author, &tree).await;
+    let sent = (&tree, arrived);
+    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, author, sent).await;
     let row = row.map_err(Refusal::from)?;
     let told = db::submissions::find_told(&mut tx, &row.course_id, &row.id).await?;
     let told = told.ok_or(sqlx::Error::RowNotFound)?;

@@ -69,7 +69,7 @@ pub(super) async fn release_version(
         Refusal::bad("An assignment's name has 1 to 255 bytes, no slash and no control character")
     })?;
     drop(tx);
-    let tree = asker.files(&exchange, request, FILES).await?;
+    let (tree, _) = asker.files(&exchange, request, FILES).await?;
     // Asked again: the body may have taken its time.
     let mut tx = exchange.db().write().await?;
     let mut entered = asker.enter(&exchange, &mut tx, &course).await?;

@@ -1,9 +1,7 @@
 //! Zips, made while they are sent: one file of one tree is open at a time.
-//!
-//! Names in a zip become files on somebody's machine, so what means something special there is
-//! replaced, and no two are alike afterwards, not even where large and small letters are one.
 
-use std::collections::HashSet;
+mod names;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +19,7 @@ use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::time::timeout;
 use tokio_util::io::ReaderStream;
 
+use self::names::Names;
 use super::files::to_keep;
 use crate::api::refusal::RETRY_AFTER;
 use crate::intake::WholeOrNothing;
@@ -29,10 +28,11 @@ use crate::{Exchange, db};
 /// What is on its way to the reader.
 const PIPE: usize = 256 * 1024;
 const PIECE: usize = 64 * 1024;
-/// The list at a zip's end is in memory until then.
+/// The list at a zip's end is in memory until then: so many files, and so many bytes of their paths.
 const FILES_MAX: i64 = 200_000;
+const PATHS_MAX: u64 = 32 * 1024 * 1024;
 
-/// A tree, and the folder of the zip that it comes into; empty: the top.
+/// A tree, and the folder of the zip that it comes into; empty: the top, when there is one tree.
 pub(super) struct Folder {
     pub(super) name: String,
     pub(super) tree: String,
@@ -59,6 +59,14 @@ pub(super) async fn answer(
             RETRY_AFTER,
         )
     })?;
+    let measure = Measure::of(exchange, &folders).await?;
+    if measure.paths > PATHS_MAX {
+        let message = format!(
+            "the paths of these files have {} bytes together; in one zip they have at most {PATHS_MAX}",
+            measure.paths
+        );
+        return Err(ApiError::new(StatusCode::CONFLICT, Saying::quote(message)));
+    }
     let (pipe, content) = tokio::io::duplex(PIPE);
     let is_whole = Arc::new(AtomicBool::new(false));
     let content = WholeOrNothing::new(content, is_whole.clone());
@@ -76,6 +84,27 @@ pub(super) async fn answer(
     Ok(to_keep(&format!("{name}.zip"), "application/zip", body))
 }
 
+/// What a zip will hold.
+#[derive(Default)]
+struct Measure {
+    /// Bytes of all paths.
+    paths: u64,
+}
+
+impl Measure {
+    async fn of(exchange: &Exchange, folders: &[Folder]) -> sqlx::Result<Self> {
+        let mut measure = Self::default();
+        for folder in folders {
+            let mut tx = exchange.db().read().await?;
+            for file in db::trees::get(&mut tx, &folder.tree).await? {
+                let path = folder.name.len() + 1 + file.path.as_str().len();
+                measure.paths += path as u64;
+            }
+        }
+        Ok(measure)
+    }
+}
+
 async fn write(
     exchange: &Exchange,
     folders: Vec<Folder>,
@@ -83,7 +112,7 @@ async fn write(
     idle: Duration,
     is_whole: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let mut names = Names::default();
+    let mut tops = Names::default();
     let mut zip = ZipFileWriter::with_tokio(&mut pipe);
     for folder in folders {
         let mut tx = exchange.db().read().await?;
@@ -91,10 +120,11 @@ async fn write(
         drop(tx);
         let top = match folder.name.as_str() {
             "" => String::new(),
-            name => format!("{}/", names.folder(name)),
+            name => format!("{}/", tops.folder(name)),
         };
+        let mut names = Names::default();
         for file in files {
-            let name = names.file(&format!("{top}{}", file.path.as_str()));
+            let name = format!("{top}{}", names.file(file.path.as_str()));
             let mut content = exchange.blobs().get(file.blob).await?;
             let entry =
                 ZipEntryBuilder::new(name.into(), Compression::Deflate).unix_permissions(0o644);
@@ -117,113 +147,4 @@ async fn write(
     timeout(idle, zip.close()).await.context("nobody reads")??;
     is_whole.store(true, Ordering::SeqCst);
     Ok(())
-}
-
-/// Of the files and folders of one zip, in small letters.
-#[derive(Default)]
-struct Names {
-    files: HashSet<String>,
-    folders: HashSet<String>,
-}
-
-impl Names {
-    /// A safe name that no other has, as near to this one as may be.
-    fn file(&mut self, path: &str) -> String {
-        let mut path = safe(path);
-        if above(&path.to_lowercase()).any(|folder| self.files.contains(folder)) {
-            path = path.replace('/', "_");
-        }
-        let name = self.free(&path);
-        let lower = name.to_lowercase();
-        self.folders.extend(above(&lower).map(str::to_owned));
-        self.files.insert(lower);
-        name
-    }
-
-    /// The same of a folder at the top.
-    fn folder(&mut self, name: &str) -> String {
-        let name = self.free(&safe(name));
-        self.folders.insert(name.to_lowercase());
-        name
-    }
-
-    fn free(&self, path: &str) -> String {
-        let mut name = path.to_owned();
-        let mut number = 2;
-        let is_taken = |name: &String| self.files.contains(name) || self.folders.contains(name);
-        while is_taken(&name.to_lowercase()) {
-            name = format!("{path} ({number})");
-            number += 1;
-        }
-        name
-    }
-}
-
-/// The folders that a path is in.
-fn above(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
-}
-
-/// Names of devices where Windows runs.
-const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
-
-fn safe(path: &str) -> String {
-    path.split('/').map(safe_part).collect::<Vec<_>>().join("/")
-}
-
-fn safe_part(part: &str) -> String {
-    let plain = |c: char| match c {
-        '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
-        // What turns the direction of a line round can show one ending for another.
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '_',
-        c if c.is_control() => '_',
-        c => c,
-    };
-    let mut part: String = part.chars().map(plain).collect();
-    if part.ends_with(['.', ' ']) {
-        part.push('_');
-    }
-    let stem = part.split('.').next().unwrap_or_default().to_lowercase();
-    let numbered = |stem: &str| {
-        let number = stem
-            .strip_prefix("com")
-            .or_else(|| stem.strip_prefix("lpt"));
-        number.is_some_and(|number| {
-            number.len() == 1 && number != "0" && number.bytes().all(|b| b.is_ascii_digit())
-        })
-    };
-    if DEVICES.contains(&stem.as_str()) || numbered(&stem) {
-        part.insert(0, '_');
-    }
-    part
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_safe_and_differ() {
-        let mut names = Names::default();
-        let mut check = |path: &str, expect: &str| assert_eq!(names.file(path), expect, "{path:?}");
-        check("ada/ps1.ipynb", "ada/ps1.ipynb");
-        check("ada/PS1.ipynb", "ada/PS1.ipynb (2)");
-        check("ada/ps1.ipynb", "ada/ps1.ipynb (3)");
-        check("..\\..\\evil", ".._.._evil");
-        check("c:/x", "c_/x");
-        check("a./b ", "a._/b _");
-        check("x/nul.txt", "x/_nul.txt");
-        check("COM1", "_COM1");
-        check("comb", "comb");
-        check("a\u{202e}gpj.exe", "a_gpj.exe");
-        check("Ü?/ö", "Ü_/ö");
-        // One is a file, and the other would be a folder of its name.
-        check("a:", "a_");
-        check("a_/b", "a__b");
-        check("x", "x (2)");
-        assert_eq!(names.folder("ada"), "ada (2)");
-        assert_eq!(names.folder("Ben"), "Ben");
-        assert_eq!(names.folder("ben"), "ben (2)");
-        assert_eq!(names.file("ben/a"), "ben/a");
-    }
 }

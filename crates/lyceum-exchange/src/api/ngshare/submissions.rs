@@ -74,7 +74,7 @@ pub(super) async fn submit(
         ..FILES
     };
     let upload = receive(&exchange, visitor.name(), request, asked).await?;
-    let files = upload.files;
+    let (files, arrived) = (upload.files, upload.arrived);
     let tree = files.ok_or_else(|| Refusal::bad("Please supply files"))??;
     // Asked again: the body may have taken its time.
     let mut tx = exchange.db().write().await?;
@@ -84,7 +84,8 @@ pub(super) async fn submit(
     let assignment = entered.assignment(&mut tx, &name).await?;
     let author = visitor.as_author(entered.standing);
     let course = &mut entered.course;
-    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, author, &tree).await?;
+    let sent = (&tree, arrived);
+    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, author, sent).await?;
     tx.commit().await?;
     Ok(success(json!({ "timestamp": Moment(row.at).to_naive() })))
 }
