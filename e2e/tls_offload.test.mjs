@@ -15,7 +15,7 @@ import { startBrowser } from './support/browser.mjs';
 import { exchange } from './support/http.mjs';
 import { createNotebook, runCell, waitForLab } from './support/jupyterlab.mjs';
 import { JUPYTER_ENV, runsElsewhere, startLyceum } from './support/lyceum.mjs';
-import { logIn, startServer } from './support/pages.mjs';
+import { controls, goHome, logIn, startServer } from './support/pages.mjs';
 import { tellIn } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere has its own way to TLS';
@@ -24,11 +24,14 @@ test('behind a web server that ends TLS everything is at the https address', { t
   const step = tellIn(t);
   const front = await startFront();
   t.after(() => front.close());
-  const lyceum = await startLyceum({ config: `public_url: ${front.url}\ntrusted_proxies: [127.0.0.1]\nsubdomains: false\n` });
+  // Once without it, to see where it listens: its port stays, its address is the web server's then.
+  const lyceum = await startLyceum();
   t.after(() => lyceum.stop());
-  const behind = new URL(lyceum.url);
-  behind.hostname = '127.0.0.1';
-  front.lead(behind);
+  const ada = lyceum.account('student');
+  front.lead(`http://127.0.0.1:${new URL(lyceum.url).port}`);
+  await lyceum.interrupt();
+  await lyceum.configure(`public_url: ${front.url}\ntrusted_proxies: [127.0.0.1]\nsubdomains: false\n`);
+  await lyceum.start();
   const browser = await startBrowser();
   t.after(() => browser.close());
   const context = await browser.newContext({ ignoreHTTPSErrors: true });
@@ -36,7 +39,6 @@ test('behind a web server that ends TLS everything is at the https address', { t
   const asked = [];
   page.on('request', (request) => asked.push(request.url()));
   page.on('websocket', (socket) => asked.push(socket.url()));
-  const ada = lyceum.account('student');
 
   await step('Ada logs in by https', async () => {
     await logIn(page, front.url, ada);
@@ -77,6 +79,12 @@ test('behind a web server that ends TLS everything is at the https address', { t
     assert.equal(answer.status, 302);
     assert.equal(new URL(answer.headers.location, front.url).origin, front.url);
   });
+
+  await step('her server ends by a click', async () => {
+    await goHome(page, front.url);
+    await controls.stop(page).click();
+    await lyceum.untilQuiet();
+  });
 });
 
 /** A web server with a certificate of its own making; leads on once it is told where to. */
@@ -107,7 +115,7 @@ async function startFront() {
   return {
     url: `https://localhost:${server.address().port}`,
     lead: (to) => {
-      proxy.options.target = to.origin;
+      proxy.options.target = to;
     },
     comeFrom: (from) => {
       address = from;
