@@ -135,7 +135,11 @@ async fn hubs_come_and_go_and_people_go_on() {
         again.has_route("/user/ada/lab")
     })
     .await;
-    again.client().get("/_chp_healthz").await.expect(200);
+    // It says so once all of the table is there.
+    crate::kit::until("it is ready", async || {
+        again.client().get("/_chp_healthz").await.status == 200
+    })
+    .await;
     let unknown = again.client().with_token(&token).get("/user/ada/lab").await;
     unknown.expect(503);
     two.stop().await;
