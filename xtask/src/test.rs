@@ -19,7 +19,7 @@ const TOLD_BELOW: [&str; 15] = [
     "api::root::",
     "api::users::",
     "api::activity::",
-    "course_servers::",
+    
     "deeds::",
     "errors::",
     "identify::",
