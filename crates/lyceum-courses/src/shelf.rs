@@ -227,6 +227,15 @@ impl Shelf {
         self.site.load().zone.clone()
     }
 
+    /// Whether the file of this course never could be read.
+    pub fn is_unclear(&self, id: &CourseId) -> bool {
+        let state = self.state.load();
+        state
+            .files
+            .get(id)
+            .is_some_and(|entry| entry.course.is_none())
+    }
+
     /// A course, whatever has become of it.
     pub fn course(&self, id: &CourseId) -> Option<Arc<Course>> {
         self.state.load().files.get(id)?.course.clone()

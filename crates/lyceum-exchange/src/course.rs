@@ -21,6 +21,8 @@ pub struct Course {
     /// None: nobody wrote anything here yet.
     row: Option<db::courses::Row>,
     pub file: Option<Arc<CourseFile>>,
+    /// There is a file, which could never be read.
+    pub is_unclear: bool,
 }
 
 /// Somebody in a course, with what she is called there.
@@ -44,6 +46,9 @@ impl Course {
         Ok(Self {
             name: name.clone(),
             row: db::courses::find(tx, name.as_str()).await?,
+            is_unclear: id
+                .as_ref()
+                .is_some_and(|id| exchange.shelf().is_unclear(id)),
             file: id.and_then(|id| exchange.shelf().course(&id)),
         })
     }

@@ -324,8 +324,8 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
 
 async fn saw(hub: &Hub, session: &str, user: &str, now: Millis) -> sqlx::Result<()> {
     let mut tx = hub.db().write().await?;
-    db::sessions::seen(&mut tx, session, now.0).await?;
     db::users::touch(&mut tx, user, now).await?;
+    db::sessions::seen(&mut tx, session, now.0).await?;
     tx.commit().await
 }
 

@@ -13,7 +13,7 @@ use lyceum_model::who::Standing;
 use lyceum_store::{Tx, Waiting};
 use lyceum_web::{ApiError, Caller};
 
-use crate::db::servers::{NO_CHOICE, Order, Server};
+use crate::db::servers::{NO_CHOICE, Order, Server, Wished};
 use crate::db::users::User;
 use crate::deeds::{self, About, Doer, What};
 use crate::jobs::keeper;
@@ -475,22 +475,29 @@ pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
 
 /// The same, for somebody who may be another than its owner.
 pub async fn stop_by(hub: &Hub, server: &Server, caller: &Caller) -> Result<(), WishError> {
-    ask_to_stop(hub, server, Some(Doer::of(&caller.who))).await
+    stop_as(hub, server, Doer::of(&caller.who)).await
+}
+
+pub async fn stop_as(hub: &Hub, server: &Server, doer: Doer) -> Result<(), WishError> {
+    ask_to_stop(hub, server, Some(doer)).await
 }
 
 async fn ask_to_stop(hub: &Hub, server: &Server, by: Option<Doer>) -> Result<(), WishError> {
     let now = hub.now();
     let why = (by.as_ref()).and_then(|by| About::from(server).why_stopped(by));
     let mut tx = hub.db().write().await?;
-    let cancelled = db::servers::cancel_queued(&mut tx, &server.id, why.as_ref(), now.0).await?;
-    if cancelled {
+    let why = why.as_ref();
+    let cancelled = db::servers::cancel_queued(&mut tx, &server.id, why, now.0).await?;
+    let wished = if cancelled {
         keeper::announce_end(&mut tx, server).await?;
-    } else if db::servers::request_stop(&mut tx, &server.id, why.as_ref(), now.0).await? {
+        Wished::First
+    } else if let Some(wished) = db::servers::request_stop(&mut tx, &server.id, why, now.0).await? {
         keeper::publish(&mut tx, server, now).await?;
+        wished
     } else {
         return Ok(());
-    }
-    if let Some(by) = by.filter(|_| server.stop_requested_at.is_none()) {
+    };
+    if let Some(by) = by.filter(|_| wished == Wished::First) {
         deeds::note(&mut tx, server, &by, What::Stopped, now).await?;
     }
     tx.commit().await?;

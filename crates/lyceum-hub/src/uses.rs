@@ -121,7 +121,7 @@ async fn write_all(hub: Hub) {
 
 async fn write(hub: &Hub, batch: &Batch) -> sqlx::Result<()> {
     let mut tx = hub.db().write().await?;
-    let servers = uses::of_servers(&mut tx, &batch.servers).await?;
     let people = uses::of_people(&mut tx, &batch.people).await?;
-    hub.seen().pass(tx, servers + people).await
+    let servers = uses::of_servers(&mut tx, &batch.servers).await?;
+    hub.seen().pass(tx, people + servers).await
 }

@@ -8,6 +8,7 @@ mod courses;
 mod described;
 mod feedback;
 mod files;
+mod held;
 mod model;
 mod submissions;
 mod versions;
@@ -87,17 +88,17 @@ fn routes() -> Routes<Exchange> {
         .scoped(
             get.clone(),
             &at(&format!("{version}/files")),
-            versions::list_files,
+            held::list::<versions::VersionFiles>,
         )
         .scoped(
             get.clone(),
             &at(&format!("{version}/file")),
-            versions::get_file,
+            held::one::<versions::VersionFiles>,
         )
         .scoped(
             get.clone(),
             &at(&format!("{version}/zip")),
-            versions::get_zip,
+            held::zip::<versions::VersionFiles>,
         )
         .scoped(
             get.clone(),
@@ -123,17 +124,17 @@ fn routes() -> Routes<Exchange> {
         .scoped(
             get.clone(),
             &at(&format!("{SUBMISSION}/files")),
-            submissions::list_files,
+            held::list::<submissions::SubmissionFiles>,
         )
         .scoped(
             get.clone(),
             &at(&format!("{SUBMISSION}/file")),
-            submissions::get_file,
+            held::one::<submissions::SubmissionFiles>,
         )
         .scoped(
             get.clone(),
             &at(&format!("{SUBMISSION}/zip")),
-            submissions::get_zip,
+            held::zip::<submissions::SubmissionFiles>,
         )
         .scoped(
             Method::PUT,
@@ -143,17 +144,17 @@ fn routes() -> Routes<Exchange> {
         .scoped(
             get.clone(),
             &at(&format!("{SUBMISSION}/feedback/files")),
-            feedback::list_files,
+            held::list::<feedback::FeedbackFiles>,
         )
         .scoped(
             get.clone(),
             &at(&format!("{SUBMISSION}/feedback/file")),
-            feedback::get_file,
+            held::one::<feedback::FeedbackFiles>,
         )
         .scoped(
             get,
             &at(&format!("{SUBMISSION}/feedback/zip")),
-            feedback::get_zip,
+            held::zip::<feedback::FeedbackFiles>,
         )
 }
 

@@ -102,6 +102,7 @@ impl From<NotTaken> for Refusal {
     fn from(error: NotTaken) -> Self {
         let status = match error {
             NotTaken::Closed(_) => StatusCode::FORBIDDEN,
+            NotTaken::NoRules => StatusCode::SERVICE_UNAVAILABLE,
             NotTaken::Withdrawn => StatusCode::NOT_FOUND,
             NotTaken::TooOften { .. } => StatusCode::CONFLICT,
             NotTaken::TooLarge(_) | NotTaken::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,

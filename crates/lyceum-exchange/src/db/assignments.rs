@@ -179,9 +179,9 @@ pub async fn find_tree(
     tx: &mut Tx,
     assignment_id: &str,
     version: i64,
-) -> sqlx::Result<Option<String>> {
-    on!(tx, |c| sqlx::query_scalar(
-        "SELECT tree FROM exchange_versions WHERE assignment_id = $1 AND version = $2"
+) -> sqlx::Result<Option<(String, i64)>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT tree, released_at FROM exchange_versions WHERE assignment_id = $1 AND version = $2"
     )
     .bind(assignment_id)
     .bind(version)

@@ -217,6 +217,47 @@ async fn what_is_taken() {
     }
 }
 
+/// `ü` is one letter in the file and two in the name that a Mac gave the folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_hold_for_a_name_however_it_is_written() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(DUE + MINUTE));
+        let stage = Stage::set_at(&db, clock).await;
+        let rules = "{due: 2026-11-22 09:00}";
+        stage.write_course(
+            "bio",
+            &format!("{PEOPLE}assignments:\n  \u{fc}bung: {rules}\n"),
+        );
+        let (tess, ada) = (stage.asks("tess").await, stage.asks("ada").await);
+        for (name, status) in [("u%CC%88bung", 403), ("%C3%BCbung", 403), ("ubung", 200)] {
+            done(
+                &tess
+                    .post_files(&format!("assignment/bio/{name}"), &[])
+                    .await,
+            );
+            let given = ada.post_files(&format!("submission/bio/{name}"), &[]).await;
+            assert_eq!(given.status.as_u16(), status, "{name}: {}", given.text());
+        }
+    }
+}
+
+/// Nobody knows until when, so nothing is taken that would have to be taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_taken_while_a_course_has_a_file_that_was_never_good() {
+    for db in TestDb::both().await {
+        let stage = Stage::with_course(&db).await;
+        let (tess, ada) = (stage.asks("tess").await, stage.asks("ada").await);
+        done(&tess.post_files("assignment/bio/ps1", &[("a", "?")]).await);
+        ada.submit(PS, &[("a", "1")]).await;
+        stage.write_course_as_it_is("bio", "title: [");
+        let why = "The rules of this course can't be read just now, so nothing is taken; tell whoever teaches it";
+        refused(&ada.post_files(PS, &[("a", "2")]).await, 503, why);
+        assert_eq!(rows(&db).await.len(), 1);
+        stage.write_course("bio", &course("{}"));
+        ada.submit(PS, &[("a", "2")]).await;
+    }
+}
+
 /// As many at the same time as may be, and not one more.
 #[tokio::test(flavor = "multi_thread")]
 async fn how_often_holds_for_all_at_once() {

@@ -2,7 +2,7 @@
 
 use lyceum_store::{Tx, on};
 
-/// So many of each person are kept, the newest.
+/// So many of each kind are kept of a person, the newest: who changes a server all day hides no visit.
 const KEPT: i64 = 200;
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -32,10 +32,11 @@ pub async fn insert(tx: &mut Tx, id: &str, user_id: &str, deed: &Deed) -> sqlx::
     on!(tx, |c| {
         sqlx::query(
             "DELETE FROM deeds WHERE id IN \
-             (SELECT id FROM deeds WHERE user_id = $1 ORDER BY at DESC, id DESC LIMIT 100 OFFSET $2)",
+             (SELECT id FROM deeds WHERE user_id = $1 AND what = $3 ORDER BY at DESC, id DESC LIMIT 100 OFFSET $2)",
         )
         .bind(user_id)
         .bind(KEPT)
+        .bind(&deed.what)
         .execute(c)
         .await
         .map(|_| ())

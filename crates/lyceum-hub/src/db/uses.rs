@@ -1,4 +1,8 @@
 //! When many servers, people or tokens were last used, each kind in one statement.
+//!
+//! Who writes several kinds in one transaction begins with the people, then come servers, then tokens
+//! and sessions: so does who deletes a person, with whom all that is hers goes. In another order the
+//! two could wait for each other, and PostgreSQL would end one of them.
 
 use std::collections::BTreeMap;
 
@@ -28,17 +32,20 @@ pub async fn of_people(tx: &mut Tx, uses: &Uses) -> sqlx::Result<u64> {
     write(tx, "users", "last_activity_at", uses).await
 }
 
-/// Tells whose tokens they are and when each person used one; a server's own are left out: that it
-/// calls is not its owner coming by.
-pub async fn of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<(u64, Uses)> {
-    let changed = write(tx, "tokens", "last_used_at", uses).await?;
+pub async fn of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<u64> {
+    write(tx, "tokens", "last_used_at", uses).await
+}
+
+/// Whose tokens they are, and when each person used one; a server's own are left out: that it calls
+/// is not its owner coming by.
+pub async fn owners_of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<Uses> {
     // Not `IS NULL`: SQLite would go through all such tokens, and through the whole list for each.
     let sql = format!(
         "SELECT t.user_id, MAX(v.at) FROM {} v JOIN tokens t ON t.id = v.id \
          WHERE COALESCE(t.server_id, '') = '' GROUP BY t.user_id",
         listed(tx)
     );
-    Ok((changed, owners(tx, sql, uses).await?))
+    owners(tx, sql, uses).await
 }
 
 /// Whose servers they are, and when each person used one.

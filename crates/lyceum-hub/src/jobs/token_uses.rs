@@ -77,9 +77,10 @@ pub async fn flush(hub: &Hub) -> sqlx::Result<()> {
 async fn write(hub: &Hub, batch: &[(String, i64)]) -> sqlx::Result<()> {
     let batch = batch.iter().cloned().collect();
     let mut tx = hub.db().write().await?;
-    let (tokens, people) = db::uses::of_tokens(&mut tx, &batch).await?;
-    let people = db::uses::of_people(&mut tx, &people).await?;
-    hub.seen().pass(tx, tokens + people).await
+    let owners = db::uses::owners_of_tokens(&mut tx, &batch).await?;
+    let people = db::uses::of_people(&mut tx, &owners).await?;
+    let tokens = db::uses::of_tokens(&mut tx, &batch).await?;
+    hub.seen().pass(tx, people + tokens).await
 }
 
 #[cfg(test)]

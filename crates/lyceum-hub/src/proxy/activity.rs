@@ -60,10 +60,10 @@ pub async fn write(hub: &Hub, unwritten: &mut HashMap<String, i64>) -> anyhow::R
             .map(|(id, at)| (id.clone(), *at))
             .collect();
         let mut tx = hub.db().write().await?;
-        let mut changed = db::uses::of_servers(&mut tx, &batch).await?;
-        let people = db::uses::owners_of_servers(&mut tx, &batch).await?;
-        changed += db::uses::of_people(&mut tx, &people).await?;
-        hub.seen().pass(tx, changed).await?;
+        let owners = db::uses::owners_of_servers(&mut tx, &batch).await?;
+        let people = db::uses::of_people(&mut tx, &owners).await?;
+        let servers = db::uses::of_servers(&mut tx, &batch).await?;
+        hub.seen().pass(tx, people + servers).await?;
         for id in batch.keys() {
             unwritten.remove(id);
         }

@@ -72,9 +72,7 @@ async fn teachers_of_a_course_share_its_server() {
         let to = ada.get(LAB).await.expect(302).location().to_owned();
         assert_eq!(to, "/hub/services/signals/lab");
         let page = ada.get(&to).await.expect(424).text();
-        let here = quoted(&hub.hub.at(&to));
-        let start_link = hub.hub.at("/hub/spawn/course%3Asignals");
-        let start_link = format!("\"{start_link}?next={here}\"");
+        let start_link = format!("\"/hub/spawn/course%3Asignals?next={}\"", quoted(&to));
         assert!(page.contains(&start_link), "{page}");
         assert!(page.contains("The course signals"), "{page}");
         let elsewhere = hub.signed_in("ada").await;

@@ -1,5 +1,7 @@
 //! What others did with somebody's servers, and that she is told.
 
+use lyceum_hub::deeds::{self, Doer, What};
+use lyceum_hub::launching;
 use lyceum_hub::servers::State;
 use lyceum_model::clock::Clock;
 use lyceum_testkit::fake::FakeSpawner;
@@ -172,8 +174,9 @@ async fn a_visit_is_told_once_an_hour_and_forgotten_after_ninety_days() {
     }
 }
 
+/// And nothing of another kind is lost for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_than_two_hundred_are_kept() {
+async fn no_more_than_two_hundred_of_a_kind_are_kept() {
     for db in TestDb::both().await {
         let clock = Clock::manual(Clock::system().now());
         let hub = hub(&db, &clock).await;
@@ -181,17 +184,51 @@ async fn no_more_than_two_hundred_are_kept() {
         let server = crate::servers::row(db.db(), "ada", "")
             .await
             .expect("a row");
-        let root = lyceum_hub::deeds::Doer::service("loud");
+        let loud = Doer::service("loud");
         let mut tx = db.db().write().await.expect("a transaction");
-        for _ in 0..203 {
+        for number in 0..204 {
             clock.advance(1);
-            let what = lyceum_hub::deeds::What::Stopped;
-            lyceum_hub::deeds::note(&mut tx, &server, &root, what, clock.now())
+            let what = match number {
+                0 => What::Opened,
+                _ => What::Changed,
+            };
+            deeds::note(&mut tx, &server, &loud, what, clock.now())
                 .await
                 .expect("written");
         }
         tx.commit().await.expect("written");
-        assert_eq!(kept(&hub).await.len(), 200);
+        let kept = kept(&hub).await;
+        assert_eq!(kept.len(), 201);
+        assert_eq!(kept[200], deed("loud", "opened", ""));
+        hub.stop().await;
+    }
+}
+
+/// Only one of them stopped it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_stop_it_one_is_told() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Clock::system().now());
+        let hub = hub(&db, &clock).await;
+        start_server(&hub, "ada").await;
+        let server = crate::servers::row(db.db(), "ada", "")
+            .await
+            .expect("a row");
+        // All know it as it was before any of them came.
+        let mut asked = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            let (hub, server) = (hub.hub.clone(), server.clone());
+            asked.push(tokio::spawn(async move {
+                let doer = Doer::service(name);
+                launching::stop_as(&hub, &server, doer).await
+            }));
+        }
+        for asked in asked {
+            asked.await.expect("no panic").expect("asked to stop");
+        }
+        until_state(db.db(), "ada", State::Stopped).await;
+        let kept = kept(&hub).await;
+        assert_eq!(kept.len(), 1, "{kept:?}");
         hub.stop().await;
     }
 }

@@ -9,6 +9,7 @@ mod contract;
 mod course_servers;
 mod courses;
 mod culling;
+mod deadlocks;
 mod deeds;
 mod elsewhere;
 mod errors;

@@ -139,12 +139,17 @@ struct Storm {
     figures: BTreeMap<&'static str, usize>,
 }
 
-/// One that the system doesn't hand out to others meanwhile, since who has it will come back to it.
-fn port_to_keep(dice: &mut Dice) -> u16 {
+/// Where a program listens that is stopped and started again while others run beside it: an address of
+/// this process's own, from which nobody's connections start, and a port that the system hands out to
+/// nobody, so that nothing takes it in between.
+fn address_to_keep(dice: &mut Dice) -> SocketAddr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, 64 | high, middle, low.max(1));
     loop {
         let port = 5_000 + u16::try_from(dice.roll(5_000)).expect("small");
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
+        let address = SocketAddr::from((own, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
         }
     }
 }
@@ -156,10 +161,7 @@ impl Storm {
         let place = Place::on(location.clone(), CONFIG);
         // Other stories run beside this one.
         let mut ports = Dice(u64::from(std::process::id()) * 7919 + 1);
-        let addresses = [0, 1].map(|_| {
-            let port = port_to_keep(&mut ports);
-            SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-        });
+        let addresses = [0, 1].map(|_| address_to_keep(&mut ports));
         let hubs: Vec<Running> = addresses
             .iter()
             .map(|address| place.hub(&address.to_string()))
@@ -168,7 +170,8 @@ impl Storm {
         let proxies = (0..2)
             .map(|at| {
                 let urls = [urls[0].as_str(), urls[1].as_str()];
-                place.proxy(&format!("state-{at}"), "127.0.0.1:0", &urls)
+                let listen = address_to_keep(&mut ports).to_string();
+                place.proxy(&format!("state-{at}"), &listen, &urls)
             })
             .collect();
         let db = Db::open(&location).await.expect("the database opens");

@@ -3,7 +3,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 
@@ -86,17 +85,11 @@ fn the_second_start_asks_nobody() {
     let first = site.up(&UP);
     assert_eq!(first.code, Some(0), "{}", first.err);
     assert!(first.err.contains("Lyceum is ready:"), "{}", first.err);
-    // No Python on PATH any more, no calls, and well below a second.
+    // No Python on PATH any more, and no calls.
     std::fs::remove_file(site.path("bin/python3")).expect("removed");
     let calls = site.read("calls");
-    let started = Instant::now();
     let second = site.up(&UP);
     assert_eq!(second.code, Some(0), "{}", second.err);
-    assert!(
-        started.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        started.elapsed()
-    );
     assert_eq!(site.read("calls"), calls);
 }
 

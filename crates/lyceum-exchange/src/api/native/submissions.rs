@@ -10,15 +10,15 @@ use lyceum_web::ApiResult;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::files::{AskedPath, to_keep};
+use super::files::to_keep;
+use super::held::{Held, Holder};
 use super::zip::Folder;
-use super::{Asker, FILES, files, model, zip};
+use super::{Asker, FILES, model, zip};
 use crate::api::refusal::Refusal;
 use crate::api::visitor::Entered;
 use crate::db::submissions::{Told, Wanted};
 use crate::intake::{Asked, pass_over};
 use crate::people::Standing;
-use crate::tree::TreeFile;
 use crate::{Exchange, db, rules, submissions};
 
 const USUAL: i64 = 50;
@@ -175,40 +175,24 @@ pub(super) async fn get_receipt(
     ))
 }
 
-pub(super) async fn list_files(
-    State(exchange): State<Exchange>,
-    asker: Asker,
-    Path((course, submission)): Path<(String, String)>,
-) -> ApiResult<Json<Value>> {
-    let (_, found) = files_of(&exchange, &asker, &course, &submission).await?;
-    Ok(Json(model::files(&found)))
+/// What was handed in.
+#[derive(Deserialize)]
+pub(super) struct SubmissionFiles {
+    course: String,
+    submission: String,
 }
 
-pub(super) async fn get_file(
-    State(exchange): State<Exchange>,
-    asker: Asker,
-    Path((course, submission)): Path<(String, String)>,
-    path: AskedPath,
-) -> ApiResult<Response> {
-    let (_, found) = files_of(&exchange, &asker, &course, &submission).await?;
-    files::one(&exchange, found, &path).await
-}
-
-pub(super) async fn get_zip(
-    State(exchange): State<Exchange>,
-    asker: Asker,
-    Path((course, submission)): Path<(String, String)>,
-) -> ApiResult<Response> {
-    let mut tx = exchange.db().read().await?;
-    let (_, row) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
-    drop(tx);
-    let name = format!("{course}-{}-{}-{}", row.assignment, row.student, row.number);
-    let folder = Folder {
-        name: String::new(),
-        tree: row.tree,
-        files: row.files,
-    };
-    zip::answer(&exchange, asker.0.name(), &name, vec![folder]).await
+impl Holder for SubmissionFiles {
+    async fn find(self, exchange: &Exchange, tx: &mut Tx, asker: &Asker) -> ApiResult<Held> {
+        let course = self.course;
+        let (_, row) = find(exchange, tx, asker, &course, &self.submission).await?;
+        let name = format!("{course}-{}-{}-{}", row.assignment, row.student, row.number);
+        Ok(Held {
+            name,
+            tree: row.tree,
+            at: row.at,
+        })
+    }
 }
 
 /// Everybody's newest, each in a folder of her name.
@@ -227,21 +211,10 @@ pub(super) async fn get_zip_of_assignment(
         name: row.student,
         tree: row.tree,
         files: row.files,
+        at: row.at,
     });
     let name = format!("{course}-{assignment}");
     zip::answer(&exchange, asker.0.name(), &name, folders.collect()).await
-}
-
-async fn files_of(
-    exchange: &Exchange,
-    asker: &Asker,
-    course: &str,
-    submission: &str,
-) -> ApiResult<(Told, Vec<TreeFile>)> {
-    let mut tx = exchange.db().read().await?;
-    let (_, row) = find(exchange, &mut tx, asker, course, submission).await?;
-    let files = db::trees::get(&mut tx, &row.tree).await?;
-    Ok((row, files))
 }
 
 /// One's own, or anybody's for those who grade; others' look like none.

@@ -3,20 +3,18 @@
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::response::Response;
 use lyceum_model::id::new_id;
 use lyceum_store::Tx;
 use lyceum_web::ApiResult;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::files::AskedPath;
-use super::zip::Folder;
-use super::{Asker, FILES, courses, files, may_change, model, zip};
+use super::held::{Held, Holder};
+use super::{Asker, FILES, courses, may_change, model};
 use crate::api::refusal::Refusal;
 use crate::api::visitor::Entered;
 use crate::names::Name;
 use crate::people::Standing;
-use crate::tree::TreeFile;
 use crate::{Exchange, db};
 
 /// Older ones are kept, and found by their numbers.
@@ -117,53 +115,26 @@ pub(super) async fn withdraw_assignment(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn list_files(
-    State(exchange): State<Exchange>,
-    asker: Asker,
-    Path((course, assignment, version)): Path<(String, String, String)>,
-) -> ApiResult<Json<Value>> {
-    let (_, found) = find(&exchange, &asker, &course, &assignment, &version).await?;
-    Ok(Json(model::files(&found)))
+/// A version by its number, or `newest`. Students get the newest alone.
+#[derive(Deserialize)]
+pub(super) struct VersionFiles {
+    course: String,
+    assignment: String,
+    version: String,
 }
 
-pub(super) async fn get_file(
-    State(exchange): State<Exchange>,
-    asker: Asker,
-    Path((course, assignment, version)): Path<(String, String, String)>,
-    path: AskedPath,
-) -> ApiResult<Response> {
-    let (_, found) = find(&exchange, &asker, &course, &assignment, &version).await?;
-    files::one(&exchange, found, &path).await
-}
-
-pub(super) async fn get_zip(
-    State(exchange): State<Exchange>,
-    asker: Asker,
-    Path((course, assignment, version)): Path<(String, String, String)>,
-) -> ApiResult<Response> {
-    let (tree, found) = find(&exchange, &asker, &course, &assignment, &version).await?;
-    let name = format!("{course}-{assignment}-{version}");
-    let folder = Folder {
-        name: String::new(),
-        tree,
-        files: i64::try_from(found.len()).unwrap_or(i64::MAX),
-    };
-    zip::answer(&exchange, asker.0.name(), &name, vec![folder]).await
-}
-
-/// By its number, or `newest`. Students get the newest alone.
-async fn find(
-    exchange: &Exchange,
-    asker: &Asker,
-    course: &str,
-    assignment: &str,
-    version: &str,
-) -> ApiResult<(String, Vec<TreeFile>)> {
-    let mut tx = exchange.db().read().await?;
-    let entered = asker.enter(exchange, &mut tx, course).await?;
-    let tree = tree(&mut tx, &entered, assignment, version).await?;
-    let files = db::trees::get(&mut tx, &tree).await?;
-    Ok((tree, files))
+impl Holder for VersionFiles {
+    async fn find(self, exchange: &Exchange, tx: &mut Tx, asker: &Asker) -> ApiResult<Held> {
+        let Self {
+            course,
+            assignment,
+            version,
+        } = self;
+        let entered = asker.enter(exchange, tx, &course).await?;
+        let (tree, at) = tree(tx, &entered, &assignment, &version).await?;
+        let name = format!("{course}-{assignment}-{version}");
+        Ok(Held { name, tree, at })
+    }
 }
 
 async fn tree(
@@ -171,7 +142,7 @@ async fn tree(
     entered: &Entered,
     assignment: &str,
     version: &str,
-) -> Result<String, Refusal> {
+) -> Result<(String, i64), Refusal> {
     let missing = || Refusal::not_found("Version");
     let row = entered.assignment(tx, assignment).await?;
     let number = match version {

@@ -1,23 +1,29 @@
 //! Zips, made while they are sent: one file of one tree is open at a time.
+//!
+//! Each is written by a thread of its own, since to compress is work. What stands before a file says
+//! nothing of its size, and is as old readers know it, so that a zip can be read while it comes.
 
 mod names;
 
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use async_zip::tokio::write::ZipFileWriter;
-use async_zip::{Compression, ZipEntryBuilder};
+use anyhow::{Context, ensure};
 use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
-use futures_util::AsyncWriteExt;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use lyceum_model::saying::Saying;
 use lyceum_web::{ApiError, ApiResult};
-use tokio::io::{AsyncReadExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::io::ReaderStream;
+use zip::write::{SimpleFileOptions, ZipWriter};
+use zip::{CompressionMethod, DateTime};
 
 use self::names::Names;
 use super::files::to_keep;
@@ -28,15 +34,22 @@ use crate::{Exchange, db};
 /// What is on its way to the reader.
 const PIPE: usize = 256 * 1024;
 const PIECE: usize = 64 * 1024;
-/// The list at a zip's end is in memory until then: so many files, and so many bytes of their paths.
-const FILES_MAX: i64 = 200_000;
+/// Notebooks get little smaller by more work.
+const LEVEL: i64 = 3;
+/// As many as every reader of zips knows of; the list at the end is in memory until then, and with it
+/// so many bytes of their paths.
+const FILES_MAX: i64 = 65_535;
 const PATHS_MAX: u64 = 32 * 1024 * 1024;
+/// Who takes less for long, in bytes a second, holds a place that others wait for.
+const SLOWEST: u64 = 16 * 1024;
 
 /// A tree, and the folder of the zip that it comes into; empty: the top, when there is one tree.
 pub(super) struct Folder {
     pub(super) name: String,
     pub(super) tree: String,
     pub(super) files: i64,
+    /// When its files came, in milliseconds.
+    pub(super) at: i64,
 }
 
 /// A zip of these under a name that people know it by.
@@ -70,13 +83,23 @@ pub(super) async fn answer(
     let (pipe, content) = tokio::io::duplex(PIPE);
     let is_whole = Arc::new(AtomicBool::new(false));
     let content = WholeOrNothing::new(content, is_whole.clone());
-    let exchange = exchange.clone();
+    let (handle, limits) = (Handle::current(), exchange.limits());
+    let out = Sink {
+        pipe,
+        handle: handle.clone(),
+        idle: limits.idle,
+        sent: 0,
+        waited: Duration::ZERO,
+        has_failed: false,
+    };
+    let (exchange, end) = (exchange.clone(), Instant::now() + limits.total);
     // Ends when nobody reads any more.
-    tokio::spawn(async move {
-        let (idle, total) = (exchange.limits().idle, exchange.limits().total);
-        let written = timeout(total, write(&exchange, folders, pipe, idle, &is_whole)).await;
-        if let Err(error) = written.context("it took too long").flatten() {
-            tracing::warn!(error = format!("{error:#}"), "a zip was not sent whole");
+    tokio::task::spawn_blocking(move || {
+        match write(&exchange, &handle, folders, out, end) {
+            Ok(_pipe) => is_whole.store(true, Ordering::SeqCst),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "a zip was not sent whole");
+            }
         }
         drop(place);
     });
@@ -105,46 +128,109 @@ impl Measure {
     }
 }
 
-async fn write(
+/// Gives back what was written to, which has to be open until it is known that all is there.
+fn write(
     exchange: &Exchange,
+    handle: &Handle,
     folders: Vec<Folder>,
-    mut pipe: DuplexStream,
-    idle: Duration,
-    is_whole: &AtomicBool,
-) -> anyhow::Result<()> {
+    out: Sink,
+    end: Instant,
+) -> anyhow::Result<Sink> {
     let mut tops = Names::default();
-    let mut zip = ZipFileWriter::with_tokio(&mut pipe);
+    let mut zip = ZipWriter::new_stream(BufWriter::with_capacity(PIECE, out));
+    let mut piece = vec![0; PIECE];
     for folder in folders {
-        let mut tx = exchange.db().read().await?;
-        let files = db::trees::get(&mut tx, &folder.tree).await?;
-        drop(tx);
+        let files = handle.block_on(async {
+            let mut tx = exchange.db().read().await?;
+            db::trees::get(&mut tx, &folder.tree).await
+        })?;
         let top = match folder.name.as_str() {
             "" => String::new(),
             name => format!("{}/", tops.folder(name)),
         };
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            .compression_level(Some(LEVEL))
+            .unix_permissions(0o644)
+            .last_modified_time(moment(folder.at));
         let mut names = Names::default();
         for file in files {
             let name = format!("{top}{}", names.file(file.path.as_str()));
-            let mut content = exchange.blobs().get(file.blob).await?;
-            let entry =
-                ZipEntryBuilder::new(name.into(), Compression::Deflate).unix_permissions(0o644);
-            let begun = timeout(idle, zip.write_entry_stream(entry)).await;
-            let mut entry = begun.context("nobody reads")??;
-            let mut piece = vec![0; PIECE];
+            let mut content = handle.block_on(exchange.blobs().get(file.blob))?;
+            // Above that its sizes need a mark of their own.
+            let is_large = file.size >= u64::from(u32::MAX);
+            zip.start_file(name, options.large_file(is_large))?;
             loop {
-                let read = content.read(&mut piece).await?;
+                let read = handle.block_on(content.read(&mut piece))?;
                 if read == 0 {
                     break;
                 }
-                let written = timeout(idle, entry.write_all(&piece[..read])).await;
-                written.context("nobody reads")??;
+                zip.write_all(&piece[..read])?;
+                ensure!(Instant::now() < end, "it took too long");
             }
-            timeout(idle, entry.close())
-                .await
-                .context("nobody reads")??;
         }
     }
-    timeout(idle, zip.close()).await.context("nobody reads")??;
-    is_whole.store(true, Ordering::SeqCst);
-    Ok(())
+    let out = zip.finish()?.into_inner().into_inner();
+    Ok(out.map_err(IntoInnerError::into_error)?)
+}
+
+/// As a zip keeps it: in steps of two seconds, in no time zone, from 1980 on.
+fn moment(at: i64) -> DateTime {
+    let at = Timestamp::from_millisecond(at).unwrap_or_default();
+    let at = at.to_zoned(TimeZone::UTC).datetime();
+    let small = |number: i8| u8::try_from(number).unwrap_or_default();
+    DateTime::from_date_and_time(
+        u16::try_from(at.year()).unwrap_or_default(),
+        small(at.month()),
+        small(at.day()),
+        small(at.hour()),
+        small(at.minute()),
+        small(at.second()),
+    )
+    .unwrap_or_default()
+}
+
+/// What a reader takes, as a thread writes it.
+struct Sink {
+    pipe: DuplexStream,
+    handle: Handle,
+    idle: Duration,
+    sent: u64,
+    /// How long the reader kept us waiting.
+    waited: Duration,
+    has_failed: bool,
+}
+
+impl Sink {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let late = |what| io::Error::new(io::ErrorKind::TimedOut, what);
+        let begun = Instant::now();
+        let written = self
+            .handle
+            .block_on(async { timeout(self.idle, self.pipe.write(bytes)).await });
+        let written = written.map_err(|_| late("nobody reads")).flatten()?;
+        self.sent += written as u64;
+        self.waited += begun.elapsed();
+        let is_slow = self.sent < self.waited.as_secs().saturating_mul(SLOWEST);
+        match is_slow && self.waited > self.idle {
+            true => Err(late("it is read too slowly")),
+            false => Ok(written),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The zip writes its end also when it is given up; nobody hears of that any more.
+        if self.has_failed {
+            return Ok(bytes.len());
+        }
+        let sent = self.send(bytes);
+        self.has_failed = sent.is_err();
+        sent
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

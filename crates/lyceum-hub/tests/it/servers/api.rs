@@ -1,6 +1,5 @@
 //! Starting and stopping by API: statuses, names, limits.
 
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Method;
@@ -211,7 +210,6 @@ async fn hundreds_queued_and_few_places() {
         })
         .await;
         // The rest is not started but dropped, which makes room for the others as well.
-        let begun = std::time::Instant::now();
         let mut tx = db.db().read().await.unwrap();
         let queued = lyceum_hub::db::servers::in_state(&mut tx, State::Queued)
             .await
@@ -226,7 +224,6 @@ async fn hundreds_queued_and_few_places() {
             super::pending(db.db()).await == 0
         })
         .await;
-        assert!(begun.elapsed() < Duration::from_secs(60));
         at_peace(db.db(), &hub.spawner, &[&hub]).await;
         assert!(hub.spawner.running().len() >= 46);
         hub.stop().await;
