@@ -1,6 +1,10 @@
 //! Shares of servers and the codes for them, as JupyterHub has them. What a share is worth is in
 //! [`crate::shares`].
 
+mod codes;
+mod received;
+mod wish;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -15,7 +19,13 @@ use lyceum_web::routes::Routes;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::{Value, json};
 
-use super::body::{self, Fields};
+use self::codes::{create_code, delete_codes, list_codes_of_owner, list_codes_of_server};
+use self::received::{
+    get_shared_with_group, get_shared_with_user, leave_share, leave_share_of_group,
+    list_shared_with_group, list_shared_with_user,
+};
+use self::wish::{Going, Partner, Whom, Wish};
+use super::body;
 use super::find_person;
 use super::paging::{Answer, Page, Query};
 use crate::db::groups::Group;
@@ -28,8 +38,6 @@ use crate::{Hub, db, shares};
 
 /// Where a code is accepted by whoever has it.
 pub const ACCEPT: &str = "/hub/accept-share";
-/// What the id of a code begins with.
-const CODE_ID: &str = "sc_";
 
 pub fn routes() -> Routes<Hub> {
     const OWNER: &str = "/hub/api/shares/{user}";
@@ -73,24 +81,6 @@ pub fn routes() -> Routes<Hub> {
 #[derive(Debug, serde::Deserialize)]
 pub struct ServerOf {
     user: String,
-    #[serde(default)]
-    server: String,
-}
-
-/// `/…/{user}/shared/{owner}/{server}`
-#[derive(Debug, serde::Deserialize)]
-pub struct SharedWithUser {
-    user: String,
-    owner: String,
-    #[serde(default)]
-    server: String,
-}
-
-/// `/…/{group}/shared/{owner}/{server}`
-#[derive(Debug, serde::Deserialize)]
-pub struct SharedWithGroup {
-    group: String,
-    owner: String,
     #[serde(default)]
     server: String,
 }
@@ -254,196 +244,6 @@ pub async fn revoke_all_shares(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What was shared with somebody, herself or by her groups. Scope: `read:users:shares!user=…`.
-pub async fn list_shared_with_user(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(name): Path<String>,
-    page: Page,
-) -> ApiResult<Json<Many>> {
-    let user = holder(&hub, &caller, ScopeName::ReadUsersShares, &name).await?;
-    let mut tx = hub.db().read().await?;
-    answer(&hub, &mut tx, Of::Holder(&user.id), &page).await
-}
-
-/// Scope: `read:users:shares!user=…`.
-pub async fn get_shared_with_user(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(path): Path<SharedWithUser>,
-) -> ApiResult<Json<Value>> {
-    let user = holder(&hub, &caller, ScopeName::ReadUsersShares, &path.user).await?;
-    let mut tx = hub.db().read().await?;
-    let with = With::User(&user.id);
-    let share = find_share(&mut tx, &path.owner, &path.server, with).await?;
-    Ok(Json(one(&hub, &mut tx, &share).await?))
-}
-
-/// Gives up what was shared. Scope: `users:shares!user=…`.
-pub async fn leave_share(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(path): Path<SharedWithUser>,
-) -> ApiResult<StatusCode> {
-    let user = holder(&hub, &caller, ScopeName::UsersShares, &path.user).await?;
-    let mut tx = hub.db().write().await?;
-    let share = find_share(&mut tx, &path.owner, &path.server, With::User(&user.id)).await?;
-    shares::revoke(&mut tx, &share, None, hub.now()).await?;
-    tx.commit().await?;
-    crate::proxy::pass_on(&hub).await;
-    tracing::info!(by = %caller.who, owner = %share.owner, server = %share.server, with = %user.name, "share of a server given up");
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Scope: `read:groups:shares!group=…`.
-pub async fn list_shared_with_group(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(name): Path<String>,
-    page: Page,
-) -> ApiResult<Json<Many>> {
-    caller.require(ScopeName::ReadGroupsShares, Target::Group(&name))?;
-    let mut tx = hub.db().read().await?;
-    let group = find_group(&mut tx, &name).await?;
-    answer(&hub, &mut tx, Of::Group(&group.id), &page).await
-}
-
-/// Scope: `read:groups:shares!group=…`.
-pub async fn get_shared_with_group(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(path): Path<SharedWithGroup>,
-) -> ApiResult<Json<Value>> {
-    caller.require(ScopeName::ReadGroupsShares, Target::Group(&path.group))?;
-    let mut tx = hub.db().read().await?;
-    let group = find_group(&mut tx, &path.group).await?;
-    let with = With::Group(&group.id);
-    let share = find_share(&mut tx, &path.owner, &path.server, with).await?;
-    Ok(Json(one(&hub, &mut tx, &share).await?))
-}
-
-/// Gives up what was shared with a group. Scope: `groups:shares!group=…`.
-pub async fn leave_share_of_group(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(path): Path<SharedWithGroup>,
-) -> ApiResult<StatusCode> {
-    caller.require(ScopeName::GroupsShares, Target::Group(&path.group))?;
-    let mut tx = hub.db().write().await?;
-    let group = find_group(&mut tx, &path.group).await?;
-    let share = find_share(&mut tx, &path.owner, &path.server, With::Group(&group.id)).await?;
-    shares::revoke(&mut tx, &share, None, hub.now()).await?;
-    tx.commit().await?;
-    crate::proxy::pass_on(&hub).await;
-    tracing::info!(by = %caller.who, owner = %share.owner, server = %share.server, with = group.name, "share of a server given up");
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// The codes for somebody's servers. Scope: `read:shares!user=…`.
-pub async fn list_codes_of_owner(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(owner): Path<String>,
-    page: Page,
-) -> ApiResult<Json<Many>> {
-    let owner = owner_of(&hub, &caller, &owner).await?;
-    let mut tx = hub.db().read().await?;
-    answer_codes(&hub, &mut tx, Of::Owner(&owner.id), &page).await
-}
-
-/// Scope: `read:shares!server=…`.
-pub async fn list_codes_of_server(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(path): Path<ServerOf>,
-    page: Page,
-) -> ApiResult<Json<Many>> {
-    let server = asked(&hub, &caller, ScopeName::ReadShares, &path).await?;
-    let mut tx = hub.db().read().await?;
-    let server = existing(&mut tx, server).await?;
-    answer_codes(&hub, &mut tx, Of::Server(&server.id), &page).await
-}
-
-/// Makes a code by which others come to a share. It is told here and never again. Scope:
-/// `shares!server=…`, and each scope that is given.
-pub async fn create_code(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(path): Path<ServerOf>,
-    body: Bytes,
-) -> ApiResult<Json<Value>> {
-    let now = hub.now();
-    let (owner, name) = asked(&hub, &caller, ScopeName::Shares, &path).await?;
-    let fields = body::fields(&body)?;
-    let wish = Wish::read(
-        &hub,
-        &fields,
-        &["expires_in"],
-        &owner.name,
-        &name,
-        Going::Out,
-    )?;
-    let life_s = life(&fields)?;
-    let scopes = wish.or_access();
-    let mut tx = hub.db().write().await?;
-    let server = existing(&mut tx, (owner, name)).await?;
-    may_give(&caller, &scopes, &server)?;
-    if db::shares::count_codes(&mut tx, Of::Server(&server.id), now.0).await? >= shares::MOST_CODES
-    {
-        return Err(ApiError::bad_request(Saying::quote(format!(
-            "There are {} codes for this server already; take some back first",
-            shares::MOST_CODES
-        ))));
-    }
-    let giver = shares::giver(&caller.who);
-    let (_, code) = shares::new_code(&mut tx, &server.id, &scopes, &giver, life_s, now).await?;
-    let row = shares::find_code(&mut tx, &code, now).await?;
-    let row = row.ok_or_else(ApiError::not_found)?;
-    tx.commit().await?;
-    tracing::info!(by = %caller.who, owner = %server.user_name, server = %server.name, id = row.id, scopes = ?scopes, "code for a share made");
-    let origins = &hub.settings().origins;
-    let mut model = code_model(origins, &row);
-    let url = accept_url(&code);
-    model["full_accept_url"] = origins.hub_url(&url).into();
-    model["accept_url"] = origins.base().at(&url).into();
-    model["code"] = code.into();
-    Ok(Json(model))
-}
-
-/// Takes one code back (`?id=` or `?code=`), or all of a server. Scope: `shares!server=…`.
-pub async fn delete_codes(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Path(path): Path<ServerOf>,
-    query: Query,
-) -> ApiResult<StatusCode> {
-    let server = asked(&hub, &caller, ScopeName::Shares, &path).await?;
-    let mut tx = hub.db().write().await?;
-    let server = existing(&mut tx, server).await?;
-    let given = |key| query.get(key).filter(|text| !text.is_empty());
-    let id = match (given("code"), given("id")) {
-        (Some(code), _) => {
-            let code = shares::find_code(&mut tx, code, hub.now()).await?;
-            Some(code.map(|code| code.id).unwrap_or_default())
-        }
-        (None, Some(id)) => Some(id.strip_prefix(CODE_ID).unwrap_or_default().to_owned()),
-        (None, None) => None,
-    };
-    match id {
-        Some(id) => {
-            if !db::shares::delete_code(&mut tx, &server.id, &id).await? {
-                return Err(ApiError::not_found());
-            }
-        }
-        None => {
-            db::shares::delete_codes_of_server(&mut tx, &server.id).await?;
-        }
-    }
-    tx.commit().await?;
-    tracing::info!(by = %caller.who, owner = %server.user_name, server = %server.name, "codes for a share taken back");
-    Ok(StatusCode::NO_CONTENT)
-}
-
 /// Where a code is accepted, as a path without the base.
 pub fn accept_url(code: &str) -> String {
     format!("{ACCEPT}?code={code}")
@@ -456,136 +256,6 @@ pub fn full(origins: &Origins, info: &RequestInfo, path: &str) -> String {
         format!("{scheme}://{}", info.host)
     });
     format!("{origin}{}", origins.base().at(path))
-}
-
-/// In which direction.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Going {
-    Out,
-    Back,
-}
-
-/// What is to be given, or taken back.
-struct Wish {
-    scopes: Option<Vec<ScopeName>>,
-}
-
-impl Wish {
-    fn read(
-        hub: &Hub,
-        fields: &Fields,
-        others: &[&str],
-        owner: &UserName,
-        server: &ServerName,
-        going: Going,
-    ) -> ApiResult<Self> {
-        let names: Vec<&str> = ["scopes"].iter().chain(others).copied().collect();
-        body::known(fields, &names)?;
-        let texts = body::texts(fields, "scopes")?.filter(|texts| !texts.is_empty());
-        let own = Filter::Server {
-            user: owner.clone(),
-            server: server.clone(),
-        };
-        let vocabulary = &hub.settings().grants.vocabulary;
-        let read = |text: &String| -> ApiResult<Option<ScopeName>> {
-            let Scope { name, filter } = vocabulary
-                .parse(text)
-                .map_err(|error| ApiError::bad_request(Saying::quote(error.to_string())))?;
-            match filter == Filter::All || filter == own {
-                true => Ok(Some(name)),
-                // To take away what was never given is no mistake.
-                false if going == Going::Back => Ok(None),
-                false => Err(ApiError::bad_request(Saying::quote(format!(
-                    "scopes: {name} can be shared for the server {owner}/{server} only"
-                )))),
-            }
-        };
-        let scopes = texts.map(|texts| {
-            let scopes = texts.iter().filter_map(|text| read(text).transpose());
-            scopes.collect::<ApiResult<Vec<_>>>()
-        });
-        let mut scopes = scopes.transpose()?;
-        if let Some(scopes) = &mut scopes {
-            scopes.sort_unstable();
-            scopes.dedup();
-        }
-        Ok(Self { scopes })
-    }
-
-    fn or_access(&self) -> Vec<ScopeName> {
-        let usual = || vec![ScopeName::AccessServers];
-        self.scopes.clone().unwrap_or_else(usual)
-    }
-}
-
-enum Whom {
-    User(String),
-    Group(String),
-}
-
-impl Whom {
-    fn read(fields: &Fields) -> ApiResult<Self> {
-        let text = |field| match fields.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(body::wrong(field, "a name")),
-        };
-        match (text("user")?, text("group")?) {
-            (Some(user), None) => Ok(Self::User(user)),
-            (None, Some(group)) => Ok(Self::Group(group)),
-            _ => Err(ApiError::bad_request(Saying::quote(
-                "Give a user or a group, and not both",
-            ))),
-        }
-    }
-}
-
-enum Partner {
-    User(User),
-    Group(Group),
-}
-
-impl Partner {
-    fn with(&self) -> With<'_> {
-        match self {
-            Self::User(user) => With::User(&user.id),
-            Self::Group(group) => With::Group(&group.id),
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::User(user) => user.name.as_str(),
-            Self::Group(group) => &group.name,
-        }
-    }
-}
-
-/// Seconds that a code is to live.
-fn life(fields: &Fields) -> ApiResult<i64> {
-    let (least, most) = (shares::CODE_LIFE_LEAST_S, shares::CODE_LIFE_MOST_S);
-    let wanted = || body::wrong("expires_in", &format!("seconds, from {least} to {most}"));
-    match fields.get("expires_in") {
-        None => Ok(shares::CODE_LIFE_S),
-        Some(value) => match seconds(value) {
-            Some(given) if (least..=most).contains(&given) => Ok(given),
-            _ => Err(wanted()),
-        },
-    }
-}
-
-/// A whole number, also one that is written as a text or with a zero behind the point.
-fn seconds(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64().or_else(|| {
-            let number = number.as_f64()?;
-            let whole = number.fract() == 0.0 && number.abs() < 1e15;
-            #[expect(clippy::cast_possible_truncation, reason = "whole and small")]
-            whole.then_some(number as i64)
-        }),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
 }
 
 /// Nobody gives more than she holds.
@@ -660,15 +330,6 @@ async fn answer(hub: &Hub, tx: &mut Tx, of: Of<'_>, page: &Page) -> ApiResult<Js
     Ok(Json(page.wrap(items, total)))
 }
 
-async fn answer_codes(hub: &Hub, tx: &mut Tx, of: Of<'_>, page: &Page) -> ApiResult<Json<Many>> {
-    let now = hub.now().0;
-    let total = db::shares::count_codes(tx, of, now).await?;
-    let found = db::shares::list_codes(tx, of, now, page.offset, page.limit).await?;
-    let origins = &hub.settings().origins;
-    let items: Vec<Value> = found.iter().map(|code| code_model(origins, code)).collect();
-    Ok(Json(page.wrap(items, total)))
-}
-
 async fn one(hub: &Hub, tx: &mut Tx, share: &Share) -> ApiResult<Value> {
     let mut models = models(hub, tx, std::slice::from_ref(share)).await?;
     Ok(models.pop().unwrap_or(Value::Null))
@@ -706,20 +367,6 @@ fn server_model(
         "url": origins.url(owner, name),
         "full_url": origins.full_url(owner, name),
         "ready": state == ServerState::Ready,
-    })
-}
-
-fn code_model(origins: &Origins, code: &Code) -> Value {
-    let scopes: Vec<String> = serde_json::from_str(&code.scopes).unwrap_or_default();
-    let own = scopes.iter().map(String::as_str);
-    json!({
-        "server": server_model(origins, &code.owner, &code.server, code.state),
-        "scopes": filtered(own, &code.owner, &code.server),
-        "id": format!("{CODE_ID}{}", code.id),
-        "created_at": Millis(code.created_at).to_iso(),
-        "expires_at": Millis(code.expires_at).to_iso(),
-        "exchange_count": code.exchange_count,
-        "last_exchanged_at": code.last_exchanged_at.map(|at| Millis(at).to_iso()),
     })
 }
 

@@ -29,7 +29,7 @@ pub async fn claim(
          unplaced_at = CASE WHEN state = 'queued' THEN NULL ELSE unplaced_at END \
          WHERE id IN (SELECT id FROM servers WHERE id IN ({}) AND (lease_until IS NULL OR lease_until < $2) \
          AND state IN ('queued', 'starting', 'stopping') ORDER BY id {lock}) RETURNING id",
-        super::users::places(4, ids.len())
+        crate::db::users::places(4, ids.len())
     );
     on!(tx, |c| {
         let mut query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))

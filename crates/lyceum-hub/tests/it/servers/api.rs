@@ -1,6 +1,5 @@
 //! Starting and stopping by API: statuses, names, limits.
 
-
 use bytes::Bytes;
 use hyper::Method;
 use lyceum_hub::servers::State;
