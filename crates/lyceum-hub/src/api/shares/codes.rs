@@ -8,13 +8,12 @@ use lyceum_model::clock::Millis;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::ScopeName;
 use lyceum_store::Tx;
-use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::{Value, json};
 
 use super::wish::{Going, Wish};
 use super::{
-    Many, ServerOf, accept_url, asked, existing, filtered, full, may_give, owner_of, server_model,
+    Many, ServerOf, accept_url, asked, existing, filtered, may_give, owner_of, server_model,
 };
 use crate::api::body::{self, Fields};
 use crate::api::paging::{Page, Query};
@@ -26,7 +25,7 @@ use crate::{Hub, db, shares};
 const CODE_ID: &str = "sc_";
 
 /// The codes for somebody's servers. Scope: `read:shares!user=…`.
-pub async fn list_codes_of_owner(
+pub(super) async fn list_codes_of_owner(
     State(hub): State<Hub>,
     caller: Caller,
     Path(owner): Path<String>,
@@ -38,7 +37,7 @@ pub async fn list_codes_of_owner(
 }
 
 /// Scope: `read:shares!server=…`.
-pub async fn list_codes_of_server(
+pub(super) async fn list_codes_of_server(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<ServerOf>,
@@ -52,7 +51,7 @@ pub async fn list_codes_of_server(
 
 /// Makes a code by which others come to a share. It is told here and never again. Scope:
 /// `shares!server=…`, and each scope that is given.
-pub async fn create_code(
+pub(super) async fn create_code(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<ServerOf>,
@@ -97,7 +96,7 @@ pub async fn create_code(
 }
 
 /// Takes one code back (`?id=` or `?code=`), or all of a server. Scope: `shares!server=…`.
-pub async fn delete_codes(
+pub(super) async fn delete_codes(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<ServerOf>,

@@ -14,7 +14,7 @@ use crate::{Hub, shares};
 
 /// `/…/{user}/shared/{owner}/{server}`
 #[derive(Debug, serde::Deserialize)]
-pub struct SharedWithUser {
+pub(super) struct SharedWithUser {
     user: String,
     owner: String,
     #[serde(default)]
@@ -23,7 +23,7 @@ pub struct SharedWithUser {
 
 /// `/…/{group}/shared/{owner}/{server}`
 #[derive(Debug, serde::Deserialize)]
-pub struct SharedWithGroup {
+pub(super) struct SharedWithGroup {
     group: String,
     owner: String,
     #[serde(default)]
@@ -31,7 +31,7 @@ pub struct SharedWithGroup {
 }
 
 /// What was shared with somebody, herself or by her groups. Scope: `read:users:shares!user=…`.
-pub async fn list_shared_with_user(
+pub(super) async fn list_shared_with_user(
     State(hub): State<Hub>,
     caller: Caller,
     Path(name): Path<String>,
@@ -43,7 +43,7 @@ pub async fn list_shared_with_user(
 }
 
 /// Scope: `read:users:shares!user=…`.
-pub async fn get_shared_with_user(
+pub(super) async fn get_shared_with_user(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<SharedWithUser>,
@@ -56,7 +56,7 @@ pub async fn get_shared_with_user(
 }
 
 /// Gives up what was shared. Scope: `users:shares!user=…`.
-pub async fn leave_share(
+pub(super) async fn leave_share(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<SharedWithUser>,
@@ -72,7 +72,7 @@ pub async fn leave_share(
 }
 
 /// Scope: `read:groups:shares!group=…`.
-pub async fn list_shared_with_group(
+pub(super) async fn list_shared_with_group(
     State(hub): State<Hub>,
     caller: Caller,
     Path(name): Path<String>,
@@ -85,7 +85,7 @@ pub async fn list_shared_with_group(
 }
 
 /// Scope: `read:groups:shares!group=…`.
-pub async fn get_shared_with_group(
+pub(super) async fn get_shared_with_group(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<SharedWithGroup>,
@@ -99,7 +99,7 @@ pub async fn get_shared_with_group(
 }
 
 /// Gives up what was shared with a group. Scope: `groups:shares!group=…`.
-pub async fn leave_share_of_group(
+pub(super) async fn leave_share_of_group(
     State(hub): State<Hub>,
     caller: Caller,
     Path(path): Path<SharedWithGroup>,
