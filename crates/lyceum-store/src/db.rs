@@ -7,29 +7,32 @@
 //!
 //! Not here: SQL of the domain (each part's `db/`), migrations ([`crate::migrate`]).
 
-use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::PgPool;
+use sqlx::SqlitePool;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Database, PgPool, Postgres, SqlitePool, Transaction};
 use tokio::sync::broadcast;
 
+use self::postgres::Line;
 use crate::later::Later;
 use crate::stamp::{Clock, Stamp};
 use crate::wake::{Waiting, Wake};
 
+pub mod postgres;
 pub mod sqlite;
 
 /// How many connections a replica holds at most.
 const POOL_SIZE: u32 = 8;
 /// How long a caller waits for a free connection before it gets an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long PostgreSQL may take for one statement: longer than any of ours does, also behind others.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Rows that SQLite's thread may have read before anybody took them.
 const ROWS_AHEAD: usize = 512;
 /// Prepared statements that a connection to SQLite keeps: more than there are in daily use.
@@ -74,7 +77,7 @@ struct Inner {
 
 enum Pools {
     Sqlite { read: SqlitePool, write: SqlitePool },
-    Postgres(PgPool),
+    Postgres(Arc<Line>),
 }
 
 /// One transaction. Dropped without [`Tx::commit`], it is rolled back.
@@ -91,50 +94,7 @@ pub struct Tx {
 
 pub enum Conn {
     Sqlite(sqlite::Held),
-    Postgres(Held<Postgres>),
-}
-
-/// A connection of the pool, for as long as it is ours.
-pub enum Held<DB: Database> {
-    Transaction(Transaction<'static, DB>),
-    /// For one statement that reads.
-    Bare(PoolConnection<DB>),
-}
-
-impl<DB: Database> Deref for Held<DB> {
-    type Target = DB::Connection;
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::Transaction(transaction) => transaction,
-            Self::Bare(connection) => connection,
-        }
-    }
-}
-
-impl<DB: Database> DerefMut for Held<DB> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        match self {
-            Self::Transaction(transaction) => transaction,
-            Self::Bare(connection) => connection,
-        }
-    }
-}
-
-impl<DB: Database> Held<DB> {
-    async fn commit(self) -> sqlx::Result<()> {
-        match self {
-            Self::Transaction(transaction) => transaction.commit().await,
-            Self::Bare(_) => Ok(()),
-        }
-    }
-
-    async fn rollback(self) -> sqlx::Result<()> {
-        match self {
-            Self::Transaction(transaction) => transaction.rollback().await,
-            Self::Bare(_) => Ok(()),
-        }
-    }
+    Postgres(postgres::Held),
 }
 
 /// Runs one portable statement on whichever engine the transaction is for:
@@ -149,16 +109,39 @@ macro_rules! on {
                 $run
             }
             $crate::Conn::Postgres(transaction) => {
+                let watch = transaction.watch();
+                let $c = &mut **transaction;
+                watch.in_time(async { $run }).await
+            }
+        }
+    };
+}
+
+/// As [`on!`](crate::on), for as long as it takes: for whole tables.
+macro_rules! at_length {
+    ($tx:expr, |$c:ident| $run:expr) => {
+        match &mut $tx.conn {
+            $crate::Conn::Sqlite(transaction) => {
+                let $c = &mut **transaction;
+                $run
+            }
+            $crate::Conn::Postgres(transaction) => {
                 let $c = &mut **transaction;
                 $run
             }
         }
     };
 }
+pub(crate) use at_length;
 
 impl Db {
     /// Opens the database; it does not migrate (see [`crate::migrate::run`]).
     pub async fn open(location: &Location) -> anyhow::Result<Self> {
+        Self::open_with(location, ANSWER_LIMIT).await
+    }
+
+    /// The same; `limit` is how long PostgreSQL may take for one statement.
+    pub async fn open_with(location: &Location, limit: Duration) -> anyhow::Result<Self> {
         let wake = Wake::new();
         let (pools, clock) = match location {
             Location::Sqlite(path) => {
@@ -202,13 +185,8 @@ impl Db {
                 let options = PgConnectOptions::from_str(url)
                     .map_err(|_| anyhow::anyhow!("the database URL can't be read; it has the form postgres://USER:PASSWORD@HOST/NAME"))?
                     .application_name("lyceum");
-                let pool = PgPoolOptions::new()
-                    .max_connections(POOL_SIZE)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_with(options)
-                    .await
-                    .context("connecting to PostgreSQL")?;
-                (Pools::Postgres(pool), Clock::postgres())
+                let line = Line::open(options, limit).await?;
+                (Pools::Postgres(Arc::new(line)), Clock::postgres())
             }
         };
         let clock = Arc::new(clock);
@@ -226,10 +204,7 @@ impl Db {
     pub async fn read(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
             Pools::Sqlite { read, .. } => Conn::Sqlite(sqlite::Held::read(read).await?),
-            Pools::Postgres(pool) => Conn::Postgres(Held::Transaction(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    .await?,
-            )),
+            Pools::Postgres(line) => Conn::Postgres(postgres::Held::read(line).await?),
         };
         Ok(self.tx(conn))
     }
@@ -239,7 +214,7 @@ impl Db {
     pub async fn glance(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
             Pools::Sqlite { read, .. } => Conn::Sqlite(sqlite::Held::bare(read).await?),
-            Pools::Postgres(pool) => Conn::Postgres(Held::Bare(pool.acquire().await?)),
+            Pools::Postgres(line) => Conn::Postgres(postgres::Held::bare(line).await?),
         };
         Ok(self.tx(conn))
     }
@@ -249,7 +224,7 @@ impl Db {
     pub async fn write(&self) -> sqlx::Result<Tx> {
         let conn = match &self.0.pools {
             Pools::Sqlite { write, .. } => Conn::Sqlite(sqlite::Held::write(write).await?),
-            Pools::Postgres(pool) => Conn::Postgres(Held::Transaction(pool.begin().await?)),
+            Pools::Postgres(line) => Conn::Postgres(postgres::Held::write(line).await?),
         };
         Ok(self.tx(conn))
     }
@@ -287,10 +262,10 @@ impl Db {
     }
 
     /// The pool, when the engine is PostgreSQL.
-    pub(crate) fn postgres(&self) -> Option<&PgPool> {
+    pub(crate) fn postgres(&self) -> Option<PgPool> {
         match &self.0.pools {
             Pools::Sqlite { .. } => None,
-            Pools::Postgres(pool) => Some(pool),
+            Pools::Postgres(line) => Some(line.pool()),
         }
     }
 
@@ -301,7 +276,7 @@ impl Db {
                 read.close().await;
                 write.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres(line) => line.pool().close().await,
         }
     }
 }
@@ -334,9 +309,7 @@ impl Tx {
         match self.conn {
             Conn::Sqlite(held) => held.commit(self.later).await?,
             Conn::Postgres(mut transaction) => {
-                for statement in self.later {
-                    statement.run(&mut transaction).await?;
-                }
+                transaction.run(self.later).await?;
                 // Also when nobody waits for the answer any more: it may have been committed.
                 let _told = Advance(&self.clock);
                 transaction.commit().await?;

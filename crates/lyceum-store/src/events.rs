@@ -64,11 +64,12 @@ pub async fn announce(tx: &mut Tx, topic: &str) -> sqlx::Result<()> {
         return Ok(());
     }
     if let Conn::Postgres(transaction) = &mut tx.conn {
-        sqlx::query("SELECT pg_notify($1, $2)")
+        let watch = transaction.watch();
+        let notify = sqlx::query("SELECT pg_notify($1, $2)")
             .bind(CHANNEL)
             .bind(topic)
-            .execute(&mut **transaction)
-            .await?;
+            .execute(&mut **transaction);
+        watch.in_time(notify).await?;
     }
     tx.news.push(topic.to_owned());
     Ok(())

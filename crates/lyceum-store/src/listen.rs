@@ -26,7 +26,9 @@ impl Db {
         let Some(pool) = self.postgres() else {
             return;
         };
-        let _ = cancel.run_until_cancelled(self.listen_for_ever(pool)).await;
+        let _ = cancel
+            .run_until_cancelled(self.listen_for_ever(&pool))
+            .await;
     }
 
     async fn listen_for_ever(&self, pool: &PgPool) {

@@ -12,8 +12,8 @@
 
 use anyhow::{Context, bail};
 
+use crate::db::at_length;
 use crate::db::{Db, Engine, Tx};
-use crate::on;
 
 /// All steps, oldest first.
 pub const STEPS: &[Step] = &[
@@ -181,19 +181,19 @@ fn is_in_the_way(error: &anyhow::Error) -> bool {
 pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
     if tx.engine() == Engine::Postgres {
         // Replicas that start together wait here for each other; released with the transaction.
-        on!(tx, |c| sqlx::query("SELECT pg_advisory_xact_lock(4953170)")
+        at_length!(tx, |c| sqlx::query("SELECT pg_advisory_xact_lock(4953170)")
             .execute(c)
             .await
             .map(|_| ()))?;
         // A step that has one table and waits for another could stand against a request that has that
         // one and waits for the first. It gives way before PostgreSQL takes it for a deadlock, which it
         // does after a second, and then the request might be the one that fails.
-        on!(tx, |c| sqlx::query("SET LOCAL lock_timeout = '400ms'")
+        at_length!(tx, |c| sqlx::query("SET LOCAL lock_timeout = '400ms'")
             .execute(c)
             .await
             .map(|_| ()))?;
     }
-    on!(tx, |c| {
+    at_length!(tx, |c| {
         sqlx::query(
         "CREATE TABLE IF NOT EXISTS schema_steps (version BIGINT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)"
     )
@@ -201,7 +201,7 @@ pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
     .await
     .map(|_| ())
     })?;
-    let done: Vec<(i64, String)> = on!(tx, |c| sqlx::query_as(
+    let done: Vec<(i64, String)> = at_length!(tx, |c| sqlx::query_as(
         "SELECT version, digest FROM schema_steps"
     )
     .fetch_all(c)
@@ -219,9 +219,9 @@ pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
             ),
             None => {}
         }
-        on!(tx, |c| sqlx::raw_sql(step.sql).execute(c).await.map(|_| ()))
+        at_length!(tx, |c| sqlx::raw_sql(step.sql).execute(c).await.map(|_| ()))
             .with_context(|| format!("migration {:04}_{}", step.version, step.name))?;
-        on!(tx, |c| sqlx::query(
+        at_length!(tx, |c| sqlx::query(
             "INSERT INTO schema_steps (version, name, digest) VALUES ($1, $2, $3)"
         )
         .bind(step.version)
@@ -231,7 +231,7 @@ pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
         .await
         .map(|_| ()))?;
         if step.needs() > 0 {
-            on!(tx, |c| sqlx::query(
+            at_length!(tx, |c| sqlx::query(
                 "UPDATE schema_steps SET needs = $2 WHERE version = $1"
             )
             .bind(step.version)
@@ -248,7 +248,7 @@ pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
 /// From this transaction on, programs that don't know the step refuse to start on the database: it
 /// holds something that they can't read.
 pub async fn needed_from_now_on(tx: &mut Tx, version: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    at_length!(tx, |c| sqlx::query(
         "UPDATE schema_steps SET needs = $1 WHERE version = $1 AND needs < $1"
     )
     .bind(version)
@@ -266,7 +266,7 @@ async fn refuse_what_needs_more(
         return Ok(());
     }
     let known = steps.iter().map(|step| step.version).max().unwrap_or(0);
-    let beyond: Option<(i64, String)> = on!(tx, |c| sqlx::query_as(
+    let beyond: Option<(i64, String)> = at_length!(tx, |c| sqlx::query_as(
         "SELECT version, name FROM schema_steps WHERE needs > $1 ORDER BY version DESC LIMIT 1"
     )
     .bind(known)

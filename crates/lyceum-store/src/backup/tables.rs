@@ -13,7 +13,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::archive::{Archive, Stream};
-use crate::db::{Conn, Engine, Tx};
+use crate::db::{Conn, Engine, Tx, at_length};
 use crate::on;
 
 /// Tables that have rows in a database that was just migrated.
@@ -108,7 +108,7 @@ pub(super) async fn dump<W: Write + Send + 'static>(
     let sql = format!("SELECT {} FROM {}", table.column_list(), quote(&table.name));
     let mut count = 0;
     let mut line = Vec::new();
-    on!(tx, |c| {
+    at_length!(tx, |c| {
         let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(c);
         while let Some(row) = rows.try_next().await? {
             let mut values = Vec::with_capacity(table.columns.len());
@@ -169,7 +169,7 @@ async fn insert_row(tx: &mut Tx, table: &Table, insert: &str, line: &[u8]) -> an
         values.len(),
         table.columns.len()
     );
-    on!(tx, |c| {
+    at_length!(tx, |c| {
         let mut query = sqlx::query(AssertSqlSafe(insert.to_owned()));
         for (value, column) in values.iter().zip(&table.columns) {
             let wrong = || format!("the value of {} is not of its type", column.name);
@@ -300,7 +300,7 @@ pub(super) async fn drop_all(tx: &mut Tx, tables: &[Table]) -> anyhow::Result<()
 }
 
 async fn run(tx: &mut Tx, sql: String) -> anyhow::Result<()> {
-    on!(tx, |c| sqlx::raw_sql(AssertSqlSafe(sql))
+    at_length!(tx, |c| sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(c)
         .await
         .map(|_| ()))?;

@@ -14,4 +14,5 @@ mod runner;
 #[cfg(feature = "s3")]
 mod s3;
 mod settings;
+mod silence;
 mod stamp;

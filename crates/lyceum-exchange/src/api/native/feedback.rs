@@ -50,7 +50,7 @@ impl Holder for FeedbackFiles {
         let (_, row) = find(exchange, tx, asker, &course, &self.submission).await?;
         let name = format!("{course}-{}-{}-feedback", row.assignment, row.number);
         let tree = row.feedback.ok_or_else(|| Refusal::not_found("Feedback"))?;
-        let at = row.feedback_at.unwrap_or(row.at);
+        let at = row.feedback_at.unwrap_or_default();
         Ok(Held { name, tree, at })
     }
 }

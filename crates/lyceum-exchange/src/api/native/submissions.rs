@@ -18,6 +18,7 @@ use crate::api::refusal::Refusal;
 use crate::api::visitor::Entered;
 use crate::db::submissions::{Told, Wanted};
 use crate::intake::{Asked, pass_over};
+use crate::moment::Moment;
 use crate::people::Standing;
 use crate::{Exchange, db, rules, submissions};
 
@@ -190,7 +191,7 @@ impl Holder for SubmissionFiles {
         Ok(Held {
             name,
             tree: row.tree,
-            at: row.at,
+            at: Moment(row.at).to_millis(),
         })
     }
 }
@@ -211,7 +212,7 @@ pub(super) async fn get_zip_of_assignment(
         name: row.student,
         tree: row.tree,
         files: row.files,
-        at: row.at,
+        at: Moment(row.at).to_millis(),
     });
     let name = format!("{course}-{assignment}");
     zip::answer(&exchange, asker.0.name(), &name, folders.collect()).await

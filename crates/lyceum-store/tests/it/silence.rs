@@ -1,0 +1,153 @@
+//! A PostgreSQL that is there and says nothing any more, as after its machine was lost.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lyceum_store::db::Location;
+use lyceum_store::{Db, DbError, on};
+use lyceum_testkit::TestDb;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixStream};
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(2);
+/// Whoever waits for longer waits for ever.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Passes connections on to a server, until it swallows what comes over those that are open.
+struct Relay {
+    url: String,
+    /// Of the connections that came so far; later ones have their own.
+    is_silent: Arc<std::sync::Mutex<Arc<AtomicBool>>>,
+}
+
+impl Relay {
+    async fn before(test: &TestDb) -> Self {
+        let Location::Postgres(url) = test.location() else {
+            panic!("no PostgreSQL");
+        };
+        let (start, folder) = url.split_once("?host=").expect("a unix socket");
+        let socket = PathBuf::from(folder).join(".s.PGSQL.5432");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("an address").port();
+        let url = start.replace("@localhost", &format!("@127.0.0.1:{port}"));
+        let is_silent = Arc::new(std::sync::Mutex::new(Arc::new(AtomicBool::new(false))));
+        let now = Arc::clone(&is_silent);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let silent = Arc::clone(&now.lock().expect("unpoisoned"));
+                let server = UnixStream::connect(&socket).await.expect("PostgreSQL");
+                let (from_client, to_client) = client.into_split();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(pass(from_client, to_server, Arc::clone(&silent)));
+                tokio::spawn(pass(from_server, to_client, silent));
+            }
+        });
+        Self { url, is_silent }
+    }
+
+    /// Nothing passes any more over the connections that there are; new ones are good.
+    fn fail_over(&self) {
+        let mut now = self.is_silent.lock().expect("unpoisoned");
+        now.store(true, Ordering::SeqCst);
+        *now = Arc::default();
+    }
+}
+
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    silent: Arc<AtomicBool>,
+) {
+    let mut piece = vec![0; 16 * 1024];
+    loop {
+        let read = from.read(&mut piece).await;
+        if silent.load(Ordering::SeqCst) {
+            // The connection stays open, as one does to a machine that is gone.
+            return std::future::pending().await;
+        }
+        match read {
+            Ok(1..) if to.write_all(&piece[..read.expect("read")]).await.is_ok() => {}
+            _ => return,
+        }
+    }
+}
+
+async fn one(tx: &mut lyceum_store::Tx) -> Result<i64, DbError> {
+    on!(tx, |c| sqlx::query_scalar("SELECT CAST(1 AS BIGINT)")
+        .fetch_one(c)
+        .await)
+}
+
+/// Whatever was under way fails in time, and all goes on without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gets_no_answer_goes_on_with_new_connections() {
+    let test = TestDb::postgres().await;
+    let relay = Relay::before(&test).await;
+    let db = Db::open_with(&Location::Postgres(relay.url.clone()), LIMIT)
+        .await
+        .expect("it opens");
+    // All connections there may be, each in a transaction.
+    let mut open = Vec::new();
+    for number in 0..8 {
+        let mut tx = match number % 2 {
+            0 => db.write().await.expect("a transaction"),
+            _ => db.read().await.expect("a transaction"),
+        };
+        assert_eq!(one(&mut tx).await.expect("asked"), 1);
+        open.push(tx);
+    }
+    relay.fail_over();
+    let last = open.pop().expect("one");
+    let asked = open
+        .into_iter()
+        .map(|mut tx| async move { one(&mut tx).await });
+    let answers = timeout(LONG, futures_util::future::join_all(asked));
+    for answer in answers.await.expect("each in time") {
+        assert!(matches!(answer, Err(DbError::Io(_))), "{answer:?}");
+    }
+    // Nobody knows whether it was committed, and that is what is said.
+    let committed = timeout(LONG, last.commit()).await.expect("in time");
+    assert!(matches!(committed, Err(DbError::Io(_))), "{committed:?}");
+    for _ in 0..20 {
+        let mut tx = timeout(LONG, db.write())
+            .await
+            .expect("in time")
+            .expect("one");
+        assert_eq!(one(&mut tx).await.expect("asked"), 1);
+        tx.commit().await.expect("committed");
+    }
+}
+
+/// Connections that nobody used meanwhile are tried before somebody relies on them.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_are_tried_first() {
+    let test = TestDb::postgres().await;
+    let relay = Relay::before(&test).await;
+    let db = Db::open_with(&Location::Postgres(relay.url.clone()), LIMIT)
+        .await
+        .expect("it opens");
+    let mut tx = db.glance().await.expect("a connection");
+    assert_eq!(one(&mut tx).await.expect("asked"), 1);
+    drop(tx);
+    relay.fail_over();
+    let mut told = 0;
+    let answer = timeout(LONG, async {
+        loop {
+            match db.glance().await {
+                Ok(mut tx) => match one(&mut tx).await {
+                    Ok(answer) => return answer,
+                    Err(error) => {
+                        told += 1;
+                        assert!(matches!(error, DbError::Io(_)), "{error}");
+                    }
+                },
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    assert_eq!(answer.await.expect("in time"), 1);
+    assert!(told <= 1, "{told} were sent to nobody");
+}
