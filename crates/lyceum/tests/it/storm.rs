@@ -133,10 +133,50 @@ struct Storm {
     /// Where they listen, whichever process it is.
     addresses: [SocketAddr; 2],
     proxies: Vec<Running>,
-    /// Births and generations as they were at the end of the last round.
-    before: BTreeMap<String, (String, i64, usize)>,
+    /// Servers as they were at the end of the last round, by their clients.
+    before: BTreeMap<String, Before>,
     history: Vec<String>,
     figures: BTreeMap<&'static str, usize>,
+}
+
+/// A server at the end of a round.
+struct Before {
+    id: String,
+    generation: i64,
+    births: usize,
+    /// Of its process, when it was ready.
+    pid: Option<i32>,
+}
+
+/// What was asked in a round of which servers, by person and name, and whose process was killed.
+#[derive(Default)]
+struct Asked {
+    started: BTreeSet<(String, String)>,
+    /// Whether or not it was answered.
+    ended: BTreeSet<(String, String)>,
+    /// By its client.
+    victim: Option<String>,
+}
+
+impl Asked {
+    fn note(&mut self, wish: Wish, person: &str, answer: Option<u16>) {
+        let of = |name: &str| (person.to_owned(), name.to_owned());
+        let begins = matches!(answer, Some(201 | 202));
+        match wish {
+            Wish::Start if begins => drop(self.started.insert(of(""))),
+            Wish::StartNamed if begins => drop(self.started.insert(of(NAMED))),
+            Wish::Stop => drop(self.ended.insert(of(""))),
+            Wish::StopNamed | Wish::ForgetNamed => drop(self.ended.insert(of(NAMED))),
+            Wish::Delete => self.ended.extend(["", NAMED].map(of)),
+            Wish::Start | Wish::StartNamed | Wish::Make => {}
+        }
+    }
+
+    /// Whether somebody or something ended it, so that nothing is sure.
+    fn may_be_gone(&self, row: &Server) -> bool {
+        let key = (row.user_name.to_string(), row.name.to_string());
+        self.ended.contains(&key) || self.victim.as_ref() == Some(&row.client_id)
+    }
 }
 
 /// Where a program listens that is stopped and started again while others run beside it: an address of
@@ -229,9 +269,13 @@ impl Storm {
             })
             .collect();
         tokio::time::sleep(after).await;
-        self.make(trouble).await;
+        let mut of_round = Asked {
+            victim: self.make(trouble).await,
+            ..Asked::default()
+        };
         for asked in asked {
             let (wish, person, door, pause, answer) = asked.await.expect("asked");
+            of_round.note(wish, person, answer);
             self.count("requests");
             if answer.is_none_or(|status| status >= 500) {
                 self.count(match trouble {
@@ -242,10 +286,11 @@ impl Storm {
             let line = format!("  {wish:?} {person} at {door} after {pause} ms: {answer:?}");
             self.history.push(line);
         }
-        self.comes_to_rest().await;
+        self.comes_to_rest(&of_round).await;
     }
 
-    async fn make(&mut self, trouble: Trouble) {
+    /// Gives the client of the server that is killed.
+    async fn make(&mut self, trouble: Trouble) -> Option<String> {
         match trouble {
             Trouble::None => self.count("rounds without trouble"),
             Trouble::KillHub(at) => {
@@ -287,9 +332,7 @@ impl Storm {
             }
             Trouble::KillServer(which) | Trouble::KillKeeper(which) => {
                 let living = self.living();
-                let Some(victim) = living.get(which % living.len().max(1)) else {
-                    return;
-                };
+                let victim = living.get(which % living.len().max(1))?;
                 let keeper = matches!(trouble, Trouble::KillKeeper(_));
                 let pid = match keeper {
                     true => parent(victim.pid),
@@ -305,8 +348,10 @@ impl Storm {
                 } else {
                     "servers killed"
                 });
+                return Some(victim.client.clone());
             }
         }
+        None
     }
 
     fn kill_hubs(&mut self, which: &[usize]) {
@@ -324,7 +369,7 @@ impl Storm {
         births.into_iter().filter(Birth::is_alive).collect()
     }
 
-    async fn comes_to_rest(&mut self) {
+    async fn comes_to_rest(&mut self, asked: &Asked) {
         let begun = Instant::now();
         let rows = loop {
             match self.look().await {
@@ -343,24 +388,28 @@ impl Storm {
             let ended = running.child.try_wait().expect("waited");
             assert_eq!(ended, None, "one of the programs ended by itself");
         }
-        // No wish was carried out twice.
-        let births = self.place.births();
+        let (births, living) = (self.place.births(), self.living());
         let mut after = BTreeMap::new();
         for row in rows {
-            let of_it = births.iter().filter(|birth| birth.client == row.client_id);
-            let count = of_it.count();
-            if let Some((id, generation, earlier)) = self.before.get(&row.client_id)
-                && *id == row.id
-            {
-                let wished = usize::try_from(row.generation - generation).expect("forward");
-                assert!(
-                    count - earlier <= wished,
-                    "{}: {} processes for {wished} starts",
-                    row.client_id,
-                    count - earlier
-                );
-            }
-            after.insert(row.client_id, (row.id, row.generation, count));
+            let client = row.client_id.clone();
+            let of_it = births.iter().filter(|birth| birth.client == client);
+            let process = living.iter().find(|birth| birth.client == client);
+            let now = Before {
+                births: of_it.count(),
+                pid: process.map(|birth| birth.pid),
+                id: row.id.clone(),
+                generation: row.generation,
+            };
+            let before = self.before.remove(&client);
+            check_wishes(&row, before.as_ref(), &now, asked);
+            after.insert(client, now);
+        }
+        // Of these there is no row any more.
+        for (client, before) in &self.before {
+            let is_wished = before.pid.is_none()
+                || asked.victim.as_ref() == Some(client)
+                || !asked.ended.is_empty();
+            assert!(is_wished, "{client} is gone, and nobody ended anything");
         }
         self.before = after;
         *self.figures.entry("processes of servers").or_default() = births.len();
@@ -404,9 +453,15 @@ impl Storm {
                         .await
                         .ok_or_else(|| format!("no answer to {path}"))?;
                     let version = serde_json::from_slice::<Value>(&answer.body);
-                    let came = answer.status == 200
-                        && version.is_ok_and(|answer| answer["version"] == "fake");
-                    if came != expected {
+                    let is_right = match expected {
+                        true => {
+                            answer.status == 200
+                                && version.is_ok_and(|answer| answer["version"] == "fake")
+                        }
+                        // The hub says so itself: no proxy knows a way any more.
+                        false => matches!(answer.status.as_u16(), 404 | 424),
+                    };
+                    if !is_right {
                         let status = answer.status;
                         return Err(format!("{path} at {}: {status}", proxy.address()));
                     }
@@ -430,6 +485,42 @@ impl Storm {
             rows.extend(db::servers::in_state(&mut tx, state).await?);
         }
         Ok(rows)
+    }
+}
+
+/// No wish was carried out twice, none was lost, and nothing happened that nobody wished.
+fn check_wishes(row: &Server, before: Option<&Before>, now: &Before, asked: &Asked) {
+    let before = before.filter(|before| before.id == now.id);
+    if let Some(before) = before {
+        let wished = usize::try_from(now.generation - before.generation).expect("forward");
+        assert!(
+            now.births - before.births <= wished,
+            "{}: {} processes for {wished} starts",
+            row.client_id,
+            now.births - before.births
+        );
+    }
+    if asked.may_be_gone(row) {
+        return;
+    }
+    if let Some(pid) = before.and_then(|before| before.pid) {
+        assert_eq!(
+            (row.state, now.pid),
+            (State::Ready, Some(pid)),
+            "{} ran, and nobody ended it: {:?}",
+            row.client_id,
+            row.failure
+        );
+    }
+    let key = (row.user_name.to_string(), row.name.to_string());
+    if asked.started.contains(&key) {
+        assert_eq!(
+            row.state,
+            State::Ready,
+            "{} was started, and nobody ended it: {:?}",
+            row.client_id,
+            row.failure
+        );
     }
 }
 
