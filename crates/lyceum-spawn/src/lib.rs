@@ -22,5 +22,7 @@ pub mod steps;
 
 pub use error::SpawnError;
 pub use probe::{NotReady, wait_until_answering};
-pub use spawner::{PortOwner, Resource, Shortage, Spawner, StartOrder, Started, Status, Usage};
+pub use spawner::{
+    Pace, PortOwner, Resource, Shortage, Spawner, StartOrder, Started, Status, Usage,
+};
 pub use steps::{Step, Steps};

@@ -3,6 +3,8 @@
 //! Not here: how processes are kept ([`crate::local`]), when a server counts as ready
 //! ([`crate::probe`]), and the state machine of a server, which is the hub's.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{HubEnv, ServerKey, ServerSpec};
@@ -50,6 +52,19 @@ pub trait Spawner: Send + Sync + 'static {
     /// says what is short of what they are guaranteed. May take minutes; called again, or dropped
     /// half-way, it does no harm.
     async fn make_room(&self, people: u64, spec: &ServerSpec) -> Result<Vec<Shortage>, SpawnError>;
+
+    /// How fast one hub may give it starts; nothing: as fast as there are places for them.
+    fn pace(&self) -> Option<Pace> {
+        None
+    }
+}
+
+/// So many starts at once, and after that one in each such time. For what stands before an interface
+/// that counts calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    pub at_once: u32,
+    pub every: Duration,
 }
 
 /// What there is less of than servers are guaranteed, in bytes.

@@ -12,6 +12,7 @@
 //! has a row; it makes sure of the lease right before, and drops the work when it is lost.
 
 mod desk;
+mod tap;
 mod tend;
 mod watch;
 
@@ -34,6 +35,7 @@ use crate::servers::State;
 use crate::trouble::{self, Gate};
 use crate::{Hub, db, queue};
 use desk::{Desk, Piece, Seat};
+use tap::Tap;
 use tend::{End, Work};
 
 /// Rows looked at in a sweep.
@@ -68,6 +70,7 @@ pub struct Keeper {
     shutdown: CancellationToken,
     desk: Desk,
     line: Mutex<Line>,
+    tap: Tap,
 }
 
 /// The head of the line as it was read, without those that have got a place since.
@@ -141,6 +144,7 @@ impl Keeper {
             shutdown,
             desk: Desk::default(),
             line: Mutex::default(),
+            tap: Tap::default(),
         }
     }
 
@@ -199,9 +203,12 @@ impl Keeper {
                 crowd = 0;
                 tokio::task::spawn_blocking(lyceum_proxy::give_back_memory);
             }
+            let pace = self.hub.spawner().pace();
+            let opens = self.tap.opens(pace, swept);
             tokio::select! {
                 () = self.shutdown.cancelled() => break,
                 _ = tick.tick() => {}
+                () = tokio::time::sleep_until(opens.unwrap_or(swept)), if opens.is_some() => {}
                 Some(ended) = tasks.join_next() => {
                     complain(ended);
                     while let Some(ended) = tasks.try_join_next() {
@@ -230,18 +237,21 @@ impl Keeper {
         let mut begun = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
         // What was begun goes before what waits.
         begun.extend(db::queue::due(&mut tx, State::Starting, now.0, SWEEP_ROWS).await?);
-        let begun = self.sit_down(&mut begun, &limits);
+        let begun = self.sit_down(&mut begun, &limits, usize::MAX);
+        let pace = self.hub.spawner().pace();
+        let free = self.tap.free(pace, Instant::now());
         // Out of its place: what goes wrong from here on leaves no old line behind.
         let mut line =
             std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner));
         let mut first = match line.is_fresh() {
-            true => self.sit_down(&mut line.waiting, &limits),
+            true => self.sit_down(&mut line.waiting, &limits, free),
             false => Vec::new(),
         };
         // Those who came since may stand before the ones that are left.
-        if self.desk.has_free_place(&limits) {
+        if first.len() < free && self.desk.has_free_place(&limits) {
             line = self.read_line(&mut tx, now, &limits).await?;
-            first.extend(self.sit_down(&mut line.waiting, &limits));
+            let free = free - first.len();
+            first.extend(self.sit_down(&mut line.waiting, &limits, free));
         }
         let unwanted = db::servers::unwanted(&mut tx, self.hub.replica()).await?;
         drop(tx);
@@ -263,6 +273,7 @@ impl Keeper {
                 false => Vec::new(),
             };
             let mine = self.claim_waiting(&first).await?;
+            self.tap.take(pace, mine.len(), Instant::now());
             taken += self.set_to_work(tasks, std::mem::replace(&mut first, rest), mine);
         }
         let refused = taken < wanted;
@@ -296,16 +307,20 @@ impl Keeper {
         taken
     }
 
-    /// Takes those out for whom there is a place.
-    fn sit_down(&self, waiting: &mut Vec<Due>, limits: &StartLimits) -> Vec<Seated> {
+    /// Takes those out for whom there is a place, so many at most.
+    fn sit_down(&self, waiting: &mut Vec<Due>, limits: &StartLimits, most: usize) -> Vec<Seated> {
         let mut seated = Vec::new();
-        waiting.retain(|due| match self.desk.sit_down(due, limits) {
-            Some((piece, seat)) => {
-                let due = due.clone();
-                seated.push(Seated { due, piece, seat });
-                false
-            }
-            None => true,
+        waiting.retain(|due| {
+            let place = match seated.len() < most {
+                true => self.desk.sit_down(due, limits),
+                false => None,
+            };
+            let Some((piece, seat)) = place else {
+                return true;
+            };
+            let due = due.clone();
+            seated.push(Seated { due, piece, seat });
+            false
         });
         seated
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use lyceum_model::server::{ServerKey, ServerSpec};
 use lyceum_spawn::{
-    PortOwner, Shortage, SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage,
+    Pace, PortOwner, Shortage, SpawnError, Spawner, StartOrder, Started, Status, Steps, Usage,
 };
 use tokio::sync::Notify;
 
@@ -61,6 +61,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Inner {
+    pace: Option<Pace>,
     behaviour: Behaviour,
     /// People whose servers behave in a way of their own.
     behaviours: HashMap<String, Behaviour>,
@@ -123,6 +124,11 @@ impl FakeSpawner {
     pub fn end(&self, ending: Ending) {
         self.lock().ending = ending;
         self.0.changed.notify_waiters();
+    }
+
+    /// It is to be given starts no faster.
+    pub fn walk(&self, pace: Pace) {
+        self.lock().pace = Some(pace);
     }
 
     /// Questions after this server get no answer.
@@ -247,6 +253,10 @@ impl FakeSpawner {
 impl Spawner for FakeSpawner {
     fn kind(&self) -> &'static str {
         "fake"
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.lock().pace
     }
 
     async fn start(&self, order: &StartOrder, steps: &Steps) -> Result<Started, SpawnError> {

@@ -7,6 +7,7 @@ use lyceum_hub::db::users::User;
 use lyceum_hub::servers::State;
 use lyceum_hub::{Settings, Timings, db, launching, queue};
 use lyceum_model::name::UserName;
+use lyceum_spawn::Pace;
 use lyceum_store::Db;
 use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::{Client, TestDb, TestHub};
@@ -527,6 +528,31 @@ async fn what_hung_before_a_crash_holds_up_nobody_after_it() {
         let row = row(db.db(), "ada", "").await.unwrap();
         launching::stop(&hub.hub, &row).await.unwrap();
         at_peace(db.db(), &spawner, &[&hub]).await;
+        hub.stop().await;
+    }
+}
+
+/// Two at once and then one by one, though there are places for all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spawner_gets_no_more_starts_than_it_can_take() {
+    const EVERY: Duration = Duration::from_millis(150);
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        spawner.walk(Pace {
+            at_once: 2,
+            every: EVERY,
+        });
+        let hub = TestHub::start_tuned(db.db().clone(), spawner, places(50, 50)).await;
+        let hub = hub.with_user("ada").await;
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let begun = Instant::now();
+        wish(&hub, &names.map(|name| ("ada", name))).await;
+        until("all run", || async { hub.spawner.running().len() == 8 }).await;
+        assert!(begun.elapsed() >= EVERY * 6, "{:?}", begun.elapsed());
+        until("all are ready", || async {
+            in_state(db.db(), State::Ready).await == 8
+        })
+        .await;
         hub.stop().await;
     }
 }
