@@ -49,12 +49,12 @@ pub(super) fn hub() -> Vec<Operation> {
         get("/hub/metrics", "get_metrics", "The metrics, in the text form that Prometheus reads.")
             .scopes(&[ReadMetrics])
             .answers(200, "The metrics", "application/openmetrics-text", text()),
-        get("/hub/api/proxy", "list_routes", "Lists the routes: the hub's, and one for each server that answers.")
+        get("/hub/api/proxy", "list_routes", "Lists the routes: the hub's, one for each server that answers, and one for each service with an address.")
             .scopes(&[Proxy])
             .pages()
             .json(
                 200,
-                "Routes by their paths",
+                "Routes by their paths, with the host before it where people have hosts of their own",
                 page_of(json!({ "type": "object", "additionalProperties": named("Route") })),
             ),
         post("/hub/api/proxy", "check_routes", "Looks for news and waits until the proxies have them.")
