@@ -377,6 +377,10 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
         },
         services: caller.map_or_else(Vec::new, |caller| services_of(hub, caller)),
         languages: languages::choices(&settings.theme),
+        scopes: match (settings.theme.site(), caller) {
+            (Some(_), Some(caller)) => caller.scopes.to_list(),
+            _ => Vec::new(),
+        },
     }
 }
 
