@@ -49,6 +49,7 @@ use crate::jupyter::Environment;
 use crate::keys;
 use crate::launch::{Accounts, Courses, Planner};
 use crate::place::Place;
+use crate::process::ProcessMetrics;
 use crate::public::Public;
 use crate::reload::{ConfigState, ConfigWatch};
 use crate::within::Within;
@@ -262,6 +263,7 @@ impl Machine {
             }
         }
         state.register(&mut registry);
+        registry.register_collector(Box::new(ProcessMetrics));
         state.tell(&config_state);
         hub.publish_metrics(registry);
 
