@@ -186,6 +186,9 @@ impl Machine {
         let config = order.watch.current();
         let shelf = shelf(&order.data, &config)?;
         let origins = origins(&config, order.public.as_ref().map(|public| public.address));
+        if let Some(words) = config.shared_host() {
+            tracing::warn!("`subdomains` {words}");
+        }
         let bin = order.environment.bin.display().to_string();
         let planner = Planner::new(
             order.watch.clone(),
