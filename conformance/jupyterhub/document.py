@@ -1,13 +1,17 @@
 """Asks Lyceum for every operation of JupyterHub's own REST document and holds the answers against it.
 
-Each operation is asked once in a way that works, and each answer has a status that the document names for it and the
-shape it gives; and once by nobody and once by somebody who may not, and is refused. The document is JupyterHub's and
-not kept here: `cargo xtask setup` takes it from the source package of the version that Lyceum follows.
+Each operation is asked once in a way that works, and each answer has a status that the document names for it, the
+shape it gives and every field it names; and once by nobody and once by somebody who may not, and is refused. The
+document is JupyterHub's and not kept here: `cargo xtask setup` takes it from the source package of the version that
+Lyceum follows. A real JupyterHub is asked the same, for the document is not always right about it: what stands below
+as left out or otherwise is so there, too.
 
     python document.py --lyceum target/debug/lyceum --document .cache/jupyterhub-source/rest-api.yml
 """
 
 import argparse
+import concurrent.futures
+import fnmatch
 import json
 import sys
 from pathlib import Path
@@ -21,12 +25,19 @@ from story import Story
 # Operations that are not there yet. Who adds one takes its line out: one that is answered fails the check.
 LATER = []
 
-# Where the document is wrong about JupyterHub itself (and the comparison shows that Lyceum does as JupyterHub does), or
-# where Lyceum means it otherwise.
+# Where the document is wrong about JupyterHub itself: it answers with this status, and so does Lyceum.
 OTHERWISE = {
     "post-auth-token": (404, "gone since JupyterHub 2.0, as its own code says"),
     "get-oauth-authorize": (302, "a browser is sent on, to the log-in page or back to its server"),
     "post-oauth-token": (401, "a client without its secret; the whole flow is told with a real notebook server"),
+}
+
+# Fields that the document names and JupyterHub leaves out, by operation and field, with `*`.
+LEFT_OUT = {
+    "* Token.service": "the token of a person has no service",
+    "* NewToken.service": "the token of a person has no service",
+    "get-user-shared ShareCode.id": "the document says codes, what is listed are shares",
+    "get-user-shared ShareCode.expires_at": "the document says codes, what is listed are shares",
 }
 
 # Lists in the document that JupyterHub answers as an object, by names.
@@ -104,18 +115,42 @@ def main():
     arguments.add_argument("--document", type=Path, required=True)
     options = arguments.parse_args()
     document = yaml.safe_load(options.document.read_text())
-    hub = hubs.Hub("lyceum")
+    lyceum = options.lyceum.resolve()
+    both = [hubs.Hub("jupyterhub"), hubs.Hub("lyceum")]
     try:
-        hubs.start_lyceum(hub, options.lyceum.resolve())
-        faults = Check(hub, document).run()
+        hubs.start_jupyterhub(both[0], lyceum)
+        hubs.start_lyceum(both[1], lyceum)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            checks = [Check(hub, document) for hub in both]
+            for done in [pool.submit(check.run) for check in checks]:
+                done.result()
     except Exception:
-        print(hub.told(), file=sys.stderr)
+        for hub in both:
+            print(f"--- {hub.kind}\n{hub.told()}", file=sys.stderr)
         raise
     finally:
-        hub.end()
+        for hub in both:
+            hub.end()
+    theirs, ours = checks
+    faults = ours.faults + compared(theirs, ours)
     for fault in faults:
         print(fault)
     sys.exit(1 if faults else 0)
+
+
+def compared(theirs, ours):
+    """What Lyceum leaves out stands above, and what stands above is so in the real one."""
+    faults = []
+    for missing in sorted(ours.absent):
+        if not any(fnmatch.fnmatchcase(missing, pattern) for pattern in LEFT_OUT):
+            faults.append(f"{missing} is not in the answer")
+    for pattern in LEFT_OUT:
+        if not fnmatch.filter(theirs.absent, pattern):
+            faults.append(f"LEFT_OUT: JupyterHub does answer with {pattern}")
+    for name, (status, _) in OTHERWISE.items():
+        if theirs.statuses[name] != status:
+            faults.append(f"OTHERWISE: JupyterHub answers {name} with {theirs.statuses[name]}")
+    return faults
 
 
 class Check:
@@ -124,6 +159,9 @@ class Check:
         self.document = document
         self.faults = []
         self.token = None
+        self.statuses = {}
+        self.absent = set()
+        """`operation Schema.field`"""
 
     def run(self):
         later = {path for _, _, paths in LATER for path in paths}
@@ -134,6 +172,7 @@ class Check:
             for method, operation in methods.items():
                 operations[operation["operationId"]] = (method.upper(), path, operation)
         self.ask = Story(self.hub)
+        self.hub.until("it answers", self.hub.answers)
         self.begin()
         missing = 0
         for name in self.order(operations):
@@ -148,8 +187,7 @@ class Check:
         status = self.hub.process.wait(hubs.PATIENCE)
         if status != 0:
             self.faults.append(f"post-shutdown: the hub has ended with status {status}")
-        print(f"{len(operations)} operations, {missing} of them not there yet")
-        return self.faults
+        print(f"{self.hub.kind}: {len(operations)} operations, {missing} of them not there yet")
 
     def order(self, operations):
         rest = [name for name in operations if name not in ORDER + LAST]
@@ -186,6 +224,7 @@ class Check:
         if name == "post-shares-server":
             # The document asks for it once, and there are operations on both kinds.
             self.ask("a share with a group", method, path, {"group": "lab"})
+        self.statuses[name] = answer.status
         meant = OTHERWISE.get(name)
         responses = {int(status): response for status, response in operation["responses"].items()}
         statuses = {meant[0]} if meant else set(responses)
@@ -199,10 +238,37 @@ class Check:
     def check_shape(self, name, answer, schema):
         if name in BY_NAME:
             schema = {"type": "object", "additionalProperties": schema["items"]}
+        answered = json.loads(answer.body)
+        self.absent |= {f"{name} {field}" for field in absent(answered, schema, self.document["components"]["schemas"])}
         schema = {**strict(schema), "components": strict(self.document["components"])}
         validator = jsonschema.Draft202012Validator(schema)
-        for error in list(validator.iter_errors(json.loads(answer.body)))[:5]:
+        for error in list(validator.iter_errors(answered))[:5]:
             self.faults.append(f"{name}: {'.'.join(map(str, error.path))}: {error.message[:300]}")
+
+
+def absent(value, schema, schemas, name="answer"):
+    """The fields that the schema names and the value has not, as `Schema.field`."""
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        schema = schemas[name]
+    for part in schema.get("allOf", []):
+        yield from absent(value, part, schemas, name)
+    if mapping := schema.get("discriminator", {}).get("mapping"):
+        yield from absent(value, {"$ref": mapping[value["kind"]]}, schemas, name)
+    if isinstance(value, list):
+        for one in value:
+            yield from absent(one, schema.get("items", {}), schemas, name)
+    if not isinstance(value, dict):
+        return
+    fields = schema.get("properties") or {}
+    for field, inner in fields.items():
+        if field not in value:
+            yield f"{name}.{field}"
+        else:
+            yield from absent(value[field], inner, schemas, f"{name}.{field}")
+    if isinstance(more := schema.get("additionalProperties"), dict):
+        for field in value.keys() - fields.keys():
+            yield from absent(value[field], more, schemas, name)
 
 
 def strict(schema):

@@ -17,6 +17,8 @@ HERE = Path(__file__).resolve().parent
 PASSWORD = "correct horse battery staple"
 PATIENCE = 120
 """Seconds; only what hangs takes them."""
+SERVICES = [{"name": "grader", "url": "http://127.0.0.1:9"}]
+"""In both hubs; nobody listens there."""
 
 
 class Answer:
@@ -118,6 +120,7 @@ c.JupyterHub.hub_bind_url = 'http://127.0.0.1:{hub_port}'
 c.JupyterHub.db_url = 'sqlite:///hub.sqlite'
 c.JupyterHub.authenticator_class = 'dummy'
 c.JupyterHub.spawner_class = 'simple'
+c.JupyterHub.services = {SERVICES!r}
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.named_server_limit_per_user = 2
 c.DummyAuthenticator.password = {PASSWORD!r}
@@ -150,7 +153,7 @@ def start_lyceum(hub, lyceum, more=None):
         json.dumps(
             {
                 "subdomains": False,
-                "services": [{"name": "grader", "url": "http://127.0.0.1:9"}],
+                "services": SERVICES,
                 "people": {"admins": ["root"]},
                 "servers": {"command": [sys.executable, str(HERE / "server.py")], "per_person": 3},
                 "spawner": {"accounts": "shared"},

@@ -1,4 +1,4 @@
-"""The requests that both hubs get, in their order. Names of steps are what `known-differences.yaml` calls them by.
+"""The requests that both hubs get, in their order. Names of steps are what docs/developer/differences.md calls them by.
 
 Groups, services and roles of the configuration are compared in stories of their own.
 """

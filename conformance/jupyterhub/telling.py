@@ -1,8 +1,9 @@
 """Compares what a real JupyterHub and Lyceum tell of themselves: metrics and the event log.
 
-The same happens at both: a sign-in, a token, a server that starts and stops, a log-out. Each of JupyterHub's metrics is
-there under its name, with its type and its labels, unless DIFFERENT knows why not; and each line of its event log is
-told in the same words, and is good by the schema that JupyterHub has in its package. Our own events are good by ours.
+The same happens at both: a sign-in, a token, a server that starts and stops, a report of a browser, a log-out. Each of
+JupyterHub's metrics is there under its name, with its type and its labels, unless docs/developer/differences.md knows
+why not, and none has a name that looks like JupyterHub's and is not; and each line of its event log is told in the same
+words, and is good by the schema that JupyterHub has in its package. Our own events are good by ours.
 
     python telling.py --lyceum target/debug/lyceum
 """
@@ -19,22 +20,18 @@ import jupyterhub
 import yaml
 
 import hubs
+from differences import Known
 from story import Story
 
 SCHEMA = "https://schema.jupyter.org/jupyterhub/events/server-action"
 THEIRS = Path(jupyterhub.__file__).parent / "event-schemas/server-actions/v1.yaml"
 OURS = Path(__file__).resolve().parent.parent.parent / "docs/admin/event-schemas"
 
-# Metrics of JupyterHub that Lyceum does not have, and why.
-DIFFERENT = {
-    "jupyterhub_csp_reports": "our pages' content policy names no address that browsers report to",
-}
+# Names that are Lyceum's own.
+OWN = "lyceum_"
 
 # Events of ours that nothing here makes: no server is ended by rule.
 ELSEWHERE = {"urn:lyceum:events:server-culled"}
-
-# Those that another program of the process makes, not the hub.
-FOREIGN = ("python_", "process_")
 
 TYPE = re.compile(r"^# TYPE (\S+) (\S+)$")
 SERIES = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+")
@@ -61,8 +58,11 @@ def main():
     finally:
         theirs.end()
         ours.end()
-    faults = compare_metrics(*[metrics for metrics, _ in told]) + compare_events(*[events for _, events in told])
-    print("\n".join(faults) or f"{len(told[0][0])} metrics and {len(told[0][1])} events compared")
+    metrics, events, statuses = zip(*told)
+    faults = compare_metrics(*metrics) + compare_events(*events)
+    if statuses[0] != statuses[1]:
+        faults.append(f"beside the API JupyterHub answers {statuses[0]}, Lyceum {statuses[1]}")
+    print("\n".join(faults) or f"{len(metrics[0])} metrics and {len(events[0])} events compared")
     sys.exit(1 if faults else 0)
 
 
@@ -84,12 +84,26 @@ def tell(hub):
         ask.settled("ada", name, stopped=False)
         ask(f"stop {path}", "DELETE", path)
         ask.settled("ada", name, stopped=True)
-    sign_in_and_out(hub)
-    answer = hub.ask("GET", "/hub/metrics", headers={"Authorization": f"token {ask.tokens['root']}"})
+    statuses = sign_in_and_out(hub)
+    for path in ("/hub/error/404", "/hub/error/503", "/hub/error/x"):
+        statuses[path] = hub.ask("GET", path).status
+    token = {"Authorization": f"token {ask.tokens['root']}"}
+    statuses["metrics by nobody"] = hub.ask("GET", "/hub/api/metrics").status
+    statuses["metrics below the API"] = hub.ask("GET", "/hub/api/metrics", headers=token).status
+    statuses["a report by a token"] = report(hub, token)
+    answer = hub.ask("GET", "/hub/metrics", headers=token)
     assert answer.status == 200, answer.body
+    statuses["reports counted"] = [float(value) for value in re.findall(rb"^jupyterhub_csp_reports_total (\S+)$", answer.body, re.M)]
     log = hub.folder / "events.jsonl"
     hub.until("all starts and stops are told", lambda: log.exists() and sum(SCHEMA in line for line in log.read_text().splitlines()) >= 4)
-    return metrics(answer.body.decode()), [json.loads(line) for line in log.read_text().splitlines()]
+    return metrics(answer.body.decode()), [json.loads(line) for line in log.read_text().splitlines()], statuses
+
+
+def report(hub, headers):
+    """What a browser sends when a page tried what its policy forbids."""
+    body = {"csp-report": {"document-uri": "http://x/lab", "blocked-uri": "inline", "violated-directive": "script-src"}}
+    kind = {"Content-Type": "application/csp-report"}
+    return hub.ask("POST", "/hub/security/csp-report", body=json.dumps(body).encode(), headers=kind | headers).status
 
 
 def sign_in_and_out(hub):
@@ -101,7 +115,16 @@ def sign_in_and_out(hub):
     answer = hub.ask("POST", "/hub/login", body=fields, headers=headers | {"Cookie": joined(cookies)})
     assert answer.status == 302, (hub.kind, answer.status, answer.body[:300])
     cookies |= cookies_of(answer)
+    cookies |= cookies_of(hub.ask("GET", "/hub/token", headers={"Cookie": joined(cookies)}))
+    here = {"Cookie": joined(cookies)}
+    statuses = {
+        "a report by nobody": report(hub, {}),
+        "a report without a form token": report(hub, here),
+        "a report as browsers send it": report(hub, here | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Site": "same-origin"}),
+        "a report with a form token": report(hub, here | {"X-XSRFToken": urllib.parse.unquote(cookies["_xsrf"])}),
+    }
     assert hub.ask("GET", "/hub/logout", headers={"Cookie": joined(cookies)}).status in (200, 302)
+    return statuses
 
 
 def cookies_of(answer):
@@ -130,18 +153,16 @@ def metrics(text):
 
 def compare_metrics(theirs, ours):
     faults = []
+    known = Known("Metrics")
     for name, (kind, labels) in theirs.items():
-        if name.startswith(FOREIGN):
-            continue
-        if name in DIFFERENT:
-            if name in ours:
-                faults.append(f"{name} is there; take it out of DIFFERENT")
+        if ours.get(name) == (kind, labels) or known.covers(name):
             continue
         if name not in ours:
             faults.append(f"{name} ({kind}) is not there")
-        elif ours[name] != (kind, labels):
+        else:
             faults.append(f"{name}: {ours[name]} and not {(kind, labels)}")
-    faults += [f"DIFFERENT names {name}, which JupyterHub does not have" for name in DIFFERENT if name not in theirs]
+    faults += [f"{name} is no metric of JupyterHub's" for name in ours if name not in theirs and not name.startswith(OWN)]
+    faults += known.unseen()
     if len(theirs) < 15:
         faults.append(f"JupyterHub told of {len(theirs)} metrics only: {sorted(theirs)}")
     return faults

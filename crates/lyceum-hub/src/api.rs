@@ -58,6 +58,7 @@ pub fn routes() -> Routes<Hub> {
             root::health,
         )
         .scoped(Method::GET, "/hub/metrics", root::metrics)
+        .scoped(Method::GET, "/hub/api/metrics", root::metrics)
         .scoped(Method::GET, "/hub/api/user", users::read_self)
         .scoped(Method::GET, "/hub/api/users", users::list_users)
         .scoped(Method::POST, "/hub/api/users", users::change::create_users)

@@ -89,6 +89,8 @@ pub struct Metrics {
     pub whole_look_seconds: Histogram,
     pub login_seconds: Times<StatusLabel>,
     pub logout_seconds: Histogram,
+    /// What browsers told of pages that broke their policy.
+    pub policy_reports: Counter,
     pub begin_seconds: Histogram,
     pub first_watch_seconds: Histogram,
     pub turn_seconds: Histogram,
@@ -159,6 +161,7 @@ impl Default for Metrics {
             whole_look_seconds: short(),
             login_seconds: times(short, &ends),
             logout_seconds: short(),
+            policy_reports: Counter::default(),
             begin_seconds: short(),
             first_watch_seconds: short(),
             turn_seconds: turns(),
@@ -188,6 +191,7 @@ impl Metrics {
             "proxy_poll_duration_seconds" "Time to look for news of routes" look_seconds
             "login_duration_seconds" "Time to look at a name and password" login_seconds
             "logout_duration_seconds" "Time to end a session" logout_seconds
+            "csp_reports" "Reports of browsers about pages that broke their policy" policy_reports
             "proxy_add_duration_seconds" "Time to put the route of a server in force" route_add_seconds
             "proxy_delete_duration_seconds" "Time to take the route of a server back" route_delete_seconds
             "server_poll_duration_seconds" "Time to ask after a server" poll_seconds
@@ -283,7 +287,7 @@ mod tests {
             .collect();
         assert_eq!(own, expect);
         let of_jupyterhub = own.iter().filter(|line| line.contains(" campus_"));
-        assert_eq!(of_jupyterhub.count(), 14, "{own:?}");
+        assert_eq!(of_jupyterhub.count(), 15, "{own:?}");
         assert!(
             own.iter().any(|line| line.contains(" lyceum_events_lost")),
             "{own:?}"

@@ -11,6 +11,7 @@ pub mod keep;
 pub mod languages;
 pub mod login;
 pub mod logs;
+pub mod reports;
 pub mod sessions;
 pub mod sharing;
 pub mod site_files;
@@ -149,6 +150,17 @@ pub fn routes() -> Routes<Hub> {
             sessions::end_others,
         )
         .merge(admin::routes())
+        .public(
+            Method::GET,
+            "/hub/error/{status}",
+            "a proxy fetches it for whoever it can't answer",
+            reports::error_page,
+        )
+        .scoped(
+            Method::POST,
+            "/hub/security/csp-report",
+            reports::policy_report,
+        )
         .public(
             Method::GET,
             "/hub/user-redirect/{*path}",
@@ -377,6 +389,10 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
         },
         services: caller.map_or_else(Vec::new, |caller| services_of(hub, caller)),
         languages: languages::choices(&settings.theme),
+        scopes: match (settings.theme.site(), caller) {
+            (Some(_), Some(caller)) => caller.scopes.to_list(),
+            _ => Vec::new(),
+        },
     }
 }
 

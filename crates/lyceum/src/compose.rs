@@ -49,6 +49,7 @@ use crate::jupyter::Environment;
 use crate::keys;
 use crate::launch::{Accounts, Courses, Planner};
 use crate::place::Place;
+use crate::process::ProcessMetrics;
 use crate::public::Public;
 use crate::reload::{ConfigState, ConfigWatch};
 use crate::within::Within;
@@ -185,6 +186,9 @@ impl Machine {
         let config = order.watch.current();
         let shelf = shelf(&order.data, &config)?;
         let origins = origins(&config, order.public.as_ref().map(|public| public.address));
+        if let Some(words) = config.shared_host() {
+            tracing::warn!("`subdomains` {words}");
+        }
         let bin = order.environment.bin.display().to_string();
         let planner = Planner::new(
             order.watch.clone(),
@@ -262,6 +266,7 @@ impl Machine {
             }
         }
         state.register(&mut registry);
+        registry.register_collector(Box::new(ProcessMetrics));
         state.tell(&config_state);
         hub.publish_metrics(registry);
 

@@ -20,6 +20,7 @@ pub mod launch;
 pub mod open_files;
 pub mod place;
 pub mod plan;
+mod process;
 pub mod progress;
 pub mod proxy;
 pub mod public;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::ScopeName;
@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use super::require_everywhere;
 use crate::Hub;
 
-pub async fn version() -> Json<Value> {
-    Json(json!({ "version": super::JUPYTERHUB_VERSION }))
+/// Pages of other sites may read this one answer, as JupyterHub's: it tells what everybody may know.
+pub async fn version() -> ([(HeaderName, &'static str); 1], Json<Value>) {
+    let version = Json(json!({ "version": super::JUPYTERHUB_VERSION }));
+    ([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], version)
 }
 
 /// What runs here. Scope: `read:hub`.

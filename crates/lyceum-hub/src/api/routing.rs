@@ -5,7 +5,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::ScopeName;
 use lyceum_web::{ApiError, ApiResult, Caller};
@@ -13,43 +12,59 @@ use serde_json::{Map, Value, json};
 
 use super::paging::{Answer, Page};
 use super::{body, require_everywhere};
+use crate::proxy::news::{self, Leads};
 use crate::servers::prefix;
-use crate::{Hub, db};
+use crate::{Hub, Settings};
 
-/// The routes by their paths: the hub's, and one for each server that answers. Scope: `proxy`.
+/// The routes by their paths, with the host before it where people have hosts of their own: the hub's,
+/// one for each server that answers, and one for each service with an address. Scope: `proxy`.
 pub async fn list_routes(
     State(hub): State<Hub>,
     caller: Caller,
     page: Page,
 ) -> ApiResult<Json<Answer<Map<String, Value>>>> {
     require_everywhere(&caller, ScopeName::Proxy)?;
+    let settings = hub.settings();
     let mut tx = hub.db().read().await?;
-    let rows = db::servers::routes(&mut tx).await?;
+    let led = news::led(&mut tx, &settings.origins).await?;
     drop(tx);
-    let own = hub.settings().api_url.clone();
     let base = hub.base();
-    let own = own.trim_end_matches(&base.at("/hub/api"));
-    let mut routes: Vec<(String, Value)> = rows
-        .into_iter()
-        .filter_map(|(_, user, server, _, address)| {
-            let (user, server) = (
-                UserName::parse_kept(&user).ok()?,
-                ServerName::parse(&server).ok()?,
-            );
-            let data = json!({ "user": user, "server_name": server });
-            Some(route(prefix(&base, &user, &server), &address, data))
+    let mut routes: Vec<(String, Value)> = led
+        .iter()
+        .map(|(route, leads)| {
+            let (path, data) = match leads {
+                Leads::ToServer(user, server) => (
+                    prefix(&base, user, server),
+                    json!({ "user": user, "server_name": server }),
+                ),
+                Leads::ToService(name) => (route.prefix.clone(), json!({ "service": name })),
+            };
+            let host = route.host.as_deref().unwrap_or_default();
+            model(format!("{host}{path}"), &route.target.to_string(), data)
         })
         .collect();
-    routes.push(route(base.to_string(), own, json!({ "hub": true })));
+    routes.push(own_route(&settings));
     routes.sort_by(|(one, _), (other, _)| one.cmp(other));
     let total = i64::try_from(routes.len()).unwrap_or(i64::MAX);
     let items: Map<String, Value> = page.cut(&routes).iter().cloned().collect();
     Ok(Json(page.answer(items, total)))
 }
 
-fn route(path: String, target: &str, data: Value) -> (String, Value) {
-    let model = json!({ "routespec": path, "target": target, "data": data });
-    (path, model)
+/// What leads nowhere else comes to the hub: below its path, or at any host.
+fn own_route(settings: &Settings) -> (String, Value) {
+    let base = settings.origins.base();
+    let own = &settings.api_url;
+    let own = own.trim_end_matches(&base.at("/hub/api"));
+    let path = match settings.origins.are_apart() {
+        true => "/".to_owned(),
+        false => base.to_string(),
+    };
+    model(path, own, json!({ "hub": true }))
+}
+
+fn model(routespec: String, target: &str, data: Value) -> (String, Value) {
+    let model = json!({ "routespec": routespec, "target": target, "data": data });
+    (routespec, model)
 }
 
 /// Looks for news now and waits until the proxies have them. Scope: `proxy`.

@@ -103,16 +103,33 @@ pub async fn all(
     tx: &mut Tx,
     origins: &Origins,
 ) -> anyhow::Result<HashMap<String, PublishedRoute>> {
+    let routes = led(tx, origins).await?.into_iter();
+    Ok(routes.map(|(route, _)| (route.id.clone(), route)).collect())
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    ToServer(UserName, ServerName),
+    ToService(String),
+}
+
+/// Every route, and where it leads.
+pub async fn led(tx: &mut Tx, origins: &Origins) -> anyhow::Result<Vec<(PublishedRoute, Leads)>> {
     let rows = db::servers::routes(tx).await?;
     let services = db::services::all(tx).await?;
-    let services = services.into_iter().filter_map(|row| service(row, origins));
-    let services: Vec<PublishedRoute> = services.collect();
+    let services = services.into_iter().filter_map(|row| {
+        let leads = Leads::ToService(row.name.clone());
+        Some((service(row, origins)?, leads))
+    });
+    let services: Vec<(PublishedRoute, Leads)> = services.collect();
     // Of a service and a server of a course at one place the service is there.
-    let taken: HashSet<(Option<String>, String)> = services.iter().map(place).collect();
+    let taken: HashSet<_> = services.iter().map(|(route, _)| place(route)).collect();
     let servers = rows.into_iter().filter_map(|row| published(row, origins));
-    let servers = servers.filter(|route| !taken.contains(&place(route)));
-    let routes = servers.chain(services.iter().cloned());
-    Ok(routes.map(|route| (route.id.clone(), route)).collect())
+    let servers = servers.filter(|(route, _)| !taken.contains(&place(route)));
+    let mut routes: Vec<_> = servers.collect();
+    routes.extend(services);
+    Ok(routes)
 }
 
 fn place(route: &PublishedRoute) -> (Option<String>, String) {
@@ -147,7 +164,7 @@ async fn current(
         routes.extend(row.and_then(|row| service(row, origins)));
     }
     for row in db::servers::routes_of(tx, &servers).await? {
-        let Some(route) = published(row, origins) else {
+        let Some((route, _)) = published(row, origins) else {
             continue;
         };
         if let Some(course) = course_servers::course_named(&route.owner) {
@@ -187,7 +204,7 @@ fn service(row: Row, origins: &Origins) -> Option<PublishedRoute> {
 fn published(
     (id, user, server, key, address): db::servers::RouteRow,
     origins: &Origins,
-) -> Option<PublishedRoute> {
+) -> Option<(PublishedRoute, Leads)> {
     let (Ok(user), Ok(server)) = (UserName::parse_kept(&user), ServerName::parse(&server)) else {
         tracing::error!(
             server = id,
@@ -203,15 +220,18 @@ fn published(
         None => base.at(&format!("/user/{user}/{server}/")),
     };
     match address.parse::<Target>() {
-        Ok(target) => Some(PublishedRoute {
-            id,
-            prefix,
-            host: origins.host_of(&user),
-            target,
-            owner: user.to_string(),
-            checked: true,
-            key,
-        }),
+        Ok(target) => {
+            let route = PublishedRoute {
+                id,
+                prefix,
+                host: origins.host_of(&user),
+                target,
+                owner: user.to_string(),
+                checked: true,
+                key,
+            };
+            Some((route, Leads::ToServer(user, server)))
+        }
         Err(error) => {
             tracing::error!(server = id, error = %error, "a server's address can't be routed to");
             None

@@ -13,12 +13,15 @@ use serde_json::json;
 use crate::kit::{program, quoted, start_server, until};
 use crate::servers::row;
 
-/// The page that says which test holds which line of the contract names tests that are there.
+/// The pages that say which test holds which line of the contract name tests that are there.
 #[test]
-fn the_page_about_the_contract_names_what_is_there() {
+fn the_pages_about_the_contract_name_what_is_there() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    let page = std::fs::read_to_string(format!("{root}/docs/developer/contract.md"));
-    let page = page.expect("the page is there");
+    let page = |name: &str| {
+        let page = std::fs::read_to_string(format!("{root}/docs/developer/{name}.md"));
+        page.expect("the page is there")
+    };
+    let page = page("contract") + &page("differences");
     let mut missing = Vec::new();
     let mut named = 0;
     for word in page.split('`').skip(1).step_by(2) {

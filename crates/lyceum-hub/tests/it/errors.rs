@@ -165,3 +165,19 @@ async fn json_without_a_bottom_is_refused_as_what_it_is() {
     root.get("/hub/api/users/ada").await.expect(200);
     hub.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_gets_the_page_of_an_error() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await;
+    let client = hub.client();
+    for status in [403, 404, 503, 599] {
+        let page = client.get(&format!("/hub/error/{status}")).await;
+        let text = page.expect(200).text();
+        assert!(text.contains("<!doctype html>"), "{status}: {text}");
+        assert!(text.contains(&status.to_string()), "{status}: {text}");
+    }
+    for odd in ["x", "-503", "+503", "99999999", "503.html"] {
+        client.get(&format!("/hub/error/{odd}")).await.expect(404);
+    }
+}

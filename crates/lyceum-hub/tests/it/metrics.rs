@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::Method;
 use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::{Client, TestDb, TestHub};
 use prometheus_client::registry::Registry;
@@ -161,4 +162,45 @@ async fn what_happens_is_counted_under_the_names_of_jupyterhub() {
         browser.post_form("/hub/logout", &[]).await.expect(302);
         until(&root, "jupyterhub_logout_duration_seconds_count", 1.0).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_of_browsers_are_counted_for_those_who_are_signed_in() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db)
+        .await
+        .with_admin("root")
+        .await
+        .with_user("ada")
+        .await;
+    let mut registry = Registry::default();
+    hub.hub
+        .register_metrics(&mut registry, lyceum_hub::metrics::PREFIX);
+    hub.hub.publish_metrics(registry);
+    let root = program(&hub, "root").await;
+    let counted = "jupyterhub_csp_reports_total";
+    assert_eq!(value(&root, counted).await, Some(0.0));
+    let path = "/hub/security/csp-report";
+    let report = json!({ "csp-report": {
+        "document-uri": "http://localhost/user/ada/lab",
+        "blocked-uri": "https://elsewhere.example/x.js",
+        "violated-directive": "script-src",
+    }});
+    let kind = [("content-type", "application/csp-report")];
+    let send = async |client: &Client, body: String| {
+        let sent = client.send(Method::POST, path, &kind, body.into());
+        sent.await.status.as_u16()
+    };
+    let browser = hub.signed_in("ada").await;
+    assert_eq!(send(&hub.client(), report.to_string()).await, 403);
+    assert_eq!(send(&root, report.to_string()).await, 403);
+    // Any page could make this browser send it.
+    assert_eq!(send(&browser, report.to_string()).await, 403);
+    assert_eq!(value(&root, counted).await, Some(0.0));
+    let xsrf = browser.cookie("_xsrf").expect("a form token");
+    let browser = browser.with_header("x-xsrftoken", &xsrf);
+    assert_eq!(send(&browser, report.to_string()).await, 200);
+    assert_eq!(send(&browser, "no JSON".into()).await, 200);
+    assert_eq!(send(&browser, "x".repeat(1_000_000)).await, 413);
+    assert_eq!(value(&root, counted).await, Some(2.0));
 }

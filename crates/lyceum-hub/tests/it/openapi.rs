@@ -57,6 +57,11 @@ fn references_lead_somewhere_and_names_are_given_once() {
     let mut references = Vec::new();
     find_references(&document, &mut references);
     assert!(references.len() > 100);
+    // Routes of the program that are described elsewhere, and where.
+    let tags = document["tags"].to_string();
+    for said in ["/services/ngshare/", "docs/admin/exchange.md"] {
+        assert!(tags.contains(said), "{said} in {tags}");
+    }
     for reference in references {
         let place = reference.trim_start_matches('#');
         assert!(document.pointer(place).is_some(), "{reference}");

@@ -20,6 +20,7 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("POST", "/hub/login", 403),
     ("GET", "/hub/static/{*path}", 404),
     ("GET", "/hub/pages/{name}", 404),
+    ("GET", "/hub/error/{status}", 200),
     ("POST", "/hub/api/oauth2/token", 401),
     ("POST", "/hub/api/users/{user}/tokens", 403),
 ];
@@ -30,6 +31,7 @@ fn fill(path: &str, user: &str) -> String {
         .replace("{server}", "gpu")
         .replace("{owner}", user)
         .replace("{id}", "a01")
+        .replace("{status}", "503")
         .replace("{*path}", &format!("{user}/lab"))
 }
 

@@ -61,6 +61,7 @@ fn fill(path: &str, id: &str) -> String {
         ("{name}", "jupyterhub-hub-login"),
         ("{value}", "x"),
         ("{method}", "staff"),
+        ("{status}", "503"),
         ("{*path}", "ada/lab"),
     ] {
         filled = filled.replace(part, value);

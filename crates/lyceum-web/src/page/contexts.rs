@@ -65,6 +65,9 @@ pub struct Page {
     pub maintenance: Option<Maintenance>,
     /// What the reader can choose from.
     pub languages: Vec<LanguageChoice>,
+    /// What she may do, as scopes with their filters. Only templates of a site ask; without any it is
+    /// empty.
+    pub scopes: Vec<String>,
 }
 
 /// A service that this person may open.

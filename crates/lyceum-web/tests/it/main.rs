@@ -3,6 +3,7 @@
 //! The rendered samples are kept in the target folder's `tmp/pages`, to be looked at.
 
 mod admin_samples;
+mod jupyterhub;
 mod samples;
 mod sayings;
 mod site;

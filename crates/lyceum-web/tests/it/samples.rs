@@ -37,6 +37,15 @@ pub(crate) fn page() -> Page {
                 dir,
             })
             .to_vec(),
+        scopes: [
+            "admin-ui",
+            "read:users",
+            "read:users!group=lab",
+            "access:servers!user=ada",
+            "access:servers!server=eve/gpu",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         ..Page::default()
     }
 }

@@ -184,6 +184,9 @@ fn check_hosts(doctor: &Doctor) -> Check {
     let origins = crate::compose::origins(&config, Some(listen));
     let Some(domain) = origins.domain() else {
         let said = "the hub and all servers share one host".into();
+        if let Some(words) = config.shared_host() {
+            return Check::of("hosts", Err(Failure::new(format!("`subdomains` {words}"))));
+        }
         return Check {
             hint: Some("a page of a server is a page of the hub's host then, so browsers open their owner's servers only; `subdomains: true` gives each person a host".into()),
             ..Check::of("hosts", Ok(said))

@@ -72,13 +72,23 @@ impl Config {
 
     /// What is no mistake, but might be news to whoever wrote it.
     pub fn notes(&self) -> Vec<super::Problem> {
-        let profiles = super::notes::of_profiles(&self.profiles).into_iter();
-        let profiles = profiles.map(|(key, message)| super::Problem {
+        let hosts = self
+            .shared_host()
+            .map(|words| ("subdomains".to_owned(), words));
+        let told = super::notes::of_profiles(&self.profiles)
+            .into_iter()
+            .chain(hosts);
+        let told = told.map(|(key, message)| super::Problem {
             file: key,
             place: None,
             message,
         });
-        profiles.chain(self.theme.notes()).collect()
+        told.chain(self.theme.notes()).collect()
+    }
+
+    /// What it means that all have one host, where nobody has said that it is meant.
+    pub fn shared_host(&self) -> Option<String> {
+        super::notes::of_hosts(self.public_url.as_ref(), self.subdomains)
     }
 
     /// Changes when one of these does.

@@ -1,6 +1,7 @@
 //! What is no mistake of a configuration, but hardly what somebody meant.
 
 use lyceum_hub::profiles::{Override, Profiles, Unlisted};
+use url::Url;
 
 /// What people might type: numbers, sizes, words, images.
 const TRIED: [&str; 16] = [
@@ -21,6 +22,26 @@ const TRIED: [&str; 16] = [
     "latest",
     "registry.example.edu/notebook:1",
 ];
+
+/// Where nobody has said that it is meant: with one host for all, whatever a notebook shows is a page of
+/// the hub's own host.
+pub(super) fn of_hosts(public_url: Option<&Url>, subdomains: Option<bool>) -> Option<String> {
+    let url = public_url.filter(|_| subdomains.is_none())?;
+    let host = url.host_str()?;
+    // There each person has a host without being asked.
+    if format!(".{host}").ends_with(".localhost") {
+        return None;
+    }
+    let way = match url.domain() {
+        Some(host) => format!("`true`, with a record in the DNS and a certificate for *.{host}"),
+        None => {
+            "a name as `public_url`, since there are none below a number, and `true`".to_owned()
+        }
+    };
+    Some(format!(
+        "is not set, so pages of people's servers share the host {host} with the hub: a script in a notebook may act as whoever opens it. Set {way}; or `false`, if that is meant"
+    ))
+}
 
 /// Of profiles: each with the key it is about.
 pub(super) fn of_profiles(profiles: &Profiles) -> Vec<(String, String)> {

@@ -945,3 +945,29 @@ fn profiles_are_a_list_and_an_audience_is_not_nothing() {
     let said = check("\nprofiles:\n- {title: Python, for: null}\n");
     assert!(said.contains("profiles[0].for"), "{said}");
 }
+
+#[test]
+fn one_host_for_all_is_noted_unless_somebody_said_so() {
+    let site = Site::new();
+    let notes = |config: &str| {
+        site.write("lyceum.yaml", config);
+        let said = site.run(&["config", "check"]);
+        assert_eq!(said.code, Some(0), "{}", said.out);
+        let notes = said.out.lines().filter(|line| line.starts_with("note: "));
+        notes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let public = "public_url: https://lab.example.edu\n";
+    let noted = notes(public);
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    let words =
+        "note: subdomains: is not set, so pages of people's servers share the host lab.example.edu";
+    assert!(noted[0].starts_with(words), "{noted:?}");
+    for quiet in [
+        String::new(),
+        format!("{public}subdomains: false\n"),
+        format!("{public}subdomains: true\n"),
+        "public_url: http://lab.localhost:8000\n".to_owned(),
+    ] {
+        assert_eq!(notes(&quiet), [""; 0], "{quiet}");
+    }
+}

@@ -60,6 +60,15 @@ fn whose_hosts_servers_have() {
                        add a record for *.lab.invalid, or set `subdomains: false`
     "#);
     let listen = "listen: 0.0.0.0:0\n";
+    // Others come, and nobody has said that one host is meant.
+    let loud = hosts("public_url: https://lab.example.edu\n");
+    assert!(loud.starts_with("PROBLEM  hosts"), "{loud}");
+    assert!(loud.contains("share the host lab.example.edu"), "{loud}");
+    assert!(loud.contains("certificate for *.lab.example.edu"), "{loud}");
+    let number = hosts("public_url: https://192.0.2.7\n");
+    assert!(number.starts_with("PROBLEM  hosts"), "{number}");
+    let meant = hosts("public_url: https://lab.example.edu\nsubdomains: false\n");
+    assert!(meant.starts_with("good     hosts"), "{meant}");
     assert!(hosts(listen).contains("share one host"));
     assert!(hosts("tls: {certificates: [{certificate: c, key: k}]}\n").contains("share one host"));
     assert!(hosts("public_url: http://lab.localhost:8000\n").contains("below lab.localhost"));

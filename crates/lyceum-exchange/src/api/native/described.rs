@@ -10,7 +10,9 @@ use super::{ASSIGNMENT, COURSE, SUBMISSION, at};
 pub const DESCRIBED: Described = Described {
     tags: &[(
         "Exchange",
-        "Assignments handed out, handed in and given back",
+        "Assignments handed out, handed in and given back. The same things by ngshare's API, at \
+         /services/ngshare/, are not in this document: it is there for nbgrader's clients as they are, \
+         with forms and answers that are ngshare's to describe; docs/admin/exchange.md says what differs",
     )],
     path_parts: PATH_PARTS,
     operations,

@@ -16,9 +16,13 @@ async fn everybody_may_ask_for_version_and_health() {
             answer.json()["version"],
             header(&answer, "x-jupyterhub-version")
         );
+        // This one answer may be read by pages of other sites.
+        assert_eq!(header(&answer, "access-control-allow-origin"), "*");
     }
     for path in ["/hub/health", "/hub/api/health"] {
-        assert_eq!(client.get(path).await.expect(200).json()["status"], "ok");
+        let answer = client.get(path).await.expect(200);
+        assert_eq!(answer.json()["status"], "ok");
+        assert_eq!(header(&answer, "access-control-allow-origin"), "");
     }
     program(&hub, "ada")
         .await
@@ -40,13 +44,13 @@ async fn metrics_are_for_those_who_may_read_them_and_stay_few() {
     hub.hub
         .register_metrics(&mut registry, lyceum_hub::metrics::PREFIX);
     hub.hub.publish_metrics(registry);
-    hub.client().get("/hub/metrics").await.expect(403);
-    program(&hub, "ada")
-        .await
-        .get("/hub/metrics")
-        .await
-        .expect(403);
     let root = program(&hub, "root").await;
+    for path in ["/hub/metrics", "/hub/api/metrics"] {
+        hub.client().get(path).await.expect(403);
+        program(&hub, "ada").await.get(path).await.expect(403);
+        let text = root.get(path).await.expect(200).text();
+        assert!(text.contains("jupyterhub_total_users"), "{path}: {text}");
+    }
     for n in 0..40 {
         root.get(&format!("/hub/no/such/{n}")).await.expect(404);
         root.get(&format!("/hub/api/users/nobody{n}"))

@@ -1,9 +1,12 @@
 //! Routes as JupyterHub's clients see them, and the end that a program may ask for.
 
 use hyper::Method;
+use lyceum_hub::origins::Origins;
+use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{TestDb, TestHub};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::grants::{granting, service};
 use crate::kit::{program, send_json, start_server};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,6 +79,58 @@ async fn routes_are_told() {
     for method in [Method::GET, Method::POST, Method::PATCH] {
         send_json(&eve, method, path, &json!({})).await.expect(403);
     }
+}
+
+/// A service that has an address and one that has none.
+fn services(grants: &mut lyceum_hub::grants::Grants) {
+    service(grants, "grader", |service| {
+        service.url = Some("http://127.0.0.1:9".into());
+    });
+    service(grants, "script", |_| {});
+}
+
+fn to_grader(routespec: &str) -> Value {
+    json!({ "routespec": routespec, "target": "http://127.0.0.1:9", "data": { "service": "grader" } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_of_services_are_told_too() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, services).await;
+        let root = program(&hub, "root").await;
+        let routes = root.get("/hub/api/proxy").await.expect(200).json();
+        let named: Vec<&String> = routes.as_object().expect("a table").keys().collect();
+        assert_eq!(named, ["/", "/services/grader/"]);
+        assert_eq!(routes["/services/grader/"], to_grader("/services/grader/"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_tells_its_host_where_people_have_their_own() {
+    let db = TestDb::sqlite().await;
+    let address: url::Url = "https://lab.example.edu:8443".parse().expect("a URL");
+    let tune = |settings: &mut lyceum_hub::Settings, _: &mut lyceum_hub::Timings| {
+        settings.origins = Origins::apart(&address).expect("a host");
+        services(&mut settings.grants);
+    };
+    let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune)
+        .await
+        .with_admin("root")
+        .await
+        .with_user("ada")
+        .await;
+    start_server(&hub, "ada").await;
+    let root = hub
+        .client()
+        .at("lab.example.edu")
+        .with_token(&hub.token("root").await);
+    let routes = root.get("/hub/api/proxy").await.expect(200).json();
+    let named: Vec<&String> = routes.as_object().expect("a table").keys().collect();
+    let servers = "ada.lab.example.edu/user/ada/";
+    let graders = "lab.example.edu/services/grader/";
+    assert_eq!(named, ["/", servers, graders]);
+    assert_eq!(routes[servers]["routespec"], servers);
+    assert_eq!(routes[graders], to_grader(graders));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use lyceum_model::messages::fill;
 use minijinja::Value;
+use minijinja::value::Serde;
 
 use super::python::{Moment, Person, escape};
 use crate::page::messages::{Lang, Messages};
@@ -73,9 +74,9 @@ pub(super) fn common(asked: &Asked<'_>) -> Vars {
     set("server_version", env!("CARGO_PKG_VERSION").into());
     set("services", get(own, &["page", "services"]));
     let admin = get(own, &["page", "user", "admin"]).is_true();
-    let scopes: Vec<&str> = admin.then_some("admin-ui").into_iter().collect();
-    set("parsed_scopes", scopes.clone().into());
-    set("expanded_scopes", scopes.into());
+    let scopes = get(own, &["page", "scopes"]);
+    set("parsed_scopes", parsed_scopes(&scopes));
+    set("expanded_scopes", scopes);
     set("admin_access", admin.into());
     set("authenticator", authenticator(own));
     set(
@@ -83,6 +84,38 @@ pub(super) fn common(asked: &Asked<'_>) -> Vars {
         asked.terms.map_or(Value::from(()), Value::from),
     );
     vars
+}
+
+/// Scopes by their names: `true` without a filter, else the filters' values by their kinds. As in
+/// JupyterHub `"users" in parsed_scopes` asks whether there is any.
+fn parsed_scopes(scopes: &Value) -> Value {
+    type Filters = BTreeMap<String, Vec<String>>;
+    let mut parsed: BTreeMap<String, Option<Filters>> = BTreeMap::new();
+    for scope in scopes.try_iter().into_iter().flatten() {
+        let Some(scope) = scope.as_str() else {
+            continue;
+        };
+        let Some((name, filter)) = scope.split_once('!') else {
+            parsed.insert(scope.to_owned(), None);
+            continue;
+        };
+        let held = parsed
+            .entry(name.to_owned())
+            .or_insert_with(|| Some(Filters::new()));
+        // Nothing narrows down what is held for all.
+        if let (Some(filters), Some((kind, value))) = (held, filter.split_once('=')) {
+            filters
+                .entry(kind.to_owned())
+                .or_default()
+                .push(value.to_owned());
+        }
+    }
+    let value = |filters: Option<Filters>| match filters {
+        Some(filters) => Value::from(Serde(filters)),
+        None => Value::from(true),
+    };
+    let parsed = parsed.into_iter();
+    Value::from_pairs(parsed.map(|(name, filters)| (name, value(filters))))
 }
 
 /// What this page has, and what nobody may replace.
@@ -133,6 +166,7 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             let failure = get(own, &["failure"]);
             set("failed", failure.is_true().into());
             set("failed_message", get(own, &["failure", "reason"]));
+            set("failed_html_message", "".into());
             set("server_name", get(own, &["server", "server"]));
             let user = text(own, &["server", "user"]);
             let server = text(own, &["server", "server"]);
@@ -180,6 +214,8 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             set("server_name", get(own, &["server", "server"]));
             set("spawn_url", get(own, &["start_url"]));
             set("failed", false.into());
+            set("failed_message", "".into());
+            set("failed_html_message", "".into());
             set("implicit_spawn_seconds", 0.into());
         }
         "error.html" => {

@@ -18,6 +18,7 @@ fn page() -> Page {
         site: Site {
             name: "Trial".into(),
         },
+        scopes: vec!["admin-ui".into(), "access:servers!user=ada".into()],
         ..Page::default()
     }
 }

@@ -29,6 +29,15 @@ pub(super) fn hub() -> Vec<Operation> {
             .json(200, "It does", told.clone())
             .json(503, "It does not", told)
     };
+    let metrics = |path: &str, id: &str| {
+        get(
+            path,
+            id,
+            "The metrics, in the text form that Prometheus reads.",
+        )
+        .scopes(&[ReadMetrics])
+        .answers(200, "The metrics", "application/openmetrics-text", text())
+    };
     let refreshed = "The proxies have all news";
     vec![
         version("/hub/api", "get_version"),
@@ -46,15 +55,14 @@ pub(super) fn hub() -> Vec<Operation> {
             .json(200, "What runs here", named("Info")),
         health("/hub/health", "get_health"),
         health("/hub/api/health", "get_api_health"),
-        get("/hub/metrics", "get_metrics", "The metrics, in the text form that Prometheus reads.")
-            .scopes(&[ReadMetrics])
-            .answers(200, "The metrics", "application/openmetrics-text", text()),
-        get("/hub/api/proxy", "list_routes", "Lists the routes: the hub's, and one for each server that answers.")
+        metrics("/hub/metrics", "get_metrics"),
+        metrics("/hub/api/metrics", "get_api_metrics"),
+        get("/hub/api/proxy", "list_routes", "Lists the routes: the hub's, one for each server that answers, and one for each service with an address.")
             .scopes(&[Proxy])
             .pages()
             .json(
                 200,
-                "Routes by their paths",
+                "Routes by their paths, with the host before it where people have hosts of their own",
                 page_of(json!({ "type": "object", "additionalProperties": named("Route") })),
             ),
         post("/hub/api/proxy", "check_routes", "Looks for news and waits until the proxies have them.")
