@@ -97,7 +97,7 @@ test('start a server for a course', { timeout: 900_000, skip }, async (t) => {
     // As a page of another site leads here.
     await plain.goto('about:blank');
     await plain.setContent(`<a href="${at('hub/spawn?course=signals-demo')}">To the course</a>`);
-    await plain.getByRole('link', { name: 'To the course' }).click();
+    await press(plain, plain.getByRole('link', { name: 'To the course' }));
     await plain.getByText('It is made for the course Introduction to Signals.').waitFor();
     const begin = plain.getByRole('button', { name: 'Start', exact: true });
     await tabTo(plain, begin);

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { leave, startBrowser } from './support/browser.mjs';
 import { createNotebook, runCell, waitForLab } from './support/jupyterlab.mjs';
+import { tabTo } from './support/keyboard.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
 import { controls, goHome, logIn, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn, until } from './support/story.mjs';
@@ -73,7 +74,9 @@ test('a server ends by itself, and its owner sees it coming', { timeout: 900_000
       await end();
       return warning.isVisible();
     });
-    await leave(home, () => home.getByRole('button', { name: /^Keep it running/ }).click());
+    // With the keyboard alone; she has seconds for it.
+    await tabTo(home, home.getByRole('button', { name: /^Keep it running/ }));
+    await leave(home, () => home.keyboard.press('Enter'));
     await endsAfter(Date.now() + seconds(20));
     assert.equal(await warning.isVisible(), false);
   });

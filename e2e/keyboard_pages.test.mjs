@@ -1,13 +1,14 @@
 // The pages that no other story visits with the keyboard alone: the choice of a language, an error, a
-// server that does not run and its log, one that stops, services, my sessions, and the switch of a maintenance.
+// server that does not run and its log, one that stops, services, my sessions, what administrators read of
+// activity and of the configuration, the switch of a maintenance, and a start that fails.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { leave, startBrowser } from './support/browser.mjs';
 import { tabTo } from './support/keyboard.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
-import { controls, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
-import { tellIn } from './support/story.mjs';
+import { controls, goHome, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
+import { tellIn, until } from './support/story.mjs';
 
 const FURTHEST = 80;
 
@@ -126,6 +127,36 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
     await page.getByText('does not answer').first().waitFor();
   });
 
+  await step('an administrator looks at who was there, and goes on to one of them', async () => {
+    await leave(page, () => press(page.locator('main').getByRole('link', { name: 'Activity', exact: true })));
+    await page.getByRole('heading', { name: 'Activity', level: 1 }).waitFor();
+    assert.equal(await page.locator('nav [aria-current=page]', { hasText: 'Activity' }).count(), 1);
+    await leave(page, () => press(page.locator('main').getByRole('link', { name: student.name, exact: true }).first()));
+    await page.waitForURL(new RegExp(`/hub/admin/user/${student.name}$`));
+  });
+
+  await step('an administrator reads what is wrong with the configuration', async () => {
+    await to('hub/admin');
+    await leave(page, () => press(page.locator('main').getByRole('link', { name: 'Configuration', exact: true })));
+    await page.getByText('The configuration is in force as it stands in the file.').waitFor();
+    await lyceum.configure(`${CONFIG}\nno_such_key: 1\n`);
+    lyceum.signal('SIGHUP');
+    const problem = page.getByRole('region', { name: 'What is wrong with the configuration' });
+    await until('the page tells', async () => {
+      await leave(page, () => page.reload());
+      return (await problem.count()) === 1;
+    });
+    // A box whose text can be longer than it is high is reached, too.
+    await tabTo(page, problem, FURTHEST);
+    assert.match(await problem.innerText(), /no_such_key/);
+    await lyceum.configure(CONFIG);
+    lyceum.signal('SIGHUP');
+    await until('it is mended', async () => {
+      await leave(page, () => page.reload());
+      return (await problem.count()) === 0;
+    });
+  });
+
   await step('an administrator begins a maintenance and ends it', async () => {
     await to('hub/admin');
     const message = page.getByLabel(/what people are told/i);
@@ -151,5 +182,60 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
     await button('Begin maintenance').waitFor();
     await leave(kept, () => kept.reload());
     await controls.start(kept).waitFor();
+  });
+});
+
+// More than fits into the box it is shown in.
+const COMPLAINS = `
+servers:
+  command: [sh, -c, "for i in $(seq 100); do echo complaint $i; done; exit 3"]
+`;
+
+test('a start that fails, with the keyboard', { timeout: 900_000, skip }, async (t) => {
+  const step = tellIn(t);
+  const lyceum = await startLyceum({ config: COMPLAINS });
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const student = lyceum.account('student');
+  const page = await (await browser.newContext({ locale: 'en-US' })).newPage();
+  const press = async (control) => {
+    await control.waitFor();
+    await tabTo(page, control, FURTHEST);
+    await leave(page, () => page.keyboard.press('Enter'));
+  };
+  const again = page.getByRole('button', { name: 'Try again' });
+  await logIn(page, lyceum.url, student);
+
+  await step('she is told why, and reads what the server said', async () => {
+    await press(controls.start(page));
+    await again.waitFor();
+    await page.getByRole('alert').filter({ hasText: 'ended with code 3' }).waitFor();
+    const output = page.getByRole('region', { name: 'Last output of the server' });
+    await tabTo(page, output, FURTHEST);
+    // It opens at its end; keys lead back to where it began.
+    const scrolled = () => output.evaluate((box) => box.scrollTop);
+    const before = await scrolled();
+    await page.keyboard.press('PageUp');
+    await until('the box has moved', async () => (await scrolled()) < before);
+  });
+
+  await step('to try again in vain leads back here', async () => {
+    await press(again);
+    await page.getByRole('alert').filter({ hasText: 'ended with code 3' }).waitFor();
+    await press(page.getByRole('link', { name: /back home/i }));
+    await page.waitForURL(/\/hub\/home/);
+    await press(page.getByRole('link', { name: /^log/i }));
+    await page.getByText('complaint 100').first().waitFor();
+  });
+
+  await step('mended, it starts from home', async () => {
+    await lyceum.reconfigure('');
+    await goHome(page, lyceum.url);
+    await press(again);
+    await waitForServer(page, student);
+    await goHome(page, lyceum.url);
+    await press(controls.stop(page));
+    await waitForStopped(page, lyceum.url);
   });
 });

@@ -1,16 +1,16 @@
 // Who waits for a free place sees how the line moves, with and without JavaScript.
 
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
-import { startBrowser, watchForFaults } from './support/browser.mjs';
+import { violationsOn } from './support/axe.mjs';
+import { leave, startBrowser, watchForFaults } from './support/browser.mjs';
+import { tabTo } from './support/keyboard.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
 import { controls, goHome, logIn } from './support/pages.mjs';
 import { tellIn } from './support/story.mjs';
 
-const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 /** One place, and a server that never answers holds it. */
 const CONFIG = `servers:
   concurrent_starts: 1
@@ -41,6 +41,11 @@ test('waiting for a free place', { timeout: 900_000, skip }, async (t) => {
   const faults = watchForFaults(live, lyceum.url);
   const cancel = (page) => page.getByRole('button', { name: /^cancel/i });
   const says = (page, words) => page.getByText(words).waitFor();
+  const press = async (page, control) => {
+    await control.waitFor();
+    await tabTo(page, control);
+    await leave(page, () => page.keyboard.press('Enter'));
+  };
   const start = async (page) => {
     await controls.start(page).click();
     await page.waitForURL(/\/hub\/spawn-pending\//);
@@ -58,11 +63,9 @@ test('waiting for a free place', { timeout: 900_000, skip }, async (t) => {
   });
 
   await step('the page stays accessible', async () => {
-    await live.evaluate(AXE);
     for (const colorScheme of ['light', 'dark']) {
       await live.emulateMedia({ colorScheme });
-      const { violations } = await live.evaluate(() => globalThis.axe.run());
-      assert.deepEqual(violations.map(({ id, help }) => `${id}: ${help}`), []);
+      assert.deepEqual(await violationsOn(live), []);
       await picture(live, colorScheme);
     }
   });
@@ -87,14 +90,31 @@ test('waiting for a free place', { timeout: 900_000, skip }, async (t) => {
   });
 
   await step('once more: the turn comes, and the wait is over', async () => {
-    await live.getByRole('link', { name: /start the server/i }).click();
+    await press(live, live.getByRole('link', { name: /start the server/i }));
     await says(live, /Waiting for a free place: next in line\./);
+    // Whoever has a button under her finger keeps it while the line moves.
+    await tabTo(live, cancel(live));
     await cancel(plain).click();
     await says(live, /A place is free; the start begins/);
     await says(live, /waiting for it to answer/);
     assert.equal(await live.getByText(/Waiting for a free place/).isVisible(), false);
-    await cancel(live).click();
+    assert.ok(await cancel(live).evaluate((button) => button === document.activeElement), 'the focus was taken away');
+    await leave(live, () => live.keyboard.press('Enter'));
     await live.waitForURL(/\/hub\/home/);
+    await lyceum.untilQuiet();
+  });
+
+  await step('with the keyboard: out of the line before the turn comes', async () => {
+    await start(holder);
+    await says(holder, /waiting for it to answer/);
+    await goHome(live, lyceum.url);
+    await press(live, controls.start(live));
+    await says(live, /Waiting for a free place: next in line\./);
+    await press(live, cancel(live));
+    await live.waitForURL(/\/hub\/home/);
+    await controls.start(live).waitFor();
+    await cancel(holder).click();
+    await holder.waitForURL(/\/hub\/home/);
     await lyceum.untilQuiet();
   });
 });

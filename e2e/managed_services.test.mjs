@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createServer as createHttpServer } from 'node:http';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Client } from './support/http.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
+import { freePort } from './support/ports.mjs';
 import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'the services of a Lyceum that runs elsewhere are its own';
@@ -145,16 +145,3 @@ ${services.includes('culler') ? '  - {name: culls, scopes: [list:users, read:use
     await lyceum.untilQuiet();
   });
 });
-
-/** One that nobody has at the moment, below those that the system gives to anybody. */
-async function freePort() {
-  for (let port = 9900; port < 9990; port += 1) {
-    const free = await new Promise((resolve) => {
-      const server = createServer();
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (free) return port;
-  }
-  throw new Error('no free ports from 9900 on');
-}

@@ -1,5 +1,6 @@
-// Services as people have them for a JupyterHub: one that signs people in, one
-// that takes tokens, and the culler of idle servers, none of them changed.
+// Services as people have them for a JupyterHub: two that sign people in (with
+// Tornado, and as services in Flask do), one that takes tokens, and the culler of
+// idle servers, none of them changed.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -16,7 +17,7 @@ import { tellIn, until } from './support/story.mjs';
 const skip = runsElsewhere && 'the services of a Lyceum that runs elsewhere are its own';
 const PYTHON = join(JUPYTER_ENV, 'bin/python');
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), 'support/services.py');
-const NAMES = ['grades', 'checker', 'culler'];
+const NAMES = ['grades', 'checker', 'board', 'culler'];
 
 test('services of a JupyterHub work as they are', { timeout: 900_000, skip }, async (t) => {
   const step = tellIn(t);
@@ -54,13 +55,14 @@ test('services of a JupyterHub work as they are', { timeout: 900_000, skip }, as
     for await (const line of createInterface(child.stdout)) return Number(line);
     throw new Error(`${name} did not start: ${child.said}`);
   };
-  const configure = (grades, checker, access) => lyceum.reconfigure(`
+  const configure = (grades, checker, board, access) => lyceum.reconfigure(`
 services:
   - name: grades
     url: http://127.0.0.1:${grades}
     api_token: file:grades.token
     oauth_client_allowed_scopes: ["read:users:activity!user"]
   - {name: checker, url: "http://127.0.0.1:${checker}", api_token: file:checker.token}
+  - {name: board, url: "http://127.0.0.1:${board}", api_token: file:board.token, oauth_no_confirm: true}
   - {name: culler, api_token: file:culler.token}
 load_roles:
   - {name: user, scopes: [self, ${access}]}
@@ -72,7 +74,7 @@ load_roles:
       secrets[name] = randomBytes(24).toString('hex');
       await writeFile(join(lyceum.data, `${name}.token`), `${secrets[name]}\n`);
     }
-    const ports = [await listening('grades'), await listening('checker')];
+    const ports = [await listening('grades'), await listening('checker'), await listening('board')];
     await configure(...ports, '"access:services!service=grades"');
     await browser.logIn(student);
     // Its token must be good before a browser comes.
@@ -103,6 +105,15 @@ load_roles:
     assert.ok(!cookies.includes('jupyterhub-hub-login') && !cookies.includes('lyceum-access'), cookies.join());
   });
 
+  await step('a WSGI service refuses her while she has no access, and whoever brings a code of nobody', async () => {
+    const refused = await browser.follow('services/board/');
+    assert.match(refused.url, /\/hub\/api\/oauth2\/authorize\?/);
+    assert.equal(refused.status, 403, refused.text);
+    assert.equal(browser.cookie('service-board', 'services/board/'), undefined);
+    const forged = await browser.send('GET', 'services/board/oauth_callback?code=forged&state=forged');
+    assert.equal(forged.status, 403, forged.text);
+  });
+
   let token;
   await step('a service takes tokens of those who have access to it', async () => {
     ({ token } = await browser.makeToken(student, 'for a service'));
@@ -116,6 +127,32 @@ load_roles:
     assert.equal(user.name, student.name);
     const forged = await script.send('GET', 'services/checker/', { token: 'forged' });
     assert.equal(forged.status, 403, forged.text);
+  });
+
+  await step('the WSGI service signs her in, and knows her no longer than the hub', async () => {
+    const other = new Client(lyceum.url);
+    await other.logIn(student);
+    const signedIn = await other.follow('services/board/notes?page=1');
+    assert.equal(signedIn.url, new URL('services/board/notes', lyceum.url).href, signedIn.text);
+    const user = JSON.parse(signedIn.text);
+    assert.equal(user.name, student.name);
+    assert.ok(user.scopes.includes('access:services!service=board'), signedIn.text);
+    // A browser that was never asked has what it was given, and says so again.
+    const again = await other.expect(200, 'GET', 'services/board/');
+    assert.equal(again.session_id, user.session_id);
+    const kept = other.cookie('service-board', 'services/board/');
+    const form = { _xsrf: other.cookie('_xsrf') };
+    const out = await other.send('POST', 'hub/logout', { form });
+    assert.ok([200, 302].includes(out.status), out.text);
+    // The browser still has the service's own cookie: it is the token in it that is good no more.
+    assert.equal(other.cookie('service-board', 'services/board/'), kept);
+    await until('the service has forgotten her', async () => (await other.send('GET', 'services/board/')).status === 302);
+    const asked = await other.follow('services/board/');
+    assert.match(asked.url, /\/hub\/login\?next=/);
+    const known = await script.send('GET', 'hub/api/user', { token: kept });
+    assert.equal(known.status, 403, known.text);
+    // Nobody else was logged out.
+    await browser.expect(200, 'GET', 'services/grades/');
   });
 
   await step('the culler stops an idle server, and may do nothing else', async () => {

@@ -1,7 +1,8 @@
 """The differences that are meant, as docs/developer/differences.md tells them to people; one section of it at a time.
 
 A point is `- REASON`, and below it, indented, `- CONDITIONS: STEPS`: steps in backticks with `*` for anything, conditions
-`JupyterHub STATUS`, `Lyceum STATUS`, `body`, `headers`, `status`, or `seen at` where there are none.
+`JupyterHub STATUS`, `Lyceum STATUS`, `body`, `headers`, `status`, `cookie NAME WHAT` with `*` for anything, or `seen at`
+where there are none. What is said of cookies is always named.
 """
 
 import fnmatch
@@ -28,7 +29,7 @@ class Known:
         found = False
         for number, (_, statuses, parts, pattern) in enumerate(self.places):
             given = {"JupyterHub": theirs, "Lyceum": ours}
-            fits = fnmatch.fnmatchcase(step, pattern) and (not parts or part in parts)
+            fits = fnmatch.fnmatchcase(step, pattern) and is_among(part, parts or PARTS)
             if fits and all(given[side] == status for side, status in statuses.items()):
                 self.seen.add(number)
                 found = True
@@ -38,6 +39,10 @@ class Known:
         for number, (reason, _, _, pattern) in enumerate(self.places):
             if number not in self.seen:
                 yield f"{PAGE.name}, {self.section}: no longer seen: {pattern}: {reason}"
+
+
+def is_among(part, parts):
+    return part is None or any(fnmatch.fnmatchcase(part, one) for one in parts)
 
 
 def read(page, section):
@@ -66,8 +71,8 @@ def conditions(text, number):
     for word in text.split(", "):
         if status := STATUS.match(word):
             statuses[status[1]] = int(status[2])
-        elif word in PARTS:
+        elif word in PARTS or word.startswith("cookie "):
             parts.add(word)
         elif word != "seen at":
-            sys.exit(f"{PAGE}:{number}: what is {word!r}? A status of JupyterHub or Lyceum, {', '.join(PARTS)}, or `seen at`")
+            sys.exit(f"{PAGE}:{number}: what is {word!r}? A status of JupyterHub or Lyceum, {', '.join(PARTS)}, `cookie NAME WHAT` or `seen at`")
     return statuses, parts

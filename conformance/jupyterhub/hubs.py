@@ -1,5 +1,6 @@
 """Starts the two hubs that are compared, each with an administrator `root`, and ends them."""
 
+import email.utils
 import http.client
 import json
 import os
@@ -41,6 +42,8 @@ class Hub:
         self.log = open(self.folder / "log", "wb")
         self.process = None
         self.port = None
+        # Runs a command of Lyceum's on its data; a JupyterHub has none.
+        self.run = None
 
     def launch(self, command, **options):
         self.process = subprocess.Popen(
@@ -80,6 +83,11 @@ class Hub:
             return self.ask("GET", "/hub/api").status == 200
         except OSError:
             return False
+
+    def add_person(self, name):
+        """Somebody who can log in; a JupyterHub with the sign-in for tests takes everybody."""
+        if self.run:
+            self.run("user", "add", name)
 
     def end(self):
         try:
@@ -176,8 +184,32 @@ def start_lyceum(hub, lyceum, more=None):
             break
     else:
         raise RuntimeError(f"lyceum has ended; its log:\n{hub.told()}")
-    for command in (["user", "add", "root"], ["admin", "grant", "root"]):
+
+    def run(*command):
         subprocess.run([lyceum, *command], input=PASSWORD.encode(), env=env, cwd=hub.folder, check=True, stdout=subprocess.DEVNULL)
+
+    hub.run = run
+    run("user", "add", "root")
+    run("admin", "grant", "root")
+
+
+def cookie(line):
+    """Name, value and attributes of a `Set-Cookie`."""
+    pair, *rest = [part.strip() for part in line.split(";")]
+    name, _, value = pair.partition("=")
+    attributes = {}
+    for one in rest:
+        key, _, said = one.partition("=")
+        attributes[key.lower()] = said
+    return name, value.strip('"'), attributes
+
+
+def is_gone(attributes):
+    """Whether it takes a cookie away."""
+    if "max-age" in attributes:
+        return int(attributes["max-age"]) <= 0
+    expires = email.utils.parsedate_to_datetime(attributes["expires"]) if "expires" in attributes else None
+    return expires is not None and expires.timestamp() < time.time()
 
 
 def free_ports(count):

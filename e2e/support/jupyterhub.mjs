@@ -4,12 +4,12 @@
 
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Client } from './http.mjs';
 import { BINARY, JUPYTER_ENV, findProcesses } from './lyceum.mjs';
+import { freePorts } from './ports.mjs';
 import { until } from './story.mjs';
 
 const KEPT_LINES = 400;
@@ -126,27 +126,6 @@ class JupyterHub {
     await this.ended;
     await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-/**
- * JupyterHub must be told its ports, and its servers' before it uses them. The system gives those
- * above to anybody, Lyceum takes those from 10,000 on; of the others each story has a block.
- */
-async function freePorts(count) {
-  const ports = [];
-  for (let port = 2000 + (process.pid % 480) * 16; ports.length < count; port += 1) {
-    if (port >= 9900) throw new Error('no free ports below 9900');
-    if (await isFree(port)) ports.push(port);
-  }
-  return ports;
-}
-
-function isFree(port) {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }
 
 /** A DELETE may be answered while the server still ends; a hub that stops then leaves it alone. */

@@ -70,14 +70,22 @@ impl Client {
         }
     }
 
+    /// Where codes are sent when it does not say where.
+    pub fn redirect_uri(&self, base: &BasePath) -> String {
+        let default = || format!("{}oauth_callback", self.prefix(base));
+        match self {
+            Self::Server(_) => default(),
+            Self::Service(_, service) => service.redirect_uri.clone().unwrap_or_else(default),
+        }
+    }
+
     /// Whether a code may be sent there. A service may be elsewhere; then the configuration says
     /// where, to the letter.
     pub fn redirect_fits(&self, base: &BasePath, own_origin: &str, given: &str) -> bool {
         match self {
             Self::Server(_) => redirect_fits(&self.prefix(base), own_origin, given),
-            Self::Service(name, service) => {
-                let default = || format!("{}oauth_callback", service_prefix(base, name));
-                let uri = service.redirect_uri.clone().unwrap_or_else(default);
+            Self::Service(..) => {
+                let uri = self.redirect_uri(base);
                 let on_this_host = uri.starts_with('/') && !own_origin.is_empty();
                 given == uri || (on_this_host && given == format!("{own_origin}{uri}"))
             }

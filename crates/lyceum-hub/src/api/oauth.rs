@@ -27,8 +27,8 @@ use crate::{Hub, course_servers, db, services};
 pub struct Ask {
     #[serde(default)]
     client_id: String,
-    #[serde(default)]
-    redirect_uri: String,
+    /// Left out: the client's own, of which there is one.
+    redirect_uri: Option<String>,
     #[serde(default)]
     response_type: String,
     #[serde(default)]
@@ -130,19 +130,23 @@ async fn check(
     let origin = client
         .origin(&settings.origins)
         .unwrap_or_else(|| format!("{scheme}://{}", info.host));
-    if !client.redirect_fits(settings.origins.base(), &origin, &ask.redirect_uri) {
+    let base = settings.origins.base();
+    let back = (ask.redirect_uri.clone()).unwrap_or_else(|| client.redirect_uri(base));
+    if !client.redirect_fits(base, &origin, &back) {
         return Err(ApiError::bad_request(say!("refused.oauth_return")));
     }
-    let back = match ask.redirect_uri.starts_with('/') && settings.origins.are_apart() {
-        true => format!("{origin}{}", ask.redirect_uri),
-        false => ask.redirect_uri.clone(),
+    let back = match back.starts_with('/') && settings.origins.are_apart() {
+        true => format!("{origin}{back}"),
+        false => back,
     };
     let refused = |error: &str| {
         let to = with_query(&back, &[("error", error), ("state", &ask.state)]);
         Ok(Err(Box::new(redirect(&hub.base(), &to))))
     };
-    if ask.response_type != "code" {
-        return refused("unsupported_response_type");
+    match ask.response_type.as_str() {
+        "code" => {}
+        "" => return refused("invalid_request"),
+        _ => return refused("unsupported_response_type"),
     }
     let missing = settings.grants.needs_pkce && ask.code_challenge.is_none();
     let unsafe_method = ask.code_challenge_method.as_deref() != Some("S256");
@@ -201,7 +205,7 @@ async fn grant(hub: &Hub, ask: &Ask, checked: Checked) -> ApiResult<Response> {
             client_id: checked.client.id().to_owned(),
             user_id: checked.user_id,
             session_id: checked.session_id,
-            redirect_uri: ask.redirect_uri.clone(),
+            redirect_uri: ask.redirect_uri.clone().unwrap_or_default(),
             scopes: serde_json::to_string(&checked.offered).map_err(anyhow::Error::from)?,
             challenge: ask.code_challenge.clone(),
             expires_at: hub.now().plus(CODE_LIFE_MS).0,
@@ -249,6 +253,9 @@ pub async fn token(
     };
     if ask.grant_type != "authorization_code" {
         return Ok(refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"));
+    }
+    if ask.code.is_empty() {
+        return Ok(refuse(StatusCode::BAD_REQUEST, "invalid_request"));
     }
     drop(tx);
     let mut tx = hub.db().write().await?;

@@ -3,8 +3,52 @@
 use hyper::Method;
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::{Client, TestDb, TestHub};
+use lyceum_web::routes::{Guard, RouteInfo};
 
 use crate::kit::{program, quoted};
+use crate::walk::fill;
+
+const WRONG: &str = "XSRF cookie does not match the page's: load the page again and repeat";
+
+/// What a browser says of where a request comes from; none: it says nothing.
+const SITES: [Option<&str>; 5] = [
+    None,
+    Some("none"),
+    Some("same-origin"),
+    Some("same-site"),
+    Some("cross-site"),
+];
+/// What a browser says of how it asks.
+const MODES: [Option<&str>; 6] = [
+    None,
+    Some("navigate"),
+    Some("no-cors"),
+    Some("cors"),
+    Some("same-origin"),
+    Some("websocket"),
+];
+
+/// Every combination of them, as headers.
+fn fetches() -> impl Iterator<Item = Vec<(&'static str, &'static str)>> {
+    let pairs = SITES
+        .into_iter()
+        .flat_map(|site| MODES.map(|mode| (site, mode)));
+    pairs.map(|(site, mode)| {
+        let site = site.map(|site| ("sec-fetch-site", site));
+        let mode = mode.map(|mode| ("sec-fetch-mode", mode));
+        site.into_iter().chain(mode).collect()
+    })
+}
+
+/// Asked by methods that change something. What changes by a link is told by its own stories.
+fn changes(route: &RouteInfo) -> bool {
+    route.method != Method::GET
+}
+
+/// Where JSON is sent; pages send forms, and so do clients of the OAuth provider.
+fn is_api(route: &RouteInfo) -> bool {
+    route.path.starts_with("/hub/api/") && !route.path.starts_with("/hub/api/oauth2/")
+}
 
 async fn get(client: &Client, path: &str, fetch: &[(&str, &str)]) -> Answer {
     client
@@ -85,50 +129,184 @@ async fn a_token_of_another_session_is_refused() {
     let other = hub.signed_in("ada").await;
     let eve = hub.signed_in("eve").await;
     let own = ada.cookie("_xsrf").expect("a form token");
-    let forms = [
-        "/hub/token/new",
-        "/hub/token/revoke",
-        "/hub/token/end-session",
-        "/hub/servers/start",
-        "/hub/servers/stop",
-        "/hub/servers/add",
-        "/hub/servers/remove",
-        "/hub/servers/keep",
-        "/hub/servers/title",
-        "/hub/spawn",
-        "/hub/spawn/ada",
-        "/hub/accept-share",
-        "/hub/sharing/code",
-        "/hub/sessions/end-others",
-        "/hub/logout",
-        "/hub/login",
-    ];
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    for path in forms {
-        for foreign in [
-            before.clone(),
-            other.cookie("_xsrf").expect("one"),
-            eve.cookie("_xsrf").expect("one"),
-            own.to_ascii_uppercase(),
-            String::new(),
-        ] {
-            let body = format!("user=ada&_xsrf={}", quoted(&foreign));
-            let answer = ada.send(Method::POST, path, &form, body.into()).await;
-            answer.expect(403);
+    let foreign = [
+        before,
+        other.cookie("_xsrf").expect("one"),
+        eve.cookie("_xsrf").expect("one"),
+        own.to_ascii_uppercase(),
+        String::new(),
+    ];
+    for route in hub.routes.iter().filter(|route| changes(route)) {
+        let (method, path) = (&route.method, fill(&route.path, "a01"));
+        let what = format!("{method} {path}");
+        for token in &foreign {
+            // In a form as pages have it, or in a header as scripts do.
+            let (headers, body) = match is_api(route) {
+                false => (vec![form[0]], format!("user=ada&_xsrf={}", quoted(token))),
+                true => (
+                    vec![
+                        ("content-type", "application/json"),
+                        ("x-xsrftoken", token.as_str()),
+                    ],
+                    "{}".to_owned(),
+                ),
+            };
+            let answer = ada.send(method.clone(), &path, &headers, body.into()).await;
+            assert_eq!(answer.status, 403, "{what}: {}", answer.text());
+            let answer = answer.json();
+            let message = answer["message"].as_str().expect("a message");
+            let empty = token.is_empty() && message.starts_with("'_xsrf' argument missing");
+            assert!(message == WRONG || empty, "{what}: {message}");
         }
-        // The right one in the cookie alone, which a foreign form sends as well, is none.
-        let answer = ada.send(Method::POST, path, &form, "user=ada".into()).await;
-        assert_eq!(
-            answer.expect(403).json()["message"],
-            "'_xsrf' argument missing from POST",
-            "{path}"
-        );
     }
     ada.get("/hub/home").await.expect(200);
     let too_large = format!("_xsrf={own}&note={}", "x".repeat(300_000));
     ada.send(Method::POST, "/hub/token/new", &form, too_large.into())
         .await
         .expect(413);
+}
+
+/// The cookie alone, which a page of another site makes the browser send as well, changes nothing
+/// anywhere, whatever the browser says of where the request comes from. The routes are the hub's own
+/// list, so a new one is asked too.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changes_without_the_form_token() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db)
+        .await
+        .with_user("ada")
+        .await
+        .with_admin("root")
+        .await;
+    // She may do everything, so it is for want of the token that she is refused.
+    let root = hub.signed_in("root").await;
+    let mut asked = 0;
+    for route in hub.routes.iter().filter(|route| changes(route)) {
+        let (method, path) = (&route.method, fill(&route.path, "a01"));
+        let missing = format!("'_xsrf' argument missing from {method}");
+        let (kind, body) = match is_api(route) {
+            true => ("application/json", "{}"),
+            false => ("application/x-www-form-urlencoded", "user=ada&server="),
+        };
+        for fetch in fetches() {
+            let what = format!("{method} {path} {fetch:?}");
+            let headers = [&fetch[..], &[("content-type", kind)]].concat();
+            let answer = root
+                .send(method.clone(), &path, &headers, body.into())
+                .await;
+            assert_eq!(answer.status, 403, "{what}: {}", answer.text());
+            assert_eq!(answer.json()["message"], missing, "{what}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 2000, "{asked}");
+    assert!(hub.spawner.orders().is_empty());
+    root.get("/hub/home").await.expect(200);
+}
+
+/// What a browser may ask for without a session, by a form of another site too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_may_send_is_a_short_list() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await;
+    let mut open: Vec<String> = hub
+        .routes
+        .iter()
+        .filter(|route| changes(route) && route.guard != Guard::Caller)
+        .map(|route| format!("{} {}", route.method, route.path))
+        .collect();
+    open.sort();
+    let known = [
+        // For proxies, which prove themselves with a secret of their own.
+        "POST /hub/api/lyceum/proxy/access",
+        "POST /hub/api/lyceum/proxy/activity",
+        "POST /hub/api/lyceum/proxy/vouch",
+        // A client proves itself in the body.
+        "POST /hub/api/oauth2/token",
+        // By name and password.
+        "POST /hub/api/users/{user}/tokens",
+        // Which words a reader sees.
+        "POST /hub/language",
+        // With a form token of its own: `pages::login`.
+        "POST /hub/login",
+        // There is nothing to end.
+        "POST /hub/logout",
+    ];
+    assert_eq!(open, known);
+}
+
+/// A script's look at a page, an image or a form by `GET`: whatever is read with the cookie wants the
+/// token too, unless it is a visit, or something of our own pages that they show.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_by_scripts_without_the_form_token() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db)
+        .await
+        .with_user("ada")
+        .await
+        .with_admin("root")
+        .await;
+    let root = hub.signed_in("root").await;
+    // The cookie goes to what is below the hub only.
+    let with_cookie = |route: &RouteInfo| {
+        let path = route.path.as_str();
+        path.starts_with("/hub/") && !path.starts_with("/hub/static/")
+    };
+    for route in &hub.routes {
+        if changes(route) || !with_cookie(route) {
+            continue;
+        }
+        let path = fill(&route.path, "a01");
+        for fetch in fetches() {
+            let said = |header: &str| {
+                let found = fetch.iter().find(|(name, _)| *name == header);
+                found.map(|(_, value)| *value)
+            };
+            let (site, mode) = (said("sec-fetch-site"), said("sec-fetch-mode"));
+            let is_visit = matches!(mode, None | Some("navigate" | "websocket"));
+            if is_visit || (mode, site) == (Some("no-cors"), Some("same-origin")) {
+                continue;
+            }
+            let what = format!("{path} {fetch:?}");
+            let answer = get(&root, &path, &fetch).await;
+            assert_eq!(answer.status, 403, "{what}: {}", answer.text());
+            let message = "'_xsrf' argument missing from GET";
+            assert_eq!(answer.json()["message"], message, "{what}");
+        }
+    }
+}
+
+/// A link, a picture or a frame of another site leads somewhere and changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_link_of_another_site_changes_anything() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let ada = hub.signed_in("ada").await;
+    let routes = hub.routes.iter().filter(|route| !changes(route));
+    for route in routes {
+        let path = fill(&route.path, "a01");
+        for (site, dest) in [
+            ("cross-site", "document"),
+            ("cross-site", "iframe"),
+            ("cross-site", "image"),
+            ("same-site", "document"),
+        ] {
+            let fetch = [
+                ("accept", "text/html"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-site", site),
+                ("sec-fetch-dest", dest),
+                ("referer", "http://elsewhere.example/"),
+            ];
+            let answer = get(&ada, &path, &fetch).await;
+            assert!(answer.status.as_u16() < 500, "{path}: {}", answer.text());
+            let still = get(&ada, "/hub/api/user", &[]).await;
+            assert_eq!(still.status, 200, "{path} {site} {dest}: signed out");
+            let orders = hub.spawner.orders();
+            assert!(orders.is_empty(), "{path} {site} {dest}: a server started");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ mod identify;
 mod kit;
 mod life;
 mod maintenance;
+mod markup;
 mod metrics;
 mod openapi;
 mod origins;

@@ -34,7 +34,7 @@ async fn sharing(db: &TestDb) -> TestHub {
     tuned(db, |_, _| {}).await
 }
 
-async fn tuned(db: &TestDb, tune: impl FnOnce(&mut Settings, &mut Timings)) -> TestHub {
+pub(crate) async fn tuned(db: &TestDb, tune: impl FnOnce(&mut Settings, &mut Timings)) -> TestHub {
     let settings = |settings: &mut Settings, timings: &mut Timings| {
         grants(&mut settings.grants);
         tune(settings, timings);
@@ -54,7 +54,7 @@ async fn patch(client: &Client, path: &str, body: &Value) -> Answer {
     send_json(client, Method::PATCH, path, body).await
 }
 
-fn with_user(name: &str) -> Value {
+pub(crate) fn with_user(name: &str) -> Value {
     json!({ "user": name })
 }
 

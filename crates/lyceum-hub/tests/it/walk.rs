@@ -1,13 +1,15 @@
-//! Every route, asked by five kinds of callers: what each is answered stands in `walk.txt`, which people
+//! Every route, asked by six kinds of callers: what each is answered stands in `walk.txt`, which people
 //! review. A route without a line there fails, with the line to add.
 //!
-//! What a path names is Ada's: her default server runs, `gpu` is at rest, she is in the group `course`.
-//! After each answer that is no refusal everything is put back.
+//! What a path names is Ada's: her default server runs, `gpu` is at rest, she is in the group `course`
+//! and takes the course `signals`, which has a server. After each answer that is no refusal everything
+//! is put back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hyper::Method;
 use lyceum_hub::{Settings, Timings};
+use lyceum_model::who::CourseRole;
 use lyceum_testkit::client::Answer;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{Client, TestDb, TestHub};
@@ -15,15 +17,18 @@ use lyceum_web::routes::RouteInfo;
 use serde_json::{Value, json};
 
 use crate::grants::{SECRET, role, service};
-use crate::kit::{header, program, send_json};
+use crate::kit::{header, program, send_json, until};
 
 const TABLE: &str = include_str!("walk.txt");
 
-/// In the order of the columns: who is nothing to Ada, who teaches her, who runs all.
-const PEOPLE: [&str; 3] = ["eve", "tess", "root"];
+/// In the order of the columns: who is nothing to Ada, whom a course file names as her teacher, who
+/// looks after the group that she is in, who runs all.
+const PEOPLE: [&str; 4] = ["eve", "tess", "kim", "root"];
+/// Where the service without scopes stands among them.
+const SERVICE: usize = 4;
 
-/// What a teacher may do who got a role over the group of her course.
-const TEACHES: &[&str] = &[
+/// What somebody may do who got a role over a group.
+const KEEPS: &[&str] = &[
     "list:users!group=course",
     "read:users!group=course",
     "admin:servers!group=course",
@@ -48,7 +53,7 @@ fn body(method: &Method, path: &str) -> Value {
 }
 
 /// What stands for the parts of a path.
-fn fill(path: &str, id: &str) -> String {
+pub(crate) fn fill(path: &str, id: &str) -> String {
     let mut filled = path.to_owned();
     for (part, value) in [
         ("{user}", "ada"),
@@ -62,7 +67,13 @@ fn fill(path: &str, id: &str) -> String {
         ("{value}", "x"),
         ("{method}", "staff"),
         ("{status}", "503"),
-        ("{*path}", "ada/lab"),
+        (
+            "{*path}",
+            match path.starts_with("/hub/services/") {
+                true => "signals/lab",
+                false => "ada/lab",
+            },
+        ),
     ] {
         filled = filled.replace(part, value);
     }
@@ -89,15 +100,18 @@ impl Stage {
     async fn set(db: &TestDb) -> Self {
         let tune = |settings: &mut Settings, _: &mut Timings| {
             service(&mut settings.grants, "idle", |_| {});
-            role(&mut settings.grants, "teaches", TEACHES, &["tess"]);
+            role(&mut settings.grants, "keeps", KEEPS, &["kim"]);
         };
         let mut hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune)
             .await
             .with_admin("root")
             .await;
-        for name in ["eve", "tess"] {
+        for name in ["eve", "tess", "kim"] {
             hub = hub.with_user(name).await;
         }
+        hub.put_in_course("tess", "signals", CourseRole::Teacher);
+        hub.put_in_course("ada", "signals", CourseRole::Student);
+        hub.give_courses_servers(&[("signals", &["tess"])]);
         let mut people = Vec::new();
         for name in PEOPLE {
             people.push((program(&hub, name).await, browser(&hub, name).await));
@@ -110,6 +124,11 @@ impl Stage {
             hub,
         };
         stage.put_back().await;
+        let (_, teacher) = &stage.people[1];
+        until("the course has its server", async || {
+            teacher.get("/hub/services/signals/lab").await.status == 424
+        })
+        .await;
         stage
     }
 
@@ -176,7 +195,7 @@ impl Stage {
             });
         }
         let service = self.ask(route, |stage| &stage.service).await;
-        cells.insert(3, service.to_string());
+        cells.insert(SERVICE, service.to_string());
         cells
     }
 
@@ -229,7 +248,7 @@ fn table() -> BTreeMap<(String, String), Vec<String>> {
             words.next().expect("a path"),
         );
         let cells: Vec<String> = words.collect();
-        assert_eq!(cells.len(), 5, "walk.txt: five columns in {line:?}");
+        assert_eq!(cells.len(), 6, "walk.txt: six columns in {line:?}");
         let twice = table.insert(key, cells);
         assert!(twice.is_none(), "walk.txt: twice: {line:?}");
     }
@@ -237,7 +256,7 @@ fn table() -> BTreeMap<(String, String), Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_kinds_of_callers_walk_every_route() {
+async fn six_kinds_of_callers_walk_every_route() {
     let db = TestDb::sqlite().await;
     let mut stage = Stage::set(&db).await;
     let mut table = table();
@@ -266,7 +285,7 @@ async fn five_kinds_of_callers_walk_every_route() {
     }
     assert!(
         faults.is_empty(),
-        "tests/it/walk.txt (method, path; nobody, student, teacher, service, administrator):\n{}",
+        "tests/it/walk.txt (method, path; nobody, student, teacher, keeper, service, administrator):\n{}",
         faults.join("\n")
     );
 }

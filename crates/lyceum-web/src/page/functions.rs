@@ -1,4 +1,4 @@
-//! What templates can call: `t`, `has_text`, `time`, `duration`, `static_url`; the filters `number`,
+//! What templates can call: `t`, `has_text`, `time`, `duration`, `server_title`, `static_url`; the filters `number`,
 //! `scope_words`; and what they know of their language: `lang`, `dir`.
 
 use std::sync::Arc;
@@ -44,6 +44,10 @@ pub(super) fn register(
     });
     let own = words.clone();
     environment.add_function("duration", move |seconds: i64| own.duration(seconds));
+    let own = words.clone();
+    environment.add_function("server_title", move |server: Value| {
+        own.server_title(&server)
+    });
     environment.add_filter("scope_words", move |scope: &str, own: Option<Value>| {
         words.scope(scope, own.as_ref())
     });
@@ -99,6 +103,19 @@ impl Words {
         values.assert_all_used()?;
         let text = self.messages.find_for(&self.lang, key, n).unwrap_or(key);
         Ok(fill(text, &filled))
+    }
+
+    /// What a server is called. Not markup, as a macro's text would be: it stands in other texts, which
+    /// are escaped as a whole.
+    fn server_title(&self, server: &Value) -> String {
+        // A site's templates are tried out without one.
+        let said = |field: &str| server.get_attr(field).unwrap_or_default();
+        let said = [said("title"), said("server")];
+        let title = said.into_iter().find(Value::is_true);
+        title.map_or_else(
+            || self.plain("server.default", &[]),
+            |title| title.to_string(),
+        )
     }
 
     fn plain(&self, key: &str, values: &[(&str, String)]) -> String {

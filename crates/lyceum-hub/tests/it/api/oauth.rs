@@ -368,7 +368,7 @@ async fn nobody_is_sent_to_an_address_that_is_not_the_clients() {
 
     for (rest, error) in [
         ("&response_type=token&state=s", "unsupported_response_type"),
-        ("&state=s", "unsupported_response_type"),
+        ("&state=s", "invalid_request"),
         (
             "&response_type=code&state=s&code_challenge=x&code_challenge_method=plain",
             "invalid_request",

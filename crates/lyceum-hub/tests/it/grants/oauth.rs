@@ -187,6 +187,54 @@ async fn a_service_of_the_house_asks_nobody() {
     hub.stop().await;
 }
 
+/// RFC 6749, 3.1.2.3 and 4.1.3: a client with one address may leave it out, then and when it comes with
+/// the code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_names_no_address_is_answered_at_its_own() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, |grants| {
+            role(grants, "user", &["self", "access:services"], &[]);
+            service(grants, "grades", |made| {
+                made.url = Some("http://127.0.0.1:9".into());
+                made.no_confirm = true;
+            });
+        })
+        .await;
+        let ada = hub.signed_in("ada").await;
+        let ask = "/hub/api/oauth2/authorize?client_id=service-grades&response_type=code";
+        let code = async || {
+            let sent = ada.get(ask).await.expect(302).location().to_owned();
+            assert!(sent.starts_with(&format!("{CALLBACK}?code=")), "{sent}");
+            query_value(&sent, "code").expect("a code")
+        };
+        let secret = format!("{SECRET} grades");
+        let redeem = async |code: &str, address: Option<&str>| {
+            let mut fields = vec![
+                ("client_id", "service-grades"),
+                ("client_secret", &*secret),
+                ("grant_type", "authorization_code"),
+                ("code", code),
+            ];
+            fields.extend(address.map(|address| ("redirect_uri", address)));
+            post_plain(&hub.client(), "/hub/api/oauth2/token", &fields).await
+        };
+        let token = redeem(&code().await, None).await.expect(200).json();
+        assert!(token["access_token"].is_string(), "{token}");
+        let refused = redeem(&code().await, Some("http://evil.example/")).await;
+        assert_eq!(refused.expect(400).json()["error"], "invalid_grant");
+        // One that was named is named again, and nothing is no address.
+        let named = authorize("service-grades", CALLBACK);
+        let sent = ada.get(&named).await.expect(302).location().to_owned();
+        let named = query_value(&sent, "code").expect("a code");
+        let refused = redeem(&named, None).await.expect(400).json();
+        assert_eq!(refused["error"], "invalid_grant");
+        ada.get(&authorize("service-grades", "")).await.expect(400);
+        let refused = redeem("", None).await.expect(400).json();
+        assert_eq!(refused["error"], "invalid_request");
+        hub.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_sent_where_a_service_is_not() {
     let db = TestDb::sqlite().await;

@@ -71,7 +71,7 @@ pub(super) fn oauth() -> Vec<Operation> {
             .query(
                 "redirect_uri",
                 text(),
-                "Where the browser goes with the answer",
+                "Where the browser goes with the answer; left out, the client's own address",
             )
             .query("response_type", text(), "Always code")
             .query("state", text(), "Comes back with the answer")
@@ -114,13 +114,7 @@ pub(super) fn oauth() -> Vec<Operation> {
         )
         .who(Who::Anybody)
         .wants_form(of(
-            &[
-                "client_id",
-                "client_secret",
-                "grant_type",
-                "code",
-                "redirect_uri",
-            ],
+            &["client_id", "client_secret", "grant_type", "code"],
             json!({
                 "client_id": text(),
                 "client_secret": text(),
