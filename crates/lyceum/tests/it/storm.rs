@@ -458,8 +458,9 @@ impl Storm {
                             answer.status == 200
                                 && version.is_ok_and(|answer| answer["version"] == "fake")
                         }
-                        // The hub says so itself: no proxy knows a way any more.
-                        false => matches!(answer.status.as_u16(), 404 | 424),
+                        // The hub sends who looks to where it is explained: no proxy knows a way any
+                        // more. One that did would say 503.
+                        false => answer.status == 302 && answer.location() == format!("/hub{path}"),
                     };
                     if !is_right {
                         let status = answer.status;
