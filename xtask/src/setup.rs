@@ -81,6 +81,12 @@ const NEEDS: &[Need] = &[
         browser: false,
     },
     Need {
+        what: "OpenLDAP server",
+        packages: &["slapd"],
+        there: || Path::new("/usr/sbin/slapd").exists(),
+        browser: false,
+    },
+    Need {
         what: "Python 3 with venv",
         packages: &["python3", "python3-venv"],
         there: || succeeds(command("python3").args(["-c", "import venv, ensurepip"])),

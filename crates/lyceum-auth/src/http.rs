@@ -202,7 +202,8 @@ fn is_here(url: &Url) -> bool {
     }
 }
 
-fn tls(authorities: Option<&[u8]>) -> anyhow::Result<ClientConfig> {
+/// TLS as a client, with the system's authorities and these.
+pub(crate) fn tls(authorities: Option<&[u8]>) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     // Some of a system's certificates are always odd; those that are not count.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

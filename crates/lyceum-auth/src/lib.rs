@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
 //! [`password`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
-//! [`oidc`], [`claims`].
+//! [`oidc`], [`claims`], [`ldap`].
 //!
 //! # How to add an authenticator
 //! One that asks for a password is an [`Authenticator`], one that sends browsers to another site an
@@ -37,6 +37,7 @@ mod db;
 pub mod elsewhere;
 mod http;
 pub mod journey;
+pub mod ldap;
 pub mod local;
 pub mod oidc;
 pub mod password;
@@ -49,6 +50,7 @@ pub use chain::Chain;
 pub use elsewhere::Elsewhere;
 pub use http::{check_authorities, may_be_asked};
 pub use journey::Journeys;
+pub use ldap::Ldap;
 pub use local::LocalAccounts;
 pub use oidc::Oidc;
 pub use sign_in::SignIn;

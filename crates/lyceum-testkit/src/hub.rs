@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, SignIn, Throttle,
+    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, SignIn,
+    Throttle,
 };
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::launch::{
@@ -240,15 +241,30 @@ impl TestHub {
 
     /// Offers these ways in beside passwords, at the one address that there is.
     pub async fn offer(&self, methods: Vec<Arc<dyn Elsewhere>>, people: People) {
+        self.offer_all(Vec::new(), methods, people).await;
+    }
+
+    /// Asks these for passwords first, before its own accounts.
+    pub async fn ask_first(&self, methods: Vec<Arc<dyn Authenticator>>, people: People) {
+        self.offer_all(methods, Vec::new(), people).await;
+    }
+
+    async fn offer_all(
+        &self,
+        mut asked: Vec<Arc<dyn Authenticator>>,
+        methods: Vec<Arc<dyn Elsewhere>>,
+        people: People,
+    ) {
         let mut settings = self.hub.settings().as_ref().clone();
         let own = Some(format!("http://{}", self.address));
         settings.origins = lyceum_hub::origins::Origins::one(own).below_path(self.hub.base());
         self.hub.reload(settings).await;
         let (db, clock) = (self.hub.db().clone(), self.clock.clone());
         let keys = lyceum_store::secret::Keys::from_bytes([9; 32]);
+        asked.push(Arc::new(self.accounts.clone()));
         let sign_in = SignIn::new(
             Throttle::new(db.clone(), clock.clone()),
-            Chain::new(vec![Arc::new(self.accounts.clone())]),
+            Chain::new(asked),
             Admission::new(people),
             Arc::new(NoGroupsKnown),
         );

@@ -1,7 +1,7 @@
 //! Only for tests: what stories of several crates start before they can be told.
 //!
 //! Reading order: [`postgres`] (a PostgreSQL server that ends with the test process), [`db`]
-//! (a fresh database per test, on either engine), [`fake`] (small real servers on loopback), [`hub`]
+//! (a fresh database per test, on either engine), [`slapd`] (a directory that ends likewise), [`fake`] (small real servers on loopback), [`hub`]
 //! (a whole hub with its proxy), [`follower`] (a proxy apart from its hubs), [`client`] (a browser without a screen).
 
 pub mod below;
@@ -11,8 +11,10 @@ pub mod fake;
 pub mod follower;
 pub mod hub;
 pub mod postgres;
+pub mod slapd;
 
 pub use client::Client;
 pub use db::TestDb;
 pub use follower::TestFollower;
 pub use hub::TestHub;
+pub use slapd::Slapd;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, Oidc,
+    Admission, Authenticator, Chain, Elsewhere, Journeys, Ldap, LocalAccounts, NoGroupsKnown, Oidc,
     SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
@@ -466,11 +466,11 @@ fn build_sign_in(
             SignInMethod::Local => asked.push(Arc::new(accounts.clone())),
             SignInMethod::Oidc(oidc) => match Oidc::new((**oidc).clone(), clock.clone()) {
                 Ok(oidc) => elsewhere.push(Arc::new(oidc)),
-                Err(error) => tracing::error!(
-                    title = oidc.title,
-                    error = format!("{error:#}"),
-                    "a way to sign in can't be offered"
-                ),
+                Err(error) => not_offered(&oidc.title, &error),
+            },
+            SignInMethod::Ldap(ldap) => match Ldap::new((**ldap).clone()) {
+                Ok(ldap) => asked.push(Arc::new(ldap)),
+                Err(error) => not_offered(&ldap.title, &error),
             },
         }
     }
@@ -482,6 +482,11 @@ fn build_sign_in(
         Arc::new(NoGroupsKnown),
     )
     .with_elsewhere(elsewhere, journeys)
+}
+
+fn not_offered(title: &str, error: &anyhow::Error) {
+    let error = format!("{error:#}");
+    tracing::error!(title, error, "a way to sign in can't be offered");
 }
 
 /// Where browsers meet the hub and servers. `listen`: the port for people, if it is in this process.

@@ -6,6 +6,7 @@
 )]
 
 mod db;
+mod ldap;
 mod local;
 mod sign_in;
 mod throttle;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lyceum_auth::Refused;
 use lyceum_model::clock::Millis;
+use lyceum_model::identity::Identity;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
@@ -96,6 +97,17 @@ pub async fn delete_token(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Whether the account of her name is hers. Somebody whose mark leads nowhere yet brings but a name, which
+/// may be another's here; coming in by the page says whose it is.
+async fn is_known(hub: &Hub, identity: &Identity) -> sqlx::Result<bool> {
+    let Some(subject) = &identity.subject else {
+        return Ok(true);
+    };
+    let mut tx = hub.db().read().await?;
+    let known = db::identities::name_of(&mut tx, subject).await?;
+    Ok(known.as_ref() == Some(&identity.name))
+}
+
 /// Scope: `tokens!user=…`; or, without credentials, a name and password in the body.
 pub async fn create_token(
     State(hub): State<Hub>,
@@ -134,6 +146,9 @@ pub async fn create_token(
                 })?;
             if let Some(refused) = crate::pages::login::held_up(&hub, &identity).await? {
                 return Err(refused);
+            }
+            if !is_known(&hub, &identity).await? {
+                return Err(nobody());
             }
             Some(identity.name)
         }

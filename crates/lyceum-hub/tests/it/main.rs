@@ -17,6 +17,7 @@ mod event_log;
 mod grants;
 mod identify;
 mod kit;
+mod ldap;
 mod life;
 mod maintenance;
 mod markup;

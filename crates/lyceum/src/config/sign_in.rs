@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use lyceum_auth::claims::{Mapping, NameFrom, Rule};
+use lyceum_auth::ldap::LdapConfig;
 use lyceum_auth::oidc::{OidcConfig, RESERVED};
 use lyceum_auth::{check_authorities, may_be_asked};
 use lyceum_model::identity::Adopts;
@@ -15,12 +16,15 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SecretRef;
+use super::ldap::{RawLdap, check_ldap};
 use super::raw::RawConfig;
 
 /// More ways in than anybody could choose from.
 const METHODS_MAX: usize = 16;
 /// A certificate authority's file is not larger.
 const AUTHORITY_MAX: u64 = 1024 * 1024;
+
+const NOBODY: &str = "nobody could come in this way: say with `allow` who may, such as `allow: {everyone: true}`, or name people in `people.allow`";
 
 /// One way in. `kind` says which keys it has, and stands first.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -30,9 +34,11 @@ pub enum RawSignIn {
     Local(RawLocal),
     /// A provider that speaks OpenID Connect.
     Oidc(Box<RawOidc>),
+    /// The directory of an organisation, with passwords that people have there.
+    Ldap(Box<RawLdap>),
 }
 
-const KINDS: [&str; 2] = ["local", "oidc"];
+const KINDS: [&str; 3] = ["local", "oidc", "ldap"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -133,7 +139,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawSignIn, A::Error> {
                 if map.next_key::<String>()?.as_deref() != Some("kind") {
                     return Err(de::Error::custom(
-                        "`kind` says what the other keys mean, so it stands first: `kind: local` or `kind: oidc`",
+                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc` or `kind: ldap`",
                     ));
                 }
                 let kind = map.next_value::<String>()?;
@@ -141,6 +147,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
                 match kind.as_str() {
                     "local" => RawLocal::deserialize(rest).map(RawSignIn::Local),
                     "oidc" => RawOidc::deserialize(rest).map(|oidc| RawSignIn::Oidc(oidc.into())),
+                    "ldap" => RawLdap::deserialize(rest).map(|ldap| RawSignIn::Ldap(ldap.into())),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
                 }
             }
@@ -154,6 +161,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
 pub enum SignInMethod {
     Local,
     Oidc(Box<OidcConfig>),
+    Ldap(Box<LdapConfig>),
 }
 
 pub(super) fn check_sign_in(
@@ -171,13 +179,14 @@ pub(super) fn check_sign_in(
             format!("these are more than {METHODS_MAX} ways in"),
         );
     }
-    let mut ids = BTreeSet::new();
+    let (mut ids, mut directories) = (BTreeSet::new(), BTreeSet::new());
     let mut methods = Vec::new();
     for (index, method) in list.iter().enumerate().take(METHODS_MAX) {
         let at = format!("sign_in[{index}]");
         let title = match method {
             RawSignIn::Local(local) => &local.title,
             RawSignIn::Oidc(oidc) => &oidc.title,
+            RawSignIn::Ldap(ldap) => &ldap.title,
         };
         if title.trim().is_empty() || title.chars().count() > 80 {
             problem(
@@ -201,30 +210,41 @@ pub(super) fn check_sign_in(
                     problem(&at, "the provider sends browsers back to an address that is registered there; write it as `public_url`".into());
                 }
                 if oidc.allow.is_none() && raw.people.allow.is_none() {
-                    problem(&at, "nobody could come in this way: say with `allow` who may, such as `allow: {everyone: true}`, or name people in `people.allow`".into());
+                    problem(&at, NOBODY.into());
                 }
-                let fits = oidc
-                    .id
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-                if !fits || oidc.id.len() > 32 {
-                    problem(
-                        &format!("{at}.id"),
-                        "an id has small letters, digits and hyphens, 32 at most".into(),
-                    );
-                } else if !ids.insert(&oidc.id) {
-                    problem(
-                        &format!("{at}.id"),
-                        "two ways in have this id, or none; each wants its own, all but one".into(),
-                    );
+                let twice = "two ways in have this id, or none; each wants its own, all but one";
+                if let Some(message) = check_id(&oidc.id, &mut ids, twice) {
+                    problem(&format!("{at}.id"), message);
                 }
                 if let Some(config) = check_oidc(oidc, &at, folder, problem) {
                     methods.push(SignInMethod::Oidc(config.into()));
                 }
             }
+            RawSignIn::Ldap(ldap) => {
+                if ldap.allow.is_none() && raw.people.allow.is_none() {
+                    problem(&at, NOBODY.into());
+                }
+                let twice =
+                    "two directories have this id, or none; each wants its own, all but one";
+                if let Some(message) = check_id(&ldap.id, &mut directories, twice) {
+                    problem(&format!("{at}.id"), message);
+                }
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                let config = check_ldap(ldap, folder, &mut say);
+                methods.push(SignInMethod::Ldap(config.into()));
+            }
         }
     }
     methods
+}
+
+/// What is wrong with an id; else it is one of those that are taken.
+fn check_id<'a>(id: &'a str, taken: &mut BTreeSet<&'a str>, twice: &str) -> Option<String> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !id.bytes().all(fits) || id.len() > 32 {
+        return Some("an id has small letters, digits and hyphens, 32 at most".into());
+    }
+    (!taken.insert(id)).then(|| twice.to_owned())
 }
 
 fn check_oidc(
@@ -395,7 +415,7 @@ fn check_rule(
     }
 }
 
-fn read_authority(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read_authority(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let mut pem = Vec::new();
     std::fs::File::open(path)

@@ -1,0 +1,443 @@
+//! Sign-in by the directory of an organisation (LDAP version 3, RFC 4511 and RFC 4513), Active Directory
+//! among them.
+//!
+//! A person is proved by a bind with her password; who she is and what her groups are is read from her
+//! entry. `template` writes what people type into names and filters, `connection` asks, `server` chooses
+//! whom, `entry` and `dn` read what is answered; [`crate::claims`] makes an identity of it.
+//!
+//! Invariant: an entry counts only if the very password that was typed has opened it. A name that was
+//! bound and a filter that found may mean two people.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail};
+use async_trait::async_trait;
+use lyceum_model::id::new_secret;
+use lyceum_model::identity::{Adopts, Identity};
+use lyceum_model::secret::Secret;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::Authenticator;
+use crate::attempt::{Attempt, Refused};
+use crate::claims::{Claims, Mapping, NameFrom, Rule};
+
+mod connection;
+mod dn;
+mod entry;
+mod server;
+mod template;
+
+use connection::{Connection, Lost, OfOne, Place};
+pub use dn::Dn;
+use entry::Entry;
+use server::{Server, in_order};
+pub use template::{Template, check_attribute};
+
+/// No person is in more groups than that.
+const GROUPS_MAX: i32 = 1_000;
+/// Enough to see that a name means more than one entry.
+const TWO: i32 = 2;
+/// Claims beside the attributes of an entry; no attribute is called so.
+const GROUPS: &str = "(groups)";
+const DISPLAY_NAME: &str = "(display name)";
+/// Holds for each entry there is.
+const ANY: &str = "(objectClass=*)";
+
+/// One directory, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LdapConfig {
+    /// Tells it from other directories; part of everybody's mark. May be empty.
+    pub id: String,
+    pub title: String,
+    /// `ldaps://…` or `ldap://…`, in the order in which they are asked.
+    pub servers: Vec<String>,
+    /// Whether connections to `ldap://…` go over to TLS before anything is said.
+    pub start_tls: bool,
+    /// Authorities besides the system's, in PEM form.
+    pub authorities: Option<Vec<u8>>,
+    /// Below which people are found.
+    pub base: String,
+    /// With `{username}`. `None`: whoever a template of `bind` names.
+    pub filter: Option<Template>,
+    /// What to bind as, with `{username}`. None: whoever the filter finds.
+    pub bind: Vec<Template>,
+    /// Who reads. `None`: the person herself, or nobody in particular before she is known.
+    pub reader: Option<Reader>,
+    pub names: Attributes,
+    /// `None`: groups are left alone.
+    pub groups: Option<Groups>,
+    /// Who may come in this way; the claims are attributes. `None`: whom other lists name.
+    pub allow: Option<Rule>,
+    /// `None`: the directory does not say.
+    pub admins: Option<Rule>,
+    pub adopts: Adopts,
+    /// How long one server may take for one sign-in.
+    pub timeout: Duration,
+    /// As many sign-ins may be under way at once.
+    pub connections: usize,
+}
+
+/// The account that looks people up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reader {
+    pub name: String,
+    pub password: Secret,
+}
+
+/// What is where in an entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attributes {
+    pub username: String,
+    pub display_name: String,
+    /// What stays when everything else of a person changes, and is given to nobody else.
+    pub mark: String,
+}
+
+/// How a person's groups are found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Groups {
+    /// Groups elsewhere do not count: others may be free to make some there.
+    pub base: String,
+    /// The attribute that holds a group's name.
+    pub name: String,
+    pub by: GroupsBy,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum GroupsBy {
+    /// An attribute of the person holds the names of the entries of her groups.
+    Attribute(String),
+    /// Her groups are those that this finds, with `{dn}` and `{username}`.
+    Filter(Template),
+}
+
+/// Sign-in at one directory.
+pub struct Ldap {
+    config: LdapConfig,
+    /// Where the groups have to be.
+    groups_base: Option<Dn>,
+    mapping: Mapping,
+    /// What is read of a person.
+    wanted: Vec<String>,
+    servers: Vec<Server>,
+    places: Semaphore,
+}
+
+/// A person, as the directory has her.
+struct Found {
+    entry: Entry,
+    /// `None`: nobody asked.
+    groups: Option<Vec<String>>,
+}
+
+impl Ldap {
+    pub fn new(config: LdapConfig) -> anyhow::Result<Self> {
+        let tls = Arc::new(crate::http::tls(config.authorities.as_deref())?);
+        let servers = config.servers.iter();
+        let servers = servers
+            .map(|url| Server::new(url.clone(), config.start_tls, tls.clone()))
+            .collect();
+        let base = config.groups.as_ref().map(|groups| Dn::parse(&groups.base));
+        let groups_base = match base {
+            Some(None) => bail!("the `base` of the groups is no name of an entry"),
+            base => base.flatten(),
+        };
+        Ok(Self {
+            mapping: mapping(&config)?,
+            wanted: wanted(&config),
+            servers,
+            places: Semaphore::new(config.connections),
+            groups_base,
+            config,
+        })
+    }
+
+    /// Asks the first server that answers. Nobody: the name or the password is wrong.
+    async fn ask(&self, attempt: &Attempt) -> Result<Option<Found>, Refused> {
+        let place = timeout(self.config.timeout, self.places.acquire()).await;
+        let Ok(Ok(_place)) = place else {
+            return Err(Refused::Busy);
+        };
+        let mut problems = Vec::new();
+        for server in in_order(&self.servers, Instant::now()) {
+            match self.ask_one(server, attempt).await {
+                Ok(found) => {
+                    server.answered();
+                    return Ok(found);
+                }
+                Err(problem) if problem.is::<OfOne>() => {
+                    return Err(Refused::Internal(problem));
+                }
+                Err(problem) => {
+                    server.failed(Instant::now());
+                    let problem = format!("{problem:#}");
+                    tracing::warn!(
+                        server = server.url,
+                        problem,
+                        "a server of the directory is of no use"
+                    );
+                    problems.push(format!("{}: {problem}", server.url));
+                }
+            }
+        }
+        Err(Refused::Internal(anyhow!(
+            "no server of the directory {:?} is of use: {}",
+            self.config.title,
+            problems.join("; ")
+        )))
+    }
+
+    async fn ask_one(&self, server: &Server, attempt: &Attempt) -> anyhow::Result<Option<Found>> {
+        let talk = async {
+            if let Some(mut kept) = server.take() {
+                match self.find(&mut kept, attempt).await {
+                    Ok(found) => {
+                        server.keep(kept);
+                        return Ok(found);
+                    }
+                    // Servers end connections that rest; that one ended says nothing of the server.
+                    Err(problem) if problem.is::<Lost>() => {}
+                    Err(problem) => return Err(problem),
+                }
+            }
+            let mut new = server.connect().await?;
+            let found = self.find(&mut new, attempt).await?;
+            server.keep(new);
+            Ok(found)
+        };
+        let limit = self.config.timeout;
+        match timeout(limit, talk).await {
+            Ok(found) => found,
+            Err(_) => bail!("it did not answer within {} ms", limit.as_millis()),
+        }
+    }
+
+    /// The person, if the password is hers.
+    async fn find(&self, on: &mut Connection, attempt: &Attempt) -> anyhow::Result<Option<Found>> {
+        let entry = match self.config.bind.is_empty() {
+            true => self.look_up(on, attempt).await?,
+            false => self.by_template(on, attempt).await?,
+        };
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let groups = match &self.config.groups {
+            Some(groups) => Some(self.groups_of(on, &entry, groups).await?),
+            None => None,
+        };
+        Ok(Some(Found { entry, groups }))
+    }
+
+    /// Who is called so, and then whether the password opens that entry.
+    async fn look_up(
+        &self,
+        on: &mut Connection,
+        attempt: &Attempt,
+    ) -> anyhow::Result<Option<Entry>> {
+        on.be_reader(self.reader()).await?;
+        let place = Place::Below(&self.config.base);
+        let Some(entry) = self.entry(on, place, attempt).await? else {
+            // As much work as for a name that there is, so that the time tells little.
+            let nobody = format!("cn=nobody-{},{}", new_secret(), self.config.base);
+            on.proves(&nobody, &attempt.password).await?;
+            return Ok(None);
+        };
+        let is_hers = on.proves(&entry.dn, &attempt.password).await?;
+        Ok(is_hers.then_some(entry))
+    }
+
+    /// Whether a name made of what was typed takes the password, and then whose entry that is.
+    async fn by_template(
+        &self,
+        on: &mut Connection,
+        attempt: &Attempt,
+    ) -> anyhow::Result<Option<Entry>> {
+        for template in &self.config.bind {
+            let name = template.as_name(attempt.name.as_str());
+            if !on.proves(&name, &attempt.password).await? {
+                continue;
+            }
+            if self.config.reader.is_some() {
+                on.be_reader(self.reader()).await?;
+            }
+            let place = match template.is_entry() {
+                true => Place::At(&name),
+                false => Place::Below(&self.config.base),
+            };
+            let Some(entry) = self.entry(on, place, attempt).await? else {
+                tracing::info!(
+                    name = %attempt.name,
+                    "sign-in refused: the directory takes the password, but `filter` does not hold, or the entry can't be read"
+                );
+                return Ok(None);
+            };
+            // `ada@example.edu` may be one person, and `(sAMAccountName=ada)` another.
+            let is_hers = template.is_entry() || on.proves(&entry.dn, &attempt.password).await?;
+            return Ok(is_hers.then_some(entry));
+        }
+        Ok(None)
+    }
+
+    /// The one entry of that name.
+    async fn entry(
+        &self,
+        on: &mut Connection,
+        place: Place<'_>,
+        attempt: &Attempt,
+    ) -> anyhow::Result<Option<Entry>> {
+        let filter = match &self.config.filter {
+            Some(filter) => filter.as_filter(attempt.name.as_str(), ""),
+            None => ANY.into(),
+        };
+        let mut found = on.find(place, &filter, &self.wanted, TWO).await?;
+        if found.found.len() > 1 || !found.is_all {
+            tracing::warn!(
+                name = %attempt.name,
+                "sign-in refused: `filter` finds more than one entry of this name"
+            );
+            return Ok(None);
+        }
+        Ok(found.found.pop())
+    }
+
+    async fn groups_of(
+        &self,
+        on: &mut Connection,
+        entry: &Entry,
+        groups: &Groups,
+    ) -> anyhow::Result<Vec<String>> {
+        let filter = match &groups.by {
+            GroupsBy::Attribute(attribute) => {
+                if entry.is_cut_short(attribute) {
+                    let problem = "the directory gives her groups in pieces; find them by `filter`";
+                    return Err(anyhow!(problem).context(OfOne));
+                }
+                let base = self.groups_base.as_ref();
+                let told = entry.texts(attribute).filter_map(Dn::parse);
+                let counts = told.filter(|dn| base.is_some_and(|base| dn.is_within(base)));
+                return Ok(counts
+                    .filter_map(|dn| dn.own_name(&groups.name).map(str::to_owned))
+                    .collect());
+            }
+            GroupsBy::Filter(filter) => filter,
+        };
+        // As the directory writes it: what was typed may be another way to say it.
+        let username = entry.texts(&self.config.names.username).next();
+        let filter = filter.as_filter(username.unwrap_or_default(), &entry.dn);
+        if self.config.reader.is_some() {
+            on.be_reader(self.reader()).await?;
+        }
+        let wanted = [groups.name.clone()];
+        let found = on.find(Place::Below(&groups.base), &filter, &wanted, GROUPS_MAX);
+        let found = found.await?;
+        // Of half her groups she would be taken out.
+        if !found.is_all {
+            let problem = "she is in more groups than the directory gives at once, or than 1000";
+            return Err(anyhow!(problem).context(OfOne));
+        }
+        let names = found.found.iter();
+        Ok(names
+            .filter_map(|group| name_of(group, &groups.name))
+            .collect())
+    }
+
+    fn reader(&self) -> Option<(&str, &Secret)> {
+        let reader = self.config.reader.as_ref()?;
+        Some((&reader.name, &reader.password))
+    }
+
+    /// Who an entry is.
+    fn identity(&self, found: &Found) -> Result<Identity, Refused> {
+        let entry = &found.entry;
+        let mark = &self.config.names.mark;
+        let Some(subject) = entry.mark(mark) else {
+            return Err(Refused::Internal(anyhow!(
+                "the entry {:?} has not one {mark:?} by which to know her again, or it may not be read",
+                entry.dn
+            )));
+        };
+        let mut claims = Claims::new();
+        for attribute in &self.wanted {
+            let values = entry.texts(attribute).map(Value::from).collect::<Vec<_>>();
+            claims.insert(attribute.clone(), Value::Array(values));
+        }
+        // An organisation's own directory vouches for what it says.
+        claims.insert("email_verified".into(), true.into());
+        if let Some(name) = entry.texts(&self.config.names.display_name).next() {
+            claims.insert(DISPLAY_NAME.into(), name.into());
+        }
+        if let Some(groups) = &found.groups {
+            claims.insert(GROUPS.into(), groups.clone().into());
+        }
+        let issuer = format!("ldap:{}", self.config.id);
+        self.mapping.identity(&issuer, &subject, &claims)
+    }
+}
+
+#[async_trait]
+impl Authenticator for Ldap {
+    fn kind(&self) -> &'static str {
+        "ldap"
+    }
+
+    fn title(&self) -> &str {
+        &self.config.title
+    }
+
+    fn names_people(&self) -> bool {
+        self.config.allow.is_some()
+    }
+
+    async fn sign_in(&self, attempt: &Attempt) -> Result<Identity, Refused> {
+        // What a directory would take for a bind of nobody, or read to a zero only.
+        let password = attempt.password.expose();
+        if password.is_empty() || password.contains('\0') {
+            return Err(Refused::Credentials);
+        }
+        match self.ask(attempt).await? {
+            Some(found) => self.identity(&found),
+            None => Err(Refused::Credentials),
+        }
+    }
+}
+
+/// What a group is called: the one value of the attribute, or of several that by which its entry is called.
+fn name_of(group: &Entry, attribute: &str) -> Option<String> {
+    let names: Vec<&str> = group.texts(attribute).collect();
+    match names[..] {
+        [name] => Some(name.to_owned()),
+        _ => Dn::parse(&group.dn)?.own_name(attribute).map(str::to_owned),
+    }
+}
+
+fn mapping(config: &LdapConfig) -> anyhow::Result<Mapping> {
+    let username = format!("claim:{}", config.names.username);
+    Ok(Mapping {
+        username: NameFrom::parse(&username).map_err(|problem| anyhow!(problem))?,
+        display_name: DISPLAY_NAME.into(),
+        groups: config.groups.as_ref().map(|_| GROUPS.to_owned()),
+        allow: config.allow.clone(),
+        admins: config.admins.clone(),
+        adopts: config.adopts,
+    })
+}
+
+/// The attributes that are asked for, each once.
+fn wanted(config: &LdapConfig) -> Vec<String> {
+    let names = &config.names;
+    let mut wanted = BTreeSet::from([&names.username, &names.display_name, &names.mark]);
+    if let Some(Groups {
+        by: GroupsBy::Attribute(attribute),
+        ..
+    }) = &config.groups
+    {
+        wanted.insert(attribute);
+    }
+    let rules = config.allow.iter().chain(&config.admins);
+    wanted.extend(rules.flat_map(|rule| BTreeMap::keys(&rule.claims)));
+    wanted.into_iter().cloned().collect()
+}
