@@ -236,7 +236,6 @@ impl Work {
         let ready =
             db::servers::set_ready(&mut tx, &server.id, hub.replica(), address, now.0).await?;
         if ready {
-            db::trouble::went_well(&mut tx, &server.id);
             unwritten.push(Said::now(hub, 100, say!("start.ready")));
             self.add_steps(&mut tx, &unwritten).await?;
             publish(&mut tx, server, now).await?;
@@ -426,6 +425,7 @@ impl Work {
                 trouble::failed(&mut tx, &server.id, now).await?;
             }
         }
+        trouble::ended(&mut tx, server, false, now).await?;
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
         if let Err(error) = crate::launching::forget_unwanted(hub).await {
