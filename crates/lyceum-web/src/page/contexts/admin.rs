@@ -92,6 +92,9 @@ pub struct OverviewPage {
     /// Those whose last start failed in the last day, the newest first.
     pub failures: Vec<AdminServer>,
     pub failures_total: u64,
+    /// Those that should be stopped, and whose stop fails again and again.
+    pub stuck: Vec<AdminServer>,
+    pub stuck_total: u64,
     /// How many starts wait, and for how many seconds the first of them has.
     pub waiting: u64,
     pub longest: Option<i64>,
