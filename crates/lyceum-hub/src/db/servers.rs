@@ -207,12 +207,23 @@ pub async fn by_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<Option<Serv
         .await)
 }
 
+/// All of a person's; how many that may be is a matter of [`named_of`], not of this.
 pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
     on!(tx, |c| sqlx::query_as(select!(
-        "WHERE s.user_id = $1 ORDER BY s.name LIMIT 200"
+        "WHERE s.user_id = $1 ORDER BY s.name"
     ))
     .bind(user_id)
     .fetch_all(c)
+    .await)
+}
+
+/// How many named servers a person has.
+pub async fn named_of(tx: &mut Tx, user_id: &str) -> sqlx::Result<i64> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM servers WHERE user_id = $1 AND name <> ''"
+    )
+    .bind(user_id)
+    .fetch_one(c)
     .await)
 }
 
