@@ -441,6 +441,7 @@ impl Work {
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
         if let Some(reason) = reason {
             self.add_step(&mut tx, now, 100, reason);
+            db::failures::insert(&mut tx, &server.id, reason, now).await?;
             if server.ready_at.is_none() {
                 trouble::failed(&mut tx, &server.id, now).await?;
             }

@@ -151,6 +151,9 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
     let mut tx = hub.db().write().await?;
     if db::servers::set_gone(&mut tx, server, &reason, now.0).await? {
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
+        if !is_orderly {
+            db::failures::insert(&mut tx, &server.id, &reason, now).await?;
+        }
         trouble::ended(&mut tx, server, !is_orderly && !is_unseen, now).await?;
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
