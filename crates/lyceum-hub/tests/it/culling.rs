@@ -137,14 +137,21 @@ async fn what_is_used_goes_on() {
         }
         spawner.set_kernel("ben", "busy");
         spawner.set_kernel("eve", "idle");
-        clock.advance(HOUR_MS / 2);
+        clock.advance(HOUR_MS / 6);
         // Through the proxy, whose clock shows another time than the hub's.
         let mut socket = Socket::by_token(&hub, &hub.token("ada").await).await;
-        until("the proxy has told", async || {
-            let row = row(db.db(), "ada", "").await.expect("a row");
-            row.last_activity_at > row.ready_at.map(|at| at + HOUR_MS / 4)
-        })
-        .await;
+        let told_after = async |minutes: i64| {
+            until("the proxy has told", async || {
+                let row = row(db.db(), "ada", "").await.expect("a row");
+                row.last_activity_at > row.ready_at.map(|at| at + minutes * MINUTE_MS)
+            })
+            .await;
+        };
+        told_after(5).await;
+        // What moves through it counts, long after it was opened.
+        clock.advance(HOUR_MS / 3);
+        socket.assert_open().await;
+        told_after(25).await;
         // Tess' server tells by itself.
         let at = clock.now();
         let body = json!({ "servers": { "": { "last_activity": at.to_iso() } } });
@@ -164,6 +171,7 @@ async fn what_is_used_goes_on() {
             assert_eq!(row.state, State::Ready, "{name}");
         }
         socket.assert_open().await;
+        told_after(60).await;
         // Nothing is left of what was asked with: each server has its own token.
         let row_of = row(db.db(), "ben", "").await.expect("a row");
         let mut tx = db.db().read().await.expect("a transaction");
@@ -176,6 +184,9 @@ async fn what_is_used_goes_on() {
         clock.advance(HOUR_MS + MINUTE_MS);
         ended(db.db(), "ben", "").await;
         ended(db.db(), "tess", "").await;
+        // That a WebSocket is open, and nothing comes through it, keeps no server.
+        ended(db.db(), "ada", "").await;
+        drop(socket);
         hub.stop().await;
     }
 }
