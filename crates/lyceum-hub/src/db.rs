@@ -3,6 +3,7 @@
 pub mod census;
 pub mod cull;
 pub mod deeds;
+pub mod failures;
 pub mod groups;
 pub mod identities;
 pub mod managed;

@@ -410,9 +410,8 @@ async fn apply(tx: &mut Tx, mut server: Server, change: Change) -> Result<Server
 
 async fn room_for_one_more(hub: &Hub, tx: &mut Tx, owner: &User) -> Result<(), WishError> {
     let limit = hub.settings().named_servers;
-    let servers = db::servers::of_user(tx, &owner.id).await?;
-    let named = servers.iter().filter(|server| !server.name.is_default());
-    if named.count() >= limit {
+    let named = db::servers::named_of(tx, &owner.id).await?;
+    if usize::try_from(named).is_ok_and(|named| named >= limit) {
         return Err(WishError::Refused(
             say!("wish.too_many", n = limit),
             StatusCode::BAD_REQUEST,

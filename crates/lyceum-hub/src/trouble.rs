@@ -1,12 +1,16 @@
 //! Environments whose starts fail for one person after the other: a broken image, a program that is
 //! gone. They get pauses that grow, so that they don't take everybody's places, and one start at a
-//! time to try; one that goes well, or a new configuration, ends that.
+//! time to try; one that goes well, or a new configuration, ends that. A start has gone well when its
+//! server still runs a minute after it was ready: one that ends by itself before has failed.
 //!
-//! One person's failures alone hold back nobody: her home may be what is broken.
+//! One person's failures alone hold back nobody: her home may be what is broken. For the same reason
+//! the pauses grow with the people for whom it failed and not with their tries, and the next try is of
+//! somebody whose start has not failed in it, if such a one waits ([`crate::db::queue`]).
 
 use lyceum_model::clock::Millis;
 use lyceum_store::Tx;
 
+use crate::db::servers::Server;
 use crate::db::trouble::Failing;
 use crate::queue::Held;
 use crate::quota::Quota;
@@ -14,9 +18,11 @@ use crate::select::Selector;
 use crate::{Hub, db, rooms};
 
 /// So many people's starts must have failed, within this time.
-const PEOPLE: i64 = 3;
-const WITHIN_MS: i64 = 30 * 60_000;
-/// The first pause; it doubles with each failure that follows.
+pub(crate) const PEOPLE: i64 = 3;
+pub(crate) const WITHIN_MS: i64 = 30 * 60_000;
+/// For so long a server has to run until its start has gone well.
+const PROVEN_MS: i64 = 60_000;
+/// The first pause; it doubles with each person more.
 const FIRST_MS: i64 = 15_000;
 const LONGEST_MS: i64 = 600_000;
 /// Failures that are remembered, one for each environment and person.
@@ -51,6 +57,61 @@ impl Gate {
 /// A start of this server has failed.
 pub(crate) async fn failed(tx: &mut Tx, server_id: &str, now: Millis) -> sqlx::Result<()> {
     db::trouble::failed(tx, server_id, now.plus(-WITHIN_MS).0, now.0).await
+}
+
+/// A server has ended; `by_itself`: nobody asked for that, and it was no orderly end of its own.
+pub(crate) async fn ended(
+    tx: &mut Tx,
+    server: &Server,
+    by_itself: bool,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let Some(ready_at) = server.ready_at else {
+        return Ok(());
+    };
+    if now.0.saturating_sub(ready_at) >= PROVEN_MS {
+        if let Some(environment) = &server.environment {
+            db::trouble::went_well(tx, environment, ready_at);
+        }
+    } else if by_itself {
+        failed(tx, &server.id, now).await?;
+    }
+    Ok(())
+}
+
+/// An environment that goes well again, and since when.
+#[derive(Debug, Clone)]
+pub(crate) struct Proven {
+    environment: String,
+    ready_at: i64,
+}
+
+/// Which of the environments that are held back have gone well.
+pub(crate) async fn proven(tx: &mut Tx, gates: &[Gate], now: Millis) -> sqlx::Result<Vec<Proven>> {
+    let before = now.plus(-PROVEN_MS).0;
+    let mut proven = Vec::new();
+    for gate in gates.iter().filter(|gate| gate.until.is_some()) {
+        let Some(environment) = &gate.quota.whom.environment else {
+            continue;
+        };
+        let Some(ready_at) = db::trouble::ready_since(tx, environment, before).await? else {
+            continue;
+        };
+        if db::trouble::failed_until(tx, environment, ready_at).await? > 0 {
+            proven.push(Proven {
+                environment: environment.clone(),
+                ready_at,
+            });
+        }
+    }
+    Ok(proven)
+}
+
+/// What has failed before they went well is forgotten.
+pub(crate) fn settle(tx: &mut Tx, proven: &[Proven]) {
+    for one in proven {
+        db::trouble::went_well(tx, &one.environment, one.ready_at);
+    }
 }
 
 /// Failures that count no more are forgotten.
@@ -88,7 +149,7 @@ pub async fn full<'a>(tx: &mut Tx, gates: &'a [Gate], now: Millis) -> sqlx::Resu
 }
 
 fn gate(failing: Failing, now: Millis) -> Gate {
-    let until = Millis(failing.last).plus(pause_ms(failing.times));
+    let until = Millis(failing.last).plus(pause_ms(failing.people));
     let starting = u64::from(until <= now);
     Gate {
         until: Some(until),
@@ -104,8 +165,8 @@ fn gate(failing: Failing, now: Millis) -> Gate {
     }
 }
 
-fn pause_ms(times: i64) -> i64 {
-    let doublings = u32::try_from((times - PEOPLE).clamp(0, 16)).unwrap_or(0);
+fn pause_ms(people: i64) -> i64 {
+    let doublings = u32::try_from((people - PEOPLE).clamp(0, 16)).unwrap_or(0);
     (FIRST_MS << doublings).min(LONGEST_MS)
 }
 
@@ -115,7 +176,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_an_end() {
-        let check = |times: i64, expect: i64| assert_eq!(pause_ms(times), expect, "{times}");
+        let check = |people: i64, expect: i64| assert_eq!(pause_ms(people), expect, "{people}");
         check(0, 15_000);
         check(3, 15_000);
         check(4, 30_000);
@@ -129,7 +190,7 @@ mod tests {
         let check = |now: i64, starting: u64, held: i64| {
             let failing = Failing {
                 environment: "x".into(),
-                times: 4,
+                people: 4,
                 last: 1_000,
             };
             let gate = gate(failing, Millis(now));

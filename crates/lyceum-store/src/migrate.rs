@@ -107,6 +107,11 @@ pub const STEPS: &[Step] = &[
         name: "deeds",
         sql: include_str!("../../../migrations/0019_deeds.sql"),
     },
+    Step {
+        version: 20,
+        name: "troubles",
+        sql: include_str!("../../../migrations/0020_troubles.sql"),
+    },
 ];
 
 pub struct Step {

@@ -6,6 +6,8 @@
 //! So however many named servers somebody asks for, another's first comes before her next. Within a
 //! turn courses come one after the other in the same way, and all starts without a course count as
 //! those of one: a lecture of three hundred does not keep a seminar of ten waiting.
+//! Behind all of them stand starts of an environment that fails for several people ([`crate::trouble`]),
+//! of those for whom it has failed: whoever tries it next is somebody else, if there is one.
 //!
 //! Leases, and what becomes of a row that was taken up: [`super::servers`].
 
@@ -15,6 +17,7 @@ use super::quotas;
 use super::search::Statement;
 use crate::select::Selector;
 use crate::servers::State;
+use crate::trouble;
 
 /// A row that wants work and that nobody holds.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -59,11 +62,17 @@ fn line_of(among: Among<'_>, now: i64, counts_since: i64) -> Statement {
          load AS (SELECT COALESCE(course, '') AS course, COUNT(*) AS starts FROM lately GROUP BY COALESCE(course, '')), \
          wishes AS (SELECT s.id, s.user_id, s.state, s.unplaced_at, s.requested_at, COALESCE(s.course, '') AS course, \
          COALESCE(b.starts, 0) AS starts, COALESCE(b.holding, 0) AS holding, COALESCE(l.starts, 0) AS course_starts, \
+         CASE WHEN f.user_id IS NULL THEN 0 ELSE 1 END AS failed, \
          ROW_NUMBER() OVER (PARTITION BY s.user_id ORDER BY s.requested_at, s.id) AS nth \
          FROM servers s JOIN users u ON u.id = s.user_id LEFT JOIN burden b ON b.user_id = s.user_id \
          LEFT JOIN load l ON l.course = COALESCE(s.course, '') \
-         WHERE s.state = 'queued' AND (s.lease_until IS NULL OR s.lease_until < ",
+         LEFT JOIN failing_starts f ON f.environment = s.environment AND f.user_id = s.user_id AND f.environment IN \
+         (SELECT environment FROM failing_starts WHERE failed_at > ",
     );
+    line.number(now.saturating_sub(trouble::WITHIN_MS));
+    line.say(" GROUP BY environment HAVING COUNT(*) >= ");
+    line.number(trouble::PEOPLE);
+    line.say(") WHERE s.state = 'queued' AND (s.lease_until IS NULL OR s.lease_until < ");
     line.number(now).say(")");
     for full in among.without {
         line.say(" AND NOT ");
@@ -74,15 +83,15 @@ fn line_of(among: Among<'_>, now: i64, counts_since: i64) -> Statement {
         quotas::condition(&mut line, only);
     }
     line.say(
-        "), line AS (SELECT id, user_id, state, unplaced_at, requested_at, holding, nth, nth + starts AS turn, \
-         course_starts + ROW_NUMBER() OVER (PARTITION BY course ORDER BY nth + starts, requested_at, id) AS course_turn \
+        "), line AS (SELECT id, user_id, state, unplaced_at, requested_at, holding, nth, failed, nth + starts AS turn, \
+         course_starts + ROW_NUMBER() OVER (PARTITION BY course ORDER BY failed, nth + starts, requested_at, id) AS course_turn \
          FROM wishes) ",
     );
     line
 }
 
 /// Each person's first before anybody's next, and among those the courses in turn.
-const ORDER: &str = " ORDER BY turn, course_turn, requested_at, id LIMIT ";
+const ORDER: &str = " ORDER BY failed, turn, course_turn, requested_at, id LIMIT ";
 
 /// The line is told so far; whoever stands behind learns no place yet.
 const LINE_MAX: i64 = 20_000;

@@ -17,7 +17,8 @@ use crate::servers::State;
 
 pub use lease::{
     claim, postpone, release, release_all, release_of, renew, renew_all, set_ended, set_gone,
-    set_moved, set_ready, set_robbed, set_starting, set_stopping, set_stray, unwanted,
+    set_moved, set_ready, set_robbed, set_starting, set_stop_trouble, set_stopping, set_stray,
+    unwanted,
 };
 pub use steps::{Step, add_step, forget_steps, steps};
 pub use wishes::{
@@ -50,6 +51,9 @@ pub struct Server {
     /// Why the last start failed, in English; see [`Server::why_failed`].
     pub failure: Option<String>,
     pub failure_saying: Option<String>,
+    /// Why its stop does not work, as long as it does not; see [`Server::why_not_stopped`].
+    pub stop_trouble: Option<String>,
+    pub stop_trouble_saying: Option<String>,
     pub created_at: i64,
     pub requested_at: Option<i64>,
     pub started_at: Option<i64>,
@@ -88,6 +92,8 @@ impl Server {
             address: None,
             failure: None,
             failure_saying: None,
+            stop_trouble: None,
+            stop_trouble_saying: None,
             created_at: 0,
             requested_at: None,
             started_at: None,
@@ -136,6 +142,8 @@ impl Server {
             address: None,
             failure: None,
             failure_saying: None,
+            stop_trouble: None,
+            stop_trouble_saying: None,
             requested_at: Some(now),
             started_at: None,
             ready_at: None,
@@ -153,13 +161,20 @@ impl Server {
         let text = self.failure.as_deref()?;
         Some(Saying::from_stored(text, self.failure_saying.as_deref()))
     }
+
+    /// Why it could not be stopped so far.
+    pub fn why_not_stopped(&self) -> Option<Saying> {
+        let text = self.stop_trouble.as_deref()?;
+        let stored = self.stop_trouble_saying.as_deref();
+        (self.state == State::Stopping).then(|| Saying::from_stored(text, stored))
+    }
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT s.id, s.user_id, u.name AS user_name, s.name, s.key, s.client_id, s.display_name, s.state, s.generation, \
-             s.spec, s.user_options, s.kept_choice, s.address, s.failure, s.failure_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
+             s.spec, s.user_options, s.kept_choice, s.address, s.failure, s.failure_saying, s.stop_trouble, s.stop_trouble_saying, s.created_at, s.requested_at, s.started_at, s.ready_at, \
              s.stopped_at, s.last_activity_at, s.stop_requested_at, s.lease_owner, s.lease_until, s.placed_at, s.unplaced_at, \
              s.profile, s.course, s.environment \
              FROM servers s JOIN users u ON u.id = s.user_id ",
@@ -192,12 +207,23 @@ pub async fn by_client(tx: &mut Tx, client_id: &str) -> sqlx::Result<Option<Serv
         .await)
 }
 
+/// All of a person's; how many that may be is a matter of [`named_of`], not of this.
 pub async fn of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<Server>> {
     on!(tx, |c| sqlx::query_as(select!(
-        "WHERE s.user_id = $1 ORDER BY s.name LIMIT 200"
+        "WHERE s.user_id = $1 ORDER BY s.name"
     ))
     .bind(user_id)
     .fetch_all(c)
+    .await)
+}
+
+/// How many named servers a person has.
+pub async fn named_of(tx: &mut Tx, user_id: &str) -> sqlx::Result<i64> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM servers WHERE user_id = $1 AND name <> ''"
+    )
+    .bind(user_id)
+    .fetch_one(c)
     .await)
 }
 

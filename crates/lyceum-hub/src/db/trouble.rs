@@ -1,4 +1,5 @@
-//! Whose starts of which environment have failed since one of it went well.
+//! Whose starts of which environment have failed since one of it went well. The column `times` counts
+//! one person's failures; nothing hangs on it.
 
 use lyceum_store::{Later, Tx, on};
 
@@ -6,8 +7,8 @@ use lyceum_store::{Later, Tx, on};
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Failing {
     pub environment: String,
-    /// How often in all, and when last.
-    pub times: i64,
+    /// For how many people, and when last.
+    pub people: i64,
     pub last: i64,
 }
 
@@ -15,7 +16,7 @@ pub struct Failing {
 pub async fn failing(tx: &mut Tx, since: i64, people: i64) -> sqlx::Result<Vec<Failing>> {
     on!(tx, |c| {
         sqlx::query_as(
-        "SELECT environment, CAST(SUM(times) AS BIGINT) AS times, MAX(failed_at) AS last FROM failing_starts \
+        "SELECT environment, COUNT(*) AS people, MAX(failed_at) AS last FROM failing_starts \
          WHERE failed_at > $1 GROUP BY environment HAVING COUNT(*) >= $2 ORDER BY MAX(failed_at) DESC, environment LIMIT 100"
     )
     .bind(since)
@@ -41,14 +42,37 @@ pub async fn failed(tx: &mut Tx, server_id: &str, since: i64, now: i64) -> sqlx:
     .map(|_| ()))
 }
 
-/// A start of this server went well: whatever was wrong is over.
-pub fn went_well(tx: &mut Tx, server_id: &str) {
+/// A server of this environment that was ready at `ready_at` has gone well: whatever failed before is over.
+pub fn went_well(tx: &mut Tx, environment: &str, ready_at: i64) {
     tx.later(
-        Later::new(
-            "DELETE FROM failing_starts WHERE environment = (SELECT environment FROM servers WHERE id = $1)",
-        )
-        .bind(server_id),
+        Later::new("DELETE FROM failing_starts WHERE environment = $1 AND failed_at <= $2")
+            .bind(environment)
+            .bind(ready_at),
     );
+}
+
+/// When the youngest of the servers of this environment became ready that are so since `before`.
+pub async fn ready_since(tx: &mut Tx, environment: &str, before: i64) -> sqlx::Result<Option<i64>> {
+    on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT MAX(ready_at) FROM servers WHERE state = 'ready' AND environment = $1 AND ready_at <= $2"
+    )
+    .bind(environment)
+    .bind(before)
+    .fetch_one(c)
+    .await
+    })
+}
+
+/// How many people's starts of it have failed up to this moment.
+pub async fn failed_until(tx: &mut Tx, environment: &str, until: i64) -> sqlx::Result<i64> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM failing_starts WHERE environment = $1 AND failed_at <= $2"
+    )
+    .bind(environment)
+    .bind(until)
+    .fetch_one(c)
+    .await)
 }
 
 /// Forgets what failed so long ago that it counts no more, and of the rest what is too much: each

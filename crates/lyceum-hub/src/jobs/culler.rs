@@ -6,10 +6,12 @@
 //!
 //! A server counts as used when the proxy saw something move, when it says so itself (its posts of
 //! activity), and while a kernel works: right before one is ended for being idle it is asked. One
-//! that does not answer is judged by what is known.
+//! that answers without being a Jupyter server is judged by what is known; one that does not answer is
+//! left alone until it has been silent for long (`culler/silence.rs`).
 
 mod people;
 mod room;
+mod silence;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -20,8 +22,8 @@ use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::say;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerKey;
-use lyceum_spawn::Status;
-use lyceum_spawn::inquiry::{self, Report};
+use lyceum_spawn::inquiry::{self, Answer};
+use lyceum_spawn::{PortOwner, Status};
 use lyceum_store::settings;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,7 @@ use crate::event_log::Event;
 use crate::metrics::ReasonLabel;
 use crate::select::Subject;
 use crate::{Hub, db, tokens};
+use silence::Silences;
 
 /// Until when another replica has looked.
 const TURN: &str = "culler";
@@ -55,10 +58,11 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
         since: hub.started_at(),
         last: None,
     };
+    let silences = Silences::default();
     let rounds = async {
         loop {
             tokio::time::sleep(pause(&hub)).await;
-            trouble.note(look(&hub, &mut contact).await);
+            trouble.note(look(&hub, &mut contact, &silences).await);
             forgetting.note(people::forget(&hub).await);
             contact.seen();
         }
@@ -114,11 +118,11 @@ impl Contact {
     }
 }
 
-async fn look(hub: &Hub, contact: &mut Contact) -> anyhow::Result<()> {
+async fn look(hub: &Hub, contact: &mut Contact, silences: &Silences) -> anyhow::Result<()> {
     let Some(shortest) = shortest(hub) else {
         return Ok(());
     };
-    let looked = look_after(hub, contact, shortest).await;
+    let looked = look_after(hub, contact, silences, shortest).await;
     if looked.is_err() {
         // Whatever it was: until it works again, nobody knows what was not told.
         contact.lost(hub.now());
@@ -126,7 +130,12 @@ async fn look(hub: &Hub, contact: &mut Contact) -> anyhow::Result<()> {
     looked
 }
 
-async fn look_after(hub: &Hub, contact: &mut Contact, shortest: Duration) -> anyhow::Result<()> {
+async fn look_after(
+    hub: &Hub,
+    contact: &mut Contact,
+    silences: &Silences,
+    shortest: Duration,
+) -> anyhow::Result<()> {
     ping(hub).await?;
     let now = hub.now();
     contact.note(now, pause(hub) + LATE);
@@ -135,7 +144,7 @@ async fn look_after(hub: &Hub, contact: &mut Contact, shortest: Duration) -> any
     if now.since(contact.since) < in_ms(new) || !take_turn(hub, TURN, pause(hub), now).await? {
         return Ok(());
     }
-    let looked = match look_at_all(hub, now).await {
+    let looked = match look_at_all(hub, silences, now).await {
         Ok(()) => room::make(hub, now).await,
         failed => failed,
     };
@@ -177,7 +186,7 @@ async fn give_turn_back(hub: &Hub, name: &str, now: Millis) -> anyhow::Result<()
     Ok(())
 }
 
-async fn look_at_all(hub: &Hub, now: Millis) -> anyhow::Result<()> {
+async fn look_at_all(hub: &Hub, silences: &Silences, now: Millis) -> anyhow::Result<()> {
     let settings = hub.settings();
     let culling = &settings.culling;
     let before = |limit: Option<Duration>| limit.map_or(0, |limit| now.plus(-in_ms(limit)).0 + 1);
@@ -186,11 +195,14 @@ async fn look_at_all(hub: &Hub, now: Millis) -> anyhow::Result<()> {
     let mut tx = hub.db().read().await?;
     let ids = db::cull::candidates(&mut tx, unused_since, old_since).await?;
     drop(tx);
+    // Of the others something was heard since, or they have ended.
+    silences.keep(&ids);
     let mut outcome = Ok(());
     for ids in ids.chunks(ROWS) {
         let looks = stream::iter(limits_among(hub, ids).await?);
-        let looks =
-            looks.map(|(limits, server)| async move { look_at(hub, &server, &limits, now).await });
+        let looks = looks.map(|(limits, server)| async move {
+            look_at(hub, silences, &server, &limits, now).await
+        });
         let mut looks = looks.buffer_unordered(ASKED_AT_ONCE);
         while let Some(one) = looks.next().await {
             outcome = outcome.and(one);
@@ -225,22 +237,34 @@ async fn limits_among(hub: &Hub, ids: &[String]) -> anyhow::Result<Vec<(Limits, 
     Ok(servers.into_iter().map(limits_of).collect())
 }
 
-async fn look_at(hub: &Hub, server: &Server, limits: &Limits, now: Millis) -> anyhow::Result<()> {
+async fn look_at(
+    hub: &Hub,
+    silences: &Silences,
+    server: &Server,
+    limits: &Limits,
+    now: Millis,
+) -> anyhow::Result<()> {
     let Some(end) = limits.end_of(server, now).filter(|end| end.at <= now) else {
         return Ok(());
     };
-    let unused_since = match end.why {
-        Why::Age(_) | Why::Room(_) => i64::MAX,
-        Why::Idle(idle) => {
-            let late = NEWS_TAKE.min(idle / 4);
-            let known = server.last_activity_at.unwrap_or(0);
-            if end.at.plus(in_ms(late)) > now || is_used(hub, server, idle, now).await? {
-                return Ok(());
-            }
-            known
-        }
+    let Why::Idle(idle) = end.why else {
+        self::end(hub, server, limits, end.why, i64::MAX, now).await?;
+        return Ok(());
     };
-    self::end(hub, server, limits, end.why, unused_since, now).await?;
+    let late = NEWS_TAKE.min(idle / 4);
+    if end.at.plus(in_ms(late)) <= now && !may_be_used(hub, silences, server, idle, now).await? {
+        let known = server.last_activity_at.unwrap_or(0);
+        self::end(hub, server, limits, end.why, known, now).await?;
+        return Ok(());
+    }
+    // Whatever is known of its use, it gets no older than it may.
+    let by_age = Limits {
+        idle: None,
+        ..limits.clone()
+    };
+    if let Some(end) = by_age.end_of(server, now).filter(|end| end.at <= now) {
+        self::end(hub, server, limits, end.why, i64::MAX, now).await?;
+    }
     Ok(())
 }
 
@@ -280,10 +304,20 @@ async fn end(
 }
 
 /// Asks the server itself, and notes what it says.
-async fn is_used(hub: &Hub, server: &Server, idle: Duration, now: Millis) -> anyhow::Result<bool> {
-    let Some(report) = ask(hub, server).await? else {
-        return Ok(false);
+async fn may_be_used(
+    hub: &Hub,
+    silences: &Silences,
+    server: &Server,
+    idle: Duration,
+    now: Millis,
+) -> anyhow::Result<bool> {
+    let report = match ask(hub, server).await? {
+        Some(Answer::Report(report)) => report,
+        Some(Answer::NoJupyter) => return Ok(false),
+        Some(Answer::Silent) => return Ok(!silences.was_long(server, idle, now)),
+        None => return Ok(true),
     };
+    silences.broken(server);
     let last = match (report.busy, report.last_activity) {
         (0, None) => return Ok(false),
         (0, Some(last)) => Millis(last.0.min(now.0)),
@@ -296,13 +330,19 @@ async fn is_used(hub: &Hub, server: &Server, idle: Duration, now: Millis) -> any
     Ok(now.since(last) < in_ms(idle))
 }
 
-/// With a token that opens this server and nothing else, for as long as the question takes.
-async fn ask(hub: &Hub, server: &Server) -> anyhow::Result<Option<Report>> {
+/// With a token that opens this server and nothing else, for as long as the question takes. None when it
+/// can't be asked: the spawner does not say where it is, which tells nothing of the server, or says that
+/// it has ended or was robbed of its port, which the watch sees to.
+async fn ask(hub: &Hub, server: &Server) -> anyhow::Result<Option<Answer>> {
     let Some(key) = ServerKey::parse(&server.key) else {
         return Ok(None);
     };
     let address = match answer(hub, hub.spawner().poll(&key)).await {
         Ok(Status::Running { address, port }) if port.is_safe() => address,
+        Ok(Status::Running {
+            port: PortOwner::Nobody,
+            ..
+        }) => return Ok(Some(Answer::Silent)),
         _ => return Ok(None),
     };
     let now = hub.now();
@@ -327,11 +367,11 @@ async fn ask(hub: &Hub, server: &Server) -> anyhow::Result<Option<Report>> {
     tx.commit().await?;
     let prefix = crate::servers::prefix(&hub.base(), &server.user_name, &server.name);
     let limit = hub.timings().answer_limit;
-    let report = inquiry::ask(&address, &prefix, &secret, limit).await;
+    let answer = inquiry::ask(&address, &prefix, &secret, limit).await;
     let mut tx = hub.db().write().await?;
     db::tokens::delete(&mut tx, &token).await?;
     tx.commit().await?;
-    Ok(report)
+    Ok(Some(answer))
 }
 
 #[cfg(test)]

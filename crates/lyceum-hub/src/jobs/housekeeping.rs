@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, failures of starts, what others did with servers, failed sign-ins, removed servers.
+//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, failures of starts and servers, what others did with servers, failed sign-ins, removed servers.
 
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     db::sessions::prune(&mut tx, now.0).await?;
     db::shares::prune_codes(&mut tx, now.0).await?;
     crate::trouble::prune(&mut tx, now).await?;
+    db::failures::prune(&mut tx, now).await?;
     crate::deeds::prune(&mut tx, now).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;

@@ -32,7 +32,7 @@ use crate::db::queue::{Among, Due};
 use crate::db::servers::Server;
 use crate::select::{Selector, Subject};
 use crate::servers::State;
-use crate::trouble::{self, Gate};
+use crate::trouble::{self, Gate, Proven};
 use crate::{Hub, db, queue};
 use desk::{Desk, Piece, Seat};
 use tap::Tap;
@@ -80,6 +80,8 @@ struct Line {
     waiting: Vec<Due>,
     /// Something stood before starts then.
     gated: bool,
+    /// What no longer needs to.
+    proven: Vec<Proven>,
 }
 
 /// What came of a sweep.
@@ -262,6 +264,13 @@ impl Keeper {
         }
         let (wanted, gated) = (begun.len() + first.len(), line.gated);
         let mut taken = 0;
+        let proven = std::mem::take(&mut line.proven);
+        if !proven.is_empty() {
+            let mut tx = self.hub.db().write().await?;
+            trouble::settle(&mut tx, &proven);
+            events::announce(&mut tx, WORK).await?;
+            tx.commit().await?;
+        }
         if !begun.is_empty() {
             let tx = self.hub.db().write().await?;
             let mine = self.claim(tx, &begun).await?;
@@ -336,6 +345,7 @@ impl Keeper {
         let rows = rows.max(SWEEP_ROWS);
         let gates = trouble::gates(&self.hub, tx, now).await?;
         let gated = !gates.is_empty();
+        let proven = trouble::proven(tx, &gates, now).await?;
         let full = trouble::full(tx, &gates, now).await?;
         let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
         let among = Among {
@@ -351,6 +361,7 @@ impl Keeper {
             read,
             waiting,
             gated,
+            proven,
         })
     }
 

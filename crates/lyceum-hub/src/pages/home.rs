@@ -221,7 +221,7 @@ pub fn card(
             ServerState::Failed => Shown::Failed,
         },
         reason: server
-            .and_then(Server::why_failed)
+            .and_then(|server| server.why_not_stopped().or_else(|| server.why_failed()))
             .map(|why| why.sentence(lang)),
         since: server.and_then(|server| match state {
             ServerState::Ready => server.ready_at,

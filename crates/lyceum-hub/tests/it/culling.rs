@@ -12,6 +12,7 @@ use lyceum_hub::select::{People, Selector};
 use lyceum_hub::servers::State;
 use lyceum_hub::{Settings, Timings};
 use lyceum_model::clock::Clock;
+use lyceum_model::server::ServerKey;
 use lyceum_store::Db;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{TestDb, TestHub};
@@ -136,14 +137,21 @@ async fn what_is_used_goes_on() {
         }
         spawner.set_kernel("ben", "busy");
         spawner.set_kernel("eve", "idle");
-        clock.advance(HOUR_MS / 2);
+        clock.advance(HOUR_MS / 6);
         // Through the proxy, whose clock shows another time than the hub's.
         let mut socket = Socket::by_token(&hub, &hub.token("ada").await).await;
-        until("the proxy has told", async || {
-            let row = row(db.db(), "ada", "").await.expect("a row");
-            row.last_activity_at > row.ready_at.map(|at| at + HOUR_MS / 4)
-        })
-        .await;
+        let told_after = async |minutes: i64| {
+            until("the proxy has told", async || {
+                let row = row(db.db(), "ada", "").await.expect("a row");
+                row.last_activity_at > row.ready_at.map(|at| at + minutes * MINUTE_MS)
+            })
+            .await;
+        };
+        told_after(5).await;
+        // What moves through it counts, long after it was opened.
+        clock.advance(HOUR_MS / 3);
+        socket.assert_open().await;
+        told_after(25).await;
         // Tess' server tells by itself.
         let at = clock.now();
         let body = json!({ "servers": { "": { "last_activity": at.to_iso() } } });
@@ -163,6 +171,7 @@ async fn what_is_used_goes_on() {
             assert_eq!(row.state, State::Ready, "{name}");
         }
         socket.assert_open().await;
+        told_after(60).await;
         // Nothing is left of what was asked with: each server has its own token.
         let row_of = row(db.db(), "ben", "").await.expect("a row");
         let mut tx = db.db().read().await.expect("a transaction");
@@ -175,6 +184,9 @@ async fn what_is_used_goes_on() {
         clock.advance(HOUR_MS + MINUTE_MS);
         ended(db.db(), "ben", "").await;
         ended(db.db(), "tess", "").await;
+        // That a WebSocket is open, and nothing comes through it, keeps no server.
+        ended(db.db(), "ada", "").await;
+        drop(socket);
         hub.stop().await;
     }
 }
@@ -400,6 +412,87 @@ async fn what_would_end_soon_makes_room_for_a_course() {
     }
 }
 
+/// A kernel that computes with all it has leaves its server no time to answer, and a spawner that hangs
+/// tells nothing: neither is a sign that nobody works.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_not_answer_is_left_alone_for_long() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), long_ago());
+        let tune = |settings: &mut Settings, timings: &mut Timings| {
+            settings.culling.others = limits(Some(HOUR), Some(8 * HOUR));
+            timings.cull_every = Duration::from_millis(100);
+            timings.cull_after = Duration::ZERO;
+            timings.answer_limit = Duration::from_millis(500);
+        };
+        let hub = TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune);
+        let hub = hub.await.with_user("ada").await.with_user("ben").await;
+        let hub = hub.with_user("eve").await;
+        for name in ["ada", "ben", "eve"] {
+            start_server(&hub, name).await;
+        }
+        spawner.set_kernel("ada", "silent");
+        spawner.set_kernel("ben", "busy");
+        // Something else runs there, and it answers.
+        spawner.set_kernel("eve", "none");
+        let bens = row(db.db(), "ben", "").await.expect("a row").key;
+        spawner.mute(ServerKey::parse(&bens).as_ref());
+        let turn = async || {
+            let mut tx = db.db().read().await.expect("a transaction");
+            let turn = lyceum_store::settings::get(&mut tx, "culler").await;
+            turn.expect("read")
+        };
+        // A look that begins is one that has ended before.
+        let look = async |later: i64| {
+            let before = turn().await;
+            clock.advance(later);
+            until("another look", async || turn().await != before).await;
+        };
+        let state = async |name: &str| row(db.db(), name, "").await.expect("a row").state;
+        clock.advance(HOUR_MS);
+        for _ in 0..7 {
+            look(MINUTE_MS).await;
+        }
+        for name in ["ada", "ben"] {
+            assert_eq!(state(name).await, State::Ready, "{name}");
+        }
+        // It can be that this one was late once.
+        ended(db.db(), "eve", "").await;
+
+        // Both tell again.
+        spawner.set_kernel("ada", "busy");
+        spawner.mute(None);
+        until("both kernels count as use", async || {
+            // A question is worth something for a minute.
+            look(1_000).await;
+            let ada = row(db.db(), "ada", "").await.expect("a row");
+            let ben = row(db.db(), "ben", "").await.expect("a row");
+            ada.last_activity_at > ada.ready_at && ben.last_activity_at > ben.ready_at
+        })
+        .await;
+        // Whoever is silent for as long again as it may be idle ends all the same; what the spawner
+        // does not tell of ends by its age alone.
+        spawner.set_kernel("ada", "silent");
+        spawner.mute(ServerKey::parse(&bens).as_ref());
+        clock.advance(HOUR_MS + MINUTE_MS);
+        for _ in 0..5 {
+            look(MINUTE_MS).await;
+        }
+        assert_eq!(state("ada").await, State::Ready);
+        clock.advance(HOUR_MS);
+        let ada = ended(db.db(), "ada", "").await;
+        let why = ada.failure.expect("a reason");
+        assert!(why.contains("nothing happened in it for 1 hour"), "{why}");
+        look(MINUTE_MS).await;
+        assert_eq!(state("ben").await, State::Ready);
+        clock.advance(8 * HOUR_MS);
+        spawner.mute(None);
+        let ben = ended(db.db(), "ben", "").await;
+        let why = ben.failure.expect("a reason");
+        assert!(why.contains("had been running for 8 hours"), "{why}");
+        hub.stop().await;
+    }
+}
+
 /// Two replicas look at once, and each server ends once.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_end_a_server_once() {
@@ -432,6 +525,8 @@ async fn a_new_hub_ends_nothing_before_it_could_hear_of_it() {
     let hub = culling(db.db().clone(), &spawner, &clock, |_| {}).await;
     let hub = hub.with_user("ada").await.with_user("ben").await;
     start_server(&hub, "ada").await;
+    // It can't ask the next hub who asks, which listens elsewhere.
+    spawner.set_kernel("ada", "none");
     hub.stop().await;
     // Nobody could tell of anything for two hours.
     clock.advance(2 * HOUR_MS);

@@ -61,6 +61,8 @@ async fn make_ready_in(db: &Db, user: &str, server: &str, address: &str) -> Stri
         address: None,
         failure: None,
         failure_saying: None,
+        stop_trouble: None,
+        stop_trouble_saying: None,
         created_at: now.0,
         requested_at: None,
         started_at: None,

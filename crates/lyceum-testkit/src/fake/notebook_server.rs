@@ -29,7 +29,8 @@ pub enum Manner {
     Fails,
 }
 
-/// Whose servers have kernels, and in which state: `busy`, `idle`.
+/// Whose servers have kernels, and in which state: `busy`, `idle`. `silent`: the question after them gets
+/// no answer; `none`: the server knows no kernels.
 pub type Kernels = Arc<Mutex<HashMap<String, String>>>;
 
 /// A running fake; it ends when dropped.
@@ -137,6 +138,15 @@ async fn tell_kernels(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Response {
+    let state = |kernels: &Kernels| {
+        let kernels = kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        kernels.get(hub.user.as_str()).cloned()
+    };
+    match state(kernels).as_deref() {
+        Some("silent") => return std::future::pending().await,
+        Some("none") => return StatusCode::NOT_FOUND.into_response(),
+        _ => {}
+    }
     let given = headers.get("authorization");
     let token = given.and_then(|value| value.to_str().ok()?.strip_prefix("token "));
     let api = hub.api_url.strip_prefix("http://");
@@ -159,9 +169,7 @@ async fn tell_kernels(
     if query != Some("no_track_activity=1") {
         return StatusCode::BAD_REQUEST.into_response();
     }
-    let kernels = kernels.lock().unwrap_or_else(PoisonError::into_inner);
-    let state = kernels.get(hub.user.as_str());
-    let list: Vec<_> = state
+    let list: Vec<_> = state(kernels)
         .map(|state| serde_json::json!({ "id": "k", "execution_state": state }))
         .into_iter()
         .collect();

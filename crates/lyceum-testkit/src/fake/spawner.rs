@@ -193,7 +193,7 @@ impl FakeSpawner {
         self.lock().thieves.insert(key.clone(), thief);
     }
 
-    /// Servers of this person have a kernel in this state: `busy`, `idle`.
+    /// Servers of this person have a kernel in this state: `busy`, `idle`, or don't tell: `silent`, `none`.
     pub fn set_kernel(&self, user: &str, state: &str) {
         let kernels = self.lock().kernels.clone();
         let mut kernels = kernels.lock().unwrap_or_else(PoisonError::into_inner);

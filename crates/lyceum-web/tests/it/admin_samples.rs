@@ -145,6 +145,8 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
                 ],
                 failures: servers(),
                 failures_total: 31,
+                stuck: servers(),
+                stuck_total: 31,
                 waiting: 4,
                 longest: Some(75),
                 blocked: 3,

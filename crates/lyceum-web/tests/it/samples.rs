@@ -566,6 +566,17 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
             }),
         ),
         (
+            "stopping.html",
+            "in vain",
+            of(StoppingPage {
+                page: page(),
+                server: ServerRow {
+                    reason: Some("The server could not be stopped so far: it is busy.".into()),
+                    ..server("", ServerState::Stopping)
+                },
+            }),
+        ),
+        (
             "logs.html",
             "full",
             of(LogsPage {

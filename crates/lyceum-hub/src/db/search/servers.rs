@@ -20,6 +20,8 @@ pub struct Search<'a> {
     pub since: Option<i64>,
     /// Whose last start was asked for since then.
     pub started_since: Option<i64>,
+    /// Whose stop fails again and again.
+    pub stuck: bool,
     pub among: Option<Among>,
     /// Behind this one, by its owner's name and its own, for lists that are read piece by piece.
     pub after: Option<(&'a str, &'a str)>,
@@ -139,6 +141,9 @@ impl Search<'_> {
         }
         if let Some(since) = self.started_since {
             statement.and().say("s.requested_at > ").number(since);
+        }
+        if self.stuck {
+            statement.and().say("s.stop_trouble IS NOT NULL");
         }
         if let Some(among) = &self.among {
             statement.among(among, true);

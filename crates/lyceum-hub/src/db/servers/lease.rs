@@ -199,6 +199,27 @@ pub async fn set_stopping(
     }))
 }
 
+/// Its stop has failed again and again: for those who wait for it to read.
+pub async fn set_stop_trouble(
+    tx: &mut Tx,
+    id: &str,
+    owner: &str,
+    trouble: &Saying,
+) -> sqlx::Result<bool> {
+    let (text, stored) = columns(Some(trouble));
+    changed(on!(tx, |c| sqlx::query(
+        "UPDATE servers SET stop_trouble = $3, stop_trouble_saying = $4 \
+         WHERE id = $1 AND lease_owner = $2 AND state = 'stopping'"
+    )
+    .bind(id)
+    .bind(owner)
+    .bind(&text)
+    .bind(&stored)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected())))
+}
+
 /// Nothing of it is left at the spawner. `failure` is kept for the owner to read; without one, why
 /// the stop was asked for, if the row says so.
 pub async fn set_ended(
@@ -214,7 +235,7 @@ pub async fn set_ended(
         sqlx::query(
         "UPDATE servers SET state = $3, failure = COALESCE($4, stop_reason), \
          failure_saying = CASE WHEN $4 IS NULL THEN stop_reason_saying ELSE $6 END, address = NULL, stopped_at = $5, \
-         stop_requested_at = NULL, unplaced_at = COALESCE(unplaced_at, $5), lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
+         stop_trouble = NULL, stop_trouble_saying = NULL, stop_requested_at = NULL, unplaced_at = COALESCE(unplaced_at, $5), lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2"
     )
     .bind(id)
     .bind(owner)

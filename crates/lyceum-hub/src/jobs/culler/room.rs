@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lyceum_model::clock::Millis;
+use lyceum_spawn::inquiry::Answer;
 
 use super::{ASKED_AT_ONCE, ROWS, ask, limits_among};
 use crate::cull::{Limits, Why, in_ms};
@@ -80,7 +81,7 @@ fn used(server: &Server) -> Option<Millis> {
 }
 
 async fn is_free(hub: &Hub, server: &Server, idle: Duration, now: Millis) -> anyhow::Result<bool> {
-    let Some(report) = ask(hub, server).await? else {
+    let Some(Answer::Report(report)) = ask(hub, server).await? else {
         return Ok(false);
     };
     let unused = report

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use lyceum_model::clock::Millis;
 use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::say;
@@ -25,6 +24,8 @@ use crate::{Hub, db, metrics, oauth, queue, tokens, trouble};
 
 /// A start that breaks off more often than this, not by the server's fault, is given up.
 const TRIES: u32 = 5;
+/// A stop that has failed so often is told to those who wait for it.
+const STOPS: u32 = 3;
 /// So long a step may wait for the next before it is shown.
 const SHOW_AFTER: Duration = Duration::from_millis(100);
 /// Steps written at a time.
@@ -236,7 +237,6 @@ impl Work {
         let ready =
             db::servers::set_ready(&mut tx, &server.id, hub.replica(), address, now.0).await?;
         if ready {
-            db::trouble::went_well(&mut tx, &server.id);
             unwritten.push(Said::now(hub, 100, say!("start.ready")));
             self.add_steps(&mut tx, &unwritten).await?;
             publish(&mut tx, server, now).await?;
@@ -366,9 +366,15 @@ impl Work {
         let took = asked.elapsed().as_secs_f64();
         let seconds = &hub.metrics().stop_seconds;
         seconds.get_or_create(&status).observe(took);
-        stopped
-            .with_context(|| format!("the server did not stop within {} s", limit.as_secs_f64()))?
-            .context("stopping the server")?;
+        let trouble = match stopped {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.saying()),
+            Err(_) => Some(say!("stop.takes_long", seconds = limit)),
+        };
+        if let Some(trouble) = trouble {
+            self.say_stop_fails(&trouble).await?;
+            anyhow::bail!("stopping the server: {trouble}");
+        }
         // A start that failed before a crash of the hub left its reason in the row.
         let earlier = server.why_failed();
         let reason = reason.or(earlier.as_ref());
@@ -410,6 +416,19 @@ impl Work {
         Ok(End::Done)
     }
 
+    /// It goes on being tried; whoever waits for it is told after a few times.
+    async fn say_stop_fails(&self, trouble: &Saying) -> anyhow::Result<()> {
+        let (hub, server) = (&self.hub, &self.server);
+        if self.seat.desk().failures(&server.id) + 1 < STOPS {
+            return Ok(());
+        }
+        let told = say!("stop.fails", reason = trouble.clone());
+        let mut tx = hub.db().write().await?;
+        db::servers::set_stop_trouble(&mut tx, &server.id, hub.replica(), &told).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Writes the end down: nothing of the server is left, its tokens are worth nothing.
     async fn say_ended(&self, state: State, reason: Option<&Saying>) -> anyhow::Result<bool> {
         let (hub, server) = (&self.hub, &self.server);
@@ -422,10 +441,12 @@ impl Work {
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
         if let Some(reason) = reason {
             self.add_step(&mut tx, now, 100, reason);
+            db::failures::insert(&mut tx, &server.id, reason, now).await?;
             if server.ready_at.is_none() {
                 trouble::failed(&mut tx, &server.id, now).await?;
             }
         }
+        trouble::ended(&mut tx, server, false, now).await?;
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
         if let Err(error) = crate::launching::forget_unwanted(hub).await {

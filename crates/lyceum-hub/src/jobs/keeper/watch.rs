@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Trouble, answer, publish};
 use crate::db::servers::Server;
 use crate::servers::State;
-use crate::{Hub, db, metrics};
+use crate::{Hub, db, metrics, trouble};
 
 /// A ready server is asked after each this many rounds; in between it is enough that the spawner
 /// still has it, which it tells of all at once.
@@ -130,6 +130,9 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
         let took = asked.elapsed().as_secs_f64();
         seconds.get_or_create(&label).observe(took);
     }
+    // The machine may have been restarted.
+    let is_unseen = matches!(status, Ok(Status::Gone));
+    let is_orderly = matches!(status, Ok(Status::Exited { code: Some(0), .. }));
     let reason = match status.map_err(|error| error.context(format!("asking after {key}")))? {
         Status::Running {
             address,
@@ -148,6 +151,10 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
     let mut tx = hub.db().write().await?;
     if db::servers::set_gone(&mut tx, server, &reason, now.0).await? {
         db::tokens::delete_of_server(&mut tx, &server.id, &server.client_id).await?;
+        if !is_orderly {
+            db::failures::insert(&mut tx, &server.id, &reason, now).await?;
+        }
+        trouble::ended(&mut tx, server, !is_orderly && !is_unseen, now).await?;
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
         tracing::warn!(user = %server.user_name, server = %server.name, key = %key, %reason, "server ended by itself");

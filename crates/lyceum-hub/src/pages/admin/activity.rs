@@ -1,5 +1,5 @@
-//! What happened lately, as far as rows tell: who was active, the last start of each server, who
-//! signed in.
+//! What happened lately, as far as rows tell: who was active, the last start of each server, what went
+//! wrong with servers, who signed in.
 
 use axum::extract::Query;
 use axum::http::StatusCode;
@@ -12,9 +12,9 @@ use lyceum_web::page::contexts::admin::{ActivityPage, AdminServer, Count, SignIn
 use super::list::ListQuery;
 use super::{Visit, number, people, servers, user_url};
 use crate::db::search::servers::{Search, Sort};
-use crate::db::search::sign_ins;
+use crate::db::search::{failures, sign_ins};
+use crate::db::servers::of_ids;
 use crate::db::users;
-use crate::servers::State;
 use crate::sessions::browser;
 
 const HOUR: i64 = 3_600_000;
@@ -55,8 +55,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
             ..Search::default()
         };
         (page.starts, page.starts_total) = found(&visit, &mut tx, started, Sort::Started).await?;
-        (page.failures, page.failures_total) =
-            found(&visit, &mut tx, failed_since(day), Sort::SinceDown).await?;
+        (page.failures, page.failures_total) = failed_since(&visit, &mut tx, day).await?;
     }
     // When somebody signed in and with which browser is for those who look after her account.
     if visit.covers(LIST, ScopeName::AdminUsers) {
@@ -75,13 +74,26 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
     visit.html(StatusCode::OK, "admin_activity.html", &page)
 }
 
-/// Servers whose last start failed since then.
-pub(super) fn failed_since(since: i64) -> Search<'static> {
-    Search {
-        states: Some(&[State::Failed]),
-        since: Some(since),
-        ..Search::default()
-    }
+/// What went wrong since then with servers that the visitor may see, the newest first, and how often
+/// something did. Each is told with the state that its server is in now: it may be well again.
+pub(super) async fn failed_since(
+    visit: &Visit,
+    tx: &mut Tx,
+    since: i64,
+) -> ApiResult<(Vec<AdminServer>, u64)> {
+    let among = visit.among(ScopeName::ReadServers)?;
+    let total = failures::count(tx, among.as_ref(), since).await?;
+    let latest = failures::latest(tx, among.as_ref(), since, SHOWN).await?;
+    let ids: Vec<String> = latest.iter().map(|one| one.server_id.clone()).collect();
+    let known = of_ids(tx, &ids).await?;
+    let rows = latest.iter().filter_map(|failed| {
+        let server = known.iter().find(|one| one.id == failed.server_id)?;
+        let mut row = servers::row(visit, server);
+        row.server.reason = Some(failed.why().sentence(visit.lang()));
+        row.server.since = Some(failed.at);
+        Some(row)
+    });
+    Ok((rows.collect(), number(total)))
 }
 
 /// The first of these servers that the visitor may see, and how many there are.

@@ -77,10 +77,14 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         let first = queued.page(&mut tx, Sort::Since, 0, 1).await?;
         let first = first.first().and_then(|server| server.requested_at);
         page.longest = first.map(|at| now.0.saturating_sub(at) / 1000);
-        let failed = activity::failed_since(now.plus(-DAY).0);
-        let (failures, total) = activity::found(&visit, &mut tx, failed, Sort::SinceDown).await?;
-        page.failures = failures;
-        page.failures_total = total;
+        let stuck = Search {
+            stuck: true,
+            ..of(&[State::Stopping])
+        };
+        (page.stuck, page.stuck_total) =
+            activity::found(&visit, &mut tx, stuck, Sort::Since).await?;
+        let day = now.plus(-DAY).0;
+        (page.failures, page.failures_total) = activity::failed_since(&visit, &mut tx, day).await?;
     }
     if visit.sees_all(ScopeName::ReadServers) {
         page.rooms = rooms(&visit, &mut tx, now).await?;

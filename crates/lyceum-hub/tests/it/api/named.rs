@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hyper::Method;
-use lyceum_testkit::fake::{Behaviour, Ending};
+use lyceum_testkit::fake::{Behaviour, Ending, FakeSpawner};
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::{Value, json};
 
@@ -403,4 +403,39 @@ async fn a_start_tells_how_it_went() {
         (&json!("spawn"), &json!(false))
     );
     hub.spawner.behave(Behaviour::Good);
+}
+
+/// The limit, her list and her deletion hold for somebody with hundreds of servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_servers_are_counted_and_removed() {
+    const MANY: usize = 230;
+    for db in TestDb::both().await {
+        let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), |settings, _| {
+            settings.named_servers = MANY;
+        });
+        let hub = hub.await.with_user("ada").await.with_admin("root").await;
+        let ada = program(&hub, "ada").await;
+        for number in 0..MANY {
+            let path = format!("/hub/api/users/ada/servers/s{number:03}");
+            let made = send_json(&ada, Method::PUT, &path, &json!({})).await;
+            made.expect(201);
+        }
+        let more = "/hub/api/users/ada/servers/more";
+        let full = send_json(&ada, Method::PUT, more, &json!({})).await;
+        let full = full.expect(400).json();
+        let words = full["message"].as_str().expect("a message");
+        assert!(words.contains("230"), "{words}");
+        let list = ada.get("/hub/api/lyceum/users/ada/servers").await;
+        let list = list.expect(200).json();
+        let named = list["servers"].as_array().expect("a list").iter();
+        assert_eq!(named.filter(|one| one["name"] != "").count(), MANY);
+        // The last one runs: who deletes her has it stopped first.
+        let last = "/hub/api/users/ada/servers/s229";
+        ada.post_json(last, &json!({})).await.expect(201);
+        let root = program(&hub, "root").await;
+        root.delete("/hub/api/users/ada").await.expect(204);
+        root.get("/hub/api/users/ada").await.expect(404);
+        assert!(hub.spawner.running().is_empty());
+        hub.stop().await;
+    }
 }

@@ -2,11 +2,69 @@
 
 use hyper::Method;
 use lyceum_hub::db;
+use lyceum_hub::servers::State;
+use lyceum_model::clock::Clock;
+use lyceum_model::server::ServerKey;
+use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::json;
 
 use crate::grants::{granting, group, role, service};
 use crate::kit::{Socket, add_people, form_token, program, start_server};
+use crate::servers::{row, until_state};
+
+/// Who tries again with success takes her failure out of nobody's sight, and a server that was killed
+/// while it ran is one as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_the_last_day_outlive_the_next_start() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), Clock::manual(Clock::system().now()));
+        let hub = TestHub::start_tuned_at(
+            db.db().clone(),
+            spawner.clone(),
+            clock.clone(),
+            |_, timings| {
+                timings.watch_every = std::time::Duration::from_millis(100);
+            },
+        );
+        let hub = hub.await.with_user("ada").await.with_user("ben").await;
+        let hub = hub.with_admin("root").await;
+        spawner.behave(Behaviour::NotFound);
+        let ada = program(&hub, "ada").await;
+        let server = "/hub/api/users/ada/server";
+        ada.post_json(server, &json!({})).await.expect(500);
+        spawner.behave(Behaviour::Good);
+        start_server(&hub, "ada").await;
+        start_server(&hub, "ben").await;
+        let bens = row(db.db(), "ben", "").await.expect("a row").key;
+        let bens = ServerKey::parse(&bens).expect("a key");
+        spawner.crash(&bens, "ran out of memory");
+        until_state(db.db(), "ben", State::Stopped).await;
+        start_server(&hub, "ben").await;
+        let root = hub.signed_in("root").await;
+        for path in ["/hub/admin", "/hub/admin/activity"] {
+            let text = page(&root, path).await;
+            assert!(text.contains("no-such-program"), "{path}: {text}");
+            assert!(text.contains("ran out of memory"), "{path}: {text}");
+        }
+        clock.advance(25 * 3_600_000);
+        let root = hub.signed_in("root").await;
+        let text = page(&root, "/hub/admin/activity").await;
+        assert!(text.contains("No server failed."), "{text}");
+        let count = async || {
+            let mut tx = db.db().read().await.expect("a transaction");
+            let count = db::search::failures::count(&mut tx, None, 0).await;
+            count.expect("read")
+        };
+        assert_eq!(count().await, 2);
+        let mut tx = db.db().write().await.expect("a transaction");
+        let pruned = db::failures::prune(&mut tx, clock.now()).await;
+        pruned.expect("pruned");
+        tx.commit().await.expect("written");
+        assert_eq!(count().await, 0);
+        hub.stop().await;
+    }
+}
 
 /// A page of the area, as this browser sees it.
 async fn page(client: &Client, path: &str) -> String {

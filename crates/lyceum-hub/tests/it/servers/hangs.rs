@@ -9,6 +9,8 @@ use lyceum_testkit::fake::{Ending, FakeSpawner};
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::json;
 
+use crate::kit::in_german;
+
 use super::{EMPTY, at_peace, hasty, hasty_hub, key, program, row, state, until, until_state};
 
 const SERVER: &str = "/hub/api/users/ada/server";
@@ -46,7 +48,8 @@ async fn a_poll_that_hangs_in_a_start_is_given_up() {
 }
 
 /// A stop that hangs is broken off and tried again. Meanwhile the server is stopping, says so to
-/// whoever wants it started, and nobody else has to wait.
+/// whoever wants it started, and nobody else has to wait. When it has failed three times the owner and
+/// the administrators read why.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_that_hangs_is_tried_again() {
     for db in TestDb::both().await {
@@ -59,10 +62,14 @@ async fn a_stop_that_hangs_is_tried_again() {
         .with_user("ada")
         .await
         .with_user("bob")
+        .await
+        .with_admin("root")
         .await;
         let (ada, bob) = (program(&hub, "ada").await, program(&hub, "bob").await);
         ada.post_json(SERVER, &EMPTY).await.expect(201);
         spawner.end(Ending::HangsBefore);
+        let (hers, root) = (hub.signed_in("ada").await, hub.signed_in("root").await);
+        let german = in_german(hub.signed_in("ada").await);
         let stopping = ada.delete(SERVER);
         let meanwhile = async {
             until("it was tried three times", || async {
@@ -76,12 +83,41 @@ async fn a_stop_that_hangs_is_tried_again() {
             bob.post_json("/hub/api/users/bob/server", &EMPTY)
                 .await
                 .expect(201);
+            until("the row says why", || async {
+                let row = row(db.db(), "ada", "").await.unwrap();
+                row.why_not_stopped().is_some()
+            })
+            .await;
+            let page = "/hub/spawn-pending/ada";
+            for (client, page, words) in [
+                (
+                    &hers,
+                    page,
+                    "could not be stopped so far: The stop was not over",
+                ),
+                (&hers, "/hub/home", "could not be stopped so far"),
+                (
+                    &german,
+                    page,
+                    "ließ sich bisher nicht anhalten: Das Anhalten",
+                ),
+                (&root, "/hub/admin", "could not be stopped so far"),
+                (&root, "/hub/admin/servers", "could not be stopped so far"),
+            ] {
+                let text = client.get(page).await.expect(200).text();
+                assert!(text.contains(words), "{page}: {text}");
+            }
+            let overview = root.get("/hub/admin").await.expect(200).text();
+            assert!(overview.contains("id=\"stuck\""), "{overview}");
             spawner.end(Ending::Good);
         };
         let (stopped, ()) = tokio::join!(stopping, meanwhile);
         let status = stopped.status.as_u16();
         assert!([202, 204].contains(&status), "{status}");
-        until_state(db.db(), "ada", State::Stopped).await;
+        let stopped = until_state(db.db(), "ada", State::Stopped).await;
+        assert_eq!(stopped.stop_trouble, None);
+        let overview = root.get("/hub/admin").await.expect(200).text();
+        assert!(!overview.contains("id=\"stuck\""), "{overview}");
         at_peace(db.db(), &spawner, &[&hub]).await;
         hub.stop().await;
     }

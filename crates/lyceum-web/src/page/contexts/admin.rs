@@ -89,9 +89,12 @@ pub struct OverviewPage {
     pub sees_config: bool,
     /// Each with the list it counts.
     pub counts: Vec<Count>,
-    /// Those whose last start failed in the last day, the newest first.
+    /// What went wrong with servers in the last day, the newest first; a server as often as it failed.
     pub failures: Vec<AdminServer>,
     pub failures_total: u64,
+    /// Those that should be stopped, and whose stop fails again and again.
+    pub stuck: Vec<AdminServer>,
+    pub stuck_total: u64,
     /// How many starts wait, and for how many seconds the first of them has.
     pub waiting: u64,
     pub longest: Option<i64>,
