@@ -412,7 +412,15 @@ impl Storm {
             assert!(is_wished, "{client} is gone, and nobody ended anything");
         }
         self.before = after;
+        // What is killed here says nothing of the environment, which would be held back for it.
+        self.forget_failures().await;
         *self.figures.entry("processes of servers").or_default() = births.len();
+    }
+
+    async fn forget_failures(&self) {
+        let mut tx = self.db.write().await.expect("a transaction");
+        db::trouble::forget(&mut tx).await.expect("forgotten");
+        tx.commit().await.expect("committed");
     }
 
     /// All rows, if everything is as they say; else what is not.
