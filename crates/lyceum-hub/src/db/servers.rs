@@ -1,8 +1,9 @@
 //! Servers as rows. Every change of state is a compare-and-set: it says from which state it leads
 //! and answers whether it happened, so two replicas or two clicks can't both win.
 //!
-//! Here they are read. What people and programs wish is written by [`wishes`], what the replica with
-//! the lease does by [`lease`], and what it tells on the way by [`steps`].
+//! Here they are read. What people and programs wish is written by `servers/wishes.rs`, what the
+//! replica with the lease does by `servers/lease.rs`, and what it tells on the way by
+//! `servers/steps.rs`.
 
 mod lease;
 mod steps;
