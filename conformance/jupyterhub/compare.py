@@ -198,7 +198,7 @@ def main():
 
 # Two clients of the OAuth provider; who signs in to the second is not asked. They have no pages behind the proxy.
 SERVICES = f"""
-c.JupyterHub.services = [
+c.JupyterHub.services += [
     {{
         'name': name,
         'api_token': {SECRET!r} if name == 'trusted' else {SECRET!r}[::-1],
@@ -225,7 +225,7 @@ def services(folder):
                 "oauth_no_confirm": name == "trusted",
             }
         )
-    return {"services": [{"name": "grader", "url": "http://127.0.0.1:9"}, *made]}
+    return {"services": [*hubs.SERVICES, *made]}
 
 
 def differences(theirs, ours, path=""):

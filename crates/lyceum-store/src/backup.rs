@@ -114,6 +114,7 @@ pub async fn backup<W: Write + Send + 'static>(
     let mut writer = ArchiveWriter::start(out);
     let mut manifest = Manifest::default();
     let mut tx = db.read().await?;
+    Db::without_hurry(&mut tx).await?;
     let tables = tables::list(&mut tx).await?;
     let header = Header {
         format: FORMAT,
@@ -221,6 +222,7 @@ pub async fn restore(
     };
 
     let mut tx = db.write().await?;
+    Db::without_hurry(&mut tx).await?;
     prepare(&mut tx, &header).await?;
     let constraints = tables::loosen(&mut tx).await?;
     let known = tables::list(&mut tx).await?;

@@ -31,8 +31,6 @@ pub mod sqlite;
 const POOL_SIZE: u32 = 8;
 /// How long a caller waits for a free connection before it gets an error.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long PostgreSQL may take for one statement: longer than any of ours does, also behind others.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Rows that SQLite's thread may have read before anybody took them.
 const ROWS_AHEAD: usize = 512;
 /// Prepared statements that a connection to SQLite keeps: more than there are in daily use.
@@ -42,6 +40,25 @@ const PREPARED: usize = 400;
 pub enum Engine {
     Sqlite,
     Postgres,
+}
+
+/// How long PostgreSQL is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For one statement, with its wait for the locks of others.
+    pub statement: Duration,
+    /// After so long a connection is asked whether there is still somebody at its other end.
+    pub quiet: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            // Longer than any of ours takes, also behind others.
+            statement: Duration::from_secs(30),
+            quiet: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Where the database is.
@@ -137,11 +154,11 @@ pub(crate) use at_length;
 impl Db {
     /// Opens the database; it does not migrate (see [`crate::migrate::run`]).
     pub async fn open(location: &Location) -> anyhow::Result<Self> {
-        Self::open_with(location, ANSWER_LIMIT).await
+        Self::open_with(location, Patience::default()).await
     }
 
-    /// The same; `limit` is how long PostgreSQL may take for one statement.
-    pub async fn open_with(location: &Location, limit: Duration) -> anyhow::Result<Self> {
+    /// The same, with another patience.
+    pub async fn open_with(location: &Location, patience: Patience) -> anyhow::Result<Self> {
         let wake = Wake::new();
         let (pools, clock) = match location {
             Location::Sqlite(path) => {
@@ -185,7 +202,7 @@ impl Db {
                 let options = PgConnectOptions::from_str(url)
                     .map_err(|_| anyhow::anyhow!("the database URL can't be read; it has the form postgres://USER:PASSWORD@HOST/NAME"))?
                     .application_name("lyceum");
-                let line = Line::open(options, limit).await?;
+                let line = Line::open(options, patience).await?;
                 (Pools::Postgres(Arc::new(line)), Clock::postgres())
             }
         };
@@ -267,6 +284,25 @@ impl Db {
             Pools::Sqlite { .. } => None,
             Pools::Postgres(line) => Some(line.pool()),
         }
+    }
+
+    /// How many connections to PostgreSQL are there, and how many of them nobody uses.
+    pub fn connections(&self) -> Option<(u32, usize)> {
+        match &self.0.pools {
+            Pools::Sqlite { .. } => None,
+            Pools::Postgres(line) => Some(line.connections()),
+        }
+    }
+
+    /// For as long as it takes: nothing ends what this transaction asks. To be used for whole tables
+    /// and changes of the schema alone.
+    pub(crate) async fn without_hurry(tx: &mut Tx) -> sqlx::Result<()> {
+        if let Conn::Postgres(held) = &mut tx.conn {
+            let watch = held.watch();
+            let set = sqlx::raw_sql("SET LOCAL statement_timeout = 0").execute(&mut **held);
+            watch.in_time(set).await?;
+        }
+        Ok(())
     }
 
     /// Ends all connections after what runs has finished.

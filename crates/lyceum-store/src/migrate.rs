@@ -184,6 +184,7 @@ fn is_in_the_way(error: &anyhow::Error) -> bool {
 }
 
 pub(crate) async fn apply(tx: &mut Tx, steps: &[Step]) -> anyhow::Result<u64> {
+    Db::without_hurry(tx).await?;
     if tx.engine() == Engine::Postgres {
         // Replicas that start together wait here for each other; released with the transaction.
         at_length!(tx, |c| sqlx::query("SELECT pg_advisory_xact_lock(4953170)")

@@ -311,6 +311,9 @@ async fn may_be_used(
     idle: Duration,
     now: Millis,
 ) -> anyhow::Result<bool> {
+    if silences.is_left_alone(server, now) {
+        return Ok(true);
+    }
     let report = match ask(hub, server).await? {
         Some(Answer::Report(report)) => report,
         Some(Answer::NoJupyter) => return Ok(false),

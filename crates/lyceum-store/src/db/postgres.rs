@@ -11,36 +11,47 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{Connection as _, PgPool, Postgres, SqlSafeStr as _, Transaction};
-use tokio::time::timeout;
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, SqlSafeStr as _, Transaction};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 
-use super::{ACQUIRE_TIMEOUT, POOL_SIZE};
+use super::{ACQUIRE_TIMEOUT, POOL_SIZE, Patience};
 use crate::later::Later;
 
-/// After so long a connection is asked whether there is still somebody at its other end.
-const LONG_QUIET: Duration = Duration::from_secs(5);
+/// So many pools that were given up may still wait for their end; a server that is only slow is not
+/// asked by more and more connections.
+const LEFT_MOST: usize = 3;
 const PING_LIMIT: Duration = Duration::from_secs(3);
 
 /// The way to the server.
 pub(super) struct Line {
-    /// For one statement, with its wait for the locks of others.
-    limit: Duration,
+    patience: Patience,
     now: Mutex<Now>,
 }
 
-#[derive(Clone)]
 struct Now {
     pool: PgPool,
     /// Counts the pools that were given up.
     age: u64,
+    /// Those of them that are not at their end yet.
+    left: Vec<JoinHandle<()>>,
+    /// When the server was heard the last time.
+    heard: Instant,
 }
 
 impl Line {
-    pub(super) async fn open(options: PgConnectOptions, limit: Duration) -> anyhow::Result<Self> {
-        let pool = rules().connect_with(options).await;
-        let pool = pool.context("connecting to PostgreSQL")?;
-        let now = Mutex::new(Now { pool, age: 0 });
-        Ok(Self { limit, now })
+    pub(super) async fn open(
+        options: PgConnectOptions,
+        patience: Patience,
+    ) -> anyhow::Result<Self> {
+        let pool = rules(patience).connect_with(options).await;
+        let now = Mutex::new(Now {
+            pool: pool.context("connecting to PostgreSQL")?,
+            age: 0,
+            left: Vec::new(),
+            heard: Instant::now(),
+        });
+        Ok(Self { patience, now })
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
@@ -54,47 +65,83 @@ impl Line {
     /// New connections from here on, if nobody else has seen to that.
     fn renew(&self, age: u64) {
         let mut now = self.lock();
-        if now.age != age {
+        now.left.retain(|left| !left.is_finished());
+        if now.age != age || now.left.len() >= LEFT_MOST {
             return;
         }
         let options = (*now.pool.connect_options()).clone();
-        let left = std::mem::replace(&mut now.pool, rules().connect_lazy_with(options));
+        let new = rules(self.patience).connect_lazy_with(options);
+        let left = std::mem::replace(&mut now.pool, new);
         now.age += 1;
-        drop(now);
-        tracing::warn!(
-            limit_s = self.limit.as_secs(),
-            "PostgreSQL gave no answer in time; going on with new connections"
-        );
         // What is in use there and does get its answer comes to its end.
-        tokio::spawn(async move { left.close().await });
+        now.left
+            .push(tokio::spawn(async move { left.close().await }));
+        drop(now);
+        tracing::warn!("PostgreSQL gave no answer in time; going on with new connections");
+    }
+
+    /// A connection, and who watches over what is asked there.
+    async fn acquire(self: &Arc<Self>) -> sqlx::Result<(PoolConnection<Postgres>, Watch)> {
+        loop {
+            let (watch, pool) = Watch::over(self);
+            let begun = Instant::now();
+            match pool.acquire().await {
+                // Those who waited there go on with the next.
+                Err(sqlx::Error::PoolClosed) if self.lock().age != watch.age => {}
+                Err(sqlx::Error::PoolTimedOut) => {
+                    // Either there is much to do, or nobody gets an answer: whoever stops waiting for
+                    // one leaves a connection behind that waits on.
+                    if self.lock().heard < begun {
+                        self.renew(watch.age);
+                    }
+                    return Err(sqlx::Error::PoolTimedOut);
+                }
+                connection => return Ok((connection?, watch)),
+            }
+        }
+    }
+
+    /// How many connections are there, and how many of them nobody uses.
+    pub(super) fn connections(&self) -> (u32, usize) {
+        let pool = self.pool();
+        (pool.size(), pool.num_idle())
     }
 }
 
-fn rules() -> PgPoolOptions {
+fn rules(patience: Patience) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(POOL_SIZE)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // Instead of the pool's own way, which waits for as long as the caller does.
         .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
+        .before_acquire(move |connection, meta| {
             Box::pin(async move {
-                if meta.idle_for >= LONG_QUIET {
+                if meta.idle_for >= patience.quiet {
                     let answer = timeout(PING_LIMIT, connection.ping()).await;
                     answer.map_err(|_| silent(PING_LIMIT))??;
                 }
                 Ok(true)
             })
         })
-        // In the middle of a fail-over the address may lead to one that only follows.
-        .after_connect(|connection, _| Box::pin(refuse_follower(connection)))
+        .after_connect(move |connection, _| Box::pin(greet(connection, patience)))
+}
+
+/// The server ends by itself what takes too long, before we take it for gone. In the middle of a
+/// fail-over the address may lead to one that only follows.
+async fn greet(connection: &mut PgConnection, patience: Patience) -> sqlx::Result<()> {
+    let own = (patience.statement / 10 * 9).as_millis();
+    let limit = AssertSqlSafe(format!("SET statement_timeout = {own}"));
+    let asked = async {
+        sqlx::raw_sql(limit).execute(&mut *connection).await?;
+        refuse_follower(connection).await
+    };
+    let greeted = timeout(PING_LIMIT, asked).await;
+    greeted.map_err(|_| silent(PING_LIMIT))?
 }
 
 async fn refuse_follower(connection: &mut PgConnection) -> sqlx::Result<()> {
     let asked = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(connection);
-    let follows: bool = timeout(PING_LIMIT, asked)
-        .await
-        .map_err(|_| silent(PING_LIMIT))??;
-    match follows {
+    match asked.await? {
         false => Ok(()),
         true => Err(sqlx::Error::Io(std::io::Error::new(
             std::io::ErrorKind::NotConnected,
@@ -116,7 +163,9 @@ pub struct Watch {
 
 impl Watch {
     fn over(line: &Arc<Line>) -> (Self, PgPool) {
-        let Now { pool, age } = line.lock().clone();
+        let now = line.lock();
+        let (pool, age) = (now.pool.clone(), now.age);
+        drop(now);
         let line = Arc::clone(line);
         (Self { line, age }, pool)
     }
@@ -126,11 +175,15 @@ impl Watch {
         &self,
         answer: impl Future<Output = sqlx::Result<T>>,
     ) -> sqlx::Result<T> {
-        match timeout(self.line.limit, answer).await {
-            Ok(answer) => answer,
+        let limit = self.line.patience.statement;
+        match timeout(limit, answer).await {
+            Ok(answer) => {
+                self.line.lock().heard = Instant::now();
+                answer
+            }
             Err(_) => {
                 self.line.renew(self.age);
-                Err(silent(self.line.limit))
+                Err(silent(limit))
             }
         }
     }
@@ -149,8 +202,8 @@ enum Kind {
 
 impl Held {
     pub(super) async fn bare(line: &Arc<Line>) -> sqlx::Result<Self> {
-        let (watch, pool) = Watch::over(line);
-        let conn = Kind::Bare(pool.acquire().await?);
+        let (connection, watch) = line.acquire().await?;
+        let conn = Kind::Bare(connection);
         Ok(Self { conn, watch })
     }
 
@@ -163,9 +216,7 @@ impl Held {
     }
 
     async fn begin(line: &Arc<Line>, how: &'static str) -> sqlx::Result<Self> {
-        let (watch, pool) = Watch::over(line);
-        // That there is none to be had says nothing of the server.
-        let conn = pool.acquire().await?;
+        let (conn, watch) = line.acquire().await?;
         let begun = watch.in_time(Transaction::begin(conn, Some(how.into_sql_str())));
         let conn = Kind::Transaction(begun.await?);
         Ok(Self { conn, watch })

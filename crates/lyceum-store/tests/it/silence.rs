@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lyceum_store::db::Location;
+use lyceum_store::db::{Location, Patience};
 use lyceum_store::{Db, DbError, on};
 use lyceum_testkit::TestDb;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(2);
+const HASTY: Patience = Patience {
+    statement: Duration::from_secs(6),
+    quiet: Duration::from_secs(600),
+};
 /// Whoever waits for longer waits for ever.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -86,7 +89,7 @@ async fn one(tx: &mut lyceum_store::Tx) -> Result<i64, DbError> {
 async fn who_gets_no_answer_goes_on_with_new_connections() {
     let test = TestDb::postgres().await;
     let relay = Relay::before(&test).await;
-    let db = Db::open_with(&Location::Postgres(relay.url.clone()), LIMIT)
+    let db = Db::open_with(&Location::Postgres(relay.url.clone()), HASTY)
         .await
         .expect("it opens");
     // All connections there may be, each in a transaction.
@@ -126,28 +129,51 @@ async fn who_gets_no_answer_goes_on_with_new_connections() {
 async fn idle_connections_are_tried_first() {
     let test = TestDb::postgres().await;
     let relay = Relay::before(&test).await;
-    let db = Db::open_with(&Location::Postgres(relay.url.clone()), LIMIT)
+    let patience = Patience {
+        quiet: Duration::ZERO,
+        ..HASTY
+    };
+    let db = Db::open_with(&Location::Postgres(relay.url.clone()), patience)
         .await
         .expect("it opens");
     let mut tx = db.glance().await.expect("a connection");
     assert_eq!(one(&mut tx).await.expect("asked"), 1);
     drop(tx);
+    let begun = Instant::now();
+    while db.connections() != Some((1, 1)) {
+        assert!(begun.elapsed() < LONG, "{:?}", db.connections());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     relay.fail_over();
-    let mut told = 0;
-    let answer = timeout(LONG, async {
-        loop {
-            match db.glance().await {
-                Ok(mut tx) => match one(&mut tx).await {
-                    Ok(answer) => return answer,
-                    Err(error) => {
-                        told += 1;
-                        assert!(matches!(error, DbError::Io(_)), "{error}");
-                    }
-                },
-                Err(error) => panic!("{error}"),
-            }
-        }
-    });
-    assert_eq!(answer.await.expect("in time"), 1);
-    assert!(told <= 1, "{told} were sent to nobody");
+    let mut tx = timeout(LONG, db.glance())
+        .await
+        .expect("in time")
+        .expect("another");
+    assert_eq!(one(&mut tx).await.expect("asked"), 1);
+}
+
+/// The server itself ends what takes too long, and says so; nothing is given up for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_is_ended_by_the_server() {
+    let test = TestDb::postgres().await;
+    let patience = Patience {
+        statement: Duration::from_secs(3),
+        ..HASTY
+    };
+    let db = Db::open_with(test.location(), patience)
+        .await
+        .expect("it opens");
+    let mut tx = db.write().await.expect("a transaction");
+    let slept = on!(&mut tx, |c| sqlx::query("SELECT pg_sleep(600)")
+        .execute(c)
+        .await
+        .map(|_| ()));
+    let error = slept.expect_err("it takes too long");
+    let code = error
+        .as_database_error()
+        .and_then(|error| error.code().map(String::from));
+    assert_eq!(code.as_deref(), Some("57014"), "{error}");
+    drop(tx);
+    let mut tx = db.write().await.expect("a transaction");
+    assert_eq!(one(&mut tx).await.expect("asked"), 1);
 }

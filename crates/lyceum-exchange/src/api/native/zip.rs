@@ -90,7 +90,7 @@ pub(super) async fn answer(
         idle: limits.idle,
         sent: 0,
         waited: Duration::ZERO,
-        has_failed: false,
+        given_up: Arc::default(),
     };
     let (exchange, end) = (exchange.clone(), Instant::now() + limits.total);
     // Ends when nobody reads any more.
@@ -137,7 +137,10 @@ fn write(
     end: Instant,
 ) -> anyhow::Result<Sink> {
     let mut tops = Names::default();
+    let given_up = Arc::clone(&out.given_up);
     let mut zip = ZipWriter::new_stream(BufWriter::with_capacity(PIECE, out));
+    // Dropped before the zip, which then writes its end: what broke off must not look whole.
+    let _until_done = GiveUp(given_up);
     let mut piece = vec![0; PIECE];
     for folder in folders {
         let files = handle.block_on(async {
@@ -190,6 +193,15 @@ fn moment(at: i64) -> DateTime {
     .unwrap_or_default()
 }
 
+/// At its end nothing more goes to the reader.
+struct GiveUp(Arc<AtomicBool>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// What a reader takes, as a thread writes it.
 struct Sink {
     pipe: DuplexStream,
@@ -198,7 +210,8 @@ struct Sink {
     sent: u64,
     /// How long the reader kept us waiting.
     waited: Duration,
-    has_failed: bool,
+    /// Nothing is sent any more.
+    given_up: Arc<AtomicBool>,
 }
 
 impl Sink {
@@ -221,12 +234,13 @@ impl Sink {
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // The zip writes its end also when it is given up; nobody hears of that any more.
-        if self.has_failed {
+        if self.given_up.load(Ordering::SeqCst) {
             return Ok(bytes.len());
         }
         let sent = self.send(bytes);
-        self.has_failed = sent.is_err();
+        if sent.is_err() {
+            self.given_up.store(true, Ordering::SeqCst);
+        }
         sent
     }
 

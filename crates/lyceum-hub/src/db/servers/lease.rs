@@ -308,8 +308,8 @@ pub async fn set_moved(tx: &mut Tx, server: &Server, address: &str) -> sqlx::Res
 pub async fn set_stray(tx: &mut Tx, key: &str) -> sqlx::Result<bool> {
     changed(on!(tx, |c| {
         sqlx::query(
-            "UPDATE servers SET state = 'stopping', lease_owner = NULL, lease_until = NULL \
-         WHERE key = $1 AND state IN ('stopped', 'failed')",
+            "UPDATE servers SET state = 'stopping', failure = NULL, failure_saying = NULL, \
+         lease_owner = NULL, lease_until = NULL WHERE key = $1 AND state IN ('stopped', 'failed')",
         )
         .bind(key)
         .execute(c)

@@ -68,7 +68,7 @@ pub async fn request_start(
         sqlx::query_as(
         "UPDATE servers SET state = 'queued', generation = generation + 1, spec = $2, user_options = $3, address = NULL, \
          failure = NULL, failure_saying = NULL, requested_at = $4, started_at = NULL, ready_at = NULL, stop_requested_at = NULL, \
-         stop_reason = NULL, stop_reason_saying = NULL, profile = $5, course = $6, environment = $7, \
+         stop_reason = NULL, stop_reason_saying = NULL, stop_trouble = NULL, stop_trouble_saying = NULL, profile = $5, course = $6, environment = $7, \
          remove_requested_at = NULL, lease_owner = NULL, lease_until = NULL, kept_choice = $8 \
          WHERE id = $1 AND state IN ('stopped', 'failed') RETURNING generation"
     )

@@ -24,24 +24,38 @@ pub(super) struct Silences(Mutex<HashMap<String, Silence>>);
 #[derive(Debug, Clone, Copy)]
 struct Silence {
     generation: i64,
+    /// What was known of its use: whoever heard of it later, also elsewhere, broke the silence.
+    used: Option<i64>,
     since: Millis,
     rounds: u32,
+    /// It is left alone until then: whoever computes with all there is needs no questions.
+    next: Millis,
 }
 
 impl Silences {
+    /// Whether it was silent a moment ago, and is not to be asked yet.
+    pub(super) fn is_left_alone(&self, server: &Server, now: Millis) -> bool {
+        self.lock()
+            .get(&server.id)
+            .is_some_and(|one| one.is_of(server) && now < one.next)
+    }
+
     /// It was silent now as well: whether that has been so for long.
     pub(super) fn was_long(&self, server: &Server, idle: Duration, now: Millis) -> bool {
         let begins = Silence {
             generation: server.generation,
+            used: server.last_activity_at,
             since: now,
             rounds: 0,
+            next: now,
         };
         let mut all = self.lock();
         let one = all.entry(server.id.clone()).or_insert(begins);
-        if one.generation != server.generation {
+        if !one.is_of(server) {
             *one = begins;
         }
         one.rounds = one.rounds.saturating_add(1);
+        one.next = now.plus(in_ms(idle) / i64::from(ROUNDS));
         one.rounds >= ROUNDS && now.since(one.since) >= in_ms(idle)
     }
 
@@ -61,6 +75,12 @@ impl Silences {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Silence>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Silence {
+    fn is_of(&self, server: &Server) -> bool {
+        self.generation == server.generation && self.used == server.last_activity_at
     }
 }
 
@@ -111,5 +131,22 @@ mod tests {
             check(2, 140_000 + at, false);
         }
         check(2, 150_000, true);
+    }
+
+    #[test]
+    fn it_is_not_asked_all_the_time() {
+        let silences = Silences::default();
+        let alone = |at: i64| silences.is_left_alone(&server(1), Millis(at));
+        assert!(!alone(0));
+        silences.was_long(&server(1), IDLE, Millis(0));
+        assert!(alone(1_999));
+        assert!(!alone(2_000));
+        // Somebody else heard of it meanwhile: all begins anew.
+        let used = Server {
+            last_activity_at: Some(1_000),
+            ..server(1)
+        };
+        assert!(!silences.is_left_alone(&used, Millis(1_500)));
+        assert!(!silences.was_long(&used, IDLE, Millis(60_000)));
     }
 }

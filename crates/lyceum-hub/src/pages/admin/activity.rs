@@ -20,7 +20,9 @@ use crate::sessions::browser;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 /// Rows of each list.
-const SHOWN: i64 = 20;
+pub(super) const SHOWN: i64 = 20;
+/// Of failures here, where all of a bad day are looked for.
+const FAILURES_SHOWN: i64 = 200;
 
 pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
     const LIST: ScopeName = ScopeName::ListUsers;
@@ -55,7 +57,8 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
             ..Search::default()
         };
         (page.starts, page.starts_total) = found(&visit, &mut tx, started, Sort::Started).await?;
-        (page.failures, page.failures_total) = failed_since(&visit, &mut tx, day).await?;
+        (page.failures, page.failures_total) =
+            failed_since(&visit, &mut tx, day, FAILURES_SHOWN).await?;
     }
     // When somebody signed in and with which browser is for those who look after her account.
     if visit.covers(LIST, ScopeName::AdminUsers) {
@@ -80,10 +83,11 @@ pub(super) async fn failed_since(
     visit: &Visit,
     tx: &mut Tx,
     since: i64,
+    most: i64,
 ) -> ApiResult<(Vec<AdminServer>, u64)> {
     let among = visit.among(ScopeName::ReadServers)?;
     let total = failures::count(tx, among.as_ref(), since).await?;
-    let latest = failures::latest(tx, among.as_ref(), since, SHOWN).await?;
+    let latest = failures::latest(tx, among.as_ref(), since, most).await?;
     let ids: Vec<String> = latest.iter().map(|one| one.server_id.clone()).collect();
     let known = of_ids(tx, &ids).await?;
     let rows = latest.iter().filter_map(|failed| {

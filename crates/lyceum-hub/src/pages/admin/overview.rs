@@ -84,7 +84,8 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         (page.stuck, page.stuck_total) =
             activity::found(&visit, &mut tx, stuck, Sort::Since).await?;
         let day = now.plus(-DAY).0;
-        (page.failures, page.failures_total) = activity::failed_since(&visit, &mut tx, day).await?;
+        (page.failures, page.failures_total) =
+            activity::failed_since(&visit, &mut tx, day, activity::SHOWN).await?;
     }
     if visit.sees_all(ScopeName::ReadServers) {
         page.rooms = rooms(&visit, &mut tx, now).await?;
