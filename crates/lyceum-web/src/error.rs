@@ -84,6 +84,8 @@ impl From<anyhow::Error> for ApiError {
 
 /// PostgreSQL's code for text that it can't keep, such as one with a zero character.
 const UNKEEPABLE_TEXT: &str = "22021";
+/// Its code for what it ended because it took too long.
+const TOO_LONG: &str = "57014";
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
@@ -93,10 +95,14 @@ impl From<sqlx::Error> for ApiError {
             return Self::bad_request(say!("refused.zero_character"));
         }
         // A database that is away for a moment is no fault of the request: say "try again".
-        if matches!(
+        let took_too_long = error
+            .as_database_error()
+            .is_some_and(|error| error.code().as_deref() == Some(TOO_LONG));
+        let is_away = matches!(
             error,
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::PoolClosed
-        ) {
+        );
+        if is_away || took_too_long {
             let mut answer = Self::later(
                 StatusCode::SERVICE_UNAVAILABLE,
                 say!("refused.database_away"),
