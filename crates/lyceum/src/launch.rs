@@ -12,7 +12,7 @@ use lyceum_hub::launch::{
     CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, LaunchPlanner,
     LaunchRequest, Refusal,
 };
-use lyceum_hub::profiles::choose::{COURSE, Chosen};
+use lyceum_hub::profiles::choose::Chosen;
 use lyceum_hub::rooms::Room;
 use lyceum_model::clock::Millis;
 use lyceum_model::environment::Said;
@@ -123,13 +123,6 @@ fn known(course: &CourseId, said: Result<Vec<Said>, plan::Missing>) -> Option<Ve
 impl LaunchPlanner for Planner {
     async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal> {
         let config = self.watch.current();
-        if config.profiles.is_empty()
-            && let Some(options) = request.options.as_object()
-            && let Some(key) = options.keys().find(|key| *key != COURSE)
-        {
-            let key: String = key.chars().take(60).collect();
-            return Err(Refusal::BadOptions(say!("launch.no_choice", option = key)));
-        }
         let run_as = match self.accounts {
             Accounts::Shared => None,
             Accounts::System => Some(self.system_account(&request.user)?),
