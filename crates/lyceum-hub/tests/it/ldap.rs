@@ -143,6 +143,42 @@ async fn a_name_of_the_directory_opens_no_account_of_this_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_a_password_has_what_the_directory_says_now() {
+    for db in TestDb::both().await {
+        let slapd = Slapd::start().await;
+        let dn = slapd.add_person("ada", HERS).await;
+        let it = slapd.add_group(GROUPS, "it", &[&dn]).await;
+        let hub = asking(&db, slapd.url()).await.with_user("guest").await;
+        let ask = async |owner: &str| {
+            let body = json!({"auth": {"username": "ada", "password": HERS}});
+            let path = format!("/hub/api/users/{owner}/tokens");
+            hub.client().post_json(&path, &body).await
+        };
+        let token = async || {
+            let made: Value = ask("ada").await.expect(201).json();
+            let token = made["token"].as_str().expect("a token");
+            hub.client().with_token(token)
+        };
+        hub.client().log_in("ada", HERS).await.expect(302);
+        token().await.get("/hub/api/users").await.expect(200);
+        ask("guest").await.expect(201);
+
+        slapd.remove(&it).await;
+        ask("guest").await.expect(403);
+        let ada = token().await;
+        ada.get("/hub/api/users").await.expect(403);
+        let user = user_of(&ada).await;
+        assert_eq!(
+            (&user["name"], &user["admin"], &user["groups"]),
+            (&json!("ada"), &json!(false), &json!([]))
+        );
+        // And if she is one again, so it is.
+        slapd.add_group(GROUPS, "it", &[&dn]).await;
+        token().await.get("/hub/api/users").await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_away_is_no_wrong_password() {
     let db = TestDb::sqlite().await;
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
