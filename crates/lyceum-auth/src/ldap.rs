@@ -29,6 +29,7 @@ mod connection;
 mod dn;
 mod entry;
 mod server;
+mod start_tls;
 mod template;
 
 use connection::{Connection, Lost, OfOne, Place};

@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::{Context, bail, ensure};
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchOptions};
 use lyceum_model::secret::Secret;
+use url::Url;
 
 use super::entry::Entry;
 
@@ -12,16 +13,16 @@ use super::entry::Entry;
 const WORDS_MAX: usize = 200;
 
 /// Result codes of RFC 4511, appendix A, that concern us.
-mod code {
-    pub(super) const SUCCESS: u32 = 0;
-    pub(super) const SIZE_LIMIT_EXCEEDED: u32 = 4;
-    pub(super) const CONSTRAINT_VIOLATION: u32 = 19;
-    pub(super) const NO_SUCH_OBJECT: u32 = 32;
-    pub(super) const INVALID_DN_SYNTAX: u32 = 34;
-    pub(super) const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
-    pub(super) const INVALID_CREDENTIALS: u32 = 49;
-    pub(super) const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
-    pub(super) const UNWILLING_TO_PERFORM: u32 = 53;
+pub(super) mod code {
+    pub(in crate::ldap) const SUCCESS: u32 = 0;
+    pub(in crate::ldap) const SIZE_LIMIT_EXCEEDED: u32 = 4;
+    pub(in crate::ldap) const CONSTRAINT_VIOLATION: u32 = 19;
+    pub(in crate::ldap) const NO_SUCH_OBJECT: u32 = 32;
+    pub(in crate::ldap) const INVALID_DN_SYNTAX: u32 = 34;
+    pub(in crate::ldap) const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
+    pub(in crate::ldap) const INVALID_CREDENTIALS: u32 = 49;
+    pub(in crate::ldap) const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
+    pub(in crate::ldap) const UNWILLING_TO_PERFORM: u32 = 53;
 }
 
 /// The connection has ended, by whichever side.
@@ -72,8 +73,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(settings: LdapConnSettings, url: &str) -> anyhow::Result<Self> {
-        let opened = LdapConnAsync::with_settings(settings, url).await;
+    pub(super) async fn open(settings: LdapConnSettings, url: &Url) -> anyhow::Result<Self> {
+        let opened = LdapConnAsync::from_url_with_settings(settings, url).await;
         let (connection, ldap) = opened.context("connecting")?;
         // It ends with the last handle; why it ended is told by whatever was asked over it.
         tokio::spawn(connection.drive());
@@ -109,10 +110,10 @@ impl Connection {
             | code::INSUFFICIENT_ACCESS_RIGHTS
             | code::CONSTRAINT_VIOLATION
             | code::UNWILLING_TO_PERFORM => {
-                tracing::debug!(answer = told(&answer), "a directory refused a password");
+                tracing::debug!(answer = told_of(&answer), "a directory refused a password");
                 Ok(false)
             }
-            _ => bail!("a bind was answered {}", told(&answer)),
+            _ => bail!("a bind was answered {}", told_of(&answer)),
         }
     }
 
@@ -137,7 +138,7 @@ impl Connection {
                 Some(_) => "name and password of `reader`",
                 None => "questions without a `reader`",
             },
-            told(&answer)
+            told_of(&answer)
         );
         self.is = wanted;
         Ok(())
@@ -168,7 +169,7 @@ impl Connection {
             (code::NO_SUCH_OBJECT, Place::Below(_)) => bail!(
                 "there is no {base:?} in the directory, or whoever asks may not see it; is `base` right, and is there a `reader`?"
             ),
-            _ => bail!("looking below {base:?} was answered {}", told(&answer.1)),
+            _ => bail!("looking below {base:?} was answered {}", told_of(&answer.1)),
         };
         let found = answer.0.into_iter().map(Entry::new).collect();
         Ok(Entries { found, is_all })
@@ -192,13 +193,17 @@ fn problem(error: LdapError) -> anyhow::Error {
     }
 }
 
+fn told_of(answer: &LdapResult) -> String {
+    told(answer.rc, &answer.text)
+}
+
 /// A result for the log: its number and the start of the server's words, in one line.
-fn told(answer: &LdapResult) -> String {
-    let words: String = (answer.text.chars().take(WORDS_MAX))
+pub(super) fn told(code: u32, words: &str) -> String {
+    let words: String = (words.chars().take(WORDS_MAX))
         .flat_map(char::escape_debug)
         .collect();
     match words.trim() {
-        "" => format!("with code {}", answer.rc),
-        words => format!("with code {} ({words})", answer.rc),
+        "" => format!("with code {code}"),
+        words => format!("with code {code} ({words})"),
     }
 }

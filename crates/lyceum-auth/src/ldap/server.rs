@@ -3,10 +3,17 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ldap3::LdapConnSettings;
+use anyhow::{Context, anyhow};
+use ldap3::{LdapConnSettings, StdStream};
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use url::Url;
 
 use super::connection::Connection;
+use super::start_tls;
+
+/// Where `ldap://HOST` is.
+const PORT: u16 = 389;
 
 /// A connection that nobody used for so long is not trusted any more: servers and what stands between
 /// close or forget them.
@@ -48,10 +55,17 @@ impl Server {
     }
 
     pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
-        let settings = LdapConnSettings::new()
-            .set_starttls(self.start_tls)
-            .set_config(self.tls.clone());
-        Connection::open(settings, &self.url).await
+        let mut settings = LdapConnSettings::new().set_config(self.tls.clone());
+        let mut url = Url::parse(&self.url)?;
+        if self.start_tls && url.scheme() == "ldap" {
+            let mut stream = connect_to(&url).await.context("connecting")?;
+            start_tls::ask(&mut stream).await?;
+            settings = settings.set_std_stream(StdStream::Tcp(stream.into_std()?));
+            // From here on it is what `ldaps://` is from its beginning.
+            let changed = url.set_scheme("ldaps");
+            changed.map_err(|()| anyhow!("{url} can't be asked by TLS"))?;
+        }
+        Connection::open(settings, &url).await
     }
 
     pub(super) fn answered(&self) {
@@ -76,6 +90,12 @@ impl Server {
             }
         }
     }
+}
+
+async fn connect_to(url: &Url) -> anyhow::Result<TcpStream> {
+    let host = url.host_str().context("the address has no host")?;
+    let port = url.port().unwrap_or(PORT);
+    Ok(TcpStream::connect(format!("{host}:{port}")).await?)
 }
 
 /// As they are configured, those that failed lately at the end.

@@ -14,6 +14,7 @@ use lyceum_testkit::Slapd;
 use lyceum_testkit::slapd::{GROUPS, PEOPLE, READER, READER_PASSWORD};
 
 mod principal;
+mod start_tls;
 
 const PASSWORD: &str = "correct horse";
 

@@ -94,16 +94,16 @@ impl Fake {
 }
 
 /// One element of BER (X.690) with a short length, or one of two bytes.
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap().to_be_bytes();
     [&[tag, 0x82, length[0], length[1]], content].concat()
 }
 
-fn result(code: u8) -> Vec<u8> {
+pub(super) fn result(code: u8) -> Vec<u8> {
     [tlv(0x0a, &[code]), tlv(0x04, b""), tlv(0x04, b"")].concat()
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     assert_eq!(stream.read_u8().await.ok()?, 0x30);
     let mut length = usize::from(stream.read_u8().await.ok()?);
     if length >= 0x80 {
@@ -118,7 +118,7 @@ async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(message)
 }
 
-fn parts(mut content: &[u8]) -> Vec<(u8, &[u8])> {
+pub(super) fn parts(mut content: &[u8]) -> Vec<(u8, &[u8])> {
     let mut parts = Vec::new();
     while let [tag, length, rest @ ..] = content {
         let (mut length, mut rest) = (usize::from(*length), rest);
@@ -136,7 +136,7 @@ fn parts(mut content: &[u8]) -> Vec<(u8, &[u8])> {
     parts
 }
 
-fn config(url: String) -> LdapConfig {
+pub(super) fn config(url: String) -> LdapConfig {
     LdapConfig {
         id: String::new(),
         title: "Active Directory".into(),
