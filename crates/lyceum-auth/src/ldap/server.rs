@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::connection::Connection;
+use super::connection::{Connection, ReaderRefused};
 use super::start_tls;
 
 /// Where `ldap://HOST` is.
@@ -19,7 +19,7 @@ const PORT: u16 = 389;
 /// close or forget them.
 const KEPT: Duration = Duration::from_secs(30);
 /// One that failed is asked last for so long.
-const SHUNNED: Duration = Duration::from_secs(30);
+pub(super) const SHUNNED: Duration = Duration::from_secs(30);
 
 pub(super) struct Server {
     pub(super) url: String,
@@ -28,6 +28,7 @@ pub(super) struct Server {
     /// Oldest first.
     kept: Mutex<Vec<(Instant, Connection)>>,
     shunned_until: Mutex<Option<Instant>>,
+    reader_refused: Arc<ReaderRefused>,
 }
 
 impl Server {
@@ -38,6 +39,7 @@ impl Server {
             tls,
             kept: Mutex::default(),
             shunned_until: Mutex::default(),
+            reader_refused: Arc::default(),
         }
     }
 
@@ -65,7 +67,7 @@ impl Server {
             let changed = url.set_scheme("ldaps");
             changed.map_err(|()| anyhow!("{url} can't be asked by TLS"))?;
         }
-        Connection::open(settings, &url).await
+        Connection::open(settings, &url, self.reader_refused.clone()).await
     }
 
     pub(super) fn answered(&self) {
@@ -106,7 +108,7 @@ pub(super) fn in_order(servers: &[Server], now: Instant) -> Vec<&Server> {
     order
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
