@@ -7,6 +7,14 @@ use lyceum_model::identity::Identity;
 use crate::Authenticator;
 use crate::attempt::{Attempt, Refused};
 
+/// Nobody let her in.
+#[derive(Debug)]
+pub(crate) struct Unproven {
+    pub(crate) refused: Refused,
+    /// Some method has found name and password wrong, whatever came of the others.
+    pub(crate) is_guess: bool,
+}
+
 /// The authenticators there are. Cheap to clone.
 #[derive(Clone)]
 pub struct Chain(Arc<[Arc<dyn Authenticator>]>);
@@ -23,16 +31,17 @@ impl Chain {
 
     /// The first that knows the person lets her in. One that is busy or out of order does not
     /// keep the others from being asked, but then the answer is not "wrong password": nobody
-    /// knows that.
+    /// knows that. A guess it is all the same where another has looked at the password.
     pub(crate) async fn sign_in(
         &self,
         attempt: &Attempt,
-    ) -> Result<(Identity, &dyn Authenticator), Refused> {
+    ) -> Result<(Identity, &dyn Authenticator), Unproven> {
         let mut refused = Refused::Credentials;
+        let mut is_guess = false;
         for method in self.0.iter() {
             match method.sign_in(attempt).await {
                 Ok(identity) => return Ok((identity, method.as_ref())),
-                Err(Refused::Credentials) => {}
+                Err(Refused::Credentials) => is_guess = true,
                 Err(other) => {
                     if let Refused::Internal(problem) = &other {
                         tracing::error!(
@@ -45,6 +54,6 @@ impl Chain {
                 }
             }
         }
-        Err(refused)
+        Err(Unproven { refused, is_guess })
     }
 }

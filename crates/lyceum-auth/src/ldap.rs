@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, bail, ensure};
 use async_trait::async_trait;
 use lyceum_model::id::new_secret;
 use lyceum_model::identity::{Adopts, Identity};
@@ -29,16 +29,17 @@ mod connection;
 mod dn;
 mod entry;
 mod server;
+mod start_tls;
 mod template;
 
-use connection::{Connection, Lost, OfOne, Place};
+use connection::{Connection, Lost, OfOne, Place, shown};
 pub use dn::Dn;
 use entry::Entry;
 use server::{Server, in_order};
 pub use template::{Template, check_attribute};
 
 /// No person is in more groups than that.
-const GROUPS_MAX: i32 = 1_000;
+const GROUPS_MAX: usize = 1_000;
 /// Enough to see that a name means more than one entry.
 const TWO: i32 = 2;
 /// Claims beside the attributes of an entry; no attribute is called so.
@@ -170,6 +171,7 @@ impl Ldap {
                     return Ok(found);
                 }
                 Err(problem) if problem.is::<OfOne>() => {
+                    server.answered();
                     return Err(Refused::Internal(problem));
                 }
                 Err(problem) => {
@@ -312,16 +314,8 @@ impl Ldap {
     ) -> anyhow::Result<Vec<String>> {
         let filter = match &groups.by {
             GroupsBy::Attribute(attribute) => {
-                if entry.is_cut_short(attribute) {
-                    let problem = "the directory gives her groups in pieces; find them by `filter`";
-                    return Err(anyhow!(problem).context(OfOne));
-                }
-                let base = self.groups_base.as_ref();
-                let told = entry.texts(attribute).filter_map(Dn::parse);
-                let counts = told.filter(|dn| base.is_some_and(|base| dn.is_within(base)));
-                return Ok(counts
-                    .filter_map(|dn| dn.own_name(&groups.name).map(str::to_owned))
-                    .collect());
+                let told = self.groups_told(entry, attribute, &groups.name);
+                return told.map_err(|problem| problem.context(OfOne));
             }
             GroupsBy::Filter(filter) => filter,
         };
@@ -332,10 +326,11 @@ impl Ldap {
             on.be_reader(self.reader()).await?;
         }
         let wanted = [groups.name.clone()];
-        let found = on.find(Place::Below(&groups.base), &filter, &wanted, GROUPS_MAX);
+        let most = i32::try_from(GROUPS_MAX)?;
+        let found = on.find(Place::Below(&groups.base), &filter, &wanted, most);
         let found = found.await?;
         // Of half her groups she would be taken out.
-        if !found.is_all {
+        if !found.is_all || found.found.len() > GROUPS_MAX {
             let problem = "she is in more groups than the directory gives at once, or than 1000";
             return Err(anyhow!(problem).context(OfOne));
         }
@@ -343,6 +338,47 @@ impl Ldap {
         Ok(names
             .filter_map(|group| name_of(group, &groups.name))
             .collect())
+    }
+
+    /// The groups that an attribute of hers names. What can't be read could be one that counts, so there
+    /// is no leaving out.
+    fn groups_told(
+        &self,
+        entry: &Entry,
+        attribute: &str,
+        name: &str,
+    ) -> anyhow::Result<Vec<String>> {
+        ensure!(
+            !entry.is_cut_short(attribute),
+            "the directory gives her groups in pieces, or there are very many; find them by `filter`"
+        );
+        let mut groups = Vec::new();
+        for value in entry.values(attribute) {
+            let text = String::from_utf8_lossy(value);
+            let dn = std::str::from_utf8(value).ok().and_then(Dn::parse);
+            let Some(dn) = dn else {
+                bail!(
+                    "her {attribute:?} has what is no name of an entry: {}",
+                    shown(&text)
+                );
+            };
+            let base = self.groups_base.as_ref();
+            if !base.is_some_and(|base| dn.is_within(base)) {
+                continue;
+            }
+            let Some(own_name) = dn.own_name(name) else {
+                bail!(
+                    "{} is not called by {name:?}; give the attribute as `name` by which groups are called, or find them by `filter`",
+                    shown(&text)
+                );
+            };
+            groups.push(own_name.to_owned());
+        }
+        ensure!(
+            groups.len() <= GROUPS_MAX,
+            "she is in more groups than {GROUPS_MAX}"
+        );
+        Ok(groups)
     }
 
     fn reader(&self) -> Option<(&str, &Secret)> {
@@ -373,7 +409,9 @@ impl Ldap {
         if let Some(groups) = &found.groups {
             claims.insert(GROUPS.into(), groups.clone().into());
         }
-        let issuer = format!("ldap:{}", self.config.id);
+        // What one attribute says of somebody, another may say of somebody else.
+        let attribute = mark.to_ascii_lowercase();
+        let issuer = format!("ldap:{}:{attribute}", self.config.id);
         self.mapping.identity(&issuer, &subject, &claims)
     }
 }

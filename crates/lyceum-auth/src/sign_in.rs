@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::admit::{Admission, Admitted, GroupsOf};
 use crate::attempt::{Attempt, Refused};
-use crate::chain::Chain;
+use crate::chain::{Chain, Unproven};
 use crate::elsewhere::{Elsewhere, Return};
 use crate::journey::Journeys;
 use crate::throttle::Throttle;
@@ -116,13 +116,19 @@ impl SignIn {
                     names_people: method.names_people(),
                 })
             }
-            Err(Refused::Credentials) => {
-                tracing::info!(%name, %address, "sign-in refused: wrong name or password");
-                Err(Refused::Credentials)
-            }
-            Err(other) => {
-                self.settle(self.throttle.undecided(counted).await);
-                Err(other)
+            Err(Unproven { refused, is_guess }) => {
+                match (&refused, is_guess) {
+                    (Refused::Credentials, _) => {
+                        tracing::info!(%name, %address, "sign-in refused: wrong name or password");
+                    }
+                    // Else whoever guesses at accounts of this place would wait for the directory beside
+                    // them to be away.
+                    (Refused::Internal(_) | Refused::Busy, true) => {
+                        self.settle(self.throttle.half_decided(counted).await);
+                    }
+                    _ => self.settle(self.throttle.undecided(counted).await),
+                }
+                Err(refused)
             }
         }
     }

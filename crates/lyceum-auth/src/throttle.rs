@@ -19,6 +19,9 @@
 //! - An attempt counts *before* the password is looked at and is taken back when it was right, so
 //!   a thousand at once, or hanging up early, gains nothing. Attempts that were told to wait do
 //!   not count: hammering does not prolong the wait.
+//! - Where one source finds a password wrong while another is busy or away, the attempt counts for
+//!   the account, but not for the address: everybody there may be waiting for the same source. Where
+//!   nobody could look at the password, it does not count at all.
 //! - Names nobody has are counted like the others, so the waits tell nothing.
 //!
 //! Subjects are kept as hashes (people type passwords into the name field), IPv6 addresses by
@@ -228,6 +231,15 @@ impl Throttle {
     /// The attempt was not decided (busy, source out of order): it does not count.
     pub async fn undecided(&self, counted: Counted) -> anyhow::Result<()> {
         self.take_back(counted, false).await
+    }
+
+    /// One source found the password wrong, another could not look at it: it counts for the account,
+    /// and not for the address.
+    pub async fn half_decided(&self, counted: Counted) -> anyhow::Result<()> {
+        let mut tx = self.db.write().await?;
+        failures::take_back(&mut tx, &counted.address, false).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     async fn take_back(&self, counted: Counted, forget: bool) -> anyhow::Result<()> {

@@ -10,6 +10,8 @@ const MARK_MAX: usize = 255;
 pub(super) struct Entry {
     pub(super) dn: String,
     attributes: Vec<(String, Vec<Vec<u8>>)>,
+    /// Attributes that have more values than are looked at.
+    cut: Vec<String>,
 }
 
 impl Entry {
@@ -17,11 +19,20 @@ impl Entry {
         let found = SearchEntry::construct(found);
         let texts = found.attrs.into_iter().map(|(name, values)| {
             let values = values.into_iter().map(String::into_bytes);
-            (name, values.take(VALUES_MAX).collect())
+            (name, values.collect())
         });
+        let mut attributes: Vec<(String, Vec<Vec<u8>>)> = texts.chain(found.bin_attrs).collect();
+        let mut cut = Vec::new();
+        for (name, values) in &mut attributes {
+            if values.len() > VALUES_MAX {
+                values.truncate(VALUES_MAX);
+                cut.push(name.clone());
+            }
+        }
         Self {
             dn: found.dn,
-            attributes: texts.chain(found.bin_attrs).collect(),
+            attributes,
+            cut,
         }
     }
 
@@ -32,13 +43,15 @@ impl Entry {
             .filter_map(|value| std::str::from_utf8(value).ok())
     }
 
-    /// Whether the directory has given a piece of a long list only, as Active Directory does.
+    /// Whether there is a piece of a long list only: the directory gives no more at once, as Active
+    /// Directory does, or more is not looked at.
     pub(super) fn is_cut_short(&self, name: &str) -> bool {
         let is_piece = |given: &str| {
             let (given, option) = given.split_once(';').unwrap_or((given, ""));
             given.eq_ignore_ascii_case(name) && option.to_ascii_lowercase().starts_with("range=")
         };
         self.attributes.iter().any(|(given, _)| is_piece(given))
+            || self.cut.iter().any(|cut| cut.eq_ignore_ascii_case(name))
     }
 
     /// What tells this entry from all others for ever, written in one way.
@@ -59,7 +72,7 @@ impl Entry {
         fits.then(|| text.to_owned())
     }
 
-    fn values(&self, name: &str) -> &[Vec<u8>] {
+    pub(super) fn values(&self, name: &str) -> &[Vec<u8>] {
         self.attributes
             .iter()
             .find(|(given, _)| given.eq_ignore_ascii_case(name))
@@ -78,6 +91,7 @@ mod tests {
             let entry = Entry {
                 dn: "uid=ada".into(),
                 attributes: vec![(name.to_lowercase(), values)],
+                cut: Vec::new(),
             };
             assert_eq!(entry.mark(name).as_deref(), expect, "{name}");
         };
@@ -99,6 +113,7 @@ mod tests {
             let entry = Entry {
                 dn: "cn=ada".into(),
                 attributes: vec![(given.into(), Vec::new())],
+                cut: Vec::new(),
             };
             assert_eq!(entry.is_cut_short("memberOf"), expect, "{given}");
         };

@@ -3,16 +3,23 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ldap3::LdapConnSettings;
+use anyhow::{Context, anyhow};
+use ldap3::{LdapConnSettings, StdStream};
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use url::Url;
 
-use super::connection::Connection;
+use super::connection::{Connection, ReaderRefused};
+use super::start_tls;
+
+/// Where `ldap://HOST` is.
+const PORT: u16 = 389;
 
 /// A connection that nobody used for so long is not trusted any more: servers and what stands between
 /// close or forget them.
 const KEPT: Duration = Duration::from_secs(30);
 /// One that failed is asked last for so long.
-const SHUNNED: Duration = Duration::from_secs(30);
+pub(super) const SHUNNED: Duration = Duration::from_secs(30);
 
 pub(super) struct Server {
     pub(super) url: String,
@@ -21,6 +28,7 @@ pub(super) struct Server {
     /// Oldest first.
     kept: Mutex<Vec<(Instant, Connection)>>,
     shunned_until: Mutex<Option<Instant>>,
+    reader_refused: Arc<ReaderRefused>,
 }
 
 impl Server {
@@ -31,6 +39,7 @@ impl Server {
             tls,
             kept: Mutex::default(),
             shunned_until: Mutex::default(),
+            reader_refused: Arc::default(),
         }
     }
 
@@ -48,10 +57,17 @@ impl Server {
     }
 
     pub(super) async fn connect(&self) -> anyhow::Result<Connection> {
-        let settings = LdapConnSettings::new()
-            .set_starttls(self.start_tls)
-            .set_config(self.tls.clone());
-        Connection::open(settings, &self.url).await
+        let mut settings = LdapConnSettings::new().set_config(self.tls.clone());
+        let mut url = Url::parse(&self.url)?;
+        if self.start_tls && url.scheme() == "ldap" {
+            let mut stream = connect_to(&url).await.context("connecting")?;
+            start_tls::ask(&mut stream).await?;
+            settings = settings.set_std_stream(StdStream::Tcp(stream.into_std()?));
+            // From here on it is what `ldaps://` is from its beginning.
+            let changed = url.set_scheme("ldaps");
+            changed.map_err(|()| anyhow!("{url} can't be asked by TLS"))?;
+        }
+        Connection::open(settings, &url, self.reader_refused.clone()).await
     }
 
     pub(super) fn answered(&self) {
@@ -78,6 +94,12 @@ impl Server {
     }
 }
 
+async fn connect_to(url: &Url) -> anyhow::Result<TcpStream> {
+    let host = url.host_str().context("the address has no host")?;
+    let port = url.port().unwrap_or(PORT);
+    Ok(TcpStream::connect(format!("{host}:{port}")).await?)
+}
+
 /// As they are configured, those that failed lately at the end.
 pub(super) fn in_order(servers: &[Server], now: Instant) -> Vec<&Server> {
     let (shunned, mut order): (Vec<_>, Vec<_>) =
@@ -86,7 +108,7 @@ pub(super) fn in_order(servers: &[Server], now: Instant) -> Vec<&Server> {
     order
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -14,6 +14,8 @@ use lyceum_testkit::Slapd;
 use lyceum_testkit::slapd::{GROUPS, PEOPLE, READER, READER_PASSWORD};
 
 mod principal;
+mod refusals;
+mod start_tls;
 
 const PASSWORD: &str = "correct horse";
 
@@ -115,7 +117,8 @@ async fn whoever_has_the_password_comes_in_by_either_way() {
         assert_eq!(ada.display_name.as_deref(), Some("The person ada"));
         assert_eq!((ada.groups, ada.admin), (None, None));
         let subject = ada.subject.unwrap();
-        assert_eq!((subject.issuer.as_str(), subject.id.len()), ("ldap:", 36));
+        let issuer = "ldap::entryuuid";
+        assert_eq!((subject.issuer.as_str(), subject.id.len()), (issuer, 36));
         assert!(!is_let_in(&ldap, "ada", "wrong horse").await);
         assert!(!is_let_in(&ldap, "ada", "another horse").await);
         assert!(!is_let_in(&ldap, "nobody", PASSWORD).await);
@@ -230,6 +233,29 @@ async fn a_renamed_person_is_the_same_and_a_name_given_away_is_not() {
     });
     let same = ask(&elsewhere, "ada.king", PASSWORD).await.unwrap();
     assert_ne!(same.subject, before.subject);
+}
+
+#[tokio::test]
+async fn what_another_attribute_says_is_another_mark() {
+    let slapd = Slapd::start().await;
+    slapd.add_person("ada", PASSWORD).await;
+    let with = |mark: &str| {
+        let mut config = config(&slapd);
+        config.names.mark = mark.into();
+        door(config)
+    };
+    let subject = async |ldap: Ldap, name: &str| {
+        let identity = ask(&ldap, name, PASSWORD).await.unwrap();
+        identity.subject.unwrap()
+    };
+    let ada = subject(with("entryUUID"), "ada").await;
+    assert_eq!(subject(with("ENTRYuuid"), "ada").await, ada);
+    // Whoever may write that attribute writes what she likes into it.
+    let ben = slapd.add_person("ben", PASSWORD).await;
+    slapd.set(&ben, "employeeNumber", &[&ada.id]).await;
+    let ben = subject(with("employeeNumber"), "ben").await;
+    assert_eq!(ben.id, ada.id);
+    assert_ne!(ben, ada);
 }
 
 #[tokio::test]

@@ -67,6 +67,17 @@ impl Door {
         let chain = Chain::new(methods);
         SignIn::new(self.throttle.clone(), chain, Admission::new(people), groups)
     }
+
+    /// With these methods alone, in their order.
+    fn of(&self, methods: Vec<Arc<dyn Authenticator>>) -> SignIn {
+        let (admission, groups) = (Admission::default(), Arc::new(NoGroupsKnown));
+        SignIn::new(
+            self.throttle.clone(),
+            Chain::new(methods),
+            admission,
+            groups,
+        )
+    }
 }
 
 async fn ask(door: &SignIn, name: &str, password: &str) -> Result<Identity, Refused> {
@@ -172,14 +183,50 @@ async fn another_source_needs_the_allow_list() {
 #[tokio::test]
 async fn a_broken_source_keeps_nobody_else_out_and_counts_against_nobody() {
     for test in TestDb::both().await {
-        let door = Door::new(&test).await;
-        let door = door.open(vec![Arc::new(Broken)], People::default());
+        let setup = Door::new(&test).await;
+        let alone = setup.of(vec![Arc::new(Broken)]);
         for _ in 0..10 {
-            let refused = ask(&door, "ada", "battery staple").await.unwrap_err();
+            let refused = ask(&alone, "ada", "battery staple").await.unwrap_err();
             assert!(matches!(refused, Refused::Internal(_)));
             assert!(!refused.to_string().contains("no route"));
         }
+        let door = setup.open(vec![Arc::new(Broken)], People::default());
         assert!(ask(&door, "ada", "correct horse").await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_broken_source_beside_it_opens_no_account_to_guessing() {
+    for test in TestDb::both().await {
+        let setup = Door::new(&test).await;
+        let local: Arc<dyn Authenticator> = Arc::new(setup.local.clone());
+        let broken: Arc<dyn Authenticator> = Arc::new(Broken);
+        for methods in [[broken.clone(), local.clone()], [local, broken]] {
+            let door = &setup.of(methods.into());
+            // The right one comes in within the limit, and takes back the slips before.
+            for password in ["battery staple", "battery staple", "correct horse"] {
+                let came = ask(door, "ada", password).await;
+                assert_eq!(came.is_ok(), password == "correct horse", "{came:?}");
+            }
+            // Names nobody has are no different.
+            for name in ["ada", "nobody"] {
+                for _ in 0..5 {
+                    let refused = ask(door, name, "battery staple").await;
+                    assert!(matches!(refused, Err(Refused::Internal(_))), "{refused:?}");
+                }
+                let before = setup.hasher.runs();
+                for password in ["battery staple", "correct horse"] {
+                    let refused = ask(door, name, password).await;
+                    assert!(
+                        matches!(refused, Err(Refused::TooMany { retry_after: 1 })),
+                        "{refused:?}"
+                    );
+                }
+                assert_eq!(setup.hasher.runs(), before);
+            }
+            // A day later the other order of the two.
+            setup.clock.advance(24 * 3_600_000);
+        }
     }
 }
 

@@ -176,6 +176,30 @@ async fn one_password_on_many_accounts_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn what_one_source_alone_could_decide_counts_for_the_account_and_not_for_the_address() {
+    for test in TestDb::both().await {
+        let story = Story::new(&test);
+        let half = async |name: &str| {
+            let name = UserName::parse(name).unwrap();
+            let counted = story.throttle.begin(&name, HOME.into()).await.ok()?;
+            story.throttle.half_decided(counted).await.unwrap();
+            Some(())
+        };
+        for person in 0..320 {
+            assert!(half(&format!("s{person}")).await.is_some(), "{person}");
+        }
+        for _ in 0..5 {
+            assert!(half("ada").await.is_some());
+        }
+        assert!(half("ada").await.is_none());
+        assert_eq!(story.succeed("ada", HOME).await, Err(1));
+        story.clock.advance(SECOND);
+        story.succeed("ada", HOME).await.unwrap();
+        story.succeed("ben", HOME).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn many_at_once_gain_nothing() {
     for test in TestDb::both().await {
         let story = Story::new(&test);

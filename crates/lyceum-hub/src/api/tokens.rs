@@ -108,6 +108,23 @@ async fn is_known(hub: &Hub, identity: &Identity) -> sqlx::Result<bool> {
     Ok(known.as_ref() == Some(&identity.name))
 }
 
+/// The row of whoever has said her name and password. What another place says of her counts as of now, as
+/// on the log-in page: what she was there when she last came may be more than what she is.
+async fn holder(
+    hub: &Hub,
+    tx: &mut Tx,
+    identity: &Identity,
+    info: &RequestInfo,
+) -> ApiResult<Option<db::users::User>> {
+    match identity.subject {
+        Some(_) => {
+            let brought = crate::pages::login::bring_in(hub, tx, identity, info).await?;
+            Ok(brought.ok())
+        }
+        None => Ok(db::users::find(tx, &identity.name).await?),
+    }
+}
+
 /// Scope: `tokens!user=…`; or, without credentials, a name and password in the body.
 pub async fn create_token(
     State(hub): State<Hub>,
@@ -150,15 +167,16 @@ pub async fn create_token(
             if !is_known(&hub, &identity).await? {
                 return Err(nobody());
             }
-            Some(identity.name)
+            Some(identity)
         }
         (None, None) => return Err(nobody()),
     };
     let mut tx = hub.db().write().await?;
     let held = match (&caller, &signed_in) {
         (Some(caller), _) => caller.scopes.as_ref().clone(),
-        (None, Some(name)) => {
-            let holder = db::users::find(&mut tx, name).await?.ok_or_else(nobody)?;
+        (None, Some(identity)) => {
+            let holder = holder(&hub, &mut tx, identity, &info).await?;
+            let holder = holder.ok_or_else(nobody)?;
             let standing = Standing::of_user(&hub, &mut tx, &holder).await?;
             standing.held().clone()
         }
@@ -184,7 +202,7 @@ pub async fn create_token(
     let expires_at = expiry(&fields, now)?;
     let (by, own) = match (&caller, &signed_in) {
         (Some(caller), _) => (caller.who.to_string(), caller.is(&owner.name)),
-        (None, Some(name)) => (name.to_string(), *name == owner.name),
+        (None, Some(Identity { name, .. })) => (name.to_string(), *name == owner.name),
         (None, None) => return Err(nobody()),
     };
     let note = note(&fields)?.unwrap_or_else(|| match own {
@@ -208,6 +226,10 @@ pub async fn create_token(
         by: &by,
     });
     tracing::info!(%by, user = %owner.name, id = %token.id, "token made");
+    if signed_in.is_some_and(|identity| identity.subject.is_some()) {
+        // What she is there may have changed roles and groups.
+        crate::proxy::pass_on(&hub).await;
+    }
     Ok((
         StatusCode::CREATED,
         Json(model::token(&token, &owner, &scopes, Some(&secret))),

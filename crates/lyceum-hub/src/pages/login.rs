@@ -23,6 +23,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
 use serde::Deserialize;
 
 use super::{frame, html, redirect, to};
+use crate::db::users::User;
 use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::next::local_target;
@@ -196,6 +197,35 @@ async fn has_power_in_courses(hub: &Hub, tx: &mut Tx, name: &UserName) -> ApiRes
     Ok(roles.any(|role| *role != CourseRole::Student))
 }
 
+/// Her row, brought up to date with what she is where she proved herself. Of a refusal the transaction holds
+/// pieces: it must not be committed.
+pub(crate) async fn bring_in(
+    hub: &Hub,
+    tx: &mut Tx,
+    identity: &Identity,
+    info: &RequestInfo,
+) -> ApiResult<Result<User, Refused>> {
+    let settings = hub.settings();
+    let in_force = users::InForce {
+        grants: &settings.grants,
+        admins: &settings.admission.admins,
+        has_power_in_courses: match identity.subject {
+            Some(_) => has_power_in_courses(hub, tx, &identity.name).await?,
+            // A password is that name's.
+            None => false,
+        },
+    };
+    let admitted = users::admit(tx, identity, in_force, hub.now()).await?;
+    Ok(admitted.map_err(|why| {
+        let subject = identity.subject.as_ref().map(|subject| subject.id.as_str());
+        tracing::warn!(
+            name = %identity.name, subject, address = %info.address,
+            "sign-in refused: {why}"
+        );
+        why.into()
+    }))
+}
+
 /// Somebody has proved who she is, or has not: the new session, or the log-in page once more.
 pub(super) async fn come_in(
     hub: &Hub,
@@ -214,25 +244,11 @@ pub(super) async fn come_in(
     let (cookie_secret, access_secret) = (new_secret(), new_secret());
     let mut tx = hub.db().write().await?;
     let settings = hub.settings();
-    let in_force = users::InForce {
-        grants: &settings.grants,
-        admins: &settings.admission.admins,
-        has_power_in_courses: match identity.subject {
-            Some(_) => has_power_in_courses(hub, &mut tx, &identity.name).await?,
-            // A password is that name's.
-            None => false,
-        },
-    };
-    let user = match users::admit(&mut tx, &identity, in_force, now).await? {
+    let user = match bring_in(hub, &mut tx, &identity, info).await? {
         Ok(user) => user,
         Err(why) => {
             tx.rollback().await?;
-            let subject = identity.subject.as_ref().map(|subject| subject.id.as_str());
-            tracing::warn!(
-                name = %identity.name, subject, address = %info.address,
-                "sign-in refused: {why}"
-            );
-            return way.refuse(hub, why.into());
+            return way.refuse(hub, why);
         }
     };
     hub.metrics().sign_in("success");

@@ -9,8 +9,10 @@ use lyceum_auth::claims::Rule;
 use lyceum_auth::config::People;
 use lyceum_auth::ldap::{Attributes, Groups, GroupsBy, LdapConfig, Reader, Template};
 use lyceum_auth::{Authenticator, Ldap};
+use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::identity::Adopts;
 use lyceum_model::secret::Secret;
+use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::slapd::{GROUPS, PEOPLE, READER, READER_PASSWORD};
 use lyceum_testkit::{Client, Slapd, TestDb, TestHub};
@@ -141,22 +143,64 @@ async fn a_name_of_the_directory_opens_no_account_of_this_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_a_password_has_what_the_directory_says_now() {
+    for db in TestDb::both().await {
+        let slapd = Slapd::start().await;
+        let dn = slapd.add_person("ada", HERS).await;
+        let it = slapd.add_group(GROUPS, "it", &[&dn]).await;
+        let hub = asking(&db, slapd.url()).await.with_user("guest").await;
+        let ask = async |owner: &str| {
+            let body = json!({"auth": {"username": "ada", "password": HERS}});
+            let path = format!("/hub/api/users/{owner}/tokens");
+            hub.client().post_json(&path, &body).await
+        };
+        let token = async || {
+            let made: Value = ask("ada").await.expect(201).json();
+            let token = made["token"].as_str().expect("a token");
+            hub.client().with_token(token)
+        };
+        hub.client().log_in("ada", HERS).await.expect(302);
+        token().await.get("/hub/api/users").await.expect(200);
+        ask("guest").await.expect(201);
+
+        slapd.remove(&it).await;
+        ask("guest").await.expect(403);
+        let ada = token().await;
+        ada.get("/hub/api/users").await.expect(403);
+        let user = user_of(&ada).await;
+        assert_eq!(
+            (&user["name"], &user["admin"], &user["groups"]),
+            (&json!("ada"), &json!(false), &json!([]))
+        );
+        // And if she is one again, so it is.
+        slapd.add_group(GROUPS, "it", &[&dn]).await;
+        token().await.get("/hub/api/users").await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_away_is_no_wrong_password() {
     let db = TestDb::sqlite().await;
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let url = format!("ldap://{}", free.local_addr().expect("an address"));
     drop(free);
-    let hub = asking(&db, url).await.with_user("guest").await;
+    let clock = Clock::manual(Millis(1_795_000_000_000));
+    let hub = TestHub::start_at(db.db().clone(), FakeSpawner::default(), clock.clone()).await;
+    hub.ask_first(vec![directory(url)], People::default()).await;
+    let hub = hub.with_user("guest").await;
     let client = hub.client();
     let said = client.log_in("ada", HERS).await.expect(503).text();
     assert!(
         said.contains("can&#39;t be checked at the moment"),
         "{said}"
     );
-    // More often than a wrong password would be let through: it does not count as one.
-    for _ in 0..8 {
+    // The accounts of this place found it wrong, so guessing at them is slowed down as ever.
+    for _ in 0..4 {
         client.log_in("ada", HERS).await.expect(503);
     }
+    client.log_in("ada", HERS).await.expect(429);
+    clock.advance(1_000);
+    client.log_in("ada", HERS).await.expect(503);
     // Whom this place knows itself comes in all the same.
     hub.signed_in("guest").await;
 }

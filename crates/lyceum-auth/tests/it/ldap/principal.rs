@@ -15,39 +15,61 @@ use super::{PASSWORD, ask, door, everyone, is_let_in};
 
 const BIND: u8 = 0x60;
 const SEARCH: u8 = 0x63;
+/// Where its groups are.
+pub(super) const GROUPS: &str = "ou=g";
 
 #[derive(Clone)]
-struct Fake {
+pub(super) struct Fake {
     /// Names and their passwords.
     binds: Arc<Vec<(String, String)>>,
     /// What it answers to whoever is not among them.
     otherwise: u8,
     /// What any search finds: the name of the entry and its `sAMAccountName`.
     found: (String, String),
+    /// The `memberOf` of what is found.
+    pub(super) member_of: Vec<String>,
+    /// How a search below `GROUPS` ends; it finds nothing.
+    pub(super) groups_end: u8,
     /// The names that were bound, in their order.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fake {
     async fn start(binds: &[(&str, &str)], found: (&str, &str), otherwise: u8) -> (Self, String) {
+        let fake = Self::new(binds, found, otherwise);
+        let url = fake.listen().await;
+        (fake, url)
+    }
+
+    pub(super) fn new(binds: &[(&str, &str)], found: (&str, &str), otherwise: u8) -> Self {
         let binds = binds
             .iter()
             .map(|(name, password)| ((*name).into(), (*password).into()));
-        let fake = Self {
+        Self {
             binds: Arc::new(binds.collect()),
             otherwise,
             found: (found.0.into(), found.1.into()),
+            member_of: Vec::new(),
+            groups_end: 0,
             asked: Arc::default(),
-        };
+        }
+    }
+
+    pub(super) async fn listen(&self) -> String {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("ldap://{}", listener.local_addr().unwrap());
-        let serving = fake.clone();
+        let serving = self.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serving.clone().serve(stream));
             }
         });
-        (fake, url)
+        url
+    }
+
+    /// Who was bound, or was to be.
+    pub(super) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 
     async fn serve(self, mut stream: TcpStream) {
@@ -58,6 +80,9 @@ impl Fake {
             };
             let answers = match operation {
                 BIND => vec![self.bind(request)],
+                SEARCH if self::parts(request)[0].1 == GROUPS.as_bytes() => {
+                    vec![tlv(0x65, &result(self.groups_end))]
+                }
                 SEARCH => vec![self.entry(), tlv(0x65, &result(0))],
                 _ => return,
             };
@@ -80,13 +105,16 @@ impl Fake {
     }
 
     fn entry(&self) -> Vec<u8> {
-        let attribute = |name: &str, value: &[u8]| {
-            let values = tlv(0x31, &tlv(0x04, value));
+        let attribute = |name: &str, values: &[&[u8]]| {
+            let values: Vec<u8> = values.iter().flat_map(|value| tlv(0x04, value)).collect();
+            let values = tlv(0x31, &values);
             tlv(0x30, &[tlv(0x04, name.as_bytes()), values].concat())
         };
+        let member_of: Vec<&[u8]> = self.member_of.iter().map(String::as_bytes).collect();
         let attributes = [
-            attribute("sAMAccountName", self.found.1.as_bytes()),
-            attribute("objectGUID", b"0123456789abcde\xff"),
+            attribute("sAMAccountName", &[self.found.1.as_bytes()]),
+            attribute("objectGUID", &[b"0123456789abcde\xff"]),
+            attribute("memberOf", &member_of),
         ];
         let name = tlv(0x04, self.found.0.as_bytes());
         tlv(0x64, &[name, tlv(0x30, &attributes.concat())].concat())
@@ -94,16 +122,16 @@ impl Fake {
 }
 
 /// One element of BER (X.690) with a short length, or one of two bytes.
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap().to_be_bytes();
     [&[tag, 0x82, length[0], length[1]], content].concat()
 }
 
-fn result(code: u8) -> Vec<u8> {
+pub(super) fn result(code: u8) -> Vec<u8> {
     [tlv(0x0a, &[code]), tlv(0x04, b""), tlv(0x04, b"")].concat()
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     assert_eq!(stream.read_u8().await.ok()?, 0x30);
     let mut length = usize::from(stream.read_u8().await.ok()?);
     if length >= 0x80 {
@@ -118,7 +146,7 @@ async fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(message)
 }
 
-fn parts(mut content: &[u8]) -> Vec<(u8, &[u8])> {
+pub(super) fn parts(mut content: &[u8]) -> Vec<(u8, &[u8])> {
     let mut parts = Vec::new();
     while let [tag, length, rest @ ..] = content {
         let (mut length, mut rest) = (usize::from(*length), rest);
@@ -136,7 +164,7 @@ fn parts(mut content: &[u8]) -> Vec<(u8, &[u8])> {
     parts
 }
 
-fn config(url: String) -> LdapConfig {
+pub(super) fn config(url: String) -> LdapConfig {
     LdapConfig {
         id: String::new(),
         title: "Active Directory".into(),
@@ -175,7 +203,7 @@ async fn the_entry_that_is_found_has_to_take_the_password_too() {
     assert_eq!(identity.name.as_str(), "ada");
     let mark = identity.subject.unwrap().id;
     assert_eq!(mark, "303132333435363738396162636465ff");
-    assert_eq!(*fake.asked.lock().unwrap(), ["ada@example.edu", ada]);
+    assert_eq!(fake.asked(), ["ada@example.edu", ada]);
     assert!(!is_let_in(&ldap, "ada", "wrong horse").await);
 
     // The name is Ada's, but the filter finds Ben, who has another password.
@@ -203,7 +231,7 @@ async fn without_a_password_nothing_goes_out() {
     attempt.password = Secret::new("");
     let refused = ldap.sign_in(&attempt).await;
     assert!(matches!(refused, Err(Refused::Credentials)));
-    assert_eq!(*fake.asked.lock().unwrap(), [""; 0]);
+    assert_eq!(fake.asked(), [""; 0]);
 }
 
 #[tokio::test]
