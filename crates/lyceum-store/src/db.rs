@@ -56,7 +56,8 @@ impl Default for Patience {
         Self {
             // Longer than any of ours takes, also behind others.
             statement: Duration::from_secs(30),
-            quiet: Duration::from_secs(5),
+            // Each time: a restart of the server leaves dead ones behind.
+            quiet: Duration::ZERO,
         }
     }
 }

@@ -130,8 +130,8 @@ async fn idle_connections_are_tried_first() {
     let test = TestDb::postgres().await;
     let relay = Relay::before(&test).await;
     let patience = Patience {
-        quiet: Duration::ZERO,
-        ..HASTY
+        statement: HASTY.statement,
+        ..Patience::default()
     };
     let db = Db::open_with(&Location::Postgres(relay.url.clone()), patience)
         .await
