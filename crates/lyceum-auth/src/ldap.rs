@@ -3,7 +3,8 @@
 //!
 //! A person is proved by a bind with her password; who she is and what her groups are is read from her
 //! entry. `template` writes what people type into names and filters, `connection` asks, `server` chooses
-//! whom, `entry` and `dn` read what is answered; [`crate::claims`] makes an identity of it.
+//! whom, `start_tls` goes over to TLS, `entry` and `dn` read what is answered; [`crate::claims`] makes an
+//! identity of it.
 //!
 //! Invariant: an entry counts only if the very password that was typed has opened it. A name that was
 //! bound and a filter that found may mean two people.
