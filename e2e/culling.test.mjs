@@ -83,8 +83,12 @@ test('a server ends by itself, and its owner sees it coming', { timeout: 900_000
 
   await step('then it ends, and home says why', async () => {
     await lyceum.untilQuiet();
-    await goHome(home, lyceum.url);
-    await home.getByText(`Stopped because nothing happened in it for ${IDLE} seconds.`).waitFor();
+    const why = home.getByText(`Stopped because nothing happened in it for ${IDLE} seconds.`);
+    // Its process is gone a moment before that is written down.
+    await until('home says why', async () => {
+      await goHome(home, lyceum.url);
+      return why.isVisible();
+    });
     await controls.start(home).waitFor();
     const german = await browser.newContext({ locale: 'de-DE', storageState: await context.storageState() });
     const page = await german.newPage();
