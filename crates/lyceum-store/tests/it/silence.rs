@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use lyceum_store::db::{Location, Patience};
 use lyceum_store::{Db, DbError, on};
 use lyceum_testkit::TestDb;
+use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::timeout;
+use tokio_util::either::Either;
+use url::Url;
 
 const HASTY: Patience = Patience {
     statement: Duration::from_secs(6),
@@ -31,19 +34,22 @@ impl Relay {
         let Location::Postgres(url) = test.location() else {
             panic!("no PostgreSQL");
         };
-        let (start, folder) = url.split_once("?host=").expect("a unix socket");
-        let socket = PathBuf::from(folder).join(".s.PGSQL.5432");
+        let server = Server::of(url);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let port = listener.local_addr().expect("an address").port();
-        let url = start.replace("@localhost", &format!("@127.0.0.1:{port}"));
+        let mut through = Url::parse(url).expect("a URL");
+        through.set_host(Some("127.0.0.1")).expect("a host");
+        through.set_port(Some(port)).expect("a port");
+        // The folder of a socket.
+        through.set_query(None);
+        let url = through.into();
         let is_silent = Arc::new(std::sync::Mutex::new(Arc::new(AtomicBool::new(false))));
         let now = Arc::clone(&is_silent);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let silent = Arc::clone(&now.lock().expect("unpoisoned"));
-                let server = UnixStream::connect(&socket).await.expect("PostgreSQL");
+                let (from_server, to_server) = server.connect().await;
                 let (from_client, to_client) = client.into_split();
-                let (from_server, to_server) = server.into_split();
                 tokio::spawn(pass(from_client, to_server, Arc::clone(&silent)));
                 tokio::spawn(pass(from_server, to_client, silent));
             }
@@ -56,6 +62,43 @@ impl Relay {
         let mut now = self.is_silent.lock().expect("unpoisoned");
         now.store(true, Ordering::SeqCst);
         *now = Arc::default();
+    }
+}
+
+/// Where a test's PostgreSQL listens: one of its own by a socket file, that of a whole run by a port.
+enum Server {
+    Socket(PathBuf),
+    Port(String, u16),
+}
+
+impl Server {
+    fn of(url: &str) -> Self {
+        let options: PgConnectOptions = url.parse().expect("a URL");
+        let port = options.get_port();
+        match options.get_socket() {
+            Some(folder) => Self::Socket(folder.join(format!(".s.PGSQL.{port}"))),
+            None => Self::Port(options.get_host().to_owned(), port),
+        }
+    }
+
+    async fn connect(
+        &self,
+    ) -> (
+        impl AsyncRead + Unpin + Send + use<>,
+        impl AsyncWrite + Unpin + Send + use<>,
+    ) {
+        match self {
+            Self::Socket(path) => {
+                let stream = UnixStream::connect(path).await.expect("PostgreSQL");
+                let (from, to) = stream.into_split();
+                (Either::Left(from), Either::Left(to))
+            }
+            Self::Port(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await;
+                let (from, to) = stream.expect("PostgreSQL").into_split();
+                (Either::Right(from), Either::Right(to))
+            }
+        }
     }
 }
 
