@@ -1,6 +1,6 @@
 //! The directory of an organisation as a way in: `kind: ldap` of `sign_in`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SecretRef;
-use super::sign_in::read_authority;
+use super::sign_in::{Meant, Say, read_authorities};
 
 const SERVERS_MAX: usize = 8;
 const CONNECTIONS_MAX: usize = 256;
@@ -147,8 +147,6 @@ pub struct RawLdapRule {
     pub attributes: BTreeMap<String, Vec<String>>,
 }
 
-type Say<'a> = &'a mut dyn FnMut(&str, String);
-
 pub(super) fn check_ldap(raw: &RawLdap, folder: &Path, say: Say<'_>) -> LdapConfig {
     check_servers(raw, say);
     let bind: Vec<Template> = each("bind", &raw.bind, Template::bind, say);
@@ -177,14 +175,7 @@ pub(super) fn check_ldap(raw: &RawLdap, folder: &Path, say: Say<'_>) -> LdapConf
         let message = format!("it is between 1 and {CONNECTIONS_MAX}");
         say("connections", message);
     }
-    let authorities = raw.authority.as_ref().and_then(|file| {
-        let read = read_authority(&folder.join(file));
-        told(
-            "authority",
-            read.map_err(|message| format!("{file}: {message}")),
-            say,
-        )
-    });
+    let authorities = read_authorities(raw.authority.as_ref(), folder, say);
     LdapConfig {
         id: raw.id.clone(),
         title: raw.title.trim().into(),
@@ -306,46 +297,19 @@ fn check_groups(raw: &RawLdapGroups, say: Say<'_>) -> Option<Groups> {
 }
 
 fn check_rule(key: &str, raw: &RawLdapRule, knows_groups: bool, say: Say<'_>) -> Rule {
-    let says = raw.groups.is_some() || !raw.attributes.is_empty();
-    if raw.everyone && (says || key == "admins") {
-        say(
-            key,
-            "`everyone: true` can't be meant here; remove it or what stands beside it".into(),
-        );
-    }
-    if !raw.everyone && !says {
-        say(
-            key,
-            "it names nobody; write `everyone: true`, `groups` or `attributes`, or remove the key"
-                .into(),
-        );
-    }
-    if raw.groups.is_some() && !knows_groups {
-        say(
-            key,
-            "where are the groups? Add `groups: {base: …}` beside it".into(),
-        );
-    }
     for attribute in raw.attributes.keys() {
         attribute_at(key, attribute, say);
     }
-    let empty = |list: &[String]| list.is_empty() || list.iter().any(|text| text.trim().is_empty());
-    let mut lists = raw.groups.iter().chain(raw.attributes.values());
-    if lists.any(|list| empty(list)) {
-        say(
-            key,
-            "a list is empty, or a text in it, so that nobody is meant".into(),
-        );
-    }
-    let set = |list: &Vec<String>| list.iter().cloned().collect::<BTreeSet<_>>();
-    Rule {
+    let meant = Meant {
         everyone: raw.everyone,
-        groups: raw.groups.as_ref().map(set),
+        groups: raw.groups.as_ref(),
         domains: None,
-        claims: (raw.attributes.iter())
-            .map(|(attribute, list)| (attribute.clone(), set(list)))
-            .collect(),
-    }
+        claims: &raw.attributes,
+        keys: "`groups` or `attributes`",
+        groups_want: (!knows_groups)
+            .then_some("where are the groups? Add `groups: {base: …}` beside it"),
+    };
+    meant.check(key, say)
 }
 
 fn attribute_at(key: &str, text: &str, say: Say<'_>) {

@@ -4,19 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use lyceum_auth::claims::{Mapping, NameFrom, Rule};
+use lyceum_auth::check_authorities;
+use lyceum_auth::claims::Rule;
 use lyceum_auth::ldap::LdapConfig;
-use lyceum_auth::oidc::{OidcConfig, RESERVED};
-use lyceum_auth::{check_authorities, may_be_asked};
-use lyceum_model::identity::Adopts;
+use lyceum_auth::oidc::OidcConfig;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use super::SecretRef;
 use super::ldap::{RawLdap, check_ldap};
+use super::oidc::{RawOidc, check_oidc};
 use super::raw::RawConfig;
 
 /// More ways in than anybody could choose from.
@@ -25,6 +23,9 @@ const METHODS_MAX: usize = 16;
 const AUTHORITY_MAX: u64 = 1024 * 1024;
 
 const NOBODY: &str = "nobody could come in this way: say with `allow` who may, such as `allow: {everyone: true}`, or name people in `people.allow`";
+
+/// Tells what is wrong with a key of one way in.
+pub(super) type Say<'a> = &'a mut dyn FnMut(&str, String);
 
 /// One way in. `kind` says which keys it has, and stands first.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -45,86 +46,6 @@ const KINDS: [&str; 3] = ["local", "oidc", "ldap"];
 pub struct RawLocal {
     /// What the log-in page calls it.
     pub title: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawOidc {
-    /// What the log-in page calls it: "Log in with …".
-    pub title: String,
-    /// Tells several such ways apart in addresses: with `staff` the provider sends browsers back to
-    /// `/hub/oauth_callback/staff`. Left out, for one of them: `/hub/oauth_callback`.
-    pub id: String,
-    /// The address of the provider, exactly as it calls itself in its
-    /// `/.well-known/openid-configuration`.
-    pub issuer: String,
-    /// The name of this client at the provider.
-    pub client_id: String,
-    /// Its secret, `file:PATH` or `env:NAME`. Left out: the provider knows a client without one.
-    pub client_secret: Option<SecretRef>,
-    /// What becomes the user name: `claim:preferred_username`, or a template such as
-    /// `{given_name}.{family_name}` or `{email|local}` (what stands before the `@`). It counts when
-    /// somebody comes for the first time; later she is known by the provider's mark for her (`sub`).
-    pub username: String,
-    /// The claim with the name to show.
-    pub display_name: String,
-    /// The claim with her groups: `claim:groups`. She is put into these here, and taken out of those that
-    /// it told before. Left out: groups are left alone.
-    pub groups: Option<String>,
-    /// Who may come in this way. Left out: those alone whom `people.allow` names.
-    pub allow: Option<RawRule>,
-    /// Who is an administrator, as long as it holds at each log-in. Left out: the provider does not say.
-    pub admins: Option<RawRule>,
-    /// `true`: an account that was made here beforehand and that nobody has come to yet goes to whoever
-    /// brings its name. Only where people can't choose their names at the provider.
-    pub adopt: bool,
-    /// The same for accounts of administrators and of those whose roles reach beyond what is theirs.
-    pub adopt_administrators: bool,
-    /// What is asked of the provider.
-    pub scopes: Vec<String>,
-    /// Sent to the provider besides: `{prompt: select_account}`.
-    pub parameters: BTreeMap<String, String>,
-    /// `true`: whoever logs out here is sent on to log out there. Otherwise she is offered it.
-    pub log_out_there: bool,
-    /// A file with the certificates of authorities that count for this provider besides the system's.
-    pub authority: Option<String>,
-}
-
-impl Default for RawOidc {
-    fn default() -> Self {
-        Self {
-            title: String::new(),
-            id: String::new(),
-            issuer: String::new(),
-            client_id: String::new(),
-            client_secret: None,
-            username: "claim:preferred_username".into(),
-            display_name: "claim:name".into(),
-            groups: None,
-            allow: None,
-            admins: None,
-            adopt: false,
-            adopt_administrators: false,
-            scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
-            parameters: BTreeMap::new(),
-            log_out_there: false,
-            authority: None,
-        }
-    }
-}
-
-/// Who is meant. All keys that are given must hold; of each list one is enough.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawRule {
-    /// `true`: whoever has an account there.
-    pub everyone: bool,
-    /// Groups of the claim that `groups` names.
-    pub groups: Option<Vec<String>>,
-    /// Domains: Google's `hd`, else of the address of mail, if the provider has made sure of that.
-    pub domains: Option<Vec<String>>,
-    /// Claims, each with the values that are meant: `{eduperson_affiliation: [staff, student]}`.
-    pub claims: BTreeMap<String, Vec<String>>,
 }
 
 impl<'de> Deserialize<'de> for RawSignIn {
@@ -216,7 +137,8 @@ pub(super) fn check_sign_in(
                 if let Some(message) = check_id(&oidc.id, &mut ids, twice) {
                     problem(&format!("{at}.id"), message);
                 }
-                if let Some(config) = check_oidc(oidc, &at, folder, problem) {
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                if let Some(config) = check_oidc(oidc, folder, &mut say) {
                     methods.push(SignInMethod::Oidc(config.into()));
                 }
             }
@@ -247,175 +169,73 @@ fn check_id<'a>(id: &'a str, taken: &mut BTreeSet<&'a str>, twice: &str) -> Opti
     (!taken.insert(id)).then(|| twice.to_owned())
 }
 
-fn check_oidc(
-    raw: &RawOidc,
-    at: &str,
-    folder: &Path,
-    problem: &mut dyn FnMut(&str, String),
-) -> Option<OidcConfig> {
-    let mut say = |key: &str, message: String| problem(&format!("{at}.{key}"), message);
-    if let Err(message) = check_issuer(&raw.issuer) {
-        say("issuer", message);
-    }
-    if raw.client_id.trim().is_empty() || raw.client_id.len() > 512 {
-        say(
-            "client_id",
-            "the name of this client at the provider is missing or too long".into(),
-        );
-    }
-    let secret = raw
-        .client_secret
-        .as_ref()
-        .map(|secret| secret.resolve(folder));
-    let client_secret = secret.transpose().unwrap_or_else(|message| {
-        say("client_secret", message);
-        None
-    });
-    let username = NameFrom::parse(&raw.username);
-    let username = username.map_err(|message| say("username", message)).ok();
-    let display_name = claim("display_name", &raw.display_name, &mut say);
-    let groups = raw
-        .groups
-        .as_deref()
-        .map(|text| claim("groups", text, &mut say));
-    let has_openid = raw.scopes.iter().any(|scope| scope == "openid");
-    let fit = |scope: &String| !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic());
-    if !has_openid || !raw.scopes.iter().all(fit) {
-        say(
-            "scopes",
-            "scopes are words without blanks, `openid` among them".into(),
-        );
-    }
-    for key in raw.parameters.keys() {
-        if key.is_empty() || RESERVED.contains(&key.as_str()) {
-            say("parameters", format!("{key:?} is said by Lyceum itself"));
-        }
-    }
-    let knows_groups = raw.groups.is_some();
-    let allow = (raw.allow.as_ref()).map(|rule| check_rule("allow", rule, knows_groups, &mut say));
-    let admins =
-        (raw.admins.as_ref()).map(|rule| check_rule("admins", rule, knows_groups, &mut say));
-    let username = username?;
-    let domains = allow.as_ref().and_then(|rule| rule.domains.as_ref());
-    if username.drops_domains() && domains.is_none_or(|domains| domains.len() != 1) {
-        say("username", "`|local` makes one name of addresses at several domains; `allow: {domains: […]}` has to name the one that is meant".into());
-    }
-    let authorities = raw.authority.as_ref().and_then(|file| {
-        let read = read_authority(&folder.join(file));
-        read.map_err(|message| say("authority", format!("{file}: {message}")))
-            .ok()
-    });
-    Some(OidcConfig {
-        id: raw.id.clone(),
-        title: raw.title.trim().into(),
-        issuer: raw.issuer.clone(),
-        client_id: raw.client_id.clone(),
-        client_secret,
-        scopes: raw.scopes.clone(),
-        parameters: raw.parameters.clone(),
-        mapping: Mapping {
-            username,
-            display_name,
-            groups,
-            allow,
-            admins,
-            adopts: Adopts {
-                people: raw.adopt,
-                administrators: raw.adopt_administrators,
-            },
-        },
-        log_out_there: raw.log_out_there,
-        authorities,
-    })
+/// Who is meant by a rule, as a way in that brings people from elsewhere says it in its own words.
+pub(super) struct Meant<'a> {
+    pub(super) everyone: bool,
+    pub(super) groups: Option<&'a Vec<String>>,
+    pub(super) domains: Option<&'a Vec<String>>,
+    pub(super) claims: &'a BTreeMap<String, Vec<String>>,
+    /// The keys by which somebody can be named, for whoever has named nobody.
+    pub(super) keys: &'static str,
+    /// Nothing where it is known how groups are found; else what to add.
+    pub(super) groups_want: Option<&'static str>,
 }
 
-fn check_issuer(text: &str) -> Result<(), String> {
-    let wrong = || {
-        format!("{text:?} is not the address of a provider, such as `https://login.example.edu`")
-    };
-    let url = Url::parse(text).map_err(|_| wrong())?;
-    let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if !is_bare || !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong());
-    }
-    may_be_asked(&url).map_err(|_| {
-        "a provider is asked by https; without it only on this machine, for trying out".into()
-    })
-}
-
-fn claim(key: &str, text: &str, say: &mut dyn FnMut(&str, String)) -> String {
-    match text.strip_prefix("claim:").map(str::trim) {
-        Some(claim) if !claim.is_empty() => claim.to_owned(),
-        _ => {
-            say(key, format!("{text:?} names no claim; write `claim:NAME`"));
-            String::new()
-        }
-    }
-}
-
-fn check_rule(
-    key: &str,
-    raw: &RawRule,
-    knows_groups: bool,
-    say: &mut dyn FnMut(&str, String),
-) -> Rule {
-    let says = raw.groups.is_some() || raw.domains.is_some() || !raw.claims.is_empty();
-    if raw.everyone && (says || key == "admins") {
-        say(
-            key,
-            "`everyone: true` can't be meant here; remove it or what stands beside it".into(),
-        );
-    }
-    if !raw.everyone && !says {
-        say(key, "it names nobody; write `everyone: true`, `groups`, `domains` or `claims`, or remove the key".into());
-    }
-    if raw.groups.is_some() && !knows_groups {
-        say(
-            key,
-            "which claim holds the groups? Add `groups: claim:…` beside it".into(),
-        );
-    }
-    let empty = |list: &[String]| list.is_empty() || list.iter().any(|text| text.trim().is_empty());
-    let lists = raw
-        .groups
-        .iter()
-        .chain(&raw.domains)
-        .chain(raw.claims.values());
-    if lists.clone().any(|list| empty(list)) {
-        say(
-            key,
-            "a list is empty, or a text in it, so that nobody is meant".into(),
-        );
-    }
-    for domain in raw.domains.iter().flatten() {
-        let fits = domain
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-');
-        if !fits || !domain.contains('.') || domain.starts_with('.') {
+impl Meant<'_> {
+    pub(super) fn check(&self, key: &str, say: Say<'_>) -> Rule {
+        let says = self.groups.is_some() || self.domains.is_some() || !self.claims.is_empty();
+        if self.everyone && (says || key == "admins") {
             say(
                 key,
-                format!("{domain:?} is no domain such as `example.edu`; each is written whole"),
+                "`everyone: true` can't be meant here; remove it or what stands beside it".into(),
             );
         }
-    }
-    let set = |list: &Vec<String>| list.iter().cloned().collect::<BTreeSet<_>>();
-    Rule {
-        everyone: raw.everyone,
-        groups: raw.groups.as_ref().map(set),
-        domains: (raw.domains.as_ref()).map(|list| {
-            list.iter()
-                .map(|domain| domain.to_ascii_lowercase())
-                .collect()
-        }),
-        claims: raw
-            .claims
-            .iter()
-            .map(|(claim, list)| (claim.clone(), set(list)))
-            .collect(),
+        if !self.everyone && !says {
+            let keys = self.keys;
+            let message =
+                format!("it names nobody; write `everyone: true`, {keys}, or remove the key");
+            say(key, message);
+        }
+        if let Some(wanted) = self.groups_want.filter(|_| self.groups.is_some()) {
+            say(key, wanted.into());
+        }
+        let empty =
+            |list: &Vec<String>| list.is_empty() || list.iter().any(|text| text.trim().is_empty());
+        let mut lists = (self.groups.into_iter().chain(self.domains)).chain(self.claims.values());
+        if lists.any(empty) {
+            say(
+                key,
+                "a list is empty, or a text in it, so that nobody is meant".into(),
+            );
+        }
+        let set = |list: &Vec<String>| list.iter().cloned().collect::<BTreeSet<_>>();
+        let claims = self.claims.iter();
+        Rule {
+            everyone: self.everyone,
+            groups: self.groups.map(set),
+            domains: self
+                .domains
+                .map(|list| list.iter().map(|one| one.to_ascii_lowercase()).collect()),
+            claims: claims
+                .map(|(claim, list)| (claim.clone(), set(list)))
+                .collect(),
+        }
     }
 }
 
-pub(super) fn read_authority(path: &Path) -> Result<Vec<u8>, String> {
+/// The certificates of a file, if one is named.
+pub(super) fn read_authorities(
+    file: Option<&String>,
+    folder: &Path,
+    say: Say<'_>,
+) -> Option<Vec<u8>> {
+    let file = file?;
+    read_authority(&folder.join(file))
+        .map_err(|message| say("authority", format!("{file}: {message}")))
+        .ok()
+}
+
+fn read_authority(path: &Path) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let mut pem = Vec::new();
     std::fs::File::open(path)
@@ -428,6 +248,8 @@ pub(super) fn read_authority(path: &Path) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::super::{Config, parse};
+    use lyceum_model::identity::Adopts;
+
     use super::*;
 
     const GOOD: &str =
