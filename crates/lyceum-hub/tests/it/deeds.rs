@@ -16,8 +16,10 @@ use crate::servers::until_state;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// Ada and Eve are people, Root runs all, `cull` is a service that stops servers.
-async fn hub(db: &TestDb, clock: &Clock) -> TestHub {
+/// Ada, whose server runs, and Eve are people, Root runs all, `cull` is a service that stops servers.
+/// The clock begins at the machine's time, by which a decision that a proxy remembers ends.
+async fn hub(db: &TestDb) -> (TestHub, Clock) {
+    let clock = Clock::manual(Clock::system().now());
     let tune = |settings: &mut lyceum_hub::Settings, _: &mut lyceum_hub::Timings| {
         service(&mut settings.grants, "cull", |_| {});
         let scopes = ["delete:servers", "read:servers", "list:users"];
@@ -25,7 +27,9 @@ async fn hub(db: &TestDb, clock: &Clock) -> TestHub {
     };
     let hub = TestHub::start_tuned_at(db.db().clone(), FakeSpawner::default(), clock.clone(), tune);
     let hub = hub.await.with_user("ada").await.with_user("eve").await;
-    hub.with_admin("root").await
+    let hub = hub.with_admin("root").await;
+    start_server(&hub, "ada").await;
+    (hub, clock)
 }
 
 /// What is kept for Ada, the newest first.
@@ -50,11 +54,9 @@ async fn home(client: &Client) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_enters_or_handles_a_server_is_told_to_its_owner() {
     for db in TestDb::both().await {
-        let clock = Clock::manual(Clock::system().now());
-        let hub = hub(&db, &clock).await;
+        let (hub, clock) = hub(&db).await;
         let ada = hub.signed_in("ada").await;
-        // What she does herself is no news.
-        start_server(&hub, "ada").await;
+        // What she did herself is no news.
         program(&hub, "ada")
             .await
             .get("/user/ada/lab")
@@ -146,10 +148,7 @@ async fn who_enters_or_handles_a_server_is_told_to_its_owner() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_visit_is_told_once_an_hour_and_forgotten_after_ninety_days() {
     for db in TestDb::both().await {
-        // The decision that a proxy remembers ends by the machine's time.
-        let clock = Clock::manual(Clock::system().now());
-        let hub = hub(&db, &clock).await;
-        start_server(&hub, "ada").await;
+        let (hub, clock) = hub(&db).await;
         let visit = async || {
             // A token that no decision is remembered of.
             program(&hub, "root")
@@ -178,9 +177,7 @@ async fn a_visit_is_told_once_an_hour_and_forgotten_after_ninety_days() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_than_two_hundred_of_a_kind_are_kept() {
     for db in TestDb::both().await {
-        let clock = Clock::manual(Clock::system().now());
-        let hub = hub(&db, &clock).await;
-        start_server(&hub, "ada").await;
+        let (hub, clock) = hub(&db).await;
         let server = crate::servers::row(db.db(), "ada", "")
             .await
             .expect("a row");
@@ -208,9 +205,7 @@ async fn no_more_than_two_hundred_of_a_kind_are_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_stop_it_one_is_told() {
     for db in TestDb::both().await {
-        let clock = Clock::manual(Clock::system().now());
-        let hub = hub(&db, &clock).await;
-        start_server(&hub, "ada").await;
+        let (hub, _) = hub(&db).await;
         let server = crate::servers::row(db.db(), "ada", "")
             .await
             .expect("a row");
