@@ -176,6 +176,56 @@ test('axe finds nothing on the pages about sharing', { timeout: 900_000 }, async
   await waitForStopped(page, lyceum.url);
 });
 
+test('axe finds nothing on what a site tells its people, and when it is not well', { timeout: 900_000 }, async (t) => {
+  const themes = await mkdtemp(join(tmpdir(), 'lyceum-themes-'));
+  t.after(() => rm(themes, { recursive: true }));
+  await writeFile(join(themes, 'logout.html'), '{% extends "templates/logout.html" %}\n');
+  await writeFile(join(themes, 'terms.md'), '# Terms\n\nBe kind. See [the library](https://library.example.edu).\n\n- one\n- two\n');
+  const config = `theme: {template_paths: [${themes}]}
+site: {terms: ${join(themes, 'terms.md')}, help: https://wiki.example.edu}
+announcements: [{text: "Read [the news](https://news.example.edu)"}]
+`;
+  const lyceum = await startLyceum({ config });
+  t.after(() => lyceum.stop());
+  const browser = await startBrowser();
+  t.after(() => browser.close());
+  const students = await (await browser.newContext({ bypassCSP: true })).newPage();
+  const admins = await (await browser.newContext({ bypassCSP: true })).newPage();
+  const at = (path) => new URL(path, lyceum.url).href;
+  const look = async (page, path, name) => {
+    const answer = await page.goto(at(path));
+    assert.equal(answer.status(), 200, name);
+    await check(page, name);
+  };
+  await t.test('a document, an announcement, the end', async () => {
+    await look(students, 'hub/terms', 'terms');
+    await look(students, 'hub/login', 'log-in with an announcement');
+    await logIn(students, lyceum.url, lyceum.account('student'));
+    await students.getByRole('link', { name: 'the news' }).waitFor();
+    await check(students, 'home with an announcement');
+    await leave(students, () => students.getByRole('button', { name: 'Log out' }).click());
+    await students.getByRole('link', { name: /log in again/i }).waitFor();
+    await check(students, 'the end of a visit');
+  });
+  await logIn(admins, lyceum.url, lyceum.account('admin'));
+  await t.test('a maintenance', async () => {
+    await logIn(students, lyceum.url, lyceum.account('student'));
+    await lyceum.reconfigure(`${config}maintenance: {from: "2026-01-01 08:00+01:00", text: New disks}\n`);
+    await students.goto(at('hub/home'));
+    await students.getByText('New disks').waitFor();
+    await check(students, 'what a student sees in a maintenance');
+    await look(admins, 'hub/home', 'home of an administrator in a maintenance');
+  });
+  await t.test('a configuration that can\u2019t be read', async () => {
+    await lyceum.configure('theme:\n  nmae: Dale School\n');
+    await until('the metric tells', async () => (await lyceum.metric('lyceum_config_bad_edit')) === 1);
+    await admins.goto(at('hub/admin'));
+    await admins.getByText('nmae').waitFor();
+    await check(admins, 'overview with a bad configuration');
+    await look(admins, 'hub/admin/configuration', 'state of a bad configuration');
+  });
+});
+
 test('axe finds nothing on the page of a failed start', { timeout: 900_000 }, async (t) => {
   const complaint = 'this environment ends at once, on purpose';
   const broken = await makeBrokenEnv(complaint);

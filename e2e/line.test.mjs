@@ -104,6 +104,35 @@ test('waiting for a free place', { timeout: 900_000, skip }, async (t) => {
     await lyceum.untilQuiet();
   });
 
+  await step('Lyceum is gone and comes back: who waits is told, and keeps the place', async () => {
+    await start(holder);
+    await says(holder, /waiting for it to answer/);
+    await goHome(live, lyceum.url);
+    await press(live, controls.start(live));
+    await says(live, /Waiting for a free place: next in line\./);
+    const lost = live.getByRole('status').filter({ hasText: /connection/i });
+    const steps = live.locator('[data-steps] li');
+    const before = await steps.count();
+    assert.equal(await lost.isVisible(), false);
+    await lyceum.crash();
+    await lost.waitFor();
+    assert.deepEqual(await violationsOn(live), []);
+    await picture(live, 'lost');
+    await lyceum.start();
+    await lost.waitFor({ state: 'hidden' });
+    await says(live, /Waiting for a free place: next in line\./);
+    assert.equal(await steps.count(), before, 'nothing is told twice');
+    // Its first life's start goes on, and the place it holds is given on as ever.
+    await goHome(holder, lyceum.url);
+    await leave(holder, () => holder.getByRole('link', { name: /progress|^on its way/i }).first().click());
+    await cancel(holder).click();
+    await holder.waitForURL(/\/hub\/home/);
+    await says(live, /waiting for it to answer/);
+    await press(live, cancel(live));
+    await live.waitForURL(/\/hub\/home/);
+    await lyceum.untilQuiet();
+  });
+
   await step('with the keyboard: out of the line before the turn comes', async () => {
     await start(holder);
     await says(holder, /waiting for it to answer/);

@@ -38,6 +38,7 @@ PARTS = {
     "group": ["lab", "other", "never"],
     "service": ["grader", "never"],
     "name": ["jupyterhub-hub-login"],
+    "session": ["never"],
     "course": ["bio", "never"],
     "assignment": ["ps1", "never"],
     "version": ["newest", "1", "7", "never"],
@@ -47,6 +48,7 @@ PARTS = {
 OWN = {
     ("delete_user", "user"): ["single", "root", "never"],
     ("change_user", "user"): ["double", "never"],
+    ("block_user", "user"): ["double", "never"],
     ("delete_group", "group"): ["spare", "never"],
     ("delete_service", "service"): ["spare", "grader", "never"],
     ("delete_named_server", "server"): ["spare", "never"],

@@ -4,6 +4,7 @@ use lyceum_model::saying::Saying;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 
 use crate::cull::Culling;
@@ -87,6 +88,19 @@ impl Admission {
     pub fn lets_in(&self, name: &UserName) -> bool {
         let allowed = self.allow.as_ref().is_none_or(|allow| allow.contains(name));
         !self.block.contains(name) && (allowed || self.admins.contains(name))
+    }
+}
+
+impl Settings {
+    /// What is wrong with the last edit of the configuration, and since when; or else with templates
+    /// while pages are shown.
+    pub fn config_problem(&self, now: Millis) -> Option<(i64, String)> {
+        if let Some(told) = self.config_state.problem.clone() {
+            return Some(told);
+        }
+        let troubles = self.theme.site()?.troubles();
+        let lines: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+        (!lines.is_empty()).then(|| (now.0, lines.join("\n")))
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lyceum_model::clock::Millis;
+use lyceum_model::say;
 use lyceum_store::db::Engine;
 use lyceum_store::{Stamp, Tx, events, settings};
+use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +74,51 @@ pub async fn switch_off(tx: &mut Tx, now: Millis) -> sqlx::Result<bool> {
     settings::set(tx, NAME, "", now).await?;
     events::announce(tx, TOPIC).await?;
     Ok(was)
+}
+
+/// What this process knows to be switched on.
+pub(crate) fn in_force(hub: &Hub) -> Option<Arc<Switched>> {
+    let now = hub.now();
+    hub.switched()
+        .load_full()
+        .filter(|order| !order.is_over(now))
+}
+
+/// Somebody who may begins one, for all hubs; whoever looks afterwards sees it.
+pub(crate) async fn begin(
+    hub: &Hub,
+    caller: &Caller,
+    message: &str,
+    until: Option<Millis>,
+) -> ApiResult<()> {
+    let message = Switched::message(message);
+    let length = message.as_ref().map_or(0, |text| text.chars().count());
+    if length > MESSAGE_MAX {
+        return Err(ApiError::bad_request(say!(
+            "maintenance.too_long",
+            most = MESSAGE_MAX
+        )));
+    }
+    let order = Switched {
+        since: hub.now(),
+        until,
+        message,
+        by: caller.who.to_string(),
+    };
+    let mut tx = hub.db().write().await?;
+    switch_on(&mut tx, &order).await?;
+    tx.commit().await?;
+    tracing::info!(by = %caller.who, until = until.map(Millis::to_iso), "maintenance switched on");
+    Ok(look(hub).await?)
+}
+
+/// Somebody who may ends it.
+pub(crate) async fn end(hub: &Hub, caller: &Caller) -> ApiResult<()> {
+    let mut tx = hub.db().write().await?;
+    switch_off(&mut tx, hub.now()).await?;
+    tx.commit().await?;
+    tracing::info!(by = %caller.who, "maintenance switched off");
+    Ok(look(hub).await?)
 }
 
 /// Background work: keeps what this process knows of it true. Of another process on the same SQLite

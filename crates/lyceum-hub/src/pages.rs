@@ -9,6 +9,7 @@ pub mod fields;
 pub mod home;
 pub mod keep;
 pub mod languages;
+mod list;
 pub mod login;
 pub mod logs;
 pub mod reports;

@@ -1,16 +1,22 @@
 //! Browsers that are signed in: how they are ended, and what they are called.
 
+use lyceum_model::say;
+use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
-use lyceum_web::ApiResult;
 use lyceum_web::page::contexts::sessions::SessionRow;
+use lyceum_web::{ApiError, ApiResult, Caller};
 
 use crate::db::sessions::Session;
+use crate::db::users::User;
 use crate::event_log::Event;
 use crate::jobs::revocations;
-use crate::{Hub, db};
+use crate::{Hub, db, giving};
 
 /// So many are announced at a time, so that none counts for all that a person has.
 const ANNOUNCED: usize = 32;
+
+/// Browsers that one person is signed in with at a time. One more ends the one that was seen least lately.
+pub const MOST: i64 = 200;
 
 /// Which of a person's sessions.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +24,8 @@ pub enum Which<'a> {
     One(&'a str),
     AllBut(&'a str),
     All,
+    /// All but the [`MOST`] that were seen last.
+    Beyond,
 }
 
 /// Ends sessions of a person, and with them their tokens and sockets. Tells how many.
@@ -35,7 +43,7 @@ pub async fn end(hub: &Hub, user_id: &str, name: &str, which: Which<'_>) -> ApiR
     Ok(ended)
 }
 
-async fn end_in(
+pub async fn end_in(
     hub: &Hub,
     tx: &mut Tx,
     user_id: &str,
@@ -50,6 +58,7 @@ async fn end_in(
             ids
         }
         Which::All => db::sessions::ids_of_user(tx, user_id).await?,
+        Which::Beyond => db::sessions::ids_beyond(tx, user_id, MOST).await?,
     };
     let mut ended = Vec::new();
     for id in ids {
@@ -61,6 +70,23 @@ async fn end_in(
         revocations::announce_fallen(tx, name, fallen, hub.now()).await?;
     }
     Ok(ended.len())
+}
+
+/// As [`end`], by somebody else: `admin:users` over her, and over an administrator only what
+/// administrators may.
+pub async fn end_of_other(
+    hub: &Hub,
+    caller: &Caller,
+    user: &User,
+    which: Which<'_>,
+) -> ApiResult<usize> {
+    caller.require(ScopeName::AdminUsers, Target::User(&user.name))?;
+    if user.admin && !giving::holds_all(caller) {
+        return Err(ApiError::forbidden(say!("person.admins_only")));
+    }
+    let ended = end(hub, &user.id, user.name.as_str(), which).await?;
+    tracing::info!(by = %caller.who, user = %user.name, ended, "sessions ended");
+    Ok(ended)
 }
 
 /// How a session is shown; `this` is the one that looks.

@@ -1,11 +1,15 @@
 //! API tokens: what they are kept as, who may ask for which.
 
+use lyceum_model::clock::Millis;
 use lyceum_model::digest::hash_secret;
 use lyceum_model::id::{new_id, new_secret};
+use lyceum_model::say;
 use lyceum_store::Tx;
+use lyceum_web::{ApiError, ApiResult};
 
 use crate::db;
 use crate::db::users::User;
+use crate::jobs::revocations;
 
 const TOKEN_PURPOSE: &str = "lyceum 2026 api token";
 const SESSION_PURPOSE: &str = "lyceum 2026 session cookie";
@@ -23,6 +27,11 @@ pub fn hash_access(cookie: &str) -> String {
     hash_secret(ACCESS_PURPOSE, cookie)
 }
 
+/// Tokens that somebody asked for which one person has at a time: nobody tells more of them apart.
+pub const ASKED_MOST: i64 = 1000;
+/// Tokens by which one program knows one person: one in each browser where she is signed in.
+const OF_CLIENT_MOST: i64 = crate::sessions::MOST;
+
 /// A token to be made.
 #[derive(Debug, Default)]
 pub struct NewToken {
@@ -33,12 +42,24 @@ pub struct NewToken {
     pub oauth_client: Option<String>,
 }
 
+/// Refuses one more token that is asked for where there are too many already.
+pub async fn room_for_one_more(tx: &mut Tx, user: &User, now: Millis) -> ApiResult<()> {
+    match db::tokens::count_asked(tx, &user.id, now.0).await? {
+        0..ASKED_MOST => Ok(()),
+        _ => Err(ApiError::bad_request(say!(
+            "token.too_many",
+            name = user.name.as_str(),
+            most = ASKED_MOST
+        ))),
+    }
+}
+
 /// Makes a token for a person; the secret is told once and kept nowhere.
 pub async fn issue(
     tx: &mut Tx,
     user: &User,
     token: NewToken,
-    now: lyceum_model::clock::Millis,
+    now: Millis,
 ) -> anyhow::Result<(db::tokens::Token, String)> {
     let secret = new_secret();
     let row = db::tokens::Token {
@@ -55,5 +76,11 @@ pub async fn issue(
         server_id: None,
     };
     db::tokens::insert(tx, &row).await?;
+    if let Some(client) = &row.oauth_client {
+        let fallen = db::tokens::keep_newest(tx, &user.id, client, OF_CLIENT_MOST).await?;
+        if !fallen.is_empty() {
+            revocations::announce_fallen(tx, user.name.as_str(), &fallen, now).await?;
+        }
+    }
     Ok((row, secret))
 }

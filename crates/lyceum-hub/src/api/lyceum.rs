@@ -1,8 +1,10 @@
 //! Lyceum's own API, below `/hub/api/lyceum/`: what JupyterHub has no word for.
 
+pub mod people;
 pub mod profiles;
 pub mod proxy;
 pub mod servers;
+pub mod upkeep;
 
 use axum::http::Method;
 use lyceum_proxy::follow::wire;
@@ -28,4 +30,6 @@ pub fn routes() -> Routes<Hub> {
             proxy::take_report,
         )
         .merge(servers::routes())
+        .merge(people::routes())
+        .merge(upkeep::routes())
 }

@@ -23,7 +23,7 @@ use crate::event_log::Event;
 use crate::grants::{self, Grants};
 use crate::jobs::revocations;
 use crate::standing::Standing;
-use crate::tokens::{NewToken, issue};
+use crate::tokens::{NewToken, issue, room_for_one_more};
 use crate::{Hub, db};
 
 /// Scopes one token may name.
@@ -216,6 +216,7 @@ pub async fn create_token(
         expires_at,
         ..NewToken::default()
     };
+    room_for_one_more(&mut tx, &owner, now).await?;
     let (token, secret) = issue(&mut tx, &owner, new, now).await?;
     let scopes = standing.token(&mut tx, &token).await?;
     tx.commit().await?;

@@ -80,12 +80,26 @@ pub async fn by_id(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<Option<Sessi
 
 pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<Session>> {
     on!(tx, |c| sqlx::query_as(select!(
-        "WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC LIMIT 200"
+        "WHERE user_id = $1 AND expires_at > $2 ORDER BY seen_at DESC, id DESC"
     ))
     .bind(user_id)
     .bind(now)
     .fetch_all(c)
     .await)
+}
+
+/// Those but the ones that were seen last, so many.
+pub async fn ids_beyond(tx: &mut Tx, user_id: &str, kept: i64) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT id FROM sessions WHERE user_id = $1 ORDER BY seen_at DESC, id DESC LIMIT $3 OFFSET $2"
+    )
+    .bind(user_id)
+    .bind(kept)
+    .bind(i64::MAX)
+    .fetch_all(c)
+    .await
+    })
 }
 
 /// All there are, also those that have expired and are not yet cleared away.

@@ -71,13 +71,61 @@ pub async fn find(tx: &mut Tx, user_id: &str, id: &str, now: i64) -> sqlx::Resul
     .await)
 }
 
+/// All of them, the newest first: how many there can be is bounded where they are made.
 pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<Token>> {
     on!(tx, |c| {
         sqlx::query_as(select!(
-        "WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC LIMIT 1000"
+        "WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id DESC"
     ))
     .bind(user_id)
     .bind(now)
+    .fetch_all(c)
+    .await
+    })
+}
+
+/// Those that programs came by when she signed in there.
+pub async fn of_clients(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<Token>> {
+    on!(tx, |c| {
+        sqlx::query_as(select!(
+        "WHERE user_id = $1 AND oauth_client IS NOT NULL AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id DESC"
+    ))
+    .bind(user_id)
+    .bind(now)
+    .fetch_all(c)
+    .await
+    })
+}
+
+/// How many she has that somebody asked for.
+pub async fn count_asked(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<i64> {
+    on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT COUNT(*) FROM tokens WHERE user_id = $1 AND oauth_client IS NULL AND server_id IS NULL AND (expires_at IS NULL OR expires_at > $2)"
+    )
+    .bind(user_id)
+    .bind(now)
+    .fetch_one(c)
+    .await
+    })
+}
+
+/// Of her tokens for an OAuth client the newest stay, so many. Tells the ids of the others.
+pub async fn keep_newest(
+    tx: &mut Tx,
+    user_id: &str,
+    client: &str,
+    kept: i64,
+) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| {
+        sqlx::query_scalar(
+        "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE user_id = $1 AND oauth_client = $2 \
+         ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $3) RETURNING id"
+    )
+    .bind(user_id)
+    .bind(client)
+    .bind(kept)
+    .bind(i64::MAX)
     .fetch_all(c)
     .await
     })

@@ -7,7 +7,6 @@
 mod activity;
 mod csv;
 mod groups;
-mod list;
 mod maintenance;
 mod overview;
 mod people;
@@ -33,6 +32,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Serialize;
 
 use super::fields::Fields;
+use super::list::{ListQuery, number};
 use super::redirect;
 use crate::db::users::Among;
 use crate::identify;
@@ -40,7 +40,6 @@ use crate::next::local_target;
 use crate::servers::encode;
 use crate::visit::SignedIn;
 use crate::{Hub, giving};
-use list::ListQuery;
 
 const HOME: &str = "/hub/admin";
 
@@ -292,10 +291,6 @@ impl Tally {
         }
         Err(self.refused.swap_remove(0))
     }
-}
-
-fn number(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
 }
 
 /// Of a person's page, as routes are registered.

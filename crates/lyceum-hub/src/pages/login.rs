@@ -27,6 +27,7 @@ use crate::db::users::User;
 use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::next::local_target;
+use crate::sessions::{self, Which};
 use crate::standing::Standing;
 use crate::visit::is_from_elsewhere;
 use crate::{Hub, db, metrics, notices, tokens, users};
@@ -276,16 +277,17 @@ pub(super) async fn come_in(
         method: way.method.map(str::to_owned),
     };
     db::sessions::insert(&mut tx, &session).await?;
+    let name = user.name.as_str();
+    let beyond = sessions::end_in(hub, &mut tx, &user.id, name, Which::Beyond).await?;
     if let Some((name, id)) = ended {
         revocations::announce_fallen(&mut tx, name, &[id], now).await?;
     }
     tx.commit().await?;
     // A session may have ended, and a place elsewhere may have changed roles and groups.
     crate::proxy::pass_on(hub).await;
-    hub.tell(Event::Session {
-        action: "sign-in",
-        user: user.name.as_str(),
-    });
+    for action in std::iter::repeat_n("sign-out", beyond).chain(["sign-in"]) {
+        hub.tell(Event::Session { action, user: name });
+    }
     tracing::info!(user = %user.name, address = %info.address, method = way.method, "signed in");
     let target = target(hub, &user.id, way.next, info).await?;
     let mut response = redirect(&hub.base(), &target);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::{Extension, Form, State};
+use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::say;
@@ -17,15 +17,27 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
 use super::fields::Fields;
+use super::list::{Asked, ListQuery};
 use super::{frame, html, language, to};
 use crate::api::tokens::check_scopes;
+use crate::db::search::tokens::{Found, Kind, Search, Sort};
 use crate::db::tokens::Token;
 use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::standing::Standing;
-use crate::tokens::{NewToken, issue};
+use crate::tokens::{NewToken, issue, room_for_one_more};
 use crate::visit::SignedIn;
 use crate::{Hub, db};
+
+const PAGE: &str = "/hub/token";
+
+const COLUMNS: &[(&str, bool)] = &[
+    ("note", false),
+    ("scopes", false),
+    ("created", true),
+    ("last_used", true),
+    ("expires", false),
+];
 
 /// Scopes that a form offers, at most.
 const CHOICES_MOST: usize = 100;
@@ -37,25 +49,65 @@ pub async fn show(
     SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
+    Query(query): Query<ListQuery>,
 ) -> ApiResult<Response> {
-    let form = TokenForm::default();
-    page(&hub, &caller, &headers, &info, StatusCode::OK, None, form).await
+    let visit = Look {
+        hub: &hub,
+        caller: &caller,
+        headers: &headers,
+        info: &info,
+        query: &query,
+    };
+    page(&visit, StatusCode::OK, None, TokenForm::default()).await
+}
+
+/// Who looks at the page, and at which part of the list.
+struct Look<'a> {
+    hub: &'a Hub,
+    caller: &'a Caller,
+    headers: &'a HeaderMap,
+    info: &'a RequestInfo,
+    query: &'a ListQuery,
 }
 
 async fn page(
-    hub: &Hub,
-    caller: &Caller,
-    headers: &HeaderMap,
-    info: &RequestInfo,
+    look: &Look<'_>,
     status: StatusCode,
     new_token: Option<ShownToken>,
     mut form: TokenForm,
 ) -> ApiResult<Response> {
+    let Look {
+        hub,
+        caller,
+        headers,
+        info,
+        query,
+    } = *look;
     let now = hub.now().0;
     let lang = language(hub, headers);
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
-    let tokens = db::tokens::of_user(&mut tx, &person.id, now).await?;
+    let mut asked = Asked::read(hub.base(), PAGE, query, &["-created", "last_used"]);
+    let q = asked.q.clone();
+    let search = Search {
+        filter: &q,
+        of: Some(&person.id),
+        kind: Some(Kind::Own),
+        now,
+        ..Search::default()
+    };
+    let total = search.count(&mut tx).await?;
+    asked.settle(total);
+    let sort = match asked.sort() {
+        ("created", false) => Sort::Created,
+        ("last_used", false) => Sort::Used,
+        ("last_used", true) => Sort::UsedDown,
+        _ => Sort::CreatedDown,
+    };
+    let own = search.page(&mut tx, sort, asked.offset, asked.limit);
+    let own = own.await?.into_iter().map(|found| row(found, &lang));
+    let rows = own.collect();
+    let by_clients = db::tokens::of_clients(&mut tx, &person.id, now).await?;
     drop(tx);
     let chosen: Vec<String> = form.scopes.drain(..).map(|one| one.scope).collect();
     let choices = choices(caller).into_iter();
@@ -65,30 +117,30 @@ async fn page(
             scope,
         })
         .collect();
-    let (by_clients, own): (Vec<Token>, Vec<Token>) = tokens
-        .into_iter()
-        .partition(|token| token.oauth_client.is_some());
     let context = TokenPage {
         page: frame(hub, Some(caller), info),
-        tokens: own
-            .into_iter()
-            .map(|token| TokenRow {
-                scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
-                note: note_in(&token, &lang),
-                id: token.id,
-                client: token.oauth_client,
-                of_server: token.server_id.is_some(),
-                created: token.created_at,
-                last_used: token.last_used_at,
-                expires: token.expires_at,
-            })
-            .collect(),
+        list: asked.listing(rows, total, COLUMNS, None),
         applications: applications(&by_clients, &lang),
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         new_token,
         form,
     };
     html(hub, headers, status, "token.html", &context)
+}
+
+/// A token of a list.
+pub(super) fn row(found: Found, lang: &Lang) -> TokenRow {
+    let (server, client) = (&found.server_id, &found.oauth_client);
+    TokenRow {
+        note: note(&found.note, server.as_deref(), client.as_deref(), lang),
+        scopes: serde_json::from_str(&found.scopes).unwrap_or_default(),
+        id: found.id,
+        of_server: found.server_id.is_some(),
+        client: found.oauth_client,
+        created: found.created_at,
+        last_used: found.last_used_at,
+        expires: found.expires_at,
+    }
 }
 
 /// What a token can be narrowed down to: all that she may do, without what is a part of something
@@ -147,7 +199,7 @@ fn note_in(token: &Token, lang: &Lang) -> String {
 }
 
 /// What a token is for. The hub's own are noted in English, as JupyterHub's API has it.
-pub fn note(note: &str, server: Option<&str>, client: Option<&str>, lang: &Lang) -> String {
+fn note(note: &str, server: Option<&str>, client: Option<&str>, lang: &Lang) -> String {
     let own: fn(&str) -> Saying = match (server, client) {
         (Some(_), _) => |prefix| say!("token.of_server", prefix = prefix),
         (None, Some(_)) => |prefix| say!("token.of_client", prefix = prefix),
@@ -171,6 +223,14 @@ pub async fn create(
         return Err(ApiError::forbidden(say!("refused.for_browsers_not_api")));
     }
     let lang = language(&hub, &headers);
+    let query = ListQuery::default();
+    let look = Look {
+        hub: &hub,
+        caller: &caller,
+        headers: &headers,
+        info: &info,
+        query: &query,
+    };
     let note = given.get("note").chars().filter(|c| !c.is_control());
     let note: String = note.take(200).collect();
     let chosen: Vec<&str> = given.all("scope").take(CHOICES_MOST).collect();
@@ -189,8 +249,7 @@ pub async fn create(
             more: given.get("scopes").chars().take(TYPED_MOST).collect(),
             lifetime: given.get("expires_in").chars().take(20).collect(),
         };
-        let status = StatusCode::BAD_REQUEST;
-        page(&hub, &caller, &headers, &info, status, None, form).await
+        page(&look, StatusCode::BAD_REQUEST, None, form).await
     };
     let now = hub.now();
     let expires_at = match given.get("expires_in") {
@@ -217,6 +276,13 @@ pub async fn create(
     let user = db::users::get(&mut tx, &caller.person()?.id)
         .await?
         .ok_or_else(ApiError::not_found)?;
+    if let Err(full) = room_for_one_more(&mut tx, &user, now).await {
+        drop(tx);
+        return match full.status {
+            StatusCode::BAD_REQUEST => refuse(full.message).await,
+            _ => Err(full),
+        };
+    }
     let scopes = match scopes.is_empty() {
         true => settings.grants.token_scopes(),
         false => {
@@ -252,8 +318,8 @@ pub async fn create(
         note,
         expires: expires_at,
     };
-    let (status, form) = (StatusCode::OK, TokenForm::default());
-    page(&hub, &caller, &headers, &info, status, Some(shown), form).await
+    let form = TokenForm::default();
+    page(&look, StatusCode::OK, Some(shown), form).await
 }
 
 /// Her own token, by herself.
@@ -293,5 +359,5 @@ pub async fn revoke(
         tell(&hub, "revoke", person.name.as_str(), &token.id);
     }
     crate::proxy::pass_on(&hub).await;
-    Ok(to(&hub, "/hub/token"))
+    Ok(to(&hub, PAGE))
 }

@@ -8,6 +8,7 @@ mod root;
 mod routing;
 mod servers;
 mod tokens;
+mod upkeep;
 mod users;
 
 pub(crate) use oauth::token as oauth_token;

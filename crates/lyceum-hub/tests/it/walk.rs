@@ -67,6 +67,7 @@ pub(crate) fn fill(path: &str, id: &str) -> String {
         ("{value}", "x"),
         ("{method}", "staff"),
         ("{status}", "503"),
+        ("{session}", "never"),
         (
             "{*path}",
             match path.starts_with("/hub/services/") {

@@ -404,7 +404,7 @@ pub struct Link {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TokenPage {
     pub page: Page,
-    pub tokens: Vec<TokenRow>,
+    pub list: admin::Listing<TokenRow>,
     /// The token just made; it can't be shown again.
     pub new_token: Option<NewToken>,
     pub form: TokenForm,

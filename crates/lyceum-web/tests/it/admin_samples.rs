@@ -35,7 +35,7 @@ fn area(here: &'static str) -> Area {
     }
 }
 
-fn list<Row>(rows: Vec<Row>, columns: &[(&'static str, bool)]) -> Listing<Row> {
+pub(crate) fn list<Row>(rows: Vec<Row>, columns: &[(&'static str, bool)]) -> Listing<Row> {
     let query = format!("ada{EVIL}");
     Listing {
         rows,
@@ -330,7 +330,10 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                     role("configuration", None),
                     role("group", Some(EVIL)),
                 ]),
-                tokens: Some(vec![token("a1", EVIL, &["read:users", "users!group=x"])]),
+                tokens: Some(PersonTokens {
+                    rows: vec![token("a1", EVIL, &["read:users", "users!group=x"])],
+                    total: 73,
+                }),
                 sessions: Some(vec![session("s1", "203.0.113.7", true)]),
                 problem: Some("The name is taken.".into()),
             }),
@@ -343,7 +346,7 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                 area: area("users"),
                 person: person("ada", true, 0),
                 groups: Some(Vec::new()),
-                tokens: Some(Vec::new()),
+                tokens: Some(PersonTokens::default()),
                 sessions: Some(Vec::new()),
                 ..PersonPage::default()
             }),

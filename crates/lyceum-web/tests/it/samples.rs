@@ -608,20 +608,23 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
     ];
     let full = TokenPage {
         page: page(),
-        tokens: vec![
-            token(
-                "a1",
-                "Backup script",
-                &["access:servers!user=ada", "read:users:name!user=ada"],
-            ),
-            TokenRow {
-                client: Some("Server gpu-1".into()),
-                expires: None,
-                last_used: None,
-                ..token("a2", EVIL, &many)
-            },
-            token("a3", "Nothing", &[]),
-        ],
+        list: crate::admin_samples::list(
+            vec![
+                token(
+                    "a1",
+                    "Backup script",
+                    &["access:servers!user=ada", "read:users:name!user=ada"],
+                ),
+                TokenRow {
+                    client: Some("Server gpu-1".into()),
+                    expires: None,
+                    last_used: None,
+                    ..token("a2", EVIL, &many)
+                },
+                token("a3", "Nothing", &[]),
+            ],
+            &[("note", false), ("created", true), ("expires", false)],
+        ),
         new_token: Some(NewToken {
             token: "lyc_0123456789abcdef0123456789abcdef".into(),
             note: "Script on my laptop".into(),

@@ -7,6 +7,7 @@ mod people;
 mod servers;
 mod services;
 mod shares;
+mod upkeep;
 
 use axum::http::Method;
 use lyceum_web::openapi::PathPart;
@@ -47,6 +48,7 @@ pub(super) const PATH_PARTS: &[PathPart] = &[
     ("token", "^[^/]+$", "A token"),
     ("name", "^[^/]+$", "The name of a cookie"),
     ("value", "^[^/]+$", "The value of a cookie"),
+    ("session", "^[^/]+$", "The id of a session"),
 ];
 
 pub(super) fn all() -> Vec<Operation> {
@@ -55,11 +57,13 @@ pub(super) fn all() -> Vec<Operation> {
         people::people(),
         servers::servers(),
         culling::servers(),
+        upkeep::people(),
         people::tokens(),
         people::groups(),
         services::services(),
         shares::shares(),
         services::oauth(),
+        upkeep::hub(),
         hub::proxies(),
         hub::gone(),
     ]

@@ -16,11 +16,11 @@ fn maybe(kind: &str) -> Value {
     json!({ "type": [kind, "null"] })
 }
 
-fn moment() -> Value {
+pub(super) fn moment() -> Value {
     json!({ "type": "string", "format": "date-time" })
 }
 
-fn maybe_moment() -> Value {
+pub(super) fn maybe_moment() -> Value {
     json!({ "type": ["string", "null"], "format": "date-time" })
 }
 
@@ -82,6 +82,18 @@ pub(super) fn all() -> Value {
                         "processes": { "type": "integer" },
                     },
                 },
+            }),
+        ),
+        "Session": of(
+            &["id", "address", "agent", "method", "since", "last_seen", "expires"],
+            json!({
+                "id": text(),
+                "address": maybe("string"),
+                "agent": { "type": ["string", "null"], "description": "What the browser says of itself" },
+                "method": { "type": ["string", "null"], "description": "The id of the way in by which it began; null: by a password" },
+                "since": moment(),
+                "last_seen": moment(),
+                "expires": moment(),
             }),
         ),
         "SharedServer": of(

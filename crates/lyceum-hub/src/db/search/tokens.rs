@@ -10,6 +10,8 @@ use crate::db::users::Among;
 pub enum Kind {
     /// Somebody asked for it.
     Asked,
+    /// No program came by it: asked for, or a notebook server's.
+    Own,
     /// A program came by it for somebody who signed in there.
     OAuth,
     /// A notebook server's own.
@@ -18,8 +20,10 @@ pub enum Kind {
 
 #[derive(Debug, Clone, Default)]
 pub struct Search<'a> {
-    /// What the owner's name holds.
+    /// What the owner's name holds, or, of one owner, what the token is for.
     pub filter: &'a str,
+    /// Of this person alone.
+    pub of: Option<&'a str>,
     pub kind: Option<Kind>,
     pub among: Option<Among>,
     /// Those that are good at this moment.
@@ -65,7 +69,8 @@ impl Search<'_> {
     }
 
     pub async fn count(&self, tx: &mut Tx) -> sqlx::Result<i64> {
-        let owners = !self.filter.is_empty() || self.among.is_some() || self.after.is_some();
+        let by_name = !self.filter.is_empty() && self.of.is_none();
+        let owners = by_name || self.among.is_some() || self.after.is_some();
         let mut statement = Statement::new("SELECT COUNT(*) FROM tokens t");
         if owners {
             statement.say(" JOIN users u ON u.id = t.user_id");
@@ -113,6 +118,9 @@ impl Search<'_> {
                 let own = "t.server_id IS NULL AND t.oauth_client IS NULL";
                 statement.and().say(own);
             }
+            Some(Kind::Own) => {
+                statement.and().say("t.oauth_client IS NULL");
+            }
             Some(Kind::OAuth) => {
                 statement.and().say("t.oauth_client IS NOT NULL");
             }
@@ -121,7 +129,13 @@ impl Search<'_> {
             }
         }
         if !self.filter.is_empty() {
-            statement.and().holds("u.name", self.filter, true);
+            match self.of {
+                Some(_) => statement.and().holds("t.note", self.filter, false),
+                None => statement.and().holds("u.name", self.filter, true),
+            };
+        }
+        if let Some(owner) = self.of {
+            statement.and().say("t.user_id = ").text(owner);
         }
         if let Some(among) = &self.among {
             statement.among(among, false);

@@ -9,12 +9,12 @@ use lyceum_store::Tx;
 use lyceum_web::ApiResult;
 use lyceum_web::page::contexts::admin::{ActivityPage, AdminServer, Count, SignInRow};
 
-use super::list::ListQuery;
 use super::{Visit, number, people, servers, user_url};
 use crate::db::search::servers::{Search, Sort};
 use crate::db::search::{failures, sign_ins};
 use crate::db::servers::of_ids;
 use crate::db::users;
+use crate::pages::list::ListQuery;
 use crate::sessions::browser;
 
 const HOUR: i64 = 3_600_000;

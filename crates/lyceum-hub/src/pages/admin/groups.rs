@@ -9,13 +9,13 @@ use lyceum_model::scope::{Filter, ScopeName, Target};
 use lyceum_web::page::contexts::admin::{AddForm, GroupPage, GroupRow, GroupsPage};
 use lyceum_web::{ApiError, ApiResult};
 
-use super::list::{Asked, ListQuery};
 use super::people::{self, Sees};
 use super::{Tally, Visit, csv, group_url, number};
 use crate::api::groups;
 use crate::db;
 use crate::db::search::groups::{Search, Sort};
 use crate::pages::fields::Fields;
+use crate::pages::list::{Asked, ListQuery};
 
 pub(super) const LIST: &str = "/hub/admin/groups";
 pub(super) const FILE: &str = "/hub/admin/groups.csv";

@@ -7,7 +7,7 @@ use lyceum_web::page::contexts::admin::MaintenanceSwitch;
 use lyceum_web::{ApiError, ApiResult};
 
 use super::{HOME, Tally, Visit};
-use crate::maintenance::{self, MESSAGE_MAX, Switched};
+use crate::maintenance;
 use crate::pages::fields::Fields;
 
 /// How long it may last by itself, in minutes.
@@ -18,9 +18,7 @@ pub(super) fn shown(visit: &Visit) -> Option<MaintenanceSwitch> {
     if !visit.sees_all(ScopeName::Shutdown) {
         return None;
     }
-    let now = visit.hub.now();
-    let order = visit.hub.switched().load_full();
-    let order = order.filter(|order| !order.is_over(now));
+    let order = maintenance::in_force(&visit.hub);
     Some(MaintenanceSwitch {
         on: order.is_some(),
         by: order.as_ref().map(|order| order.by.clone()),
@@ -34,18 +32,8 @@ pub(super) fn shown(visit: &Visit) -> Option<MaintenanceSwitch> {
 pub(super) async fn switch(visit: Visit, form: Fields) -> ApiResult<Response> {
     let (hub, caller) = (&visit.hub, &visit.caller);
     crate::api::require_everywhere(caller, ScopeName::Shutdown)?;
-    let now = hub.now();
-    let mut tx = hub.db().write().await?;
     let done = match form.get("do") {
         "begin" => {
-            let message = Switched::message(form.get("message"));
-            let length = message.as_ref().map_or(0, |text| text.chars().count());
-            if length > MESSAGE_MAX {
-                return Err(ApiError::bad_request(say!(
-                    "maintenance.too_long",
-                    most = MESSAGE_MAX
-                )));
-            }
             let minutes: Option<i64> = match form.get("lasts") {
                 "" => None,
                 lasts => {
@@ -53,25 +41,15 @@ pub(super) async fn switch(visit: Visit, form: Fields) -> ApiResult<Response> {
                     Some(known.ok_or_else(|| ApiError::bad_request(say!("admin.no_such_action")))?)
                 }
             };
-            let order = Switched {
-                since: now,
-                until: minutes.map(|minutes| now.plus(minutes * 60_000)),
-                message,
-                by: caller.who.to_string(),
-            };
-            maintenance::switch_on(&mut tx, &order).await?;
-            tracing::info!(by = %caller.who, minutes, "maintenance switched on");
+            let until = minutes.map(|minutes| hub.now().plus(minutes * 60_000));
+            maintenance::begin(hub, caller, form.get("message"), until).await?;
             "maintenance_begun"
         }
         "end" => {
-            maintenance::switch_off(&mut tx, now).await?;
-            tracing::info!(by = %caller.who, "maintenance switched off");
+            maintenance::end(hub, caller).await?;
             "maintenance_ended"
         }
         _ => return Err(ApiError::bad_request(say!("admin.no_such_action"))),
     };
-    tx.commit().await?;
-    // The page that follows shows it.
-    maintenance::look(hub).await?;
     Ok(visit.back(&form, HOME, done, &Tally::one()))
 }

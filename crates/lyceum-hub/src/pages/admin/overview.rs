@@ -14,11 +14,11 @@ use lyceum_web::page::contexts::admin::{ConfigurationPage, Count, OverviewPage};
 use lyceum_web::page::contexts::rooms::RoomRow;
 use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 
-use super::list::ListQuery;
 use super::{Visit, activity, maintenance, number, people, servers};
 use crate::db::search::servers::{Search, Sort};
+use crate::pages::list::ListQuery;
 use crate::servers::State;
-use crate::{Hub, db, jobs, rooms};
+use crate::{db, jobs, rooms};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Meetings that are told of at most.
@@ -165,20 +165,8 @@ fn config(visit: &Visit) -> ConfigState {
         generation: state.generation,
         loaded_at: state.loaded_at,
         source: state.source.clone().filter(|_| told),
-        problem: problem(&visit.hub).filter(|_| told),
+        problem: (settings.config_problem(visit.hub.now()))
+            .filter(|_| told)
+            .map(|(at, text)| ConfigProblem { at, text }),
     }
-}
-
-/// What is wrong with the configuration, or else with templates while pages are shown.
-fn problem(hub: &Hub) -> Option<ConfigProblem> {
-    let settings = hub.settings();
-    if let Some((at, text)) = settings.config_state.problem.clone() {
-        return Some(ConfigProblem { at, text });
-    }
-    let troubles = settings.theme.site()?.troubles();
-    let lines: Vec<String> = troubles.iter().map(ToString::to_string).collect();
-    (!lines.is_empty()).then(|| ConfigProblem {
-        at: hub.now().0,
-        text: lines.join("\n"),
-    })
 }

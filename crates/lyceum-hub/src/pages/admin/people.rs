@@ -13,13 +13,13 @@ use lyceum_store::Tx;
 use lyceum_web::page::contexts::admin::{AddForm, PersonRow, UsersPage};
 use lyceum_web::{ApiError, ApiResult, Caller};
 
-use super::list::{Asked, ListQuery};
 use super::{Tally, Visit, csv, user_url};
 use crate::api::users::change;
 use crate::api::{find_person, groups, require_everywhere};
 use crate::db::servers::of_users;
 use crate::db::users::{Among, Busy, Search, Sort, User};
 use crate::pages::fields::Fields;
+use crate::pages::list::{Asked, ListQuery};
 use crate::{Hub, db};
 
 pub(super) const LIST: &str = "/hub/admin/users";

@@ -8,22 +8,26 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
-use lyceum_web::page::contexts::TokenRow;
 use lyceum_web::page::contexts::admin::{
-    AdminServer, GroupRow, PersonMay, PersonPage, PersonRow, RoleRow,
+    AdminServer, GroupRow, PersonMay, PersonPage, PersonRow, PersonTokens, RoleRow,
 };
 use lyceum_web::{ApiError, ApiResult, Credential};
 
-use super::list::ListQuery;
-use super::{Tally, Visit, group_url, people, servers, tokens, user_url};
+use super::{Tally, Visit, group_url, people, servers, user_url};
 use crate::api::groups;
 use crate::api::users::change;
+use crate::db::search::tokens;
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::grants::{ADMIN, Grants, USER};
 use crate::pages::fields::Fields;
+use crate::pages::list::{ListQuery, number};
+use crate::pages::tokens::row as token_row;
 use crate::sessions::{self, Which};
-use crate::{Hub, db, proxy};
+use crate::{db, proxy};
+
+/// Of her tokens; the list of all tokens has the others.
+const TOKENS_SHOWN: i64 = 50;
 
 pub(super) async fn show(
     visit: Visit,
@@ -132,24 +136,21 @@ async fn servers_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<Vec<Ad
     Ok(seen.map(|server| servers::row(visit, server)).collect())
 }
 
-async fn tokens_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<Vec<TokenRow>> {
-    let all = db::tokens::of_user(tx, &user.id, visit.hub.now().0).await?;
-    let rows = all.into_iter().map(|token| TokenRow {
-        note: tokens::note(
-            &token.note,
-            token.server_id.as_deref(),
-            token.oauth_client.as_deref(),
-            &visit.lang(),
-        ),
-        scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
-        id: token.id,
-        of_server: token.server_id.is_some(),
-        client: token.oauth_client,
-        created: token.created_at,
-        last_used: token.last_used_at,
-        expires: token.expires_at,
-    });
-    Ok(rows.collect())
+/// The newest, and how many there are.
+async fn tokens_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<PersonTokens> {
+    let search = tokens::Search {
+        of: Some(&user.id),
+        now: visit.hub.now().0,
+        ..tokens::Search::default()
+    };
+    let total = search.count(tx).await?;
+    let newest = search.page(tx, tokens::Sort::CreatedDown, 0, TOKENS_SHOWN);
+    let lang = visit.lang();
+    let rows = newest.await?.into_iter();
+    Ok(PersonTokens {
+        rows: rows.map(|found| token_row(found, &lang)).collect(),
+        total: number(total),
+    })
 }
 
 fn group_row(visit: &Visit, name: &str) -> GroupRow {
@@ -262,13 +263,13 @@ pub(super) async fn act(
         }
         "end-session" => {
             let id = form.get("id");
-            match end_sessions(hub, &visit, &user, Which::One(id)).await? {
+            match sessions::end_of_other(hub, caller, &user, Which::One(id)).await? {
                 0 => Err(ApiError::not_found()),
                 _ => Ok(visit.back(&form, &own, "ended", &Tally::one())),
             }
         }
         "end-sessions" => {
-            let done = end_sessions(hub, &visit, &user, Which::All).await?;
+            let done = sessions::end_of_other(hub, caller, &user, Which::All).await?;
             let tally = Tally {
                 done,
                 ..Tally::default()
@@ -277,15 +278,4 @@ pub(super) async fn act(
         }
         _ => Err(ApiError::bad_request(say!("admin.no_such_action"))),
     }
-}
-
-async fn end_sessions(hub: &Hub, visit: &Visit, user: &User, which: Which<'_>) -> ApiResult<usize> {
-    let caller = &visit.caller;
-    caller.require(ScopeName::AdminUsers, Target::User(&user.name))?;
-    if user.admin && !visit.holds_all() {
-        return Err(ApiError::forbidden(say!("person.admins_only")));
-    }
-    let ended = sessions::end(hub, &user.id, user.name.as_str(), which).await?;
-    tracing::info!(by = %caller.who, user = %user.name, ended, "sessions ended");
-    Ok(ended)
 }

@@ -12,7 +12,6 @@ use lyceum_web::page::contexts::admin::{AdminServer, ServersPage};
 use lyceum_web::{ApiError, ApiResult};
 use tokio::time::Instant;
 
-use super::list::{Asked, ListQuery};
 use super::{Tally, Visit, csv, people};
 use crate::api::find_person;
 use crate::course_servers;
@@ -23,6 +22,7 @@ use crate::launching::{self, Wish};
 use crate::notices;
 use crate::pages::fields::Fields;
 use crate::pages::home;
+use crate::pages::list::{Asked, ListQuery};
 use crate::servers::State;
 use crate::usage;
 

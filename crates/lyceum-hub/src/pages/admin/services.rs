@@ -13,9 +13,9 @@ use lyceum_web::page::contexts::admin::{AdminService, ServiceRun, ServicesPage};
 use url::Url;
 
 use super::Visit;
-use super::list::ListQuery;
 use crate::db;
 use crate::grants::service_prefix;
+use crate::pages::list::ListQuery;
 use crate::services::{self, Known};
 
 /// How long a service may take to accept a connection.

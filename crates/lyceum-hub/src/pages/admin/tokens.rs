@@ -6,16 +6,15 @@ use axum::response::Response;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
-use lyceum_web::page::contexts::TokenRow;
 use lyceum_web::page::contexts::admin::{AdminToken, TokensPage};
 use lyceum_web::{ApiError, ApiResult};
 
-use super::list::{Asked, ListQuery};
 use super::{Tally, Visit, csv, people};
 use crate::api;
 use crate::db::search::tokens::{Found, Kind, Search, Sort};
 use crate::pages::fields::Fields;
-pub(super) use crate::pages::tokens::note;
+use crate::pages::list::{Asked, ListQuery};
+use crate::pages::tokens::row as token_row;
 
 pub(super) const LIST: &str = "/hub/admin/tokens";
 pub(super) const FILE: &str = "/hub/admin/tokens.csv";
@@ -49,6 +48,7 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
     let q = asked.q.clone();
     let search = Search {
         filter: &q,
+        of: None,
         kind: kind(asked.value("kind")),
         among: visit.among(ScopeName::ReadTokens)?,
         now: visit.hub.now().0,
@@ -89,22 +89,8 @@ fn row(visit: &Visit, found: Found) -> AdminToken {
         about: format!("{}/{}", found.owner, found.id),
         owner_url: owner.as_ref().and_then(|name| people::page_of(visit, name)),
         may_revoke: may(ScopeName::Tokens),
-        token: TokenRow {
-            note: note(
-                &found.note,
-                found.server_id.as_deref(),
-                found.oauth_client.as_deref(),
-                &visit.lang(),
-            ),
-            scopes: serde_json::from_str(&found.scopes).unwrap_or_default(),
-            id: found.id,
-            of_server: found.server_id.is_some(),
-            client: found.oauth_client,
-            created: found.created_at,
-            last_used: found.last_used_at,
-            expires: found.expires_at,
-        },
-        owner: found.owner,
+        owner: found.owner.clone(),
+        token: token_row(found, &visit.lang()),
     }
 }
 
@@ -133,6 +119,7 @@ pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
             };
             let search = Search {
                 filter: &q,
+                of: None,
                 kind,
                 among,
                 now,

@@ -517,3 +517,87 @@ async fn whoever_uses_a_token_was_there_but_a_server_is_not_its_owner() {
         hub.stop().await;
     }
 }
+
+/// The list is whole because there can't be more than somebody could read.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_a_thousand_are_kept_and_all_are_listed() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_user("ada").await;
+        let ada = program(&hub, "ada").await;
+        let path = "/hub/api/users/ada/tokens";
+        let first = ada.get(path).await.expect(200).json()["api_tokens"].clone();
+        let there = first.as_array().expect("a list").len();
+        plant(&hub, there..1000).await;
+        let listed = ada.get(path).await.expect(200).json()["api_tokens"].clone();
+        assert_eq!(listed.as_array().expect("a list").len(), 1000);
+        let full = ada.post_json(path, &json!({})).await.expect(400).json();
+        let said = full["message"].as_str().expect("words");
+        assert!(said.contains("has 1,000 tokens already"), "{said}");
+        // The page says the same, and shows them in pieces that can be searched.
+        let browser = hub.signed_in("ada").await;
+        let form = [("note", "one more"), ("expires_in", "3600")];
+        let page = browser.post_form("/hub/token/new", &form).await.expect(400);
+        assert!(page.text().contains("has 1,000 tokens already"));
+        let page = browser.get("/hub/token").await.expect(200).text();
+        assert_eq!(page.matches("planted ").count(), 2 * 50, "{page}");
+        assert!(page.contains("/hub/token?offset=50"), "{page}");
+        let found = browser.get("/hub/token?q=planted+99").await.expect(200);
+        let expect = (there..1000).filter(|number| number.to_string().starts_with("99"));
+        let expect = 2 * expect.count();
+        assert_eq!(found.text().matches("planted ").count() - 1, expect);
+        // Whoever takes one back can make one.
+        let id = listed[500]["id"].as_str().expect("an id");
+        ada.delete(&format!("{path}/{id}")).await.expect(204);
+        ada.post_json(path, &json!({})).await.expect(201);
+        ada.post_json(path, &json!({})).await.expect(400);
+        hub.stop().await;
+    }
+}
+
+/// Tokens of Ada's with these numbers.
+async fn plant(hub: &TestHub, numbers: std::ops::Range<usize>) {
+    let mut tx = hub.hub.db().write().await.expect("a transaction");
+    let ada = lyceum_model::name::UserName::parse("ada").expect("a name");
+    let ada = lyceum_hub::db::users::find(&mut tx, &ada).await;
+    let ada = ada.expect("read").expect("Ada");
+    for number in numbers {
+        let new = lyceum_hub::tokens::NewToken {
+            note: format!("planted {number}"),
+            ..Default::default()
+        };
+        let made = lyceum_hub::tokens::issue(&mut tx, &ada, new, hub.hub.now()).await;
+        made.expect("made");
+    }
+    tx.commit().await.expect("committed");
+}
+
+/// A program that asks again and again has the newest; those before it end at once, everywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_one_program_the_newest_tokens_stay() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_user("ada").await;
+        let mut tx = hub.hub.db().write().await.expect("a transaction");
+        let ada = lyceum_model::name::UserName::parse("ada").expect("a name");
+        let ada = lyceum_hub::db::users::find(&mut tx, &ada).await;
+        let ada = ada.expect("read").expect("Ada");
+        let mut secrets = Vec::new();
+        for number in 0..202_i64 {
+            let new = lyceum_hub::tokens::NewToken {
+                scopes: vec!["self".into()],
+                oauth_client: Some("service-board".into()),
+                ..Default::default()
+            };
+            let now = Millis(hub.hub.now().0 + number);
+            let made = lyceum_hub::tokens::issue(&mut tx, &ada, new, now).await;
+            secrets.push(made.expect("made").1);
+        }
+        tx.commit().await.expect("committed");
+        let client = hub.client();
+        for (number, secret) in secrets.iter().enumerate() {
+            let expect = if number < 2 { 403 } else { 200 };
+            let status = with(&client, "/hub/api/user", &format!("token {secret}")).await;
+            assert_eq!(status, expect, "{number}");
+        }
+        hub.stop().await;
+    }
+}

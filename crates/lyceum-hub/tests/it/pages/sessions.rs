@@ -1,5 +1,6 @@
 //! The page of one's own sessions.
 
+use lyceum_hub::db::sessions::{self, Session};
 use lyceum_testkit::{TestDb, TestHub};
 use lyceum_web::cookie;
 
@@ -82,6 +83,45 @@ async fn all_others_end_at_once_and_this_one_goes_on() {
         for path in ["/hub/sessions/end", "/hub/sessions/end-others"] {
             post_plain(&program, path, &[("id", "x")]).await.expect(403);
         }
+        hub.stop().await;
+    }
+}
+
+/// A script that logs in again and again pushes out what nobody uses, and the page shows all there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_are_kept_at_a_time() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_user("ada").await;
+        start_server(&hub, "ada").await;
+        let forgotten = hub.signed_in("ada").await;
+        let mut socket = Socket::by_cookie(&hub, &forgotten).await;
+        let mut tx = hub.hub.db().write().await.expect("a transaction");
+        let ada = lyceum_model::name::UserName::parse("ada").expect("a name");
+        let ada = lyceum_hub::db::users::find(&mut tx, &ada).await;
+        let ada = ada.expect("read").expect("Ada");
+        let now = hub.hub.now();
+        for number in 0..199 {
+            let session = Session {
+                id: format!("planted-{number}"),
+                cookie_hash: format!("cookie {number}"),
+                access_hash: format!("access {number}"),
+                user_id: ada.id.clone(),
+                created_at: now.0,
+                seen_at: now.plus(60_000 + number).0,
+                expires_at: now.plus(86_400_000).0,
+                address: None,
+                agent: None,
+                method: None,
+            };
+            sessions::insert(&mut tx, &session).await.expect("planted");
+        }
+        tx.commit().await.expect("committed");
+        forgotten.get("/hub/home").await.expect(200);
+        let here = hub.signed_in("ada").await;
+        socket.assert_ends().await;
+        forgotten.get("/hub/home").await.expect(302);
+        let page = here.get("/hub/sessions").await.expect(200).text();
+        assert!(page.contains("Log out 199 other sessions"), "{page}");
         hub.stop().await;
     }
 }

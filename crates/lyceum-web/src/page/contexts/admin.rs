@@ -40,6 +40,14 @@ pub struct Notice {
     pub refused: u64,
 }
 
+/// The newest of somebody's tokens.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PersonTokens {
+    pub rows: Vec<TokenRow>,
+    /// How many she has.
+    pub total: u64,
+}
+
 /// One page of a long list; what it shows is in the URL.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Listing<Row> {
@@ -177,7 +185,7 @@ pub struct PersonPage {
     pub may: PersonMay,
     pub groups: Option<Vec<GroupRow>>,
     pub roles: Option<Vec<RoleRow>>,
-    pub tokens: Option<Vec<TokenRow>>,
+    pub tokens: Option<PersonTokens>,
     pub sessions: Option<Vec<SessionRow>>,
     pub problem: Option<String>,
 }

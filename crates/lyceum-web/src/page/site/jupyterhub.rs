@@ -273,7 +273,8 @@ pub(super) fn of_page(asked: &Asked<'_>) -> Vars {
             }
         }
         "token.html" => {
-            let (given, made) = (list(own, "applications"), list(own, "tokens"));
+            let given = list(own, "applications");
+            let made = list(&get(own, &["list"]), "rows");
             let row = |token: &Value| {
                 minijinja::context! {
                     api_id => get(token, &["id"]), id => get(token, &["id"]),

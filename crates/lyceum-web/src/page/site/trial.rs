@@ -3,7 +3,7 @@
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
-use crate::page::contexts::admin::OverviewPage;
+use crate::page::contexts::admin::{Listing, OverviewPage};
 use crate::page::contexts::*;
 
 fn page() -> Page {
@@ -127,10 +127,13 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
             "token.html",
             value(&TokenPage {
                 page: page(),
-                tokens: vec![TokenRow {
-                    scopes: vec!["self".into()],
-                    ..TokenRow::default()
-                }],
+                list: Listing {
+                    rows: vec![TokenRow {
+                        scopes: vec!["self".into()],
+                        ..TokenRow::default()
+                    }],
+                    ..Listing::default()
+                },
                 applications: vec![Application {
                     name: "/services/grades/".into(),
                     ..Application::default()

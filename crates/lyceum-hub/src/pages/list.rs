@@ -11,10 +11,10 @@ const MOST: i64 = 200;
 /// Characters of a search.
 const LONGEST: usize = 128;
 
-/// The query of any page of the area.
+/// The query of any page with a list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ListQuery {
+pub struct ListQuery {
     pub(super) q: String,
     pub(super) sort: String,
     pub(super) state: String,
@@ -177,8 +177,8 @@ impl Asked {
         }
         let (offset, sort) = (self.offset, self.sort);
         Listing {
-            total: super::number(total),
-            offset: super::number(offset),
+            total: number(total),
+            offset: number(offset),
             query: self.q.clone(),
             action: self.base.at(self.path),
             here: self.url(self.path, sort, offset),
@@ -191,6 +191,10 @@ impl Asked {
             rows,
         }
     }
+}
+
+pub(super) fn number(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
 
 fn sort_text((column, down): (&str, bool)) -> String {

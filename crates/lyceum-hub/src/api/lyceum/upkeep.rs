@@ -1,0 +1,95 @@
+//! A maintenance that is begun and ended while the hub runs, and the state of its configuration.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{Method, StatusCode};
+use lyceum_model::clock::Millis;
+use lyceum_model::saying::Saying;
+use lyceum_model::scope::ScopeName;
+use lyceum_web::routes::Routes;
+use lyceum_web::{ApiError, ApiResult, Caller};
+use serde_json::{Value, json};
+
+use crate::api::body::{self, Fields};
+use crate::api::require_everywhere;
+use crate::{Hub, maintenance};
+
+pub(crate) const MAINTENANCE: &str = "/hub/api/lyceum/maintenance";
+pub(crate) const CONFIGURATION: &str = "/hub/api/lyceum/configuration";
+
+pub(super) fn routes() -> Routes<Hub> {
+    Routes::default()
+        .scoped(Method::GET, MAINTENANCE, tell)
+        .scoped(Method::PUT, MAINTENANCE, begin)
+        .scoped(Method::DELETE, MAINTENANCE, end)
+        .scoped(Method::GET, CONFIGURATION, configuration)
+}
+
+/// What was switched on; one of the configuration is not told here. Scope: `read:hub`.
+async fn tell(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
+    require_everywhere(&caller, ScopeName::ReadHub)?;
+    let order = maintenance::in_force(&hub);
+    let order = order.as_deref();
+    Ok(Json(json!({
+        "on": order.is_some(),
+        "since": order.map(|order| order.since.to_iso()),
+        "until": order.and_then(|order| order.until).map(Millis::to_iso),
+        "message": order.and_then(|order| order.message.clone()),
+        "by": order.map(|order| order.by.clone()),
+    })))
+}
+
+/// Scope: `shutdown`, as on the page: whoever may stop the hub may do less.
+async fn begin(State(hub): State<Hub>, caller: Caller, body: Bytes) -> ApiResult<StatusCode> {
+    require_everywhere(&caller, ScopeName::Shutdown)?;
+    let fields = body::fields(&body)?;
+    let message = match fields.get("message") {
+        None | Some(Value::Null) => "",
+        Some(Value::String(text)) => text,
+        Some(_) => return Err(body::wrong("message", "a text, or null")),
+    };
+    let until = until(&fields, hub.now())?;
+    maintenance::begin(&hub, &caller, message, until).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A moment that is still to come.
+fn until(fields: &Fields, now: Millis) -> ApiResult<Option<Millis>> {
+    let Some(given) = fields.get("until").filter(|given| !given.is_null()) else {
+        return Ok(None);
+    };
+    let at = given.as_str().and_then(Millis::from_iso).ok_or_else(|| {
+        body::wrong(
+            "until",
+            "a time such as \"2026-11-30T18:00:00+01:00\", or null",
+        )
+    })?;
+    match at.0 > now.0 {
+        true => Ok(Some(at)),
+        false => Err(ApiError::bad_request(Saying::quote(
+            "until: that time has passed",
+        ))),
+    }
+}
+
+/// Scope: `shutdown`.
+async fn end(State(hub): State<Hub>, caller: Caller) -> ApiResult<StatusCode> {
+    require_everywhere(&caller, ScopeName::Shutdown)?;
+    maintenance::end(&hub, &caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Scope: `read:hub`.
+async fn configuration(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> {
+    require_everywhere(&caller, ScopeName::ReadHub)?;
+    let settings = hub.settings();
+    let state = &settings.config_state;
+    let problem = settings.config_problem(hub.now());
+    Ok(Json(json!({
+        "generation": state.generation,
+        "loaded": Millis(state.loaded_at).to_iso(),
+        "source": state.source,
+        "problem": problem.map(|(at, text)| json!({ "at": Millis(at).to_iso(), "text": text })),
+    })))
+}

@@ -1,0 +1,112 @@
+//! What administrators do besides what JupyterHub has a word for.
+
+use lyceum_model::scope::ScopeName::{AdminUsers, ReadHub, Shutdown};
+use serde_json::json;
+
+use super::super::Operation;
+use super::super::schemas::{maybe_moment, moment, named, of, text};
+use super::{delete, get, put};
+use crate::api::lyceum::people::{BLOCK, SESSION, SESSIONS};
+use crate::api::lyceum::upkeep::{CONFIGURATION, MAINTENANCE};
+
+pub(super) fn people() -> Vec<Operation> {
+    let blocked = json!({ "blocked": { "type": "boolean" }, "since": maybe_moment() });
+    let sessions = json!({ "sessions": { "type": "array", "items": named("Session") } });
+    let ended = json!({ "ended": { "type": "integer" } });
+    let all = vec![
+        get(BLOCK, "get_block", "Tells whether somebody is kept out.").json(
+            200,
+            "Whether, and since when",
+            of(&["blocked", "since"], blocked),
+        ),
+        put(
+            BLOCK,
+            "block_user",
+            "Keeps somebody out: what she holds, sessions and tokens, counts for nothing, and her connections are closed.",
+        )
+        .refuses(&[400])
+        .empty(204, "She is kept out"),
+        delete(BLOCK, "unblock_user", "Lets somebody in again.").empty(204, "She is let in"),
+        get(
+            SESSIONS,
+            "list_sessions",
+            "Lists the browsers that somebody is signed in with, the one that was seen last first.",
+        )
+        .json(200, "The sessions", of(&["sessions"], sessions)),
+        delete(
+            SESSIONS,
+            "end_sessions",
+            "Logs somebody out everywhere, with the tokens and connections that came by these sessions.",
+        )
+        .json(200, "How many were ended", of(&["ended"], ended)),
+        delete(SESSION, "end_session", "Logs somebody out in one browser.")
+            .empty(204, "It has ended"),
+    ];
+    let scoped = |one: Operation| one.scopes(&[AdminUsers]).tag("People");
+    all.into_iter().map(scoped).collect()
+}
+
+pub(super) fn hub() -> Vec<Operation> {
+    let maintenance = json!({
+        "on": { "type": "boolean" },
+        "since": maybe_moment(),
+        "until": maybe_moment(),
+        "message": { "type": ["string", "null"] },
+        "by": { "type": ["string", "null"] },
+    });
+    let wish = json!({
+        "message": { "type": ["string", "null"], "description": "What people are told besides" },
+        "until": { "type": ["string", "null"], "format": "date-time", "description": "When it ends by itself" },
+    });
+    let problem = json!({
+        "type": ["object", "null"],
+        "description": "Why the last edit is not in force",
+        "required": ["at", "text"],
+        "properties": { "at": moment(), "text": text() },
+    });
+    let configuration = json!({
+        "generation": { "type": "integer", "description": "How many there were since the start" },
+        "loaded": moment(),
+        "source": { "type": ["string", "null"], "description": "The file" },
+        "problem": problem,
+    });
+    let all = vec![
+        get(
+            MAINTENANCE,
+            "get_maintenance",
+            "Tells of a maintenance that was begun by the page, the command line or here.",
+        )
+        .scopes(&[ReadHub])
+        .json(
+            200,
+            "What is in force",
+            of(&["on", "since", "until", "message", "by"], maintenance),
+        ),
+        put(
+            MAINTENANCE,
+            "begin_maintenance",
+            "Begins a maintenance: only some may come in and start servers. What runs goes on.",
+        )
+        .scopes(&[Shutdown])
+        .takes(of(&[], wish))
+        .empty(204, "It has begun, on all hubs"),
+        delete(MAINTENANCE, "end_maintenance", "Ends it.")
+            .scopes(&[Shutdown])
+            .empty(204, "There is none"),
+        get(
+            CONFIGURATION,
+            "get_configuration",
+            "Tells which configuration is in force, and what is wrong with the last edit.",
+        )
+        .scopes(&[ReadHub])
+        .json(
+            200,
+            "Its state",
+            of(
+                &["generation", "loaded", "source", "problem"],
+                configuration,
+            ),
+        ),
+    ];
+    all.into_iter().map(|one| one.tag("Hub")).collect()
+}
