@@ -198,7 +198,7 @@ announcements: [{text: "Read [the news](https://news.example.edu)"}]
     await check(page, name);
   };
   await t.test('a document, an announcement, the end', async () => {
-    await look(students, 'hub/terms', 'terms');
+    await look(students, 'hub/pages/terms', 'terms');
     await look(students, 'hub/login', 'log-in with an announcement');
     await logIn(students, lyceum.url, lyceum.account('student'));
     await students.getByRole('link', { name: 'the news' }).waitFor();
