@@ -12,10 +12,13 @@ use crate::load;
 use crate::report::show;
 use anyhow::{Context, Result, bail, ensure};
 use page::Browser;
-use peers::{Hub, Kind, Running};
+use peers::{Hub, Kind, PASSWORD, Running};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 
 /// What is installed where.
 pub(crate) struct Programs {
@@ -23,6 +26,8 @@ pub(crate) struct Programs {
     pub(crate) chp: PathBuf,
     /// A virtual environment with JupyterHub.
     pub(crate) jupyter: PathBuf,
+    /// A script for Node.js that looks at pages in a browser.
+    pub(crate) paint: PathBuf,
 }
 
 /// How long and how often.
@@ -63,6 +68,9 @@ const OWN_PAGES: [&str; 5] = [
     "/hub/admin/tokens?sort=owner&offset=4900",
     "/hub/admin/activity",
 ];
+
+/// Pages of ours of which a browser tells when they are first painted.
+const PAINTED: [&str; 3] = ["/hub/admin", "/hub/admin/users", "/hub/admin/servers"];
 
 /// The part of the measures with this name alone.
 const SERVERS: &str = "servers";
@@ -168,6 +176,7 @@ async fn of_requests(
         };
         rows.push(visit(path, &lyceum, &lyceum.request(path, &cookies), scale).await?);
     }
+    rows.extend(paint(programs, &lyceum, scale).await?);
     Ok(rows)
 }
 
@@ -244,6 +253,39 @@ async fn visit(path: &str, hub: &Running, request: &[u8], scale: &Scale) -> Resu
         lyceum: median,
         goal: Goal::AtMost(50.0),
     })
+}
+
+/// What a browser tells of pages, with all that they bring along.
+async fn paint(programs: &Programs, hub: &Running, scale: &Scale) -> Result<Vec<Row>> {
+    let wish = serde_json::json!({
+        "url": format!("http://{}/", hub.address),
+        "account": { "name": "root", "password": PASSWORD },
+        "paths": PAINTED,
+        "visits": scale.visits,
+    });
+    let mut node = tokio::process::Command::new("node");
+    node.arg(&programs.paint)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = node.spawn().context("starting node")?;
+    let mut input = child.stdin.take().context("a pipe")?;
+    input.write_all(wish.to_string().as_bytes()).await?;
+    drop(input);
+    let output = child.wait_with_output().await?;
+    ensure!(output.status.success(), "the browser could not look");
+    let medians: BTreeMap<String, f64> = serde_json::from_slice(&output.stdout)?;
+    let rows = PAINTED.iter().map(|path| {
+        let took = medians.get(*path).context("a page is missing")?;
+        eprintln!("GET {path}: first paint after {} ms", show(*took));
+        Ok(Row {
+            what: format!("GET {path}: ms until a browser first paints it"),
+            jupyterhub: None,
+            lyceum: *took,
+            goal: Goal::AtMost(200.0),
+        })
+    });
+    rows.collect()
 }
 
 fn render(rows: &[Row]) -> String {

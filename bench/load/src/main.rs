@@ -34,7 +34,7 @@ const DESCRIPTORS: u64 = 200_000;
 
 const USAGE: &str = "\
 lyceum-load measure --lyceum PROGRAM --chp PROGRAM [--quick] [--only WORD]
-lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER [--quick]
+lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER --paint SCRIPT [--quick]
 lyceum-load stub FOLDER    (a notebook server, started by a hub)
 lyceum-load run PROGRAM [ARGUMENT ..]    (a child that ends when this one's caller does)";
 
@@ -44,6 +44,8 @@ struct Options {
     /// A virtual environment with JupyterHub.
     jupyter: Option<std::path::PathBuf>,
     extent: measure::Extent,
+    /// What a browser does, for Node.js.
+    paint: Option<std::path::PathBuf>,
     /// Only measures whose name has this word.
     only: Option<String>,
 }
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
 
 fn read_options(arguments: &[String]) -> Result<Options> {
     let (mut lyceum, mut chp, mut jupyter, mut only) = (None, None, None, None);
+    let mut paint = None;
     let mut extent = measure::Extent::Full;
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
@@ -84,6 +87,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
             .clone();
         match name.as_str() {
             "--lyceum" => lyceum = Some(value.into()),
+            "--paint" => paint = Some(value.into()),
             "--chp" => chp = Some(value.into()),
             "--jupyter" => jupyter = Some(value.into()),
             "--only" => only = Some(value),
@@ -96,6 +100,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
             chp: chp.context("--chp is missing")?,
         },
         jupyter,
+        paint,
         extent,
         only,
     })
@@ -119,6 +124,7 @@ fn measure_hubs(options: Options) -> Result<()> {
         lyceum: options.programs.lyceum,
         chp: options.programs.chp,
         jupyter: options.jupyter.context("--jupyter is missing")?,
+        paint: options.paint.context("--paint is missing")?,
     };
     raise_descriptor_limit()?;
     let quick = options.extent == measure::Extent::Quick;

@@ -2,7 +2,7 @@
 
 use super::{Keep, proxy};
 use crate::setup::{self, Extent};
-use crate::tools::{command, jupyter_env, target};
+use crate::tools::{command, jupyter_env, root, target};
 use anyhow::{Context, Result, bail};
 use std::process::Stdio;
 
@@ -14,7 +14,7 @@ pub(crate) fn run(options: &[&str], keep: Keep) -> Result<()> {
     if keep == Keep::InDocs && !options.is_empty() {
         bail!("only a whole measurement is kept: --save goes without other options");
     }
-    setup::run(Extent::WithoutBrowser)?;
+    setup::run(Extent::Everything)?;
     let chp = proxy::install_chp()?;
     let lyceum = proxy::build()?;
     let mut load = command(target().join("release/lyceum-load"));
@@ -22,7 +22,9 @@ pub(crate) fn run(options: &[&str], keep: Keep) -> Result<()> {
     load.arg("--chp")
         .arg(chp)
         .arg("--jupyter")
-        .arg(jupyter_env());
+        .arg(jupyter_env())
+        .arg("--paint")
+        .arg(root().join("bench/paint.mjs"));
     // Its progress goes straight to the terminal, the table comes here.
     let output = load
         .args(options)
