@@ -28,7 +28,7 @@ use crate::visit::SignedIn;
 use crate::{Hub, db, shares};
 
 const PAGE: &str = "/hub/sharing";
-/// Rows of one kind on a page.
+/// People and groups on a page.
 const MOST_ROWS: i64 = 500;
 
 pub fn routes() -> Routes<Hub> {
@@ -239,13 +239,25 @@ pub async fn show(
     SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
+    Query(query): Query<PageQuery>,
 ) -> ApiResult<Response> {
-    page(&hub, &caller, &headers, &info, Told::default()).await
+    let told = Told {
+        offset: query.offset.max(0),
+        ..Told::default()
+    };
+    page(&hub, &caller, &headers, &info, told).await
 }
 
-/// What the page says of the last wish.
+#[derive(Debug, Default, Deserialize)]
+pub struct PageQuery {
+    #[serde(default)]
+    offset: i64,
+}
+
+/// What the page says of the last wish, and with which of her shares it begins.
 #[derive(Default)]
 struct Told {
+    offset: i64,
     new_code: Option<NewShareCode>,
     error: Option<Saying>,
 }
@@ -261,13 +273,17 @@ async fn page(
     let own = Of::Owner(&person.id);
     let mut tx = hub.db().read().await?;
     let servers = db::servers::of_user(&mut tx, &person.id).await?;
-    let found = db::shares::list(&mut tx, own, 0, MOST_ROWS).await?;
+    let total = db::shares::count(&mut tx, own).await?;
+    // Behind the end is the last page.
+    let last = (total - 1).max(0) / MOST_ROWS * MOST_ROWS;
+    let offset = told.offset.min(last);
+    let found = db::shares::list(&mut tx, own, offset, MOST_ROWS).await?;
     let ids: Vec<&str> = found.iter().map(|share| share.id.as_str()).collect();
     let scopes = db::shares::scopes(&mut tx, &ids).await?;
-    let codes = db::shares::list_codes(&mut tx, own, hub.now().0, 0, MOST_ROWS).await?;
+    // Of each server there are few.
+    let codes = db::shares::list_codes(&mut tx, own, hub.now().0, 0, i64::MAX).await?;
     drop(tx);
-    let full = |rows: usize| i64::try_from(rows).is_ok_and(|rows| rows >= MOST_ROWS);
-    let more = full(found.len()) || full(codes.len());
+    let at = |offset: i64| hub.at(&format!("{PAGE}?offset={offset}"));
     let scopes_of = |share: &Share| {
         let own = scopes.iter().filter(|(id, _)| *id == share.id);
         let own = own.map(|(_, scope)| scope.as_str());
@@ -290,7 +306,6 @@ async fn page(
         codes: (codes.iter().filter(|code| code.server_id == server.id))
             .map(code_row)
             .collect(),
-        more,
     };
     let everywhere = |scope| caller.may(scope, Target::Everything);
     let names_groups = !caller.scopes.reach(ScopeName::ReadGroupsName).is_empty();
@@ -306,6 +321,9 @@ async fn page(
     let context = SharingPage {
         page: frame(hub, Some(caller), info),
         servers: servers.iter().map(row).collect(),
+        more: total > MOST_ROWS,
+        previous: (offset > 0).then(|| at((offset - MOST_ROWS).max(0))),
+        next: (offset < last).then(|| at(offset + MOST_ROWS)),
         may_share: may_share(caller, &person.name),
         may_name_people: everywhere(ScopeName::ReadUsersName) || others(ScopeName::ReadUsersName),
         may_name_groups: names_groups,
@@ -389,7 +407,7 @@ pub async fn make_code(
             title: server.display_name,
             expires: now.plus(life_s.saturating_mul(1000)).0,
         }),
-        error: None,
+        ..Told::default()
     };
     page(&hub, &caller, &headers, &info, told).await
 }

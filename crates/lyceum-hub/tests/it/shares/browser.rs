@@ -1,5 +1,7 @@
 //! A guest's browser: where each person has a host, and where all have one.
 
+use lyceum_hub::db::groups;
+use lyceum_hub::db::shares::{self, With};
 use lyceum_hub::origins::Origins;
 use lyceum_testkit::TestDb;
 use lyceum_testkit::hub::PASSWORD;
@@ -185,4 +187,40 @@ async fn an_owner_manages_her_shares_on_a_page() {
         let home = guest.get("/hub/home").await.expect(200).text();
         assert!(!home.contains("/hub/sharing"), "{home}");
     }
+}
+
+/// Whom it is shared with comes in pages, so that each share can be taken back by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_shares_than_a_page_holds_are_on_the_next() {
+    let db = TestDb::sqlite().await;
+    let hub = tuned(&db, |_, _| {}).await;
+    let server = crate::servers::row(db.db(), "ada", "").await.expect("one");
+    let names: Vec<String> = (0..501).map(|number| format!("team-{number:03}")).collect();
+    let mut tx = db.db().write().await.expect("a transaction");
+    for name in &names {
+        let now = hub.hub.now();
+        groups::ensure(&mut tx, name, now).await.expect("made");
+        let group = groups::find(&mut tx, name).await.expect("read");
+        let group = group.expect("a group");
+        let scopes = ["access:servers".to_owned()];
+        let with = With::Group(&group.id);
+        let given = shares::grant(&mut tx, &server.id, with, &scopes, "user ada", now);
+        given.await.expect("given");
+    }
+    tx.commit().await.expect("committed");
+    let ada = hub.signed_in("ada").await;
+    let on = async |path: &str| -> usize {
+        let page = ada.get(path).await.expect(200).text();
+        names.iter().filter(|name| page.contains(*name)).count()
+    };
+    let first = ada.get("/hub/sharing").await.expect(200).text();
+    assert!(first.contains("/hub/sharing?offset=500"), "{first}");
+    assert_eq!(on("/hub/sharing").await, 500);
+    for behind in ["500", "501", "99999999"] {
+        assert_eq!(on(&format!("/hub/sharing?offset={behind}")).await, 1);
+    }
+    assert_eq!(on("/hub/sharing?offset=-7").await, 500);
+    let last = ada.get("/hub/sharing?offset=500").await.expect(200).text();
+    assert!(last.contains("/hub/sharing?offset=0"), "{last}");
+    hub.stop().await;
 }

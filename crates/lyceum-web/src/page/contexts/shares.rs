@@ -45,6 +45,10 @@ pub enum ShareDanger {
 pub struct SharingPage {
     pub page: Page,
     pub servers: Vec<SharingRow>,
+    /// Not all whom they are shared with are on this page.
+    pub more: bool,
+    pub previous: Option<String>,
+    pub next: Option<String>,
     /// Whether she may share at all.
     pub may_share: bool,
     /// Whether she may name people, or groups.
@@ -64,8 +68,6 @@ pub struct SharingRow {
     pub title: Option<String>,
     pub partners: Vec<PartnerRow>,
     pub codes: Vec<ShareCodeRow>,
-    /// There are more partners or codes than are shown.
-    pub more: bool,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
