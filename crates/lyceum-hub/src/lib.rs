@@ -58,6 +58,7 @@ pub mod users;
 pub mod uses;
 pub mod visit;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -121,6 +122,8 @@ struct Inner {
     replica: String,
     links: proxy::Links,
     suspicion: suspicion::Suspicion,
+    /// All servers that run were asked after since this replica began.
+    watched: AtomicBool,
     line: queue::Line,
     rooms: rooms::Known,
     services: OnceLock<Arc<LocalSpawner>>,
@@ -158,6 +161,7 @@ impl Hub {
             document: OnceLock::new(),
             links: proxy::Links::default(),
             suspicion: suspicion::Suspicion::default(),
+            watched: AtomicBool::new(false),
             line: queue::Line::default(),
             rooms: rooms::Known::default(),
             services: OnceLock::new(),
@@ -408,6 +412,16 @@ impl Hub {
     /// Servers that the watch shall look after before their time.
     pub(crate) fn suspicion(&self) -> &suspicion::Suspicion {
         &self.0.suspicion
+    }
+
+    /// Whether an end would be seen soon after it happened. Before all were asked after, a server may
+    /// have ended at any time since it was ready.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.0.watched.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn say_watching(&self) {
+        self.0.watched.store(true, Ordering::Relaxed);
     }
 
     /// Who has come with codes that nobody made.

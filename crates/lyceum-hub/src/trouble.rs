@@ -60,7 +60,9 @@ pub(crate) async fn failed(tx: &mut Tx, server_id: &str, now: Millis) -> sqlx::R
 }
 
 /// A server has ended; `by_itself`: nobody asked for that, and it was no orderly end of its own.
+/// For how long it ran is known only where somebody watched.
 pub(crate) async fn ended(
+    hub: &Hub,
     tx: &mut Tx,
     server: &Server,
     by_itself: bool,
@@ -70,7 +72,9 @@ pub(crate) async fn ended(
         return Ok(());
     };
     if now.0.saturating_sub(ready_at) >= PROVEN_MS {
-        if let Some(environment) = &server.environment {
+        if let Some(environment) = &server.environment
+            && hub.is_watching()
+        {
             db::trouble::went_well(tx, environment, ready_at);
         }
     } else if by_itself {
@@ -87,7 +91,16 @@ pub(crate) struct Proven {
 }
 
 /// Which of the environments that are held back have gone well.
-pub(crate) async fn proven(tx: &mut Tx, gates: &[Gate], now: Millis) -> sqlx::Result<Vec<Proven>> {
+pub(crate) async fn proven(
+    hub: &Hub,
+    tx: &mut Tx,
+    gates: &[Gate],
+    now: Millis,
+) -> sqlx::Result<Vec<Proven>> {
+    if !hub.is_watching() {
+        // What is said to run may have ended long ago.
+        return Ok(Vec::new());
+    }
     let before = now.plus(-PROVEN_MS).0;
     let mut proven = Vec::new();
     for gate in gates.iter().filter(|gate| gate.until.is_some()) {

@@ -49,6 +49,8 @@ pub struct Patience {
     pub statement: Duration,
     /// After so long a connection is asked whether there is still somebody at its other end.
     pub quiet: Duration,
+    /// How long a caller waits for a connection, and a start for a server that takes changes.
+    pub connection: Duration,
 }
 
 impl Default for Patience {
@@ -58,6 +60,7 @@ impl Default for Patience {
             statement: Duration::from_secs(30),
             // Each time: a restart of the server leaves dead ones behind.
             quiet: Duration::ZERO,
+            connection: ACQUIRE_TIMEOUT,
         }
     }
 }

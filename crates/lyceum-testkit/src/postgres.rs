@@ -24,7 +24,7 @@ pub struct Postgres {
 }
 
 /// `$1` is the folder of the binaries, `$2` our own folder. Each line of input is a number of
-/// seconds for which the server shall be away.
+/// seconds for which the server shall be away, and perhaps `follows` for what it is from then on.
 ///
 /// Acknowledged commits outlive a restart, but no loss of power: nothing waits for the disk.
 const SHELL: &str = r#"
@@ -56,9 +56,10 @@ begin() {
 }
 begin "$@"
 # The end of input is the end of the process that started us.
-while read -r pause; do
+while read -r pause role; do
     kill -QUIT "$server"
     wait "$server"
+    [ "$role" = follows ] && : >"$2/data/standby.signal"
     sleep "$pause"
     begin "$@"
 done
@@ -111,6 +112,14 @@ impl Postgres {
     pub fn restart(&mut self, pause: Duration) -> anyhow::Result<()> {
         let shell = self.shell.stdin.as_mut().context("the shell has ended")?;
         writeln!(shell, "{}", pause.as_secs_f64())?;
+        until_ready(&mut self.answers)
+    }
+
+    /// As [`Postgres::restart`]; from then on it is a standby that waits for news of another server:
+    /// it answers questions and takes no changes, until it is promoted (`SELECT pg_promote()`).
+    pub fn follow(&mut self) -> anyhow::Result<()> {
+        let shell = self.shell.stdin.as_mut().context("the shell has ended")?;
+        writeln!(shell, "0 follows")?;
         until_ready(&mut self.answers)
     }
 

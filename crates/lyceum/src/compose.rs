@@ -27,10 +27,11 @@ use lyceum_model::secret::Secret;
 use lyceum_proxy::{Proxy, passage};
 use lyceum_spawn::env::inherit;
 use lyceum_spawn::local::{LocalConfig, LocalSpawner};
+use lyceum_store::Db;
 use lyceum_store::blobs::{Blobs, Disk};
 use lyceum_store::db::Location;
+use lyceum_store::migrate::{self, Step};
 use lyceum_store::secret::Keys;
-use lyceum_store::{Db, migrate};
 use lyceum_web::page::{Pages, Theme};
 use lyceum_web::request::ProxyKey;
 use lyceum_web::xsrf::XsrfKey;
@@ -57,6 +58,26 @@ use crate::within::Within;
 /// How much longer than requests everything else may take to end.
 const LAST: Duration = Duration::from_secs(9);
 
+/// Which program this is: the same for everything but the tests, which also play one of a version to
+/// come.
+pub struct Program {
+    /// The shapes of the database that it knows.
+    pub steps: &'static [Step],
+    /// The command that keeps a server.
+    pub keeper: Vec<String>,
+}
+
+impl Program {
+    pub fn this() -> Self {
+        Self {
+            steps: migrate::STEPS,
+            // An upgrade may replace the file while this runs, and the new one's keeper need not
+            // understand us; this names what runs.
+            keeper: vec!["/proc/self/exe".to_owned(), "shim".to_owned()],
+        }
+    }
+}
+
 /// What every command stands on.
 pub struct Ground {
     pub db: Db,
@@ -75,11 +96,15 @@ pub struct Store {
 impl Store {
     /// Opens the store of a configuration and brings it to the newest shape.
     pub async fn open(config: &Config, data: &Layout) -> Result<Self, Failure> {
+        Self::open_as(&Program::this(), config, data).await
+    }
+
+    async fn open_as(program: &Program, config: &Config, data: &Layout) -> Result<Self, Failure> {
         let location = location(config, data)?;
         let db = Db::open(&location)
             .await
             .map_err(|error| database_failure(&error, &location))?;
-        migrate::run(&db)
+        migrate::run_steps(&db, program.steps)
             .await
             .map_err(|error| database_failure(&error, &location))?;
         let folder = blob_folder(config, data);
@@ -101,7 +126,15 @@ impl Store {
 
 impl Ground {
     pub async fn open(config: &Config, data: &Layout) -> Result<Self, Failure> {
-        let Store { db, blobs } = Store::open(config, data).await?;
+        Self::open_as(&Program::this(), config, data).await
+    }
+
+    pub async fn open_as(
+        program: &Program,
+        config: &Config,
+        data: &Layout,
+    ) -> Result<Self, Failure> {
+        let Store { db, blobs } = Store::open_as(program, config, data).await?;
         let clock = db.clock().await.map_err(|error| {
             Failure::new(format!("the time can't be asked of the database: {error}"))
         })?;
@@ -387,26 +420,27 @@ pub fn proxy_config(secret: &Secret) -> lyceum_proxy::Config {
 }
 
 /// The spawner of this machine; `doctor` asks it what limits servers get.
-pub fn local_spawner(config: &Config, data: &Layout) -> Result<LocalSpawner, Failure> {
+pub fn local_spawner(
+    program: &Program,
+    config: &Config,
+    data: &Layout,
+) -> Result<LocalSpawner, Failure> {
     let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
-    LocalSpawner::new(local_config(data.run(), homes))
+    LocalSpawner::new(local_config(program, data.run(), homes))
         .map_err(|error| Failure::new(format!("servers can't be run here: {error}")))
 }
 
-fn local_config(run: PathBuf, homes: PathBuf) -> LocalConfig {
-    // An upgrade may replace the file while this runs, and the new one's keeper need not
-    // understand us; this names what runs.
-    let shim = vec!["/proc/self/exe".to_owned(), "shim".to_owned()];
-    let mut local = LocalConfig::new(shim, run, homes);
+fn local_config(program: &Program, run: PathBuf, homes: PathBuf) -> LocalConfig {
+    let mut local = LocalConfig::new(program.keeper.clone(), run, homes);
     local.inherited = inherit(environment(), &[]);
     local.open_files = crate::open_files::earlier();
     local
 }
 
 /// What runs the services that the hub looks after.
-pub fn service_spawner(data: &Layout) -> Result<LocalSpawner, Failure> {
+pub fn service_spawner(program: &Program, data: &Layout) -> Result<LocalSpawner, Failure> {
     let root = data.services();
-    let mut local = local_config(root.join("run"), root.join("homes"));
+    let mut local = local_config(program, root.join("run"), root.join("homes"));
     // They are no notebooks: there is nothing to be interrupted.
     local.interrupt = Duration::ZERO;
     LocalSpawner::new(local)

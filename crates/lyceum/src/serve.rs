@@ -15,7 +15,7 @@ use lyceum_spawn::local::LocalSpawner;
 use tokio::net::TcpListener;
 
 use crate::compose::{
-    self, Ground, Machine, Order, closed_to_others, local_spawner, service_spawner,
+    self, Ground, Machine, Order, Program, closed_to_others, local_spawner, service_spawner,
 };
 use crate::config::{Config, SpawnerAccounts};
 use crate::data::DataFolder;
@@ -52,6 +52,7 @@ pub struct Site {
     pub folder: DataFolder,
     pub environment: Environment,
     pub interrupt: Interrupt,
+    pub program: Program,
 }
 
 /// What the command line has prepared.
@@ -92,11 +93,11 @@ impl Standing {
             let python = python.unwrap_or_else(|_| bin.clone());
             check_reach(&[homes, bin.clone(), python])?;
         }
-        let ground = Ground::open(&config, data).await?;
+        let ground = Ground::open_as(&site.program, &config, data).await?;
         follow_configuration(&ground, &config).await?;
         let place = Place::take(&ground.db, &ground.clock, &data.run()).await?;
-        let services = service_spawner(data)?;
-        let spawner = local_spawner(&config, data)?;
+        let services = service_spawner(&site.program, data)?;
+        let spawner = local_spawner(&site.program, &config, data)?;
         if let Some(why) = spawner.ports_unchecked() {
             tracing::warn!(
                 why,

@@ -236,12 +236,16 @@ impl Keeper {
     async fn sweep(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<Swept> {
         let (now, limits) = (self.hub.now(), self.hub.settings().starts.in_force());
         let mut tx = self.hub.db().read().await?;
-        let mut begun = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
-        // What was begun goes before what waits.
-        begun.extend(db::queue::due(&mut tx, State::Starting, now.0, SWEEP_ROWS).await?);
-        let begun = self.sit_down(&mut begun, &limits, usize::MAX);
         let pace = self.hub.spawner().pace();
         let free = self.tap.free(pace, Instant::now());
+        let mut stops = db::queue::due(&mut tx, State::Stopping, now.0, SWEEP_ROWS).await?;
+        let mut begun = self.sit_down(&mut stops, &limits, usize::MAX);
+        // What was begun goes before what waits, and at the same pace: a hub that died may have left
+        // many.
+        let mut left = db::queue::due(&mut tx, State::Starting, now.0, SWEEP_ROWS).await?;
+        let left = self.sit_down(&mut left, &limits, free);
+        let free = free - left.len();
+        begun.extend(left);
         // Out of its place: what goes wrong from here on leaves no old line behind.
         let mut line =
             std::mem::take(&mut *self.line.lock().unwrap_or_else(PoisonError::into_inner));
@@ -274,6 +278,8 @@ impl Keeper {
         if !begun.is_empty() {
             let tx = self.hub.db().write().await?;
             let mine = self.claim(tx, &begun).await?;
+            let starts = mine.values().filter(|row| row.state == State::Starting);
+            self.tap.take(pace, starts.count(), Instant::now());
             taken += self.set_to_work(tasks, begun, mine);
         }
         while !first.is_empty() {
@@ -345,7 +351,7 @@ impl Keeper {
         let rows = rows.max(SWEEP_ROWS);
         let gates = trouble::gates(&self.hub, tx, now).await?;
         let gated = !gates.is_empty();
-        let proven = trouble::proven(tx, &gates, now).await?;
+        let proven = trouble::proven(&self.hub, tx, &gates, now).await?;
         let full = trouble::full(tx, &gates, now).await?;
         let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
         let among = Among {

@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, SqlSafeStr as _, Tr
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::{ACQUIRE_TIMEOUT, POOL_SIZE, Patience};
+use super::{POOL_SIZE, Patience};
 use crate::later::Later;
 
 /// So many pools that were given up may still wait for their end; a server that is only slow is not
@@ -44,7 +44,11 @@ impl Line {
         options: PgConnectOptions,
         patience: Patience,
     ) -> anyhow::Result<Self> {
-        let pool = rules(patience).connect_with(options).await;
+        let pool = match rules(patience).connect_with(options.clone()).await {
+            // What the pool met while it tried is not told by it.
+            Err(late @ sqlx::Error::PoolTimedOut) => Err(greeting(&options, patience, late).await),
+            pool => pool,
+        };
         let now = Mutex::new(Now {
             pool: pool.context("connecting to PostgreSQL")?,
             age: 0,
@@ -108,10 +112,26 @@ impl Line {
     }
 }
 
+/// Why a server that was tried for so long is not taken.
+async fn greeting(
+    options: &PgConnectOptions,
+    patience: Patience,
+    late: sqlx::Error,
+) -> sqlx::Error {
+    let asked = async {
+        let mut connection = PgConnection::connect_with(options).await?;
+        greet(&mut connection, patience).await
+    };
+    match timeout(PING_LIMIT, asked).await {
+        Ok(Err(why)) => why,
+        _ => late,
+    }
+}
+
 fn rules(patience: Patience) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(POOL_SIZE)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(patience.connection)
         // Instead of the pool's own way, which waits for as long as the caller does.
         .test_before_acquire(false)
         .before_acquire(move |connection, meta| {

@@ -8,6 +8,7 @@ mod backup;
 mod blobs;
 mod db;
 mod events;
+mod follower;
 mod jobs;
 mod replicas;
 mod runner;

@@ -18,6 +18,7 @@ use url::Url;
 const HASTY: Patience = Patience {
     statement: Duration::from_secs(6),
     quiet: Duration::from_secs(600),
+    connection: Duration::from_secs(30),
 };
 /// Whoever waits for longer waits for ever.
 const LONG: Duration = Duration::from_secs(60);

@@ -255,7 +255,7 @@ fn check_limits(doctor: &Doctor) -> Check {
         let Ok(layout) = data::Layout::existing(&doctor.data.data) else {
             return Ok(None);
         };
-        crate::compose::local_spawner(&loaded.config, &layout)
+        crate::compose::local_spawner(&crate::compose::Program::this(), &loaded.config, &layout)
             .map(|spawner| Some(spawner.capabilities()))
     };
     match report() {

@@ -11,7 +11,7 @@ use lyceum_store::db::Location;
 use rustix::fs::{FlockOperation, flock};
 
 use super::{ConfigArgs, DataArgs, Outcome};
-use crate::compose::location;
+use crate::compose::{Program, location};
 use crate::config::Config;
 use crate::data::{DataFolder, Layout};
 use crate::failure::Failure;
@@ -50,6 +50,11 @@ pub struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
+        self.run_as(Program::this())
+    }
+
+    /// Runs as another program than this one would.
+    pub fn run_as(self, program: Program) -> Result<Outcome, Failure> {
         let path = crate::config::locate(self.config.config.as_deref());
         super::config::load(path.as_deref())?;
         let watch = ConfigWatch::open(path, Clock::system())
@@ -67,6 +72,7 @@ impl Serve {
                 folder,
                 environment,
                 interrupt,
+                program,
             },
             listener,
             json: self.json,

@@ -8,7 +8,7 @@ use lyceum_model::server::ServerKey;
 use lyceum_spawn::Spawner;
 
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
-use crate::compose::local_spawner;
+use crate::compose::{Program, local_spawner};
 use crate::failure::Failure;
 
 /// The longest list printed at once.
@@ -81,7 +81,7 @@ impl ServerCommand {
                     let Some(key) = row.and_then(|row| ServerKey::parse(&row.key)) else {
                         return Err(no_server(&user, &server, &rows));
                     };
-                    local_spawner(&config, &layout)?
+                    local_spawner(&Program::this(), &config, &layout)?
                         .log_tail(&key, lines)
                         .await
                         .map_err(|error| Failure::new(error.to_string()))

@@ -7,7 +7,7 @@ use lyceum_model::server::ServerKey;
 use lyceum_spawn::Spawner;
 
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
-use crate::compose::service_spawner;
+use crate::compose::{Program, service_spawner};
 use crate::failure::Failure;
 
 /// List the services that Lyceum runs itself and read what they wrote.
@@ -62,7 +62,7 @@ impl ServiceCommand {
                     let Some(key) = row.and_then(|row| ServerKey::parse(&row.key)) else {
                         return Err(no_service(&service, &rows));
                     };
-                    service_spawner(&layout)?
+                    service_spawner(&Program::this(), &layout)?
                         .log_tail(&key, lines)
                         .await
                         .map_err(|error| Failure::new(error.to_string()))

@@ -7,6 +7,7 @@ use clap::Args;
 use lyceum_model::clock::Clock;
 
 use super::{ConfigArgs, DataArgs, ListenArgs, Outcome};
+use crate::compose::Program;
 use crate::data::DataFolder;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -70,6 +71,7 @@ impl Up {
                 folder,
                 environment: jupyter?,
                 interrupt,
+                program: Program::this(),
             },
             public,
             demo: self.demo,

@@ -15,8 +15,11 @@ use lyceum_store::migrate::{self, Step};
 use lyceum_testkit::postgres::Postgres;
 use lyceum_testkit::{Client, TestDb};
 use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::replicas::{Birth, Place, Running};
+use crate::played::Birth;
+use crate::replicas::{Place, Running};
 use crate::storm::{CONFIG, TOKEN};
 
 const HOUR: i64 = 3_600_000;
@@ -24,7 +27,7 @@ const HOUR: i64 = 3_600_000;
 /// Dozens of processes on a slow machine, after a lease has run out.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < PATIENCE, "{what}");
@@ -32,24 +35,24 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn client(hub: &Running) -> Client {
+pub(crate) fn client(hub: &Running) -> Client {
     let url = hub.text("hub");
     let address = url.strip_prefix("http://").expect("a URL");
     Client::new(address.parse().expect("an address")).with_token(TOKEN)
 }
 
-fn people(count: usize) -> Vec<String> {
+pub(crate) fn people(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("person{number}")).collect()
 }
 
-async fn make(hub: &Running, people: &[String]) {
+pub(crate) async fn make(hub: &Running, people: &[String]) {
     let all = json!({ "usernames": people });
     let made = client(hub).post_json("/hub/api/users", &all).await;
     made.expect(201);
 }
 
 /// Asks for everybody's server, at these hubs by turns. Nobody waits for the answers.
-fn ask_for_servers(hubs: &[&Running], people: &[String]) {
+pub(crate) fn ask_for_servers(hubs: &[&Running], people: &[String]) {
     let clients: Vec<Arc<Client>> = hubs.iter().map(|hub| Arc::new(client(hub))).collect();
     for (number, person) in people.iter().enumerate() {
         let client = clients[number % clients.len()].clone();
@@ -62,7 +65,7 @@ fn ask_for_servers(hubs: &[&Running], people: &[String]) {
     }
 }
 
-async fn rows(db: &Db, state: State) -> Vec<Server> {
+pub(crate) async fn rows(db: &Db, state: State) -> Vec<Server> {
     let Ok(mut tx) = db.read().await else {
         return Vec::new();
     };
@@ -72,11 +75,16 @@ async fn rows(db: &Db, state: State) -> Vec<Server> {
 
 /// Each server runs, in one process that was its first.
 fn each_runs_once(place: &Place, count: usize) {
-    let births = place.births();
+    each_ran_once(place, count);
+    assert!(place.notes.servers().iter().all(Birth::is_alive));
+}
+
+/// Each server had one process, whether or not it still has.
+fn each_ran_once(place: &Place, count: usize) {
+    let births = place.notes.servers();
     let clients: BTreeSet<&String> = births.iter().map(|birth| &birth.client).collect();
     assert_eq!((births.len(), clients.len()), (count, count));
-    assert!(births.iter().all(Birth::is_alive));
-    assert_eq!(place.twins(), "");
+    assert_eq!(place.notes.twins(), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +94,7 @@ async fn a_hub_is_killed_in_the_middle_of_fifty_starts() {
     let (first, mut second) = (place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0"));
     let people = people(50);
     make(&first, &people).await;
-    place.hold_servers(true);
+    place.notes.hold_servers(true);
     ask_for_servers(&[&first, &second], &people);
     until("all are asked for, and both hubs have begun", async || {
         let starting = rows(test.db(), State::Starting).await;
@@ -94,16 +102,61 @@ async fn a_hub_is_killed_in_the_middle_of_fifty_starts() {
         let queued = rows(test.db(), State::Queued).await.len();
         starting.len() + queued == 50
             && owners.into_iter().flatten().count() == 2
-            && place.births().len() >= 8
+            && place.notes.servers().len() >= 8
     })
     .await;
     first.kill();
-    place.hold_servers(false);
+    place.notes.hold_servers(false);
     until("all fifty are ready", async || {
         rows(test.db(), State::Ready).await.len() == 50
     })
     .await;
     each_runs_once(&place, 50);
+    assert_eq!(second.child.try_wait().expect("waited"), None);
+}
+
+/// Places that the dead hub had given away are neither lost nor given twice, and the one that is left
+/// gives away the rest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_is_killed_while_most_of_fifty_starts_wait_for_a_place() {
+    const PLACES: usize = 12;
+    let test = TestDb::empty_postgres().await;
+    // So that neither hub takes all places.
+    let limits = format!("  running: {PLACES}\n  concurrent_starts: 8\n");
+    let place = Place::on(test.location().clone(), &format!("{limits}{CONFIG}"));
+    let (first, mut second) = (place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0"));
+    let people = people(50);
+    make(&first, &people).await;
+    place.notes.hold_servers(true);
+    ask_for_servers(&[&first, &second], &people);
+    until("both hubs have given places away", async || {
+        let starting = rows(test.db(), State::Starting).await;
+        let owners: BTreeSet<_> = starting.iter().map(|row| &row.lease_owner).collect();
+        let queued = rows(test.db(), State::Queued).await.len();
+        starting.len() + queued == 50
+            && owners.into_iter().flatten().count() == 2
+            && place.notes.servers().len() >= 8
+    })
+    .await;
+    first.kill();
+    place.notes.hold_servers(false);
+    until("all places are taken", async || {
+        rows(test.db(), State::Ready).await.len() == PLACES
+    })
+    .await;
+    // Whoever had a turn makes room for the next.
+    let there = client(&second);
+    until("everybody had a turn", async || {
+        for row in rows(test.db(), State::Ready).await {
+            let path = format!("/hub/api/users/{}/server", row.user_name);
+            let stopped = there.delete(&path).await.status.as_u16();
+            assert!([202, 204].contains(&stopped), "{stopped}");
+        }
+        place.notes.servers().len() == 50 && rows(test.db(), State::Stopped).await.len() == 50
+    })
+    .await;
+    each_ran_once(&place, 50);
+    assert_eq!(place.notes.most_at_once(), PLACES);
     assert_eq!(second.child.try_wait().expect("waited"), None);
 }
 
@@ -116,10 +169,10 @@ async fn postgresql_goes_away_in_the_middle_of_starts() {
     let db = Db::open(&location).await.expect("the database opens");
     let people = people(12);
     make(&hubs[0], &people).await;
-    place.hold_servers(true);
+    place.notes.hold_servers(true);
     ask_for_servers(&[&hubs[0], &hubs[1]], &people);
     until("servers are coming up", async || {
-        place.births().len() >= 4
+        place.notes.servers().len() >= 4
             && rows(&db, State::Starting).await.len() + rows(&db, State::Queued).await.len() == 12
     })
     .await;
@@ -128,7 +181,7 @@ async fn postgresql_goes_away_in_the_middle_of_starts() {
         let outcome = postgres.restart(Duration::from_secs(2));
         (postgres, outcome)
     });
-    place.hold_servers(false);
+    place.notes.hold_servers(false);
     let (_postgres, outcome) = away.await.expect("no panic");
     outcome.expect("PostgreSQL comes back");
     until("all are ready", async || {
@@ -172,8 +225,46 @@ async fn the_clock_of_the_database_is_the_clock_of_all() {
     }
 }
 
+/// People who start and stop their servers all the time; each request must be answered as ever.
+pub(crate) struct Working {
+    stop: CancellationToken,
+    people: Vec<JoinHandle<usize>>,
+}
+
+impl Working {
+    pub(crate) fn at(hub: &Running, people: &[String]) -> Self {
+        let stop = CancellationToken::new();
+        let work = |person: &String| {
+            let (client, stop) = (client(hub), stop.clone());
+            let path = format!("/hub/api/users/{person}/server");
+            tokio::spawn(async move {
+                let mut rounds = 0;
+                while !stop.is_cancelled() {
+                    // Where it takes long, it is still on its way, or being stopped.
+                    let started = client.post_json(&path, &json!({})).await.status.as_u16();
+                    assert!([201, 202, 400].contains(&started), "{started}");
+                    let stopped = client.delete(&path).await.status.as_u16();
+                    assert!([202, 204, 400].contains(&stopped), "{stopped}");
+                    client.get("/hub/api/users").await.expect(200);
+                    rounds += 1;
+                }
+                rounds
+            })
+        };
+        let people = people.iter().map(work).collect();
+        Self { stop, people }
+    }
+
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        for person in self.people {
+            assert!(person.await.expect("all was answered") >= 2);
+        }
+    }
+}
+
 /// The steps of a version to come, of which the program under test knows nothing.
-fn steps_to_come(more: &[Step]) -> Vec<Step> {
+pub(crate) fn steps_to_come(more: &[Step]) -> Vec<Step> {
     let copy = |step: &Step| Step {
         version: step.version,
         name: step.name,
@@ -182,7 +273,7 @@ fn steps_to_come(more: &[Step]) -> Vec<Step> {
     migrate::STEPS.iter().chain(more).map(copy).collect()
 }
 
-const EXPAND: Step = Step {
+pub(crate) const EXPAND: Step = Step {
     version: 9001,
     name: "expand",
     sql: "ALTER TABLE servers ADD COLUMN colour TEXT;\n\
@@ -204,44 +295,20 @@ async fn a_newer_version_migrates_while_this_one_serves() {
     let hub = place.hub("127.0.0.1:0");
     let people = people(4);
     make(&hub, &people).await;
-    // People who work meanwhile; each request must be answered as ever.
-    let stop = tokio_util::sync::CancellationToken::new();
-    let working: Vec<_> = people
-        .iter()
-        .map(|person| {
-            let (client, stop) = (client(&hub), stop.clone());
-            let path = format!("/hub/api/users/{person}/server");
-            tokio::spawn(async move {
-                let mut rounds = 0;
-                while !stop.is_cancelled() {
-                    // Where it takes long, it is still on its way, or being stopped.
-                    let started = client.post_json(&path, &json!({})).await.status.as_u16();
-                    assert!([201, 202, 400].contains(&started), "{started}");
-                    let stopped = client.delete(&path).await.status.as_u16();
-                    assert!([202, 204, 400].contains(&stopped), "{stopped}");
-                    client.get("/hub/api/users").await.expect(200);
-                    rounds += 1;
-                }
-                rounds
-            })
-        })
-        .collect();
-    until("everybody works", async || place.births().len() >= 8).await;
+    let working = Working::at(&hub, &people);
+    until("everybody works", async || place.notes.servers().len() >= 8).await;
     let newer = test.another().await;
     let steps = steps_to_come(&[EXPAND]);
     assert_eq!(
         migrate::run_steps(&newer, &steps).await.expect("migrated"),
         1
     );
-    let births = place.births().len();
+    let births = place.notes.servers().len();
     until("everybody goes on", async || {
-        place.births().len() >= births + 12
+        place.notes.servers().len() >= births + 12
     })
     .await;
-    stop.cancel();
-    for working in working {
-        assert!(working.await.expect("all was answered") >= 2);
-    }
+    working.end().await;
     // One of this version may still be restarted, and join.
     hub.kill();
     let hub = place.hub("127.0.0.1:0");

@@ -1,16 +1,15 @@
 //! `lyceum serve` and `lyceum proxy` as processes: two of each on a real PostgreSQL.
 //!
-//! The notebook server is this very test program, told by a variable to play one.
+//! What they start is in [`crate::played`].
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use lyceum_store::db::Location;
-use lyceum_testkit::fake::{Manner, NotebookServer};
 use lyceum_testkit::{Client, TestDb};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -18,10 +17,8 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::harness::{PATIENCE, Site};
-
-const PLAY: &str = "LYCEUM_TEST_PLAYS_FOR";
-/// Names the folder where servers note their starts, and where they wait for a file `closed` to go.
-const NOTES: &str = "LYCEUM_TEST_NOTES";
+use crate::newer;
+use crate::played::{self, Notes};
 
 /// A process of the program under test; killed when dropped.
 pub(crate) struct Running {
@@ -36,7 +33,10 @@ impl Running {
     }
 
     fn start_logging(site: &Site, database: &str, args: &[&str], log: Stdio) -> Self {
-        let mut command = site.command(args);
+        Self::start_command(site, site.command(args), database, log)
+    }
+
+    fn start_command(site: &Site, mut command: Command, database: &str, log: Stdio) -> Self {
         command
             .env("DATABASE_URL", database)
             .env("LYCEUM_TEST_TOKEN", crate::storm::TOKEN)
@@ -50,7 +50,11 @@ impl Running {
                 panic!("it ended before it was ready: {log}")
             });
             let line = line.expect("text");
-            let said: Value = serde_json::from_str(&line).expect("JSON");
+            // What is played has words of the tests' own around it.
+            let Some(at) = line.find('{') else {
+                continue;
+            };
+            let said: Value = serde_json::from_str(&line[at..]).expect("JSON");
             if matches!(said["event"].as_str(), Some("ready" | "listening")) {
                 break said;
             }
@@ -104,6 +108,7 @@ impl Drop for Running {
 pub(crate) struct Place {
     pub(crate) site: Site,
     pub(crate) database: Location,
+    pub(crate) notes: Notes,
     /// Where the processes' logs go; none: to the terminal.
     log: Option<std::path::PathBuf>,
     kept: Option<TestDb>,
@@ -118,26 +123,27 @@ impl Place {
         }
     }
 
-    /// On a database that the caller keeps, with more configuration. Servers note their starts.
+    /// On a database that the caller keeps, with more configuration, which goes on where `servers:` is
+    /// said. Servers note their starts.
     pub(crate) fn on(database: Location, more: &str) -> Self {
         let site = Site::new();
         std::fs::create_dir_all(site.path("mine/bin")).expect("made");
         std::fs::create_dir(site.path("notes")).expect("made");
         site.program("../mine/bin/python", "");
         site.program("../mine/bin/jupyterhub-singleuser", "echo 5.4.0");
-        let program = std::env::current_exe().expect("we run");
+        let notes = Notes::in_folder(site.path("notes"));
         site.write(
             "lyceum.yaml",
             &format!(
                 "store: {{database: env:DATABASE_URL}}\nspawner: {{accounts: shared}}\nservers:\n  \
-                 command: [{program:?}, \"replicas::plays_a_notebook_server\", \"--exact\", \"--nocapture\"]\n  \
-                 env: {{{PLAY}: \"{}\", {NOTES}: {:?}}}\n{more}",
-                std::process::id(),
-                site.path("notes"),
+                 command: {}\n  env: {{{}}}\n{more}",
+                played::command("a_notebook_server"),
+                notes.environment(),
             ),
         );
         Self {
             log: Some(site.path("log")),
+            notes,
             site,
             database,
             kept: None,
@@ -166,17 +172,14 @@ impl Place {
     }
 
     pub(crate) fn hub(&self, listen: &str) -> Running {
-        let args = [
-            "serve",
-            "--data",
-            "data",
-            "--jupyter-env",
-            "mine",
-            "--listen",
-            listen,
-            "--json",
-        ];
+        let args = hub_args(listen);
         Running::start_logging(&self.site, &self.database(), &args, self.log())
+    }
+
+    /// A hub of a version to come.
+    pub(crate) fn newer_hub(&self, listen: &str) -> Running {
+        let command = newer::command(&self.site, &hub_args(listen));
+        Running::start_command(&self.site, command, &self.database(), self.log())
     }
 
     pub(crate) fn proxy(&self, state: &str, listen: &str, hubs: &[&str]) -> Running {
@@ -199,76 +202,33 @@ impl Place {
         Running::start_logging(&self.site, "unused", &args, self.log())
     }
 
-    /// Servers that start from here on come up, but answer only when they are let.
-    pub(crate) fn hold_servers(&self, held: bool) {
-        let closed = self.site.path("notes/closed");
-        match held {
-            true => std::fs::write(closed, "").expect("written"),
-            false => std::fs::remove_file(closed).expect("removed"),
-        }
-    }
-
-    /// All starts of servers there have been.
-    pub(crate) fn births(&self) -> Vec<Birth> {
-        let lines = self.site.read("notes/starts");
-        lines.lines().filter_map(Birth::parse).collect()
-    }
-
-    /// Servers that came up while another of theirs was still there.
-    pub(crate) fn twins(&self) -> String {
-        self.site.read("notes/twins")
+    /// The hubs run a service too.
+    pub(crate) fn with_service(self) -> Self {
+        // Its order is the same at all hubs, so none that takes it over starts it anew.
+        let service = format!(
+            "services:\n  - name: watcher\n    command: {}\n    environment: {{{}, JUPYTERHUB_API_URL: \"http://127.0.0.1:9\"}}\n",
+            played::command("a_service"),
+            self.notes.environment(),
+        );
+        let config = self.site.read("lyceum.yaml");
+        assert!(config.contains("services:\n"), "{config}");
+        let with_service = config.replace("services:\n", &service);
+        self.site.write("lyceum.yaml", &with_service);
+        self
     }
 }
 
-/// A server's process, as it noted itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Birth {
-    pub(crate) pid: i32,
-    /// In ticks since the machine's start: numbers of processes come back.
-    began: u64,
-    pub(crate) client: String,
-}
-
-impl Birth {
-    fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split(' ');
-        Some(Self {
-            pid: words.next()?.parse().ok()?,
-            began: words.next()?.parse().ok()?,
-            client: words.next()?.to_owned(),
-        })
-    }
-
-    fn of(pid: i32) -> Option<(u64, char)> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let (_, rest) = stat.rsplit_once(") ")?;
-        let mut words = rest.split(' ');
-        let state = words.next()?.chars().next()?;
-        Some((words.nth(18)?.parse().ok()?, state))
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        Self::of(self.pid).is_some_and(|(began, state)| began == self.began && state != 'Z')
-    }
-}
-
-/// Writes down that this server runs, and whether another of it does.
-fn note_birth(notes: &std::path::Path, client: &str) {
-    let add = |name: &str, line: String| {
-        let mut file = std::fs::OpenOptions::new();
-        let file = file.create(true).append(true).open(notes.join(name));
-        file.and_then(|mut file| std::io::Write::write_all(&mut file, line.as_bytes()))
-            .expect("noted");
-    };
-    let pid = i32::try_from(std::process::id()).expect("a small number");
-    let (began, _) = Birth::of(pid).expect("we live");
-    add("starts", format!("{pid} {began} {client}\n"));
-    let all = std::fs::read_to_string(notes.join("starts")).expect("notes");
-    for other in all.lines().filter_map(Birth::parse) {
-        if other.client == client && other.pid != pid && other.is_alive() {
-            add("twins", format!("{client}: {pid} beside {}\n", other.pid));
-        }
-    }
+fn hub_args(listen: &str) -> [&str; 8] {
+    [
+        "serve",
+        "--data",
+        "data",
+        "--jupyter-env",
+        "mine",
+        "--listen",
+        listen,
+        "--json",
+    ]
 }
 
 /// Asks again until it is so.
@@ -300,34 +260,6 @@ async fn echoes(socket: &mut Socket, text: &str) {
     let heard = tokio::time::timeout(PATIENCE, socket.next()).await;
     let heard = heard.expect("in time").expect("not over").expect("whole");
     assert_eq!(heard, Message::text(text));
-}
-
-/// Not a test by itself: what the hubs of the stories start.
-#[tokio::test(flavor = "multi_thread")]
-async fn plays_a_notebook_server() {
-    let Ok(story) = std::env::var(PLAY) else {
-        return;
-    };
-    let told = |name: &str| std::env::var(name).expect("told by the hub");
-    let notes = std::path::PathBuf::from(told(NOTES));
-    note_birth(&notes, &told("JUPYTERHUB_CLIENT_ID"));
-    // Whatever becomes of the story, its servers end with it.
-    let story = std::path::Path::new("/proc").join(story);
-    while story.exists() && notes.join("closed").exists() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let url = told("JUPYTERHUB_SERVICE_URL");
-    let (_, rest) = url.split_once("://").expect("a URL");
-    let listener = tokio::net::TcpListener::bind(rest.split('/').next().expect("an address"))
-        .await
-        .expect("the port we were given");
-    let user = told("JUPYTERHUB_USER");
-    let hub = lyceum_testkit::fake::hub_env(&user, &told("JUPYTERHUB_SERVICE_PREFIX"));
-    let _server = NotebookServer::start_on(listener, hub, Manner::Answers, Default::default())
-        .expect("it serves");
-    while story.exists() {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,12 @@
 //! Random trouble on two hubs, two proxies and a PostgreSQL of their own, all real processes: people
-//! come and go, servers start and stop, and meanwhile whatever there is gets killed. After each
-//! round everything must be as the rows say.
+//! come and go, servers start and stop, for fewer places than are wished for, and meanwhile whatever
+//! there is gets killed. After each round everything must be as the rows say, and the service that
+//! the hubs run be there once.
 //!
 //! The seed says what is done when; what the processes make of it depends on the machine, so a seed
 //! leads near a failure, not always to it. `cargo xtask storm --rounds 200 --seed 7` tells it longer.
+
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -19,16 +22,17 @@ use lyceum_testkit::Client;
 use lyceum_testkit::postgres::Postgres;
 use serde_json::{Value, json};
 
-use crate::replicas::{Birth, Place, Running, until};
+use self::wishes::{ANSWER, Asked, Before, NAMED, Wish, check_wishes};
+use crate::played::Birth;
+use crate::replicas::{Place, Running, until};
 
 const ROUNDS: &str = "LYCEUM_STORM_ROUNDS";
 const SEED: &str = "LYCEUM_STORM_SEED";
 
 const PEOPLE: [&str; 8] = ["ada", "bob", "cyd", "dan", "eve", "fay", "gus", "hal"];
-const NAMED: &str = "gpu";
+/// So many servers may run; people wish for up to twice and a half as many.
+const PLACES: usize = 6;
 pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-/// How long one request may take; hubs wait for servers up to ten seconds, for PostgreSQL thirty.
-const ANSWER: Duration = Duration::from_secs(60);
 /// How long it may take until all is quiet: a lease of a dead hub, a pause after a failure and the
 /// look for servers that nobody knows, all one after the other and on a slow machine.
 const QUIET: Duration = Duration::from_secs(240);
@@ -48,52 +52,6 @@ impl Dice {
     }
 }
 
-/// What somebody asks of a hub.
-#[derive(Debug, Clone, Copy)]
-enum Wish {
-    Start,
-    Stop,
-    StartNamed,
-    StopNamed,
-    ForgetNamed,
-    Make,
-    Delete,
-}
-
-impl Wish {
-    fn any(dice: &mut Dice) -> Self {
-        match dice.roll(20) {
-            0..=6 => Self::Start,
-            7..=10 => Self::Stop,
-            11..=13 => Self::StartNamed,
-            14 => Self::StopNamed,
-            15 => Self::ForgetNamed,
-            16..=17 => Self::Make,
-            _ => Self::Delete,
-        }
-    }
-
-    async fn ask(self, client: &Client, person: &str) -> Option<u16> {
-        let user = format!("/hub/api/users/{person}");
-        let (method, path, body) = match self {
-            Self::Start => ("POST", format!("{user}/server"), json!({})),
-            Self::Stop => ("DELETE", format!("{user}/server"), Value::Null),
-            Self::StartNamed => ("POST", format!("{user}/servers/{NAMED}"), json!({})),
-            Self::StopNamed => ("DELETE", format!("{user}/servers/{NAMED}"), Value::Null),
-            Self::ForgetNamed => (
-                "DELETE",
-                format!("{user}/servers/{NAMED}"),
-                json!({"remove": true}),
-            ),
-            Self::Make => ("POST", user, json!({})),
-            Self::Delete => ("DELETE", user, Value::Null),
-        };
-        let method = method.parse().expect("a method");
-        let answer = client.dare(method, &path, &body, ANSWER).await?;
-        Some(answer.status.as_u16())
-    }
-}
-
 /// What happens to the machinery in the middle of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
@@ -106,11 +64,12 @@ enum Trouble {
     RestartDatabase(u64),
     KillServer(usize),
     KillKeeper(usize),
+    KillService,
 }
 
 impl Trouble {
     fn any(dice: &mut Dice) -> Self {
-        match dice.roll(16) {
+        match dice.roll(17) {
             0..=2 => Self::None,
             3 | 4 => Self::KillHub(dice.roll(2)),
             5 => Self::KillBothHubs,
@@ -120,7 +79,8 @@ impl Trouble {
             10 | 11 => Self::RestartDatabase(0),
             12 => Self::RestartDatabase(dice.roll(4000) as u64),
             13 | 14 => Self::KillServer(dice.roll(100)),
-            _ => Self::KillKeeper(dice.roll(100)),
+            15 => Self::KillKeeper(dice.roll(100)),
+            _ => Self::KillService,
         }
     }
 }
@@ -135,48 +95,10 @@ struct Storm {
     proxies: Vec<Running>,
     /// Servers as they were at the end of the last round, by their clients.
     before: BTreeMap<String, Before>,
+    /// How often the service had started by then.
+    services: usize,
     history: Vec<String>,
     figures: BTreeMap<&'static str, usize>,
-}
-
-/// A server at the end of a round.
-struct Before {
-    id: String,
-    generation: i64,
-    births: usize,
-    /// Of its process, when it was ready.
-    pid: Option<i32>,
-}
-
-/// What was asked in a round of which servers, by person and name, and whose process was killed.
-#[derive(Default)]
-struct Asked {
-    started: BTreeSet<(String, String)>,
-    /// Whether or not it was answered.
-    ended: BTreeSet<(String, String)>,
-    /// By its client.
-    victim: Option<String>,
-}
-
-impl Asked {
-    fn note(&mut self, wish: Wish, person: &str, answer: Option<u16>) {
-        let of = |name: &str| (person.to_owned(), name.to_owned());
-        let begins = matches!(answer, Some(201 | 202));
-        match wish {
-            Wish::Start if begins => drop(self.started.insert(of(""))),
-            Wish::StartNamed if begins => drop(self.started.insert(of(NAMED))),
-            Wish::Stop => drop(self.ended.insert(of(""))),
-            Wish::StopNamed | Wish::ForgetNamed => drop(self.ended.insert(of(NAMED))),
-            Wish::Delete => self.ended.extend(["", NAMED].map(of)),
-            Wish::Start | Wish::StartNamed | Wish::Make => {}
-        }
-    }
-
-    /// Whether somebody or something ended it, so that nothing is sure.
-    fn may_be_gone(&self, row: &Server) -> bool {
-        let key = (row.user_name.to_string(), row.name.to_string());
-        self.ended.contains(&key) || self.victim.as_ref() == Some(&row.client_id)
-    }
 }
 
 /// Where a program listens that is stopped and started again while others run beside it: an address of
@@ -198,7 +120,8 @@ impl Storm {
     async fn new() -> Self {
         let postgres = Postgres::start().expect("PostgreSQL");
         let location = Location::Postgres(postgres.url().to_owned());
-        let place = Place::on(location.clone(), CONFIG);
+        let place = Place::on(location.clone(), &format!("  running: {PLACES}\n{CONFIG}"));
+        let place = place.with_service();
         // Other stories run beside this one.
         let mut ports = Dice(u64::from(std::process::id()) * 7919 + 1);
         let addresses = [0, 1].map(|_| address_to_keep(&mut ports));
@@ -223,6 +146,7 @@ impl Storm {
             addresses,
             proxies,
             before: BTreeMap::new(),
+            services: 0,
             history: Vec::new(),
             figures: BTreeMap::new(),
         }
@@ -271,6 +195,7 @@ impl Storm {
         tokio::time::sleep(after).await;
         let mut of_round = Asked {
             victim: self.make(trouble).await,
+            service_ended: matches!(trouble, Trouble::HandOver(_) | Trouble::KillService),
             ..Asked::default()
         };
         for asked in asked {
@@ -350,6 +275,15 @@ impl Storm {
                 });
                 return Some(victim.client.clone());
             }
+            Trouble::KillService => {
+                for service in self.living_services() {
+                    if let Some(pid) = rustix::process::Pid::from_raw(service.pid) {
+                        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+                    }
+                    until("it has ended", async || !service.is_alive()).await;
+                }
+                self.count("services killed");
+            }
         }
         None
     }
@@ -365,7 +299,12 @@ impl Storm {
     }
 
     fn living(&self) -> Vec<Birth> {
-        let births = self.place.births();
+        let births = self.place.notes.servers();
+        births.into_iter().filter(Birth::is_alive).collect()
+    }
+
+    fn living_services(&self) -> Vec<Birth> {
+        let births = self.place.notes.services();
         births.into_iter().filter(Birth::is_alive).collect()
     }
 
@@ -382,13 +321,16 @@ impl Storm {
             "  at rest after {} ms",
             begun.elapsed().as_millis()
         ));
-        let twins = self.place.twins();
-        assert_eq!(twins, "", "two processes of one server");
+        let twins = self.place.notes.twins();
+        assert_eq!(twins, "", "two processes of one server or service");
+        let most = self.place.notes.most_at_once();
+        assert!(most <= PLACES, "{most} servers at a time");
+        self.check_service(asked);
         for running in self.hubs.iter_mut().chain(&mut self.proxies) {
             let ended = running.child.try_wait().expect("waited");
             assert_eq!(ended, None, "one of the programs ended by itself");
         }
-        let (births, living) = (self.place.births(), self.living());
+        let (births, living) = (self.place.notes.servers(), self.living());
         let mut after = BTreeMap::new();
         for row in rows {
             let client = row.client_id.clone();
@@ -399,14 +341,18 @@ impl Storm {
                 pid: process.map(|birth| birth.pid),
                 id: row.id.clone(),
                 generation: row.generation,
+                waited: row.state == State::Queued,
             };
             let before = self.before.remove(&client);
             check_wishes(&row, before.as_ref(), &now, asked);
+            if now.waited {
+                self.count("rounds of waiting for a place");
+            }
             after.insert(client, now);
         }
         // Of these there is no row any more.
         for (client, before) in &self.before {
-            let is_wished = before.pid.is_none()
+            let is_wished = before.pid.is_none() && !before.waited
                 || asked.victim.as_ref() == Some(client)
                 || !asked.ended.is_empty();
             assert!(is_wished, "{client} is gone, and nobody ended anything");
@@ -415,6 +361,41 @@ impl Storm {
         // What is killed here says nothing of the environment, which would be held back for it.
         self.forget_failures().await;
         *self.figures.entry("processes of servers").or_default() = births.len();
+    }
+
+    /// Whatever became of the hubs, the service went on, unless it was ended.
+    fn check_service(&mut self, asked: &Asked) {
+        let births = self.place.notes.services().len();
+        let anew = births - self.services;
+        let may = usize::from(asked.service_ended);
+        assert!(anew <= may, "the service was started {anew} times");
+        self.services = births;
+    }
+
+    /// All that runs is stopped, until nothing waits any more: whoever stands in line has a turn.
+    async fn all_go_home(&mut self) {
+        let client = Client::new(self.proxies[0].address()).with_token(TOKEN);
+        // As many turns as it takes to give each a place, and one to see that none is left.
+        for _ in 0..=(PEOPLE.len() * 2).div_ceil(PLACES) {
+            let rows = self.rows().await.expect("read");
+            let ready = rows.iter().filter(|row| row.state == State::Ready);
+            let mut asked = Asked::default();
+            for row in ready {
+                let wish = match row.name.is_default() {
+                    true => Wish::Stop,
+                    false => Wish::StopNamed,
+                };
+                let answer = wish.ask(&client, row.user_name.as_str()).await;
+                asked.note(wish, row.user_name.as_str(), answer);
+            }
+            self.history.push("all that runs is stopped".to_owned());
+            self.comes_to_rest(&asked).await;
+        }
+        let left = self
+            .before
+            .values()
+            .filter(|one| one.pid.is_some() || one.waited);
+        assert_eq!(left.count(), 0, "somebody never had a turn");
     }
 
     async fn forget_failures(&self) {
@@ -426,9 +407,11 @@ impl Storm {
     /// All rows, if everything is as they say; else what is not.
     async fn look(&self) -> Result<Vec<Server>, String> {
         let rows = self.rows().await.map_err(|error| error.to_string())?;
-        let mut ready = BTreeMap::new();
+        let (mut ready, mut waiting) = (BTreeMap::new(), None);
         for row in &rows {
-            if row.state.pending().is_some() {
+            if row.state == State::Queued {
+                waiting = Some(&row.client_id);
+            } else if row.state.pending().is_some() {
                 return Err(format!("{} is {}", row.client_id, row.state));
             }
             if row.lease_owner.is_some() {
@@ -441,7 +424,17 @@ impl Storm {
                 ready.insert(row.client_id.clone(), row);
             }
         }
+        if let Some(waiting) = waiting
+            && ready.len() < PLACES
+        {
+            return Err(format!("{waiting} waits, and {} run", ready.len()));
+        }
+        let services = self.living_services();
+        if services.len() != 1 {
+            return Err(format!("of the service there live {services:?}"));
+        }
         let living = self.living();
+        assert!(living.len() <= PLACES, "{living:?}");
         let clients: BTreeSet<&String> = living.iter().map(|birth| &birth.client).collect();
         if clients.len() != living.len() || !clients.into_iter().eq(ready.keys()) {
             let ready: Vec<_> = ready.keys().collect();
@@ -501,42 +494,6 @@ impl Storm {
     }
 }
 
-/// No wish was carried out twice, none was lost, and nothing happened that nobody wished.
-fn check_wishes(row: &Server, before: Option<&Before>, now: &Before, asked: &Asked) {
-    let before = before.filter(|before| before.id == now.id);
-    if let Some(before) = before {
-        let wished = usize::try_from(now.generation - before.generation).expect("forward");
-        assert!(
-            now.births - before.births <= wished,
-            "{}: {} processes for {wished} starts",
-            row.client_id,
-            now.births - before.births
-        );
-    }
-    if asked.may_be_gone(row) {
-        return;
-    }
-    if let Some(pid) = before.and_then(|before| before.pid) {
-        assert_eq!(
-            (row.state, now.pid),
-            (State::Ready, Some(pid)),
-            "{} ran, and nobody ended it: {:?}",
-            row.client_id,
-            row.failure
-        );
-    }
-    let key = (row.user_name.to_string(), row.name.to_string());
-    if asked.started.contains(&key) {
-        assert_eq!(
-            row.state,
-            State::Ready,
-            "{} was started, and nobody ended it: {:?}",
-            row.client_id,
-            row.failure
-        );
-    }
-}
-
 fn parent(pid: i32) -> Option<i32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
@@ -591,6 +548,11 @@ async fn all_is_as_the_rows_say_after_any_trouble() {
             client.get("/hub/api/user").await.status == 200
         })
         .await;
+        until("the service runs", async || {
+            teller.storm.living_services().len() == 1
+        })
+        .await;
+        teller.storm.services = teller.storm.place.notes.services().len();
         for person in PEOPLE {
             client
                 .post_json(&format!("/hub/api/users/{person}"), &json!({}))
@@ -603,6 +565,7 @@ async fn all_is_as_the_rows_say_after_any_trouble() {
                 eprintln!("{} rounds, {} s", round + 1, begun.elapsed().as_secs());
             }
         }
+        teller.storm.all_go_home().await;
     }
     eprintln!(
         "{rounds} rounds of seed {seed} in {} s: {:?}",

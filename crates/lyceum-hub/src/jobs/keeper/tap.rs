@@ -1,4 +1,5 @@
-//! How many starts the spawner takes at the moment, when what it stands before counts calls.
+//! How many starts the spawner takes at the moment, when what it stands before counts calls; those that
+//! another hub has left behind are among them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

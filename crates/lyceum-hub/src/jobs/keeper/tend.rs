@@ -446,7 +446,7 @@ impl Work {
                 trouble::failed(&mut tx, &server.id, now).await?;
             }
         }
-        trouble::ended(&mut tx, server, false, now).await?;
+        trouble::ended(hub, &mut tx, server, false, now).await?;
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
         if let Err(error) = crate::launching::forget_unwanted(hub).await {

@@ -49,6 +49,7 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
             if trouble.note(outcome) && std::mem::take(&mut is_first) {
                 let seconds = &hub.metrics().first_watch_seconds;
                 seconds.observe(begun.elapsed().as_secs_f64());
+                hub.say_watching();
             }
         }
     };
@@ -154,7 +155,7 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
         if !is_orderly {
             db::failures::insert(&mut tx, &server.id, &reason, now).await?;
         }
-        trouble::ended(&mut tx, server, !is_orderly && !is_unseen, now).await?;
+        trouble::ended(hub, &mut tx, server, !is_orderly && !is_unseen, now).await?;
         publish(&mut tx, server, now).await?;
         tx.commit().await?;
         tracing::warn!(user = %server.user_name, server = %server.name, key = %key, %reason, "server ended by itself");

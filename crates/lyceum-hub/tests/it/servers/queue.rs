@@ -556,3 +556,34 @@ async fn a_spawner_gets_no_more_starts_than_it_can_take() {
         hub.stop().await;
     }
 }
+
+/// A hub that died leaves many starts behind; whoever takes them up goes at the spawner's pace as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_that_were_left_behind_are_taken_up_at_the_pace_of_the_spawner() {
+    const EVERY: Duration = Duration::from_millis(250);
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        spawner.behave(Behaviour::HangsBefore);
+        let dies = TestHub::start_tuned(db.db().clone(), spawner.clone(), places(50, 50)).await;
+        let dies = dies.with_user("ada").await;
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        wish(&dies, &names.map(|name| ("ada", name))).await;
+        until("all have begun", || async { spawner.at_work().len() == 8 }).await;
+        dies.kill().await;
+        until("nothing moves", || async { spawner.at_work().is_empty() }).await;
+        spawner.walk(Pace {
+            at_once: 2,
+            every: EVERY,
+        });
+        spawner.behave(Behaviour::Good);
+        let hub = TestHub::start_tuned(db.db().clone(), spawner.clone(), places(50, 50)).await;
+        // On PostgreSQL not before the leases are over.
+        until("one runs", || async { !spawner.running().is_empty() }).await;
+        let begun = Instant::now();
+        until("all run", || async { spawner.running().len() == 8 }).await;
+        // Two at once, and one may have gone unseen.
+        assert!(begun.elapsed() >= EVERY * 4, "{:?}", begun.elapsed());
+        at_peace(db.db(), &spawner, &[&hub]).await;
+        hub.stop().await;
+    }
+}

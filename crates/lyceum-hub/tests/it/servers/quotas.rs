@@ -142,6 +142,91 @@ async fn a_full_quota_holds_back_its_own_and_nobody_else() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_of_a_course_holds_back_the_course_alone() {
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        let hub = hub(db.db().clone(), &spawner, |settings| {
+            settings.quotas = vec![Quota {
+                whom: Selector {
+                    courses: Some(vec!["bio".into(), "chem".into()]),
+                    ..Selector::default()
+                },
+                running: Some(2),
+                starting: None,
+            }];
+        })
+        .await;
+        let names = ["b1", "b2", "c1", "c2", "law", "none"];
+        let hub = with_people(hub, &names).await;
+        // Those it names have their places together.
+        for (name, course) in [("b1", "bio"), ("c1", "chem")] {
+            wish(&hub, name, course, "").await;
+            until_state(db.db(), name, State::Ready).await;
+        }
+        for (name, course, number) in [("b2", "bio", 1), ("c2", "chem", 2)] {
+            wish(&hub, name, course, "").await;
+            let wait = place(&hub, name).await;
+            assert_eq!((wait.place, wait.held), (number, Some(Held::Full)));
+        }
+        for (name, course) in [("law", "law"), ("none", "")] {
+            wish(&hub, name, course, "").await;
+            until_state(db.db(), name, State::Ready).await;
+        }
+        // What others give back is no place of theirs.
+        stop(&hub, "law").await;
+        let wait = place(&hub, "b2").await;
+        assert_eq!((wait.place, wait.held), (1, Some(Held::Full)));
+        stop(&hub, "c1").await;
+        until_state(db.db(), "b2", State::Ready).await;
+        assert_eq!(state(db.db(), "c2").await, State::Queued);
+        stop(&hub, "b1").await;
+        until_state(db.db(), "c2", State::Ready).await;
+        at_peace(db.db(), &spawner, &[&hub]).await;
+        hub.stop().await;
+    }
+}
+
+/// However many run: as long as one is on its way up, the next waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_of_starts_counts_what_is_on_its_way_up() {
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        let hub = hub(db.db().clone(), &spawner, |settings| {
+            settings.quotas = vec![Quota {
+                whom: Selector {
+                    profiles: Some(vec!["gpu".into()]),
+                    ..Selector::default()
+                },
+                running: None,
+                starting: Some(1),
+            }];
+        })
+        .await;
+        let names = ["p0", "p1", "p2", "ada"];
+        let hub = with_people(hub, &names).await;
+        wish(&hub, "p0", "", "gpu").await;
+        until_state(db.db(), "p0", State::Ready).await;
+        spawner.behave_for("p1", Behaviour::HangsAfter);
+        wish(&hub, "p1", "", "gpu").await;
+        until_state(db.db(), "p1", State::Starting).await;
+        wish(&hub, "p2", "", "gpu").await;
+        let wait = place(&hub, "p2").await;
+        assert_eq!((wait.place, wait.held), (1, Some(Held::Full)));
+        wish(&hub, "ada", "", "small").await;
+        until_state(db.db(), "ada", State::Ready).await;
+        assert_eq!(state(db.db(), "p2").await, State::Queued);
+        // Once that one is up, it is the next one's turn; the one before it goes on.
+        spawner.behave_for("p1", Behaviour::Good);
+        until_state(db.db(), "p2", State::Ready).await;
+        for name in ["p0", "p1"] {
+            assert_eq!(state(db.db(), name).await, State::Ready, "{name}");
+        }
+        at_peace(db.db(), &spawner, &[&hub]).await;
+        hub.stop().await;
+    }
+}
+
 /// Many wishes at once on two replicas: no more run than may, and each place is taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_give_the_last_place_once() {

@@ -181,6 +181,39 @@ async fn an_end_right_after_the_start_is_a_failure() {
     }
 }
 
+/// An end while no hub ran may have been at any time: it does not make good what has failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_nobody_watched_has_not_gone_well() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), Clock::manual(Clock::system().now()));
+        let hub = troubled_hub(&db, &spawner, &clock).await;
+        for name in ["ada", "ben", "eve"] {
+            spawner.behave_for(name, Behaviour::NotFound);
+            wish(&hub, name, "dying").await;
+            until_state(db.db(), name, State::Failed).await;
+        }
+        clock.advance(15_000);
+        wish(&hub, "sam", "dying").await;
+        until_state(db.db(), "sam", State::Ready).await;
+        hub.kill().await;
+        clock.advance(2_000);
+        spawner.crash(&key(db.db(), "sam").await, "it exited with code 3");
+        clock.advance(120_000);
+        let tune =
+            |settings: &mut Settings, timings: &mut Timings| places(16, 2)(settings, timings);
+        let next =
+            TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune).await;
+        until_state(db.db(), "sam", State::Stopped).await;
+        assert_eq!(failing(db.db()).await, 1);
+        // Somebody tries, and from here on it is seen how that goes.
+        wish(&next, "tim", "dying").await;
+        until_state(db.db(), "tim", State::Ready).await;
+        clock.advance(60_000);
+        until("it has gone well", || async { failing(db.db()).await == 0 }).await;
+        next.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_forgotten_in_time_and_never_too_many() {
     for db in TestDb::both().await {
