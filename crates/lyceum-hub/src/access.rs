@@ -100,7 +100,10 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
                 }
             };
             match session {
-                Some(session) => (session.user_id, None, vec![session.id]),
+                Some(session) => {
+                    hub.token_uses().note_session(&session.id, now);
+                    (session.user_id, None, vec![session.id])
+                }
                 None => return Ok(Decision::SignIn),
             }
         }

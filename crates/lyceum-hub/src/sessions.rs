@@ -1,5 +1,6 @@
 //! Browsers that are signed in: how they are ended, and what they are called.
 
+use lyceum_model::clock::Millis;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
@@ -43,7 +44,7 @@ pub async fn end(hub: &Hub, user_id: &str, name: &str, which: Which<'_>) -> ApiR
     Ok(ended)
 }
 
-pub async fn end_in(
+async fn end_in(
     hub: &Hub,
     tx: &mut Tx,
     user_id: &str,
@@ -58,14 +59,9 @@ pub async fn end_in(
             ids
         }
         Which::All => db::sessions::ids_of_user(tx, user_id).await?,
-        Which::Beyond => db::sessions::ids_beyond(tx, user_id, MOST).await?,
+        Which::Beyond => db::sessions::ids_beyond(tx, user_id, MOST, hub.now().0).await?,
     };
-    let mut ended = Vec::new();
-    for id in ids {
-        if db::sessions::end(tx, &id, user_id).await? {
-            ended.push(id);
-        }
-    }
+    let ended = db::sessions::end_each(tx, ids, user_id).await?;
     for fallen in ended.chunks(ANNOUNCED) {
         revocations::announce_fallen(tx, name, fallen, hub.now()).await?;
     }
@@ -87,6 +83,12 @@ pub async fn end_of_other(
     let ended = end(hub, &user.id, user.name.as_str(), which).await?;
     tracing::info!(by = %caller.who, user = %user.name, ended, "sessions ended");
     Ok(ended)
+}
+
+/// After a log-in: whether there are more than are kept. To end them is a transaction of its own.
+pub async fn are_too_many(tx: &mut Tx, user_id: &str, now: Millis) -> sqlx::Result<bool> {
+    let beyond = db::sessions::ids_beyond(tx, user_id, MOST, now.0).await?;
+    Ok(!beyond.is_empty())
 }
 
 /// How a session is shown; `this` is the one that looks.

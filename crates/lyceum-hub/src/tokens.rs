@@ -29,7 +29,8 @@ pub fn hash_access(cookie: &str) -> String {
 
 /// Tokens that somebody asked for which one person has at a time: nobody tells more of them apart.
 pub const ASKED_MOST: i64 = 1000;
-/// Tokens by which one program knows one person: one in each browser where she is signed in.
+/// Tokens by which one program knows one person. A well-behaved one has a token in each browser where she
+/// is signed in; those that nobody used for longest go.
 const OF_CLIENT_MOST: i64 = crate::sessions::MOST;
 
 /// A token to be made.
@@ -76,11 +77,26 @@ pub async fn issue(
         server_id: None,
     };
     db::tokens::insert(tx, &row).await?;
-    if let Some(client) = &row.oauth_client {
-        let fallen = db::tokens::keep_newest(tx, &user.id, client, OF_CLIENT_MOST).await?;
-        if !fallen.is_empty() {
-            revocations::announce_fallen(tx, user.name.as_str(), &fallen, now).await?;
-        }
-    }
     Ok((row, secret))
+}
+
+/// As [`issue`], for a program that she signed in to. Says whether older ones fell for it, which proxies
+/// have to be told.
+pub async fn issue_to_client(
+    tx: &mut Tx,
+    user: &User,
+    client: &str,
+    token: NewToken,
+    now: Millis,
+) -> anyhow::Result<(db::tokens::Token, String, bool)> {
+    let token = NewToken {
+        oauth_client: Some(client.to_owned()),
+        ..token
+    };
+    let (row, secret) = issue(tx, user, token, now).await?;
+    let fallen = db::tokens::keep_latest(tx, &user.id, client, OF_CLIENT_MOST).await?;
+    if !fallen.is_empty() {
+        revocations::announce_fallen(tx, user.name.as_str(), &fallen, now).await?;
+    }
+    Ok((row, secret, !fallen.is_empty()))
 }

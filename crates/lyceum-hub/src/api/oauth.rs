@@ -20,7 +20,7 @@ use crate::oauth::consent::{self, NotAllowed};
 use crate::oauth::{CODE_LIFE_MS, CODE_PURPOSE, Client, TOKEN_LIFE_S, verifier_fits};
 use crate::pages::{self, redirect};
 use crate::standing::Standing;
-use crate::tokens::{self, NewToken, issue};
+use crate::tokens::{self, NewToken, issue_to_client};
 use crate::{Hub, course_servers, db, services};
 
 #[derive(Debug, Deserialize)]
@@ -288,12 +288,16 @@ pub async fn token(
         scopes,
         expires_at: Some(now.plus(TOKEN_LIFE_S * 1000).0),
         session_id: Some(code.session_id),
-        oauth_client: Some(client.id().to_owned()),
+        ..NewToken::default()
     };
-    let (token, secret) = issue(&mut tx, &user, new, now).await?;
+    let made = issue_to_client(&mut tx, &user, client.id(), new, now).await?;
+    let (token, secret, fell) = made;
     let mut standing = Standing::of_user(&hub, &mut tx, &user).await?;
     let granted = standing.token(&mut tx, &token).await?.to_list().join(" ");
     tx.commit().await?;
+    if fell {
+        crate::proxy::pass_on(&hub).await;
+    }
     let answer = json!({
         "access_token": secret,
         "expires_in": TOKEN_LIFE_S,

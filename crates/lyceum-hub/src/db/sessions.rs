@@ -88,15 +88,21 @@ pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<S
     .await)
 }
 
-/// Those but the ones that were seen last, so many.
-pub async fn ids_beyond(tx: &mut Tx, user_id: &str, kept: i64) -> sqlx::Result<Vec<String>> {
+/// Those that go on, but for the ones that were seen last, so many.
+pub async fn ids_beyond(
+    tx: &mut Tx,
+    user_id: &str,
+    kept: i64,
+    now: i64,
+) -> sqlx::Result<Vec<String>> {
     on!(tx, |c| {
         sqlx::query_scalar(
-        "SELECT id FROM sessions WHERE user_id = $1 ORDER BY seen_at DESC, id DESC LIMIT $3 OFFSET $2"
+        "SELECT id FROM sessions WHERE user_id = $1 AND expires_at > $4 ORDER BY seen_at DESC, id DESC LIMIT $3 OFFSET $2"
     )
     .bind(user_id)
     .bind(kept)
     .bind(i64::MAX)
+    .bind(now)
     .fetch_all(c)
     .await
     })
@@ -137,42 +143,56 @@ pub async fn is_alive(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<bool> {
 
 /// Ends a session of this person and everything that was made through it. Tells whether it was there.
 pub async fn end(tx: &mut Tx, id: &str, user_id: &str) -> sqlx::Result<bool> {
-    let gone = on!(tx, |c| sqlx::query(
-        "DELETE FROM sessions WHERE id = $1 AND user_id = $2"
-    )
-    .bind(id)
-    .bind(user_id)
-    .execute(c)
-    .await
-    .map(|done| done.rows_affected()))?;
-    if gone == 0 {
-        return Ok(false);
+    let ended = end_each(tx, vec![id.to_owned()], user_id).await?;
+    Ok(!ended.is_empty())
+}
+
+/// As [`end`], of several. Tells which were there.
+///
+/// All sessions, then all codes, then all tokens: whoever changes a code for a token at this moment has
+/// locked it and may yet take tokens of other sessions, so nothing of theirs is held while a code is
+/// waited for. A token made meanwhile is seen after that wait.
+pub async fn end_each(
+    tx: &mut Tx,
+    mut ids: Vec<String>,
+    user_id: &str,
+) -> sqlx::Result<Vec<String>> {
+    ids.sort_unstable();
+    let mut ended = Vec::new();
+    for id in ids {
+        let gone = on!(tx, |c| sqlx::query(
+            "DELETE FROM sessions WHERE id = $1 AND user_id = $2"
+        )
+        .bind(&id)
+        .bind(user_id)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+        if gone > 0 {
+            ended.push(id);
+        }
     }
-    // Codes first: one that is being changed for a token at this moment is waited for here, and its
-    // token is seen below.
-    on!(tx, |c| sqlx::query(
-        "DELETE FROM oauth_codes WHERE session_id = $1"
-    )
-    .bind(id)
-    .execute(c)
-    .await
-    .map(|_| ()))?;
-    on!(tx, |c| sqlx::query(
-        "DELETE FROM tokens WHERE session_id = $1"
-    )
-    .bind(id)
-    .execute(c)
-    .await
-    .map(|_| ()))?;
-    Ok(true)
+    for sql in [
+        "DELETE FROM oauth_codes WHERE session_id = $1",
+        "DELETE FROM tokens WHERE session_id = $1",
+    ] {
+        for id in &ended {
+            on!(tx, |c| sqlx::query(sql)
+                .bind(id)
+                .execute(c)
+                .await
+                .map(|_| ()))?;
+        }
+    }
+    Ok(ended)
 }
 
 /// Ends everything a person holds: sessions, codes, and all tokens but those of her running servers.
 pub async fn end_all(tx: &mut Tx, user_id: &str) -> sqlx::Result<()> {
     for sql in [
+        "DELETE FROM sessions WHERE user_id = $1",
         "DELETE FROM oauth_codes WHERE user_id = $1",
         "DELETE FROM tokens WHERE user_id = $1 AND server_id IS NULL",
-        "DELETE FROM sessions WHERE user_id = $1",
     ] {
         on!(tx, |c| sqlx::query(sql)
             .bind(user_id)

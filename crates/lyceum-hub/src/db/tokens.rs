@@ -84,19 +84,6 @@ pub async fn of_user(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<T
     })
 }
 
-/// Those that programs came by when she signed in there.
-pub async fn of_clients(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<Vec<Token>> {
-    on!(tx, |c| {
-        sqlx::query_as(select!(
-        "WHERE user_id = $1 AND oauth_client IS NOT NULL AND (expires_at IS NULL OR expires_at > $2) ORDER BY created_at DESC, id DESC"
-    ))
-    .bind(user_id)
-    .bind(now)
-    .fetch_all(c)
-    .await
-    })
-}
-
 /// How many she has that somebody asked for.
 pub async fn count_asked(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<i64> {
     on!(tx, |c| {
@@ -110,8 +97,8 @@ pub async fn count_asked(tx: &mut Tx, user_id: &str, now: i64) -> sqlx::Result<i
     })
 }
 
-/// Of her tokens for an OAuth client the newest stay, so many. Tells the ids of the others.
-pub async fn keep_newest(
+/// Of her tokens for an OAuth client those that were used or made last stay, so many. Tells the ids of the others.
+pub async fn keep_latest(
     tx: &mut Tx,
     user_id: &str,
     client: &str,
@@ -120,7 +107,7 @@ pub async fn keep_newest(
     on!(tx, |c| {
         sqlx::query_scalar(
         "DELETE FROM tokens WHERE id IN (SELECT id FROM tokens WHERE user_id = $1 AND oauth_client = $2 \
-         ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $3) RETURNING id"
+         ORDER BY COALESCE(last_used_at, created_at) DESC, id DESC LIMIT $4 OFFSET $3) RETURNING id"
     )
     .bind(user_id)
     .bind(client)

@@ -36,6 +36,10 @@ pub async fn of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<u64> {
     write(tx, "tokens", "last_used_at", uses).await
 }
 
+pub async fn of_sessions(tx: &mut Tx, uses: &Uses) -> sqlx::Result<u64> {
+    write(tx, "sessions", "seen_at", uses).await
+}
+
 /// Whose tokens they are, and when each person used one; a server's own are left out: that it calls
 /// is not its owner coming by.
 pub async fn owners_of_tokens(tx: &mut Tx, uses: &Uses) -> sqlx::Result<Uses> {

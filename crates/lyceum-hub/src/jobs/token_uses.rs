@@ -1,4 +1,4 @@
-//! When tokens were last used, and by that their owners last seen: noted in memory with each request,
+//! When tokens and sessions were last used, and by that the owners of tokens last seen: noted in memory with each request,
 //! written down once a minute.
 //!
 //! A request never waits for it, and a token costs one write a minute however busy it is. What was
@@ -19,17 +19,41 @@ const MOST: usize = 20_000;
 /// Rows in one transaction, so that other writers get their turn in between.
 const AT_ONCE: usize = 500;
 
-/// Tokens by id, and when they were last seen.
+/// What was used since the last write.
 #[derive(Debug, Default)]
-pub struct TokenUses(Mutex<HashMap<String, i64>>);
+pub struct TokenUses {
+    tokens: Uses,
+    /// By whoever works in a server; pages of the hub write down themselves that they were seen.
+    sessions: Uses,
+}
 
 impl TokenUses {
     pub fn note(&self, token: &str, at: Millis) {
+        self.tokens.note(token, at);
+    }
+
+    pub fn note_session(&self, session: &str, at: Millis) {
+        self.sessions.note(session, at);
+    }
+}
+
+/// By id, and when they were last seen.
+#[derive(Debug, Default)]
+struct Uses(Mutex<HashMap<String, i64>>);
+
+impl Uses {
+    fn note(&self, id: &str, at: Millis) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = uses.get_mut(token) {
+        if let Some(known) = uses.get_mut(id) {
             *known = (*known).max(at.0);
         } else if uses.len() < MOST {
-            uses.insert(token.to_owned(), at.0);
+            uses.insert(id.to_owned(), at.0);
+        }
+    }
+
+    fn note_again(&self, uses: &[(String, i64)]) {
+        for (id, at) in uses {
+            self.note(id, Millis(*at));
         }
     }
 
@@ -62,12 +86,18 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
 
 /// Writes down what was noted. What can't be written comes again with the next flush.
 pub async fn flush(hub: &Hub) -> sqlx::Result<()> {
-    let uses = hub.token_uses().take();
-    for (at, batch) in uses.chunks(AT_ONCE).enumerate() {
+    let uses = hub.token_uses();
+    let batches = uses.tokens.take();
+    for (at, batch) in batches.chunks(AT_ONCE).enumerate() {
         if let Err(error) = write(hub, batch).await {
-            for (token, used) in &uses[at * AT_ONCE..] {
-                hub.token_uses().note(token, Millis(*used));
-            }
+            uses.tokens.note_again(&batches[at * AT_ONCE..]);
+            return Err(error);
+        }
+    }
+    let batches = uses.sessions.take();
+    for (at, batch) in batches.chunks(AT_ONCE).enumerate() {
+        if let Err(error) = write_sessions(hub, batch).await {
+            uses.sessions.note_again(&batches[at * AT_ONCE..]);
             return Err(error);
         }
     }
@@ -83,13 +113,20 @@ async fn write(hub: &Hub, batch: &[(String, i64)]) -> sqlx::Result<()> {
     hub.seen().pass(tx, people + tokens).await
 }
 
+async fn write_sessions(hub: &Hub, batch: &[(String, i64)]) -> sqlx::Result<()> {
+    let batch = batch.iter().cloned().collect();
+    let mut tx = hub.db().write().await?;
+    let sessions = db::uses::of_sessions(&mut tx, &batch).await?;
+    hub.seen().pass(tx, sessions).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_latest_use_counts_and_memory_is_bounded() {
-        let uses = TokenUses::default();
+        let uses = Uses::default();
         uses.note("b", Millis(5));
         uses.note("a", Millis(7));
         uses.note("b", Millis(3));

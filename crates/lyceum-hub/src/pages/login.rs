@@ -277,16 +277,19 @@ pub(super) async fn come_in(
         method: way.method.map(str::to_owned),
     };
     db::sessions::insert(&mut tx, &session).await?;
-    let name = user.name.as_str();
-    let beyond = sessions::end_in(hub, &mut tx, &user.id, name, Which::Beyond).await?;
+    let too_many = sessions::are_too_many(&mut tx, &user.id, now).await?;
     if let Some((name, id)) = ended {
         revocations::announce_fallen(&mut tx, name, &[id], now).await?;
     }
     tx.commit().await?;
     // A session may have ended, and a place elsewhere may have changed roles and groups.
     crate::proxy::pass_on(hub).await;
-    for action in std::iter::repeat_n("sign-out", beyond).chain(["sign-in"]) {
-        hub.tell(Event::Session { action, user: name });
+    hub.tell(Event::Session {
+        action: "sign-in",
+        user: user.name.as_str(),
+    });
+    if too_many {
+        sessions::end(hub, &user.id, user.name.as_str(), Which::Beyond).await?;
     }
     tracing::info!(user = %user.name, address = %info.address, method = way.method, "signed in");
     let target = target(hub, &user.id, way.next, info).await?;

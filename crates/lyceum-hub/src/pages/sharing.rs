@@ -456,7 +456,7 @@ pub async fn give(
         };
         let told = Told {
             error: Some(error),
-            new_code: None,
+            ..Told::default()
         };
         return page(&hub, &caller, &headers, &info, told).await;
     };

@@ -9,6 +9,7 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::Scope;
 use lyceum_web::page::Lang;
+use lyceum_web::page::contexts::admin::Listing;
 use lyceum_web::page::contexts::{
     Application, NewToken as ShownToken, ScopeChoice, TokenForm, TokenPage, TokenRow,
 };
@@ -18,12 +19,13 @@ use serde::Deserialize;
 
 use super::fields::Fields;
 use super::list::{Asked, ListQuery};
-use super::{frame, html, language, to};
+use super::{frame, html, language, redirect, to};
 use crate::api::tokens::check_scopes;
-use crate::db::search::tokens::{Found, Kind, Search, Sort};
+use crate::db::search::tokens::Found;
 use crate::db::tokens::Token;
 use crate::event_log::Event;
 use crate::jobs::revocations;
+use crate::next::local_target;
 use crate::standing::Standing;
 use crate::tokens::{NewToken, issue, room_for_one_more};
 use crate::visit::SignedIn;
@@ -87,28 +89,22 @@ async fn page(
     let lang = language(hub, headers);
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
-    let mut asked = Asked::read(hub.base(), PAGE, query, &["-created", "last_used"]);
-    let q = asked.q.clone();
-    let search = Search {
-        filter: &q,
-        of: Some(&person.id),
-        kind: Some(Kind::Own),
-        now,
-        ..Search::default()
-    };
-    let total = search.count(&mut tx).await?;
-    asked.settle(total);
-    let sort = match asked.sort() {
-        ("created", false) => Sort::Created,
-        ("last_used", false) => Sort::Used,
-        ("last_used", true) => Sort::UsedDown,
-        _ => Sort::CreatedDown,
-    };
-    let own = search.page(&mut tx, sort, asked.offset, asked.limit);
-    let own = own.await?.into_iter().map(|found| row(found, &lang));
-    let rows = own.collect();
-    let by_clients = db::tokens::of_clients(&mut tx, &person.id, now).await?;
+    let all = db::tokens::of_user(&mut tx, &person.id, now).await?;
     drop(tx);
+    let (by_clients, own): (Vec<Token>, Vec<Token>) = all
+        .into_iter()
+        .partition(|token| token.oauth_client.is_some());
+    let own = own.into_iter().map(|token| own_row(token, &lang));
+    // Pages of a site that were written for JupyterHub know of no pieces.
+    let whole = (hub.settings().theme.site()).is_some_and(|site| site.has("token.html"));
+    let asked = Asked::read(hub.base(), PAGE, query, &["-created", "last_used"]);
+    let list = match whole {
+        true => Listing {
+            rows: own.collect(),
+            ..Listing::default()
+        },
+        false => piece(asked, own.collect()),
+    };
     let chosen: Vec<String> = form.scopes.drain(..).map(|one| one.scope).collect();
     let choices = choices(caller).into_iter();
     form.scopes = choices
@@ -119,13 +115,47 @@ async fn page(
         .collect();
     let context = TokenPage {
         page: frame(hub, Some(caller), info),
-        list: asked.listing(rows, total, COLUMNS, None),
+        list,
         applications: applications(&by_clients, &lang),
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         new_token,
         form,
     };
     html(hub, headers, status, "token.html", &context)
+}
+
+/// The part of the list that was asked for. There are never so many that they could not be looked
+/// through here, by the words that are shown.
+fn piece(mut asked: Asked, mut rows: Vec<TokenRow>) -> Listing<TokenRow> {
+    let words = asked.q.to_lowercase();
+    rows.retain(|row| row.note.to_lowercase().contains(&words));
+    let (column, down) = asked.sort();
+    match column {
+        "last_used" => rows.sort_by_key(|row| (row.last_used, row.created)),
+        _ => rows.sort_by_key(|row| row.created),
+    }
+    if down {
+        rows.reverse();
+    }
+    let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    asked.settle(total);
+    let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let shown = rows.into_iter().skip(count(asked.offset));
+    let shown = shown.take(count(asked.limit)).collect();
+    asked.listing(shown, total, COLUMNS, None)
+}
+
+fn own_row(token: Token, lang: &Lang) -> TokenRow {
+    TokenRow {
+        scopes: serde_json::from_str(&token.scopes).unwrap_or_default(),
+        note: note_in(&token, lang),
+        id: token.id,
+        client: token.oauth_client,
+        of_server: token.server_id.is_some(),
+        created: token.created_at,
+        last_used: token.last_used_at,
+        expires: token.expires_at,
+    }
 }
 
 /// A token of a list.
@@ -336,11 +366,15 @@ fn tell(hub: &Hub, action: &'static str, user: &str, id: &str) {
 pub struct IdForm {
     #[serde(default)]
     pub id: String,
+    /// The part of a list where the button stood.
+    #[serde(default)]
+    pub next: String,
 }
 
 pub async fn revoke(
     State(hub): State<Hub>,
     caller: Caller,
+    Extension(info): Extension<RequestInfo>,
     Form(form): Form<IdForm>,
 ) -> ApiResult<Response> {
     if !caller.is_session() {
@@ -359,5 +393,8 @@ pub async fn revoke(
         tell(&hub, "revoke", person.name.as_str(), &token.id);
     }
     crate::proxy::pass_on(&hub).await;
-    Ok(to(&hub, PAGE))
+    Ok(match local_target(&hub.base(), &form.next, &info.host) {
+        Some(next) => redirect(&hub.base(), &next),
+        None => to(&hub, PAGE),
+    })
 }

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use lyceum_hub::db;
-use lyceum_hub::tokens::{NewToken, issue};
+use lyceum_hub::tokens::{NewToken, issue, room_for_one_more};
 use lyceum_model::name::UserName;
 
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
@@ -82,6 +82,9 @@ impl TokenCommand {
                 expires_at,
                 ..NewToken::default()
             };
+            room_for_one_more(&mut tx, &owner, now)
+                .await
+                .map_err(|full| failed(anyhow::anyhow!(full.message.to_string())))?;
             let made = issue(&mut tx, &owner, new, now).await.map_err(failed)?;
             tx.commit().await.map_err(|error| failed(error.into()))?;
             Ok(made)

@@ -10,8 +10,6 @@ use crate::db::users::Among;
 pub enum Kind {
     /// Somebody asked for it.
     Asked,
-    /// No program came by it: asked for, or a notebook server's.
-    Own,
     /// A program came by it for somebody who signed in there.
     OAuth,
     /// A notebook server's own.
@@ -20,7 +18,7 @@ pub enum Kind {
 
 #[derive(Debug, Clone, Default)]
 pub struct Search<'a> {
-    /// What the owner's name holds, or, of one owner, what the token is for.
+    /// What the owner's name holds; in quotation marks, the whole name.
     pub filter: &'a str,
     /// Of this person alone.
     pub of: Option<&'a str>,
@@ -69,8 +67,7 @@ impl Search<'_> {
     }
 
     pub async fn count(&self, tx: &mut Tx) -> sqlx::Result<i64> {
-        let by_name = !self.filter.is_empty() && self.of.is_none();
-        let owners = by_name || self.among.is_some() || self.after.is_some();
+        let owners = !self.filter.is_empty() || self.among.is_some() || self.after.is_some();
         let mut statement = Statement::new("SELECT COUNT(*) FROM tokens t");
         if owners {
             statement.say(" JOIN users u ON u.id = t.user_id");
@@ -118,9 +115,6 @@ impl Search<'_> {
                 let own = "t.server_id IS NULL AND t.oauth_client IS NULL";
                 statement.and().say(own);
             }
-            Some(Kind::Own) => {
-                statement.and().say("t.oauth_client IS NULL");
-            }
             Some(Kind::OAuth) => {
                 statement.and().say("t.oauth_client IS NOT NULL");
             }
@@ -129,8 +123,9 @@ impl Search<'_> {
             }
         }
         if !self.filter.is_empty() {
-            match self.of {
-                Some(_) => statement.and().holds("t.note", self.filter, false),
+            let whole = self.filter.strip_prefix('"');
+            match whole.and_then(|rest| rest.strip_suffix('"')) {
+                Some(name) => statement.and().say("u.name = ").text(&name.to_lowercase()),
                 None => statement.and().holds("u.name", self.filter, true),
             };
         }

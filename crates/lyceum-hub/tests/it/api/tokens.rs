@@ -571,33 +571,67 @@ async fn plant(hub: &TestHub, numbers: std::ops::Range<usize>) {
     tx.commit().await.expect("committed");
 }
 
-/// A program that asks again and again has the newest; those before it end at once, everywhere.
+/// A program that asks again and again loses those that nobody used for longest, at once and everywhere.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_one_program_the_newest_tokens_stay() {
+async fn of_one_program_those_used_last_stay() {
     for db in TestDb::both().await {
         let hub = TestHub::start(&db).await.with_user("ada").await;
-        let mut tx = hub.hub.db().write().await.expect("a transaction");
-        let ada = lyceum_model::name::UserName::parse("ada").expect("a name");
-        let ada = lyceum_hub::db::users::find(&mut tx, &ada).await;
-        let ada = ada.expect("read").expect("Ada");
-        let mut secrets = Vec::new();
-        for number in 0..202_i64 {
-            let new = lyceum_hub::tokens::NewToken {
-                scopes: vec!["self".into()],
-                oauth_client: Some("service-board".into()),
-                ..Default::default()
-            };
-            let now = Millis(hub.hub.now().0 + number);
-            let made = lyceum_hub::tokens::issue(&mut tx, &ada, new, now).await;
-            secrets.push(made.expect("made").1);
-        }
-        tx.commit().await.expect("committed");
+        start_server(&hub, "ada").await;
+        let first = of_program(&hub, 0..200).await;
         let client = hub.client();
-        for (number, secret) in secrets.iter().enumerate() {
-            let expect = if number < 2 { 403 } else { 200 };
-            let status = with(&client, "/hub/api/user", &format!("token {secret}")).await;
-            assert_eq!(status, expect, "{number}");
+        let status = async |secret: &str| {
+            let authorization = format!("token {secret}");
+            with(&client, "/hub/api/user", &authorization).await
+        };
+        // The oldest is in use, the next has a connection that nothing goes over.
+        let mut idle = Socket::by_token(&hub, &first[1]).await;
+        assert_eq!(status(&first[0]).await, 200);
+        token_uses::flush(&hub.hub).await.expect("written");
+        forget_use(&hub, &first[1]).await;
+        let more = of_program(&hub, 200..202).await;
+        lyceum_hub::proxy::pass_on(&hub.hub).await;
+        idle.assert_ends().await;
+        for (number, secret) in first.iter().chain(&more).enumerate() {
+            let expect = if matches!(number, 1 | 2) { 403 } else { 200 };
+            assert_eq!(status(secret).await, expect, "{number}");
         }
         hub.stop().await;
     }
+}
+
+/// As if it had not been used.
+async fn forget_use(hub: &TestHub, secret: &str) {
+    let mut tx = hub.hub.db().write().await.expect("a transaction");
+    let hash = lyceum_hub::tokens::hash(secret);
+    lyceum_store::on!(&mut tx, |c| sqlx::query(
+        "UPDATE tokens SET last_used_at = NULL WHERE hash = $1"
+    )
+    .bind(&hash)
+    .execute(c)
+    .await
+    .map(|_| ()))
+    .expect("written");
+    tx.commit().await.expect("committed");
+}
+
+/// Tokens of Ada's that a program came by, each a moment later than the one before.
+async fn of_program(hub: &TestHub, numbers: std::ops::Range<i64>) -> Vec<String> {
+    let mut tx = hub.hub.db().write().await.expect("a transaction");
+    let ada = lyceum_model::name::UserName::parse("ada").expect("a name");
+    let ada = lyceum_hub::db::users::find(&mut tx, &ada).await;
+    let ada = ada.expect("read").expect("Ada");
+    let mut secrets = Vec::new();
+    for number in numbers {
+        let new = lyceum_hub::tokens::NewToken {
+            scopes: vec!["access:servers!server=ada/".into()],
+            ..Default::default()
+        };
+        let now = Millis(hub.hub.now().0 + number);
+        let made =
+            lyceum_hub::tokens::issue_to_client(&mut tx, &ada, "jupyterhub-user-ada", new, now)
+                .await;
+        secrets.push(made.expect("made").1);
+    }
+    tx.commit().await.expect("committed");
+    secrets
 }

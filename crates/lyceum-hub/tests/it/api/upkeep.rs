@@ -1,11 +1,13 @@
 //! What administrators do by programs and JupyterHub has no word for.
 
 use hyper::Method;
+use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{TestDb, TestHub};
 use lyceum_web::cookie;
 use serde_json::{Value, json};
 
+use crate::grants::{group, role};
 use crate::kit::{Socket, program, send_json, start_server};
 
 const MAINTENANCE: &str = "/hub/api/lyceum/maintenance";
@@ -103,6 +105,39 @@ async fn sessions_are_listed_and_ended() {
         let eve = program(&hub, "eve").await;
         eve.get(path).await.expect(403);
         eve.delete(path).await.expect(403);
+        hub.stop().await;
+    }
+}
+
+/// Whoever looks after one group reaches those in it, and no administrator.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filtered_right_reaches_so_far() {
+    for db in TestDb::both().await {
+        let tune = |settings: &mut lyceum_hub::Settings, _: &mut lyceum_hub::Timings| {
+            role(
+                &mut settings.grants,
+                "keeper",
+                &["admin:users!group=lab"],
+                &["eve"],
+            );
+            group(&mut settings.grants, "lab", &["ada", "root"]);
+        };
+        let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune).await;
+        let hub = hub.with_user("ada").await.with_user("ben").await;
+        let hub = hub.with_user("eve").await.with_admin("root").await;
+        let eve = program(&hub, "eve").await;
+        let roots = hub.signed_in("root").await;
+        for (name, block, sessions) in [("ada", 204, 200), ("ben", 404, 404), ("root", 403, 403)] {
+            let block_path = format!("/hub/api/lyceum/users/{name}/block");
+            let blocked = send_json(&eve, Method::PUT, &block_path, &json!({})).await;
+            blocked.expect(block);
+            let path = format!("/hub/api/lyceum/users/{name}/sessions");
+            eve.delete(&path).await.expect(sessions);
+        }
+        roots.get("/hub/home").await.expect(200);
+        for path in [MAINTENANCE, "/hub/api/lyceum/configuration"] {
+            eve.get(path).await.expect(403);
+        }
         hub.stop().await;
     }
 }

@@ -1,6 +1,9 @@
 //! The page of one's own sessions.
 
 use lyceum_hub::db::sessions::{self, Session};
+use lyceum_hub::jobs::token_uses;
+use lyceum_model::clock::Clock;
+use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{TestDb, TestHub};
 use lyceum_web::cookie;
 
@@ -88,40 +91,53 @@ async fn all_others_end_at_once_and_this_one_goes_on() {
 }
 
 /// A script that logs in again and again pushes out what nobody uses, and the page shows all there are.
+/// To work in a server is use, whether a page of the hub is looked at or not.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_are_kept_at_a_time() {
     for db in TestDb::both().await {
-        let hub = TestHub::start(&db).await.with_user("ada").await;
+        let clock = Clock::manual(Clock::system().now());
+        let spawner = FakeSpawner::default();
+        let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock.clone(), |_, _| {}).await;
+        let hub = hub.with_user("ada").await;
         start_server(&hub, "ada").await;
-        let forgotten = hub.signed_in("ada").await;
+        let (working, forgotten) = (hub.signed_in("ada").await, hub.signed_in("ada").await);
         let mut socket = Socket::by_cookie(&hub, &forgotten).await;
-        let mut tx = hub.hub.db().write().await.expect("a transaction");
-        let ada = lyceum_model::name::UserName::parse("ada").expect("a name");
-        let ada = lyceum_hub::db::users::find(&mut tx, &ada).await;
-        let ada = ada.expect("read").expect("Ada");
-        let now = hub.hub.now();
-        for number in 0..199 {
-            let session = Session {
-                id: format!("planted-{number}"),
-                cookie_hash: format!("cookie {number}"),
-                access_hash: format!("access {number}"),
-                user_id: ada.id.clone(),
-                created_at: now.0,
-                seen_at: now.plus(60_000 + number).0,
-                expires_at: now.plus(86_400_000).0,
-                address: None,
-                agent: None,
-                method: None,
-            };
-            sessions::insert(&mut tx, &session).await.expect("planted");
-        }
-        tx.commit().await.expect("committed");
-        forgotten.get("/hub/home").await.expect(200);
+        clock.advance(1_800_000);
+        plant(&hub, 198).await;
+        clock.advance(1_800_000);
+        working.get("/user/ada/api").await.expect(200);
+        token_uses::flush(&hub.hub).await.expect("written");
         let here = hub.signed_in("ada").await;
         socket.assert_ends().await;
         forgotten.get("/hub/home").await.expect(302);
+        working.get("/hub/home").await.expect(200);
         let page = here.get("/hub/sessions").await.expect(200).text();
         assert!(page.contains("Log out 199 other sessions"), "{page}");
         hub.stop().await;
     }
+}
+
+/// Sessions of Ada's that were seen now.
+async fn plant(hub: &TestHub, many: usize) {
+    let mut tx = hub.hub.db().write().await.expect("a transaction");
+    let ada = lyceum_model::name::UserName::parse("ada").expect("a name");
+    let ada = lyceum_hub::db::users::find(&mut tx, &ada).await;
+    let ada = ada.expect("read").expect("Ada");
+    let now = hub.hub.now();
+    for number in 0..many {
+        let session = Session {
+            id: format!("planted-{number}"),
+            cookie_hash: format!("cookie {number}"),
+            access_hash: format!("access {number}"),
+            user_id: ada.id.clone(),
+            created_at: now.0,
+            seen_at: now.0,
+            expires_at: now.plus(86_400_000).0,
+            address: None,
+            agent: None,
+            method: None,
+        };
+        sessions::insert(&mut tx, &session).await.expect("planted");
+    }
+    tx.commit().await.expect("committed");
 }

@@ -74,7 +74,7 @@ pub(super) fn hub() -> Vec<Operation> {
         get(
             MAINTENANCE,
             "get_maintenance",
-            "Tells of a maintenance that was begun by the page, the command line or here.",
+            "Tells of a maintenance that was begun by the page, the command line or here; of one of the configuration it tells nothing.",
         )
         .scopes(&[ReadHub])
         .json(
@@ -90,9 +90,9 @@ pub(super) fn hub() -> Vec<Operation> {
         .scopes(&[Shutdown])
         .takes(of(&[], wish))
         .empty(204, "It has begun, on all hubs"),
-        delete(MAINTENANCE, "end_maintenance", "Ends it.")
+        delete(MAINTENANCE, "end_maintenance", "Ends it. One of the configuration stays.")
             .scopes(&[Shutdown])
-            .empty(204, "There is none"),
+            .empty(204, "What was begun has ended"),
         get(
             CONFIGURATION,
             "get_configuration",
