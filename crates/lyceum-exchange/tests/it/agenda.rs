@@ -162,6 +162,14 @@ assignments:
         stage.write_course("bio", BIO);
         stage.write_course("art", "title: Art\npeople: {teachers: [eve]}\n");
         put_in_group(&stage, "takers", &["ada", "eve"]).await;
+        // Of large groups nobody is read.
+        let mut tx = stage.exchange.db().read().await.expect("a transaction");
+        for (most, expect) in [(1, None), (2, Some(2))] {
+            let groups = stage.exchange.groups();
+            let told = groups.members_of_all(&mut tx, &["takers"], most).await;
+            assert_eq!(told.expect("told").map(|all| all.len()), expect);
+        }
+        drop(tx);
         release(&stage, &["bio/ps1", "bio/ps2", "bio/hw"]).await;
         let arrivals = async |name: &str| -> Vec<Arrivals> {
             let agendas = asked(&stage, name, &["takers"]).await.into_iter();

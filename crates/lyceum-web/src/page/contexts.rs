@@ -664,7 +664,11 @@ mod tests {
             &none,
             Some((NextKind::Open, "lab", false)),
         );
-        check(&[rests.clone()], &none, Some((NextKind::Start, "", true)));
+        check(
+            std::slice::from_ref(&rests),
+            &none,
+            Some((NextKind::Start, "", true)),
+        );
         check(
             &[rests],
             &course(false, None),
@@ -676,7 +680,11 @@ mod tests {
             Some((NextKind::Retry, "", false)),
         );
         let other = server("", Failed, Some("art"));
-        check(&[other.clone()], &none, Some((NextKind::Start, "", true)));
+        check(
+            std::slice::from_ref(&other),
+            &none,
+            Some((NextKind::Start, "", true)),
+        );
         check(
             &[other],
             &course(false, None),
