@@ -209,14 +209,14 @@ impl Member {
 }
 
 /// What somebody was added as; in a course that its teachers alone see, students are nothing yet.
-fn added(file: Option<&CourseFile>, word: Option<&str>) -> Option<Added> {
+pub(crate) fn added(file: Option<&CourseFile>, word: Option<&str>) -> Option<Added> {
     let added = word.and_then(Added::parse)?;
     let hidden = file.is_some_and(|file| file.visible == Visibility::Private);
     (added == Added::Instructor || !hidden).then_some(added)
 }
 
 /// The entries of a file's lists, the most powerful first.
-fn listed(file: &CourseFile) -> impl Iterator<Item = (CourseRole, &Who)> {
+pub(crate) fn listed(file: &CourseFile) -> impl Iterator<Item = (CourseRole, &Who)> {
     let people = &file.people;
     let lists = [
         (CourseRole::Teacher, &people.teachers),

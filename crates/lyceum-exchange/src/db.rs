@@ -1,5 +1,6 @@
 //! The exchange's SQL, one file for each noun. A transaction comes first, rows go out as they are.
 
+pub mod agenda;
 pub mod assignments;
 pub mod audit;
 pub mod courses;

@@ -7,9 +7,10 @@
 //!
 //! Reading order: [`names`], [`tree`], [`moment`] and [`receipt`] (what things are), [`people`] and
 //! [`course`] (who is what where), [`rules`] (what is taken of whom, and when), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
-//! [`submissions`] (handing in), [`verify`] (whether all of it is still so), [`api`] (what programs
+//! [`submissions`] (handing in), [`agenda`] (what is to be done), [`verify`] (whether all of it is still so), [`api`] (what programs
 //! ask), [`db`] (SQL).
 
+pub mod agenda;
 pub mod api;
 pub mod course;
 pub mod db;
@@ -131,6 +132,14 @@ pub trait Groups: Send + Sync + 'static {
     async fn of(&self, tx: &mut Tx, name: &UserName) -> sqlx::Result<Vec<String>>;
 
     async fn members(&self, tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName>>;
+
+    /// The members of these groups, each with the group; nothing where they are more than so many.
+    async fn members_of_all(
+        &self,
+        tx: &mut Tx,
+        groups: &[&str],
+        most: usize,
+    ) -> sqlx::Result<Option<Vec<(String, UserName)>>>;
 }
 
 impl Exchange {

@@ -28,7 +28,7 @@ impl Added {
             .find(|added| added.as_str() == word)
     }
 
-    fn role(self) -> CourseRole {
+    pub(crate) fn role(self) -> CourseRole {
         match self {
             Self::Instructor => CourseRole::Teacher,
             Self::Student => CourseRole::Student,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lyceum_courses::assignment::{Assignment, Kind, Limits};
-use lyceum_courses::{Bytes, Terms, Verdict};
+use lyceum_courses::{Bytes, Course as CourseFile, Terms, Verdict};
 use lyceum_model::name::UserName;
 use lyceum_store::Tx;
 use unicode_normalization::UnicodeNormalization;
@@ -60,15 +60,8 @@ pub struct Lateness {
 }
 
 impl Course {
-    /// A name may be written in other letters than in the file that look the same, as some systems do
-    /// with names of files.
     pub fn rules(&self, assignment: &str) -> Option<&Assignment> {
-        let known = &self.file.as_ref()?.assignments;
-        known.get(assignment).or_else(|| {
-            let same = |name: &str| name.nfc().eq(assignment.nfc());
-            let mut alike = known.iter().filter(|(name, _)| same(name));
-            alike.next().map(|(_, rules)| rules)
-        })
+        of_file(self.file.as_ref()?, assignment)
     }
 
     /// Whether somebody may know at this time that there is such an assignment.
@@ -87,6 +80,23 @@ impl Course {
         let rules = self.rules(assignment);
         rules.map_or_else(Limits::default, |rules| rules.limits.clone())
     }
+}
+
+/// A name may be written in other letters than in the file that look the same, as some systems do
+/// with names of files.
+pub fn of_file<'a>(file: &'a CourseFile, assignment: &str) -> Option<&'a Assignment> {
+    let known = &file.assignments;
+    known.get(assignment).or_else(|| {
+        let same = |name: &str| name.nfc().eq(assignment.nfc());
+        let mut alike = known.iter().filter(|(name, _)| same(name));
+        alike.next().map(|(_, rules)| rules)
+    })
+}
+
+/// How often one person may hand in an assignment with these limits.
+pub fn most(exchange: &Exchange, limits: &Limits) -> i64 {
+    let most = exchange.limits().submissions;
+    limits.submissions.map_or(most, |own| most.min(own.into()))
 }
 
 /// Whether it is any use to send files.
@@ -111,8 +121,7 @@ pub async fn check_often(
     assignment: &db::assignments::Row,
     author: &UserName,
 ) -> Result<(), NotTaken> {
-    let most = exchange.limits().submissions;
-    let most = limits.submissions.map_or(most, |own| most.min(own.into()));
+    let most = most(exchange, limits);
     let given = db::submissions::count(tx, &assignment.id, author.as_str()).await?;
     match given >= most {
         true => Err(NotTaken::TooOften { given, most }),

@@ -8,8 +8,10 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole, Who};
+use lyceum_web::Caller;
 use tokio::sync::watch;
 
+use crate::course_work::CourseWork;
 use crate::profiles::choose::Chosen;
 use crate::rooms::Room;
 
@@ -96,6 +98,10 @@ pub trait CourseShelf: Send + Sync + 'static {
         user: &UserName,
         groups: &[String],
     ) -> anyhow::Result<Vec<CourseCard>>;
+
+    /// What is to be done in them by whoever asks, as far as it is known here; without those in which
+    /// there is nothing to do.
+    async fn work_of(&self, caller: &Caller) -> anyhow::Result<Vec<CourseWork>>;
 
     /// What she is in which course, whether she sees it or not.
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)>;

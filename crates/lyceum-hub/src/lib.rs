@@ -6,7 +6,7 @@
 //! Reading order: [`servers`] (the life of a server as rules), [`jobs::keeper`] (who makes it happen),
 //! [`queue`] (what those hear who wait for their turn), [`rooms`] (whose places are kept),
 //! [`cull`] (when servers have to end),
-//! [`profiles`] and [`choosing`] (what may be started), [`course_servers`] (servers that courses have), [`below`] (where it all stands),
+//! [`profiles`] and [`choosing`] (what may be started), [`course_servers`] (servers that courses have), [`course_work`] (what is to be done in them), [`below`] (where it all stands),
 //! [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
@@ -17,6 +17,7 @@ pub mod below;
 pub mod choosing;
 pub mod config;
 pub mod course_servers;
+pub mod course_work;
 pub mod cull;
 pub mod db;
 pub mod deeds;

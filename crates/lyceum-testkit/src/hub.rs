@@ -13,6 +13,7 @@ use lyceum_auth::{
     Throttle,
 };
 use lyceum_hub::config::StartLimits;
+use lyceum_hub::course_work::CourseWork;
 use lyceum_hub::launch::{
     CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, LaunchPlanner,
     LaunchRequest, Refusal,
@@ -27,6 +28,7 @@ use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole, Forms, Who};
 use lyceum_proxy::Proxy;
 use lyceum_store::Db;
+use lyceum_web::Caller;
 use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::{Part, RouteInfo};
 use lyceum_web::xsrf::XsrfKey;
@@ -59,6 +61,7 @@ pub struct TestHub {
     rooms: Arc<Mutex<Vec<Room>>>,
     in_courses: InCourses,
     course_servers: CourseServersNow,
+    work: WorkOf,
 }
 
 impl TestHub {
@@ -165,6 +168,7 @@ impl TestHub {
         let rooms: Arc<Mutex<Vec<Room>>> = Arc::default();
         let in_courses = InCourses::default();
         let course_servers = CourseServersNow::default();
+        let work = WorkOf::default();
         settings.theme = settings.theme.below(&base);
         settings.api_url = format!("http://{hub_address}{}", base.at("/hub/api"));
         let hub = Hub::new(Parts {
@@ -176,6 +180,7 @@ impl TestHub {
                 rooms: rooms.clone(),
                 in_courses: in_courses.clone(),
                 course_servers: course_servers.clone(),
+                work: work.clone(),
             }),
             sign_in,
             pages: lyceum_hub::pages::templates()
@@ -236,6 +241,7 @@ impl TestHub {
             rooms,
             in_courses,
             course_servers,
+            work,
         }
     }
 
@@ -301,6 +307,14 @@ impl TestHub {
             there: there.collect(),
             unclear: Vec::new(),
         });
+    }
+
+    /// What is to be done in courses by her from now on. Those beside the one that everybody sees are called
+    /// `The course ID`, and nothing is started for them.
+    pub fn give_work(&self, name: &str, work: Vec<CourseWork>) {
+        let all = self.work.lock();
+        let mut all = all.unwrap_or_else(PoisonError::into_inner);
+        all.insert(name.to_owned(), work);
     }
 
     /// Course files that can't be read, and what others say stays away.
@@ -451,6 +465,8 @@ impl LaunchPlanner for PlainPlanner {
     }
 }
 
+/// By the name of whoever is to do it.
+type WorkOf = Arc<Mutex<BTreeMap<String, Vec<CourseWork>>>>;
 type InCourses = Arc<Mutex<Vec<(Who, CourseId, CourseRole)>>>;
 
 /// The servers of courses as they are now; whoever waits for changes is woken.
@@ -472,18 +488,43 @@ struct OneCourse {
     rooms: Arc<Mutex<Vec<Room>>>,
     in_courses: InCourses,
     course_servers: CourseServersNow,
+    work: WorkOf,
+}
+
+impl OneCourse {
+    fn work(&self, name: &UserName) -> Vec<CourseWork> {
+        let all = self.work.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        all.get(name.as_str()).cloned().unwrap_or_default()
+    }
 }
 
 #[async_trait]
 impl CourseShelf for OneCourse {
-    async fn courses_of(&self, _: &UserName, _: &[String]) -> anyhow::Result<Vec<CourseCard>> {
-        Ok(vec![CourseCard {
+    async fn courses_of(&self, name: &UserName, _: &[String]) -> anyhow::Result<Vec<CourseCard>> {
+        let signals = CourseCard {
             id: "signals".into(),
             title: "Signals and Systems".into(),
             term: Some("autumn 2026".into()),
             roles: vec!["student".into()],
             starts: true,
-        }])
+        };
+        let work = self.work(name).into_iter();
+        let others = work.filter(|work| work.course != signals.id);
+        let others = others.map(|work| CourseCard {
+            title: format!("The course {}", work.course),
+            id: work.course,
+            starts: false,
+            ..signals.clone()
+        });
+        Ok(others.chain([signals.clone()]).collect())
+    }
+
+    async fn work_of(&self, caller: &Caller) -> anyhow::Result<Vec<CourseWork>> {
+        Ok(match &caller.who {
+            lyceum_web::caller::Who::Person(person) => self.work(&person.name),
+            lyceum_web::caller::Who::Service(_) => Vec::new(),
+        })
     }
 
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)> {

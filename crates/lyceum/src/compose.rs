@@ -236,23 +236,25 @@ impl Machine {
         let config_state = state_with(&order.watch.state(), &config, &theme);
         let exchange = exchange::open(ground, shelf.clone(), blob_folder(&config, &order.data));
         // A service of the site's own with its name is what answers, on the hub's port too.
-        let beside = match config
-            .grants
-            .services
-            .contains_key(lyceum_exchange::SERVICE)
-        {
-            true => Vec::new(),
-            false => vec![
-                lyceum_exchange::api::ngshare::part(&exchange),
-                lyceum_exchange::api::native::part(&exchange),
-            ],
+        let services = &config.grants.services;
+        let exchange = match services.contains_key(lyceum_exchange::SERVICE) {
+            true => None,
+            false => Some(exchange),
         };
+        let beside = exchange.iter().flat_map(|exchange| {
+            [
+                lyceum_exchange::api::ngshare::part(exchange),
+                lyceum_exchange::api::native::part(exchange),
+            ]
+        });
+        let beside = beside.collect();
+        let courses = Courses::new(shelf.clone(), order.watch.clone(), exchange);
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
             clock: ground.clock.clone(),
             spawner: Arc::new(order.spawner),
             planner: Arc::new(planner),
-            shelf: Arc::new(Courses::new(shelf.clone(), order.watch.clone())),
+            shelf: Arc::new(courses),
             sign_in: sign_in(ground, &config),
             pages,
             settings: settings(

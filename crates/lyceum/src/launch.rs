@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lyceum_courses::Shelf;
-use lyceum_exchange::SERVICE;
+use lyceum_exchange::{Exchange, SERVICE};
+use lyceum_hub::course_work::CourseWork;
 use lyceum_hub::launch::{
     CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, LaunchPlanner,
     LaunchRequest, Refusal,
@@ -21,9 +22,11 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{RunAs, ServerSpec};
 use lyceum_model::who::{CourseId, CourseRole};
+use lyceum_web::Caller;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::course_work;
 use crate::jupyter::Environment;
 use crate::plan;
 use crate::reload::ConfigWatch;
@@ -227,16 +230,19 @@ fn run_as(account: nix::unistd::User) -> anyhow::Result<RunAs> {
 pub struct Courses {
     shelf: Shelf,
     watch: Arc<ConfigWatch>,
+    /// None: another service answers in its place.
+    exchange: Option<Exchange>,
     /// As they were when the shelf had changed so many times.
     servers: ArcSwap<(u64, Arc<CourseServers>)>,
 }
 
 impl Courses {
-    pub fn new(shelf: Shelf, watch: Arc<ConfigWatch>) -> Self {
+    pub fn new(shelf: Shelf, watch: Arc<ConfigWatch>, exchange: Option<Exchange>) -> Self {
         let servers = ArcSwap::from_pointee((u64::MAX, Arc::default()));
         Self {
             shelf,
             watch,
+            exchange,
             servers,
         }
     }
@@ -267,6 +273,10 @@ impl CourseShelf for Courses {
                     .collect(),
             })
             .collect())
+    }
+
+    async fn work_of(&self, caller: &Caller) -> anyhow::Result<Vec<CourseWork>> {
+        course_work::of(&self.shelf, self.exchange.as_ref(), caller).await
     }
 
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)> {
@@ -372,7 +382,7 @@ mod tests {
         let shelf = Shelf::open(folder.path(), site).expect("opened");
         assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
         let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
-        let courses = Courses::new(shelf, watch);
+        let courses = Courses::new(shelf, watch, None);
         let ada = UserName::parse("ada").expect("a name");
         let bio = ["bio".to_owned()];
         for (id, expect) in [("starts", true), ("without", false), ("meets", false)] {

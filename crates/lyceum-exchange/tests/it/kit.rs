@@ -50,6 +50,15 @@ impl Groups for HubGroups {
     async fn members(&self, tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName>> {
         db::groups::members(tx, group).await
     }
+
+    async fn members_of_all(
+        &self,
+        tx: &mut Tx,
+        groups: &[&str],
+        most: usize,
+    ) -> sqlx::Result<Option<Vec<(String, UserName)>>> {
+        db::groups::members_of_all(tx, groups, most).await
+    }
 }
 
 fn berlin() -> Site {

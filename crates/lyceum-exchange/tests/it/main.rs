@@ -1,5 +1,6 @@
 //! The exchange over HTTP, behind a whole hub and proxy, on both databases.
 
+mod agenda;
 mod assignments;
 mod courses;
 mod feedback;

@@ -84,6 +84,33 @@ pub async fn members(tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName
     Ok(names.collect())
 }
 
+/// The members of these groups, each with the group; nothing where they are more than so many.
+pub async fn members_of_all(
+    tx: &mut Tx,
+    groups: &[&str],
+    most: usize,
+) -> sqlx::Result<Option<Vec<(String, UserName)>>> {
+    let sql = format!(
+        "SELECT g.name, u.name FROM groups g JOIN group_members m ON m.group_id = g.id \
+         JOIN users u ON u.id = m.user_id WHERE g.name IN ({}) LIMIT $1",
+        super::users::places(2, groups.len())
+    );
+    let limit = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+    let rows: Vec<(String, String)> = on!(tx, |c| {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(limit);
+        for group in groups {
+            query = query.bind(*group);
+        }
+        query.fetch_all(c).await
+    })?;
+    if rows.len() > most {
+        return Ok(None);
+    }
+    let rows = rows.into_iter();
+    let known = rows.filter_map(|(group, name)| Some((group, UserName::parse(&name).ok()?)));
+    Ok(Some(known.collect()))
+}
+
 /// Makes a group if there is none of that name, and says whether it did.
 pub async fn ensure(tx: &mut Tx, name: &str, now: Millis) -> sqlx::Result<bool> {
     on!(tx, |c| {

@@ -1,5 +1,7 @@
 //! The home page: my servers, my courses, the next thing.
 
+mod work;
+
 use std::collections::HashMap;
 
 use axum::extract::{Extension, Form, State};
@@ -81,8 +83,9 @@ pub async fn page(
         servers.push(card);
     }
     let limit = hub.settings().named_servers;
-    let courses = hub.shelf().courses_of(&person.name, &person.groups).await?;
-    let mut own_servers = own_servers_of_courses(hub, person, &lang).await?;
+    let mut courses = courses(hub, person, &rows, &lang).await?;
+    let to_do = hub.shelf().work_of(caller).await?;
+    work::put(&mut courses, &to_do, hub.now());
     let (name, error) = refused.map_or((String::new(), None), |refused| {
         (refused.name, Some(refused.error.sentence(&lang)))
     });
@@ -93,13 +96,19 @@ pub async fn page(
         frame.announcement = error.clone();
     }
     let closed = notices::is_closed(hub, caller);
-    let next = NextThing::of(&servers);
+    let mut next = NextThing::of(&servers);
+    let in_course = work::next(&courses, &to_do);
+    if let Some(course) = in_course {
+        next = NextThing::in_course(next, course);
+    }
     let context = HomePage {
         page: frame,
         next: match closed {
             true => next.map(NextThing::closed),
             false => next,
         },
+        task: in_course.and_then(|course| course.task.clone()),
+        waiting: work::waiting(&courses, &to_do, hub.now()),
         closed,
         add: (limit > 0).then(|| AddServer {
             name,
@@ -109,24 +118,7 @@ pub async fn page(
         }),
         servers,
         services,
-        courses: courses
-            .into_iter()
-            .map(|course| CourseRow {
-                server: rows
-                    .iter()
-                    .find(|row| {
-                        row.state.is_active() && row.course.as_deref() == Some(course.id.as_str())
-                    })
-                    .map(|row| card(&base, &row.user_name, &row.name, Some(row), &lang)),
-                starts: course.starts,
-                own: own_servers.remove(&course.id),
-                id: course.id,
-                title: course.title,
-                term: course.term,
-                roles: course.roles,
-                url: None,
-            })
-            .collect(),
+        courses,
         shared,
         sharing,
         deeds,
@@ -141,6 +133,32 @@ pub async fn page(
         );
     }
     Ok(response)
+}
+
+/// The courses that she sees, with the servers for them.
+async fn courses(
+    hub: &Hub,
+    person: &Person,
+    servers: &[Server],
+    lang: &Lang,
+) -> ApiResult<Vec<CourseRow>> {
+    let base = hub.base();
+    let cards = hub.shelf().courses_of(&person.name, &person.groups).await?;
+    let mut own_servers = own_servers_of_courses(hub, person, lang).await?;
+    let rows = cards.into_iter().map(|course| CourseRow {
+        server: servers
+            .iter()
+            .find(|row| row.state.is_active() && row.course.as_deref() == Some(course.id.as_str()))
+            .map(|row| card(&base, &row.user_name, &row.name, Some(row), lang)),
+        starts: course.starts,
+        own: own_servers.remove(&course.id),
+        id: course.id,
+        title: course.title,
+        term: course.term,
+        roles: course.roles,
+        ..CourseRow::default()
+    });
+    Ok(rows.collect())
 }
 
 /// The servers of the courses that she teaches, by the ids of these.

@@ -26,6 +26,7 @@
 //! of sessions in [`sessions`].
 
 pub mod admin;
+mod course_work;
 mod culling;
 mod deeds;
 pub mod rooms;
@@ -39,6 +40,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use course_work::{ArrivalRow, FeedbackRow, MistakeRow, TaskRow, WaitingRow};
 pub use culling::{Hold, ServerEnd};
 pub use deeds::DeedRow;
 pub use shares::*;
@@ -151,6 +153,10 @@ pub struct HomePage {
     pub page: Page,
     /// The one thing to do now; [`NextThing::of`] the servers.
     pub next: Option<NextThing>,
+    /// What she is to hand in next; it is done where `next` leads to.
+    pub task: Option<TaskRow>,
+    /// What waits for her in the courses that she teaches.
+    pub waiting: Vec<WaitingRow>,
     /// A maintenance keeps her from starting anything.
     pub closed: bool,
     /// The default server first, also when it never ran.
@@ -172,6 +178,8 @@ pub struct HomePage {
 pub struct NextThing {
     pub kind: NextKind,
     pub server: ServerRow,
+    /// The id of the course that the server is to be started for, to work on the page's `task`.
+    pub course: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -216,6 +224,42 @@ impl NextThing {
         Some(Self {
             kind,
             server: server.clone(),
+            course: None,
+        })
+    }
+
+    /// Where she works on something of a course: in what runs for it, else in what runs, else in what is
+    /// started for it.
+    #[must_use]
+    pub fn in_course(next: Option<Self>, course: &CourseRow) -> Option<Self> {
+        let running = course.server.as_ref().and_then(|server| {
+            let kind = match server.state {
+                ServerState::Ready => NextKind::Open,
+                ServerState::Waiting | ServerState::Starting => NextKind::Watch,
+                ServerState::Stopped | ServerState::Stopping | ServerState::Failed => return None,
+            };
+            Some(Self {
+                kind,
+                server: server.clone(),
+                course: None,
+            })
+        });
+        if running.is_some() {
+            return running;
+        }
+        let next = next?;
+        let is_again = next.kind == NextKind::Retry
+            && next.server.course.as_deref() == Some(course.id.as_str());
+        let starts = matches!(next.kind, NextKind::Start | NextKind::Retry)
+            && course.starts
+            && next.server.server.is_empty();
+        if !starts || is_again {
+            return Some(next);
+        }
+        Some(Self {
+            kind: NextKind::Start,
+            course: Some(course.id.clone()),
+            ..next
         })
     }
 
@@ -298,6 +342,12 @@ pub struct CourseRow {
     pub server: Option<ServerRow>,
     /// The course's own server, if she works in it.
     pub own: Option<ServerRow>,
+    /// What she is to hand in next.
+    pub task: Option<TaskRow>,
+    /// How many assignments can be handed in that she has not.
+    pub open: u64,
+    /// What she got back lately, the newest first.
+    pub feedback: Vec<FeedbackRow>,
 }
 
 /// `progress.html`: a start that is under way, or has just failed.
@@ -560,5 +610,93 @@ mod tests {
         assert_eq!(closed(Failed), Some(NextKind::Closed));
         assert_eq!(closed(Ready), Some(NextKind::Open));
         assert_eq!(closed(Starting), Some(NextKind::Watch));
+    }
+
+    #[test]
+    fn where_something_of_a_course_is_done() {
+        use ServerState::{Failed, Ready, Starting, Stopped, Stopping};
+        let server = |name: &str, state: ServerState, course: Option<&str>| ServerRow {
+            server: name.into(),
+            state,
+            course: course.map(str::to_owned),
+            ..ServerRow::default()
+        };
+        let course = |starts: bool, running: Option<ServerRow>| CourseRow {
+            id: "bio".into(),
+            starts,
+            server: running,
+            ..CourseRow::default()
+        };
+        let check =
+            |servers: &[ServerRow], course: &CourseRow, expect: Option<(NextKind, &str, bool)>| {
+                let next = NextThing::in_course(NextThing::of(servers), course);
+                let found = next.as_ref().map(|next| {
+                    let name = next.server.server.as_str();
+                    (next.kind, name, next.course.is_some())
+                });
+                assert_eq!(found, expect);
+            };
+        let bio = |name: &str, state: ServerState| server(name, state, Some("bio"));
+        let rests = server("", Stopped, None);
+        // What runs for it comes before what was used last.
+        let lab = server("lab", Ready, None);
+        let own = course(true, Some(bio("mine", Starting)));
+        check(
+            &[rests.clone(), lab.clone()],
+            &own,
+            Some((NextKind::Watch, "mine", false)),
+        );
+        let own = course(true, Some(bio("mine", Ready)));
+        check(
+            &[rests.clone(), lab.clone()],
+            &own,
+            Some((NextKind::Open, "mine", false)),
+        );
+        let ends = course(true, Some(bio("mine", Stopping)));
+        check(
+            &[rests.clone(), lab.clone()],
+            &ends,
+            Some((NextKind::Open, "lab", false)),
+        );
+        let none = course(true, None);
+        check(
+            &[rests.clone(), lab],
+            &none,
+            Some((NextKind::Open, "lab", false)),
+        );
+        check(
+            std::slice::from_ref(&rests),
+            &none,
+            Some((NextKind::Start, "", true)),
+        );
+        check(
+            &[rests],
+            &course(false, None),
+            Some((NextKind::Start, "", false)),
+        );
+        check(
+            &[bio("", Failed)],
+            &none,
+            Some((NextKind::Retry, "", false)),
+        );
+        let other = server("", Failed, Some("art"));
+        check(
+            std::slice::from_ref(&other),
+            &none,
+            Some((NextKind::Start, "", true)),
+        );
+        check(
+            &[other],
+            &course(false, None),
+            Some((NextKind::Retry, "", false)),
+        );
+        // The default server is on its way out, so nothing can be started for a course.
+        let named = server("lab", Stopped, None);
+        check(
+            &[server("", Stopping, None), named],
+            &none,
+            Some((NextKind::Start, "lab", false)),
+        );
+        check(&[server("", Stopping, None)], &none, None);
     }
 }

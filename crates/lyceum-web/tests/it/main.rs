@@ -148,6 +148,18 @@ fn every_template_renders() {
     assert_eq!(own, covered.iter().map(|name| (*name).to_owned()).collect());
 }
 
+#[test]
+fn home_has_one_primary_action_at_most() {
+    let homes = samples::all().into_iter();
+    for (name, variant, ctx) in homes.filter(|(name, ..)| *name == "home.html") {
+        let html = render(name, Lang::En, &ctx);
+        let primary = html.split("class=\"").skip(1);
+        let primary = primary.filter_map(|rest| rest.split('"').next());
+        let primary = primary.filter(|class| class.split(' ').any(|word| word == "primary"));
+        assert!(primary.count() <= 1, "{variant}: {html}");
+    }
+}
+
 /// The names of what is filled in.
 fn places(text: &str) -> impl Iterator<Item = &str> {
     text.split('{')

@@ -348,6 +348,63 @@ fn deeds() -> Vec<DeedRow> {
     ]
 }
 
+fn task() -> TaskRow {
+    TaskRow {
+        course: format!("Signals and Systems {EVIL}"),
+        name: format!("Problem set 1 {EVIL}"),
+        due: Some(NOW + 30 * HOUR),
+        ..TaskRow::default()
+    }
+}
+
+fn waiting() -> Vec<WaitingRow> {
+    let arrival = |name: &str, given: u64, waiting: u64| ArrivalRow {
+        name: name.into(),
+        due: Some(NOW + HOUR),
+        given,
+        students: Some(40),
+        waiting,
+        newest: (given > 0).then_some(NOW - HOUR),
+        ..ArrivalRow::default()
+    };
+    let row = |id: &str, title: &str| WaitingRow {
+        course: id.into(),
+        title: title.into(),
+        url: format!("#course-{id}"),
+        ..WaitingRow::default()
+    };
+    vec![
+        WaitingRow {
+            arrivals: vec![
+                arrival("ps2", 0, 0),
+                ArrivalRow {
+                    past: true,
+                    ..arrival("ps1", 12, 1)
+                },
+                ArrivalRow {
+                    due: None,
+                    students: None,
+                    ..arrival(EVIL, 1234, 7)
+                },
+            ],
+            more: 2,
+            ..row("signals-2026", "Signals and Systems")
+        },
+        WaitingRow {
+            mistake: Some(MistakeRow {
+                line: Some(12),
+                words: format!("there is no key `{EVIL}`"),
+            }),
+            more_mistakes: 1,
+            ..row("bio", EVIL)
+        },
+        WaitingRow {
+            mistake: Some(MistakeRow::default()),
+            ..row("art", "Art")
+        },
+    ]
+}
+
 fn homes() -> Vec<(&'static str, &'static str, Value)> {
     let course = |title: &str, roles: &[&str], url: Option<&str>| CourseRow {
         id: "signals-2026".into(),
@@ -358,12 +415,26 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
         term: url.map(|_| "Winter 2026/27".into()),
         roles: roles.iter().map(|role| (*role).into()).collect(),
         url: url.map(Into::into),
+        task: url.map(|_| task()),
+        open: url.map_or(1, |_| 2),
+        feedback: ["ps0", EVIL]
+            .map(|name| FeedbackRow {
+                name: name.into(),
+                at: NOW - HOUR,
+            })
+            .to_vec(),
+    };
+    let started = NextThing {
+        course: Some("signals-2026".into()),
+        ..NextThing::of(&[server("", ServerState::Stopped)]).expect("one that can start")
     };
     vec![
         (
             "home.html",
             "full",
             of(HomePage {
+                task: Some(task()),
+                waiting: waiting(),
                 add: Some(AddServer {
                     name: "Gpu 2".into(),
                     error: Some("A server name has lower-case letters, digits and hyphens.".into()),
@@ -413,6 +484,50 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
             "home.html",
             "failed",
             of(home(vec![server("", ServerState::Failed)])),
+        ),
+        (
+            "home.html",
+            "task-to-start",
+            of(HomePage {
+                next: Some(started),
+                task: Some(TaskRow {
+                    late: true,
+                    ..task()
+                }),
+                ..home(vec![server("", ServerState::Stopped)])
+            }),
+        ),
+        (
+            "home.html",
+            "task-late",
+            of(HomePage {
+                task: Some(TaskRow {
+                    late: true,
+                    taken_until: Some(NOW + 2 * HOUR),
+                    ..task()
+                }),
+                ..home(vec![server("", ServerState::Starting)])
+            }),
+        ),
+        (
+            "home.html",
+            "task-done",
+            of(HomePage {
+                task: Some(TaskRow {
+                    grace: Some(NOW + HOUR),
+                    handed_in: Some(NOW - HOUR),
+                    ..task()
+                }),
+                ..home(vec![server("", ServerState::Stopping)])
+            }),
+        ),
+        (
+            "home.html",
+            "teacher",
+            of(HomePage {
+                waiting: waiting(),
+                ..home(vec![server("", ServerState::Stopped)])
+            }),
         ),
         ("home.html", "closed", closed(ServerState::Stopped)),
         (

@@ -1,9 +1,10 @@
-//! The home page: services one may open, and what servers are called.
+//! The home page: services one may open, what servers are called, and what is to be done in courses.
 
-use lyceum_testkit::TestDb;
+use lyceum_hub::course_work::{Arrivals, CourseWork, Mistake, Task};
+use lyceum_testkit::{TestDb, TestHub};
 
 use crate::grants::{granting, role, service};
-use crate::kit::start_server;
+use crate::kit::{assert_german, in_german, start_server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_are_shown_to_those_who_may_open_them() {
@@ -72,4 +73,256 @@ async fn a_server_at_rest_gets_another_name() {
             .expect(404);
         hub.stop().await;
     }
+}
+
+const HOUR: i64 = 3_600_000;
+
+/// Due so many milliseconds from now; taken an hour longer.
+fn task(hub: &TestHub, name: &str, due_in: i64) -> Task {
+    let due = hub.hub.now().plus(due_in);
+    Task {
+        name: name.into(),
+        due: Some(due),
+        in_time_until: Some(due),
+        taken_until: Some(due.plus(HOUR)),
+        late: due_in < 0,
+        again: true,
+        ..Task::default()
+    }
+}
+
+fn work(course: &str, tasks: Vec<Task>) -> CourseWork {
+    CourseWork {
+        course: course.into(),
+        tasks,
+        ..CourseWork::default()
+    }
+}
+
+/// The section with the primary action, which every page has once.
+#[track_caller]
+fn first_thing(page: &str) -> &str {
+    assert_eq!(page.matches("primary\"").count(), 1, "{page}");
+    let (_, section) = page
+        .split_once("<section class=\"next\"")
+        .expect("a section");
+    section.split_once("</section>").expect("its end").0
+}
+
+/// Without markup, as it is read.
+fn words(html: &str) -> String {
+    let texts = html
+        .split('<')
+        .map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+    let text: String = texts.collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_student_hands_in_next_comes_first() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_user("ada").await;
+        let hub = hub.with_user("ben").await;
+        let (ada, ben) = (hub.signed_in("ada").await, hub.signed_in("ben").await);
+        let home = async || ada.get("/hub/home").await.expect(200).text();
+        let (soon, later) = (task(&hub, "ps1", 5 * HOUR), task(&hub, "ps2", 9 * HOUR));
+        hub.give_work(
+            "ada",
+            vec![
+                work("bio", vec![later.clone()]),
+                work("signals", vec![later.clone(), soon.clone()]),
+            ],
+        );
+        let page = home().await;
+        let first = first_thing(&page);
+        assert!(
+            words(first).contains("Continue: Signals and Systems, ps1, due "),
+            "{first}"
+        );
+        let due = soon.due.expect("due").to_iso();
+        let due = due.split('.').next().expect("seconds");
+        assert!(first.contains(&format!("datetime=\"{due}Z\"")), "{first}");
+        // Her server is started for that course.
+        assert!(first.contains("action=\"/hub/spawn\""), "{first}");
+        assert!(
+            first.contains("name=\"course\" value=\"signals\""),
+            "{first}"
+        );
+        let all = words(&page);
+        assert!(all.contains("Next: ps1, due "), "{all}");
+        assert!(all.contains("2 assignments to hand in"), "{all}");
+        assert!(all.contains("1 assignment to hand in"), "{all}");
+        // Nobody else's page has any of it.
+        let other = ben.get("/hub/home").await.expect(200).text();
+        assert!(
+            !other.contains("ps1") && !other.contains("to hand in"),
+            "{other}"
+        );
+        assert!(
+            first_thing(&other).contains("Start: My notebook server"),
+            "{other}"
+        );
+
+        // What was handed in comes after what was not, also where that is due later.
+        let done = Task {
+            handed_in: Some(hub.hub.now()),
+            ..soon.clone()
+        };
+        hub.give_work(
+            "ada",
+            vec![
+                work("bio", vec![later]),
+                work("signals", vec![done.clone()]),
+            ],
+        );
+        let page = home().await;
+        let first = first_thing(&page);
+        assert!(
+            words(first).contains("Continue: The course bio, ps2, due "),
+            "{first}"
+        );
+        // Nothing can be started for that course, so her own server is.
+        assert!(first.contains("action=\"/hub/servers/start\""), "{first}");
+        assert!(words(&page).contains("(handed in)"), "{page}");
+        hub.give_work("ada", vec![work("signals", vec![done])]);
+        let page = home().await;
+        let first = words(first_thing(&page));
+        assert!(
+            first.contains("You have handed it in: ") && first.contains("hand it in again"),
+            "{first}"
+        );
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_work_that_is_still_taken_is_told_in_both_languages() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let (ada, german) = (hub.signed_in("ada").await, hub.signed_in("ada").await);
+    let german = in_german(german);
+    let endless = Task {
+        taken_until: None,
+        ..task(&hub, "ps1", -HOUR / 2)
+    };
+    let graced = Task {
+        late: false,
+        in_time_until: Some(hub.hub.now().plus(HOUR)),
+        ..endless.clone()
+    };
+    for (task, said, gesagt) in [
+        (
+            task(&hub, "ps1", -HOUR / 2),
+            "It is late, and still taken until ",
+            "wird noch angenommen bis ",
+        ),
+        (
+            endless,
+            "It is late, and still taken.",
+            "Es ist verspätet und wird noch angenommen.",
+        ),
+        (
+            graced,
+            "It still counts as in time until ",
+            "Es gilt noch als rechtzeitig bis ",
+        ),
+    ] {
+        hub.give_work("ada", vec![work("signals", vec![task])]);
+        let page = ada.get("/hub/home").await.expect(200).text();
+        let first = words(first_thing(&page));
+        assert!(
+            first.contains(said) && first.contains("ps1, was due "),
+            "{said}: {first}"
+        );
+        let page = german.get("/hub/home").await.expect(200).text();
+        let first = words(first_thing(&page));
+        assert!(
+            first.contains(gesagt) && first.contains("ps1, war fällig "),
+            "{gesagt}: {first}"
+        );
+        assert_german(&page);
+    }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_is_done_in_the_server_that_runs() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let ada = hub.signed_in("ada").await;
+    hub.give_work("ada", vec![work("signals", vec![task(&hub, "ps1", HOUR)])]);
+    start_server(&hub, "ada").await;
+    let page = ada.get("/hub/home").await.expect(200).text();
+    let first = first_thing(&page);
+    assert!(
+        first.contains("class=\"button primary\" href=\"/user/ada/\""),
+        "{first}"
+    );
+    let first = words(first);
+    assert!(
+        first.contains("Continue: Signals and Systems, ps1, due "),
+        "{first}"
+    );
+    assert!(first.contains("My notebook server is ready."), "{first}");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_teacher_comes_first() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("tess").await;
+    let hub = hub.with_user("ada").await;
+    let (tess, ada) = (hub.signed_in("tess").await, hub.signed_in("ada").await);
+    let german = in_german(hub.signed_in("tess").await);
+    let now = hub.hub.now();
+    let arrivals = |name: &str, given: u64, waiting: u64| Arrivals {
+        name: name.into(),
+        due: Some(now.plus(HOUR)),
+        given,
+        students: Some(40),
+        waiting,
+        newest: (given > 0).then_some(now),
+    };
+    let mut bio = work("bio", Vec::new());
+    bio.arrivals = (1..8)
+        .map(|at| arrivals(&format!("ps{at}"), 12, 7))
+        .collect();
+    bio.mistakes = vec![Mistake {
+        line: Some(3),
+        words: "there is no key `<opnes>`".into(),
+    }];
+    hub.give_work("tess", vec![bio]);
+    let page = tess.get("/hub/home").await.expect(200).text();
+    first_thing(&page);
+    let (before, _) = page
+        .split_once("<section class=\"next\"")
+        .expect("a section");
+    let said = words(before);
+    for has in [
+        "What waits for you The course bio There is a mistake in the course&#39;s file.",
+        "Line 3: there is no key `&lt;opnes&gt;`",
+        "ps1: 12 of 40 have handed in, due ",
+        "7 wait for feedback. The newest came ",
+        "ps5: 12 of 40",
+        "And 2 more assignments.",
+    ] {
+        assert!(said.contains(has), "{has}: {said}");
+    }
+    assert!(!said.contains("ps6:"), "{said}");
+    // What it leads to is there.
+    assert!(before.contains("href=\"#course-bio\""), "{before}");
+    assert!(page.contains("id=\"course-bio\""), "{page}");
+    let page = german.get("/hub/home").await.expect(200).text();
+    assert!(
+        words(&page).contains("12 von 40 haben abgegeben, fällig "),
+        "{page}"
+    );
+    // The file is in no language of ours, and the title is the test's.
+    assert_german(&page.replace("The course bio", ""));
+    let page = ada.get("/hub/home").await.expect(200).text();
+    assert!(
+        !page.contains("id=\"waiting\"") && !page.contains("bio"),
+        "{page}"
+    );
+    hub.stop().await;
 }

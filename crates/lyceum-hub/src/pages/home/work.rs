@@ -1,0 +1,98 @@
+//! What is to be done in her courses, as rows of the page.
+
+use lyceum_model::clock::Millis;
+use lyceum_web::page::contexts::{
+    ArrivalRow, CourseRow, FeedbackRow, MistakeRow, TaskRow, WaitingRow,
+};
+
+use crate::course_work::{self, Arrivals, CourseWork, Task};
+
+/// Of one course no more are shown.
+const ARRIVALS_MAX: usize = 5;
+const FEEDBACK_MAX: usize = 3;
+
+/// Puts what is to be done in each course on its card.
+pub(super) fn put(rows: &mut [CourseRow], all: &[CourseWork], now: Millis) {
+    for work in all {
+        let Some(row) = rows.iter_mut().find(|row| row.id == work.course) else {
+            continue;
+        };
+        row.task = work.next().map(|next| task(&row.title, next, now));
+        row.open = count(work.open());
+        let feedback = work.feedback.iter().take(FEEDBACK_MAX);
+        row.feedback = feedback
+            .map(|back| FeedbackRow {
+                name: back.name.clone(),
+                at: back.at.0,
+            })
+            .collect();
+    }
+}
+
+/// The card of the course in which the next thing is to be done.
+pub(super) fn next<'a>(rows: &'a [CourseRow], all: &[CourseWork]) -> Option<&'a CourseRow> {
+    let shown = all
+        .iter()
+        .filter(|work| rows.iter().any(|row| row.id == work.course));
+    let (work, _) = course_work::next(shown)?;
+    rows.iter().find(|row| row.id == work.course)
+}
+
+/// What waits for those who teach, in the order of the cards.
+pub(super) fn waiting(rows: &[CourseRow], all: &[CourseWork], now: Millis) -> Vec<WaitingRow> {
+    let waiting = rows.iter().filter_map(|row| {
+        let work = all.iter().find(|work| work.course == row.id)?;
+        work.waits().then(|| waits(row, work, now))
+    });
+    waiting.collect()
+}
+
+fn waits(row: &CourseRow, work: &CourseWork, now: Millis) -> WaitingRow {
+    let shown = work.arrivals.iter().take(ARRIVALS_MAX);
+    let mistake = work.mistakes.first().map(|mistake| MistakeRow {
+        line: mistake.line,
+        words: mistake.words.clone(),
+    });
+    WaitingRow {
+        course: row.id.clone(),
+        title: row.title.clone(),
+        url: row
+            .url
+            .clone()
+            .unwrap_or_else(|| format!("#course-{}", row.id)),
+        arrivals: shown.map(|one| arrival(one, now)).collect(),
+        more: count(work.arrivals.len().saturating_sub(ARRIVALS_MAX)),
+        mistake,
+        more_mistakes: count(work.mistakes.len().saturating_sub(1)),
+    }
+}
+
+fn arrival(one: &Arrivals, now: Millis) -> ArrivalRow {
+    ArrivalRow {
+        name: one.name.clone(),
+        due: one.due.map(|due| due.0),
+        past: one.due.is_some_and(|due| due < now),
+        given: one.given,
+        students: one.students,
+        waiting: one.waiting,
+        newest: one.newest.map(|at| at.0),
+    }
+}
+
+fn task(course: &str, task: &Task, now: Millis) -> TaskRow {
+    let is_past = task.due.is_some_and(|due| due < now);
+    let grace = task.in_time_until.filter(|_| is_past && !task.late);
+    TaskRow {
+        course: course.to_owned(),
+        name: task.name.clone(),
+        due: task.due.map(|due| due.0),
+        grace: grace.map(|until| until.0),
+        late: task.late,
+        taken_until: task.taken_until.map(|until| until.0),
+        handed_in: task.handed_in.map(|at| at.0),
+    }
+}
+
+fn count(many: usize) -> u64 {
+    u64::try_from(many).unwrap_or(u64::MAX)
+}
