@@ -66,7 +66,7 @@ pub async fn page(
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
     let rows = db::servers::of_user(&mut tx, &person.id).await?;
-    let shared = sharing::with_me(hub, &mut tx, caller).await?;
+    let (shared, shared_more) = sharing::with_me(hub, &mut tx, caller).await?;
     let sharing = sharing::has_something(&mut tx, caller).await?;
     let services = services(hub, &mut tx, caller).await?;
     let deeds = deeds::news(&mut tx, &person.id, hub.now()).await?;
@@ -120,6 +120,7 @@ pub async fn page(
         services,
         courses,
         shared,
+        shared_more,
         sharing,
         deeds,
     };

@@ -203,10 +203,11 @@ fn may_share(caller: &Caller, name: &UserName) -> bool {
     caller.may(ScopeName::Shares, Target::User(name))
 }
 
-/// Other people's servers that she may open, one row each.
-pub async fn with_me(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Vec<SharedRow>> {
+/// Other people's servers that she may open, one row each, and whether there may be more.
+pub async fn with_me(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<(Vec<SharedRow>, bool)> {
     let person = caller.person()?;
     let found = db::shares::list(tx, Of::Holder(&person.id), 0, MOST_ROWS).await?;
+    let more = i64::try_from(found.len()).is_ok_and(|found| found >= MOST_ROWS);
     let mut rows: Vec<SharedRow> = Vec::new();
     for share in found {
         let target = Target::Server(&share.owner, &share.server);
@@ -231,7 +232,7 @@ pub async fn with_me(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Vec<S
             }),
         }
     }
-    Ok(rows)
+    Ok((rows, more))
 }
 
 pub async fn show(

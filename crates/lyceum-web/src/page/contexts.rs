@@ -166,6 +166,8 @@ pub struct HomePage {
     pub courses: Vec<CourseRow>,
     /// Other people's servers.
     pub shared: Vec<SharedRow>,
+    /// Not all that is shared with her is on the page.
+    pub shared_more: bool,
     /// Whether there is something to see on the page about sharing one's own.
     pub sharing: bool,
     pub services: Vec<ServiceLink>,

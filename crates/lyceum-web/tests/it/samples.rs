@@ -442,6 +442,7 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                     full: false,
                 }),
                 shared: shares::with_me(),
+                shared_more: true,
                 sharing: true,
                 deeds: deeds(),
                 services: vec![ServiceLink {
