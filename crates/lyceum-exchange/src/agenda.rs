@@ -20,8 +20,8 @@ use crate::{Exchange, course, db, rules};
 
 /// Of more courses than this nobody is told.
 const COURSES_MAX: usize = 200;
-/// What came in is counted for so many assignments, the latest ones.
-const COUNTED_MAX: usize = 40;
+/// What came in is counted for so many assignments, those that are or were due nearest to now.
+const COUNTED_MAX: usize = 20;
 /// Of how many something came in is told only where the people are no more than so many.
 const PEOPLE_MAX: usize = 5000;
 /// Those who teach one course, whose own tries don't count.
@@ -44,7 +44,8 @@ pub struct Agenda {
     pub open: Vec<Open>,
     /// What she got back lately, the newest first.
     pub returned: Vec<Returned>,
-    /// What came in or is about to, the latest first; only where she grades.
+    /// What came in or is about to, only where she grades: first that for which somebody waits, and of it
+    /// what is or was due nearest to now.
     pub arrivals: Vec<Arrivals>,
 }
 
@@ -254,8 +255,10 @@ async fn arrivals(
     let crowds: BTreeMap<&str, Crowd<'_>> = taught()
         .map(|course| (course.id.as_str(), members.crowd(course)))
         .collect();
+    let asked_in: BTreeSet<&str> = counted.iter().map(|row| row.course.as_str()).collect();
     let staff: Vec<(&str, Vec<&str>)> = ids
         .iter()
+        .filter(|(course, _)| asked_in.contains(*course))
         .filter_map(|(course, id)| Some((*id, crowds.get(course)?.staff.clone())))
         .collect();
     let asked: Vec<&str> = counted.iter().map(|row| row.id.as_str()).collect();
@@ -276,15 +279,19 @@ async fn arrivals(
             })
             .collect();
         told.sort_by_key(|one| {
-            let newest = one.newest.map(Moment::to_millis);
-            std::cmp::Reverse(one.due.map(Timestamp::as_millisecond).or(newest))
+            let far = one.due.map(|due| distance(due.as_millisecond(), now));
+            (one.waiting == 0, far.is_none(), far)
         });
         told
     });
     Ok(told.collect())
 }
 
-/// The latest of what is open in the courses in which she grades.
+fn distance(at: i64, now: Timestamp) -> u64 {
+    at.abs_diff(now.as_millisecond())
+}
+
+/// Of what is open in the courses in which she grades, what is or was due nearest to now.
 fn counted(mine: &[Mine<'_>], released: &[Released], now: Timestamp) -> Vec<Released> {
     let taught = mine.iter().filter(|course| course.standing.grades());
     let open = taught.flat_map(|course| {
@@ -297,9 +304,9 @@ fn counted(mine: &[Mine<'_>], released: &[Released], now: Timestamp) -> Vec<Rele
             (row, due.map_or(row.created_at, Timestamp::as_millisecond))
         })
         .collect();
-    open.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
-    let latest = open.into_iter().take(COUNTED_MAX);
-    latest.map(|(row, _)| row.clone()).collect()
+    open.sort_by_key(|(_, at)| distance(*at, now));
+    let nearest = open.into_iter().take(COUNTED_MAX);
+    nearest.map(|(row, _)| row.clone()).collect()
 }
 
 /// Nothing where nobody waits and nobody is about to hand in.
@@ -312,11 +319,13 @@ fn told(
 ) -> Option<Arrivals> {
     let terms = rules.and_then(|rules| rules.terms);
     let number = |count: i64| u64::try_from(count).unwrap_or_default();
+    let given = arrived.map_or(0, |row| number(row.given));
     let told = Arrivals {
         assignment: row.name.clone(),
         due: terms.map(|terms| terms.due),
-        given: arrived.map_or(0, |row| number(row.given)),
-        students,
+        given,
+        // Who handed in and left the course since counts among them.
+        students: students.map(|students| students.max(given)),
         waiting: arrived.map_or(0, |row| number(row.given - row.returned)),
         newest: arrived.map(|row| Moment(row.newest)),
     };

@@ -217,7 +217,8 @@ assignments:
         assert_eq!(told().await[0], row("ps1", 1, 1));
         assert_eq!(returned("ada").await, ["ps1"]);
         give(&second).await;
-        assert_eq!(told().await[0], row("ps1", 1, 0));
+        // What somebody waits for comes first.
+        assert_eq!(told().await, [row("hw", 1, 1), row("ps1", 1, 0)]);
         assert!(returned("eve").await.is_empty());
         clock.advance(2 * DAY);
         // It is over and nobody waits; the other is over, too, and nobody has handed it in.
@@ -262,8 +263,36 @@ async fn many_courses_with_much_in_them() {
         let tess = asked(&stage, "tess", &[]).await;
         let arrivals = tess.iter().flat_map(|agenda| &agenda.arrivals);
         let arrivals: Vec<&str> = arrivals.map(|one| one.assignment.as_str()).collect();
-        // No more are counted than these, and the latest are.
-        assert_eq!(arrivals, ["ps2"; 40]);
+        // No more are counted than these, those that are due next.
+        assert_eq!(arrivals, ["ps1"; 20]);
         assert!(asked(&stage, "eve", &[]).await.is_empty());
+    }
+}
+
+/// Sheets of a whole term, all there from the first week on, don't hide the one that people wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_comes_before_what_is_far_off() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(NOW));
+        let stage = Stage::set_at(&db, clock.clone()).await;
+        let sheets =
+            (1..=13).map(|week| format!("  ps{week:02}: {{due: 2026-12-{week:02} 10:00}}"));
+        let sheets: Vec<String> = sheets.collect();
+        let people = "people: {teachers: [tess], students: [ada, ben]}";
+        let file = format!("title: C\n{people}\nassignments:\n{}\n", sheets.join("\n"));
+        stage.write_course("bio", &file);
+        let names: Vec<String> = (1..=13).map(|week| format!("bio/ps{week:02}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        release(&stage, &names).await;
+        let ada = stage.asks("ada").await;
+        for sheet in ["ps01", "ps02"] {
+            ada.submit(&format!("submission/bio/{sheet}"), &[]).await;
+        }
+        // On the fifth of December two are over, the third is due next.
+        clock.advance(13 * DAY);
+        let told = asked(&stage, "tess", &[]).await;
+        let told = told[0].arrivals.iter().map(|one| one.assignment.as_str());
+        let first: Vec<&str> = told.take(4).collect();
+        assert_eq!(first, ["ps02", "ps01", "ps05", "ps06"]);
     }
 }

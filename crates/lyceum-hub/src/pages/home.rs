@@ -84,7 +84,14 @@ pub async fn page(
     }
     let limit = hub.settings().named_servers;
     let mut courses = courses(hub, person, &rows, &lang).await?;
-    let to_do = hub.shelf().work_of(caller).await?;
+    // Servers are started here, whatever is the matter with the rest.
+    let to_do = hub.shelf().work_of(caller).await;
+    let work_unknown = to_do.is_err();
+    let to_do = to_do.unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::warn!(user = %person.name, error, "what is to be done could not be looked up");
+        Vec::new()
+    });
     work::put(&mut courses, &to_do, hub.now());
     let (name, error) = refused.map_or((String::new(), None), |refused| {
         (refused.name, Some(refused.error.sentence(&lang)))
@@ -108,6 +115,7 @@ pub async fn page(
             false => next,
         },
         task: in_course.and_then(|course| course.task.clone()),
+        work_unknown,
         waiting: work::waiting(&courses, &to_do, hub.now()),
         closed,
         add: (limit > 0).then(|| AddServer {

@@ -289,7 +289,11 @@ pub(super) async fn come_in(
         user: user.name.as_str(),
     });
     if too_many {
-        sessions::end(hub, &user.id, user.name.as_str(), Which::Beyond).await?;
+        let ended = sessions::end(hub, &user.id, user.name.as_str(), Which::Beyond).await;
+        if let Err(error) = ended {
+            // She is signed in all the same; the next log-in tries again.
+            tracing::warn!(user = %user.name, error = %error.message, "old sessions could not be ended");
+        }
     }
     tracing::info!(user = %user.name, address = %info.address, method = way.method, "signed in");
     let target = target(hub, &user.id, way.next, info).await?;

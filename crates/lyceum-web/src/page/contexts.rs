@@ -165,6 +165,8 @@ pub struct HomePage {
     pub add: Option<AddServer>,
     pub courses: Vec<CourseRow>,
     /// Other people's servers.
+    /// What is to be done could not be looked up.
+    pub work_unknown: bool,
     pub shared: Vec<SharedRow>,
     /// Not all that is shared with her is on the page.
     pub shared_more: bool,

@@ -443,6 +443,7 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                 }),
                 shared: shares::with_me(),
                 shared_more: true,
+                work_unknown: true,
                 sharing: true,
                 deeds: deeds(),
                 services: vec![ServiceLink {

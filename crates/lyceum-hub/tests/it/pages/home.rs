@@ -326,3 +326,19 @@ async fn what_waits_for_a_teacher_comes_first() {
     );
     hub.stop().await;
 }
+
+/// Servers can be started whatever is the matter with the courses.
+#[tokio::test(flavor = "multi_thread")]
+async fn home_comes_although_nobody_knows_what_is_to_be_done() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    hub.give_work("ada", vec![work("broken", Vec::new())]);
+    let ada = hub.signed_in("ada").await;
+    let page = ada.get("/hub/home").await.expect(200).text();
+    assert!(page.contains("could not be looked up just now"), "{page}");
+    assert!(page.contains("Start: My notebook server"), "{page}");
+    hub.give_work("ada", Vec::new());
+    let page = ada.get("/hub/home").await.expect(200).text();
+    assert!(!page.contains("could not be looked up"), "{page}");
+    hub.stop().await;
+}
