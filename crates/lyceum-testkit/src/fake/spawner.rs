@@ -9,6 +9,7 @@ use lyceum_model::saying::Saying;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use lyceum_model::server::{ServerKey, ServerSpec};
@@ -75,6 +76,8 @@ struct Inner {
     usage: Option<Usage>,
     /// Orders as they came, for tests to look at.
     orders: Vec<StartOrder>,
+    /// When each of these came.
+    begun: Vec<Instant>,
     stops: usize,
     exited: HashMap<ServerKey, Saying>,
     rooms: Vec<(u64, ServerSpec)>,
@@ -146,6 +149,11 @@ impl FakeSpawner {
     /// What was really started, adoptions not counted.
     pub fn orders(&self) -> Vec<StartOrder> {
         self.lock().orders.clone()
+    }
+
+    /// When each of [`FakeSpawner::orders`] came.
+    pub fn begun(&self) -> Vec<Instant> {
+        self.lock().begun.clone()
     }
 
     /// How often a stop was asked for.
@@ -277,6 +285,7 @@ impl Spawner for FakeSpawner {
         let behaviour = {
             let mut inner = self.lock();
             inner.orders.push(order.clone());
+            inner.begun.push(Instant::now());
             inner.exited.remove(&order.key);
             inner.behaviour_of(order)
         };

@@ -28,6 +28,10 @@ const ASKED_AT_ONCE: usize = 32;
 /// Orphans stopped at once.
 const ORPHANS_AT_ONCE: usize = 8;
 
+/// What came of a look: whether all that was to be asked was, and what was found is written down;
+/// and if so, whether each of these questions had an answer.
+type Looked = anyhow::Result<anyhow::Result<()>>;
+
 /// Looks after ready servers until shutdown.
 pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
     let mut trouble = Trouble::with("looking after ready servers");
@@ -39,25 +43,27 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
             let begun = tokio::select! {
                 _ = tick.tick() => Instant::now(),
                 keys = hub.suspicion().keys() => {
-                    trouble.note(look_at_suspects(hub, &keys).await);
+                    trouble.note(look_at_suspects(hub, &keys).await.flatten());
                     continue;
                 }
             };
             // What was before is unknown: all are asked.
-            let outcome = look(hub, (!is_first).then_some(round)).await;
+            let looked = look(hub, (!is_first).then_some(round)).await;
             round += 1;
-            if trouble.note(outcome) && std::mem::take(&mut is_first) {
+            // One that gives no answer would keep that from all others for as long as it doesn't.
+            if looked.is_ok() && std::mem::take(&mut is_first) {
                 let seconds = &hub.metrics().first_watch_seconds;
                 seconds.observe(begun.elapsed().as_secs_f64());
                 hub.say_watching();
             }
+            trouble.note(looked.flatten());
         }
     };
     let _ = shutdown.run_until_cancelled(rounds).await;
 }
 
 /// Without a round's number, asks after each ready server.
-async fn look(hub: &Hub, round: Option<u64>) -> anyhow::Result<()> {
+async fn look(hub: &Hub, round: Option<u64>) -> Looked {
     let mut listed = Ok(());
     let running: HashSet<String> = match round {
         None => HashSet::new(),
@@ -78,7 +84,7 @@ async fn look(hub: &Hub, round: Option<u64>) -> anyhow::Result<()> {
         _ => true,
     };
     let due: Vec<String> = ready.into_iter().filter(is_due).map(|(id, _)| id).collect();
-    look_at_all(hub, &due).await.and(listed)
+    Ok(look_at_all(hub, &due).await?.and(listed))
 }
 
 /// Which of the rounds is a server's.
@@ -87,7 +93,7 @@ fn turn_of(id: &str) -> u64 {
     id.bytes().fold(0, sum) % ROUNDS
 }
 
-async fn look_at_suspects(hub: &Hub, keys: &[ServerKey]) -> anyhow::Result<()> {
+async fn look_at_suspects(hub: &Hub, keys: &[ServerKey]) -> Looked {
     let mut tx = hub.db().read().await?;
     let mut ids = Vec::new();
     for key in keys {
@@ -98,8 +104,8 @@ async fn look_at_suspects(hub: &Hub, keys: &[ServerKey]) -> anyhow::Result<()> {
     look_at_all(hub, &ids).await
 }
 
-async fn look_at_all(hub: &Hub, ids: &[String]) -> anyhow::Result<()> {
-    let mut outcome = Ok(());
+async fn look_at_all(hub: &Hub, ids: &[String]) -> Looked {
+    let (mut written, mut answered) = (Ok(()), Ok(()));
     for ids in ids.chunks(CHUNK) {
         let mut tx = hub.db().read().await?;
         let servers = db::servers::of_ids(&mut tx, ids).await?;
@@ -110,15 +116,18 @@ async fn look_at_all(hub: &Hub, ids: &[String]) -> anyhow::Result<()> {
         let looks = stream::iter(ready).map(|server| async move { look_at(hub, &server).await });
         let mut looks = looks.buffer_unordered(ASKED_AT_ONCE);
         while let Some(one) = looks.next().await {
-            outcome = outcome.and(one);
+            match one {
+                Ok(answer) => answered = answered.and(answer),
+                Err(error) => written = written.and(Err(error)),
+            }
         }
     }
-    outcome
+    written.map(|()| answered)
 }
 
-async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
+async fn look_at(hub: &Hub, server: &Server) -> Looked {
     let Some(key) = ServerKey::parse(&server.key) else {
-        return Ok(());
+        return Ok(Ok(()));
     };
     let asked = Instant::now();
     let status = answer(hub, hub.spawner().poll(&key)).await;
@@ -131,10 +140,18 @@ async fn look_at(hub: &Hub, server: &Server) -> anyhow::Result<()> {
         let took = asked.elapsed().as_secs_f64();
         seconds.get_or_create(&label).observe(took);
     }
+    match status {
+        Ok(status) => act_on(hub, server, &key, status).await.map(Ok),
+        Err(error) => Ok(Err(error.context(format!("asking after {key}")))),
+    }
+}
+
+/// Writes down how a server is that was taken to be ready.
+async fn act_on(hub: &Hub, server: &Server, key: &ServerKey, status: Status) -> anyhow::Result<()> {
     // The machine may have been restarted.
-    let is_unseen = matches!(status, Ok(Status::Gone));
-    let is_orderly = matches!(status, Ok(Status::Exited { code: Some(0), .. }));
-    let reason = match status.map_err(|error| error.context(format!("asking after {key}")))? {
+    let is_unseen = matches!(status, Status::Gone);
+    let is_orderly = matches!(status, Status::Exited { code: Some(0), .. });
+    let reason = match status {
         Status::Running {
             address,
             port: port @ PortOwner::Stranger { .. },

@@ -181,12 +181,16 @@ async fn an_end_right_after_the_start_is_a_failure() {
     }
 }
 
-/// An end while no hub ran may have been at any time: it does not make good what has failed.
+/// An end while no hub ran may have been at any time: it does not make good what has failed. A server
+/// of something else that gives no answer keeps nobody from seeing that it goes well again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_while_nobody_watched_has_not_gone_well() {
     for db in TestDb::both().await {
         let (spawner, clock) = (FakeSpawner::default(), Clock::manual(Clock::system().now()));
         let hub = troubled_hub(&db, &spawner, &clock).await;
+        let hub = hub.with_user("zoe").await;
+        wish(&hub, "zoe", "other").await;
+        until_state(db.db(), "zoe", State::Ready).await;
         for name in ["ada", "ben", "eve"] {
             spawner.behave_for(name, Behaviour::NotFound);
             wish(&hub, name, "dying").await;
@@ -199,8 +203,11 @@ async fn what_ended_while_nobody_watched_has_not_gone_well() {
         clock.advance(2_000);
         spawner.crash(&key(db.db(), "sam").await, "it exited with code 3");
         clock.advance(120_000);
-        let tune =
-            |settings: &mut Settings, timings: &mut Timings| places(16, 2)(settings, timings);
+        spawner.mute(Some(&key(db.db(), "zoe").await));
+        let tune = |settings: &mut Settings, timings: &mut Timings| {
+            places(16, 2)(settings, timings);
+            timings.answer_limit = Duration::from_secs(1);
+        };
         let next =
             TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune).await;
         until_state(db.db(), "sam", State::Stopped).await;
