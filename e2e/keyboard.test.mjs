@@ -2,11 +2,14 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { startBrowser } from './support/browser.mjs';
+import { leave, startBrowser } from './support/browser.mjs';
 import { tabTo } from './support/keyboard.mjs';
 import { startLyceum } from './support/lyceum.mjs';
-import { controls, stopServer, waitForServer } from './support/pages.mjs';
-import { tellIn } from './support/story.mjs';
+import { controls, goHome, stopServer, waitForServer } from './support/pages.mjs';
+import { tellIn, until } from './support/story.mjs';
+
+/** Presses of Tab to the end of a page. */
+const FURTHEST = 60;
 
 test('log in, start a server and use tokens with the keyboard', { timeout: 900_000 }, async (t) => {
   const step = tellIn(t);
@@ -51,6 +54,46 @@ test('log in, start a server and use tokens with the keyboard', { timeout: 900_0
     await page.getByText('You have no tokens.').waitFor();
     await page.goto(new URL('hub/home', lyceum.url).href);
     await controls.start(page).waitFor();
+  });
+
+  await step('a server of another name: made, renamed, stopped, removed', async () => {
+    const reach = async (control) => {
+      await control.waitFor();
+      await tabTo(page, control, FURTHEST);
+    };
+    const card = (name) => page.getByRole('listitem').filter({ has: page.getByRole('heading', { name, exact: true }) });
+    const enter = () => page.keyboard.press('Enter');
+    await reach(page.locator('summary', { hasText: 'Add a named server' }));
+    await enter();
+    await tabTo(page, page.locator('#add-server'));
+    await page.keyboard.type('gpu');
+    await leave(page, enter);
+    await page.waitForURL(/\/hub\/(home|spawn-pending)|\/user\//);
+    // It starts at once, and rests again when that is cancelled.
+    await goHome(page, lyceum.url);
+    await reach(card('gpu').getByRole('button', { name: /^(Stop|Cancel)/ }));
+    await leave(page, enter);
+    const rename = card('gpu').locator('summary');
+    await until('it rests', async () => {
+      await goHome(page, lyceum.url);
+      return (await rename.count()) === 1;
+    });
+    await reach(rename);
+    await enter();
+    await tabTo(page, card('gpu').getByRole('textbox'), FURTHEST);
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.type('With a graphics card');
+    await leave(page, enter);
+    const renamed = card('With a graphics card');
+    await renamed.waitFor();
+    const remove = renamed.getByRole('button', { name: /^Remove/ });
+    await reach(remove);
+    await leave(page, enter);
+    await until('it is gone', async () => {
+      await goHome(page, lyceum.url);
+      return (await renamed.count()) === 0;
+    });
+    await lyceum.untilQuiet();
   });
 
   await step('start', async () => {

@@ -139,7 +139,7 @@ impl Shelf {
                         Err(problems) => {
                             // What was told already is not told again with each change elsewhere.
                             if earlier.is_none_or(|entry| entry.problems != problems.0) {
-                                tracing::warn!(%problems, "a course file has a mistake; its last good version stays in force");
+                                tracing::warn!(%problems, "a course file has a mistake; its last good version, if there was one, stays in force");
                             }
                             (earlier.and_then(|entry| entry.course.clone()), problems.0)
                         }

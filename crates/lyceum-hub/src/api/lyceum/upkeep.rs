@@ -43,7 +43,18 @@ async fn tell(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json<Value>> 
 /// Scope: `shutdown`, as on the page: whoever may stop the hub may do less.
 async fn begin(State(hub): State<Hub>, caller: Caller, body: Bytes) -> ApiResult<StatusCode> {
     require_everywhere(&caller, ScopeName::Shutdown)?;
-    let fields = body::fields(&body)?;
+    // A word that is not understood could be the end that was meant.
+    let fields = match body.is_empty() {
+        true => Fields::new(),
+        false => body::object(&body)?,
+    };
+    let is_unknown = |field: &&String| !matches!(field.as_str(), "message" | "until");
+    if let Some(unknown) = fields.keys().find(is_unknown) {
+        let unknown: String = unknown.chars().take(60).collect();
+        return Err(ApiError::bad_request(Saying::quote(format!(
+            "{unknown:?} is not known; there are message and until"
+        ))));
+    }
     let message = match fields.get("message") {
         None | Some(Value::Null) => "",
         Some(Value::String(text)) => text,

@@ -154,6 +154,8 @@ async fn a_maintenance_is_begun_and_ended() {
             json!({ "until": "soon" }),
             json!({ "until": 7 }),
             json!({ "message": ["x"] }),
+            json!({ "mesage": "New disks" }),
+            json!([]),
             json!({ "message": "x".repeat(1001) }),
         ] {
             send_json(&root, Method::PUT, MAINTENANCE, &bad)

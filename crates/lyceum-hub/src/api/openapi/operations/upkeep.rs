@@ -88,7 +88,7 @@ pub(super) fn hub() -> Vec<Operation> {
             "Begins a maintenance: only some may come in and start servers. What runs goes on.",
         )
         .scopes(&[Shutdown])
-        .takes(of(&[], wish))
+        .takes(json!({ "type": "object", "properties": wish, "additionalProperties": false }))
         .empty(204, "It has begun, on all hubs"),
         delete(MAINTENANCE, "end_maintenance", "Ends it. One of the configuration stays.")
             .scopes(&[Shutdown])
