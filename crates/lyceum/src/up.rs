@@ -80,7 +80,9 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     ready.announce(json);
     let asked = serve::until_end(&site.interrupt, &machine).await;
     if !json && asked.is_ok() {
-        say("lyceum: stopping; notebook servers that run go on and are there again at the next start");
+        say(
+            "lyceum: stopping; notebook servers that run go on and are there again at the next start",
+        );
     }
     machine.stop().await;
     asked
