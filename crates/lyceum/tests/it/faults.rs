@@ -87,11 +87,9 @@ fn each_ran_once(place: &Place, count: usize) {
     assert_eq!(place.notes.twins(), "");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hub_is_killed_in_the_middle_of_fifty_starts() {
-    let test = TestDb::empty_postgres().await;
-    let place = Place::on(test.location().clone(), CONFIG);
-    let (first, mut second) = (place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0"));
+/// Two hubs that were asked for fifty servers, have both begun, and hold those that come up.
+async fn in_the_middle_of_fifty_starts(test: &TestDb, place: &Place) -> (Running, Running) {
+    let (first, second) = (place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0"));
     let people = people(50);
     make(&first, &people).await;
     place.notes.hold_servers(true);
@@ -105,6 +103,14 @@ async fn a_hub_is_killed_in_the_middle_of_fifty_starts() {
             && place.notes.servers().len() >= 8
     })
     .await;
+    (first, second)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_is_killed_in_the_middle_of_fifty_starts() {
+    let test = TestDb::empty_postgres().await;
+    let place = Place::on(test.location().clone(), CONFIG);
+    let (first, mut second) = in_the_middle_of_fifty_starts(&test, &place).await;
     first.kill();
     place.notes.hold_servers(false);
     until("all fifty are ready", async || {
@@ -124,20 +130,7 @@ async fn a_hub_is_killed_while_most_of_fifty_starts_wait_for_a_place() {
     // So that neither hub takes all places.
     let limits = format!("  running: {PLACES}\n  concurrent_starts: 8\n");
     let place = Place::on(test.location().clone(), &format!("{limits}{CONFIG}"));
-    let (first, mut second) = (place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0"));
-    let people = people(50);
-    make(&first, &people).await;
-    place.notes.hold_servers(true);
-    ask_for_servers(&[&first, &second], &people);
-    until("both hubs have given places away", async || {
-        let starting = rows(test.db(), State::Starting).await;
-        let owners: BTreeSet<_> = starting.iter().map(|row| &row.lease_owner).collect();
-        let queued = rows(test.db(), State::Queued).await.len();
-        starting.len() + queued == 50
-            && owners.into_iter().flatten().count() == 2
-            && place.notes.servers().len() >= 8
-    })
-    .await;
+    let (first, mut second) = in_the_middle_of_fifty_starts(&test, &place).await;
     first.kill();
     place.notes.hold_servers(false);
     until("all places are taken", async || {
