@@ -191,7 +191,39 @@ export async function execute(base, account, kernel, token, code) {
 
 /** The WebSocket of a kernel, open. `execute(code)` gives the text of the result. */
 export async function openKernel(base, account, kernel, headers) {
-  const url = new URL(`user/${account.name}/api/kernels/${kernel}/channels?session_id=story`, base);
+  const path = `user/${account.name}/api/kernels/${kernel}/channels?session_id=story`;
+  const { socket, closed } = await openSocket(base, path, headers);
+  return { socket, closed, execute: (code) => executeOn(socket, account, code) };
+}
+
+/** What a line typed into a new terminal makes it show, up to what matches. */
+export async function typeInTerminal(base, account, token, line, pattern) {
+  const headers = { authorization: `token ${token}` };
+  const client = new Client(base);
+  const terminals = `user/${account.name}/api/terminals`;
+  const { name } = await client.expect(200, 'POST', terminals, { token });
+  const { socket, closed } = await openSocket(base, `user/${account.name}/terminals/websocket/${name}`, headers);
+  let shown = '';
+  try {
+    return await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`the terminal shows only: ${shown}`)), LIMIT_MS);
+      closed.then(() => reject(new Error(`the terminal ended: ${shown}`))).finally(() => clearTimeout(late));
+      socket.on('message', (data) => {
+        const [kind, text] = JSON.parse(data);
+        if (kind === 'stdout') shown += text;
+        const found = shown.match(pattern);
+        if (found) resolve(found);
+      });
+      socket.send(JSON.stringify(['stdin', `${line}\r`]));
+    });
+  } finally {
+    socket.terminate();
+    await client.expect(204, 'DELETE', `${terminals}/${name}`, { token });
+  }
+}
+
+async function openSocket(base, path, headers) {
+  const url = new URL(path, base);
   url.protocol = url.protocol.replace('http', 'ws');
   const socket = new WebSocket(url, { headers, handshakeTimeout: LIMIT_MS });
   const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -203,7 +235,7 @@ export async function openKernel(base, account, kernel, headers) {
       socket.terminate();
     });
   });
-  return { socket, closed, execute: (code) => executeOn(socket, account, code) };
+  return { socket, closed };
 }
 
 let requests = 0;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { promisify } from 'node:util';
 import { startBrowser, watchForFaults } from './browser.mjs';
-import { Client, execute } from './http.mjs';
+import { Client, execute, typeInTerminal } from './http.mjs';
 import { createNotebook, openInNotebook, runCell, waitForLab } from './jupyterlab.mjs';
 import { runsElsewhere, startLyceum } from './lyceum.mjs';
 import { controls, logIn, waitForServer } from './pages.mjs';
@@ -48,6 +48,11 @@ export function tellOf(line, jupyterEnv) {
       const code = 'open("note.txt").read()';
       assert.equal(await execute(lyceum.url, student, kernel.id, token, code), "'six times seven'");
       await script.expect(204, 'DELETE', `${own}/api/kernels/${kernel.id}`, { token });
+    });
+
+    await step('a terminal finds the programs of the environment', async () => {
+      const found = await typeInTerminal(lyceum.url, student, token, 'echo "it is $(command -v jupyter)"', /it is (\/\S*)/);
+      assert.equal(found[1], join(jupyterEnv, 'bin/jupyter'));
     });
 
     await step('a visitor gets in by OAuth, by way of the hub and back', async () => {

@@ -47,6 +47,7 @@ use crate::data::Layout;
 use crate::exchange;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
+use crate::jupyter_config::JupyterConfig;
 use crate::keys;
 use crate::launch::{Accounts, Courses, Planner};
 use crate::place::Place;
@@ -228,7 +229,7 @@ impl Machine {
             shelf.clone(),
             order.environment,
             order.accounts,
-            exchange::write_jupyter_config(&order.data)?,
+            JupyterConfig::write(&order.data)?,
         );
         let proxy_secret = keys::proxy_secret(&ground.keys, &config);
         let pages = pages()?;

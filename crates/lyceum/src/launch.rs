@@ -1,6 +1,5 @@
 //! "What may Ada start?": the hub's question, answered from configuration and courses.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -28,6 +27,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::course_work;
 use crate::jupyter::Environment;
+use crate::jupyter_config::JupyterConfig;
 use crate::plan;
 use crate::reload::ConfigWatch;
 
@@ -53,8 +53,7 @@ pub struct Planner {
     shelf: Shelf,
     environment: Environment,
     accounts: Accounts,
-    /// What is added to Jupyter's configuration path of servers.
-    jupyter_config: PathBuf,
+    jupyter_config: JupyterConfig,
 }
 
 impl Planner {
@@ -63,7 +62,7 @@ impl Planner {
         shelf: Shelf,
         environment: Environment,
         accounts: Accounts,
-        jupyter_config: PathBuf,
+        jupyter_config: JupyterConfig,
     ) -> Self {
         Self {
             watch,
@@ -145,10 +144,10 @@ impl LaunchPlanner for Planner {
         let values = plan::plan(&config.servers, &command, &chosen);
         let mut order = plan::order(&values, &chosen, &request.home);
         // The data folder is closed to other accounts.
-        if run_as.is_none() && !config.grants.services.contains_key(SERVICE) {
-            let folder = self.jupyter_config.display().to_string();
+        if run_as.is_none() {
+            let exchange = !config.grants.services.contains_key(SERVICE);
             let known = order.env.entry(JUPYTER_CONFIG_PATH.to_owned());
-            known.or_insert(folder);
+            known.or_insert_with(|| self.jupyter_config.path(exchange));
         }
         Ok(ServerSpec {
             path_first: vec![self.environment.bin.display().to_string()],
@@ -425,7 +424,7 @@ mod tests {
                 shelf.clone(),
                 environment.clone(),
                 accounts,
-                PathBuf::new(),
+                JupyterConfig::default(),
             )
         };
         let bio = CourseId::parse("bio").expect("an id");

@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod failure;
 pub mod interrupt;
 pub mod jupyter;
+mod jupyter_config;
 pub mod keys;
 pub mod launch;
 pub mod open_files;
