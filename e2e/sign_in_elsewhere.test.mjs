@@ -19,6 +19,7 @@ const PEOPLE = {
   'e-1878': { name: 'Lise Meitner', preferred_username: 'lise', groups: ['students', 'physics'], email: 'lise@example.edu', email_verified: true },
   'e-1939': { name: 'Barbara Liskov', preferred_username: 'barbara', groups: ['staff', 'it'], email: 'barbara@example.edu', email_verified: true },
   'e-1912': { name: 'Alan Turing', preferred_username: 'alan', groups: ['guests'], email: 'alan@example.org', email_verified: true },
+  'e-1882': { name: 'Emmy Noether', preferred_username: 'emmy', groups: ['forge'], email: 'emmy@example.edu', email_verified: true },
   // The demo has an account of this name.
   'e-1815': { name: 'Ada Lovelace', preferred_username: 'ada', groups: ['students'], email: 'ada@example.edu', email_verified: true },
 };
@@ -30,7 +31,10 @@ test('people come in by a provider of OpenID Connect', { timeout: 600_000, skip 
   const { port } = new URL(lyceum.url);
   const here = `http://localhost:${port}`;
   const way = { redirect_uris: [`${here}/hub/oauth_callback`], post_logout_redirect_uris: [`${here}/hub/login`] };
-  const clients = [{ client_id: 'lyceum', client_secret: SECRET, ...way }];
+  const clients = [
+    { client_id: 'lyceum', client_secret: SECRET, ...way },
+    { client_id: 'plain', token_endpoint_auth_method: 'none', redirect_uris: [`${here}/hub/oauth_callback/forge`] },
+  ];
   const provider = await startProvider({ clients, people: structuredClone(PEOPLE) });
   t.after(() => provider.close());
   await lyceum.interrupt();
@@ -46,6 +50,17 @@ sign_in:
     groups: claim:groups
     allow: {groups: [students, staff]}
     admins: {groups: [it]}
+  - kind: oauth2
+    id: forge
+    title: Forge
+    authorize_url: ${provider.issuer}/auth
+    token_url: ${provider.issuer}/token
+    userdata_url: ${provider.issuer}/me
+    client_id: plain
+    scopes: [openid, profile, email]
+    mark: claim:sub
+    username: claim:preferred_username
+    allow: {claims: {groups: [forge]}}
   - kind: local
     title: Guests
 `);
@@ -53,10 +68,10 @@ sign_in:
   const browser = await startBrowser();
   t.after(() => browser.close());
   const anew = async () => (await browser.newContext()).newPage();
-  const comeIn = (page) => page.getByRole('link', { name: /University account/ }).or(page.getByRole('button', { name: /University account/ }));
-  const enter = async (page, person) => {
+  const comeIn = (page, name = /University account/) => page.getByRole('link', { name }).or(page.getByRole('button', { name }));
+  const enter = async (page, person, title = /University account/) => {
     await goHome(page, here);
-    await comeIn(page).click();
+    await comeIn(page, title).click();
     await logInThere(page, provider.issuer, person);
   };
   const page = await anew();
@@ -126,6 +141,18 @@ sign_in:
     await logInThere(other, provider.issuer, 'e-1878');
     await other.waitForURL(/\/hub\/home/);
     await other.context().close();
+  });
+
+  await step('others come in by plain OAuth, without OpenID Connect', async () => {
+    const other = await anew();
+    await enter(other, 'e-1882', /Forge/);
+    await other.waitForURL(/\/hub\/home/);
+    await other.getByText('Emmy Noether').first().waitFor();
+    await other.context().close();
+    const stranger = await anew();
+    await enter(stranger, 'e-1939', /Forge/);
+    await stranger.getByText('isn\'t admitted here').waitFor();
+    await stranger.context().close();
   });
 
   await step('log-out here offers to log out there, and leads back', async () => {

@@ -89,6 +89,15 @@ impl NameFrom {
         claims: &Claims,
         domains: Option<&BTreeSet<String>>,
     ) -> Result<UserName, String> {
+        let name = self.text(claims, domains)?;
+        UserName::parse(&name).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn text(
+        &self,
+        claims: &Claims,
+        domains: Option<&BTreeSet<String>>,
+    ) -> Result<String, String> {
         let mut name = String::new();
         for piece in &self.0 {
             match piece {
@@ -110,7 +119,7 @@ impl NameFrom {
                 }
             }
         }
-        UserName::parse(&name).map_err(|error| error.to_string())
+        Ok(name)
     }
 }
 
@@ -166,13 +175,21 @@ pub struct Mapping {
 impl Mapping {
     /// Whether something is wanted that these claims don't have.
     pub fn lacks(&self, claims: &Claims) -> bool {
+        self.wanted().any(|claim| find(claims, claim).is_none())
+    }
+
+    /// Whether this claim means anything here.
+    pub fn names(&self, claim: &str) -> bool {
+        self.wanted().any(|wanted| wanted == claim)
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &str> {
         let rules = self.allow.iter().chain(&self.admins).flat_map(Rule::names);
         self.username
             .claims()
             .chain(self.groups.as_deref())
             .chain(rules)
             .chain([self.display_name.as_str()])
-            .any(|claim| find(claims, claim).is_none())
     }
 
     /// Who these claims are about. `issuer` and `subject` have been made sure of.
@@ -241,7 +258,7 @@ fn shown(text: &str) -> Option<String> {
 }
 
 /// A claim by its name, which may have dots in it, or by its path through objects.
-fn find<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
+pub(crate) fn find<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(name) {
         return Some(value);
     }

@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
 //! [`password`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
-//! [`oidc`], [`claims`], [`ldap`].
+//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`ldap`].
 //!
 //! # How to add an authenticator
 //! One that asks for a password is an [`Authenticator`], one that sends browsers to another site an
@@ -32,6 +32,7 @@ pub mod admit;
 pub mod attempt;
 pub mod chain;
 pub mod claims;
+pub mod code;
 pub mod config;
 mod db;
 pub mod elsewhere;
@@ -39,6 +40,7 @@ mod http;
 pub mod journey;
 pub mod ldap;
 pub mod local;
+pub mod oauth2;
 pub mod oidc;
 pub mod password;
 pub mod sign_in;
@@ -52,6 +54,7 @@ pub use http::{check_authorities, may_be_asked};
 pub use journey::Journeys;
 pub use ldap::Ldap;
 pub use local::LocalAccounts;
+pub use oauth2::OAuth2;
 pub use oidc::Oidc;
 pub use sign_in::SignIn;
 pub use throttle::Throttle;

@@ -7,40 +7,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
-use data_encoding::BASE64URL_NOPAD;
 use lyceum_model::clock::Clock;
 use lyceum_model::identity::Identity;
 use lyceum_model::secret::Secret;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::attempt::Refused;
 use crate::claims::{Claims, Mapping};
+use crate::code::{self, Client};
 use crate::elsewhere::{Elsewhere, Return};
-use crate::http::{Answer, Http, Proof};
+use crate::http::{Http, Proof};
 use crate::journey::Proofs;
 
 mod id_token;
 mod provider;
 
-use id_token::{Expected, Untrusted, is_subject};
+pub(crate) use id_token::is_subject;
+use id_token::{Expected, Untrusted};
 use provider::{Metadata, Provider};
-
-/// Parameters of the way out that are ours to say.
-pub const RESERVED: [&str; 9] = [
-    "client_id",
-    "code_challenge",
-    "code_challenge_method",
-    "nonce",
-    "redirect_uri",
-    "response_mode",
-    "response_type",
-    "scope",
-    "state",
-];
 
 /// How long whoever logs out waits for a provider.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -78,11 +65,6 @@ struct Tokens {
     access_token: Option<Secret>,
 }
 
-#[derive(Deserialize)]
-struct TokenError {
-    error: String,
-}
-
 impl Oidc {
     pub fn new(config: OidcConfig, clock: Clock) -> anyhow::Result<Self> {
         let http = Http::new(config.authorities.as_deref())?;
@@ -101,33 +83,13 @@ impl Oidc {
         back: &Url,
         proofs: &Proofs,
     ) -> Result<Tokens, Refused> {
-        let id = &self.config.client_id;
-        let mut fields = vec![
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", back.as_str()),
-            ("code_verifier", proofs.verifier.expose()),
-        ];
-        let proof = match &self.config.client_secret {
-            None => {
-                fields.push(("client_id", id));
-                Proof::None
-            }
-            Some(secret) if metadata.wants_secret_in_form() => {
-                fields.push(("client_id", id));
-                fields.push(("client_secret", secret.expose()));
-                Proof::None
-            }
-            Some(secret) => Proof::Basic(id, secret),
+        let client = Client {
+            id: &self.config.client_id,
+            secret: self.config.client_secret.as_ref(),
+            in_form: metadata.wants_secret_in_form(),
         };
         let http = self.provider.http();
-        let answer = http
-            .post_form(&metadata.token_endpoint, proof, &fields)
-            .await?;
-        if answer.status.is_success() {
-            return Ok(answer.json().context("reading the tokens")?);
-        }
-        Err(refusal_of(&answer))
+        code::redeem(http, &metadata.token_endpoint, &client, code, back, proofs).await
     }
 
     /// The claims of the ID token, and those of the provider's userinfo if something is missing.
@@ -199,29 +161,6 @@ fn join(signed: &mut Claims, mut more: Claims) {
     }
 }
 
-/// Why there are no tokens. Of what it says nothing is repeated but a word from the standard.
-fn refusal_of(answer: &Answer) -> Refused {
-    let error = answer.json::<TokenError>().map(|said| said.error);
-    match error.as_deref() {
-        // The code was used before, is too old, or was not given for this journey.
-        Ok("invalid_grant") => {
-            tracing::info!("sign-in refused: the provider does not take its code (any more)");
-            Refused::Expired
-        }
-        Ok("invalid_client" | "unauthorized_client") => Refused::Internal(anyhow!(
-            "the provider does not take `client_id` and `client_secret`"
-        )),
-        Ok(word) if is_word(word) => {
-            Refused::Internal(anyhow!("the provider gives no tokens: {word}"))
-        }
-        _ => Refused::Internal(anyhow!("the provider gives no tokens: {}", answer.status)),
-    }
-}
-
-fn is_word(text: &str) -> bool {
-    text.len() <= 40 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-}
-
 #[async_trait]
 impl Elsewhere for Oidc {
     fn kind(&self) -> &'static str {
@@ -242,18 +181,16 @@ impl Elsewhere for Oidc {
 
     async fn depart(&self, proofs: &Proofs, back: &Url) -> Result<Url, Refused> {
         let metadata = self.provider.metadata().await?;
-        let challenge = Sha256::digest(proofs.verifier.expose().as_bytes());
-        let mut url = metadata.authorization_endpoint.clone();
-        url.query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.config.client_id)
-            .append_pair("redirect_uri", back.as_str())
-            .append_pair("scope", &self.config.scopes.join(" "))
-            .append_pair("state", &proofs.state)
-            .append_pair("nonce", &proofs.nonce)
-            .append_pair("code_challenge", &BASE64URL_NOPAD.encode(&challenge))
-            .append_pair("code_challenge_method", "S256")
-            .extend_pairs(&self.config.parameters);
+        let config = &self.config;
+        let mut url = code::way_out(
+            &metadata.authorization_endpoint,
+            &config.client_id,
+            back,
+            &config.scopes,
+            proofs,
+            &config.parameters,
+        );
+        url.query_pairs_mut().append_pair("nonce", &proofs.nonce);
         Ok(url)
     }
 
@@ -283,20 +220,7 @@ impl Elsewhere for Oidc {
             }
             _ => {}
         }
-        let code = match (&answer.code, answer.error.as_deref()) {
-            (Some(code), _) => code,
-            (None, Some("server_error" | "temporarily_unavailable")) => {
-                return Err(Refused::Internal(anyhow!(
-                    "the provider says that it is out of order"
-                )));
-            }
-            (None, error) => {
-                let word = error.filter(|word| is_word(word)).unwrap_or("something");
-                // Mostly that she changed her mind; else the operator has to know.
-                tracing::info!(word, "sign-in refused by the provider");
-                return Err(Refused::Denied);
-            }
-        };
+        let code = code::brought(answer)?;
         let tokens = self.tokens(&metadata, code, back, proofs).await?;
         let claims = self.claims(&metadata, &tokens, proofs).await?;
         let subject = claims.get("sub").and_then(|value| value.as_str());

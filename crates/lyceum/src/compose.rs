@@ -12,8 +12,8 @@ use std::time::Duration;
 use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Elsewhere, Journeys, Ldap, LocalAccounts, NoGroupsKnown, Oidc,
-    SignIn, Throttle,
+    Admission, Authenticator, Chain, Elsewhere, Journeys, Ldap, LocalAccounts, NoGroupsKnown,
+    OAuth2, Oidc, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
@@ -504,6 +504,10 @@ fn build_sign_in(
             SignInMethod::Oidc(oidc) => match Oidc::new((**oidc).clone(), clock.clone()) {
                 Ok(oidc) => elsewhere.push(Arc::new(oidc)),
                 Err(error) => not_offered(&oidc.title, &error),
+            },
+            SignInMethod::OAuth2(oauth) => match OAuth2::new((**oauth).clone()) {
+                Ok(oauth) => elsewhere.push(Arc::new(oauth)),
+                Err(error) => not_offered(&oauth.title, &error),
             },
             SignInMethod::Ldap(ldap) => match Ldap::new((**ldap).clone()) {
                 Ok(ldap) => asked.push(Arc::new(ldap)),

@@ -18,6 +18,7 @@ mod grants;
 mod languages;
 mod ldap;
 mod notes;
+mod oauth2;
 mod oidc;
 mod profiles;
 mod proxy;

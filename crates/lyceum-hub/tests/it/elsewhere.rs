@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 
 use crate::kit::header;
 
+mod oauth2;
+
 const COOKIE: &str = "lyceum-sign-in";
 
 fn config(provider: &FakeProvider, id: &str) -> OidcConfig {

@@ -55,6 +55,10 @@ pub enum Twist {
     PromisesIssuer,
     /// Does not look at the code, as one that an attacker runs.
     TakesAnyCode,
+    /// Says no with the status of a yes, as GitHub does.
+    NoWithYes,
+    /// Its tokens are of a kind of their own.
+    OtherTokens,
 }
 
 struct Grant {
@@ -74,6 +78,8 @@ struct Inner {
     person: Value,
     /// Claims that only userinfo tells.
     userinfo: Value,
+    /// Lists that it tells by themselves.
+    lists: HashMap<String, Value>,
     /// Over the claims of each token.
     replaced: Vec<(String, Value)>,
     twist: Option<Twist>,
@@ -116,6 +122,7 @@ impl FakeProvider {
             issuer: format!("http://{address}/realm"),
             person: json!({"sub": "1", "preferred_username": "ada", "name": "Ada Lovelace"}),
             userinfo: json!({}),
+            lists: HashMap::new(),
             replaced: Vec::new(),
             twist: None,
             grants: HashMap::new(),
@@ -129,6 +136,8 @@ impl FakeProvider {
             .route("/realm/keys", get(keys))
             .route("/realm/token", post(token))
             .route("/realm/userinfo", get(userinfo))
+            .route("/realm/user", get(user).post(user))
+            .route("/realm/user/{list}", get(list))
             .layer(axum::middleware::from_fn_with_state(inner.clone(), twisted))
             .with_state(inner.clone());
         let task = tokio::spawn(async move {
@@ -153,6 +162,12 @@ impl FakeProvider {
     /// Claims that userinfo tells and tokens don't.
     pub fn tell_in_userinfo(&self, claims: Value) -> &Self {
         lock(&self.inner).userinfo = claims;
+        self
+    }
+
+    /// What it tells as this list.
+    pub fn tell_list(&self, name: &str, entries: Value) -> &Self {
+        lock(&self.inner).lists.insert(name.into(), entries);
         self
     }
 
@@ -207,7 +222,9 @@ impl FakeProvider {
         assert_eq!(of("client_id"), CLIENT);
         assert_eq!(of("response_type"), "code");
         assert_eq!(of("code_challenge_method"), "S256");
-        assert!(of("scope").split(' ').any(|scope| scope == "openid"));
+        // Whoever wants no ID token speaks plain OAuth.
+        let is_openid = of("scope").split(' ').any(|scope| scope == "openid");
+        assert_eq!(is_openid, !of("nonce").is_empty());
         inner.next_code += 1;
         let code = format!("code {}", inner.next_code);
         let grant = Grant {
@@ -349,6 +366,9 @@ async fn token(
         let there = format!("{}/keys", inner.issuer);
         return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, there)]).into_response();
     }
+    if inner.twist == Some(Twist::NoWithYes) {
+        return Json(json!({"error": "bad_verification_code"})).into_response();
+    }
     let written =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     let pair = format!("{}:{}", written(CLIENT), written(CLIENT_SECRET));
@@ -381,8 +401,12 @@ async fn token(
         "access {}",
         inner.person["sub"].as_str().unwrap_or_default()
     );
+    let kind = match inner.twist {
+        Some(Twist::OtherTokens) => "mac",
+        _ => "Bearer",
+    };
     Json(json!({
-        "token_type": "Bearer", "access_token": access, "id_token": id_token(&inner, &grant.nonce),
+        "token_type": kind, "access_token": access, "id_token": id_token(&inner, &grant.nonce),
     }))
     .into_response()
 }
@@ -436,11 +460,45 @@ fn id_token(inner: &Inner, nonce: &str) -> String {
     format!("{text}.{signature}")
 }
 
+/// Whose token this is.
+fn whose(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    given.strip_prefix("Bearer access ").map(str::to_owned)
+}
+
+/// Who it is, as those tell it that don't speak OpenID Connect.
+async fn user(State(inner): State<Shared>, headers: HeaderMap) -> Response {
+    let inner = lock(&inner);
+    let Some(subject) = whose(&headers) else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
+    let mut person = inner.person.clone();
+    let all = person.as_object_mut().expect("claims");
+    all.remove("sub");
+    // Most number their people.
+    let number = subject.parse::<u64>();
+    all.insert("id".into(), number.map_or(json!(subject), |id| json!(id)));
+    for (name, value) in &inner.replaced {
+        all.insert(name.clone(), value.clone());
+    }
+    Json(person).into_response()
+}
+
+async fn list(
+    State(inner): State<Shared>,
+    headers: HeaderMap,
+    axum::extract::Path(name): axum::extract::Path<String>,
+) -> Response {
+    match lock(&inner).lists.get(&name) {
+        _ if whose(&headers).is_none() => StatusCode::UNAUTHORIZED.into_response(),
+        Some(entries) => Json(entries.clone()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 async fn userinfo(State(inner): State<Shared>, headers: HeaderMap) -> Response {
     let inner = lock(&inner);
-    let given = headers.get(header::AUTHORIZATION);
-    let given = given.and_then(|value| value.to_str().ok());
-    let Some(subject) = given.and_then(|text| text.strip_prefix("Bearer access ")) else {
+    let Some(subject) = whose(&headers) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
     let mut claims = inner.userinfo.clone();

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use lyceum_auth::claims::{Mapping, NameFrom, Rule};
 use lyceum_auth::may_be_asked;
-use lyceum_auth::oidc::{OidcConfig, RESERVED};
+use lyceum_auth::oidc::OidcConfig;
 use lyceum_model::identity::Adopts;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SecretRef;
-use super::sign_in::{Meant, Say, read_authorities};
+use super::sign_in::{Meant, Say, check_client, read_authorities};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -98,20 +98,8 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
     if let Err(message) = check_issuer(&raw.issuer) {
         say("issuer", message);
     }
-    if raw.client_id.trim().is_empty() || raw.client_id.len() > 512 {
-        say(
-            "client_id",
-            "the name of this client at the provider is missing or too long".into(),
-        );
-    }
-    let secret = raw
-        .client_secret
-        .as_ref()
-        .map(|secret| secret.resolve(folder));
-    let client_secret = secret.transpose().unwrap_or_else(|message| {
-        say("client_secret", message);
-        None
-    });
+    let client = (raw.client_id.as_str(), raw.client_secret.as_ref());
+    let client_secret = check_client(client, &raw.parameters, folder, say);
     let username = NameFrom::parse(&raw.username);
     let username = username.map_err(|message| say("username", message)).ok();
     let display_name = claim("display_name", &raw.display_name, say);
@@ -123,11 +111,6 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
             "scopes",
             "scopes are words without blanks, `openid` among them".into(),
         );
-    }
-    for key in raw.parameters.keys() {
-        if key.is_empty() || RESERVED.contains(&key.as_str()) {
-            say("parameters", format!("{key:?} is said by Lyceum itself"));
-        }
     }
     let knows_groups = raw.groups.is_some();
     let allow = (raw.allow.as_ref()).map(|rule| check_rule("allow", rule, knows_groups, say));
@@ -176,7 +159,7 @@ fn check_issuer(text: &str) -> Result<(), String> {
     })
 }
 
-fn claim(key: &str, text: &str, say: Say<'_>) -> String {
+pub(super) fn claim(key: &str, text: &str, say: Say<'_>) -> String {
     match text.strip_prefix("claim:").map(str::trim) {
         Some(claim) if !claim.is_empty() => claim.to_owned(),
         _ => {
@@ -186,7 +169,7 @@ fn claim(key: &str, text: &str, say: Say<'_>) -> String {
     }
 }
 
-fn check_rule(key: &str, raw: &RawRule, knows_groups: bool, say: Say<'_>) -> Rule {
+pub(super) fn check_rule(key: &str, raw: &RawRule, knows_groups: bool, say: Say<'_>) -> Rule {
     for domain in raw.domains.iter().flatten() {
         let fits = domain
             .bytes()

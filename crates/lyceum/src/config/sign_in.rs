@@ -6,14 +6,19 @@ use std::path::Path;
 
 use lyceum_auth::check_authorities;
 use lyceum_auth::claims::Rule;
+use lyceum_auth::code::RESERVED;
 use lyceum_auth::ldap::LdapConfig;
+use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
+use lyceum_model::secret::Secret;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::SecretRef;
 use super::ldap::{RawLdap, check_ldap};
+use super::oauth2::{RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
 use super::raw::RawConfig;
 
@@ -35,11 +40,14 @@ pub enum RawSignIn {
     Local(RawLocal),
     /// A provider that speaks OpenID Connect.
     Oidc(Box<RawOidc>),
+    /// A provider that speaks OAuth 2.0 without OpenID Connect.
+    #[serde(rename = "oauth2")]
+    OAuth2(Box<RawOAuth2>),
     /// The directory of an organisation, with passwords that people have there.
     Ldap(Box<RawLdap>),
 }
 
-const KINDS: [&str; 3] = ["local", "oidc", "ldap"];
+const KINDS: [&str; 4] = ["local", "oidc", "oauth2", "ldap"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -60,7 +68,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawSignIn, A::Error> {
                 if map.next_key::<String>()?.as_deref() != Some("kind") {
                     return Err(de::Error::custom(
-                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc` or `kind: ldap`",
+                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc`, `kind: oauth2` or `kind: ldap`",
                     ));
                 }
                 let kind = map.next_value::<String>()?;
@@ -68,6 +76,9 @@ impl<'de> Deserialize<'de> for RawSignIn {
                 match kind.as_str() {
                     "local" => RawLocal::deserialize(rest).map(RawSignIn::Local),
                     "oidc" => RawOidc::deserialize(rest).map(|oidc| RawSignIn::Oidc(oidc.into())),
+                    "oauth2" => {
+                        RawOAuth2::deserialize(rest).map(|oauth| RawSignIn::OAuth2(oauth.into()))
+                    }
                     "ldap" => RawLdap::deserialize(rest).map(|ldap| RawSignIn::Ldap(ldap.into())),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
                 }
@@ -82,6 +93,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
 pub enum SignInMethod {
     Local,
     Oidc(Box<OidcConfig>),
+    OAuth2(Box<OAuth2Config>),
     Ldap(Box<LdapConfig>),
 }
 
@@ -107,6 +119,7 @@ pub(super) fn check_sign_in(
         let title = match method {
             RawSignIn::Local(local) => &local.title,
             RawSignIn::Oidc(oidc) => &oidc.title,
+            RawSignIn::OAuth2(oauth) => &oauth.title,
             RawSignIn::Ldap(ldap) => &ldap.title,
         };
         if title.trim().is_empty() || title.chars().count() > 80 {
@@ -127,19 +140,19 @@ pub(super) fn check_sign_in(
                 }
             }
             RawSignIn::Oidc(oidc) => {
-                if raw.public_url.is_none() {
-                    problem(&at, "the provider sends browsers back to an address that is registered there; write it as `public_url`".into());
-                }
-                if oidc.allow.is_none() && raw.people.allow.is_none() {
-                    problem(&at, NOBODY.into());
-                }
-                let twice = "two ways in have this id, or none; each wants its own, all but one";
-                if let Some(message) = check_id(&oidc.id, &mut ids, twice) {
-                    problem(&format!("{at}.id"), message);
-                }
+                let known = (oidc.id.as_str(), oidc.allow.is_some());
+                check_way_out(raw, &at, known, &mut ids, problem);
                 let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
                 if let Some(config) = check_oidc(oidc, folder, &mut say) {
                     methods.push(SignInMethod::Oidc(config.into()));
+                }
+            }
+            RawSignIn::OAuth2(oauth) => {
+                let known = (oauth.id.as_str(), oauth.allow.is_some());
+                check_way_out(raw, &at, known, &mut ids, problem);
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                if let Some(config) = check_oauth2(oauth, folder, &mut say) {
+                    methods.push(SignInMethod::OAuth2(config.into()));
                 }
             }
             RawSignIn::Ldap(ldap) => {
@@ -158,6 +171,52 @@ pub(super) fn check_sign_in(
         }
     }
     methods
+}
+
+/// What every way in over another site needs: an address to come back to, one of its own, and somebody
+/// who may come.
+fn check_way_out<'a>(
+    raw: &RawConfig,
+    at: &str,
+    (id, says_who): (&'a str, bool),
+    taken: &mut BTreeSet<&'a str>,
+    problem: &mut dyn FnMut(&str, String),
+) {
+    if raw.public_url.is_none() {
+        problem(at, "the provider sends browsers back to an address that is registered there; write it as `public_url`".into());
+    }
+    if !says_who && raw.people.allow.is_none() {
+        problem(at, NOBODY.into());
+    }
+    let twice = "two ways in have this id, or none; each wants its own, all but one";
+    if let Some(message) = check_id(id, taken, twice) {
+        problem(&format!("{at}.id"), message);
+    }
+}
+
+/// Lyceum as a provider knows it, and what it is sent besides; gives the secret.
+pub(super) fn check_client(
+    (id, secret): (&str, Option<&SecretRef>),
+    parameters: &BTreeMap<String, String>,
+    folder: &Path,
+    say: Say<'_>,
+) -> Option<Secret> {
+    if id.trim().is_empty() || id.len() > 512 {
+        say(
+            "client_id",
+            "the name of this client at the provider is missing or too long".into(),
+        );
+    }
+    for key in parameters.keys() {
+        if key.is_empty() || RESERVED.contains(&key.as_str()) {
+            say("parameters", format!("{key:?} is said by Lyceum itself"));
+        }
+    }
+    let secret = secret.map(|secret| secret.resolve(folder));
+    secret.transpose().unwrap_or_else(|message| {
+        say("client_secret", message);
+        None
+    })
 }
 
 /// What is wrong with an id; else it is one of those that are taken.
@@ -288,6 +347,31 @@ mod tests {
     }
 
     #[test]
+    fn a_preset_knows_what_is_left_out() {
+        let read = |keys: &str| {
+            let entry = format!(
+                "  - {{kind: oauth2, title: T, client_id: c, preset: github, allow: {{claims: {{organizations: [uni]}}}}, {keys}}}"
+            );
+            match &read(&entry).expect(keys).sign_in[..] {
+                [SignInMethod::OAuth2(config)] => (**config).clone(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let github = read("adopt: false");
+        assert_eq!(github.userdata_url.as_str(), "https://api.github.com/user");
+        assert_eq!(github.mark, "id");
+        assert_eq!(github.scopes, ["read:user", "read:org"]);
+        assert!(github.mapping.names("organizations") && !github.mapping.names("teams"));
+        let own = read("host: git.example.edu, scopes: [], userdata_parameters: {a: b c}");
+        assert_eq!(
+            own.userdata_url.as_str(),
+            "https://git.example.edu/api/v3/user?a=b+c"
+        );
+        assert_eq!(own.token_url.host_str(), Some("git.example.edu"));
+        assert!(own.scopes.is_empty());
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_told_with_its_place() {
         let check = |entry: &str, expect: &str| {
             let said = read(&format!("  - {entry}")).expect_err(entry);
@@ -316,6 +400,27 @@ mod tests {
         check(&oidc("admins: {everyone: true}"), "can't be meant");
         check(&oidc("admins: {groups: [it]}"), "Add `groups: claim:");
         check(&oidc("authority: gone.pem"), "gone.pem");
+        let oauth = |keys: &str| {
+            format!("{{kind: oauth2, title: T, client_id: c, allow: {{everyone: true}}, {keys}}}")
+        };
+        check(&oauth("mark: 'claim:id'"), "sign_in[0].authorize_url");
+        check(&oauth("preset: gitea"), "gitea");
+        check(&oauth("host: git.example.edu"), "without one write");
+        check(&oauth("preset: github, host: 'git/x'"), "is no host");
+        check(
+            &oauth("preset: github, token_url: 'http://x.org'"),
+            "asked by https",
+        );
+        check(&oauth("preset: github, mark: id"), "write `claim:NAME`");
+        check(
+            &oauth("preset: github, admins: {domains: [example.edu]}"),
+            "mail_is_verified",
+        );
+        let urls = "authorize_url: 'https://x.org/a', token_url: 'https://x.org/t', userdata_url: 'https://x.org/u'";
+        check(&oauth(urls), "sign_in[0].mark");
+        check(&oauth(urls), "sign_in[0].username");
+        let both = format!("{}\n  - {}", oauth("preset: github"), oidc("adopt: true"));
+        check(&both, "two ways in have this id");
         let entry = |issuer: &str, allow: &str| {
             format!("{{kind: oidc, title: T, client_id: c, issuer: '{issuer}'{allow}}}")
         };

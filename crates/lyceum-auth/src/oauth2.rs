@@ -1,0 +1,220 @@
+//! Sign-in by plain OAuth 2.0: a provider that gives tokens but does not sign who somebody is. Who it is
+//! says its own API, asked with the token that was given for this journey: nobody else's words count.
+//!
+//! What is alike with OpenID Connect is in [`crate::code`]; what becomes of what is said, in
+//! [`crate::claims`].
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, ensure};
+use async_trait::async_trait;
+use lyceum_model::identity::Identity;
+use lyceum_model::secret::Secret;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use crate::attempt::Refused;
+use crate::claims::{Claims, Mapping, NameFrom};
+use crate::code::{self, Client};
+use crate::elsewhere::{Elsewhere, Return};
+use crate::http::{Http, Proof};
+use crate::journey::Proofs;
+
+/// Of a list more is not looked at.
+const LIST_MAX: usize = 1_000;
+
+/// One provider, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OAuth2Config {
+    /// Tells it from others in addresses; may be empty.
+    pub id: String,
+    pub title: String,
+    pub authorize_url: Url,
+    pub token_url: Url,
+    pub userdata_url: Url,
+    /// Whether that is asked with POST.
+    pub userdata_by_post: bool,
+    /// Whether the client's secret stands in the form instead of in a header.
+    pub secret_in_form: bool,
+    pub client_id: String,
+    /// `None`: a public client.
+    pub client_secret: Option<Secret>,
+    pub scopes: Vec<String>,
+    /// Sent along on the way out.
+    pub parameters: BTreeMap<String, String>,
+    /// The claim by which the provider knows a person for ever.
+    pub mark: String,
+    /// Whether the provider makes sure of every address of mail that it tells.
+    pub mail_is_verified: bool,
+    /// What else is asked, where it is wanted.
+    pub lists: Vec<List>,
+    pub mapping: Mapping,
+    /// Authorities besides the system's, in PEM form.
+    pub authorities: Option<Vec<u8>>,
+}
+
+/// A list that the provider tells by itself, such as that of the groups of whoever asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct List {
+    /// The claim that it becomes.
+    pub claim: String,
+    pub url: Url,
+    /// What becomes of each entry.
+    pub each: NameFrom,
+}
+
+/// Sign-in at one provider.
+pub struct OAuth2 {
+    config: OAuth2Config,
+    /// Whose marks they are.
+    source: String,
+    http: Http,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    access_token: Secret,
+    token_type: Option<String>,
+}
+
+impl OAuth2 {
+    pub fn new(config: OAuth2Config) -> anyhow::Result<Self> {
+        let http = Http::new(config.authorities.as_deref())?;
+        // Of which site, and what there: a mark of another claim is another mark.
+        let site = config.token_url.origin().ascii_serialization();
+        Ok(Self {
+            source: format!("oauth2:{site}#{}", config.mark),
+            config,
+            http,
+        })
+    }
+
+    async fn claims(&self, access: &Secret) -> anyhow::Result<Claims> {
+        let config = &self.config;
+        let said = self.ask(&config.userdata_url, config.userdata_by_post, access);
+        let Value::Object(mut claims) = said.await? else {
+            anyhow::bail!("{} does not answer with a person", config.userdata_url);
+        };
+        // It counts only where somebody vouches for it; what the answer says so itself it may have from
+        // the person.
+        claims.remove("email_verified");
+        claims.remove("hd");
+        if config.mail_is_verified {
+            claims.insert("email_verified".into(), true.into());
+        }
+        for list in &config.lists {
+            // What is told of her never stands where a list belongs.
+            claims.remove(&list.claim);
+        }
+        for list in &config.lists {
+            if config.mapping.names(&list.claim) {
+                let entries = self.entries(list, access).await?;
+                claims.insert(list.claim.clone(), entries.into());
+            }
+        }
+        Ok(claims)
+    }
+
+    async fn entries(&self, list: &List, access: &Secret) -> anyhow::Result<Vec<String>> {
+        let Value::Array(entries) = self.ask(&list.url, false, access).await? else {
+            anyhow::bail!("{} does not answer with a list", list.url);
+        };
+        let entries = entries.into_iter().take(LIST_MAX);
+        Ok(entries
+            .filter_map(|entry| match entry {
+                Value::Object(entry) => list.each.text(&entry, None).ok(),
+                Value::String(text) => Some(text),
+                _ => None,
+            })
+            .collect())
+    }
+
+    async fn ask(&self, url: &Url, by_post: bool, access: &Secret) -> anyhow::Result<Value> {
+        let proof = Proof::Bearer(access);
+        let answer = match by_post {
+            true => self.http.post_form(url, proof, &[]).await?,
+            false => self.http.get(url, proof).await?,
+        };
+        ensure!(
+            answer.status.is_success(),
+            "{url} answered {}",
+            answer.status
+        );
+        answer.json().with_context(|| format!("reading {url}"))
+    }
+}
+
+#[async_trait]
+impl Elsewhere for OAuth2 {
+    fn kind(&self) -> &'static str {
+        "oauth2"
+    }
+
+    fn id(&self) -> &str {
+        &self.config.id
+    }
+
+    fn title(&self) -> &str {
+        &self.config.title
+    }
+
+    fn names_people(&self) -> bool {
+        self.config.mapping.allow.is_some()
+    }
+
+    async fn depart(&self, proofs: &Proofs, back: &Url) -> Result<Url, Refused> {
+        let config = &self.config;
+        Ok(code::way_out(
+            &config.authorize_url,
+            &config.client_id,
+            back,
+            &config.scopes,
+            proofs,
+            &config.parameters,
+        ))
+    }
+
+    async fn arrive(
+        &self,
+        proofs: &Proofs,
+        back: &Url,
+        answer: &Return,
+    ) -> Result<Identity, Refused> {
+        let config = &self.config;
+        let code = code::brought(answer)?;
+        let client = Client {
+            id: &config.client_id,
+            secret: config.client_secret.as_ref(),
+            in_form: config.secret_in_form,
+        };
+        let tokens: Tokens =
+            code::redeem(&self.http, &config.token_url, &client, code, back, proofs).await?;
+        let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
+        if !tokens.token_type.as_ref().is_none_or(is_bearer) {
+            return Err(anyhow::anyhow!("its tokens are of a kind that nobody here knows").into());
+        }
+        let claims = self.claims(&tokens.access_token).await?;
+        let mark = mark(&claims, &config.mark)?;
+        config.mapping.identity(&self.source, &mark, &claims)
+    }
+
+    async fn log_out(&self, _: &Url) -> Option<Url> {
+        None
+    }
+}
+
+/// By what the provider knows her: a number, or a text in which nothing is hidden.
+fn mark(claims: &Claims, name: &str) -> anyhow::Result<String> {
+    let mark = match crate::claims::find(claims, name) {
+        // Larger ones would not be told apart.
+        Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+        Some(Value::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    ensure!(
+        crate::oidc::is_subject(&mark),
+        "the provider tells nothing that can be a mark as {name:?} (`mark`)"
+    );
+    Ok(mark)
+}
