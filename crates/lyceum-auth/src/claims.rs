@@ -130,6 +130,8 @@ pub struct Rule {
     pub groups: Option<BTreeSet<String>>,
     /// In small letters.
     pub domains: Option<BTreeSet<String>>,
+    /// The claim whose domain it is; `None`: Google's `hd`, else the address of mail.
+    pub domain_of: Option<String>,
     pub claims: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -148,13 +150,17 @@ impl Rule {
             || !self.claims.is_empty();
         named
             && self.groups.as_ref().is_none_or(in_groups)
-            && (self.domains.as_ref()).is_none_or(|domains| of_domain(issuer, claims, domains))
+            && (self.domains.as_ref()).is_none_or(|domains| match &self.domain_of {
+                Some(claim) => one(claims, claim).is_ok_and(|text| ends_in(&text, domains)),
+                None => of_domain(issuer, claims, domains),
+            })
             && self.claims.iter().all(says)
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        let mail = self.domains.is_some().then_some("email");
-        self.claims.keys().map(String::as_str).chain(mail)
+        let domain_of = self.domain_of.as_deref().unwrap_or("email");
+        let domain_of = self.domains.is_some().then_some(domain_of);
+        self.claims.keys().map(String::as_str).chain(domain_of)
     }
 }
 
@@ -323,15 +329,18 @@ fn of_domain(issuer: &str, claims: &Claims, domains: &BTreeSet<String>) -> bool 
         Some(Value::String(domain)) => domains.contains(&domain.to_ascii_lowercase()),
         Some(_) => false,
         None if issuer == GOOGLE => false,
-        None => one(claims, "email").is_ok_and(|mail| {
-            let mut parts = mail.split('@');
-            match (parts.next(), parts.next(), parts.next()) {
-                (Some(local), Some(domain), None) => {
-                    !local.is_empty() && domains.contains(&domain.to_ascii_lowercase())
-                }
-                _ => false,
-            }
-        }),
+        None => one(claims, "email").is_ok_and(|mail| ends_in(&mail, domains)),
+    }
+}
+
+/// Whether what stands behind the one `@` is one of these.
+fn ends_in(text: &str, domains: &BTreeSet<String>) -> bool {
+    let mut parts = text.split('@');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(local), Some(domain), None) => {
+            !local.is_empty() && domains.contains(&domain.to_ascii_lowercase())
+        }
+        _ => false,
     }
 }
 
@@ -465,6 +474,27 @@ mod tests {
         check(ISSUER, json!(["example.edu"]), "ada@example.edu", false);
         check(GOOGLE, Value::Null, "ada@example.edu", false);
         check(GOOGLE, json!("example.edu"), "ada@example.edu", true);
+    }
+
+    #[test]
+    fn another_claim_says_the_domain_where_it_is_named() {
+        let rule = Rule {
+            domains: Some(words("example.edu")),
+            domain_of: Some("upn".into()),
+            ..Rule::default()
+        };
+        let check = |said: Value, expect: bool| {
+            let holds = rule.holds(ISSUER, &claims(said.clone()), &[]);
+            assert_eq!(holds, expect, "{said}");
+        };
+        check(json!({"upn": "ada@Example.edu"}), true);
+        check(json!({"upn": "ada@example.org"}), false);
+        check(json!({"upn": "ada@example.edu@example.org"}), false);
+        check(json!({"upn": ["a@example.edu", "b@example.edu"]}), false);
+        // It alone does.
+        let mail = json!({"email": "ada@example.edu", "email_verified": true, "hd": "example.edu"});
+        check(mail, false);
+        assert!(rule.names().any(|claim| claim == "upn"));
     }
 
     #[test]

@@ -14,6 +14,9 @@ use url::Url;
 use super::SecretRef;
 use super::sign_in::{Meant, Say, check_client, read_authorities};
 
+const USERNAME: &str = "claim:preferred_username";
+const SCOPES: [&str; 3] = ["openid", "profile", "email"];
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawOidc {
@@ -22,8 +25,16 @@ pub struct RawOidc {
     /// Tells several such ways apart in addresses: with `staff` the provider sends browsers back to
     /// `/hub/oauth_callback/staff`. Left out, for one of them: `/hub/oauth_callback`.
     pub id: String,
+    /// A provider that is known: all keys that are left out are as it wants them.
+    pub preset: Option<Preset>,
+    /// The id of the organisation at `preset: entra`.
+    pub tenant: Option<String>,
+    /// Where the provider of `preset: gitlab` or `keycloak` is: `git.example.edu`.
+    pub host: Option<String>,
+    /// The realm at `preset: keycloak`.
+    pub realm: Option<String>,
     /// The address of the provider, exactly as it calls itself in its
-    /// `/.well-known/openid-configuration`.
+    /// `/.well-known/openid-configuration`. Left out: the preset's.
     pub issuer: String,
     /// The name of this client at the provider.
     pub client_id: String,
@@ -32,7 +43,11 @@ pub struct RawOidc {
     /// What becomes the user name: `claim:preferred_username`, or a template such as
     /// `{given_name}.{family_name}` or `{email|local}` (what stands before the `@`). It counts when
     /// somebody comes for the first time; later she is known by the provider's mark for her (`sub`).
-    pub username: String,
+    /// Left out: the preset's, else `claim:preferred_username`.
+    pub username: Option<String>,
+    /// The claim of whose domain `allow` and `admins` speak: `claim:preferred_username`. Only one that
+    /// people can't write. Left out: the preset's, else Google's `hd` or the address of mail.
+    pub domain_of: Option<String>,
     /// The claim with the name to show.
     pub display_name: String,
     /// The claim with her groups: `claim:groups`. She is put into these here, and taken out of those that
@@ -47,8 +62,8 @@ pub struct RawOidc {
     pub adopt: bool,
     /// The same for accounts of administrators and of those whose roles reach beyond what is theirs.
     pub adopt_administrators: bool,
-    /// What is asked of the provider.
-    pub scopes: Vec<String>,
+    /// What is asked of the provider. Left out: the preset's, else `[openid, profile, email]`.
+    pub scopes: Option<Vec<String>>,
     /// Sent to the provider besides: `{prompt: select_account}`.
     pub parameters: BTreeMap<String, String>,
     /// `true`: whoever logs out here is sent on to log out there. Otherwise she is offered it.
@@ -62,20 +77,110 @@ impl Default for RawOidc {
         Self {
             title: String::new(),
             id: String::new(),
+            preset: None,
+            tenant: None,
+            host: None,
+            realm: None,
             issuer: String::new(),
             client_id: String::new(),
             client_secret: None,
-            username: "claim:preferred_username".into(),
+            username: None,
+            domain_of: None,
             display_name: "claim:name".into(),
             groups: None,
             allow: None,
             admins: None,
             adopt: false,
             adopt_administrators: false,
-            scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
+            scopes: None,
             parameters: BTreeMap::new(),
             log_out_there: false,
             authority: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Google, with accounts of an organisation; `allow` names its domain.
+    Google,
+    /// Microsoft's Entra ID (Azure AD), with the id of the organisation as `tenant`; `allow` names its
+    /// domain.
+    Entra,
+    /// GitLab, or an organisation's own at `host`.
+    Gitlab,
+    /// Keycloak at `host`, with its `realm`.
+    Keycloak,
+    /// CILogon; `allow` names the domain of the organisation.
+    Cilogon,
+}
+
+impl Preset {
+    fn issuer(self, raw: &RawOidc, say: Say<'_>) -> Option<String> {
+        let mut wants = |key: &str, value: &Option<String>, example: &str| {
+            let fits = |text: &&String| {
+                let fits =
+                    |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+                !text.is_empty() && text.bytes().all(fits)
+            };
+            let found = value.as_ref().filter(fits).cloned();
+            if found.is_none() {
+                say(key, format!("this preset wants it, such as `{example}`"));
+            }
+            found
+        };
+        match self {
+            Self::Google => Some("https://accounts.google.com".into()),
+            Self::Cilogon => Some("https://cilogon.org".into()),
+            Self::Entra => {
+                let example = "4f1c2a7e-0000-4000-8000-0123456789ab";
+                let tenant = wants("tenant", &raw.tenant, example)?;
+                if tenant.len() != example.len() || tenant.matches('-').count() != 4 {
+                    say(
+                        "tenant",
+                        format!(
+                            "{tenant:?} is not the id of one organisation, such as `{example}`; its name or `common` does not tell whose people they are"
+                        ),
+                    );
+                }
+                Some(format!("https://login.microsoftonline.com/{tenant}/v2.0"))
+            }
+            Self::Gitlab if raw.host.is_none() => Some("https://gitlab.com".into()),
+            Self::Gitlab => {
+                let host = wants("host", &raw.host, "git.example.edu")?;
+                Some(format!("https://{host}"))
+            }
+            Self::Keycloak => {
+                let host = wants("host", &raw.host, "login.example.edu");
+                let realm = wants("realm", &raw.realm, "students");
+                Some(format!("https://{}/realms/{}", host?, realm?))
+            }
+        }
+    }
+
+    fn username(self) -> &'static str {
+        match self {
+            Self::Google => "{email|local}",
+            Self::Entra => "{preferred_username|local}",
+            Self::Cilogon => "{eppn|local}",
+            Self::Gitlab | Self::Keycloak => USERNAME,
+        }
+    }
+
+    /// The claim with a domain that the organisation has, not the person.
+    fn domain_of(self) -> Option<&'static str> {
+        match self {
+            Self::Entra => Some("claim:preferred_username"),
+            Self::Cilogon => Some("claim:eppn"),
+            Self::Google | Self::Gitlab | Self::Keycloak => None,
+        }
+    }
+
+    fn scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Cilogon => &["openid", "profile", "email", "org.cilogon.userinfo"],
+            _ => &SCOPES,
         }
     }
 }
@@ -95,26 +200,56 @@ pub struct RawRule {
 }
 
 pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<OidcConfig> {
-    if let Err(message) = check_issuer(&raw.issuer) {
+    let issuer = match raw.preset {
+        Some(preset) if raw.issuer.is_empty() => preset.issuer(raw, say),
+        _ => Some(raw.issuer.clone()),
+    };
+    if let Some(message) = issuer.as_deref().and_then(|text| check_issuer(text).err()) {
         say("issuer", message);
+    }
+    for (key, value, owner) in [
+        ("tenant", &raw.tenant, Preset::Entra),
+        ("realm", &raw.realm, Preset::Keycloak),
+    ] {
+        if value.is_some() && raw.preset != Some(owner) {
+            say(key, "no provider but that of its preset has one".into());
+        }
+    }
+    if raw.host.is_some() && !matches!(raw.preset, Some(Preset::Gitlab | Preset::Keycloak)) {
+        say("host", "it says where the provider of `preset: gitlab` or `preset: keycloak` is; else write `issuer`".into());
     }
     let client = (raw.client_id.as_str(), raw.client_secret.as_ref());
     let client_secret = check_client(client, &raw.parameters, folder, say);
-    let username = NameFrom::parse(&raw.username);
+    let known = raw.preset.map_or(USERNAME, Preset::username);
+    let username = NameFrom::parse(raw.username.as_deref().unwrap_or(known));
     let username = username.map_err(|message| say("username", message)).ok();
     let display_name = claim("display_name", &raw.display_name, say);
     let groups = raw.groups.as_deref().map(|text| claim("groups", text, say));
-    let has_openid = raw.scopes.iter().any(|scope| scope == "openid");
+    let scopes = raw.scopes.clone().unwrap_or_else(|| {
+        let known = raw.preset.map_or(&SCOPES[..], Preset::scopes);
+        known.iter().map(|scope| (*scope).to_owned()).collect()
+    });
+    let has_openid = scopes.iter().any(|scope| scope == "openid");
     let fit = |scope: &String| !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic());
-    if !has_openid || !raw.scopes.iter().all(fit) {
+    if !has_openid || !scopes.iter().all(fit) {
         say(
             "scopes",
             "scopes are words without blanks, `openid` among them".into(),
         );
     }
     let knows_groups = raw.groups.is_some();
-    let allow = (raw.allow.as_ref()).map(|rule| check_rule("allow", rule, knows_groups, say));
-    let admins = (raw.admins.as_ref()).map(|rule| check_rule("admins", rule, knows_groups, say));
+    let known = raw.preset.and_then(Preset::domain_of);
+    let domain_of = raw.domain_of.as_deref().or(known);
+    let domain_of = domain_of.map(|text| claim("domain_of", text, say));
+    let mut rule = |key: &str, rule: &Option<RawRule>| {
+        let checked = check_rule(key, rule.as_ref()?, knows_groups, say);
+        Some(Rule {
+            domain_of: domain_of.clone(),
+            ..checked
+        })
+    };
+    let allow = rule("allow", &raw.allow);
+    let admins = rule("admins", &raw.admins);
     let username = username?;
     let domains = allow.as_ref().and_then(|rule| rule.domains.as_ref());
     if username.drops_domains() && domains.is_none_or(|domains| domains.len() != 1) {
@@ -124,10 +259,10 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
     Some(OidcConfig {
         id: raw.id.clone(),
         title: raw.title.trim().into(),
-        issuer: raw.issuer.clone(),
+        issuer: issuer?,
         client_id: raw.client_id.clone(),
         client_secret,
-        scopes: raw.scopes.clone(),
+        scopes,
         parameters: raw.parameters.clone(),
         mapping: Mapping {
             username,

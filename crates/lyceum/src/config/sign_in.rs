@@ -275,6 +275,7 @@ impl Meant<'_> {
             domains: self
                 .domains
                 .map(|list| list.iter().map(|one| one.to_ascii_lowercase()).collect()),
+            domain_of: None,
             claims: claims
                 .map(|(claim, list)| (claim.clone(), set(list)))
                 .collect(),
@@ -372,6 +373,40 @@ mod tests {
     }
 
     #[test]
+    fn presets_of_openid_connect_know_what_is_left_out() {
+        let read = |keys: &str| {
+            let entry = format!("  - {{kind: oidc, title: T, client_id: c, {keys}}}");
+            match &read(&entry).expect(keys).sign_in[..] {
+                [SignInMethod::Oidc(config)] => (**config).clone(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (all, edu) = ("allow: {everyone: true}", "allow: {domains: [example.edu]}");
+        let tenant = "4f1c2a7e-0000-4000-8000-0123456789ab";
+        let entra = read(&format!("preset: entra, tenant: {tenant}, {edu}"));
+        let issuer = format!("https://login.microsoftonline.com/{tenant}/v2.0");
+        assert_eq!(entra.issuer, issuer);
+        let allow = entra.mapping.allow.expect("a rule");
+        assert_eq!(allow.domain_of.as_deref(), Some("preferred_username"));
+        let google = read(&format!("preset: google, {edu}"));
+        assert_eq!(google.issuer, "https://accounts.google.com");
+        assert!(google.mapping.username.drops_domains());
+        let keycloak = format!("preset: keycloak, host: login.example.edu, realm: uni, {all}");
+        let keycloak = read(&keycloak);
+        assert_eq!(keycloak.issuer, "https://login.example.edu/realms/uni");
+        assert_eq!(keycloak.scopes, ["openid", "profile", "email"]);
+        let gitlab = read(&format!(
+            "preset: gitlab, username: 'claim:nickname', {all}"
+        ));
+        assert_eq!(gitlab.issuer, "https://gitlab.com");
+        assert!(gitlab.mapping.names("nickname"));
+        let gitlab = read(&format!("preset: gitlab, host: git.example.edu, {all}"));
+        assert_eq!(gitlab.issuer, "https://git.example.edu");
+        let cilogon = read(&format!("preset: cilogon, {edu}"));
+        assert!(cilogon.scopes.contains(&"org.cilogon.userinfo".to_owned()));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_told_with_its_place() {
         let check = |entry: &str, expect: &str| {
             let said = read(&format!("  - {entry}")).expect_err(entry);
@@ -397,6 +432,24 @@ mod tests {
         check(&oidc("scopes: [profile]"), "`openid` among them");
         check(&oidc("parameters: {state: x}"), "said by Lyceum itself");
         check(&oidc("id: A/B"), "small letters");
+        check(&oidc("tenant: x"), "has one");
+        check(&oidc("host: git.example.edu"), "else write `issuer`");
+        check(&oidc("domain_of: upn"), "write `claim:NAME`");
+        let preset = |keys: &str| {
+            format!("{{kind: oidc, title: T, client_id: c, allow: {{everyone: true}}, {keys}}}")
+        };
+        check(&preset("preset: google"), "several domains");
+        check(&preset("preset: keycloak, host: x.org"), "sign_in[0].realm");
+        check(
+            &preset("preset: keycloak, host: 'x.org/y', realm: z"),
+            "sign_in[0].host",
+        );
+        check(&preset("preset: entra"), "sign_in[0].tenant");
+        check(
+            &preset("preset: entra, tenant: common"),
+            "id of one organisation",
+        );
+        check(&preset("preset: okta"), "okta");
         check(&oidc("admins: {everyone: true}"), "can't be meant");
         check(&oidc("admins: {groups: [it]}"), "Add `groups: claim:");
         check(&oidc("authority: gone.pem"), "gone.pem");
