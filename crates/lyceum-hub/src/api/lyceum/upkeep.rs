@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::api::body::{self, Fields};
 use crate::api::require_everywhere;
+use crate::launch::FaultyFile;
 use crate::{Hub, maintenance};
 
 pub(crate) const MAINTENANCE: &str = "/hub/api/lyceum/maintenance";
@@ -97,10 +98,24 @@ async fn configuration(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     let settings = hub.settings();
     let state = &settings.config_state;
     let problem = settings.config_problem(hub.now());
+    let faulty: Vec<Value> = (hub.shelf().faulty_files().iter()).map(file_model).collect();
     Ok(Json(json!({
         "generation": state.generation,
         "loaded": Millis(state.loaded_at).to_iso(),
         "source": state.source,
         "problem": problem.map(|(at, text)| json!({ "at": Millis(at).to_iso(), "text": text })),
+        "course_files": faulty,
     })))
+}
+
+fn file_model(file: &FaultyFile) -> Value {
+    let mistakes = file.mistakes.iter();
+    let mistakes = mistakes.map(|one| json!({ "line": one.line, "text": one.words }));
+    json!({
+        "course": file.course,
+        "file": file.file,
+        "mistakes": mistakes.collect::<Vec<_>>(),
+        "in_force": file.holds.as_str(),
+        "written": file.holds.written().map(Millis::to_iso),
+    })
 }
