@@ -171,10 +171,12 @@ impl Words {
     fn duration(&self, seconds: i64) -> String {
         let seconds = seconds.max(0);
         let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match seconds {
-            0..60 => format!("{seconds} s"),
-            60..3600 => format!("{minutes} min {} s", seconds % 60),
-            3600..172_800 => format!("{hours} h {} min", minutes % 60),
+        match (seconds, seconds % 60, minutes % 60) {
+            (0..60, ..) => format!("{seconds} s"),
+            (60..3600, 0, _) => format!("{minutes} min"),
+            (60..3600, rest, _) => format!("{minutes} min {rest} s"),
+            (3600..172_800, _, 0) => format!("{hours} h"),
+            (3600..172_800, _, rest) => format!("{hours} h {rest} min"),
             _ => format!("{} d", self.lang.number(days)),
         }
     }
@@ -290,6 +292,9 @@ mod tests {
         check(-5, "0 s");
         check(59, "59 s");
         check(125, "2 min 5 s");
+        check(1_800, "30 min");
+        check(3_659, "1 h");
+        check(86_400, "24 h");
         check(12_000, "3 h 20 min");
         check(12 * 86_400, "12 d");
     }
