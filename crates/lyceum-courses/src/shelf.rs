@@ -35,7 +35,10 @@ pub struct Shelf {
 #[derive(Default)]
 struct State {
     files: BTreeMap<CourseId, Entry>,
+    /// Of all files.
     problems: Vec<Problem>,
+    /// Of files that are no course's, which stand first in `problems`.
+    left_out: usize,
     /// With what the files were read.
     site: Arc<Site>,
 }
@@ -45,6 +48,10 @@ struct Entry {
     stamp: Stamp,
     /// The last good version; `None` when there has been none.
     course: Option<Arc<Course>>,
+    /// When that version was written, if the file system says so.
+    written: Option<SystemTime>,
+    /// Whether it is what the file says now.
+    is_newest: bool,
     problems: Vec<Problem>,
 }
 
@@ -54,6 +61,36 @@ struct Stamp {
     path: PathBuf,
     changed: Option<SystemTime>,
     size: u64,
+}
+
+/// A file in which something is wrong, and what comes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faulty {
+    /// None where the file is that of no course.
+    pub course: Option<CourseId>,
+    /// At least one, all of this file.
+    pub problems: Vec<Problem>,
+    pub holds: Holds,
+}
+
+/// What holds although something is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    Nothing,
+    /// The last good version, and when it was written if the file system says so.
+    Earlier(Option<SystemTime>),
+    /// All else in the file.
+    Rest,
+}
+
+impl Entry {
+    fn holds(&self) -> Holds {
+        match (self.is_newest, &self.course) {
+            (true, _) => Holds::Rest,
+            (false, Some(_)) => Holds::Earlier(self.written),
+            (false, None) => Holds::Nothing,
+        }
+    }
 }
 
 /// A course with what this person is in it.
@@ -101,6 +138,7 @@ impl Shelf {
                 tracing::warn!(%problem, "a file in the course folder is left out");
             }
         }
+        let left_out = problems.len();
         for (id, path) in listed {
             let meta = match path.metadata() {
                 Ok(meta) => meta,
@@ -111,6 +149,7 @@ impl Shelf {
                     let path = path.display();
                     tracing::warn!(%path, %error, "a course file can't be looked at; its last version stays");
                     if let Some(entry) = before.files.get(&id) {
+                        problems.extend(entry.problems.iter().cloned());
                         files.insert(id, entry.clone());
                     }
                     continue;
@@ -127,6 +166,7 @@ impl Shelf {
                 _ => {
                     changed = true;
                     let read = read(&path, meta.len(), &site);
+                    let is_newest = read.is_ok();
                     let (course, problems) = match read {
                         Ok(mut course) => {
                             let found = give_way(&id, &path, &mut course, &site.services);
@@ -144,9 +184,15 @@ impl Shelf {
                             (earlier.and_then(|entry| entry.course.clone()), problems.0)
                         }
                     };
+                    let written = match is_newest {
+                        true => stamp.changed,
+                        false => earlier.and_then(|entry| entry.written),
+                    };
                     Entry {
                         stamp,
                         course,
+                        written,
+                        is_newest,
                         problems,
                     }
                 }
@@ -159,6 +205,7 @@ impl Shelf {
             self.state.store(Arc::new(State {
                 files,
                 problems,
+                left_out,
                 site,
             }));
             self.changes.send_modify(|count| *count += 1);
@@ -369,6 +416,25 @@ impl Shelf {
     pub fn problems(&self) -> Vec<Problem> {
         self.state.load().problems.clone()
     }
+
+    /// The same by file: first those of no course, then by course.
+    pub fn faulty(&self) -> Vec<Faulty> {
+        let state = self.state.load();
+        let left_out = state.problems.iter().take(state.left_out);
+        let left_out = left_out.map(|problem| Faulty {
+            course: None,
+            problems: vec![problem.clone()],
+            holds: Holds::Nothing,
+        });
+        let faulty = |(_, entry): &(&CourseId, &Entry)| !entry.problems.is_empty();
+        let of_courses = state.files.iter().filter(faulty);
+        let of_courses = of_courses.map(|(id, entry)| Faulty {
+            course: Some(id.clone()),
+            problems: entry.problems.clone(),
+            holds: entry.holds(),
+        });
+        left_out.chain(of_courses).collect()
+    }
 }
 
 /// What is wrong with a file whose name is no id.
@@ -570,6 +636,48 @@ mod tests {
         assert!(shelf.look().expect("looked"));
         let unclear: Vec<String> = shelf.unclear().iter().map(ToString::to_string).collect();
         assert_eq!(unclear, ["art"]);
+    }
+
+    #[test]
+    fn of_each_faulty_file_it_is_told_what_holds_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        };
+        write("art.yaml", "title: [");
+        write("bio.yaml", "title: Biology\nserver: true\n");
+        write("chem.yaml", "title: Chemistry\n");
+        write("No Id.yaml", "title: x\n");
+        let site = having(&[], &["bio"]);
+        let shelf = Shelf::open(folder.path(), site).expect("opened");
+        let told = || -> Vec<(String, Holds)> {
+            let all = shelf.faulty().into_iter();
+            all.map(|one| {
+                let course = one.course.map(|id| id.to_string());
+                (course.unwrap_or_default(), one.holds)
+            })
+            .collect()
+        };
+        let mut expect = vec![
+            (String::new(), Holds::Nothing),
+            ("art".to_owned(), Holds::Nothing),
+            ("bio".to_owned(), Holds::Rest),
+        ];
+        assert_eq!(told(), expect);
+        let chem = folder.path().join("chem.yaml");
+        let written = chem.metadata().expect("there").modified().expect("known");
+        write("chem.yaml", "title: Chemistry\ntilte: x\n");
+        assert!(shelf.look().expect("looked"));
+        expect.push(("chem".to_owned(), Holds::Earlier(Some(written))));
+        assert_eq!(told(), expect);
+        // Another mistake makes no other version the last good one.
+        write("chem.yaml", "title: Chemistry\nabc: 1\nxyz: 2\n");
+        assert!(shelf.look().expect("looked"));
+        assert_eq!(told(), expect);
+        write("chem.yaml", "title: Chemistry of all\n");
+        assert!(shelf.look().expect("looked"));
+        expect.truncate(3);
+        assert_eq!(told(), expect);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use lyceum_model::who::{CourseId, CourseRole, Who};
 use lyceum_web::Caller;
 use tokio::sync::watch;
 
-use crate::course_work::CourseWork;
+use crate::course_work::{CourseWork, Mistake};
 use crate::profiles::choose::Chosen;
 use crate::rooms::Room;
 
@@ -90,6 +90,44 @@ pub struct CourseServers {
     pub unclear: Vec<CourseId>,
 }
 
+/// A course file in which something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultyFile {
+    /// None where the file is that of no course.
+    pub course: Option<String>,
+    pub file: String,
+    pub mistakes: Vec<Mistake>,
+    pub holds: Holds,
+}
+
+/// What holds although something is wrong in the file of a course.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    Nothing,
+    /// The last good version; and when it was written, where that is known.
+    Earlier(Option<Millis>),
+    /// All else in the file.
+    Rest,
+}
+
+impl Holds {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Earlier(_) => "earlier",
+            Self::Rest => "rest",
+        }
+    }
+
+    /// When the version that holds was written.
+    pub fn written(self) -> Option<Millis> {
+        match self {
+            Self::Earlier(at) => at,
+            Self::Nothing | Self::Rest => None,
+        }
+    }
+}
+
 /// "Which courses does Ada see, and what is she in them?"
 #[async_trait]
 pub trait CourseShelf: Send + Sync + 'static {
@@ -116,6 +154,9 @@ pub trait CourseShelf: Send + Sync + 'static {
 
     /// The servers that courses have; the same one as long as nothing has changed.
     fn servers(&self) -> Arc<CourseServers>;
+
+    /// The course files in which something is wrong.
+    fn faulty_files(&self) -> Vec<FaultyFile>;
 
     /// Wakes when the courses may be others than before.
     fn changes(&self) -> watch::Receiver<u64>;

@@ -15,7 +15,7 @@ use lyceum_auth::{
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::course_work::CourseWork;
 use lyceum_hub::launch::{
-    CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, LaunchPlanner,
+    CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, FaultyFile, LaunchPlanner,
     LaunchRequest, Refusal,
 };
 use lyceum_hub::rooms::Room;
@@ -62,6 +62,7 @@ pub struct TestHub {
     in_courses: InCourses,
     course_servers: CourseServersNow,
     work: WorkOf,
+    faulty: FaultyFiles,
 }
 
 impl TestHub {
@@ -169,6 +170,7 @@ impl TestHub {
         let in_courses = InCourses::default();
         let course_servers = CourseServersNow::default();
         let work = WorkOf::default();
+        let faulty = FaultyFiles::default();
         settings.theme = settings.theme.below(&base);
         settings.api_url = format!("http://{hub_address}{}", base.at("/hub/api"));
         let hub = Hub::new(Parts {
@@ -181,6 +183,7 @@ impl TestHub {
                 in_courses: in_courses.clone(),
                 course_servers: course_servers.clone(),
                 work: work.clone(),
+                faulty: faulty.clone(),
             }),
             sign_in,
             pages: lyceum_hub::pages::templates()
@@ -242,6 +245,7 @@ impl TestHub {
             in_courses,
             course_servers,
             work,
+            faulty,
         }
     }
 
@@ -315,6 +319,11 @@ impl TestHub {
         let all = self.work.lock();
         let mut all = all.unwrap_or_else(PoisonError::into_inner);
         all.insert(name.to_owned(), work);
+    }
+
+    /// The course files in which something is wrong from now on.
+    pub fn break_course_files(&self, files: Vec<FaultyFile>) {
+        *self.faulty.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
     /// Course files that can't be read, and what others say stays away.
@@ -467,6 +476,7 @@ impl LaunchPlanner for PlainPlanner {
 
 /// By the name of whoever is to do it.
 type WorkOf = Arc<Mutex<BTreeMap<String, Vec<CourseWork>>>>;
+type FaultyFiles = Arc<Mutex<Vec<FaultyFile>>>;
 type InCourses = Arc<Mutex<Vec<(Who, CourseId, CourseRole)>>>;
 
 /// The servers of courses as they are now; whoever waits for changes is woken.
@@ -489,6 +499,7 @@ struct OneCourse {
     in_courses: InCourses,
     course_servers: CourseServersNow,
     work: WorkOf,
+    faulty: FaultyFiles,
 }
 
 impl OneCourse {
@@ -560,6 +571,11 @@ impl CourseShelf for OneCourse {
 
     fn servers(&self) -> Arc<CourseServers> {
         let now = self.course_servers.servers.lock();
+        now.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn faulty_files(&self) -> Vec<FaultyFile> {
+        let now = self.faulty.lock();
         now.unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -33,9 +33,10 @@ function localise(element) {
 
 function duration(seconds) {
   const minutes = Math.floor(seconds / 60);
+  const and = (rest, unit) => (rest ? ` ${rest} ${unit}` : "");
   if (minutes < 1) return `${seconds} s`;
-  if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (minutes < 60) return `${minutes} min${and(seconds % 60, "s")}`;
+  return `${Math.floor(minutes / 60)} h${and(minutes % 60, "min")}`;
 }
 
 // Loads the page again as soon as the hub answers; tells the reader while it doesn't.

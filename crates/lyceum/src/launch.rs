@@ -1,16 +1,18 @@
 //! "What may Ada start?": the hub's question, answered from configuration and courses.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lyceum_courses::Shelf;
+use lyceum_courses::shelf::{self, Faulty};
+use lyceum_courses::{Problem, Shelf};
 use lyceum_exchange::{Exchange, SERVICE};
-use lyceum_hub::course_work::CourseWork;
+use lyceum_hub::course_work::{CourseWork, Mistake};
 use lyceum_hub::launch::{
-    CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, LaunchPlanner,
-    LaunchRequest, Refusal,
+    CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, FaultyFile, Holds,
+    LaunchPlanner, LaunchRequest, Refusal,
 };
 use lyceum_hub::profiles::choose::Chosen;
 use lyceum_hub::rooms::Room;
@@ -324,6 +326,11 @@ impl CourseShelf for Courses {
         servers
     }
 
+    fn faulty_files(&self) -> Vec<FaultyFile> {
+        let all = self.shelf.faulty().into_iter();
+        all.map(faulty_file).collect()
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.shelf.changes()
     }
@@ -348,6 +355,32 @@ impl CourseShelf for Courses {
         });
         rooms.collect()
     }
+}
+
+fn faulty_file(faulty: Faulty) -> FaultyFile {
+    let first = faulty.problems.first();
+    FaultyFile {
+        course: faulty.course.map(|id| id.to_string()),
+        file: first.map_or_else(String::new, |problem| problem.file.clone()),
+        mistakes: faulty.problems.into_iter().map(mistake).collect(),
+        holds: match faulty.holds {
+            shelf::Holds::Nothing => Holds::Nothing,
+            shelf::Holds::Earlier(at) => Holds::Earlier(at.and_then(millis)),
+            shelf::Holds::Rest => Holds::Rest,
+        },
+    }
+}
+
+fn mistake(problem: Problem) -> Mistake {
+    Mistake {
+        line: problem.place.map(|place| place.line),
+        words: problem.message,
+    }
+}
+
+fn millis(at: SystemTime) -> Option<Millis> {
+    let at = Timestamp::try_from(at).ok()?;
+    Some(Millis(at.as_millisecond()))
 }
 
 #[cfg(test)]

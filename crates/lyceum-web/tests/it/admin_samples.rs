@@ -105,6 +105,32 @@ fn config() -> ConfigState {
     }
 }
 
+fn faulty() -> Vec<FaultyFile> {
+    let of = |holds| FaultyFile {
+        course: Some("signals".into()),
+        file: "/var/lib/lyceum/courses/signals.yaml".into(),
+        mistakes: vec![FileMistake {
+            line: Some(3),
+            words: format!("unknown key {EVIL}"),
+        }],
+        holds,
+        ..FaultyFile::default()
+    };
+    vec![
+        FaultyFile {
+            course: None,
+            mistakes: vec![FileMistake::default()],
+            ..of("nothing")
+        },
+        FaultyFile {
+            more: 1,
+            written: Some(NOW),
+            ..of("earlier")
+        },
+        of("rest"),
+    ]
+}
+
 fn group(name: &str) -> GroupRow {
     GroupRow {
         name: name.into(),
@@ -137,6 +163,8 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
                 area: area("overview"),
                 config: config(),
                 sees_config: true,
+                faulty: faulty(),
+                more_faulty: 1,
                 counts: vec![
                     count("people", 50_000),
                     count("ready", 312),
@@ -211,6 +239,8 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
                 page: page(),
                 area: area("configuration"),
                 config: config(),
+                faulty: faulty(),
+                more_faulty: 2,
             }),
         ),
         (

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{ConfigArgs, DataArgs, ListenArgs, Outcome, print, print_json};
 use crate::data::{self, Found, ROOM_FOR_JUPYTER};
 use crate::failure::Failure;
-use crate::{config, jupyter};
+use crate::{compose, config, jupyter};
 
 /// Look for what would keep Lyceum from running.
 #[derive(Debug, Args)]
@@ -72,6 +72,7 @@ pub const CHECKS: &[fn(&Doctor) -> Check] = &[
     check_config,
     check_templates,
     check_data,
+    check_courses,
     check_disk,
     check_python,
     check_port,
@@ -117,6 +118,37 @@ fn check_data(doctor: &Doctor) -> Check {
         Found::ToBeMade => format!("{} is not there yet and will be made", root.display()),
     });
     Check::of("data", said)
+}
+
+/// What is wrong in course files, as the page of the configuration tells it.
+fn check_courses(doctor: &Doctor) -> Check {
+    let path = config::locate(doctor.config.config.as_deref());
+    let Ok(config) = config::load(path.as_deref()).map(|loaded| loaded.config) else {
+        return Check::of(
+            "courses",
+            Ok("not looked at: the configuration has problems".into()),
+        );
+    };
+    let Ok(layout) = data::Layout::existing(&doctor.data.data) else {
+        return Check::of(
+            "courses",
+            Ok("looked at once the data folder is there".into()),
+        );
+    };
+    let said = compose::shelf(&layout, &config).and_then(|shelf| {
+        let faulty = shelf.faulty();
+        let problems = faulty.iter().flat_map(|file| &file.problems);
+        let lines: Vec<String> = problems.map(ToString::to_string).collect();
+        match (lines.is_empty(), shelf.ids().len()) {
+            (true, 0) => Ok("there are no course files".into()),
+            (true, 1) => Ok("the course file is good".into()),
+            (true, many) => Ok(format!("{many} course files are good")),
+            (false, _) => Err(Failure::new(lines.join("\n")).hint(
+                "a running Lyceum keeps the last good version of each; the page Configuration of administrators says which",
+            )),
+        }
+    });
+    Check::of("courses", said)
 }
 
 fn check_disk(doctor: &Doctor) -> Check {
@@ -181,7 +213,7 @@ fn check_hosts(doctor: &Doctor) -> Check {
         );
     };
     let listen = doctor.listen.address(config.listen);
-    let origins = crate::compose::origins(&config, Some(listen));
+    let origins = compose::origins(&config, Some(listen));
     let Some(domain) = origins.domain() else {
         let said = "the hub and all servers share one host".into();
         if let Some(words) = config.shared_host() {
@@ -255,7 +287,7 @@ fn check_limits(doctor: &Doctor) -> Check {
         let Ok(layout) = data::Layout::existing(&doctor.data.data) else {
             return Ok(None);
         };
-        crate::compose::local_spawner(&crate::compose::Program::this(), &loaded.config, &layout)
+        compose::local_spawner(&compose::Program::this(), &loaded.config, &layout)
             .map(|spawner| Some(spawner.capabilities()))
     };
     match report() {

@@ -144,6 +144,31 @@ fn the_port_that_up_would_take() {
 }
 
 #[test]
+fn mistakes_in_course_files() {
+    let site = site_with_python();
+    let courses = || {
+        let said = site.run(&["doctor", "--port", "0"]);
+        (said.code, lines_of(&said.out, "courses"))
+    };
+    let (_, said) = courses();
+    assert_snapshot!(said, @"good     courses   looked at once the data folder is there");
+    let up = site.up(&["up", "--demo", "--port", "0"]);
+    assert_eq!(up.code, Some(0), "{}", up.err);
+    let (code, said) = courses();
+    assert_eq!(code, Some(0), "{said}");
+    assert_snapshot!(said, @"good     courses   the course file is good");
+    site.write(
+        "lyceum-data/courses/bio.yaml",
+        "title: Biology\npeopel: {}\n",
+    );
+    let (code, said) = courses();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.starts_with("PROBLEM  courses "), "{said}");
+    let place = "lyceum-data/courses/bio.yaml:2:1: ";
+    assert!(said.contains(place) && said.contains("`people`"), "{said}");
+}
+
+#[test]
 fn limits_are_one_short_sentence() {
     let site = site_with_python();
     let up = site.up(&["up", "--demo", "--port", "0"]);

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
+use jiff::Timestamp;
 use lyceum_model::clock::Millis;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::ScopeName;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::api::body::{self, Fields};
 use crate::api::require_everywhere;
+use crate::launch::FaultyFile;
 use crate::{Hub, maintenance};
 
 pub(crate) const MAINTENANCE: &str = "/hub/api/lyceum/maintenance";
@@ -70,10 +72,12 @@ fn until(fields: &Fields, now: Millis) -> ApiResult<Option<Millis>> {
     let Some(given) = fields.get("until").filter(|given| !given.is_null()) else {
         return Ok(None);
     };
-    let at = given.as_str().and_then(Millis::from_iso).ok_or_else(|| {
+    // Without an offset nobody knows whose time is meant: elsewhere it would be the site's.
+    let at = given.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let at = at.map(|at| Millis(at.as_millisecond())).ok_or_else(|| {
         body::wrong(
             "until",
-            "a time such as \"2026-11-30T18:00:00+01:00\", or null",
+            "a time with its offset such as \"2026-11-30T18:00:00+01:00\", or null",
         )
     })?;
     match at.0 > now.0 {
@@ -97,10 +101,26 @@ async fn configuration(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     let settings = hub.settings();
     let state = &settings.config_state;
     let problem = settings.config_problem(hub.now());
+    let faulty: Vec<Value> = (hub.shelf().faulty_files().iter())
+        .map(file_model)
+        .collect();
     Ok(Json(json!({
         "generation": state.generation,
         "loaded": Millis(state.loaded_at).to_iso(),
         "source": state.source,
         "problem": problem.map(|(at, text)| json!({ "at": Millis(at).to_iso(), "text": text })),
+        "course_files": faulty,
     })))
+}
+
+fn file_model(file: &FaultyFile) -> Value {
+    let mistakes = file.mistakes.iter();
+    let mistakes = mistakes.map(|one| json!({ "line": one.line, "text": one.words }));
+    json!({
+        "course": file.course,
+        "file": file.file,
+        "mistakes": mistakes.collect::<Vec<_>>(),
+        "in_force": file.holds.as_str(),
+        "written": file.holds.written().map(Millis::to_iso),
+    })
 }

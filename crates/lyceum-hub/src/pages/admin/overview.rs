@@ -10,7 +10,9 @@ use lyceum_model::scope::ScopeName;
 use lyceum_spawn::Resource;
 use lyceum_store::Tx;
 use lyceum_web::ApiResult;
-use lyceum_web::page::contexts::admin::{ConfigurationPage, Count, OverviewPage};
+use lyceum_web::page::contexts::admin::{
+    ConfigurationPage, Count, FaultyFile, FileMistake, OverviewPage,
+};
 use lyceum_web::page::contexts::rooms::RoomRow;
 use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 
@@ -18,11 +20,16 @@ use super::{Visit, activity, maintenance, number, people, servers};
 use crate::db::search::servers::{Search, Sort};
 use crate::pages::list::ListQuery;
 use crate::servers::State;
-use crate::{db, jobs, rooms};
+use crate::{Hub, db, jobs, launch, rooms};
 
 const DAY: i64 = 24 * 3_600_000;
 /// Meetings that are told of at most.
 const ROOMS: usize = 10;
+/// Faulty course files that the overview, and the page of the configuration, show at most; and mistakes
+/// of one of them.
+const FILES_FIRST: usize = 5;
+const FILES: usize = 100;
+const MISTAKES: usize = 10;
 
 pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
     let now = visit.hub.now();
@@ -35,6 +42,9 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
         switch: maintenance::shown(&visit),
         ..OverviewPage::default()
     };
+    if page.sees_config {
+        (page.faulty, page.more_faulty) = faulty_files(&visit.hub, FILES_FIRST);
+    }
     if visit.reaches(ScopeName::ListUsers) {
         let search = db::users::Search {
             among: visit.among(ScopeName::ListUsers)?,
@@ -148,12 +158,41 @@ pub(super) async fn configuration(
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Response> {
     crate::api::require_everywhere(&visit.caller, ScopeName::ReadHub)?;
+    let (faulty, more_faulty) = faulty_files(&visit.hub, FILES);
     let page = ConfigurationPage {
         page: visit.page(),
         area: visit.area("configuration", &query),
         config: config(&visit),
+        faulty,
+        more_faulty,
     };
     visit.html(StatusCode::OK, "admin_configuration.html", &page)
+}
+
+/// The first course files in which something is wrong, and how many more there are.
+fn faulty_files(hub: &Hub, most: usize) -> (Vec<FaultyFile>, u64) {
+    let all = hub.shelf().faulty_files();
+    let more = all.len().saturating_sub(most);
+    let shown = all.into_iter().take(most).map(faulty_file);
+    (shown.collect(), more as u64)
+}
+
+fn faulty_file(file: launch::FaultyFile) -> FaultyFile {
+    let more = file.mistakes.len().saturating_sub(MISTAKES);
+    let mistakes = file.mistakes.into_iter().take(MISTAKES);
+    FaultyFile {
+        course: file.course,
+        file: file.file,
+        mistakes: mistakes
+            .map(|mistake| FileMistake {
+                line: mistake.line,
+                words: mistake.words,
+            })
+            .collect(),
+        more: more as u64,
+        holds: file.holds.as_str(),
+        written: file.holds.written().map(|at| at.0),
+    }
 }
 
 /// What may be told of it: paths and errors are for those who may read facts of the hub.

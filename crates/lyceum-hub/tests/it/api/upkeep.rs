@@ -1,6 +1,9 @@
 //! What administrators do by programs and JupyterHub has no word for.
 
 use hyper::Method;
+use lyceum_hub::course_work::Mistake;
+use lyceum_hub::launch::{FaultyFile, Holds};
+use lyceum_model::clock::Millis;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{TestDb, TestHub};
@@ -152,6 +155,7 @@ async fn a_maintenance_is_begun_and_ended() {
         for bad in [
             json!({ "until": "2020-01-01T00:00:00Z" }),
             json!({ "until": "soon" }),
+            json!({ "until": "2999-01-01T00:00:00" }),
             json!({ "until": 7 }),
             json!({ "message": ["x"] }),
             json!({ "mesage": "New disks" }),
@@ -209,6 +213,38 @@ async fn the_state_of_the_configuration_is_told() {
     assert_eq!(told["source"], "/etc/lyceum.yaml");
     let problem = json!({ "at": "2026-11-21T08:00:00.000000Z", "text": "3:3: nmae" });
     assert_eq!(told["problem"], problem);
+    assert_eq!(told["course_files"], json!([]));
+    let mistake = Mistake {
+        line: Some(3),
+        words: "unknown key `peopel`".into(),
+    };
+    hub.break_course_files(vec![
+        FaultyFile {
+            course: None,
+            file: "/courses/No Id.yaml".into(),
+            mistakes: Vec::new(),
+            holds: Holds::Nothing,
+        },
+        FaultyFile {
+            course: Some("bio".into()),
+            file: "/courses/bio.yaml".into(),
+            mistakes: vec![mistake],
+            holds: Holds::Earlier(Some(Millis(1_795_248_000_000))),
+        },
+    ]);
+    let told = root.get(path).await.expect(200).json();
+    let expect = json!([
+        {
+            "course": null, "file": "/courses/No Id.yaml", "mistakes": [], "in_force": "nothing",
+            "written": null,
+        },
+        {
+            "course": "bio", "file": "/courses/bio.yaml", "in_force": "earlier",
+            "mistakes": [{ "line": 3, "text": "unknown key `peopel`" }],
+            "written": "2026-11-21T08:00:00.000000Z",
+        },
+    ]);
+    assert_eq!(told["course_files"], expect);
     program(&hub, "ada").await.get(path).await.expect(403);
     hub.stop().await;
 }

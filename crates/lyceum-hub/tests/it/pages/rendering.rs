@@ -1,5 +1,8 @@
 //! Every page with real rows behind it, in both languages.
 
+use lyceum_hub::course_work::Mistake;
+use lyceum_hub::launch::{FaultyFile, Holds};
+use lyceum_model::clock::Millis;
 use lyceum_testkit::fake::Behaviour;
 use lyceum_testkit::{TestDb, TestHub};
 
@@ -108,6 +111,52 @@ async fn a_bad_edit_of_the_configuration_is_seen_by_administrators() {
     hub.hub.reload(settings).await;
     let page = root.get("/hub/admin").await.expect(200).text();
     assert!(!page.contains("usres"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faulty_course_files_are_seen_by_administrators() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db)
+        .await
+        .with_user("ada")
+        .await
+        .with_admin("root")
+        .await;
+    let root = hub.signed_in("root").await;
+    let overview = root.get("/hub/admin").await.expect(200).text();
+    assert!(overview.contains("All is well"), "{overview}");
+    let page = root.get("/hub/admin/configuration").await.expect(200);
+    let page = page.text();
+    assert!(page.contains("Nothing is wrong in any of them."), "{page}");
+
+    let files = (0..7).map(|at| FaultyFile {
+        course: Some(format!("bio-{at}")),
+        file: format!("/courses/bio-{at}.yaml"),
+        mistakes: vec![Mistake {
+            line: Some(12),
+            words: "unknown key `peopel` <here>".into(),
+        }],
+        holds: Holds::Earlier(Some(Millis(1_795_248_000_000))),
+    });
+    hub.break_course_files(files.collect());
+    let overview = root.get("/hub/admin").await.expect(200).text();
+    assert!(!overview.contains("All is well"), "{overview}");
+    assert!(overview.contains("/hub/admin/configuration"), "{overview}");
+    let said = words(&overview);
+    let one = "bio-4 · /courses/bio-4.yaml Line 12: unknown key `peopel` &lt;here&gt; The last good version of this file stays in force. It was written";
+    assert!(said.contains(one), "{said}");
+    assert!(!said.contains("bio-5"), "{said}");
+    assert!(
+        said.contains("In 2 more files something is wrong."),
+        "{said}"
+    );
+    let page = root.get("/hub/admin/configuration").await.expect(200);
+    let said = words(&page.text());
+    assert!(said.contains("bio-0") && said.contains("bio-6"), "{said}");
+    let ada = hub.signed_in("ada").await;
+    let home = ada.get("/hub/home").await.expect(200).text();
+    assert!(!home.contains("peopel"), "{home}");
+    hub.stop().await;
 }
 
 /// What stands between tags, in one line.

@@ -95,6 +95,10 @@ pub struct OverviewPage {
     pub config: ConfigState,
     /// Whether the state of the configuration may be seen.
     pub sees_config: bool,
+    /// For those who may see it: course files in which something is wrong, the first ones, and how many
+    /// more there are.
+    pub faulty: Vec<FaultyFile>,
+    pub more_faulty: u64,
     /// Each with the list it counts.
     pub counts: Vec<Count>,
     /// What went wrong with servers in the last day, the newest first; a server as often as it failed.
@@ -353,4 +357,29 @@ pub struct ConfigurationPage {
     pub page: Page,
     pub area: Area,
     pub config: ConfigState,
+    /// Course files in which something is wrong, and how many there are beyond these.
+    pub faulty: Vec<FaultyFile>,
+    pub more_faulty: u64,
+}
+
+/// A course file in which something is wrong.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FaultyFile {
+    /// None where the file is that of no course.
+    pub course: Option<String>,
+    pub file: String,
+    pub mistakes: Vec<FileMistake>,
+    /// How many there are beyond these.
+    pub more: u64,
+    /// `nothing`, `earlier` or `rest`: what is in force meanwhile.
+    pub holds: &'static str,
+    /// When the version that is in force was written.
+    pub written: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FileMistake {
+    pub line: Option<u64>,
+    /// In English.
+    pub words: String,
 }

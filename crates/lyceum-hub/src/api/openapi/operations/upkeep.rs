@@ -1,7 +1,7 @@
 //! What administrators do besides what JupyterHub has a word for.
 
 use lyceum_model::scope::ScopeName::{AdminUsers, ReadHub, Shutdown};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::Operation;
 use super::super::schemas::{maybe_moment, moment, named, of, text};
@@ -69,6 +69,11 @@ pub(super) fn hub() -> Vec<Operation> {
         "loaded": moment(),
         "source": { "type": ["string", "null"], "description": "The file" },
         "problem": problem,
+        "course_files": {
+            "type": "array",
+            "description": "Those in which something is wrong",
+            "items": course_file(),
+        },
     });
     let all = vec![
         get(
@@ -96,17 +101,34 @@ pub(super) fn hub() -> Vec<Operation> {
         get(
             CONFIGURATION,
             "get_configuration",
-            "Tells which configuration is in force, and what is wrong with the last edit.",
+            "Tells which configuration is in force, and what is wrong with the last edit and in course files.",
         )
         .scopes(&[ReadHub])
         .json(
             200,
             "Its state",
             of(
-                &["generation", "loaded", "source", "problem"],
+                &["generation", "loaded", "source", "problem", "course_files"],
                 configuration,
             ),
         ),
     ];
     all.into_iter().map(|one| one.tag("Hub")).collect()
+}
+
+fn course_file() -> Value {
+    let mistake = json!({ "line": { "type": ["integer", "null"] }, "text": text() });
+    of(
+        &["course", "file", "mistakes", "in_force", "written"],
+        json!({
+            "course": { "type": ["string", "null"], "description": "Null where the file is that of no course" },
+            "file": text(),
+            "mistakes": { "type": "array", "items": of(&["line", "text"], mistake) },
+            "in_force": {
+                "enum": ["nothing", "earlier", "rest"],
+                "description": "Meanwhile: nothing of the file, its last good version, or all but what is wrong",
+            },
+            "written": { "type": ["string", "null"], "format": "date-time", "description": "When that last good version was" },
+        }),
+    )
 }
