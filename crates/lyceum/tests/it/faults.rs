@@ -264,7 +264,8 @@ async fn postgresql_fails_over_in_the_middle_of_starts() {
     each_runs_once(&place, 12);
     writing.await.expect("no panic");
     let there = client(&hubs[1]);
-    for name in acknowledged.lock().expect("unpoisoned").drain(..) {
+    let names = std::mem::take(&mut *acknowledged.lock().expect("unpoisoned"));
+    for name in names {
         let path = format!("/hub/api/users/{name}");
         there.get(&path).await.expect(200);
     }
