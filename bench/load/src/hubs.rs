@@ -1,9 +1,10 @@
 //! `cargo xtask bench hub`: a real JupyterHub with its proxy and Lyceum, each with 50,000 people,
 //! asked the same by the API and by a browser's pages. CPU time is that of hub and proxy together.
-//! What concerns servers is in `hubs/servers.rs`.
+//! What concerns servers is in `hubs/servers.rs`, two hubs on one database in `hubs/replicas.rs`.
 
 mod page;
 mod peers;
+mod replicas;
 mod servers;
 pub(crate) mod stub;
 
@@ -28,6 +29,8 @@ pub(crate) struct Programs {
     pub(crate) jupyter: PathBuf,
     /// A script for Node.js that looks at pages in a browser.
     pub(crate) paint: PathBuf,
+    /// Where a PostgreSQL is, as `postgres://…`, of which all is ours.
+    pub(crate) postgres: String,
 }
 
 /// How long and how often.
@@ -72,13 +75,14 @@ const OWN_PAGES: [&str; 5] = [
 /// Pages of ours of which a browser tells when they are first painted.
 const PAINTED: [&str; 3] = ["/hub/admin", "/hub/admin/users", "/hub/admin/servers"];
 
-/// The part of the measures with this name alone.
+/// Parts of the measures that may be asked for alone.
 const SERVERS: &str = "servers";
+const REPLICAS: &str = "replicas";
 
 pub(crate) async fn run(programs: &Programs, quick: bool, only: Option<&str>) -> Result<()> {
     ensure!(
-        only.is_none_or(|only| only == SERVERS),
-        "--only knows `{SERVERS}`"
+        only.is_none_or(|only| [SERVERS, REPLICAS].contains(&only)),
+        "--only knows `{SERVERS}` and `{REPLICAS}`"
     );
     let scale = match quick {
         true => Scale {
@@ -99,7 +103,13 @@ pub(crate) async fn run(programs: &Programs, quick: bool, only: Option<&str>) ->
         None => of_requests(programs, &folder, &scale).await?,
         Some(_) => Vec::new(),
     };
-    rows.extend(servers::measure(programs, &folder.join(SERVERS), quick).await?);
+    if only != Some(REPLICAS) {
+        rows.extend(servers::measure(programs, &folder.join(SERVERS), quick).await?);
+    }
+    if only != Some(SERVERS) {
+        let (postgres, folder) = (&programs.postgres, folder.join(REPLICAS));
+        rows.extend(replicas::measure(programs, postgres, &folder, quick).await?);
+    }
     print!("{}", render(&rows));
     Ok(())
 }

@@ -34,7 +34,7 @@ const DESCRIPTORS: u64 = 200_000;
 
 const USAGE: &str = "\
 lyceum-load measure --lyceum PROGRAM --chp PROGRAM [--quick] [--only WORD]
-lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER --paint SCRIPT [--quick]
+lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER --paint SCRIPT --postgres URL [--quick] [--only servers|replicas]
 lyceum-load stub FOLDER    (a notebook server, started by a hub)
 lyceum-load run PROGRAM [ARGUMENT ..]    (a child that ends when this one's caller does)";
 
@@ -46,6 +46,8 @@ struct Options {
     extent: measure::Extent,
     /// What a browser does, for Node.js.
     paint: Option<std::path::PathBuf>,
+    /// A server with nothing in it.
+    postgres: Option<String>,
     /// Only measures whose name has this word.
     only: Option<String>,
 }
@@ -73,7 +75,7 @@ fn main() -> ExitCode {
 
 fn read_options(arguments: &[String]) -> Result<Options> {
     let (mut lyceum, mut chp, mut jupyter, mut only) = (None, None, None, None);
-    let mut paint = None;
+    let (mut paint, mut postgres) = (None, None);
     let mut extent = measure::Extent::Full;
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
@@ -88,6 +90,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
         match name.as_str() {
             "--lyceum" => lyceum = Some(value.into()),
             "--paint" => paint = Some(value.into()),
+            "--postgres" => postgres = Some(value),
             "--chp" => chp = Some(value.into()),
             "--jupyter" => jupyter = Some(value.into()),
             "--only" => only = Some(value),
@@ -101,6 +104,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
         },
         jupyter,
         paint,
+        postgres,
         extent,
         only,
     })
@@ -125,6 +129,7 @@ fn measure_hubs(options: Options) -> Result<()> {
         chp: options.programs.chp,
         jupyter: options.jupyter.context("--jupyter is missing")?,
         paint: options.paint.context("--paint is missing")?,
+        postgres: options.postgres.context("--postgres is missing")?,
     };
     raise_descriptor_limit()?;
     let quick = options.extent == measure::Extent::Quick;

@@ -59,7 +59,7 @@ pub mod users;
 pub mod uses;
 pub mod visit;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -123,8 +123,8 @@ struct Inner {
     replica: String,
     links: proxy::Links,
     suspicion: suspicion::Suspicion,
-    /// All servers that run were asked after since this replica began.
-    watched: AtomicBool,
+    /// When this replica last began to look after all servers that are ready, and came to the end of it.
+    watched: AtomicI64,
     line: queue::Line,
     rooms: rooms::Known,
     services: OnceLock<Arc<LocalSpawner>>,
@@ -162,7 +162,7 @@ impl Hub {
             document: OnceLock::new(),
             links: proxy::Links::default(),
             suspicion: suspicion::Suspicion::default(),
-            watched: AtomicBool::new(false),
+            watched: AtomicI64::new(i64::MIN),
             line: queue::Line::default(),
             rooms: rooms::Known::default(),
             services: OnceLock::new(),
@@ -415,14 +415,14 @@ impl Hub {
         &self.0.suspicion
     }
 
-    /// Whether an end would be seen soon after it happened. Before all were asked after, a server may
-    /// have ended at any time since it was ready.
-    pub(crate) fn is_watching(&self) -> bool {
-        self.0.watched.load(Ordering::Relaxed)
+    /// Up to when ends of servers were looked for: what was ready then still ran, as far as the spawner
+    /// tells. One that has ended since may have done so at any time.
+    pub(crate) fn watched_until(&self) -> Millis {
+        Millis(self.0.watched.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn say_watching(&self) {
-        self.0.watched.store(true, Ordering::Relaxed);
+    pub(crate) fn say_watched(&self, until: Millis) {
+        self.0.watched.store(until.0, Ordering::Relaxed);
     }
 
     /// Who has come with codes that nobody made.

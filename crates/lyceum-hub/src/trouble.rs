@@ -60,7 +60,8 @@ pub(crate) async fn failed(tx: &mut Tx, server_id: &str, now: Millis) -> sqlx::R
 }
 
 /// A server has ended; `by_itself`: nobody asked for that, and it was no orderly end of its own.
-/// For how long it ran is known only where somebody watched.
+/// That it ran is known only up to the last look: this hub may have been stopped since, or suspended
+/// with its machine, or without its database.
 pub(crate) async fn ended(
     hub: &Hub,
     tx: &mut Tx,
@@ -71,13 +72,12 @@ pub(crate) async fn ended(
     let Some(ready_at) = server.ready_at else {
         return Ok(());
     };
-    if now.0.saturating_sub(ready_at) >= PROVEN_MS {
-        if let Some(environment) = &server.environment
-            && hub.is_watching()
-        {
+    let ran = |until: Millis| until.0.saturating_sub(ready_at);
+    if ran(hub.watched_until()) >= PROVEN_MS {
+        if let Some(environment) = &server.environment {
             db::trouble::went_well(tx, environment, ready_at);
         }
-    } else if by_itself {
+    } else if by_itself && ran(now) < PROVEN_MS {
         failed(tx, &server.id, now).await?;
     }
     Ok(())
@@ -91,17 +91,9 @@ pub(crate) struct Proven {
 }
 
 /// Which of the environments that are held back have gone well.
-pub(crate) async fn proven(
-    hub: &Hub,
-    tx: &mut Tx,
-    gates: &[Gate],
-    now: Millis,
-) -> sqlx::Result<Vec<Proven>> {
-    if !hub.is_watching() {
-        // What is said to run may have ended long ago.
-        return Ok(Vec::new());
-    }
-    let before = now.plus(-PROVEN_MS).0;
+pub(crate) async fn proven(hub: &Hub, tx: &mut Tx, gates: &[Gate]) -> sqlx::Result<Vec<Proven>> {
+    // What is said to run may have ended since the last look.
+    let before = hub.watched_until().0.saturating_sub(PROVEN_MS);
     let mut proven = Vec::new();
     for gate in gates.iter().filter(|gate| gate.until.is_some()) {
         let Some(environment) = &gate.quota.whom.environment else {

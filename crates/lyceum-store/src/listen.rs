@@ -9,6 +9,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::db::Db;
+use crate::db::postgres::{place, unreachable};
 use crate::events::{CHANNEL, EVERYTHING};
 
 /// The first pause after a lost connection; doubled up to the longest.
@@ -49,14 +50,20 @@ impl Db {
         pool: &PgPool,
         pause: &mut Duration,
     ) -> sqlx::Result<std::convert::Infallible> {
+        let options = (*pool.connect_options()).clone();
+        let late = || unreachable(&place(&options), ANSWER_TIMEOUT);
         // A pool of its own, so that listening takes no connection from those who work.
         let own = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ANSWER_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_lazy_with((*pool.connect_options()).clone());
-        let mut listener = PgListener::connect_with(&own).await?;
+            .connect_lazy_with(options.clone());
+        let listener = PgListener::connect_with(&own).await;
+        let mut listener = listener.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => late(),
+            error => error,
+        })?;
         listener.listen(CHANNEL).await?;
         *pause = SHORTEST_PAUSE;
         self.wake(EVERYTHING);
@@ -70,7 +77,7 @@ impl Db {
                     let alive = sqlx::query("SELECT 1").execute(&mut listener);
                     tokio::time::timeout(ANSWER_TIMEOUT, alive)
                         .await
-                        .map_err(|_| sqlx::Error::PoolTimedOut)??;
+                        .map_err(|_| late())??;
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! A PostgreSQL server of our own: in a temporary folder, on a unix socket, gone with its maker. It
-//! can be restarted without warning, as in a fail-over.
+//! can be restarted without warning, and have a standby that takes its place, as in a fail-over.
 //!
 //! The distribution's binaries are started under a small shell that holds one end of a pipe. When
 //! the other end closes (dropped, panicked, killed) the shell stops the server and removes the
@@ -11,9 +11,10 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use sqlx::{Connection as _, PgConnection};
 
 /// A running server; it stops when this is dropped or the process ends.
 pub struct Postgres {
@@ -21,10 +22,12 @@ pub struct Postgres {
     shell: Child,
     answers: BufReader<ChildStdout>,
     url: String,
+    folder: PathBuf,
 }
 
-/// `$1` is the folder of the binaries, `$2` our own folder. Each line of input is a number of
-/// seconds for which the server shall be away, and perhaps `follows` for what it is from then on.
+/// `$1` is the folder of the binaries, `$2` our own folder, `$3` that of a server to follow. Each line of
+/// input is a number of seconds for which the server shall be away, and perhaps `follows` for what it
+/// is from then on.
 ///
 /// Acknowledged commits outlive a restart, but no loss of power: nothing waits for the disk.
 const SHELL: &str = r#"
@@ -39,8 +42,14 @@ server=
 trap '' PIPE
 trap 'exit 1' HUP INT TERM
 trap 'end "$@"' EXIT
-"$1/initdb" -D "$2/data" -U lyceum --auth=trust --no-sync --encoding=UTF8 --locale=C >"$2/log" 2>&1 \
-    || { echo "initdb: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
+make() {
+    if [ -n "$3" ]; then
+        "$1/pg_basebackup" -D "$2/data" -h "$3" -U lyceum -d application_name=standby -R -X stream -c fast --no-sync
+    else
+        "$1/initdb" -D "$2/data" -U lyceum --auth=trust --no-sync --encoding=UTF8 --locale=C
+    fi
+}
+make "$@" >"$2/log" 2>&1 || { echo "making its files: $(tail -n 3 "$2/log" | tr '\n' ' ')"; exit 1; }
 begin() {
     "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=on \
         -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB >>"$2/log" 2>&1 &
@@ -65,9 +74,53 @@ while read -r pause role; do
 done
 "#;
 
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(60);
+
 impl Postgres {
     /// Starts a server; takes about two seconds.
     pub fn start() -> anyhow::Result<Self> {
+        Self::start_after(None)
+    }
+
+    /// Starts a standby with all that this server has: it follows it until it is promoted
+    /// (`SELECT pg_promote()`). From then on this server calls nothing committed that the standby does
+    /// not have.
+    pub async fn standby(&self) -> anyhow::Result<Self> {
+        let leader = self.folder.clone();
+        let standby = move || Self::start_after(Some(&leader));
+        let standby = tokio::task::spawn_blocking(standby).await??;
+        let mut own = PgConnection::connect(&self.url).await?;
+        for sql in [
+            "ALTER SYSTEM SET synchronous_standby_names = 'standby'",
+            "SELECT pg_reload_conf()",
+        ] {
+            sqlx::query(sql).execute(&mut own).await?;
+        }
+        let begun = Instant::now();
+        loop {
+            let sync = "SELECT COUNT(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+            let sync: i64 = sqlx::query_scalar(sync).fetch_one(&mut own).await?;
+            if sync == 1 {
+                return Ok(standby);
+            }
+            if begun.elapsed() > FOLLOWED_WITHIN {
+                bail!("the standby does not follow");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Of a standby: it follows nobody any more, and takes changes.
+    pub async fn promote(&self) -> anyhow::Result<()> {
+        let mut own = PgConnection::connect(&self.url).await?;
+        let promoted = sqlx::query_scalar("SELECT pg_promote()").fetch_one(&mut own);
+        match promoted.await? {
+            true => Ok(()),
+            false => bail!("the standby was not promoted"),
+        }
+    }
+
+    fn start_after(leader: Option<&Path>) -> anyhow::Result<Self> {
         let binaries = find_binaries()?;
         let folder = tempfile::Builder::new()
             .prefix("lyceum-pg-")
@@ -79,6 +132,7 @@ impl Postgres {
             .args(["-c", SHELL, "sh"])
             .arg(&binaries)
             .arg(folder.path())
+            .args(leader)
             .current_dir(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -104,6 +158,7 @@ impl Postgres {
             shell,
             answers,
             url,
+            folder,
         })
     }
 

@@ -42,7 +42,7 @@ impl Numbers {
 }
 
 /// No start may take longer, with all that stand before it.
-const START: Duration = Duration::from_secs(600);
+pub(super) const START: Duration = Duration::from_secs(600);
 const HEALTHY: Duration = Duration::from_secs(60);
 
 pub(super) async fn measure(programs: &Programs, folder: &Path, quick: bool) -> Result<Vec<Row>> {
@@ -127,7 +127,7 @@ pub(super) async fn measure(programs: &Programs, folder: &Path, quick: bool) -> 
     Ok(rows)
 }
 
-fn per(used: Duration, starts: usize) -> f64 {
+pub(super) fn per(used: Duration, starts: usize) -> f64 {
     milliseconds(used) / to_float(starts)
 }
 
@@ -154,7 +154,7 @@ async fn of_jupyterhub(programs: &Programs, folder: &Path, starts: usize) -> Res
 }
 
 /// Asks for the servers of these people, all at the same time.
-async fn start_all(
+pub(super) async fn start_all(
     to: SocketAddr,
     token: &str,
     people: std::ops::RangeInclusive<usize>,
@@ -186,7 +186,7 @@ async fn start_all(
 }
 
 /// How many people have a server that is ready.
-async fn count_ready(to: SocketAddr, token: &str) -> Result<usize> {
+pub(super) async fn count_ready(to: SocketAddr, token: &str) -> Result<usize> {
     let request = format!(
         "GET /hub/api/users?state=ready&limit=1 HTTP/1.1\r\nHost: {to}\r\nAuthorization: token {token}\r\nAccept: application/jupyterhub-pagination+json\r\nConnection: close\r\n\r\n"
     );
@@ -202,7 +202,7 @@ async fn count_ready(to: SocketAddr, token: &str) -> Result<usize> {
     total.with_context(|| format!("no number of people: {answer}"))
 }
 
-async fn exchange_at(to: SocketAddr, request: &[u8]) -> Result<String> {
+pub(super) async fn exchange_at(to: SocketAddr, request: &[u8]) -> Result<String> {
     let mut stream = crate::http::connect(to, None).await?;
     stream.write_all(request).await?;
     let mut answer = Vec::new();
@@ -233,7 +233,7 @@ impl<'a> Apart<'a> {
         let Running { process, token, .. } = hub.prepare().await?;
         drop(process);
         let (hub_address, address) = (free_address()?, free_address()?);
-        let hub = start_hub(programs, &inside, hub_address)?;
+        let hub = start_hub(programs, &inside, hub_address, &[], "log")?;
         until_healthy(hub_address, Instant::now()).await?;
         let words = [
             "proxy",
@@ -320,7 +320,7 @@ impl<'a> Apart<'a> {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let begun = Instant::now();
-        self.hub = start_hub(self.programs, &self.folder, self.hub_address)?;
+        self.hub = start_hub(self.programs, &self.folder, self.hub_address, &[], "log")?;
         let healthy = until_healthy(self.hub_address, begun).await?;
         let to = self.hub_address;
         let request = format!(
@@ -341,7 +341,13 @@ impl<'a> Apart<'a> {
     }
 }
 
-fn start_hub(programs: &Programs, folder: &Path, address: SocketAddr) -> Result<Process> {
+pub(super) fn start_hub(
+    programs: &Programs,
+    folder: &Path,
+    address: SocketAddr,
+    environment: &[(&str, &str)],
+    log: &str,
+) -> Result<Process> {
     let inside = |name: &str| folder.join(name).display().to_string();
     let words = [
         "serve",
@@ -355,10 +361,11 @@ fn start_hub(programs: &Programs, folder: &Path, address: SocketAddr) -> Result<
         &address.to_string(),
     ]
     .map(str::to_owned);
-    Process::start(programs.lyceum.as_os_str(), &words, &[], folder.join("log"))
+    let program = programs.lyceum.as_os_str();
+    Process::start(program, &words, environment, folder.join(log))
 }
 
-async fn until_healthy(to: SocketAddr, begun: Instant) -> Result<Duration> {
+pub(super) async fn until_healthy(to: SocketAddr, begun: Instant) -> Result<Duration> {
     let request = format!("GET /hub/health HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
     loop {
         let answer = exchange_at(to, request.as_bytes()).await;

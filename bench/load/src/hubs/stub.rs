@@ -113,26 +113,35 @@ pub(super) struct Stubs<'a>(pub(super) &'a Path);
 
 impl Drop for Stubs<'_> {
     fn drop(&mut self) {
-        let marks = [
-            std::env::current_exe().unwrap_or_default().into_os_string(),
-            "stub".into(),
-            self.0.as_os_str().to_owned(),
-        ];
-        for pid in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let pid = pid.file_name().to_str().and_then(|name| name.parse().ok());
-            let Some(pid) = pid.and_then(Pid::from_raw) else {
-                continue;
-            };
-            let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
-            let line = std::fs::read(path).unwrap_or_default();
-            let words = line
-                .split(|byte| *byte == 0)
-                .filter(|word| !word.is_empty());
-            if words.eq(marks.iter().map(|mark| mark.as_encoded_bytes())) {
-                kill_process(pid, Signal::KILL).ok();
-            }
+        for pid in living(self.0) {
+            kill_process(pid, Signal::KILL).ok();
         }
     }
+}
+
+/// How many servers of a measurement there are.
+pub(super) fn count_living(folder: &Path) -> usize {
+    living(folder).count()
+}
+
+fn living(folder: &Path) -> impl Iterator<Item = Pid> {
+    let marks = [
+        std::env::current_exe().unwrap_or_default().into_os_string(),
+        "stub".into(),
+        folder.as_os_str().to_owned(),
+    ];
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(move |pid| {
+        let pid = Pid::from_raw(pid.file_name().to_str()?.parse().ok()?)?;
+        let path = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
+        let line = std::fs::read(path).unwrap_or_default();
+        let words = line
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty());
+        words
+            .eq(marks.iter().map(|mark| mark.as_encoded_bytes()))
+            .then_some(pid)
+    })
 }
 
 #[cfg(test)]

@@ -351,7 +351,7 @@ impl Keeper {
         let rows = rows.max(SWEEP_ROWS);
         let gates = trouble::gates(&self.hub, tx, now).await?;
         let gated = !gates.is_empty();
-        let proven = trouble::proven(&self.hub, tx, &gates, now).await?;
+        let proven = trouble::proven(&self.hub, tx, &gates).await?;
         let full = trouble::full(tx, &gates, now).await?;
         let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
         let among = Among {

@@ -2,7 +2,8 @@
 //!
 //! Each replica looks at all of them; one holds the lease of each and acts. A replica that ends stops
 //! those it holds, so that another starts them at once; one that dies loses its leases, and whoever
-//! takes a service up finds it running and leaves it so.
+//! takes a service up finds it running and leaves it so, if it knows a place of the hub's API that is
+//! the same for all hubs: else what it knows is the hub that died, and it is started anew.
 //!
 //! Invariant: only the holder of the lease starts or stops a service.
 
@@ -255,9 +256,7 @@ impl Services {
                     run_as: managed.run_as.clone(),
                     ..ServerSpec::default()
                 };
-                let text = serde_json::to_vec(&spec).expect("our own types are JSON");
-                let digest = blake3::keyed_hash(&self.digest_key, &text);
-                let digest = digest.to_hex().to_string();
+                let digest = digest(&spec, &self.digest_key);
                 (name.clone(), Order { spec, digest })
             })
             .collect()
@@ -344,7 +343,8 @@ impl Services {
             Status::Running { .. } => {
                 tracing::info!(
                     service = row.name,
-                    "its configuration changed, starting it anew"
+                    why = why_anew(row.digest.as_deref(), &order.digest),
+                    "starting a service anew"
                 );
                 self.stop(&key).await?;
                 None
@@ -454,6 +454,28 @@ struct Order {
     digest: String,
 }
 
+/// The variable that tells a service where the hub's API is.
+const API_URL: &str = "JUPYTERHUB_API_URL";
+
+/// Tells one order from another: where the hub's API is, which may differ from hub to hub, apart from
+/// all the rest.
+fn digest(spec: &ServerSpec, key: &[u8; 32]) -> String {
+    let mut rest = spec.clone();
+    let api_url = rest.env.remove(API_URL).unwrap_or_default();
+    let rest = serde_json::to_vec(&rest).expect("our own types are JSON");
+    let of = |bytes: &[u8]| blake3::keyed_hash(key, bytes).to_hex();
+    format!("{} {}", of(&rest), of(api_url.as_bytes()))
+}
+
+/// What of its order is another than what it was started with.
+fn why_anew(before: Option<&str>, now: &str) -> &'static str {
+    let rest = |digest: &str| digest.split_once(' ').map(|(rest, _)| rest.to_owned());
+    match before.and_then(rest) == rest(now) {
+        true => "it knows another place of the hub's API; hub.api_url would name one that stays",
+        false => "its order is another than before",
+    }
+}
+
 fn is_managed(service: &Service) -> bool {
     service.managed.is_some()
 }
@@ -493,5 +515,33 @@ fn home(name: &str) -> String {
     match name.len() <= 64 && name.chars().all(plain) {
         true => name.to_owned(),
         false => format!("_{}", &Digest::of(name.as_bytes()).to_hex()[..32]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_another_is_told() {
+        let order = |word: &str, api_url: &str| ServerSpec {
+            command: vec![word.to_owned()],
+            env: [(API_URL.to_owned(), api_url.to_owned())].into(),
+            ..ServerSpec::default()
+        };
+        let digest = |word, api_url| digest(&order(word, api_url), &[7; 32]);
+        let before = digest("watch", "http://a/hub/api");
+        assert_eq!(before, digest("watch", "http://a/hub/api"));
+        let check = |now: &str, expect: &str| {
+            assert_ne!(now, before);
+            let why = why_anew(Some(&before), now);
+            assert!(why.contains(expect), "{why}");
+        };
+        check(&digest("watch", "http://b/hub/api"), "hub.api_url");
+        check(&digest("look", "http://a/hub/api"), "its order");
+        check(&digest("look", "http://b/hub/api"), "its order");
+        // Of an earlier version.
+        let why = why_anew(Some("0123"), &before);
+        assert!(why.contains("its order"), "{why}");
     }
 }

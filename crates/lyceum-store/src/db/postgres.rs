@@ -26,6 +26,8 @@ const PING_LIMIT: Duration = Duration::from_secs(3);
 /// The way to the server.
 pub(super) struct Line {
     patience: Patience,
+    /// Where the server is, for messages.
+    place: Arc<str>,
     now: Mutex<Now>,
 }
 
@@ -44,9 +46,10 @@ impl Line {
         options: PgConnectOptions,
         patience: Patience,
     ) -> anyhow::Result<Self> {
-        let pool = match rules(patience).connect_with(options.clone()).await {
+        let place: Arc<str> = place(&options).into();
+        let pool = match rules(patience, &place).connect_with(options.clone()).await {
             // What the pool met while it tried is not told by it.
-            Err(late @ sqlx::Error::PoolTimedOut) => Err(greeting(&options, patience, late).await),
+            Err(sqlx::Error::PoolTimedOut) => Err(greeting(&options, patience, &place).await),
             pool => pool,
         };
         let now = Mutex::new(Now {
@@ -55,7 +58,11 @@ impl Line {
             left: Vec::new(),
             heard: Instant::now(),
         });
-        Ok(Self { patience, now })
+        Ok(Self {
+            patience,
+            place,
+            now,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {
@@ -74,14 +81,17 @@ impl Line {
             return;
         }
         let options = (*now.pool.connect_options()).clone();
-        let new = rules(self.patience).connect_lazy_with(options);
+        let new = rules(self.patience, &self.place).connect_lazy_with(options);
         let left = std::mem::replace(&mut now.pool, new);
         now.age += 1;
         // What is in use there and does get its answer comes to its end.
         now.left
             .push(tokio::spawn(async move { left.close().await }));
         drop(now);
-        tracing::warn!("PostgreSQL gave no answer in time; going on with new connections");
+        tracing::warn!(
+            server = &*self.place,
+            "PostgreSQL gave no answer in time; going on with new connections"
+        );
     }
 
     /// A connection, and who watches over what is asked there.
@@ -97,6 +107,7 @@ impl Line {
                     // one leaves a connection behind that waits on.
                     if self.lock().heard < begun {
                         self.renew(watch.age);
+                        return Err(unreachable(&self.place, self.patience.connection));
                     }
                     return Err(sqlx::Error::PoolTimedOut);
                 }
@@ -113,42 +124,52 @@ impl Line {
 }
 
 /// Why a server that was tried for so long is not taken.
-async fn greeting(
-    options: &PgConnectOptions,
-    patience: Patience,
-    late: sqlx::Error,
-) -> sqlx::Error {
+async fn greeting(options: &PgConnectOptions, patience: Patience, place: &str) -> sqlx::Error {
     let asked = async {
         let mut connection = PgConnection::connect_with(options).await?;
-        greet(&mut connection, patience).await
+        greet(&mut connection, patience, place).await
     };
     match timeout(PING_LIMIT, asked).await {
         Ok(Err(why)) => why,
-        _ => late,
+        _ => unreachable(place, patience.connection),
     }
 }
 
-fn rules(patience: Patience) -> PgPoolOptions {
+/// Where a server is: not who asks it, nor with which password.
+pub(crate) fn place(options: &PgConnectOptions) -> String {
+    let port = options.get_port();
+    match options.get_socket() {
+        Some(folder) => format!("{}/.s.PGSQL.{port}", folder.display()),
+        None => format!("{}:{port}", options.get_host()),
+    }
+}
+
+fn rules(patience: Patience, place: &Arc<str>) -> PgPoolOptions {
+    let (asked, greeted) = (Arc::clone(place), Arc::clone(place));
     PgPoolOptions::new()
         .max_connections(POOL_SIZE)
         .acquire_timeout(patience.connection)
         // Instead of the pool's own way, which waits for as long as the caller does.
         .test_before_acquire(false)
         .before_acquire(move |connection, meta| {
+            let place = Arc::clone(&asked);
             Box::pin(async move {
                 if meta.idle_for >= patience.quiet {
                     let answer = timeout(PING_LIMIT, connection.ping()).await;
-                    answer.map_err(|_| silent(PING_LIMIT))??;
+                    answer.map_err(|_| silent(&place, PING_LIMIT))??;
                 }
                 Ok(true)
             })
         })
-        .after_connect(move |connection, _| Box::pin(greet(connection, patience)))
+        .after_connect(move |connection, _| {
+            let place = Arc::clone(&greeted);
+            Box::pin(async move { greet(connection, patience, &place).await })
+        })
 }
 
 /// The server ends by itself what takes too long, before we take it for gone. In the middle of a
 /// fail-over the address may lead to one that only follows.
-async fn greet(connection: &mut PgConnection, patience: Patience) -> sqlx::Result<()> {
+async fn greet(connection: &mut PgConnection, patience: Patience, place: &str) -> sqlx::Result<()> {
     let own = (patience.statement / 10 * 9).as_millis();
     let limit = AssertSqlSafe(format!("SET statement_timeout = {own}"));
     let asked = async {
@@ -156,7 +177,7 @@ async fn greet(connection: &mut PgConnection, patience: Patience) -> sqlx::Resul
         refuse_follower(connection).await
     };
     let greeted = timeout(PING_LIMIT, asked).await;
-    greeted.map_err(|_| silent(PING_LIMIT))?
+    greeted.map_err(|_| silent(place, PING_LIMIT))?
 }
 
 async fn refuse_follower(connection: &mut PgConnection) -> sqlx::Result<()> {
@@ -170,8 +191,23 @@ async fn refuse_follower(connection: &mut PgConnection) -> sqlx::Result<()> {
     }
 }
 
-fn silent(limit: Duration) -> sqlx::Error {
-    let text = format!("PostgreSQL gave no answer within {} s", limit.as_secs());
+/// Over a connection that there was.
+fn silent(place: &str, limit: Duration) -> sqlx::Error {
+    late(format!(
+        "PostgreSQL at {place} gave no answer within {} s",
+        limit.as_secs()
+    ))
+}
+
+/// There came no connection that is good for anything.
+pub(crate) fn unreachable(place: &str, limit: Duration) -> sqlx::Error {
+    late(format!(
+        "no connection to PostgreSQL at {place} within {} s: it gave no answer, or takes no changes",
+        limit.as_secs()
+    ))
+}
+
+fn late(text: String) -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }
 
@@ -203,7 +239,7 @@ impl Watch {
             }
             Err(_) => {
                 self.line.renew(self.age);
-                Err(silent(limit))
+                Err(silent(&self.line.place, limit))
             }
         }
     }

@@ -1,19 +1,11 @@
 //! A PostgreSQL that is there and says nothing any more, as after its machine was lost.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lyceum_store::db::{Location, Patience};
 use lyceum_store::{Db, DbError, on};
-use lyceum_testkit::TestDb;
-use sqlx::postgres::PgConnectOptions;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use lyceum_testkit::{Relay, TestDb};
 use tokio::time::timeout;
-use tokio_util::either::Either;
-use url::Url;
 
 const HASTY: Patience = Patience {
     statement: Duration::from_secs(6),
@@ -23,103 +15,15 @@ const HASTY: Patience = Patience {
 /// Whoever waits for longer waits for ever.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Passes connections on to a server, until it swallows what comes over those that are open.
-struct Relay {
-    url: String,
-    /// Of the connections that came so far; later ones have their own.
-    is_silent: Arc<std::sync::Mutex<Arc<AtomicBool>>>,
+async fn relay_before(test: &TestDb) -> Relay {
+    let Location::Postgres(url) = test.location() else {
+        panic!("no PostgreSQL");
+    };
+    Relay::before(url).await
 }
 
-impl Relay {
-    async fn before(test: &TestDb) -> Self {
-        let Location::Postgres(url) = test.location() else {
-            panic!("no PostgreSQL");
-        };
-        let server = Server::of(url);
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let port = listener.local_addr().expect("an address").port();
-        let mut through = Url::parse(url).expect("a URL");
-        through.set_host(Some("127.0.0.1")).expect("a host");
-        through.set_port(Some(port)).expect("a port");
-        // The folder of a socket.
-        through.set_query(None);
-        let url = through.into();
-        let is_silent = Arc::new(std::sync::Mutex::new(Arc::new(AtomicBool::new(false))));
-        let now = Arc::clone(&is_silent);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let silent = Arc::clone(&now.lock().expect("unpoisoned"));
-                let (from_server, to_server) = server.connect().await;
-                let (from_client, to_client) = client.into_split();
-                tokio::spawn(pass(from_client, to_server, Arc::clone(&silent)));
-                tokio::spawn(pass(from_server, to_client, silent));
-            }
-        });
-        Self { url, is_silent }
-    }
-
-    /// Nothing passes any more over the connections that there are; new ones are good.
-    fn fail_over(&self) {
-        let mut now = self.is_silent.lock().expect("unpoisoned");
-        now.store(true, Ordering::SeqCst);
-        *now = Arc::default();
-    }
-}
-
-/// Where a test's PostgreSQL listens: one of its own by a socket file, that of a whole run by a port.
-enum Server {
-    Socket(PathBuf),
-    Port(String, u16),
-}
-
-impl Server {
-    fn of(url: &str) -> Self {
-        let options: PgConnectOptions = url.parse().expect("a URL");
-        let port = options.get_port();
-        match options.get_socket() {
-            Some(folder) => Self::Socket(folder.join(format!(".s.PGSQL.{port}"))),
-            None => Self::Port(options.get_host().to_owned(), port),
-        }
-    }
-
-    async fn connect(
-        &self,
-    ) -> (
-        impl AsyncRead + Unpin + Send + use<>,
-        impl AsyncWrite + Unpin + Send + use<>,
-    ) {
-        match self {
-            Self::Socket(path) => {
-                let stream = UnixStream::connect(path).await.expect("PostgreSQL");
-                let (from, to) = stream.into_split();
-                (Either::Left(from), Either::Left(to))
-            }
-            Self::Port(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await;
-                let (from, to) = stream.expect("PostgreSQL").into_split();
-                (Either::Right(from), Either::Right(to))
-            }
-        }
-    }
-}
-
-async fn pass(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    silent: Arc<AtomicBool>,
-) {
-    let mut piece = vec![0; 16 * 1024];
-    loop {
-        let read = from.read(&mut piece).await;
-        if silent.load(Ordering::SeqCst) {
-            // The connection stays open, as one does to a machine that is gone.
-            return std::future::pending().await;
-        }
-        match read {
-            Ok(1..) if to.write_all(&piece[..read.expect("read")]).await.is_ok() => {}
-            _ => return,
-        }
-    }
+fn through(relay: &Relay) -> Location {
+    Location::Postgres(relay.url().to_owned())
 }
 
 async fn one(tx: &mut lyceum_store::Tx) -> Result<i64, DbError> {
@@ -132,8 +36,8 @@ async fn one(tx: &mut lyceum_store::Tx) -> Result<i64, DbError> {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_gets_no_answer_goes_on_with_new_connections() {
     let test = TestDb::postgres().await;
-    let relay = Relay::before(&test).await;
-    let db = Db::open_with(&Location::Postgres(relay.url.clone()), HASTY)
+    let relay = relay_before(&test).await;
+    let db = Db::open_with(&through(&relay), HASTY)
         .await
         .expect("it opens");
     // All connections there may be, each in a transaction.
@@ -146,7 +50,7 @@ async fn who_gets_no_answer_goes_on_with_new_connections() {
         assert_eq!(one(&mut tx).await.expect("asked"), 1);
         open.push(tx);
     }
-    relay.fail_over();
+    relay.silence();
     let last = open.pop().expect("one");
     let asked = open
         .into_iter()
@@ -172,12 +76,12 @@ async fn who_gets_no_answer_goes_on_with_new_connections() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_are_tried_first() {
     let test = TestDb::postgres().await;
-    let relay = Relay::before(&test).await;
+    let relay = relay_before(&test).await;
     let patience = Patience {
         statement: HASTY.statement,
         ..Patience::default()
     };
-    let db = Db::open_with(&Location::Postgres(relay.url.clone()), patience)
+    let db = Db::open_with(&through(&relay), patience)
         .await
         .expect("it opens");
     let mut tx = db.glance().await.expect("a connection");
@@ -188,12 +92,51 @@ async fn idle_connections_are_tried_first() {
         assert!(begun.elapsed() < LONG, "{:?}", db.connections());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    relay.fail_over();
+    relay.silence();
     let mut tx = timeout(LONG, db.glance())
         .await
         .expect("in time")
         .expect("another");
     assert_eq!(one(&mut tx).await.expect("asked"), 1);
+}
+
+/// Whoever reads the log knows which machine is gone, and for how long it was waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_swallows_all_is_named() {
+    let test = TestDb::postgres().await;
+    let relay = relay_before(&test).await;
+    let hasty = Patience {
+        connection: Duration::from_secs(4),
+        ..HASTY
+    };
+    let db = Db::open_with(&through(&relay), hasty)
+        .await
+        .expect("it opens");
+    // One that works while others lose theirs.
+    let mut held = db.read().await.expect("a transaction");
+    relay.vanish();
+    let names_it = |error: String| {
+        let (_, port) = relay.url().rsplit_once(':').expect("a port");
+        let (port, _) = port.split_once('/').expect("a path");
+        let place = format!("PostgreSQL at 127.0.0.1:{port} ");
+        assert!(error.contains(&place), "{error}");
+        assert!(!error.contains("postgres://"), "{error}");
+        error
+    };
+    let late = timeout(LONG, db.write()).await.expect("in time");
+    let late = names_it(late.map(|_| ()).expect_err("no connection").to_string());
+    assert!(late.contains("within 4 s"), "{late}");
+    let late = timeout(LONG, one(&mut held)).await.expect("in time");
+    let late = names_it(late.expect_err("no answer").to_string());
+    assert!(late.contains("within 6 s"), "{late}");
+    // Who starts then says the same.
+    let refused = timeout(LONG, Db::open_with(&through(&relay), hasty)).await;
+    let refused = refused
+        .expect("in time")
+        .map(|_| ())
+        .expect_err("no database");
+    let refused = names_it(format!("{refused:#}"));
+    assert!(refused.contains("within 4 s"), "{refused}");
 }
 
 /// The server itself ends what takes too long, and says so; nothing is given up for it.

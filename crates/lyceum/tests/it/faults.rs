@@ -3,9 +3,10 @@
 //! Many troubles at random: [`crate::storm`].
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::http::Method;
 use lyceum_hub::db::{self, servers::Server};
 use lyceum_hub::servers::State;
 use lyceum_model::clock::{Clock, Millis};
@@ -13,7 +14,7 @@ use lyceum_store::Db;
 use lyceum_store::db::Location;
 use lyceum_store::migrate::{self, Step};
 use lyceum_testkit::postgres::Postgres;
-use lyceum_testkit::{Client, TestDb};
+use lyceum_testkit::{Client, Relay, TestDb};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,8 +60,7 @@ pub(crate) fn ask_for_servers(hubs: &[&Running], people: &[String]) {
         let path = format!("/hub/api/users/{person}/server");
         tokio::spawn(async move {
             let limit = Duration::from_secs(60);
-            let post = axum::http::Method::POST;
-            drop(client.dare(post, &path, &json!({}), limit).await);
+            drop(client.dare(Method::POST, &path, &json!({}), limit).await);
         });
     }
 }
@@ -182,6 +182,93 @@ async fn postgresql_goes_away_in_the_middle_of_starts() {
     })
     .await;
     each_runs_once(&place, 12);
+    for hub in &mut hubs {
+        assert_eq!(hub.child.try_wait().expect("waited"), None);
+        client(hub).get("/hub/api/user").await.expect(200);
+    }
+}
+
+/// Makes people one after the other, and notes those that the hub says it has made.
+async fn write_until_it_fails(client: Client, acknowledged: Arc<Mutex<Vec<String>>>) {
+    for number in 0.. {
+        let name = format!("another{number}");
+        let path = format!("/hub/api/users/{name}");
+        let limit = Duration::from_secs(60);
+        let made = client.dare(Method::POST, &path, &json!({}), limit).await;
+        if made.is_none_or(|made| made.status != 201) {
+            return;
+        }
+        acknowledged.lock().expect("unpoisoned").push(name);
+    }
+}
+
+/// The database's machine vanishes in the middle of starts, and its standby takes over: no connection
+/// ends, nothing is answered any more, and what was acknowledged is at the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_fails_over_in_the_middle_of_starts() {
+    let primary = Postgres::start().expect("PostgreSQL");
+    let standby = primary.standby().await.expect("a standby");
+    let relay = Relay::before(primary.url()).await;
+    let through = Location::Postgres(relay.url().to_owned());
+    let place = Place::on(through, CONFIG);
+    let mut hubs = [place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0")];
+    let people = people(12);
+    make(&hubs[0], &people).await;
+    place.notes.hold_servers(true);
+    ask_for_servers(&[&hubs[0], &hubs[1]], &people);
+    {
+        let location = Location::Postgres(primary.url().to_owned());
+        let db = Db::open(&location).await.expect("the database opens");
+        until("both hubs have begun", async || {
+            let starting = rows(&db, State::Starting).await;
+            let owners: BTreeSet<_> = starting.iter().map(|row| &row.lease_owner).collect();
+            let queued = rows(&db, State::Queued).await.len();
+            starting.len() + queued == 12
+                && owners.into_iter().flatten().count() == 2
+                && place.notes.servers().len() >= 4
+        })
+        .await;
+        db.close().await;
+    }
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let writing = tokio::spawn(write_until_it_fails(client(&hubs[0]), acknowledged.clone()));
+    until("somebody writes", async || {
+        acknowledged.lock().expect("unpoisoned").len() >= 5
+    })
+    .await;
+    relay.vanish();
+    tokio::task::spawn_blocking(move || drop(primary))
+        .await
+        .expect("no panic");
+    for hub in &hubs {
+        let client = client(hub);
+        until("the hub misses it", async || {
+            let limit = Duration::from_secs(60);
+            let health = client.dare(Method::GET, "/hub/health", &json!(null), limit);
+            health.await.is_some_and(|health| health.status == 503)
+        })
+        .await;
+    }
+    standby.promote().await.expect("promoted");
+    relay.lead_to(standby.url());
+    let over = Instant::now();
+    // What they say now can be written down only over new connections.
+    place.notes.hold_servers(false);
+    let location = Location::Postgres(standby.url().to_owned());
+    let db = Db::open(&location).await.expect("the database opens");
+    until("all are ready", async || {
+        rows(&db, State::Ready).await.len() == 12
+    })
+    .await;
+    eprintln!("all were ready {} s later", over.elapsed().as_secs());
+    each_runs_once(&place, 12);
+    writing.await.expect("no panic");
+    let there = client(&hubs[1]);
+    let names = std::mem::take(&mut *acknowledged.lock().expect("unpoisoned"));
+    for name in names {
+        let path = format!("/hub/api/users/{name}");
+        there.get(&path).await.expect(200);
+    }
     for hub in &mut hubs {
         assert_eq!(hub.child.try_wait().expect("waited"), None);
         client(hub).get("/hub/api/user").await.expect(200);

@@ -55,17 +55,35 @@ impl Replica {
 
     /// Services by name, each with the word that makes its order.
     async fn configure(&self, place: &Place, services: &[(&str, &str)]) {
+        let services = services
+            .iter()
+            .map(|(name, word)| (*name, place.managed(name, word)));
+        self.configure_as(services.collect()).await;
+    }
+
+    async fn configure_as(&self, services: Vec<(&str, Managed)>) {
         let mut settings = Settings::clone(&self.hub.hub.settings());
-        let services = services.iter().map(|(name, word)| {
+        let services = services.into_iter().map(|(name, managed)| {
             let service = Service {
                 client_id: format!("service-{name}"),
-                managed: Some(place.managed(name, word)),
+                managed: Some(managed),
                 ..Service::default()
             };
-            ((*name).to_owned(), service)
+            (name.to_owned(), service)
         });
         settings.grants.services = services.collect();
         self.hub.hub.reload(settings).await;
+    }
+
+    fn api_url(&self) -> String {
+        self.hub.hub.settings().api_url.clone()
+    }
+
+    /// As a hub that dies: its services go on, and its leases run out.
+    async fn kill(self) {
+        self.services.abort();
+        drop(self.services.await);
+        self.hub.kill().await;
     }
 
     async fn stop(self) {
@@ -108,6 +126,16 @@ impl Place {
                 .into(),
             folder: Some(self.path().to_str().expect("text").to_owned()),
             ..Managed::default()
+        }
+    }
+
+    /// One that is told where the API of the hub is that starts it, and notes that as its word.
+    fn managed_by_whoever_has_it(&self, name: &str) -> Managed {
+        let story = format!("WORD=$JUPYTERHUB_API_URL\n{STUBBORN}");
+        Managed {
+            command: ["sh", "-c", &story, name].map(str::to_owned).to_vec(),
+            environment: Default::default(),
+            ..self.managed(name, "")
         }
     }
 
@@ -216,4 +244,45 @@ async fn a_service_that_takes_long_to_stop_stays_with_whoever_stops_it() {
         let expect = ["start", "told", "end"][at % 3];
         assert!(note.starts_with(expect), "{notes:?}");
     }
+}
+
+/// Of a hub that died the other one takes up what runs. It goes on as it is if it can reach the API as
+/// before; else what it knows is a hub that is no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_of_a_dead_hub_is_started_anew_only_where_it_knows_no_other() {
+    let db = TestDb::postgres().await;
+    let place = Place::new();
+    let services = || {
+        vec![
+            ("stays", place.managed("stays", "one")),
+            ("moves", place.managed_by_whoever_has_it("moves")),
+        ]
+    };
+    let first = Replica::start(&db, &place).await;
+    first.configure_as(services()).await;
+    let (before, started) = (first.api_url(), |url: &str| format!("start {url}"));
+    place.until_noted("stays", &["start one"]).await;
+    place.until_noted("moves", &[&started(&before)]).await;
+    let second = Replica::start(&db, &place).await;
+    second.configure_as(services()).await;
+    first.kill().await;
+
+    let after = second.api_url();
+    let (told, end) = (format!("told {before}"), format!("end {before}"));
+    let moved = [started(&before), told, end, started(&after)];
+    let moved: Vec<&str> = moved.iter().map(String::as_str).collect();
+    place.until_noted("moves", &moved).await;
+    let owner = second.hub.hub.replica().to_owned();
+    let began = Instant::now();
+    while lease(&db, "stays").await.0 != owner {
+        assert!(began.elapsed() < PATIENCE, "nobody took it up");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Whole rounds with both: what is told by the last has come after it was looked at.
+    let third = [services(), vec![("quick", place.managed("quick", "1"))]].concat();
+    second.configure_as(third).await;
+    place.until_noted("quick", &["start 1"]).await;
+    assert_eq!(place.notes("stays"), ["start one"]);
+    assert_eq!(place.notes("moves"), moved);
+    second.stop().await;
 }

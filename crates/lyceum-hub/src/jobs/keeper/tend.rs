@@ -24,8 +24,10 @@ use crate::{Hub, db, metrics, oauth, queue, tokens, trouble};
 
 /// A start that breaks off more often than this, not by the server's fault, is given up.
 const TRIES: u32 = 5;
-/// A stop that has failed so often is told to those who wait for it.
+/// A stop that has failed so often is told to those who wait for it, or one that was asked for so long
+/// ago: hubs that take turns each know of their own tries alone.
 const STOPS: u32 = 3;
+const STOPS_WITHIN_MS: i64 = 60_000;
 /// So long a step may wait for the next before it is shown.
 const SHOW_AFTER: Duration = Duration::from_millis(100);
 /// Steps written at a time.
@@ -419,7 +421,9 @@ impl Work {
     /// It goes on being tried; whoever waits for it is told after a few times.
     async fn say_stop_fails(&self, trouble: &Saying) -> anyhow::Result<()> {
         let (hub, server) = (&self.hub, &self.server);
-        if self.seat.desk().failures(&server.id) + 1 < STOPS {
+        let asked = server.stop_requested_at;
+        let waits = asked.is_some_and(|asked| hub.now().since(Millis(asked)) >= STOPS_WITHIN_MS);
+        if !waits && self.seat.desk().failures(&server.id) + 1 < STOPS {
             return Ok(());
         }
         let told = say!("stop.fails", reason = trouble.clone());

@@ -47,14 +47,17 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
                     continue;
                 }
             };
+            let from = hub.now();
             // What was before is unknown: all are asked.
             let looked = look(hub, (!is_first).then_some(round)).await;
             round += 1;
             // One that gives no answer would keep that from all others for as long as it doesn't.
-            if looked.is_ok() && std::mem::take(&mut is_first) {
-                let seconds = &hub.metrics().first_watch_seconds;
-                seconds.observe(begun.elapsed().as_secs_f64());
-                hub.say_watching();
+            if looked.is_ok() {
+                hub.say_watched(from);
+                if std::mem::take(&mut is_first) {
+                    let seconds = &hub.metrics().first_watch_seconds;
+                    seconds.observe(begun.elapsed().as_secs_f64());
+                }
             }
             trouble.note(looked.flatten());
         }

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use lyceum_hub::launching;
 use lyceum_hub::servers::State;
+use lyceum_model::clock::Clock;
 use lyceum_testkit::fake::{Ending, FakeSpawner};
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::json;
@@ -120,6 +122,53 @@ async fn a_stop_that_hangs_is_tried_again() {
         assert!(!overview.contains("id=\"stuck\""), "{overview}");
         at_peace(db.db(), &spawner, &[&hub]).await;
         hub.stop().await;
+    }
+}
+
+/// What one hub tried before it went is unknown to the next, but not since when somebody waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_fails_at_one_hub_after_the_other_is_told() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), Clock::manual(Clock::system().now()));
+        let next = || {
+            TestHub::start_tuned_at(
+                db.db().clone(),
+                spawner.clone(),
+                clock.clone(),
+                |settings, timings| {
+                    hasty(settings, timings);
+                    // Each tries once.
+                    timings.first_pause = Duration::from_secs(3600);
+                    timings.longest_pause = timings.first_pause;
+                },
+            )
+        };
+        let first = next().await.with_user("ada").await;
+        let ada = program(&first, "ada").await;
+        ada.post_json(SERVER, &EMPTY).await.expect(201);
+        spawner.end(Ending::Fails);
+        let server = row(db.db(), "ada", "").await.unwrap();
+        launching::stop(&first.hub, &server).await.unwrap();
+        until("it waits for the next try", || async {
+            let row = row(db.db(), "ada", "").await.unwrap();
+            let until = row.lease_until.unwrap_or_default();
+            row.lease_owner.is_none() && until > clock.now().plus(1_800_000).0
+        })
+        .await;
+        assert_eq!(spawner.stops(), 1);
+        let once = row(db.db(), "ada", "").await.unwrap();
+        assert_eq!(once.stop_trouble, None);
+        first.kill().await;
+        clock.advance(3_700_000);
+        let second = next().await;
+        until("the row says why", || async {
+            let row = row(db.db(), "ada", "").await.unwrap();
+            row.why_not_stopped().is_some()
+        })
+        .await;
+        assert_eq!(spawner.stops(), 2);
+        spawner.end(Ending::Good);
+        second.stop().await;
     }
 }
 

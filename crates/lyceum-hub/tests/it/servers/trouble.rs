@@ -221,6 +221,39 @@ async fn what_ended_while_nobody_watched_has_not_gone_well() {
     }
 }
 
+/// A hub that was suspended, with its machine perhaps, has looked once and not since: what its rows say
+/// to run may have ended at any time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_the_hub_slept_has_not_gone_well() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), Clock::manual(Clock::system().now()));
+        let tune = |settings: &mut Settings, timings: &mut Timings| {
+            places(16, 2)(settings, timings);
+            timings.watch_every = Duration::from_secs(3600);
+        };
+        let hub = TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune);
+        let mut hub = hub.await;
+        for name in ["ada", "ben", "eve", "sam", "tim"] {
+            hub = hub.with_user(name).await;
+        }
+        for name in ["ada", "ben", "eve"] {
+            spawner.behave_for(name, Behaviour::NotFound);
+            wish(&hub, name, "dying").await;
+            until_state(db.db(), name, State::Failed).await;
+        }
+        clock.advance(15_000);
+        wish(&hub, "sam", "dying").await;
+        until_state(db.db(), "sam", State::Ready).await;
+        clock.advance(120_000);
+        spawner.crash(&key(db.db(), "sam").await, "it exited with code 3");
+        // Whoever is next is let try, and not because it has gone well.
+        wish(&hub, "tim", "dying").await;
+        until_state(db.db(), "tim", State::Ready).await;
+        assert_eq!(failing(db.db()).await, 1);
+        hub.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_forgotten_in_time_and_never_too_many() {
     for db in TestDb::both().await {
