@@ -59,8 +59,7 @@ async fn of_exchange(
         .iter()
         .map(|seen| (seen.id.clone(), seen.course.clone()))
         .collect();
-    let mut tx = exchange.db().read().await?;
-    let agendas = agenda::of(exchange, &mut tx, asking, &courses).await?;
+    let agendas = agenda::of(exchange, asking, &courses).await?;
     Ok(agendas.into_iter().map(told).collect())
 }
 
@@ -87,7 +86,7 @@ fn mistakes<'a>(
 
 fn told(agenda: Agenda) -> CourseWork {
     CourseWork {
-        course: agenda.course.to_string(),
+        course: agenda.course,
         tasks: agenda.open.into_iter().map(task).collect(),
         feedback: agenda
             .returned

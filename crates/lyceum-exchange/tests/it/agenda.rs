@@ -12,6 +12,8 @@ use crate::kit::{Stage, done, files};
 const NOW: i64 = 1_795_334_400_000;
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
+/// After so long those who grade see what came in.
+const SOON: i64 = 10_000;
 
 /// Of all courses, those that she can't see among them.
 async fn asked(stage: &Stage, name: &str, groups: &[&str]) -> Vec<Agenda> {
@@ -26,8 +28,7 @@ async fn asked(stage: &Stage, name: &str, groups: &[&str]) -> Vec<Agenda> {
         name: &name,
         groups: &groups,
     };
-    let mut tx = stage.exchange.db().read().await.expect("a transaction");
-    let told = agenda::of(&stage.exchange, &mut tx, asking, &courses).await;
+    let told = agenda::of(&stage.exchange, asking, &courses).await;
     told.expect("told")
 }
 
@@ -214,9 +215,11 @@ assignments:
         };
         // What came before her newest is not what she waits for.
         give(&first).await;
+        clock.advance(SOON);
         assert_eq!(told().await[0], row("ps1", 1, 1));
         assert_eq!(returned("ada").await, ["ps1"]);
         give(&second).await;
+        clock.advance(SOON);
         // What somebody waits for comes first.
         assert_eq!(told().await, [row("hw", 1, 1), row("ps1", 1, 0)]);
         assert!(returned("eve").await.is_empty());
@@ -225,6 +228,31 @@ assignments:
         assert_eq!(told().await, [row("hw", 1, 1)]);
         clock.advance(13 * DAY);
         assert!(returned("ada").await.is_empty());
+    }
+}
+
+/// In large courses that is much to count, and many look.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_in_is_counted_every_few_seconds_and_what_is_ones_own_at_each_look() {
+    const BIO: &str = "title: Biology
+people: {teachers: [tess], graders: [ben], students: [ada, eve]}
+assignments: {ps1: {due: 2026-11-22 10:00}}
+";
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(NOW));
+        let stage = Stage::set_at(&db, clock.clone()).await;
+        stage.write_course("bio", BIO);
+        release(&stage, &["bio/ps1"]).await;
+        let given = async |name: &str| asked(&stage, name, &[]).await[0].arrivals[0].given;
+        assert_eq!(given("tess").await, 0);
+        let ada = stage.asks("ada").await;
+        ada.submit("submission/bio/ps1", &[]).await;
+        let hers = open(&asked(&stage, "ada", &[]).await);
+        assert_eq!(hers, ["bio ps1 due in 60 min, handed in"]);
+        clock.advance(SOON / 2);
+        assert_eq!((given("tess").await, given("ben").await), (0, 0));
+        clock.advance(SOON / 2);
+        assert_eq!((given("ben").await, given("tess").await), (1, 1));
     }
 }
 
