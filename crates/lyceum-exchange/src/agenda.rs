@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lyceum_courses::{Assignment, Course as CourseFile, CourseId, Terms, Verdict};
+use lyceum_courses::{Assignment, Course as CourseFile, CourseId, Terms, Verdict, Visibility};
 use lyceum_model::name::UserName;
+use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 
 pub(crate) use kept::Kept;
@@ -41,6 +42,8 @@ pub struct Asking<'a> {
 pub struct Agenda {
     /// Its name in the exchange, which is the id of a course that has a file.
     pub course: String,
+    /// Where no file makes her anything there, what somebody's request did.
+    pub added: Option<AddedTo>,
     /// What she can hand in now.
     pub open: Vec<Open>,
     /// What she got back lately, the newest first.
@@ -48,6 +51,15 @@ pub struct Agenda {
     /// What came in or is about to, only where she grades: first that for which somebody waits, and of it
     /// what is or was due nearest to now.
     pub arrivals: Vec<Arrivals>,
+}
+
+/// A course to which she was added by a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedTo {
+    pub role: CourseRole,
+    /// The file's, where it has one; else its name.
+    pub title: String,
+    pub term: Option<String>,
 }
 
 /// An assignment that is taken now.
@@ -86,19 +98,21 @@ pub struct Arrivals {
 /// A course in which she is something.
 struct Mine<'a> {
     name: &'a str,
-    file: Option<&'a CourseFile>,
+    file: Option<&'a Arc<CourseFile>>,
     standing: Standing,
 }
 
-/// What is to be done in these of her courses. Those in which she is nothing, or in which nothing is to be
-/// done, are left out.
+/// What is to be done in these courses and in those to which she was added by a request. Those in which
+/// she is nothing are left out, and those of the files in which nothing is to be done.
 pub async fn of(
     exchange: &Exchange,
     asking: Asking<'_>,
     courses: &[(CourseId, Arc<CourseFile>)],
 ) -> sqlx::Result<Vec<Agenda>> {
     let mut tx = exchange.db().read().await?;
-    let mine = mine(&mut tx, asking, courses).await?;
+    let added = db::people::courses_of(&mut tx, asking.name.as_str()).await?;
+    let beside = beside(exchange, courses, &added);
+    let mine = mine(asking, courses, &beside, &added);
     if mine.is_empty() {
         return Ok(Vec::new());
     }
@@ -116,42 +130,75 @@ pub async fn of(
         };
         Agenda {
             course: course.name.to_owned(),
+            added: course.added_to(),
             open,
             returned,
             arrivals,
         }
     });
     let is_empty = |agenda: &Agenda| {
-        agenda.open.is_empty() && agenda.returned.is_empty() && agenda.arrivals.is_empty()
+        agenda.added.is_none()
+            && agenda.open.is_empty()
+            && agenda.returned.is_empty()
+            && agenda.arrivals.is_empty()
     };
     Ok(agendas.filter(|agenda| !is_empty(agenda)).collect())
 }
 
-async fn mine<'a>(
-    tx: &mut Tx,
+/// To what somebody was added: the name, whether it was made by a request, and as what.
+type Request = (String, bool, String);
+
+/// The courses beside those that are asked about to which she was added, by name.
+fn beside<'a>(
+    exchange: &Exchange,
+    courses: &[(CourseId, Arc<CourseFile>)],
+    added: &'a [Request],
+) -> BTreeMap<&'a str, Option<Arc<CourseFile>>> {
+    let asked: BTreeSet<&str> = courses.iter().map(|(id, _)| id.as_str()).collect();
+    let others = added
+        .iter()
+        .filter(|(name, ..)| !asked.contains(name.as_str()));
+    let found = others.filter_map(|(name, made, _)| {
+        let id = CourseId::parse(name);
+        let file = id.as_ref().and_then(|id| exchange.shelf().course(id));
+        let is_there = match &file {
+            Some(file) => file.visible != Visibility::Archived,
+            // Without the rules of a file that can't be read nothing is taken.
+            None => *made && id.is_none_or(|id| !exchange.shelf().is_unclear(&id)),
+        };
+        is_there.then_some((name.as_str(), file))
+    });
+    found.collect()
+}
+
+fn mine<'a>(
     asking: Asking<'_>,
     courses: &'a [(CourseId, Arc<CourseFile>)],
-) -> sqlx::Result<Vec<Mine<'a>>> {
-    let added = db::people::courses_of(tx, asking.name.as_str()).await?;
+    beside: &'a BTreeMap<&'a str, Option<Arc<CourseFile>>>,
+    added: &[Request],
+) -> Vec<Mine<'a>> {
     let added: BTreeMap<&str, &str> = added
         .iter()
         .map(|(course, _, role)| (course.as_str(), role.as_str()))
         .collect();
-    let mine = courses.iter().filter_map(|(id, file)| {
+    let seen = courses.iter().map(|(id, file)| (id.as_str(), Some(file)));
+    let beside = beside.iter().map(|(name, file)| (*name, file.as_ref()));
+    let mine = seen.chain(beside).filter_map(|(name, file)| {
+        let by_file = file.and_then(|file| people::by_file(file, asking.name, asking.groups));
         let standing = Standing {
             // What waits for an administrator is not what waits in everybody's courses.
             admin: false,
-            by_file: people::by_file(file, asking.name, asking.groups),
-            added: course::added(Some(file), added.get(id.as_str()).copied()),
+            by_file,
+            added: course::added(file.map(Arc::as_ref), added.get(name).copied()),
         };
         standing.role()?;
         Some(Mine {
-            name: id.as_str(),
-            file: Some(file),
+            name,
+            file,
             standing,
         })
     });
-    Ok(mine.take(COURSES_MAX).collect())
+    mine.take(COURSES_MAX).collect()
 }
 
 /// What she handed in where she is a student, by assignment.
@@ -184,6 +231,17 @@ fn ids_of<'a>(
 }
 
 impl Mine<'_> {
+    fn added_to(&self) -> Option<AddedTo> {
+        let by_request = self.standing.by_file.is_none();
+        let role = self.standing.role().filter(|_| by_request)?;
+        let title = self.file.map_or(self.name, |file| file.title.as_str());
+        Some(AddedTo {
+            role,
+            title: title.to_owned(),
+            term: self.file.and_then(|file| file.term.clone()),
+        })
+    }
+
     fn released<'a>(
         &'a self,
         released: &'a [Released],

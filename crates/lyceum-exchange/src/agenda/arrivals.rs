@@ -1,6 +1,7 @@
 //! What came in from others, for those who grade.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use lyceum_courses::{Assignment, Who};
@@ -167,7 +168,7 @@ async fn members<'a>(
     let groups: BTreeSet<&str> = taught
         .iter()
         .filter_map(|course| course.file)
-        .flat_map(course::listed)
+        .flat_map(|file| course::listed(file))
         .filter_map(|(_, who)| match who {
             Who::Group(group) => Some(group.as_str()),
             Who::Person(_) | Who::Course { .. } | Who::Role(_) => None,
@@ -212,7 +213,8 @@ impl Members<'_> {
                 *known = role;
             }
         };
-        for (role, who) in course.file.into_iter().flat_map(course::listed) {
+        let file = course.file.map(Arc::as_ref);
+        for (role, who) in file.into_iter().flat_map(course::listed) {
             match who {
                 Who::Person(name) => put(name.as_str(), role),
                 Who::Group(group) => {
@@ -228,7 +230,7 @@ impl Members<'_> {
         let added = self.added.as_ref();
         let added = added.zip(id).and_then(|(map, id)| map.get(id));
         for (name, word) in added.into_iter().flatten() {
-            let added = course::added(course.file, Some(word));
+            let added = course::added(file, Some(word));
             if let Some(role) = added.map(people::Added::role) {
                 put(name, role);
             }

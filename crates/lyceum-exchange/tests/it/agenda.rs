@@ -1,5 +1,8 @@
 //! What is to be done in courses, for those who take them and those who teach.
 
+use std::sync::Arc;
+
+use lyceum_courses::{Course, CourseId};
 use lyceum_exchange::agenda::{self, Agenda, Arrivals, Asking};
 use lyceum_hub::db as tables;
 use lyceum_model::clock::{Clock, Millis};
@@ -15,13 +18,22 @@ const DAY: i64 = 24 * 60 * MINUTE;
 /// After so long those who grade see what came in.
 const SOON: i64 = 10_000;
 
+type Courses = Vec<(CourseId, Arc<Course>)>;
+
 /// Of all courses, those that she can't see among them.
 async fn asked(stage: &Stage, name: &str, groups: &[&str]) -> Vec<Agenda> {
     let shelf = stage.exchange.shelf();
     let courses = shelf.ids().into_iter();
-    let courses: Vec<_> = courses
-        .filter_map(|id| Some((id.clone(), shelf.course(&id)?)))
-        .collect();
+    let courses = courses.filter_map(|id| Some((id.clone(), shelf.course(&id)?)));
+    asked_of(stage, name, groups, courses.collect()).await
+}
+
+/// Of those alone of which her page knows nothing.
+async fn asked_beside(stage: &Stage, name: &str, groups: &[&str]) -> Vec<Agenda> {
+    asked_of(stage, name, groups, Vec::new()).await
+}
+
+async fn asked_of(stage: &Stage, name: &str, groups: &[&str], courses: Courses) -> Vec<Agenda> {
     let name = UserName::parse(name).expect("a name");
     let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
     let asking = Asking {
@@ -228,6 +240,92 @@ assignments:
         assert_eq!(told().await, [row("hw", 1, 1)]);
         clock.advance(13 * DAY);
         assert!(returned("ada").await.is_empty());
+    }
+}
+
+/// As the agenda has it: `bio: student of "Biology"`.
+fn added(agendas: &[Agenda]) -> Vec<String> {
+    let told = agendas.iter().filter_map(|agenda| {
+        let added = agenda.added.as_ref()?;
+        let (role, title) = (added.role.as_str(), &added.title);
+        Some(format!("{}: {role} of {title:?}", agenda.course))
+    });
+    told.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_added_by_a_request_is_told_as_well() {
+    const BIO: &str = "title: Biology
+people: {teachers: [tess], students: [ben]}
+assignments: {ps1: {due: 2026-11-22 10:00}}
+";
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(NOW));
+        let stage = Stage::set_at(&db, clock.clone()).await;
+        stage.write_course("bio", BIO);
+        release(&stage, &["bio/ps1"]).await;
+        let (root, tess) = (stage.asks("root").await, stage.asks("tess").await);
+        // One that no file describes, under a name that no file could have.
+        let instructors = [("instructors", r#"["eve"]"#)];
+        done(&root.post("course/Art%20%26%20craft", &instructors).await);
+        let eve = stage.asks("eve").await;
+        for (who, path) in [
+            (&eve, "student/Art%20%26%20craft/ada"),
+            (&root, "instructor/Art%20%26%20craft/ben"),
+            (&tess, "student/bio/ada"),
+            (&root, "instructor/bio/eve"),
+        ] {
+            who.post(path, &crate::kit::NAMELESS).await.expect(200);
+        }
+        let given = [("ps.ipynb", "?")];
+        let path = "assignment/Art%20%26%20craft/sketch";
+        done(&eve.post_files(path, &given).await);
+        // Her page has none of them: she is in no file.
+        let told = async |name: &str| asked_beside(&stage, name, &[]).await;
+        let ada = told("ada").await;
+        let expect = [
+            "Art & craft: student of \"Art & craft\"",
+            "bio: student of \"Biology\"",
+        ];
+        assert_eq!(added(&ada), expect);
+        let expect = ["Art & craft sketch at any time", "bio ps1 due in 60 min"];
+        assert_eq!(open(&ada), expect);
+        // Whom a file names as well is no stranger to it.
+        let expect = ["Art & craft: teacher of \"Art & craft\""];
+        assert_eq!(added(&told("ben").await), expect);
+        let ben = asked(&stage, "ben", &[]).await;
+        assert_eq!(added(&ben), expect);
+        assert_eq!(open(&ben), ["bio ps1 due in 60 min"]);
+
+        stage
+            .asks("ada")
+            .await
+            .submit("submission/bio/ps1", &[])
+            .await;
+        let eves = told("eve").await;
+        let expect = [
+            "Art & craft: teacher of \"Art & craft\"",
+            "bio: teacher of \"Biology\"",
+        ];
+        assert_eq!(added(&eves), expect);
+        let came = &eves[1].arrivals[0];
+        assert_eq!((came.given, came.students, came.waiting), (1, Some(2), 1));
+        assert!(told("root").await.is_empty());
+
+        // As for all others nothing is told of a course that is over, and of one that is not open yet
+        // only to those who teach it.
+        stage.write_course("bio", &format!("{BIO}visible: private\n"));
+        assert_eq!(added(&told("ada").await).len(), 1);
+        assert_eq!(added(&told("eve").await).len(), 2);
+        stage.write_course("bio", &format!("{BIO}visible: archived\n"));
+        assert_eq!(added(&told("eve").await).len(), 1);
+        // A file that can't be read may have rules: nothing is taken meanwhile.
+        done(&root.post("course/zoo", &instructors).await);
+        assert_eq!(added(&told("eve").await).len(), 2);
+        stage.write_course_as_it_is("zoo", "titel: Zoo");
+        assert_eq!(added(&told("eve").await).len(), 1);
+        done(&root.delete("course/Art%20%26%20craft").await);
+        assert_eq!(told("ada").await, []);
     }
 }
 
