@@ -91,6 +91,36 @@ test('start a server for a course', { timeout: 900_000, skip }, async (t) => {
     await stopServer(page, lyceum.url);
   });
 
+  await step('what runs for something else is stopped for it when she says so, also without script', async () => {
+    const plain = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+    await logIn(plain, lyceum.url, student);
+    await press(plain, plain.getByRole('button', { name: 'Start My notebook server', exact: true }));
+    await waitForServer(plain, student);
+    await goHome(plain, lyceum.url);
+    await press(plain, start(plain));
+    await plain.getByRole('heading', { name: 'Start: Introduction to Signals', exact: true }).waitFor();
+    await plain.getByText('My notebook server runs already, for something else.').waitFor();
+    assert.equal(await plain.locator('main .primary').count(), 1);
+    await press(plain, plain.getByRole('link', { name: 'Open what runs', exact: true }));
+    await waitForServer(plain, student);
+    assert.equal((await environmentOf(lyceum, student.name)).has('FROM'), false);
+    await goHome(plain, lyceum.url);
+    await press(plain, start(plain));
+    await press(plain, plain.getByRole('button', { name: 'Stop it and start Introduction to Signals', exact: true }));
+    // One that takes its time to end is told to, and the page offers the start once more.
+    const again = plain.getByRole('button', { name: 'Start Introduction to Signals', exact: true });
+    await until('what ran has ended', async () => {
+      if ((await again.count()) === 0) return true;
+      await again.click();
+      return false;
+    });
+    await waitForServer(plain, student);
+    assert.equal((await environmentOf(lyceum, student.name)).get('FROM'), 'course');
+    await goHome(page, lyceum.url);
+    await stopServer(page, lyceum.url);
+    await plain.close();
+  });
+
   await step('a link asks first, also without script, and a teacher gets what is for teachers', async () => {
     const plain = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
     await logIn(plain, lyceum.url, teacher);

@@ -9,7 +9,7 @@ import { check } from './support/axe.mjs';
 import { startBrowser } from './support/browser.mjs';
 import { Client } from './support/http.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
-import { goHome, logIn } from './support/pages.mjs';
+import { goHome, logIn, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn, until } from './support/story.mjs';
 
 const DAY_MS = 24 * 3_600_000;
@@ -105,6 +105,17 @@ test('home says what comes next', { timeout: 600_000, skip }, async (t) => {
     await goHome(page, lyceum.url);
     const text = await page.locator('main').innerText();
     assert.ok(text.includes('problem set 1') && !text.includes('opnes'), text);
+  });
+
+  await step('what runs for something else is told before a start for the course', async () => {
+    await page.getByRole('button', { name: 'Start My notebook server', exact: true }).click();
+    await waitForServer(page, student);
+    const answer = await page.goto(new URL('hub/spawn?course=signals-demo', lyceum.url).href);
+    assert.equal(answer.status(), 409);
+    await page.getByRole('button', { name: 'Stop it and start Signals and Systems', exact: true }).waitFor();
+    await check(page, 'something else runs');
+    await shoot(page, 'switch');
+    await stopServer(page, lyceum.url);
   });
 });
 

@@ -1,7 +1,9 @@
 //! `cargo xtask bench hub`: a real JupyterHub with its proxy and Lyceum, each with 50,000 people,
 //! asked the same by the API and by a browser's pages. CPU time is that of hub and proxy together.
-//! What concerns servers is in `hubs/servers.rs`, two hubs on one database in `hubs/replicas.rs`.
+//! What concerns servers is in `hubs/servers.rs`, two hubs on one database in `hubs/replicas.rs`,
+//! and homes with courses in `hubs/courses.rs`.
 
+mod courses;
 mod page;
 mod peers;
 mod replicas;
@@ -168,7 +170,7 @@ async fn of_requests(
     }
     let mut browsers = Vec::new();
     for hub in both {
-        browsers.push(Browser::log_in(hub).await?);
+        browsers.push(Browser::log_in(hub, "root").await?);
     }
     for path in PAGES {
         let requests = [0, 1].map(|at| match path {
@@ -187,6 +189,9 @@ async fn of_requests(
         rows.push(visit(path, &lyceum, &lyceum.request(path, &cookies), scale).await?);
     }
     rows.extend(paint(programs, &lyceum, scale).await?);
+    // The last: what is filled in for it is on the pages before, too.
+    let folder = folder.join("lyceum");
+    rows.extend(courses::measure(programs, &folder, &lyceum, scale).await?);
     Ok(rows)
 }
 

@@ -55,6 +55,7 @@ struct Inner {
     parts: Parts,
     uploads: Uploads,
     zips: Uploads,
+    kept: agenda::Kept,
 }
 
 /// What the composition root hands over.
@@ -151,6 +152,7 @@ impl Exchange {
             parts,
             uploads,
             zips,
+            kept: agenda::Kept::default(),
         }))
     }
 
@@ -198,6 +200,10 @@ impl Exchange {
     /// Places for zips, as for uploads.
     pub fn zips(&self) -> &Uploads {
         &self.0.zips
+    }
+
+    pub(crate) fn kept(&self) -> &agenda::Kept {
+        &self.0.kept
     }
 
     /// Whether there is too little room for more files.

@@ -3,12 +3,15 @@
 //! [`crate::launch::CourseShelf`].
 
 use lyceum_model::clock::Millis;
+use lyceum_model::who::CourseRole;
 
 /// What is to be done in a course by one person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CourseWork {
     /// The course's id.
     pub course: String,
+    /// It is not among her courses, or she is nothing in it there: somebody added her otherwise.
+    pub added: Option<AddedTo>,
     /// What she can hand in now, in any order.
     pub tasks: Vec<Task>,
     /// What came back to her lately, the newest first.
@@ -17,6 +20,14 @@ pub struct CourseWork {
     pub arrivals: Vec<Arrivals>,
     /// What is wrong with the file of the course; only where she may change it.
     pub mistakes: Vec<Mistake>,
+}
+
+/// A course to which somebody was added by a request to the exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedTo {
+    pub title: String,
+    pub term: Option<String>,
+    pub role: CourseRole,
 }
 
 /// Something that can be handed in now.

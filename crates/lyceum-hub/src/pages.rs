@@ -18,6 +18,7 @@ pub mod sharing;
 pub mod site_files;
 mod spawn;
 pub mod start;
+mod switch;
 pub mod tokens;
 pub mod user_paths;
 
@@ -270,6 +271,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             include_str!("../templates/spawn_form.html"),
         ),
         ("stopping.html", include_str!("../templates/stopping.html")),
+        ("switch.html", include_str!("../templates/switch.html")),
         ("token.html", include_str!("../templates/token.html")),
     ])
 }

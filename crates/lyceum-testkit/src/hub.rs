@@ -521,7 +521,7 @@ impl CourseShelf for OneCourse {
             starts: true,
         };
         let work = self.work(name).into_iter();
-        let others = work.filter(|work| work.course != signals.id);
+        let others = work.filter(|work| work.course != signals.id && work.added.is_none());
         let others = others.map(|work| CourseCard {
             title: format!("The course {}", work.course),
             id: work.course,

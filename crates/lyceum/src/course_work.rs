@@ -9,7 +9,7 @@ use lyceum_courses::{Course, CourseId, Role, Shelf};
 use lyceum_exchange::agenda::{self, Agenda, Asking};
 use lyceum_exchange::moment::Moment;
 use lyceum_exchange::{Exchange, SERVICE};
-use lyceum_hub::course_work::{Arrivals, CourseWork, Feedback, Mistake, Task};
+use lyceum_hub::course_work::{AddedTo, Arrivals, CourseWork, Feedback, Mistake, Task};
 use lyceum_model::clock::Millis;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::caller::Who;
@@ -59,8 +59,7 @@ async fn of_exchange(
         .iter()
         .map(|seen| (seen.id.clone(), seen.course.clone()))
         .collect();
-    let mut tx = exchange.db().read().await?;
-    let agendas = agenda::of(exchange, &mut tx, asking, &courses).await?;
+    let agendas = agenda::of(exchange, asking, &courses).await?;
     Ok(agendas.into_iter().map(told).collect())
 }
 
@@ -86,8 +85,14 @@ fn mistakes<'a>(
 }
 
 fn told(agenda: Agenda) -> CourseWork {
+    let added = agenda.added.map(|added| AddedTo {
+        title: added.title,
+        term: added.term,
+        role: added.role,
+    });
     CourseWork {
-        course: agenda.course.to_string(),
+        added,
+        course: agenda.course,
         tasks: agenda.open.into_iter().map(task).collect(),
         feedback: agenda
             .returned
@@ -214,6 +219,19 @@ assignments:
         tx.commit().await.expect("written");
     }
 
+    /// By a request, as a student.
+    async fn add(exchange: &Exchange, course: &str, name: &str) {
+        let mut tx = exchange.db().write().await.expect("a transaction");
+        let row = db::people::Row {
+            name: name.into(),
+            role: Some("student".into()),
+            ..db::people::Row::default()
+        };
+        let put = db::people::put(&mut tx, course, &row).await;
+        put.expect("put");
+        tx.commit().await.expect("written");
+    }
+
     #[tokio::test]
     async fn what_is_to_be_done_is_told_to_those_whom_it_concerns() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -260,6 +278,15 @@ assignments:
         };
         assert_eq!(asked("ada").await, [hers]);
         assert_eq!(asked("eve").await, []);
+        add(&exchange, "bio", "eve").await;
+        let told = asked("eve").await;
+        let added = AddedTo {
+            title: "Biology".into(),
+            term: None,
+            role: Role::Student,
+        };
+        assert_eq!(told[0].added, Some(added));
+        assert_eq!(told[0].tasks, [ps1.clone()]);
         // Who may not use the exchange, and where another one answers.
         let kept_out = caller("ada", &[]);
         let told = of(&shelf, Some(&exchange), &kept_out).await.expect("told");
@@ -278,7 +305,7 @@ assignments:
         let told = asked("tess").await;
         assert_eq!(told[0].mistakes[0].line, Some(5));
         assert!(told[0].mistakes[0].words.contains("opens"), "{told:?}");
-        assert_eq!(told[0].arrivals[0].students, Some(1));
+        assert_eq!(told[0].arrivals[0].students, Some(2));
         let told = of(&shelf, None, &caller("tess", &[])).await.expect("told");
         assert_eq!(told[0].mistakes.len(), 1);
         assert!(told[0].arrivals.is_empty());

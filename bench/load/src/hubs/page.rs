@@ -13,7 +13,7 @@ pub(super) struct Browser {
 }
 
 impl Browser {
-    pub(super) async fn log_in(hub: &Running) -> Result<Self> {
+    pub(super) async fn log_in(hub: &Running, name: &str) -> Result<Self> {
         let mut browser = Self {
             cookies: BTreeMap::new(),
         };
@@ -29,7 +29,7 @@ impl Browser {
             .context("no form token")?
             .clone();
         let fields = format!(
-            "username=root&password={}&_xsrf={}",
+            "username={name}&password={}&_xsrf={}",
             quote(PASSWORD),
             quote(&token)
         );

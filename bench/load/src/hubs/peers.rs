@@ -6,7 +6,7 @@ use crate::process::Process;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,15 +66,16 @@ impl Hub<'_> {
             Kind::Lyceum => {
                 self.call(&["user", "add", "root"])?;
                 self.call(&["admin", "grant", "root"])?;
+                for somebody in ["teacher", "student"] {
+                    self.call(&["user", "add", somebody])?;
+                }
                 (
                     "data/lyceum.sqlite",
                     include_str!("../../../fifty_thousand_users.sql"),
                 )
             }
         };
-        let mut python = Command::new(self.programs.jupyter.join("bin/python"));
-        python.args(["-c", FILL]).arg(self.folder.join(database));
-        call(&mut python, people)?;
+        fill(self.programs, &self.folder.join(database), people)?;
         let mut running = self.start().await?;
         let body =
             format!("{{\"auth\": {{\"username\": \"root\", \"password\": \"{PASSWORD}\"}}}}");
@@ -211,6 +212,13 @@ impl Hub<'_> {
         command.arg("--config").arg(self.folder.join("lyceum.yaml"));
         call(&mut command, PASSWORD)
     }
+}
+
+/// Runs statements on an SQLite database.
+pub(super) fn fill(programs: &Programs, database: &Path, statements: &str) -> Result<()> {
+    let mut python = Command::new(programs.jupyter.join("bin/python"));
+    python.args(["-c", FILL]).arg(database);
+    call(&mut python, statements)
 }
 
 fn call(command: &mut Command, input: &str) -> Result<()> {

@@ -85,16 +85,13 @@ pub async fn arrived(
         next += 1 + names.len();
     }
     let asked = places(1, assignment_ids.len());
-    // They are named twice, or PostgreSQL would read all submissions that there are; and joined so that
-    // SQLite does not begin with all of these.
+    // Whether there is a newer one is looked up in the index that keeps them apart.
     let sql = format!(
         "SELECT s.assignment_id, COUNT(*) AS given, COUNT(f.submission_id) AS returned, MAX(s.at) AS newest \
-         FROM (SELECT assignment_id, student, MAX(at) AS at FROM exchange_submissions \
-         WHERE assignment_id IN ({asked}) GROUP BY assignment_id, student) n \
-         CROSS JOIN exchange_submissions s \
-         LEFT JOIN exchange_feedback f ON f.submission_id = s.id \
-         WHERE s.assignment_id = n.assignment_id AND s.student = n.student AND s.at = n.at \
-         AND s.assignment_id IN ({asked}){but} GROUP BY s.assignment_id"
+         FROM exchange_submissions s LEFT JOIN exchange_feedback f ON f.submission_id = s.id \
+         WHERE s.assignment_id IN ({asked}) AND NOT EXISTS (SELECT 1 FROM exchange_submissions n \
+         WHERE n.assignment_id = s.assignment_id AND n.student = s.student AND n.at > s.at){but} \
+         GROUP BY s.assignment_id"
     );
     on!(tx, |c| {
         let mut query = sqlx::query_as(AssertSqlSafe(sql));

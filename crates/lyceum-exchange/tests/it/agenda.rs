@@ -1,5 +1,8 @@
 //! What is to be done in courses, for those who take them and those who teach.
 
+use std::sync::Arc;
+
+use lyceum_courses::{Course, CourseId};
 use lyceum_exchange::agenda::{self, Agenda, Arrivals, Asking};
 use lyceum_hub::db as tables;
 use lyceum_model::clock::{Clock, Millis};
@@ -12,22 +15,32 @@ use crate::kit::{Stage, done, files};
 const NOW: i64 = 1_795_334_400_000;
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
+/// After so long those who grade see what came in.
+const SOON: i64 = 10_000;
+
+type Courses = Vec<(CourseId, Arc<Course>)>;
 
 /// Of all courses, those that she can't see among them.
 async fn asked(stage: &Stage, name: &str, groups: &[&str]) -> Vec<Agenda> {
     let shelf = stage.exchange.shelf();
     let courses = shelf.ids().into_iter();
-    let courses: Vec<_> = courses
-        .filter_map(|id| Some((id.clone(), shelf.course(&id)?)))
-        .collect();
+    let courses = courses.filter_map(|id| Some((id.clone(), shelf.course(&id)?)));
+    asked_of(stage, name, groups, courses.collect()).await
+}
+
+/// Of those alone of which her page knows nothing.
+async fn asked_beside(stage: &Stage, name: &str, groups: &[&str]) -> Vec<Agenda> {
+    asked_of(stage, name, groups, Vec::new()).await
+}
+
+async fn asked_of(stage: &Stage, name: &str, groups: &[&str], courses: Courses) -> Vec<Agenda> {
     let name = UserName::parse(name).expect("a name");
     let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
     let asking = Asking {
         name: &name,
         groups: &groups,
     };
-    let mut tx = stage.exchange.db().read().await.expect("a transaction");
-    let told = agenda::of(&stage.exchange, &mut tx, asking, &courses).await;
+    let told = agenda::of(&stage.exchange, asking, &courses).await;
     told.expect("told")
 }
 
@@ -214,9 +227,11 @@ assignments:
         };
         // What came before her newest is not what she waits for.
         give(&first).await;
+        clock.advance(SOON);
         assert_eq!(told().await[0], row("ps1", 1, 1));
         assert_eq!(returned("ada").await, ["ps1"]);
         give(&second).await;
+        clock.advance(SOON);
         // What somebody waits for comes first.
         assert_eq!(told().await, [row("hw", 1, 1), row("ps1", 1, 0)]);
         assert!(returned("eve").await.is_empty());
@@ -225,6 +240,117 @@ assignments:
         assert_eq!(told().await, [row("hw", 1, 1)]);
         clock.advance(13 * DAY);
         assert!(returned("ada").await.is_empty());
+    }
+}
+
+/// As the agenda has it: `bio: student of "Biology"`.
+fn added(agendas: &[Agenda]) -> Vec<String> {
+    let told = agendas.iter().filter_map(|agenda| {
+        let added = agenda.added.as_ref()?;
+        let (role, title) = (added.role.as_str(), &added.title);
+        Some(format!("{}: {role} of {title:?}", agenda.course))
+    });
+    told.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_added_by_a_request_is_told_as_well() {
+    const BIO: &str = "title: Biology
+people: {teachers: [tess], students: [ben]}
+assignments: {ps1: {due: 2026-11-22 10:00}}
+";
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(NOW));
+        let stage = Stage::set_at(&db, clock.clone()).await;
+        stage.write_course("bio", BIO);
+        release(&stage, &["bio/ps1"]).await;
+        let (root, tess) = (stage.asks("root").await, stage.asks("tess").await);
+        // One that no file describes, under a name that no file could have.
+        let instructors = [("instructors", r#"["eve"]"#)];
+        done(&root.post("course/Art%20%26%20craft", &instructors).await);
+        let eve = stage.asks("eve").await;
+        for (who, path) in [
+            (&eve, "student/Art%20%26%20craft/ada"),
+            (&root, "instructor/Art%20%26%20craft/ben"),
+            (&tess, "student/bio/ada"),
+            (&root, "instructor/bio/eve"),
+        ] {
+            who.post(path, &crate::kit::NAMELESS).await.expect(200);
+        }
+        let given = [("ps.ipynb", "?")];
+        let path = "assignment/Art%20%26%20craft/sketch";
+        done(&eve.post_files(path, &given).await);
+        // Her page has none of them: she is in no file.
+        let told = async |name: &str| asked_beside(&stage, name, &[]).await;
+        let ada = told("ada").await;
+        let expect = [
+            "Art & craft: student of \"Art & craft\"",
+            "bio: student of \"Biology\"",
+        ];
+        assert_eq!(added(&ada), expect);
+        let expect = ["Art & craft sketch at any time", "bio ps1 due in 60 min"];
+        assert_eq!(open(&ada), expect);
+        // Whom a file names as well is no stranger to it.
+        let expect = ["Art & craft: teacher of \"Art & craft\""];
+        assert_eq!(added(&told("ben").await), expect);
+        let ben = asked(&stage, "ben", &[]).await;
+        assert_eq!(added(&ben), expect);
+        assert_eq!(open(&ben), ["bio ps1 due in 60 min"]);
+
+        stage
+            .asks("ada")
+            .await
+            .submit("submission/bio/ps1", &[])
+            .await;
+        let eves = told("eve").await;
+        let expect = [
+            "Art & craft: teacher of \"Art & craft\"",
+            "bio: teacher of \"Biology\"",
+        ];
+        assert_eq!(added(&eves), expect);
+        let came = &eves[1].arrivals[0];
+        assert_eq!((came.given, came.students, came.waiting), (1, Some(2), 1));
+        assert!(told("root").await.is_empty());
+
+        // As for all others nothing is told of a course that is over, and of one that is not open yet
+        // only to those who teach it.
+        stage.write_course("bio", &format!("{BIO}visible: private\n"));
+        assert_eq!(added(&told("ada").await).len(), 1);
+        assert_eq!(added(&told("eve").await).len(), 2);
+        stage.write_course("bio", &format!("{BIO}visible: archived\n"));
+        assert_eq!(added(&told("eve").await).len(), 1);
+        // A file that can't be read may have rules: nothing is taken meanwhile.
+        done(&root.post("course/zoo", &instructors).await);
+        assert_eq!(added(&told("eve").await).len(), 2);
+        stage.write_course_as_it_is("zoo", "titel: Zoo");
+        assert_eq!(added(&told("eve").await).len(), 1);
+        done(&root.delete("course/Art%20%26%20craft").await);
+        assert_eq!(told("ada").await, []);
+    }
+}
+
+/// In large courses that is much to count, and many look.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_in_is_counted_every_few_seconds_and_what_is_ones_own_at_each_look() {
+    const BIO: &str = "title: Biology
+people: {teachers: [tess], graders: [ben], students: [ada, eve]}
+assignments: {ps1: {due: 2026-11-22 10:00}}
+";
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(NOW));
+        let stage = Stage::set_at(&db, clock.clone()).await;
+        stage.write_course("bio", BIO);
+        release(&stage, &["bio/ps1"]).await;
+        let given = async |name: &str| asked(&stage, name, &[]).await[0].arrivals[0].given;
+        assert_eq!(given("tess").await, 0);
+        let ada = stage.asks("ada").await;
+        ada.submit("submission/bio/ps1", &[]).await;
+        let hers = open(&asked(&stage, "ada", &[]).await);
+        assert_eq!(hers, ["bio ps1 due in 60 min, handed in"]);
+        clock.advance(SOON / 2);
+        assert_eq!((given("tess").await, given("ben").await), (0, 0));
+        clock.advance(SOON / 2);
+        assert_eq!((given("ben").await, given("tess").await), (1, 1));
     }
 }
 

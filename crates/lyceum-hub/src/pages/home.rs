@@ -48,9 +48,10 @@ pub async fn show(
     page(&hub, &caller, &headers, &info, StatusCode::OK, None).await
 }
 
-/// What was typed into the form for a new server, and what is wrong with it.
-pub struct AddRefused {
-    pub name: String,
+/// What went wrong with a wish.
+pub struct Refused {
+    /// What was typed into the form for a new server; nothing: it is not about that.
+    pub name: Option<String>,
     pub error: Saying,
 }
 
@@ -61,7 +62,7 @@ pub async fn page(
     headers: &HeaderMap,
     info: &RequestInfo,
     status: StatusCode,
-    refused: Option<AddRefused>,
+    refused: Option<Refused>,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
@@ -92,15 +93,16 @@ pub async fn page(
         tracing::warn!(user = %person.name, error, "what is to be done could not be looked up");
         Vec::new()
     });
+    work::add(&mut courses, &to_do);
     work::put(&mut courses, &to_do, hub.now());
-    let (name, error) = refused.map_or((String::new(), None), |refused| {
+    let (name, mut error) = refused.map_or((None, None), |refused| {
         (refused.name, Some(refused.error.sentence(&lang)))
     });
     let full = servers.len() > limit;
     let mut frame = frame(hub, Some(caller), info);
-    if name.is_empty() || full {
+    if name.is_none() || full {
         // It is not about the name in the form below, or there is no form: above all, then.
-        frame.announcement = error.clone();
+        frame.announcement = error.take();
     }
     let closed = notices::is_closed(hub, caller);
     let mut next = NextThing::of(&servers);
@@ -119,7 +121,7 @@ pub async fn page(
         waiting: work::waiting(&courses, &to_do, hub.now()),
         closed,
         add: (limit > 0).then(|| AddServer {
-            name,
+            name: name.unwrap_or_default(),
             error,
             limit: u64::try_from(limit).ok(),
             full,
@@ -161,6 +163,7 @@ async fn courses(
             .map(|row| card(&base, &row.user_name, &row.name, Some(row), lang)),
         starts: course.starts,
         own: own_servers.remove(&course.id),
+        anchor: work::anchor(&course.id),
         id: course.id,
         title: course.title,
         term: course.term,
@@ -318,10 +321,7 @@ pub async fn set_title(
     }
     let title = form.title.trim();
     let refuse = async |error: Saying| {
-        let refused = AddRefused {
-            name: String::new(),
-            error,
-        };
+        let refused = Refused { name: None, error };
         let status = StatusCode::BAD_REQUEST;
         page(&hub, &caller, &headers, &info, status, Some(refused)).await
     };

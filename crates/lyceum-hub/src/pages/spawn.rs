@@ -17,7 +17,7 @@ use lyceum_web::{ApiResult, Caller};
 use serde_json::Value;
 
 use super::start::{self, Asked, Visit};
-use super::{frame, home, html, language};
+use super::{frame, home, html, language, switch};
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launch::CourseStart;
@@ -72,6 +72,7 @@ async fn post(
 ) -> ApiResult<Response> {
     let next = local_target(&hub.base(), start::next_of(&query), &info.host);
     let asked = Asked::Options(form::options(&fields));
+    let ends = switch::ends(&fields);
     let visit = Visit {
         hub,
         caller,
@@ -79,6 +80,7 @@ async fn post(
         headers,
         next,
         asked,
+        ends,
     };
     start::start(visit, user, server).await
 }

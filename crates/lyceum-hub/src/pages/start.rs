@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::login::NextQuery;
-use super::{enter, frame, home, html, language, redirect, spawn, to};
+use super::{enter, frame, home, html, language, redirect, spawn, switch, to};
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::deeds::{self, Doer, What};
@@ -35,7 +35,7 @@ const FAILURE_LINES: usize = 40;
 /// How much of a refused name is shown again.
 const SHOWN_OF_A_NAME: usize = 60;
 /// How long a form that stops a server waits to show it done.
-const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// All that these handlers need of a request.
 pub(super) struct Visit {
@@ -45,6 +45,8 @@ pub(super) struct Visit {
     pub headers: HeaderMap,
     pub next: Option<String>,
     pub asked: Asked,
+    /// The life of the server that may end for it.
+    pub ends: Option<i64>,
 }
 
 /// How somebody asks for a start.
@@ -126,6 +128,7 @@ pub async fn start_by_link(
             headers,
             next,
             asked,
+            ends: None,
         },
         user,
         server,
@@ -182,6 +185,7 @@ pub async fn start_form(
                 _ if course_servers::course_named(&user).is_some() => Asked::Button,
                 course => Asked::Options(serde_json::json!({ COURSE: course })),
             },
+            ends: None,
         },
         user,
         form.server,
@@ -200,8 +204,8 @@ pub async fn add_form(
     let user = caller.person()?.name.to_string();
     let server = form.server.trim().to_owned();
     if server.is_empty() {
-        let refused = home::AddRefused {
-            name: server,
+        let refused = home::Refused {
+            name: Some(server),
             error: say!("name.missing"),
         };
         return home::page(
@@ -222,6 +226,7 @@ pub async fn add_form(
             headers,
             next: None,
             asked: Asked::Button,
+            ends: None,
         },
         user,
         server,
@@ -237,6 +242,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         headers,
         next,
         asked,
+        ends: _,
     } = &visit;
     let owner = course_servers::owner_to_start(hub, caller, &user).await?;
     let name = match ServerName::parse(&server) {
@@ -245,8 +251,8 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
             if !caller.may(ScopeName::StartServers, Target::User(&owner.name)) {
                 return Err(ApiError::not_found());
             }
-            let refused = home::AddRefused {
-                name: server.chars().take(SHOWN_OF_A_NAME).collect(),
+            let refused = home::Refused {
+                name: Some(server.chars().take(SHOWN_OF_A_NAME).collect()),
                 error: error.saying(),
             };
             let status = StatusCode::BAD_REQUEST;
@@ -263,8 +269,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     let mine = choosing::profiles_of(hub, &owner).await?;
     let row = spawn::row_of(hub, &owner, &name).await?;
     let refuse = async |status: StatusCode, error: Saying| {
-        let name = String::new();
-        let refused = home::AddRefused { name, error };
+        let refused = home::Refused { name: None, error };
         home::page(hub, caller, headers, info, status, Some(refused)).await
     };
     let course = match course_of(hub, &owner, asked).await {
@@ -291,8 +296,9 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     if let (Some(course), Some(row)) = (&course, &row)
         && row.state.is_active()
         && row.course.as_deref() != Some(course.id.as_str())
+        && !switch::made_room(&visit, row).await?
     {
-        return refuse(StatusCode::CONFLICT, say!("course.other_runs")).await;
+        return switch::page(&visit, &owner, &name, course).await;
     }
     let about = spawn::About {
         course: course.as_ref(),
@@ -329,8 +335,8 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
             spawn::page(&visit, &about, options.as_ref(), Some(&wrong))
         }
         Err(WishError::Refused(why, _)) => {
-            let refused = home::AddRefused {
-                name: server,
+            let refused = home::Refused {
+                name: Some(server).filter(|name| !name.is_empty()),
                 error: why,
             };
             let status = StatusCode::BAD_REQUEST;

@@ -8,7 +8,7 @@ use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::{Value, json};
 
-use crate::kit::{in_german, program, send_json};
+use crate::kit::{assert_german, in_german, program, send_json};
 use crate::servers::{row, until_state};
 use lyceum_hub::servers::State;
 
@@ -40,22 +40,12 @@ async fn a_card_of_the_home_page_starts_a_server_for_its_course() {
         assert_eq!(ours.course.as_deref(), Some("signals"));
         let home = ada.get("/hub/home").await.expect(200).text();
         assert!(!home.contains(card), "{home}");
-        // Once more leads there; for something else it is told what stands in the way.
+        // Once more leads there.
         let again = ada.post_form("/hub/spawn", &[("course", "signals")]).await;
         assert_eq!(again.expect(302).location(), "/hub/spawn-pending/ada");
+        assert_eq!(courses(&hub).len(), 1);
         // What was stopped is offered again for its course, and is a plain server where it is started
         // as one.
-        let other = [("course", "algebra")];
-        let page = ada.post_form("/hub/spawn", &other).await.expect(409).text();
-        assert!(page.contains("runs for something else"), "{page}");
-        let page = in_german(hub.signed_in("ada").await);
-        let page = page
-            .post_form("/hub/spawn", &other)
-            .await
-            .expect(409)
-            .text();
-        assert!(page.contains("läuft für etwas anderes"), "{page}");
-        assert_eq!(courses(&hub).len(), 1);
         ada.post_form("/hub/servers/stop", &[]).await.expect(302);
         until_state(db.db(), "ada", State::Stopped).await;
         let page = ada.get("/hub/user/ada/lab").await.expect(424).text();
@@ -79,6 +69,89 @@ async fn a_card_of_the_home_page_starts_a_server_for_its_course() {
         let path = "/hub/api/users/ada/server";
         program.post_json(path, &Value::Null).await.expect(201);
         assert_eq!(courses(&hub).pop(), Some(None));
+    }
+}
+
+/// The hidden field by which a form says what it is about.
+#[track_caller]
+fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
+    let (_, rest) = page
+        .split_once(&format!("name=\"{name}\" value=\""))
+        .unwrap_or_else(|| panic!("no {name}: {page}"));
+    rest.split('"').next().expect("its end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_for_something_else_is_stopped_where_that_is_wished() {
+    for db in TestDb::both().await {
+        let hub = hub(&db).await;
+        let ada = hub.signed_in("ada").await;
+        ada.post_form("/hub/spawn", &[("course", "signals")])
+            .await
+            .expect(302);
+        until_state(db.db(), "ada", State::Ready).await;
+        let algebra = [("course", "algebra")];
+        let page = ada.post_form("/hub/spawn", &algebra).await;
+        let page = page.expect(409).text();
+        for has in [
+            "<h1>Start: The course algebra</h1>",
+            "My notebook server runs already, for something else.",
+            "It is for the course Signals and Systems.",
+            "<button class=\"primary\">Stop it and start The course algebra</button>",
+            "<a class=\"button\" href=\"/user/ada/\">Open what runs</a>",
+            "method=\"post\" action=\"/hub/spawn/ada\"",
+        ] {
+            assert!(page.contains(has), "{has}: {page}");
+        }
+        assert_eq!(page.matches("primary\"").count(), 1, "{page}");
+        let german = in_german(hub.signed_in("ada").await);
+        let told = german.post_form("/hub/spawn", &algebra).await;
+        let told = told.expect(409).text();
+        assert!(told.contains("läuft schon, und zwar"), "{told}");
+        assert_german(
+            &told
+                .replace("The course algebra", "")
+                .replace("Signals and Systems", ""),
+        );
+        // Neither the question nor a link has ended anything.
+        ada.get("/hub/spawn?course=algebra&stop=1")
+            .await
+            .expect(409);
+        let life = hidden(&page, "stop").to_owned();
+        let life = life.as_str();
+        let send = async |life: &str| {
+            let fields = [("course", "algebra"), ("stop", life)];
+            ada.post_form("/hub/spawn/ada", &fields).await
+        };
+        for other in ["0", "no number", ""] {
+            send(other).await.expect(409);
+        }
+        assert_eq!(
+            row(db.db(), "ada", "").await.expect("a row").state,
+            State::Ready
+        );
+        // What can't be started ends nothing.
+        ada.post_form(
+            "/hub/spawn/ada",
+            &[("course", "closed-one"), ("stop", life)],
+        )
+        .await
+        .expect(404);
+        assert_eq!(
+            row(db.db(), "ada", "").await.expect("a row").state,
+            State::Ready
+        );
+
+        let started = send(life).await.expect(302);
+        assert_eq!(started.location(), "/hub/spawn-pending/ada");
+        until_state(db.db(), "ada", State::Ready).await;
+        let expect = ["signals", "algebra"].map(|course| Some(course.to_owned()));
+        assert_eq!(courses(&hub), expect);
+        // The page that was left open ends nothing that began since.
+        ada.post_form("/hub/spawn/ada", &[("course", "signals"), ("stop", life)])
+            .await
+            .expect(409);
+        assert_eq!(courses(&hub).len(), 2);
     }
 }
 

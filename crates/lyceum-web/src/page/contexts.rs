@@ -335,6 +335,8 @@ pub struct AddServer {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CourseRow {
     pub id: String,
+    /// Under which it is found on the page.
+    pub anchor: String,
     pub title: String,
     pub term: Option<String>,
     /// `student`, `teacher`, `grader`, `assistant`; others are shown as they are.
@@ -422,6 +424,20 @@ pub struct NotRunningPage {
 pub struct StoppingPage {
     pub page: Page,
     pub server: ServerRow,
+}
+
+/// `switch.html`: a server runs for something else than the course that it is to be started for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SwitchPage {
+    pub page: Page,
+    pub server: ServerRow,
+    /// The course that it runs for.
+    pub now_for: Option<String>,
+    /// The course that it is to be for.
+    pub course: CourseChoice,
+    pub action: String,
+    /// The life of the server that ends for it; nothing: she may not end it.
+    pub ends: Option<i64>,
 }
 
 /// `error.html`. Words for the status come from the messages.

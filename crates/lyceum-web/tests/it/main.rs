@@ -63,6 +63,7 @@ fn builder() -> PagesBuilder {
         "spawn.html",
         "spawn_form.html",
         "stopping.html",
+        "switch.html",
         "token.html"
     ])
 }

@@ -323,6 +323,7 @@ fn closed(state: ServerState) -> Value {
         closed: true,
         courses: vec![CourseRow {
             id: "signals-2026".into(),
+            anchor: "course-signals-2026".into(),
             title: "Signals and Systems".into(),
             roles: vec!["student".into()],
             starts: true,
@@ -356,6 +357,20 @@ fn task() -> TaskRow {
         name: format!("Problem set 1 {EVIL}"),
         due: Some(NOW + 30 * HOUR),
         ..TaskRow::default()
+    }
+}
+
+fn switch(state: ServerState) -> SwitchPage {
+    SwitchPage {
+        page: page(),
+        server: server("", state),
+        now_for: Some(EVIL.into()),
+        course: CourseChoice {
+            id: "signals-2026".into(),
+            title: "Signals and Systems".into(),
+        },
+        action: "/hub/spawn/ada".into(),
+        ends: Some(7),
     }
 }
 
@@ -410,6 +425,7 @@ fn waiting() -> Vec<WaitingRow> {
 fn homes() -> Vec<(&'static str, &'static str, Value)> {
     let course = |title: &str, roles: &[&str], url: Option<&str>| CourseRow {
         id: "signals-2026".into(),
+        anchor: "course-signals-2026".into(),
         starts: !roles.is_empty(),
         server: url.map(|_| server("", ServerState::Ready)),
         own: url.map(|_| server("", ServerState::Stopped)),
@@ -693,6 +709,25 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
                     reason: Some("The server could not be stopped so far: it is busy.".into()),
                     ..server("", ServerState::Stopping)
                 },
+            }),
+        ),
+        ("switch.html", "full", of(switch(ServerState::Ready))),
+        (
+            "switch.html",
+            "on its way",
+            of(switch(ServerState::Starting)),
+        ),
+        (
+            "switch.html",
+            "still stopping",
+            of(switch(ServerState::Stopping)),
+        ),
+        (
+            "switch.html",
+            "empty",
+            of(SwitchPage {
+                page: bare(),
+                ..SwitchPage::default()
             }),
         ),
         (

@@ -11,6 +11,34 @@ use crate::course_work::{self, Arrivals, CourseWork, Task};
 const ARRIVALS_MAX: usize = 5;
 const FEEDBACK_MAX: usize = 3;
 
+/// Puts the courses beside hers to which she was added, after hers.
+pub(super) fn add(rows: &mut Vec<CourseRow>, all: &[CourseWork]) {
+    for work in all {
+        let Some(added) = &work.added else {
+            continue;
+        };
+        let roles = vec![added.role.as_str().to_owned()];
+        match rows.iter_mut().find(|row| row.id == work.course) {
+            Some(row) if row.roles.is_empty() => row.roles = roles,
+            Some(_) => {}
+            None => rows.push(CourseRow {
+                anchor: anchor(&work.course),
+                id: work.course.clone(),
+                title: added.title.clone(),
+                term: added.term.clone(),
+                roles,
+                ..CourseRow::default()
+            }),
+        }
+    }
+}
+
+/// Where it is on the page. Courses that were made by a request have any name.
+pub(super) fn anchor(course: &str) -> String {
+    let course: String = url::form_urlencoded::byte_serialize(course.as_bytes()).collect();
+    format!("course-{course}")
+}
+
 /// Puts what is to be done in each course on its card.
 pub(super) fn put(rows: &mut [CourseRow], all: &[CourseWork], now: Millis) {
     for work in all {
@@ -59,7 +87,7 @@ fn waits(row: &CourseRow, work: &CourseWork, now: Millis) -> WaitingRow {
         url: row
             .url
             .clone()
-            .unwrap_or_else(|| format!("#course-{}", row.id)),
+            .unwrap_or_else(|| format!("#{}", row.anchor)),
         arrivals: shown.map(|one| arrival(one, now)).collect(),
         more: count(work.arrivals.len().saturating_sub(ARRIVALS_MAX)),
         mistake,

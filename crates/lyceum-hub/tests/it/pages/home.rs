@@ -1,6 +1,7 @@
 //! The home page: services one may open, what servers are called, and what is to be done in courses.
 
-use lyceum_hub::course_work::{Arrivals, CourseWork, Mistake, Task};
+use lyceum_hub::course_work::{AddedTo, Arrivals, CourseWork, Mistake, Task};
+use lyceum_model::who::CourseRole;
 use lyceum_testkit::{TestDb, TestHub};
 
 use crate::grants::{granting, role, service};
@@ -324,6 +325,76 @@ async fn what_waits_for_a_teacher_comes_first() {
         !page.contains("id=\"waiting\"") && !page.contains("bio"),
         "{page}"
     );
+    hub.stop().await;
+}
+
+/// Courses beside hers, to which somebody added her: there is nothing to start for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn courses_to_which_one_was_added_have_a_card() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let ada = hub.signed_in("ada").await;
+    let added = |role: CourseRole, title: &str| {
+        Some(AddedTo {
+            role,
+            title: title.into(),
+            term: Some("Winter".into()),
+        })
+    };
+    let arrivals = Arrivals {
+        name: "sketch".into(),
+        given: 3,
+        waiting: 2,
+        ..Arrivals::default()
+    };
+    let takes = CourseWork {
+        added: added(CourseRole::Student, "Zoology"),
+        ..work("zoo", vec![task(&hub, "ps1", 5 * HOUR)])
+    };
+    let teaches = CourseWork {
+        added: added(CourseRole::Teacher, "Art & <craft>"),
+        arrivals: vec![arrivals],
+        ..work("Art & \"craft\" ä", Vec::new())
+    };
+    hub.give_work("ada", vec![teaches, takes]);
+    let page = ada.get("/hub/home").await.expect(200).text();
+    assert!(words(first_thing(&page)).starts_with("Continue: Zoology, ps1, due "));
+    let cards = page.split("<li id=\"course-").skip(1);
+    let cards: Vec<&str> = cards
+        .map(|card| card.split_once("</li>").expect("its end").0)
+        .collect();
+    // Hers come first.
+    let anchors: Vec<&str> = cards
+        .iter()
+        .filter_map(|card| Some(card.split_once('"')?.0))
+        .collect();
+    assert_eq!(anchors, ["signals", "Art+%26+%22craft%22+%C3%A4", "zoo"]);
+    let said: Vec<String> = cards.iter().map(|card| words(card)).collect();
+    assert!(
+        said[1].ends_with("Art &amp; &lt;craft&gt; Winter · You are: teacher"),
+        "{said:?}"
+    );
+    assert!(
+        said[2].contains("You are: student Next: ps1, due "),
+        "{said:?}"
+    );
+    for (at, starts) in [(0, true), (1, false), (2, false)] {
+        let card = cards[at];
+        assert_eq!(card.contains("name=\"course\""), starts, "{card}");
+    }
+    assert!(
+        page.contains("href=\"#course-Art+%26+%22craft%22+%C3%A4\""),
+        "{page}"
+    );
+
+    // A course that everybody sees: it says what she is there.
+    let seen = CourseWork {
+        added: added(CourseRole::Student, "Signals"),
+        ..work("signals", Vec::new())
+    };
+    hub.give_work("ada", vec![seen]);
+    let page = ada.get("/hub/home").await.expect(200).text();
+    assert_eq!(page.matches("<li id=\"course-").count(), 1, "{page}");
     hub.stop().await;
 }
 
