@@ -1,6 +1,7 @@
 //! Ways in by which a browser is sent to another site, which says who is there.
 
 use async_trait::async_trait;
+use lyceum_model::clock::Millis;
 use lyceum_model::identity::Identity;
 use url::Url;
 
@@ -39,10 +40,35 @@ pub trait Elsewhere: Send + Sync {
     /// Where to send a browser that logs out here, to log out there too and come back.
     async fn log_out(&self, back: &Url) -> Option<Url>;
 
+    /// What the site says of somebody who has logged out there, in a message that it sends by itself.
+    /// Every doubt is a refusal.
+    async fn told(&self, _message: &str) -> Result<LoggedOut, Refused> {
+        tracing::warn!(
+            kind = self.kind(),
+            "messages about log-outs are not known of this way in"
+        );
+        Err(Refused::Denied)
+    }
+
     /// Whether whoever logs out here is sent there without being asked.
     fn logs_out_there(&self) -> bool {
         false
     }
+}
+
+/// Somebody has logged out at another site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedOut {
+    /// Who says so.
+    pub issuer: String,
+    /// Who; nothing: whoever has that session.
+    pub subject: Option<String>,
+    /// Of which session there; nothing: of all.
+    pub session: Option<String>,
+    /// Tells this message from others.
+    pub(crate) mark: String,
+    /// Until then it could be sent once more.
+    pub(crate) until: Millis,
 }
 
 /// What a browser brought back.

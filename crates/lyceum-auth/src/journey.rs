@@ -120,6 +120,19 @@ impl Journeys {
         }))
     }
 
+    /// Whether this, which somebody else sends, comes for the first time.
+    pub(crate) async fn is_first(
+        &self,
+        purpose: &str,
+        mark: &str,
+        until: Millis,
+    ) -> anyhow::Result<bool> {
+        let mut tx = self.db.write().await?;
+        let first = returns::insert(&mut tx, &hash_secret(purpose, mark), until).await?;
+        tx.commit().await?;
+        Ok(first)
+    }
+
     /// Where she wanted to go, if this is a journey of hers, whatever became of it.
     pub fn wish(&self, state: &str, browser: &str) -> Option<String> {
         self.open(state, browser).map(|sealed| sealed.next)

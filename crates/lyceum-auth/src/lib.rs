@@ -49,7 +49,7 @@ pub mod throttle;
 pub use admit::{Admission, GroupsOf, NoGroupsKnown};
 pub use attempt::{Attempt, Refused};
 pub use chain::Chain;
-pub use elsewhere::Elsewhere;
+pub use elsewhere::{Elsewhere, LoggedOut};
 pub use http::{check_authorities, may_be_asked};
 pub use journey::Journeys;
 pub use ldap::Ldap;

@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
+use jsonwebtoken::jwk::Jwk;
 use lyceum_model::clock::Clock;
 use lyceum_model::identity::Identity;
 use lyceum_model::secret::Secret;
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::attempt::Refused;
 use crate::claims::{Claims, Mapping};
 use crate::code::{self, Client};
-use crate::elsewhere::{Elsewhere, Return};
+use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::http::{Http, Proof};
 use crate::journey::Proofs;
 
@@ -92,31 +94,43 @@ impl Oidc {
         code::redeem(http, &metadata.token_endpoint, &client, code, back, proofs).await
     }
 
-    /// The claims of the ID token, and those of the provider's userinfo if something is missing.
+    fn expected<'a>(&'a self, nonce: &'a str) -> Expected<'a> {
+        Expected {
+            issuer: self.provider.issuer(),
+            client_id: &self.config.client_id,
+            nonce,
+            now: self.clock.now(),
+        }
+    }
+
+    /// What a token says, by the provider's keys; it may have new ones.
+    async fn with_keys(
+        &self,
+        verify: impl Fn(&[Jwk]) -> Result<Claims, Untrusted>,
+    ) -> anyhow::Result<Result<Claims, Untrusted>> {
+        let keys = self.provider.keys(None).await?;
+        Ok(match verify(&keys) {
+            Err(Untrusted::NoKey | Untrusted::Signature) => {
+                verify(&self.provider.keys(Some(&keys)).await?)
+            }
+            verified => verified,
+        })
+    }
+
+    /// The claims of the ID token, and those of the provider's userinfo if something is missing; and the
+    /// session that she has there.
     async fn claims(
         &self,
         metadata: &Metadata,
         tokens: &Tokens,
         proofs: &Proofs,
-    ) -> anyhow::Result<Claims> {
+    ) -> anyhow::Result<(Claims, Option<String>)> {
         let token = tokens.id_token.as_deref();
         let token = token.context("there is no ID token; is `openid` among `scopes`?")?;
-        let expected = Expected {
-            issuer: self.provider.issuer(),
-            client_id: &self.config.client_id,
-            nonce: &proofs.nonce,
-            now: self.clock.now(),
-        };
-        let keys = self.provider.keys(None).await?;
-        let verified = match id_token::verify(token, &keys, &expected) {
-            // It may have new keys.
-            Err(Untrusted::NoKey | Untrusted::Signature) => {
-                let keys = self.provider.keys(Some(&keys)).await?;
-                id_token::verify(token, &keys, &expected)
-            }
-            verified => verified,
-        };
+        let verify = |keys: &[Jwk]| id_token::verify(token, keys, &self.expected(&proofs.nonce));
+        let verified = self.with_keys(verify).await?;
         let mut claims = verified.context("the ID token is not to be trusted")?;
+        let session = claims.get("sid").and_then(Value::as_str).map(str::to_owned);
         if let (true, Some(url), Some(access)) = (
             self.config.mapping.lacks(&claims),
             &metadata.userinfo_endpoint,
@@ -125,7 +139,7 @@ impl Oidc {
             let more = self.userinfo(url, access, &claims).await?;
             join(&mut claims, more);
         }
-        Ok(claims)
+        Ok((claims, session))
     }
 
     /// What it says besides, of the same person (5.3).
@@ -222,12 +236,35 @@ impl Elsewhere for Oidc {
         }
         let code = code::brought(answer)?;
         let tokens = self.tokens(&metadata, code, back, proofs).await?;
-        let claims = self.claims(&metadata, &tokens, proofs).await?;
+        let (claims, session) = self.claims(&metadata, &tokens, proofs).await?;
         let subject = claims.get("sub").and_then(|value| value.as_str());
         let subject = subject.filter(|text| is_subject(text));
         let subject = subject.context("there is no `sub`")?;
         let mapping = &self.config.mapping;
-        mapping.identity(self.provider.issuer(), subject, &claims)
+        let identity = mapping.identity(self.provider.issuer(), subject, &claims)?;
+        // Not from userinfo, which is not about this session.
+        let session = session.filter(|text| is_subject(text));
+        Ok(Identity {
+            session,
+            ..identity
+        })
+    }
+
+    async fn told(&self, message: &str) -> Result<LoggedOut, Refused> {
+        let verify = |keys: &[Jwk]| id_token::verify_log_out(message, keys, &self.expected(""));
+        let claims = self.with_keys(verify).await?.map_err(|untrusted| {
+            tracing::warn!(%untrusted, "a message of a log-out at a provider is not taken");
+            Refused::Denied
+        })?;
+        let text = |name: &str| claims.get(name)?.as_str().map(str::to_owned);
+        Ok(LoggedOut {
+            issuer: self.provider.issuer().to_owned(),
+            subject: text("sub"),
+            session: text("sid"),
+            mark: text("jti").unwrap_or_default(),
+            // Somewhat longer than it would be taken.
+            until: self.clock.now().plus(3 * id_token::NEWS),
+        })
     }
 
     async fn log_out(&self, back: &Url) -> Option<Url> {
@@ -248,7 +285,7 @@ impl Elsewhere for Oidc {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use url::Url;
 use crate::admit::{Admission, Admitted, GroupsOf};
 use crate::attempt::{Attempt, Refused};
 use crate::chain::{Chain, Unproven};
-use crate::elsewhere::{Elsewhere, Return};
+use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::journey::Journeys;
 use crate::throttle::Throttle;
 
@@ -236,6 +236,30 @@ impl SignIn {
             kind: method.kind(),
             names_people: method.names_people(),
         })
+    }
+
+    /// A site says to the address of this method that somebody has logged out there. Nobody: it was
+    /// said before.
+    pub async fn told(
+        &self,
+        method: &str,
+        message: &str,
+        address: IpAddr,
+    ) -> Result<Option<LoggedOut>, Refused> {
+        let (Some(away), Some(found)) = (&self.away, self.find_elsewhere(method)) else {
+            return Err(Refused::Denied);
+        };
+        // Who makes messages up costs a look at the provider's keys.
+        let counted = self.throttle.begin_unnamed(address).await?;
+        let told = found.told(message).await;
+        if !matches!(told, Err(Refused::Denied)) {
+            self.settle(self.throttle.no_guess(counted).await);
+        }
+        let told = told?;
+        let mark = format!("{}\n{}", told.issuer, told.mark);
+        let purpose = "lyceum log-out told 1";
+        let first = away.journeys.is_first(purpose, &mark, told.until).await?;
+        Ok(first.then_some(told))
     }
 
     /// Forgets what nobody needs any more; to be called now and then.

@@ -1,6 +1,10 @@
 //! Browsers that are signed in: how they are ended, and what they are called.
 
+use std::collections::BTreeMap;
+
+use lyceum_auth::LoggedOut;
 use lyceum_model::clock::Millis;
+use lyceum_model::identity::Subject;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
@@ -23,6 +27,7 @@ pub const MOST: i64 = 200;
 #[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
     One(&'a str),
+    These(&'a [String]),
     AllBut(&'a str),
     All,
     /// All but the [`MOST`] that were seen last.
@@ -53,6 +58,7 @@ async fn end_in(
 ) -> sqlx::Result<usize> {
     let ids: Vec<String> = match which {
         Which::One(id) => vec![id.to_owned()],
+        Which::These(ids) => ids.to_vec(),
         Which::AllBut(kept) => {
             let mut ids = db::sessions::ids_of_user(tx, user_id).await?;
             ids.retain(|id| id != kept);
@@ -82,6 +88,47 @@ pub async fn end_of_other(
     }
     let ended = end(hub, &user.id, user.name.as_str(), which).await?;
     tracing::info!(by = %caller.who, user = %user.name, ended, "sessions ended");
+    Ok(ended)
+}
+
+/// Somebody has logged out at the site by which she came in. Tells how many sessions ended.
+pub async fn end_elsewhere(hub: &Hub, method: &str, out: &LoggedOut) -> ApiResult<usize> {
+    let mut tx = hub.db().read().await?;
+    let user = match &out.subject {
+        None => None,
+        Some(id) => {
+            let subject = Subject {
+                issuer: out.issuer.clone(),
+                id: id.clone(),
+            };
+            let Some(known) = db::identities::find(&mut tx, &subject).await? else {
+                return Ok(0);
+            };
+            Some(known.user_id)
+        }
+    };
+    let session = out.session.as_deref();
+    let found = db::sessions::of_elsewhere(&mut tx, method, user.as_deref(), session).await?;
+    let mut of_users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (user_id, id) in found {
+        of_users.entry(user_id).or_default().push(id);
+    }
+    let mut users = Vec::new();
+    for user_id in of_users.keys() {
+        users.extend(db::users::get(&mut tx, user_id).await?);
+    }
+    drop(tx);
+    let mut ended = 0;
+    for user in users {
+        let these = of_users.remove(&user.id).unwrap_or_default();
+        let name = user.name.as_str();
+        ended += end(hub, &user.id, name, Which::These(&these)).await?;
+        tracing::info!(
+            user = name,
+            method,
+            "logged out at the provider, and so here"
+        );
+    }
     Ok(ended)
 }
 

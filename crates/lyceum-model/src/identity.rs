@@ -25,6 +25,9 @@ pub struct Identity {
     /// Who this is at the source, where that is not the name: it stays when the name changes there.
     #[serde(default)]
     pub subject: Option<Subject>,
+    /// The session that she has at the source, as that calls it.
+    #[serde(default)]
+    pub session: Option<String>,
     /// Which accounts that nobody has come to yet she may have for bringing their name.
     #[serde(default)]
     pub adopts: Adopts,
@@ -57,6 +60,7 @@ impl Identity {
             uid: None,
             gid: None,
             subject: None,
+            session: None,
             adopts: Adopts::default(),
         }
     }

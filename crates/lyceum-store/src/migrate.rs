@@ -112,6 +112,11 @@ pub const STEPS: &[Step] = &[
         name: "troubles",
         sql: include_str!("../../../migrations/0020_troubles.sql"),
     },
+    Step {
+        version: 21,
+        name: "sessions_elsewhere",
+        sql: include_str!("../../../migrations/0021_sessions_elsewhere.sql"),
+    },
 ];
 
 pub struct Step {

@@ -1,5 +1,6 @@
-//! The ID token: who says it, of whom, for whom, until when (OpenID Connect Core 1.0, 3.1.3.7). Pure
-//! rules; the signature is checked by `jsonwebtoken` on aws-lc-rs, everything else here.
+//! The ID token: who says it, of whom, for whom, until when (OpenID Connect Core 1.0, 3.1.3.7), and the
+//! one by which a provider tells of a log-out (OpenID Connect Back-Channel Logout 1.0, 2.6). Pure rules;
+//! the signature is checked by `jsonwebtoken` on aws-lc-rs, everything else here.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -11,6 +12,10 @@ use crate::claims::Claims;
 
 /// How far the clocks of two machines may be apart.
 const LEEWAY: i64 = 60_000;
+/// So long a message of a log-out is taken.
+pub(crate) const NEWS: i64 = 5 * 60_000;
+/// What says that it is one.
+const LOG_OUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// Longer than any ID token.
 const TOKEN_MAX: usize = 64 * 1024;
 /// By the specification (2.).
@@ -65,6 +70,8 @@ pub(crate) enum Untrusted {
     Nonce,
     #[error("it does not say whom it is about (`sub`)")]
     Subject,
+    #[error("it is no message of a log-out (`events`, `jti`, `nonce`)")]
+    NoLogOut,
 }
 
 /// The claims of a token that counts, its subject among them.
@@ -144,7 +151,59 @@ fn fits(key: &Jwk, algorithm: Algorithm, id: Option<&str>) -> bool {
     is_named && is_for_signing && of_algorithm && of_family
 }
 
+/// The claims of a message that somebody has logged out; `nonce` of what is expected means nothing.
+pub(crate) fn verify_log_out(
+    token: &str,
+    keys: &[Jwk],
+    expected: &Expected<'_>,
+) -> Result<Claims, Untrusted> {
+    let claims = signed_claims(token, keys)?;
+    check_parties(&claims, expected)?;
+    let now = expected.now.0;
+    if claims.contains_key("exp") {
+        check_end(&claims, now)?;
+    }
+    check_begin(&claims, now)?;
+    match moment(&claims, "iat") {
+        Some(iat) if now < iat.saturating_add(NEWS) => {}
+        _ => return Err(Untrusted::Expired),
+    }
+    // Else an ID token could be passed off as one.
+    let events = claims.get("events").and_then(|events| events.get(LOG_OUT));
+    let is_log_out = events.is_some_and(Value::is_object) && !claims.contains_key("nonce");
+    if !is_log_out || !claims.get("jti").is_some_and(is_mark) {
+        return Err(Untrusted::NoLogOut);
+    }
+    let (subject, session) = (claims.get("sub"), claims.get("sid"));
+    let about = subject.is_some() || session.is_some();
+    match about && subject.into_iter().chain(session).all(is_mark) {
+        true => Ok(claims),
+        false => Err(Untrusted::Subject),
+    }
+}
+
+fn is_mark(value: &Value) -> bool {
+    value.as_str().is_some_and(is_subject)
+}
+
 fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Untrusted> {
+    check_parties(claims, expected)?;
+    let now = expected.now.0;
+    check_end(claims, now)?;
+    check_begin(claims, now)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let nonce = text("nonce").unwrap_or_default().as_bytes();
+    if !bool::from(nonce.ct_eq(expected.nonce.as_bytes())) {
+        return Err(Untrusted::Nonce);
+    }
+    match text("sub") {
+        Some(subject) if is_subject(subject) => Ok(()),
+        _ => Err(Untrusted::Subject),
+    }
+}
+
+/// Who says it, and to whom.
+fn check_parties(claims: &Claims, expected: &Expected<'_>) -> Result<(), Untrusted> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(expected.issuer) {
         return Err(Untrusted::Issuer);
@@ -162,41 +221,35 @@ fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Untrusted> {
     }
     // With several audiences it must say that it was given to us; if it says to whom, it must be us.
     match claims.get("azp") {
-        None if !several => {}
-        Some(Value::String(party)) if party == expected.client_id => {}
-        _ => return Err(Untrusted::AuthorizedParty),
+        None if !several => Ok(()),
+        Some(Value::String(party)) if party == expected.client_id => Ok(()),
+        _ => Err(Untrusted::AuthorizedParty),
     }
-    let moment = |name: &str| -> Option<i64> {
-        let seconds = claims.get(name)?.as_f64()?;
-        // Further away than any date, either way; a float that large is cut to what fits.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "it is cut to what fits before"
-        )]
-        Some((seconds.clamp(-1e12, 1e12) * 1_000.0) as i64)
-    };
-    let now = expected.now.0;
-    match moment("exp") {
-        Some(exp) if now < exp.saturating_add(LEEWAY) => {}
-        _ => return Err(Untrusted::Expired),
+}
+
+fn moment(claims: &Claims, name: &str) -> Option<i64> {
+    let seconds = claims.get(name)?.as_f64()?;
+    // Further away than any date, either way; a float that large is cut to what fits.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is cut to what fits before"
+    )]
+    Some((seconds.clamp(-1e12, 1e12) * 1_000.0) as i64)
+}
+
+fn check_end(claims: &Claims, now: i64) -> Result<(), Untrusted> {
+    match moment(claims, "exp") {
+        Some(exp) if now < exp.saturating_add(LEEWAY) => Ok(()),
+        _ => Err(Untrusted::Expired),
     }
-    match moment("iat") {
-        Some(iat) if iat <= now.saturating_add(LEEWAY) => {}
-        _ => return Err(Untrusted::FromTheFuture),
-    }
-    if claims.contains_key("nbf") {
-        match moment("nbf") {
-            Some(nbf) if nbf <= now.saturating_add(LEEWAY) => {}
-            _ => return Err(Untrusted::FromTheFuture),
-        }
-    }
-    let nonce = text("nonce").unwrap_or_default().as_bytes();
-    if !bool::from(nonce.ct_eq(expected.nonce.as_bytes())) {
-        return Err(Untrusted::Nonce);
-    }
-    match text("sub") {
-        Some(subject) if is_subject(subject) => Ok(()),
-        _ => Err(Untrusted::Subject),
+}
+
+fn check_begin(claims: &Claims, now: i64) -> Result<(), Untrusted> {
+    let has_begun =
+        |name: &str| moment(claims, name).is_some_and(|begin| begin <= now.saturating_add(LEEWAY));
+    match has_begun("iat") && (!claims.contains_key("nbf") || has_begun("nbf")) {
+        true => Ok(()),
+        false => Err(Untrusted::FromTheFuture),
     }
 }
 

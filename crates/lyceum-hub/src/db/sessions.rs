@@ -15,12 +15,14 @@ pub struct Session {
     pub agent: Option<String>,
     /// The id of the way in elsewhere by which it began; `None`: by a password.
     pub method: Option<String>,
+    /// The session there that it began with.
+    pub elsewhere: Option<String>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method FROM sessions ",
+            "SELECT id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method, elsewhere FROM sessions ",
             $rest
         )
     };
@@ -72,8 +74,8 @@ macro_rules! delete {
 pub async fn insert(tx: &mut Tx, session: &Session) -> sqlx::Result<()> {
     on!(tx, |c| {
         sqlx::query(
-        "INSERT INTO sessions (id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        "INSERT INTO sessions (id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method, elsewhere) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     )
     .bind(&session.id)
     .bind(&session.cookie_hash)
@@ -85,6 +87,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> sqlx::Result<()> {
     .bind(&session.address)
     .bind(&session.agent)
     .bind(&session.method)
+    .bind(&session.elsewhere)
     .execute(c)
     .await
     .map(|_| ())
@@ -159,6 +162,37 @@ pub async fn ids_of_user(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<String>
     .bind(user_id)
     .fetch_all(c)
     .await)
+}
+
+/// Those by a way in that began with this session there, as owner and session. Of one person, if it is
+/// known who: then those of which no session there is known, too.
+pub async fn of_elsewhere(
+    tx: &mut Tx,
+    method: &str,
+    user_id: Option<&str>,
+    elsewhere: Option<&str>,
+) -> sqlx::Result<Vec<(String, String)>> {
+    match (user_id, elsewhere) {
+        (Some(user_id), elsewhere) => on!(tx, |c| {
+            sqlx::query_as(
+                "SELECT user_id, id FROM sessions WHERE user_id = $1 AND method = $2 \
+                 AND ($3 IS NULL OR elsewhere IS NULL OR elsewhere = $3)",
+            )
+            .bind(user_id)
+            .bind(method)
+            .bind(elsewhere)
+            .fetch_all(c)
+            .await
+        }),
+        (None, Some(elsewhere)) => on!(tx, |c| {
+            sqlx::query_as("SELECT user_id, id FROM sessions WHERE elsewhere = $1 AND method = $2")
+                .bind(elsewhere)
+                .bind(method)
+                .fetch_all(c)
+                .await
+        }),
+        (None, None) => Ok(Vec::new()),
+    }
 }
 
 pub async fn seen(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {

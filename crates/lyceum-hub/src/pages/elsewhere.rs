@@ -1,9 +1,11 @@
 //! Ways in that lead over another site: out, and back in. The addresses are JupyterHub's, so that what
 //! is registered at a provider stays as it is; a second way in has its name behind them.
 
+use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, RawQuery, State};
-use axum::http::{HeaderMap, Method, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use lyceum_auth::Refused;
 use lyceum_auth::journey::LIFE_SECONDS;
 use lyceum_model::id::new_secret;
@@ -18,22 +20,33 @@ use super::login::{NextQuery, Way, come_in, let_in};
 use super::{redirect, to};
 use crate::Hub;
 use crate::next::local_target;
+use crate::sessions;
 
 /// Where a way out begins.
 const OUT: &str = "/hub/oauth_login";
 /// Where it leads back to; registered at the provider.
 const BACK: &str = "/hub/oauth_callback";
+/// Where a provider tells by itself that somebody has logged out there.
+const TOLD: &str = "/hub/oauth_backchannel";
 /// The length of what a browser keeps: that of a secret of ours.
 const SECRET_LEN: usize = 43;
 
 pub(super) fn routes() -> Routes<Hub> {
     let out = "sends browsers to the provider";
     let back = "what the provider says is made sure of";
+    let told = "what the provider has signed counts, no cookie";
     Routes::default()
         .public(Method::GET, OUT, out, leave)
         .public(Method::GET, "/hub/oauth_login/{method}", out, leave_by)
         .public(Method::GET, BACK, back, return_here)
         .public(Method::GET, "/hub/oauth_callback/{method}", back, return_by)
+        .public(Method::POST, TOLD, told, told_here)
+        .public(
+            Method::POST,
+            "/hub/oauth_backchannel/{method}",
+            told,
+            told_by,
+        )
 }
 
 /// The path of a way in.
@@ -280,4 +293,60 @@ pub(super) async fn log_out(hub: &Hub, method: &str) -> Option<StillThere> {
         url: url.into(),
         at_once: found.logs_out_there(),
     })
+}
+
+async fn told_here(
+    hub: State<Hub>,
+    info: Extension<RequestInfo>,
+    body: Bytes,
+) -> ApiResult<Response> {
+    told(hub, info, &body, "").await
+}
+
+async fn told_by(
+    hub: State<Hub>,
+    info: Extension<RequestInfo>,
+    Path(method): Path<String>,
+    body: Bytes,
+) -> ApiResult<Response> {
+    told(hub, info, &body, &method).await
+}
+
+/// A message of OpenID Connect Back-Channel Logout 1.0 (2.5). It comes from the provider, not from a
+/// browser: whoever sends it, what it says is signed.
+async fn told(
+    State(hub): State<Hub>,
+    Extension(info): Extension<RequestInfo>,
+    body: &[u8],
+    method: &str,
+) -> ApiResult<Response> {
+    let mut messages = url::form_urlencoded::parse(body).filter(|(key, _)| key == "logout_token");
+    let message = messages.next().filter(|_| messages.next().is_none());
+    let told = match message {
+        Some((_, message)) => hub.sign_in().told(method, &message, info.address).await,
+        None => Err(Refused::Denied),
+    };
+    let status = match told {
+        Ok(out) => {
+            if let Some(out) = out {
+                sessions::end_elsewhere(&hub, method, &out).await?;
+            }
+            StatusCode::OK
+        }
+        Err(Refused::TooMany { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        Err(Refused::Internal(error)) => {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "a message of a log-out at a provider can't be looked at"
+            );
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Err(_) => StatusCode::BAD_REQUEST,
+    };
+    let body = match status {
+        StatusCode::OK => Json(serde_json::json!({})),
+        StatusCode::BAD_REQUEST => Json(serde_json::json!({ "error": "invalid_request" })),
+        _ => Json(serde_json::json!({ "error": "temporarily_unavailable" })),
+    };
+    Ok((status, [(header::CACHE_CONTROL, "no-store")], body).into_response())
 }

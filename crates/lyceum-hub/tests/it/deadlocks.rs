@@ -117,6 +117,7 @@ async fn sessions_end_while_they_are_seen_and_ended() {
                 address: None,
                 agent: None,
                 method: None,
+                elsewhere: None,
             };
             let written = db::sessions::insert(&mut tx, &session).await;
             written.expect("written");

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::kit::header;
 
+mod logged_out;
 mod oauth2;
 
 const COOKIE: &str = "lyceum-sign-in";

@@ -205,6 +205,28 @@ impl FakeProvider {
         self
     }
 
+    /// A message that it signs: that somebody has logged out there, unless `claims` say otherwise; `null`:
+    /// it does not have this one.
+    pub fn log_out_message(&self, claims: &Value) -> String {
+        let inner = lock(&self.inner);
+        let mut all = json!({
+            "iss": inner.issuer,
+            "aud": CLIENT,
+            "iat": now(),
+            "exp": now() + 120,
+            "jti": "the first",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        let object = all.as_object_mut().expect("claims");
+        for (name, value) in claims.as_object().expect("claims") {
+            match value {
+                Value::Null => object.remove(name),
+                value => object.insert(name.clone(), value.clone()),
+            };
+        }
+        sign(&inner, &all)
+    }
+
     pub fn times_asked_for_keys(&self) -> usize {
         lock(&self.inner).asked_for_keys
     }
@@ -412,19 +434,14 @@ async fn token(
 }
 
 fn id_token(inner: &Inner, nonce: &str) -> String {
-    let now = std::time::SystemTime::now();
-    let now = now
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("after 1970")
-        .as_secs();
     let mut claims = inner.person.clone();
     let all = claims.as_object_mut().expect("claims");
     for (name, value) in [
         ("iss", json!(inner.issuer)),
         ("aud", json!(CLIENT)),
         ("nonce", json!(nonce)),
-        ("iat", json!(now)),
-        ("exp", json!(now + 300)),
+        ("iat", json!(now())),
+        ("exp", json!(now() + 300)),
     ] {
         all.insert(name.into(), value);
     }
@@ -434,6 +451,16 @@ fn id_token(inner: &Inner, nonce: &str) -> String {
             value => all.insert(name.clone(), value.clone()),
         };
     }
+    sign(inner, &claims)
+}
+
+fn now() -> u64 {
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH);
+    since.expect("after 1970").as_secs()
+}
+
+fn sign(inner: &Inner, claims: &Value) -> String {
     let (id, key) = inner.keys.last().expect("a key");
     let algorithm = match inner.twist {
         Some(Twist::Unsigned) => "none",

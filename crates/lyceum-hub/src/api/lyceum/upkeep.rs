@@ -73,7 +73,9 @@ fn until(fields: &Fields, now: Millis) -> ApiResult<Option<Millis>> {
         return Ok(None);
     };
     // Without an offset nobody knows whose time is meant: elsewhere it would be the site's.
-    let at = given.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let at = given
+        .as_str()
+        .and_then(|text| text.parse::<Timestamp>().ok());
     let at = at.map(|at| Millis(at.as_millisecond())).ok_or_else(|| {
         body::wrong(
             "until",

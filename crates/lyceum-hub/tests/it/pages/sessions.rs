@@ -136,6 +136,7 @@ async fn plant(hub: &TestHub, many: usize) {
             address: None,
             agent: None,
             method: None,
+            elsewhere: None,
         };
         sessions::insert(&mut tx, &session).await.expect("planted");
     }
