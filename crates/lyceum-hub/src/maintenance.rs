@@ -109,7 +109,8 @@ pub(crate) async fn begin(
     switch_on(&mut tx, &order).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, until = until.map(Millis::to_iso), "maintenance switched on");
-    Ok(look(hub).await?)
+    look(hub).await?;
+    Ok(())
 }
 
 /// Somebody who may ends it.
@@ -118,11 +119,13 @@ pub(crate) async fn end(hub: &Hub, caller: &Caller) -> ApiResult<()> {
     switch_off(&mut tx, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, "maintenance switched off");
-    Ok(look(hub).await?)
+    look(hub).await?;
+    Ok(())
 }
 
-/// Background work: keeps what this process knows of it true. Of another process on the same SQLite
-/// nobody is woken; there it is looked whether anything was committed.
+/// Background work: keeps true what this process knows of it, which is what pages say; who logs in or
+/// starts a server is held up by the row itself. Of another process on the same SQLite nobody is woken;
+/// there it is looked whether anything was committed.
 pub async fn follow(hub: Hub, shutdown: CancellationToken) {
     let pause = match hub.db().engine() {
         Engine::Sqlite => Duration::from_millis(500),
@@ -135,7 +138,7 @@ pub async fn follow(hub: Hub, shutdown: CancellationToken) {
             let stamp = hub.db().stamp();
             if stamp.is_none() || stamp != seen {
                 match look(&hub).await {
-                    Ok(()) => seen = stamp,
+                    Ok(_) => seen = stamp,
                     Err(error) => tracing::warn!(
                         error = format!("{error:#}"),
                         "it could not be looked whether there is a maintenance"
@@ -151,14 +154,14 @@ pub async fn follow(hub: Hub, shutdown: CancellationToken) {
     shutdown.run_until_cancelled(rounds).await;
 }
 
-/// Reads the row and puts in force what it says.
-pub async fn look(hub: &Hub) -> sqlx::Result<()> {
+/// Reads the row, puts in force what it says, and tells it.
+pub async fn look(hub: &Hub) -> sqlx::Result<Option<Arc<Switched>>> {
     let mut tx = hub.db().read().await?;
     let now = find(&mut tx).await?;
     drop(tx);
     let before = hub.switched().load_full();
     if before.as_deref() == now.as_ref() {
-        return Ok(());
+        return Ok(before);
     }
     match &now {
         Some(order) => tracing::warn!(
@@ -169,6 +172,7 @@ pub async fn look(hub: &Hub) -> sqlx::Result<()> {
         ),
         None => tracing::warn!("maintenance is switched off"),
     }
-    hub.switched().store(now.map(Arc::new));
-    Ok(())
+    let now = now.map(Arc::new);
+    hub.switched().store(now.clone());
+    Ok(now)
 }

@@ -15,10 +15,13 @@ use lyceum_web::page::contexts;
 use lyceum_web::page::plain::{Document, Piece, pieces};
 use lyceum_web::{ApiError, ApiResult, Caller};
 
+use crate::maintenance::{self, Switched};
 use crate::{Hub, Settings};
 
 /// Without an end in sight, when to come back.
 const TRY_AGAIN_SECONDS: u64 = 600;
+/// The key of what those are told who must wait.
+pub(crate) const REFUSED: &str = "refused.maintenance";
 
 /// A text in one language or several, by their tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -128,7 +131,7 @@ impl Notices {
             .collect()
     }
 
-    /// The maintenance that is, or that comes; `switched` was switched on, by whatever way.
+    /// The maintenance that is, or that comes, as those see it who are not let in; `switched` was switched on, by whatever way.
     pub fn maintenance(
         &self,
         switched: Option<&Maintenance>,
@@ -142,7 +145,17 @@ impl Notices {
             from: coming.from.0,
             until: coming.until.map(|until| until.0),
             now: coming.window().contains(now),
+            let_in: false,
             texts: coming.words.for_pages(),
+        })
+    }
+
+    /// Whether she comes in during any maintenance.
+    fn lets_in(&self, (name, groups): (&str, &[String])) -> bool {
+        self.let_in.iter().any(|audience| match audience {
+            Audience::All => true,
+            Audience::LogIn => false,
+            Audience::Some(who) => who.is_among(name, groups),
         })
     }
 
@@ -153,13 +166,7 @@ impl Notices {
         who: (&str, &[String]),
         now: Millis,
     ) -> Option<ApiError> {
-        let (name, groups) = who;
-        let lets_in = |audience: &Audience| match audience {
-            Audience::All => true,
-            Audience::LogIn => false,
-            Audience::Some(who) => who.is_among(name, groups),
-        };
-        if self.let_in.iter().any(lets_in) {
+        if self.lets_in(who) {
             return None;
         }
         let mut all = switched.into_iter().chain(&self.maintenance);
@@ -175,36 +182,55 @@ impl Notices {
     }
 }
 
-/// Why somebody must wait now, who is no administrator.
-pub fn refuse(hub: &Hub, settings: &Settings, who: (&str, &[String])) -> Option<ApiError> {
-    let switched = switched(hub);
-    settings.notices.refuse(switched.as_ref(), who, hub.now())
+/// Why somebody must wait now, who is no administrator. The database is asked, so that a maintenance
+/// holds at every replica from the moment it is switched on.
+pub async fn refuse(
+    hub: &Hub,
+    settings: &Settings,
+    who: (&str, &[String]),
+) -> ApiResult<Option<ApiError>> {
+    let order = maintenance::look(hub).await?;
+    let switched = order.as_deref().map(Switched::to_maintenance);
+    Ok(settings.notices.refuse(switched.as_ref(), who, hub.now()))
 }
 
-/// The maintenance that was switched on.
+/// The maintenance that was switched on, as far as this replica knows: good enough for what pages say.
 pub fn switched(hub: &Hub) -> Option<Maintenance> {
     let order = hub.switched().load();
-    order.as_ref().map(|order| order.to_maintenance())
+    order.as_deref().map(Switched::to_maintenance)
 }
 
 /// Whether this caller may start something now.
-pub fn require_open(hub: &Hub, caller: &Caller) -> ApiResult<()> {
-    if caller.may(ScopeName::AdminServers, Target::Everything) {
+pub async fn require_open(hub: &Hub, caller: &Caller) -> ApiResult<()> {
+    if is_over_it(caller) {
         return Ok(());
     }
-    let (name, groups) = caller.person().map_or(("", [].as_slice()), |person| {
-        (person.name.as_str(), &person.groups)
-    });
-    let settings = hub.settings();
-    match refuse(hub, &settings, (name, groups)) {
-        Some(refused) => Err(refused),
-        None => Ok(()),
-    }
+    let refused = refuse(hub, &hub.settings(), named(caller)).await?;
+    refused.map_or(Ok(()), Err)
 }
 
-/// Whether a maintenance keeps this caller from starting anything.
+/// Whether a maintenance keeps this caller from starting anything, for what her pages show.
 pub fn is_closed(hub: &Hub, caller: &Caller) -> bool {
-    require_open(hub, caller).is_err()
+    let switched = switched(hub);
+    let notices = &hub.settings().notices;
+    let refused = notices.refuse(switched.as_ref(), named(caller), hub.now());
+    !is_over_it(caller) && refused.is_some()
+}
+
+/// Whether no maintenance keeps this caller from anything.
+pub fn is_let_in(hub: &Hub, caller: &Caller) -> bool {
+    is_over_it(caller) || hub.settings().notices.lets_in(named(caller))
+}
+
+fn is_over_it(caller: &Caller) -> bool {
+    caller.may(ScopeName::AdminServers, Target::Everything)
+}
+
+/// By what lists know her.
+fn named(caller: &Caller) -> (&str, &[String]) {
+    caller.person().map_or(("", [].as_slice()), |person| {
+        (person.name.as_str(), &person.groups)
+    })
 }
 
 #[cfg(test)]

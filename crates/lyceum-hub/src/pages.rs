@@ -33,7 +33,7 @@ use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::who::Standing;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{
-    ErrorPage, OAuthClient, OAuthPage, Page, PageUser, ServiceLink, Site,
+    ErrorPage, Maintenance, OAuthClient, OAuthPage, Page, PageUser, ServiceLink, Site,
 };
 use lyceum_web::page::{Lang, pick_language};
 use lyceum_web::request::{RequestInfo, header as header_text};
@@ -386,7 +386,11 @@ pub fn frame(hub: &Hub, caller: Option<&Caller>, info: &RequestInfo) -> Page {
         notices: settings.notices.of(reader, hub.now()),
         maintenance: {
             let switched = notices::switched(hub);
-            settings.notices.maintenance(switched.as_ref(), hub.now())
+            let told = settings.notices.maintenance(switched.as_ref(), hub.now());
+            told.map(|told| Maintenance {
+                let_in: caller.is_some_and(|caller| notices::is_let_in(hub, caller)),
+                ..told
+            })
         },
         services: caller.map_or_else(Vec::new, |caller| services_of(hub, caller)),
         languages: languages::choices(&settings.theme),
@@ -558,6 +562,7 @@ pub async fn dress(State(hub): State<Hub>, request: Request, next: Next) -> Resp
         technical: quoted.map(str::to_owned),
         code: Some(info.id.clone()),
         retry_url: None,
+        maintenance: failure.message.key() == notices::REFUSED,
     };
     match html(&hub, &headers, failure.status, "error.html", &page) {
         Ok(mut dressed) => {

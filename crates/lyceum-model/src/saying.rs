@@ -90,6 +90,11 @@ impl Saying {
         Self::new(QUOTED).with("text", text.into())
     }
 
+    /// Which text it is.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The text that was quoted, if that is all there is.
     pub fn quoted(&self) -> Option<&str> {
         match self.values.get("text") {

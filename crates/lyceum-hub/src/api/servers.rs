@@ -154,7 +154,7 @@ pub async fn start(
     let (owner, name) = asked(&mut tx, &caller, ScopeName::StartServers, &user, &server).await?;
     let name = name?;
     drop(tx);
-    notices::require_open(&hub, &caller)?;
+    notices::require_open(&hub, &caller).await?;
     let started = launching::start(&hub, &owner, &name, wish(&body)?.by(&caller));
     let (server, news) = match started.await? {
         Started::Pending(_) => return Ok(StatusCode::ACCEPTED.into_response()),

@@ -365,7 +365,8 @@ pub(crate) async fn held_up(hub: &Hub, identity: &Identity) -> ApiResult<Option<
         None => Vec::new(),
     };
     let who = (identity.name.as_str(), groups.as_slice());
-    Ok(notices::refuse(hub, &settings, who))
+    drop(tx);
+    notices::refuse(hub, &settings, who).await
 }
 
 /// Whether a page of this site sent the form.

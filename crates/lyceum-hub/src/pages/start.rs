@@ -257,7 +257,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     if is_second || !caller.may(ScopeName::StartServers, Target::Server(&owner.name, &name)) {
         return Err(ApiError::not_found());
     }
-    notices::require_open(hub, caller)?;
+    notices::require_open(hub, caller).await?;
     let base = hub.base();
     let pending = pending_url(&base, &owner.name, &name, next.as_deref());
     let mine = choosing::profiles_of(hub, &owner).await?;

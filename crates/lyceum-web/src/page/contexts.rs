@@ -437,6 +437,8 @@ pub struct ErrorPage {
     pub code: Option<String>,
     /// A better place to go than home.
     pub retry_url: Option<String>,
+    /// It is a maintenance that holds the reader up.
+    pub maintenance: bool,
 }
 
 /// `message.html`: something to say, and one way on.

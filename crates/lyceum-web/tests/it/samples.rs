@@ -159,6 +159,7 @@ fn maintenance() -> Maintenance {
         from: NOW - HOUR,
         until: Some(NOW + HOUR),
         now: true,
+        let_in: false,
         texts: in_both("New disks"),
     }
 }
@@ -206,6 +207,7 @@ fn error(status: u16) -> Value {
         technical: None,
         code: Some("01KBQ3ZV5T".into()),
         retry_url: None,
+        maintenance: false,
     })
 }
 
@@ -903,6 +905,17 @@ fn others() -> Vec<(&'static str, &'static str, Value)> {
                 technical: Some(format!("connection refused {EVIL}")),
                 code: Some("01KBQ3ZV5T".into()),
                 retry_url: Some("/user/ada/gpu-1/lab".into()),
+                maintenance: false,
+            }),
+        ),
+        (
+            "error.html",
+            "maintenance",
+            of(ErrorPage {
+                page: page(),
+                status: 503,
+                maintenance: true,
+                ..ErrorPage::default()
             }),
         ),
         (
@@ -929,6 +942,7 @@ fn others() -> Vec<(&'static str, &'static str, Value)> {
                         from: NOW,
                         until: Some(NOW + HOUR),
                         now: false,
+                        let_in: true,
                         texts: in_both("New disks."),
                     }),
                     ..page()

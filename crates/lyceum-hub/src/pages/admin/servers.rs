@@ -229,7 +229,7 @@ pub(super) async fn act(visit: Visit, form: Fields) -> ApiResult<Response> {
 
 async fn start_one(visit: &Visit, chosen: &str) -> ApiResult<()> {
     let (owner, name) = named(visit, chosen, ScopeName::StartServers).await?;
-    notices::require_open(&visit.hub, &visit.caller)?;
+    notices::require_open(&visit.hub, &visit.caller).await?;
     let wish = Wish::default().by(&visit.caller);
     launching::start(&visit.hub, &owner, &name, wish).await?;
     tracing::info!(by = %visit.caller.who, user = %owner.name, server = %name, "server started");

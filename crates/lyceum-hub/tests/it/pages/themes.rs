@@ -446,12 +446,25 @@ async fn maintenance_holds_up_new_comers_and_starts_and_nothing_else() {
     refused(page);
     let other = hub.client();
     refused(other.log_in("ada", lyceum_testkit::hub::PASSWORD).await);
+    // Who is refused reads one thing about when to come back.
+    let browser = hub.client().with_header("accept", "text/html");
+    let page = browser.log_in("ada", lyceum_testkit::hub::PASSWORD).await;
+    let page = page.expect(503).text();
+    assert!(page.contains("Come back after its end"), "{page}");
+    assert!(!page.contains("in a minute"), "{page}");
     // A password gets no token either, and administrators by a role are let in.
     let auth = json!({"auth": {"username": "ada", "password": lyceum_testkit::hub::PASSWORD}});
     refused(other.post_json("/hub/api/users/ada/tokens", &auth).await);
-    hub.signed_in("tess").await;
-    hub.signed_in("root").await;
-    hub.signed_in("ops").await;
+    for name in ["tess", "root", "ops"] {
+        let her = hub.signed_in(name).await;
+        let home = her.get("/hub/home").await.expect(200).text();
+        assert!(home.contains("Meanwhile you can log in"), "{home}");
+    }
+    let home = ada.get("/hub/home").await.expect(200).text();
+    assert!(
+        home.contains("Meanwhile only administrators") && !home.contains("Meanwhile you"),
+        "{home}"
+    );
     let root = hub.client().with_token(&hub.token("root").await);
     root.post_json("/hub/api/users/tess/server", &json!({}))
         .await

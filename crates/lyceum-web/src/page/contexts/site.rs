@@ -22,6 +22,8 @@ pub struct Maintenance {
     pub until: Option<i64>,
     /// It has begun.
     pub now: bool,
+    /// The reader may log in and start servers all the same.
+    pub let_in: bool,
     /// The operator's words, as in [`Notice::texts`].
     pub texts: BTreeMap<String, Vec<Piece>>,
 }
