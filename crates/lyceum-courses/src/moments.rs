@@ -29,6 +29,10 @@ pub enum Later {
 }
 
 impl Moment {
+    pub fn of(at: DateTime) -> Self {
+        Self(at)
+    }
+
     /// When that is. Of an hour that a day has twice the second is meant, so that nobody is cut off
     /// early.
     pub fn in_zone(self, zone: &TimeZone) -> Result<Timestamp, String> {

@@ -13,16 +13,18 @@ use crate::failure::Failure;
 /// and start servers.
 #[derive(Debug, Subcommand)]
 pub enum MaintenanceCommand {
-    /// Begin one now. All hubs follow at once; what runs goes on.
+    /// Begin one now. It holds at all hubs when this returns; their pages tell of it a moment later. What
+    /// runs goes on.
     #[command(
         after_help = "Examples:\n  lyceum maintenance on --message \"New disks\"\n  \
-                      lyceum maintenance on --until \"2026-11-30 20:00+01:00\""
+                      lyceum maintenance on --until \"2026-11-30 20:00\""
     )]
     On {
         /// What people are told besides.
         #[arg(long, value_name = "TEXT")]
         message: Option<String>,
-        /// When it ends by itself, such as `2026-11-30 20:00+01:00`; without an offset it is UTC.
+        /// When it ends by itself, such as `2026-11-30 20:00`, in the `time_zone` of the configuration
+        /// unless an offset (`+01:00`, `Z`) stands behind it.
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
         #[command(flatten)]
@@ -64,10 +66,11 @@ impl MaintenanceCommand {
                     let message = format!("the message is longer than {MESSAGE_MAX} characters");
                     return Err(Failure::new(message));
                 }
-                let until = until.as_deref().map(end).transpose()?;
-                block_on(async move {
-                    let (ground, _, _) = ground(&data, &config).await?;
+                let until = block_on(async move {
+                    let (ground, config, _) = ground(&data, &config).await?;
                     let now = ground.clock.now();
+                    let end = |text: &str| moment(text, &config.time_zone).map_err(Failure::new);
+                    let until = until.as_deref().map(end).transpose()?;
                     if until.is_some_and(|until| until.0 <= now.0) {
                         return Err(Failure::new("that end is over already"));
                     }
@@ -80,7 +83,8 @@ impl MaintenanceCommand {
                     let mut tx = ground.db.write().await.map_err(failed)?;
                     let done = maintenance::switch_on(&mut tx, &order).await;
                     done.map_err(failed)?;
-                    tx.commit().await.map_err(failed)
+                    tx.commit().await.map_err(failed)?;
+                    Ok(until)
                 })?;
                 let end = until.map_or_else(String::new, |at| format!(" until {}", at.to_iso()));
                 print(&format!(
@@ -135,13 +139,6 @@ fn planned(config: &Config, now: Millis) -> Option<Planned> {
         from: planned.from,
         until: planned.until,
         now: planned.from.0 <= now.0,
-    })
-}
-
-fn end(text: &str) -> Result<Millis, Failure> {
-    moment(text).ok_or_else(|| {
-        Failure::new(format!("{text:?} is no time"))
-            .hint("such as `2026-11-30 20:00+01:00`; without an offset it is UTC")
     })
 }
 

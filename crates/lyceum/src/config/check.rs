@@ -239,6 +239,7 @@ pub(crate) fn check(
     let mut administrators = names("people.admins", &raw.people.admins, problem);
     administrators.extend(admins(&grants));
     let hub = check_hub(raw, &base, problem);
+    let time_zone = check_time_zone(raw.time_zone.as_deref(), problem);
     let theme = super::theme::check_theme(raw, folder, problem);
     let (profiles, environments) = super::profiles::check_profiles(raw, problem);
     Config {
@@ -266,11 +267,11 @@ pub(crate) fn check(
         profiles,
         environments,
         spawner: check_spawner(raw, folder, problem),
-        time_zone: check_time_zone(raw.time_zone.as_deref(), problem),
         log: raw.log.clone(),
         metrics_prefix: check_metrics_prefix(raw, problem),
         events: super::events::check_events(&raw.events, folder, problem),
-        site: super::site::check_site(raw, folder, &theme.languages.tags(), problem),
+        site: super::site::check_site(raw, folder, &theme.languages.tags(), &time_zone, problem),
+        time_zone,
         theme,
     }
 }

@@ -85,8 +85,8 @@ pub struct RawConfig {
     pub profiles: Vec<RawProfile>,
     /// What servers run on.
     pub spawner: RawSpawner,
-    /// The time zone of what is written with a weekday or a date and no zone, such as `schedule` in
-    /// course files: `Europe/Berlin`. Left out: the machine's.
+    /// The time zone of what is written with a weekday or a date and no zone, here and in course files:
+    /// `Europe/Berlin`. Left out: the machine's.
     pub time_zone: Option<String>,
     /// What is written to standard error.
     pub log: RawLog,

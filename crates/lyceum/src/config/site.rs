@@ -5,6 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use lyceum_courses::moments::Moment;
 use lyceum_hub::notices::{Announcement, Audience, Maintenance, Notices, Window, Words};
 use lyceum_model::clock::Millis;
 use lyceum_model::who::{Forms, Who};
@@ -73,7 +76,7 @@ impl<'de> Deserialize<'de> for RawWords {
 pub struct RawAnnouncement {
     /// Plain text; `[words](https://…)` and addresses become links.
     pub text: RawWords,
-    /// When it begins, `2026-11-30 18:00+01:00`; without an offset the time is UTC.
+    /// When it begins, `2026-11-30 18:00`, in `time_zone` unless an offset (`+01:00`, `Z`) stands behind it.
     pub from: Option<String>,
     /// When it ends.
     pub until: Option<String>,
@@ -101,7 +104,8 @@ pub enum RawLevel {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawMaintenance {
-    /// When it begins, `2026-11-30 18:00+01:00`; before that pages announce it. Left out: there is none.
+    /// When it begins, `2026-11-30 18:00`, in `time_zone` unless an offset stands behind it; before that
+    /// pages announce it. Left out: there is none.
     pub from: Option<String>,
     /// When it ends. Left out: when this is taken out.
     pub until: Option<String>,
@@ -123,11 +127,12 @@ pub struct SiteWords {
 
 type Tell<'a> = &'a mut dyn FnMut(&str, String);
 
-/// `languages`: the tags of those that pages are in.
+/// `languages`: the tags of those that pages are in; `zone`: of times without an offset.
 pub(super) fn check_site(
     raw: &RawConfig,
     folder: &Path,
     languages: &[String],
+    zone: &TimeZone,
     problem: Tell<'_>,
 ) -> SiteWords {
     let mut site = SiteWords::default();
@@ -189,13 +194,18 @@ pub(super) fn check_site(
         let key = |name: &str| format!("announcements[{at}].{name}");
         let announcement = Announcement {
             words: words(&key("text"), &one.text, languages, true, problem),
-            window: window(&key("from"), &key("until"), &one.from, &one.until, problem),
+            window: window(
+                (&key("from"), &one.from),
+                (&key("until"), &one.until),
+                zone,
+                problem,
+            ),
             audience: audience(&key("for"), &one.readers, true, problem),
             warning: one.level == RawLevel::Warning,
         };
         site.notices.announcements.push(announcement);
     }
-    site.notices.maintenance = maintenance(&raw.maintenance, languages, problem);
+    site.notices.maintenance = maintenance(&raw.maintenance, languages, zone, problem);
     let allow = &raw.maintenance.allow;
     site.notices.let_in = audience("maintenance.allow", allow, false, problem);
     site
@@ -204,13 +214,13 @@ pub(super) fn check_site(
 fn maintenance(
     raw: &RawMaintenance,
     languages: &[String],
+    zone: &TimeZone,
     problem: Tell<'_>,
 ) -> Option<Maintenance> {
     let window = window(
-        "maintenance.from",
-        "maintenance.until",
-        &raw.from,
-        &raw.until,
+        ("maintenance.from", &raw.from),
+        ("maintenance.until", &raw.until),
+        zone,
         problem,
     );
     let text = raw.text.clone().unwrap_or_default();
@@ -275,22 +285,16 @@ fn words(
     words
 }
 
+/// Both ends with their keys.
 fn window(
-    from_key: &str,
-    until_key: &str,
-    from: &Option<String>,
-    until: &Option<String>,
+    (from_key, from): (&str, &Option<String>),
+    (until_key, until): (&str, &Option<String>),
+    zone: &TimeZone,
     problem: Tell<'_>,
 ) -> Window {
     let mut at = |key: &str, text: &Option<String>| {
         let text = text.as_ref()?;
-        let moment = moment(text);
-        if moment.is_none() {
-            let words =
-                "is not a time such as `2026-11-30 18:00+01:00`; without an offset it is UTC";
-            problem(key, format!("{text:?} {words}"));
-        }
-        moment
+        moment(text, zone).map_err(|words| problem(key, words)).ok()
     };
     let window = Window {
         from: at(from_key, from),
@@ -304,17 +308,19 @@ fn window(
     window
 }
 
-/// `2026-11-30 18:00`, with or without seconds and offset; `Z` and none are UTC.
-pub fn moment(text: &str) -> Option<Millis> {
+/// `2026-11-30 18:00`, with or without seconds and offset; without one it is as in course files.
+pub fn moment(text: &str, zone: &TimeZone) -> Result<Millis, String> {
     let text = text.trim();
-    let stamp = text.parse::<Timestamp>().ok().or_else(|| {
-        let civil: jiff::civil::DateTime = text.parse().ok()?;
-        civil
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()
-            .map(|zoned| zoned.timestamp())
-    })?;
-    Some(Millis(stamp.as_millisecond()))
+    let stamp = match (text.parse::<Timestamp>(), text.parse::<DateTime>()) {
+        (Ok(stamp), _) => stamp,
+        (Err(_), Ok(civil)) => Moment::of(civil).in_zone(zone)?,
+        (Err(_), Err(_)) => {
+            return Err(format!(
+                "{text:?} is not a time such as `2026-11-30 18:00`, in the site's `time_zone`, or `2026-11-30 18:00+01:00`"
+            ));
+        }
+    };
+    Ok(Millis(stamp.as_millisecond()))
 }
 
 pub(super) fn audience(
@@ -353,16 +359,23 @@ mod tests {
 
     #[test]
     fn times_with_and_without_an_offset() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("the zone");
         let check = |text: &str, expect: Option<i64>| {
-            assert_eq!(moment(text).map(|at| at.0 / 1000), expect, "{text}");
+            let found = moment(text, &berlin).ok();
+            assert_eq!(found.map(|at| at.0 / 1000), expect, "{text}");
         };
         check("2026-11-30 18:00+01:00", Some(1_796_058_000));
         check("2026-11-30T18:00:00+01:00", Some(1_796_058_000));
-        check("2026-11-30 17:00", Some(1_796_058_000));
+        check("2026-11-30 18:00", Some(1_796_058_000));
         check("2026-11-30T17:00:00Z", Some(1_796_058_000));
-        check("2026-11-30", Some(1_795_996_800));
+        check("2026-11-30", Some(1_795_993_200));
         check("tomorrow", None);
         check("2026-13-30 18:00", None);
+        // Clocks are put forward over it.
+        check("2026-03-29 02:30", None);
+        check("2026-03-29 02:30Z", Some(1_774_751_400));
+        let of_utc = moment("2026-11-30 17:00", &TimeZone::UTC).map(|at| at.0 / 1000);
+        assert_eq!(of_utc, Ok(1_796_058_000));
     }
 
     #[test]

@@ -561,10 +561,7 @@ fn a_maintenance_is_switched_and_asked_after() {
     assert_snapshot!(said.out, @"maintenance was not on");
     let said = on(&["--until", "tomorrow"]);
     assert_eq!(said.code, Some(1));
-    assert_snapshot!(said.err, @r#"
-    lyceum: "tomorrow" is no time
-            such as `2026-11-30 20:00+01:00`; without an offset it is UTC
-    "#);
+    assert_snapshot!(said.err, @r#"lyceum: "tomorrow" is not a time such as `2026-11-30 18:00`, in the site's `time_zone`, or `2026-11-30 18:00+01:00`"#);
     let said = on(&["--until", "2020-01-01 00:00"]);
     assert_snapshot!(said.err, @"lyceum: that end is over already");
     let said = on(&["--message", "New  disks", "--until", "2999-01-01 00:00"]);
@@ -577,11 +574,19 @@ fn a_maintenance_is_switched_and_asked_after() {
     assert_eq!(status["planned"], serde_json::Value::Null);
     let said = site.run(&["maintenance", "off"]);
     assert_snapshot!(said.out, @"maintenance is off");
-    site.write("lyceum.yaml", "maintenance: {from: 2020-01-01 00:00}\n");
+    // Times without an offset are the site's, in the file and in commands.
+    let zone = "time_zone: Asia/Kolkata\n";
+    site.write("lyceum.yaml", zone);
+    let said = on(&["--until", "2999-01-01 05:30"]);
+    let end = "maintenance is on until 2999-01-01T00:00:00.000000Z;";
+    assert!(said.out.starts_with(end), "{}{}", said.out, said.err);
+    assert_eq!(site.run(&["maintenance", "off"]).code, Some(0));
+    let planned = "maintenance: {from: 2020-01-01 05:30, until: '2999-01-01 00:00Z'}\n";
+    site.write("lyceum.yaml", &format!("{zone}{planned}"));
     let said = site.run(&["maintenance", "status"]);
     assert_snapshot!(said.out, @r"
     maintenance is on
-    planned from 2020-01-01T00:00:00.000000Z
+    planned from 2020-01-01T00:00:00.000000Z until 2999-01-01T00:00:00.000000Z
     ");
     let said = site.run(&["maintenance", "off"]);
     assert!(
