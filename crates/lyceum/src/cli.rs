@@ -90,7 +90,7 @@ pub enum Command {
 /// Where the data is; shared by every command that touches it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DataArgs {
-    /// The data folder: database, keys, homes, Jupyter environment. Made when it is not there.
+    /// The data folder: database, keys, homes, Jupyter environment.
     #[arg(long, env = "LYCEUM_DATA", value_name = "FOLDER", default_value = DEFAULT_FOLDER)]
     pub data: PathBuf,
 }

@@ -31,19 +31,20 @@ use crate::public::Public;
 use crate::reload::ConfigWatch;
 
 /// For whoever starts Lyceum without system accounts.
-pub(crate) fn shared_warning() -> String {
-    let root = match rustix::process::geteuid().is_root() {
-        true => {
-            "WARNING: this Lyceum runs as root, so every notebook cell that anybody runs is run as root.\n"
-        }
-        false => "",
-    };
-    format!("{root}{SHARED}")
+pub(crate) fn shared_warning() -> &'static str {
+    match rustix::process::geteuid().is_root() {
+        true => SHARED_AS_ROOT,
+        false => SHARED,
+    }
 }
 
 const SHARED: &str = "All notebook servers run under the account of Lyceum itself: whoever has one can read everybody's files \
 and Lyceum's own.\nThat is for trying out and for people who trust each other; otherwise run it as root with system accounts \
 (docs/admin/system-accounts.md).\n";
+const SHARED_AS_ROOT: &str = "WARNING: this Lyceum runs as root, so every notebook cell that anybody runs is run as root.\n\
+Whoever has a server can read and change everything on this machine. To try it out, start it as an ordinary user, with a \
+data folder of its own.\nFor others start it as root without --demo and without `spawner.accounts: shared`: then servers run under \
+people's own system accounts (docs/admin/system-accounts.md).\n";
 
 /// What the command line has prepared, for a hub with or without a proxy.
 pub struct Site {
@@ -221,7 +222,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
             None => {}
         }
         if shared {
-            say(&shared_warning());
+            say(shared_warning());
         }
         say("Ctrl-C stops it.");
     }

@@ -192,7 +192,7 @@ impl Ready<'_> {
             );
         }
         if self.shared {
-            say(&serve::shared_warning());
+            say(serve::shared_warning());
         }
         say("Ctrl-C stops it.");
     }

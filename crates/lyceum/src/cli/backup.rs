@@ -33,7 +33,7 @@ pub struct Backup {
 /// Fill an empty installation from a backup, on either database.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing else may run on the data folder. A backup of SQLite can be restored into PostgreSQL, and the other \
+    after_help = "Nothing else may run on the data folder, which is made when it is not there. A backup of SQLite can be restored into PostgreSQL, and the other \
         way round: name the database in lyceum.yaml.\n\nExample:\n  lyceum restore lyceum-2026-11-21.backup --data new-data"
 )]
 pub struct Restore {

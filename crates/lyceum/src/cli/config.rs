@@ -17,9 +17,10 @@ pub enum ConfigCommand {
         after_help = "Exit code 3 when there are problems.\n\nExample:\n  lyceum config check /etc/lyceum/lyceum.yaml"
     )]
     Check {
-        /// The file to check. Left out: lyceum.yaml in this folder, if it is there.
-        #[arg(env = "LYCEUM_CONFIG")]
+        /// The file to check, which may stand without `--config` too.
         file: Option<PathBuf>,
+        #[command(flatten)]
+        config: ConfigArgs,
         /// Print JSON, for machines.
         #[arg(long)]
         json: bool,
@@ -41,7 +42,8 @@ pub enum ConfigCommand {
 impl ConfigCommand {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         match self {
-            Self::Check { file, json } => {
+            Self::Check { file, config, json } => {
+                let file = file.or(config.config);
                 let Some(file) = config::locate(file.as_deref()) else {
                     return without_file(json);
                 };

@@ -28,7 +28,7 @@ use crate::telemetry;
 #[command(
     long_about = "Run a hub without a proxy; any number of them on one PostgreSQL.\n\n\
         People reach it through `lyceum proxy`. Several hubs share one data folder on one machine, \
-        since servers are processes of that machine. On SQLite there can be one hub.",
+        since servers are processes of that machine; the first makes it. On SQLite there can be one hub.",
     after_help = "Examples:\n  lyceum serve --data /srv/lyceum --config /etc/lyceum.yaml --listen 127.0.0.1:8081\n  \
         lyceum proxy --hub http://127.0.0.1:8081 --hub-secret file:/srv/lyceum/keys/proxy"
 )]

@@ -22,7 +22,7 @@ use crate::{config, jupyter, telemetry};
 #[derive(Debug, Args)]
 #[command(
     long_about = "Prepare what is missing and run everything in one process.\n\n\
-        The first time this makes a private data folder and installs JupyterLab into it, which needs \
+        The first time this makes a private data folder (`--data`) and installs JupyterLab into it, which needs \
         Python 3.11 or newer, the network and 2 GB. Interrupted, it goes on where it was. \
         Afterwards it starts at once and needs no network.",
     after_help = "Examples:\n  lyceum up\n  lyceum up --data /srv/lyceum --port 8080\n  lyceum up --jupyter-env ~/venvs/jupyter"

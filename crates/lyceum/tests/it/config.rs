@@ -393,6 +393,8 @@ fn without_a_file_the_defaults_are_good() {
     assert_snapshot!(said.out, @"there is no lyceum.yaml in this folder: the defaults are in force (`lyceum config example` shows every key)");
     let said = site.run(&["config", "check", "lyceum.yaml"]);
     assert_eq!(said.code, Some(3), "a file that is named must be there");
+    let said = site.run(&["config", "check", "--config", "lyceum.yaml"]);
+    assert_eq!(said.code, Some(3), "as other commands have it named");
     let mut by_variable = site.command(&["config", "check"]);
     by_variable.env("LYCEUM_CONFIG", "lyceum.yaml");
     let said = site.said(by_variable.output().expect("runs"));
@@ -770,7 +772,7 @@ maintenance: {until: 2026-11-30 18:00, allow: [all:x]}
     lyceum.yaml:13:10: `site.terms`: nowhere.md can't be read: No such file or directory (os error 2)
     lyceum.yaml:14:12: `site.privacy`: "javascript://x" is neither an address such as `https://example.edu/terms` nor a file
     lyceum.yaml:16:12: `announcements[0].text`: there are no pages in "fr"; known here: en, de
-    lyceum.yaml:16:42: `announcements[0].from`: "tomorrow" is not a time such as `2026-11-30 18:00+01:00`; without an offset it is UTC
+    lyceum.yaml:16:42: `announcements[0].from`: "tomorrow" is not a time such as `2026-11-30 18:00`, in the site's `time_zone`, or `2026-11-30 18:00+01:00`
     lyceum.yaml:16:58: `announcements[0].for[0]`: "everyone!" is none of `all`, `login`, `course:ID`, `course:ID/ROLE`, `role:NAME`, `group:NAME` and a user's name
     lyceum.yaml:17:12: `announcements[1].text`: the text is empty
     lyceum.yaml:17:47: `announcements[1].until`: the end is not after the beginning

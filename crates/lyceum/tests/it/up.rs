@@ -278,6 +278,12 @@ fn who_runs_the_cells_is_said() {
     if rustix::process::geteuid().is_root() {
         let said = site.up(&["up", "--demo", "--port", "0", "--data", "of-root"]);
         assert!(said.err.contains(WARNING), "{}", said.err);
+        // It is root already.
+        assert!(
+            !said.err.contains("otherwise run it as root"),
+            "{}",
+            said.err
+        );
     }
     let of_nobody = site.command_of_nobody(&["up", "--demo", "--port", "0", "--data", "mine"]);
     let said = site.until_ready(of_nobody);
