@@ -1,6 +1,6 @@
 //! Browsers that are signed in.
 
-use lyceum_store::{Tx, on};
+use lyceum_store::{Engine, Tx, on};
 
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Session {
@@ -23,6 +23,49 @@ macro_rules! select {
             "SELECT id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method FROM sessions ",
             $rest
         )
+    };
+}
+
+/// Locks rows in the order of their keys, as whoever writes several of them does ([`super::uses`]): in
+/// another order two could wait for each other, and PostgreSQL would end one. SQLite lets in one writer
+/// at a time.
+macro_rules! lock {
+    ($tx:ident, $table:literal, $key:literal, $which:literal, $bind:expr) => {
+        if $tx.engine() == Engine::Postgres {
+            let sql = concat!(
+                "SELECT ",
+                $key,
+                " FROM ",
+                $table,
+                " WHERE ",
+                $which,
+                " ORDER BY ",
+                $key,
+                " FOR UPDATE"
+            );
+            on!($tx, |c| sqlx::query(sql)
+                .bind($bind)
+                .execute(c)
+                .await
+                .map(|_| ()))?;
+        }
+    };
+}
+
+/// Deletes rows that it locks as above.
+macro_rules! delete {
+    ($tx:ident, $table:literal, $key:literal, $which:literal, $bind:expr) => {
+        lock!($tx, $table, $key, $which, $bind);
+        on!($tx, |c| sqlx::query(concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE ",
+            $which
+        ))
+        .bind($bind)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
     };
 }
 
@@ -188,43 +231,33 @@ pub async fn end_each(
 }
 
 /// Ends everything a person holds: sessions, codes, and all tokens but those of her running servers.
+/// In the order of [`end_each`].
 pub async fn end_all(tx: &mut Tx, user_id: &str) -> sqlx::Result<()> {
-    for sql in [
-        "DELETE FROM sessions WHERE user_id = $1",
-        "DELETE FROM oauth_codes WHERE user_id = $1",
-        "DELETE FROM tokens WHERE user_id = $1 AND server_id IS NULL",
-    ] {
-        on!(tx, |c| sqlx::query(sql)
-            .bind(user_id)
-            .execute(c)
-            .await
-            .map(|_| ()))?;
-    }
+    delete!(tx, "sessions", "id", "user_id = $1", user_id);
+    delete!(tx, "oauth_codes", "hash", "user_id = $1", user_id);
+    delete!(
+        tx,
+        "tokens",
+        "id",
+        "user_id = $1 AND server_id IS NULL",
+        user_id
+    );
     Ok(())
 }
 
-/// Clears away what has expired; the tokens of expired sessions go with them.
+/// Clears away what has expired; the tokens of expired sessions go with them. In the order of
+/// [`end_each`]; the sessions themselves are deleted last, since they tell which tokens are theirs.
 pub async fn prune(tx: &mut Tx, now: i64) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
-        "DELETE FROM tokens WHERE (expires_at IS NOT NULL AND expires_at <= $1) \
-         OR session_id IN (SELECT id FROM sessions WHERE expires_at <= $1)"
-    )
-    .bind(now)
-    .execute(c)
-    .await
-    .map(|_| ()))?;
-    on!(tx, |c| sqlx::query(
-        "DELETE FROM sessions WHERE expires_at <= $1"
-    )
-    .bind(now)
-    .execute(c)
-    .await
-    .map(|_| ()))?;
-    on!(tx, |c| sqlx::query(
-        "DELETE FROM oauth_codes WHERE expires_at <= $1"
-    )
-    .bind(now)
-    .execute(c)
-    .await
-    .map(|_| ()))
+    lock!(tx, "sessions", "id", "expires_at <= $1", now);
+    delete!(tx, "oauth_codes", "hash", "expires_at <= $1", now);
+    delete!(
+        tx,
+        "tokens",
+        "id",
+        "(expires_at IS NOT NULL AND expires_at <= $1) \
+         OR session_id IN (SELECT id FROM sessions WHERE expires_at <= $1)",
+        now
+    );
+    delete!(tx, "sessions", "id", "expires_at <= $1", now);
+    Ok(())
 }
