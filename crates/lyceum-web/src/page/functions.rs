@@ -48,9 +48,12 @@ pub(super) fn register(
     environment.add_function("server_title", move |server: Value| {
         own.server_title(&server)
     });
-    environment.add_filter("scope_words", move |scope: &str, own: Option<Value>| {
-        words.scope(scope, own.as_ref())
-    });
+    environment.add_filter(
+        "scope_words",
+        move |scope: &str, own: Option<Value>, reader: Option<&str>| {
+            words.scope(scope, own.as_ref(), reader == Some("other"))
+        },
+    );
 }
 
 /// Escapes what HTML needs escaped and no more: the engine's own way also turns `/` into an
@@ -182,14 +185,17 @@ impl Words {
     }
 
     /// What a scope lets a program do, in words; a scope without words shows itself.
-    /// `own` has words by the names of scopes that a site defines itself.
-    fn scope(&self, scope: &str, own: Option<&Value>) -> String {
+    /// `own` has words by the names of scopes that a site defines itself; `other`: whoever reads it is not
+    /// the one whose program it is.
+    fn scope(&self, scope: &str, own: Option<&Value>, other: bool) -> String {
         let (name, filter) = match scope.split_once('!') {
             Some((name, filter)) => (name, Some(filter)),
             None => (scope, None),
         };
         let own = own.and_then(|own| own.get_item(&name.into()).ok());
-        let known = self.messages.find(&self.lang, &format!("scope.{name}"));
+        let find = |key: String| self.messages.find(&self.lang, &key);
+        let of_other = other.then(|| find(format!("scope-other.{name}"))).flatten();
+        let known = of_other.or_else(|| find(format!("scope.{name}")));
         let Some(words) = known.or_else(|| own.as_ref().and_then(Value::as_str)) else {
             return scope.to_owned();
         };
@@ -198,6 +204,7 @@ impl Words {
         };
         let (kind, whom) = filter.split_once('=').unwrap_or((filter, ""));
         let (key, owner, name) = match (kind, whom) {
+            ("user", "") if other => ("scope-of.other", "", ""),
             ("user", "") => ("scope-of.self", "", ""),
             ("user", _) => ("scope-of.user", "", whom),
             ("group", _) => ("scope-of.group", "", whom),
@@ -304,7 +311,7 @@ mod tests {
         let check = |scope: &str, expect: &str| {
             let own = [("custom:grades:read", "Read grades")];
             let own = Value::from(std::collections::BTreeMap::from(own));
-            assert_eq!(words(Lang::En).scope(scope, Some(&own)), expect);
+            assert_eq!(words(Lang::En).scope(scope, Some(&own), false), expect);
         };
         check(
             "custom:grades:read!group=bio",
@@ -324,5 +331,20 @@ mod tests {
         check("made:up", "made:up");
         check("made:up!user=x", "made:up!user=x");
         check("users!odd=x", "users!odd=x");
+    }
+
+    #[test]
+    fn scopes_of_somebody_else_are_not_told_as_the_readers() {
+        for lang in [Lang::En, Lang::De] {
+            for scope in ["self", "inherit", "read:users:name!user"] {
+                let told = |other| words(lang.clone()).scope(scope, None, other);
+                assert_ne!(told(true), told(false), "{scope}");
+                for reader in ["you", "Sie", "Ihr"] {
+                    assert!(!told(true).contains(reader), "{}", told(true));
+                }
+            }
+            let same = |other| words(lang.clone()).scope("read:hub", None, other);
+            assert_eq!(same(true), same(false));
+        }
     }
 }
