@@ -8,6 +8,7 @@ mod activity;
 mod csv;
 mod groups;
 mod maintenance;
+mod members;
 mod overview;
 mod people;
 mod person;
@@ -59,6 +60,7 @@ pub fn routes() -> Routes<Hub> {
         .scoped(Method::POST, "/hub/admin/groups/add", groups::add)
         .public(Method::GET, groups::ONE, anon, groups::one)
         .scoped(Method::POST, groups::ONE, groups::act)
+        .public(Method::GET, members::FILE, anon, members::file)
         .public(Method::GET, servers::LIST, anon, servers::show)
         .public(Method::GET, servers::FILE, anon, servers::file)
         .scoped(Method::POST, "/hub/admin/servers/do", servers::act)

@@ -9,8 +9,7 @@ use lyceum_model::scope::{Filter, ScopeName, Target};
 use lyceum_web::page::contexts::admin::{AddForm, GroupPage, GroupRow, GroupsPage};
 use lyceum_web::{ApiError, ApiResult};
 
-use super::people::{self, Sees};
-use super::{Tally, Visit, csv, group_url, number};
+use super::{Tally, Visit, csv, group_url, members, number};
 use crate::api::groups;
 use crate::db;
 use crate::db::search::groups::{Search, Sort};
@@ -172,37 +171,7 @@ async fn group(
     let found = db::groups::find(&mut tx, name).await?;
     let found = found.ok_or_else(ApiError::not_found)?;
     let members = match may(ScopeName::ReadGroups) {
-        true => {
-            // Who is in it is known to whoever may read the group; more of them by other scopes.
-            let mut asked = Asked::read(visit.hub.base(), ONE, query, &["name"]).keep("name", name);
-            let q = asked.q.clone();
-            let search = db::users::Search {
-                filter: &q,
-                group: Some(name),
-                ..db::users::Search::default()
-            };
-            let total = search.count(&mut tx).await?;
-            asked.settle(total);
-            let sort = people::sort(asked.sort());
-            let users = search
-                .page(&mut tx, sort, asked.offset, asked.limit)
-                .await?;
-            let names: Vec<_> = users.iter().map(|user| user.name.clone()).collect();
-            let none = Sees {
-                created: false,
-                activity: false,
-                servers: false,
-                blocked: false,
-            };
-            let mut rows = people::rows(&visit.hub, &mut tx, &visit.caller, none, users).await?;
-            for (row, name) in rows.iter_mut().zip(&names) {
-                row.url = people::page_of(visit, name).unwrap_or_default();
-                if row.url.is_empty() {
-                    (row.admin, row.display_name) = (false, None);
-                }
-            }
-            Some(asked.listing(rows, total, &[("name", true)], None))
-        }
+        true => Some(members::listing(visit, &mut tx, name, query).await?),
         false => None,
     };
     drop(tx);

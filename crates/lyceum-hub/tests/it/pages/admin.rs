@@ -317,6 +317,19 @@ async fn groups_tokens_servers_and_sessions_of_others() {
         assert_eq!(people(&page(&root, &one).await), ["ada"]);
         let join = [("do", "join"), ("name", evil), ("users", "tess, ben")];
         done(&root, "/hub/admin/group", &join, "done=joined&n=2").await;
+        assert!(
+            page(&root, &one)
+                .await
+                .contains("/hub/admin/group.csv?name=")
+        );
+        let members = one.replace("group?", "group.csv?");
+        let file = root.get(&members).await.expect(200);
+        assert_eq!(file.headers["content-type"], "text/csv; charset=utf-8");
+        let lines =
+            "\"name\",\"display_name\"\r\n\"ada\",\"\"\r\n\"ben\",\"\"\r\n\"tess\",\"\"\r\n";
+        assert_eq!(file.text(), lines);
+        let some = root.get(&format!("{members}&q=te")).await.expect(200);
+        assert_eq!(some.text().lines().count(), 2);
         let file = root.get("/hub/admin/groups.csv").await.expect(200).text();
         assert!(
             file.contains("\"'=cmd|' /c calc'!A1 <b>/..\\\",\"3\""),
@@ -388,6 +401,11 @@ async fn groups_tokens_servers_and_sessions_of_others() {
         );
         let seen = page(&root, "/hub/admin/tokens?kind=asked&q=ad").await;
         assert!(seen.contains(&about), "{seen}");
+        // It is not the reader's.
+        for seen in [seen, page(&root, "/hub/admin/user/ada").await] {
+            let hers = seen.contains("Everything its owner can do");
+            assert!(hers && !seen.contains("you can do"), "{seen}");
+        }
         let revoke = [("do", "revoke"), ("chosen", about.as_str())];
         done(&root, "/hub/admin/tokens/do", &revoke, "done=revoked&n=1").await;
         token.get("/hub/api/user").await.expect(403);
@@ -496,6 +514,9 @@ async fn a_delegate_sees_and_changes_what_is_hers_alone() {
             ("/hub/admin/group?name=course", 200),
             ("/hub/admin/group?name=other", 404),
             ("/hub/admin/group?name=nothing", 404),
+            ("/hub/admin/group.csv?name=course", 200),
+            ("/hub/admin/group.csv?name=other", 404),
+            ("/hub/admin/group.csv?name=nothing", 404),
             ("/hub/admin/activity", 200),
             ("/hub/admin/services", 403),
             ("/hub/admin/configuration", 403),
