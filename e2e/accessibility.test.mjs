@@ -135,6 +135,22 @@ test('axe finds nothing on any page', { timeout: 900_000 }, async (t) => {
     }
     await waitForStopped(students, lyceum.url);
   });
+
+  await t.test('what administrators did with a server', async () => {
+    await admins.goto(at(`hub/admin/servers?state=all&q=${student.name}`));
+    await leave(admins, () => admins.getByRole('button', { name: `Start ${student.name}/` }).click());
+    await students.goto(at(`hub/spawn-pending/${student.name}`));
+    await waitForServer(students, student);
+    for (const path of ['home', 'sessions']) {
+      await students.goto(at(`hub/${path}`));
+      await students.getByRole('heading', { name: 'What others did with my servers' }).waitFor();
+      await students.getByText(`${admin.name} started:`).waitFor();
+      await check(students, `${path} with what administrators did`);
+    }
+    await students.goto(at('hub/home'));
+    await leave(students, () => controls.stop(students).click());
+    await waitForStopped(students, lyceum.url);
+  });
 });
 
 test('axe finds nothing on the pages about sharing', { timeout: 900_000 }, async (t) => {
@@ -223,6 +239,16 @@ announcements: [{text: "Read [the news](https://news.example.edu)"}]
     await admins.getByText('nmae').waitFor();
     await check(admins, 'overview with a bad configuration');
     await look(admins, 'hub/admin/configuration', 'state of a bad configuration');
+  });
+  await t.test('course files that can\u2019t be read', async () => {
+    await lyceum.configure(config);
+    await writeFile(join(lyceum.data, 'courses/biology.yaml'), 'title: Biology\npeopel: {}\nenviroment: {}\n');
+    await until('the overview tells of it', async () => {
+      await admins.goto(at('hub/admin'));
+      return (await admins.getByText('peopel').count()) === 1;
+    });
+    await check(admins, 'overview with a bad course file');
+    await look(admins, 'hub/admin/configuration', 'state of a bad course file');
   });
 });
 

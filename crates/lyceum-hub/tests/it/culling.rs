@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lyceum_hub::cull::{Limits, Rule};
 use lyceum_hub::db::servers::Server;
+use lyceum_hub::event_log::Target;
 use lyceum_hub::metrics::ReasonLabel;
 use lyceum_hub::quota::Quota;
 use lyceum_hub::rooms::Room;
@@ -16,7 +17,7 @@ use lyceum_model::server::ServerKey;
 use lyceum_store::Db;
 use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{TestDb, TestHub};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::grants::group;
 use crate::kit::{Socket, in_german, program, start_server, until};
@@ -95,8 +96,37 @@ async fn a_server_that_nobody_uses_ends_and_says_why() {
         for name in ["ada", "tess"] {
             start_server(&hub, name).await;
         }
+        let folder = tempfile::tempdir().expect("a folder");
+        let events = folder.path().join("events");
+        hub.hub.event_log().open(Some(Target {
+            file: events.clone(),
+            size: 1_000_000,
+            keep: 1,
+        }));
         clock.advance(HOUR_MS + MINUTE_MS);
         let row = ended(db.db(), "ada", "").await;
+        let read = || std::fs::read_to_string(&events).unwrap_or_default();
+        until("the event log tells of it", async || {
+            let told = read();
+            told.ends_with('\n') && told.contains("server-culled")
+        })
+        .await;
+        let told = read();
+        let told = told.lines().filter(|line| line.contains("server-culled"));
+        let told = told.map(|line| serde_json::from_str(line).expect("JSON"));
+        let mut told: Vec<Value> = told.collect();
+        let at = told[0]["__timestamp__"].take();
+        assert!(at.is_string(), "{at}");
+        let expect = json!({
+            "__timestamp__": null,
+            "__schema__": "urn:lyceum:events:server-culled",
+            "__schema_version__": "1",
+            "__metadata_version__": 1,
+            "username": "ada",
+            "servername": "",
+            "reason": "idle",
+        });
+        assert_eq!(told, [expect]);
         assert_eq!(
             row.failure.as_deref(),
             Some("stopped because nothing happened in it for 1 hour")
