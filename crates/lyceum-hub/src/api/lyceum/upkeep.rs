@@ -4,6 +4,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{Method, StatusCode};
+use jiff::Timestamp;
 use lyceum_model::clock::Millis;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::ScopeName;
@@ -71,10 +72,14 @@ fn until(fields: &Fields, now: Millis) -> ApiResult<Option<Millis>> {
     let Some(given) = fields.get("until").filter(|given| !given.is_null()) else {
         return Ok(None);
     };
-    let at = given.as_str().and_then(Millis::from_iso).ok_or_else(|| {
+    // Without an offset nobody knows whose time is meant: elsewhere it would be the site's.
+    let at = given
+        .as_str()
+        .and_then(|text| text.parse::<Timestamp>().ok());
+    let at = at.map(|at| Millis(at.as_millisecond())).ok_or_else(|| {
         body::wrong(
             "until",
-            "a time such as \"2026-11-30T18:00:00+01:00\", or null",
+            "a time with its offset such as \"2026-11-30T18:00:00+01:00\", or null",
         )
     })?;
     match at.0 > now.0 {
@@ -98,7 +103,9 @@ async fn configuration(State(hub): State<Hub>, caller: Caller) -> ApiResult<Json
     let settings = hub.settings();
     let state = &settings.config_state;
     let problem = settings.config_problem(hub.now());
-    let faulty: Vec<Value> = (hub.shelf().faulty_files().iter()).map(file_model).collect();
+    let faulty: Vec<Value> = (hub.shelf().faulty_files().iter())
+        .map(file_model)
+        .collect();
     Ok(Json(json!({
         "generation": state.generation,
         "loaded": Millis(state.loaded_at).to_iso(),

@@ -155,6 +155,7 @@ async fn a_maintenance_is_begun_and_ended() {
         for bad in [
             json!({ "until": "2020-01-01T00:00:00Z" }),
             json!({ "until": "soon" }),
+            json!({ "until": "2999-01-01T00:00:00" }),
             json!({ "until": 7 }),
             json!({ "message": ["x"] }),
             json!({ "mesage": "New disks" }),
