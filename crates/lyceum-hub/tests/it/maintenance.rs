@@ -7,6 +7,7 @@ use lyceum_hub::notices::Audience;
 use lyceum_hub::{Settings, Timings};
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::who::{Forms, Who};
+use lyceum_store::settings;
 use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::{Client, TestDb, TestHub};
@@ -41,12 +42,13 @@ async fn what_is_switched_in_the_database_holds_at_every_replica() {
             message: Some("New <b>disks".into()),
             by: "command line".into(),
         };
+        // As another process leaves it, before anybody is woken: it holds from now on.
+        let row = serde_json::to_string(&order).expect("JSON");
         let mut tx = db.db().write().await.expect("a transaction");
-        maintenance::switch_on(&mut tx, &order)
+        settings::set(&mut tx, "maintenance", &row, order.since)
             .await
             .expect("written");
         tx.commit().await.expect("committed");
-        // From now on, whether a replica has heard of it or not.
         for ada in &ada {
             assert_eq!(start(ada, "gpu").await, 503);
         }
