@@ -60,6 +60,13 @@ test('the area of administrators with the keyboard, without script', { timeout: 
     await enter();
     await page.waitForURL(/[?&]q=/);
     assert.equal(await page.locator('tbody tr').count(), 1);
+    // On a phone a row is a card, whose lines begin at the same place.
+    const { width, height } = page.viewportSize();
+    await page.setViewportSize({ width: 360, height: 740 });
+    const lefts = await page.locator('tbody td[data-label]').evaluateAll((lines) => lines.map((line) => line.getBoundingClientRect().left));
+    assert.ok(lefts.length > 1);
+    assert.equal(new Set(lefts).size, 1, `${lefts}`);
+    await page.setViewportSize({ width, height });
     // Enter on a box does nothing to anybody.
     await reach('checkbox', `Choose ${student.name}`);
     await page.keyboard.press('Enter');

@@ -64,10 +64,13 @@ async fn a_server_at_rest_gets_another_name() {
         for bad in ["", "two  spaces", "a\nb", &"x".repeat(300)] {
             let page = named(bad).await.expect(400).text();
             assert!(page.contains("printable characters"), "{bad:?}: {page}");
+            // That is nothing about a new server.
+            assert!(!page.contains("id=\"add-problem\""), "{bad:?}: {page}");
         }
         named("Thesis <b>& co").await.expect(302);
         let home = ada.get("/hub/home").await.expect(200).text();
         assert!(home.contains("Thesis &lt;b&gt;&amp; co"), "{home}");
+        assert!(home.contains("Your files are as you left them."), "{home}");
         let fields = [("server", "no-such"), ("title", "x")];
         ada.post_form("/hub/servers/title", &fields)
             .await
@@ -411,5 +414,8 @@ async fn home_comes_although_nobody_knows_what_is_to_be_done() {
     hub.give_work("ada", Vec::new());
     let page = ada.get("/hub/home").await.expect(200).text();
     assert!(!page.contains("could not be looked up"), "{page}");
+    // Nothing of hers is anywhere yet.
+    assert!(page.contains("Starting takes a few seconds."), "{page}");
+    assert!(!page.contains("as you left them"), "{page}");
     hub.stop().await;
 }
