@@ -533,14 +533,14 @@ async fn see_to(work: Work, lost: CancellationToken) {
             tracing::warn!(server = key, "lost the lease of a server; whoever has it goes on");
             return;
         }
-        end = work.tend(desk.failures(id)) => end,
+        end = work.tend(desk.failures(&work.server)) => end,
         () = overtime(&work.shutdown, hub.timings().grace) => Ok(End::Released),
     };
     let pause = match end {
         Ok(End::Done) => return desk.succeeded(id),
         Ok(End::Released) => None,
         Err(error) => {
-            let failures = desk.failed(id);
+            let failures = desk.failed(&work.server);
             let pause = pause_after(failures, hub);
             tracing::error!(
                 server = key,

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::StartLimits;
 use crate::db::queue::Due;
+use crate::db::servers::Server;
 use crate::servers::State;
 
 /// Stops never wait for starts: they make room. But they are not without number either.
@@ -27,8 +28,9 @@ pub(super) struct Desk(Arc<Papers>);
 #[derive(Default)]
 struct Papers {
     pieces: Mutex<HashMap<String, Piece>>,
-    /// How often work on a server has failed in a row.
-    failures: Mutex<HashMap<String, u32>>,
+    /// How often work on a server has failed in a row, and for which of its generations: what failed
+    /// before another replica brought it to its end is no failure of the next.
+    failures: Mutex<HashMap<String, (i64, u32)>>,
     /// Somebody has left.
     left: Notify,
 }
@@ -96,22 +98,25 @@ impl Desk {
         count(&self.lock(), Holds::Place, None) < limits.in_force().at_once
     }
 
-    pub(super) fn failures(&self, id: &str) -> u32 {
-        self.counts().get(id).copied().unwrap_or(0)
+    pub(super) fn failures(&self, server: &Server) -> u32 {
+        match self.counts().get(&server.id) {
+            Some((generation, count)) if *generation == server.generation => *count,
+            _ => 0,
+        }
     }
 
-    pub(super) fn failed(&self, id: &str) -> u32 {
-        let mut counts = self.counts();
-        let count = counts.entry(id.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        *count
+    pub(super) fn failed(&self, server: &Server) -> u32 {
+        let count = self.failures(server).saturating_add(1);
+        let counted = (server.generation, count);
+        self.counts().insert(server.id.clone(), counted);
+        count
     }
 
     pub(super) fn succeeded(&self, id: &str) {
         self.counts().remove(id);
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, u32>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, (i64, u32)>> {
         let failures = &self.0.failures;
         failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -188,7 +193,10 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use lyceum_model::name::ServerName;
+
     use super::*;
+    use crate::db::users::User;
 
     fn limits(at_once: usize, per_person: usize) -> StartLimits {
         StartLimits {
@@ -275,6 +283,21 @@ mod tests {
         drop(held);
         let (_, seat) = desk.sit_down(&anew, &limits).expect("a place");
         assert!(!seat.is_aside());
+    }
+
+    #[test]
+    fn failures_count_for_the_generation_that_had_them() {
+        let desk = Desk::default();
+        let ada = User::named("ada".parse().expect("a name"));
+        let server = |generation| Server {
+            id: "1".into(),
+            generation,
+            ..Server::unborn(&ada, ServerName::default())
+        };
+        assert_eq!([1, 2], [(); 2].map(|()| desk.failed(&server(7))));
+        assert_eq!(desk.failures(&server(7)), 2);
+        assert_eq!(desk.failures(&server(8)), 0);
+        assert_eq!(desk.failed(&server(8)), 1);
     }
 
     #[test]

@@ -423,7 +423,7 @@ impl Work {
         let (hub, server) = (&self.hub, &self.server);
         let asked = server.stop_requested_at;
         let waits = asked.is_some_and(|asked| hub.now().since(Millis(asked)) >= STOPS_WITHIN_MS);
-        if !waits && self.seat.desk().failures(&server.id) + 1 < STOPS {
+        if !waits && self.seat.desk().failures(server) + 1 < STOPS {
             return Ok(());
         }
         let told = say!("stop.fails", reason = trouble.clone());
