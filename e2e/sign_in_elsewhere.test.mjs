@@ -10,7 +10,7 @@ import { Client } from './support/http.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
 import { controls, goHome, logOut } from './support/pages.mjs';
 import { logInThere, logOutThere, startProvider } from './support/provider.mjs';
-import { tellIn } from './support/story.mjs';
+import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'a Lyceum that runs elsewhere has its own ways in';
 const SECRET = 'a secret: of+tests%';
@@ -30,7 +30,7 @@ test('people come in by a provider of OpenID Connect', { timeout: 600_000, skip 
   t.after(() => lyceum.stop());
   const { port } = new URL(lyceum.url);
   const here = `http://localhost:${port}`;
-  const way = { redirect_uris: [`${here}/hub/oauth_callback`], post_logout_redirect_uris: [`${here}/hub/login`] };
+  const way = { redirect_uris: [`${here}/hub/oauth_callback`], post_logout_redirect_uris: [`${here}/hub/login`], backchannel_logout_uri: `${lyceum.url}hub/oauth_backchannel`, backchannel_logout_session_required: true };
   const clients = [
     { client_id: 'lyceum', client_secret: SECRET, ...way },
     { client_id: 'plain', token_endpoint_auth_method: 'none', redirect_uris: [`${here}/hub/oauth_callback/forge`] },
@@ -153,6 +153,22 @@ sign_in:
     await enter(stranger, 'e-1939', /Forge/);
     await stranger.getByText('isn\'t admitted here').waitFor();
     await stranger.context().close();
+  });
+
+  await step('who logs out there is logged out here, in that browser', async () => {
+    const other = await anew();
+    await enter(other, 'e-1878');
+    await other.waitForURL(/\/hub\/home/);
+    const tab = await other.context().newPage();
+    await tab.goto(`${provider.issuer}/session/end`);
+    await tab.locator('button[name=logout]').click();
+    await until('she is logged out here', async () => {
+      await goHome(other, here);
+      return /\/hub\/login/.test(other.url());
+    });
+    await goHome(page, here);
+    await controls.logOut(page).waitFor();
+    await other.context().close();
   });
 
   await step('log-out here offers to log out there, and leads back', async () => {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Elsewhere, Journeys, Ldap, LocalAccounts, NoGroupsKnown,
-    OAuth2, Oidc, SignIn, Throttle,
+    Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
+    NoGroupsKnown, OAuth2, Oidc, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
@@ -513,6 +513,7 @@ fn build_sign_in(
                 Ok(ldap) => asked.push(Arc::new(ldap)),
                 Err(error) => not_offered(&ldap.title, &error),
             },
+            SignInMethod::Dummy(dummy) => asked.push(Arc::new(Dummy::new(dummy.clone()))),
         }
     }
     let journeys = Journeys::new(keys.clone(), db.clone(), clock.clone());

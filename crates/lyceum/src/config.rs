@@ -13,6 +13,7 @@
 
 mod check;
 mod cull;
+mod dummy;
 mod events;
 mod grants;
 mod languages;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People, Who};
+use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Attempt, Authenticator, Chain, GroupsOf, LocalAccounts, NoGroupsKnown, Refused,
-    SignIn, Throttle,
+    Admission, Attempt, Authenticator, Chain, Dummy, GroupsOf, LocalAccounts, NoGroupsKnown,
+    Refused, SignIn, Throttle,
 };
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::identity::Identity;
@@ -262,4 +263,35 @@ async fn odd_names_are_refused_without_work() {
         }
         assert_eq!(setup.hasher.runs(), before);
     }
+}
+
+#[tokio::test]
+async fn for_trying_out_everybody_is_whoever_she_says_on_this_machine() {
+    let attempt = |password: &str, address: &str| {
+        let address: IpAddr = address.parse().expect("an address");
+        Attempt::new("ada", Secret::new(password), address).expect("it can be")
+    };
+    let check = async |password: Option<&str>, anywhere: bool, attempt: &Attempt, expect: bool| {
+        let dummy = Dummy::new(DummyConfig {
+            title: "Try".into(),
+            password: password.map(Secret::new),
+            anywhere,
+        });
+        let came = dummy.sign_in(attempt).await;
+        assert_eq!(came.is_ok(), expect, "{password:?} {anywhere} {attempt:?}");
+        if let Ok(identity) = came {
+            assert_eq!(identity.name.as_str(), "ada");
+            assert_eq!(identity.admin, None);
+        }
+    };
+    for here in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+        check(None, false, &attempt("any", here), true).await;
+    }
+    for there in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+        check(None, false, &attempt("any", there), false).await;
+        check(None, true, &attempt("any", there), true).await;
+        check(Some("one"), true, &attempt("two", there), false).await;
+    }
+    check(Some("one"), false, &attempt("one", "::1"), true).await;
+    check(Some("one"), false, &attempt("One", "::1"), false).await;
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use lyceum_auth::check_authorities;
 use lyceum_auth::claims::Rule;
 use lyceum_auth::code::RESERVED;
+use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::ldap::LdapConfig;
 use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
@@ -15,8 +16,10 @@ use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::SecretRef;
+use super::dummy::{RawDummy, check_dummy};
 use super::ldap::{RawLdap, check_ldap};
 use super::oauth2::{RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
@@ -43,11 +46,13 @@ pub enum RawSignIn {
     /// A provider that speaks OAuth 2.0 without OpenID Connect.
     #[serde(rename = "oauth2")]
     OAuth2(Box<RawOAuth2>),
+    /// For trying out: everybody is whoever she says.
+    Dummy(RawDummy),
     /// The directory of an organisation, with passwords that people have there.
     Ldap(Box<RawLdap>),
 }
 
-const KINDS: [&str; 4] = ["local", "oidc", "oauth2", "ldap"];
+const KINDS: [&str; 5] = ["local", "oidc", "oauth2", "ldap", "dummy"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +85,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
                         RawOAuth2::deserialize(rest).map(|oauth| RawSignIn::OAuth2(oauth.into()))
                     }
                     "ldap" => RawLdap::deserialize(rest).map(|ldap| RawSignIn::Ldap(ldap.into())),
+                    "dummy" => RawDummy::deserialize(rest).map(RawSignIn::Dummy),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
                 }
             }
@@ -95,6 +101,7 @@ pub enum SignInMethod {
     Oidc(Box<OidcConfig>),
     OAuth2(Box<OAuth2Config>),
     Ldap(Box<LdapConfig>),
+    Dummy(DummyConfig),
 }
 
 pub(super) fn check_sign_in(
@@ -121,6 +128,7 @@ pub(super) fn check_sign_in(
             RawSignIn::Oidc(oidc) => &oidc.title,
             RawSignIn::OAuth2(oauth) => &oauth.title,
             RawSignIn::Ldap(ldap) => &ldap.title,
+            RawSignIn::Dummy(dummy) => &dummy.title,
         };
         if title.trim().is_empty() || title.chars().count() > 80 {
             problem(
@@ -167,6 +175,15 @@ pub(super) fn check_sign_in(
                 let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
                 let config = check_ldap(ldap, folder, &mut say);
                 methods.push(SignInMethod::Ldap(config.into()));
+            }
+            RawSignIn::Dummy(dummy) => {
+                if list.len() > 1 {
+                    problem(&format!("{at}.kind"), "`dummy` stands alone: by it anybody would be those whom other ways in know".into());
+                }
+                let public_url = raw.public_url.as_ref().and_then(|url| Url::parse(url).ok());
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                let config = check_dummy(dummy, public_url.as_ref(), folder, &mut say);
+                methods.push(SignInMethod::Dummy(config));
             }
         }
     }
@@ -468,6 +485,12 @@ mod tests {
         check(
             &oauth("preset: github, admins: {domains: [example.edu]}"),
             "mail_is_verified",
+        );
+        check("{kind: dummy, title: T}", "sign_in[0].anywhere");
+        check("{kind: dummy, title: T, password: x}", "does not stand in");
+        check(
+            "{kind: dummy, title: T, anywhere: true}\n  - {kind: local, title: A}",
+            "stands alone",
         );
         let urls = "authorize_url: 'https://x.org/a', token_url: 'https://x.org/t', userdata_url: 'https://x.org/u'";
         check(&oauth(urls), "sign_in[0].mark");
