@@ -171,6 +171,8 @@ pub struct Mapping {
     pub display_name: String,
     /// The claim with groups. `None`: groups are left alone.
     pub groups: Option<String>,
+    /// Which of these make groups here: whole names, or what they begin with (`uni:*`). `None`: all.
+    pub groups_only: Option<Vec<String>>,
     /// Who may come in this way, whatever other lists say. `None`: whom other lists name.
     pub allow: Option<Rule>,
     /// Who is an administrator. `None`: the provider does not say.
@@ -198,6 +200,18 @@ impl Mapping {
             .chain([self.display_name.as_str()])
     }
 
+    fn of_ours(&self, mut groups: Vec<String>) -> Vec<String> {
+        if let Some(only) = &self.groups_only {
+            groups.retain(|group| {
+                only.iter().any(|one| match one.strip_suffix('*') {
+                    Some(beginning) => group.starts_with(beginning),
+                    None => group == one,
+                })
+            });
+        }
+        groups
+    }
+
     /// Who these claims are about. `issuer` and `subject` have been made sure of.
     pub fn identity(
         &self,
@@ -211,6 +225,15 @@ impl Mapping {
             let groups: BTreeSet<String> = groups.into_iter().filter(fits).collect();
             groups.into_iter().take(GROUPS_MAX).collect::<Vec<_>>()
         });
+        if let Some(claim) = &self.groups
+            && let Some(Value::Object(elsewhere)) = claims.get("_claim_names")
+            && elsewhere.contains_key(claim)
+        {
+            // To take it for none would take her out of all.
+            return Err(Refused::Internal(anyhow::anyhow!(
+                "the provider has more groups of her than it tells in a token (`_claim_names`); let it tell only those that are assigned to the application"
+            )));
+        }
         let known = groups.as_deref().unwrap_or_default();
         if let Some(allow) = &self.allow
             && !allow.holds(issuer, claims, known)
@@ -239,7 +262,7 @@ impl Mapping {
         let display_name = one(claims, &self.display_name).ok();
         Ok(Identity {
             display_name: display_name.as_deref().and_then(shown),
-            groups,
+            groups: groups.map(|groups| self.of_ours(groups)),
             admin,
             adopts: self.adopts,
             subject: Some(Subject {
@@ -368,6 +391,7 @@ mod tests {
             username: NameFrom::parse(username).unwrap(),
             display_name: "name".into(),
             groups: Some("groups".into()),
+            groups_only: None,
             allow: None,
             admins: None,
             adopts: Adopts::default(),

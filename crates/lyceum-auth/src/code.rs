@@ -128,6 +128,13 @@ fn refusal_of(answer: &Answer) -> Refused {
             tracing::info!("sign-in refused: the provider does not take its code (any more)");
             Refused::Expired
         }
+        // Nextcloud's word for it; but also for what is wrong with us.
+        Ok("invalid_request") => {
+            tracing::warn!(
+                "sign-in refused: the provider does not take its code (any more), or not like this (invalid_request)"
+            );
+            Refused::Expired
+        }
         Ok("invalid_client" | "unauthorized_client" | "incorrect_client_credentials") => {
             Refused::Internal(anyhow!(
                 "the provider does not take `client_id` and `client_secret`"

@@ -71,6 +71,12 @@ pub struct LoggedOut {
     pub(crate) until: Millis,
 }
 
+impl LoggedOut {
+    pub(crate) fn message(&self) -> String {
+        format!("{}\n{}", self.issuer, self.mark)
+    }
+}
+
 /// What a browser brought back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Return {

@@ -24,6 +24,7 @@ pub const LIFE_SECONDS: i64 = 30 * 60;
 const NEXT_MAX: usize = 1_024;
 const STATE_MAX: usize = 4_096;
 const PURPOSE: &str = "sign-in journey";
+const TOLD: &str = "lyceum log-out told 1";
 
 /// Seals journeys and makes sure of those who return. Cheap to clone.
 #[derive(Clone)]
@@ -120,17 +121,18 @@ impl Journeys {
         }))
     }
 
-    /// Whether this, which somebody else sends, comes for the first time.
-    pub(crate) async fn is_first(
-        &self,
-        purpose: &str,
-        mark: &str,
-        until: Millis,
-    ) -> anyhow::Result<bool> {
+    /// Whether this message of somebody else's was seen to.
+    pub(crate) async fn is_done(&self, message: &str) -> anyhow::Result<bool> {
+        let mut tx = self.db.read().await?;
+        Ok(returns::is_there(&mut tx, &hash_secret(TOLD, message)).await?)
+    }
+
+    /// `until`: longer it would not be taken anyway.
+    pub(crate) async fn note_done(&self, message: &str, until: Millis) -> anyhow::Result<()> {
         let mut tx = self.db.write().await?;
-        let first = returns::insert(&mut tx, &hash_secret(purpose, mark), until).await?;
+        returns::insert(&mut tx, &hash_secret(TOLD, message), until).await?;
         tx.commit().await?;
-        Ok(first)
+        Ok(())
     }
 
     /// Where she wanted to go, if this is a journey of hers, whatever became of it.

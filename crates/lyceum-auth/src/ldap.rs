@@ -459,6 +459,7 @@ fn mapping(config: &LdapConfig) -> anyhow::Result<Mapping> {
         username: NameFrom::parse(&username).map_err(|problem| anyhow!(problem))?,
         display_name: DISPLAY_NAME.into(),
         groups: config.groups.as_ref().map(|_| GROUPS.to_owned()),
+        groups_only: None,
         allow: config.allow.clone(),
         admins: config.admins.clone(),
         adopts: config.adopts,

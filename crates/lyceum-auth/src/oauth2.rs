@@ -12,7 +12,7 @@ use lyceum_model::identity::Identity;
 use lyceum_model::secret::Secret;
 use serde::Deserialize;
 use serde_json::Value;
-use url::Url;
+use url::{Position, Url};
 
 use crate::attempt::Refused;
 use crate::claims::{Claims, Mapping, NameFrom};
@@ -54,6 +54,19 @@ pub struct OAuth2Config {
     pub authorities: Option<Vec<u8>>,
 }
 
+impl OAuth2Config {
+    /// Whose marks they are: who tells them, and what there. A mark of another claim is another mark, and
+    /// several sites may be below one host.
+    pub fn source(&self) -> String {
+        format!("oauth2:{}#{}", shown(&self.userdata_url), self.mark)
+    }
+}
+
+/// An address without what may be secret in it.
+fn shown(url: &Url) -> &str {
+    &url[..Position::AfterPath]
+}
+
 /// A list that the provider tells by itself, such as that of the groups of whoever asks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct List {
@@ -81,10 +94,8 @@ struct Tokens {
 impl OAuth2 {
     pub fn new(config: OAuth2Config) -> anyhow::Result<Self> {
         let http = Http::new(config.authorities.as_deref())?;
-        // Of which site, and what there: a mark of another claim is another mark.
-        let site = config.token_url.origin().ascii_serialization();
         Ok(Self {
-            source: format!("oauth2:{site}#{}", config.mark),
+            source: config.source(),
             config,
             http,
         })
@@ -94,15 +105,20 @@ impl OAuth2 {
         let config = &self.config;
         let said = self.ask(&config.userdata_url, config.userdata_by_post, access);
         let Value::Object(mut claims) = said.await? else {
-            anyhow::bail!("{} does not answer with a person", config.userdata_url);
+            anyhow::bail!(
+                "{} does not answer with a person",
+                shown(&config.userdata_url)
+            );
         };
-        // It counts only where somebody vouches for it; what the answer says so itself it may have from
-        // the person.
-        claims.remove("email_verified");
-        claims.remove("hd");
-        if config.mail_is_verified {
-            claims.insert("email_verified".into(), true.into());
+        // An address of mail counts only where somebody vouches for it; that the answer says so itself it
+        // may have from the person.
+        match config.mail_is_verified {
+            true => {
+                claims.insert("email_verified".into(), true.into());
+            }
+            false => forget_mail(&mut claims),
         }
+        claims.remove("hd");
         for list in &config.lists {
             // What is told of her never stands where a list belongs.
             claims.remove(&list.claim);
@@ -118,7 +134,7 @@ impl OAuth2 {
 
     async fn entries(&self, list: &List, access: &Secret) -> anyhow::Result<Vec<String>> {
         let Value::Array(entries) = self.ask(&list.url, false, access).await? else {
-            anyhow::bail!("{} does not answer with a list", list.url);
+            anyhow::bail!("{} does not answer with a list", shown(&list.url));
         };
         let entries = entries.into_iter().take(LIST_MAX);
         Ok(entries
@@ -136,12 +152,13 @@ impl OAuth2 {
             true => self.http.post_form(url, proof, &[]).await?,
             false => self.http.get(url, proof).await?,
         };
+        let place = shown(url);
         ensure!(
             answer.status.is_success(),
-            "{url} answered {}",
+            "{place} answered {}",
             answer.status
         );
-        answer.json().with_context(|| format!("reading {url}"))
+        answer.json().with_context(|| format!("reading {place}"))
     }
 }
 
@@ -182,6 +199,16 @@ impl Elsewhere for OAuth2 {
         answer: &Return,
     ) -> Result<Identity, Refused> {
         let config = &self.config;
+        // Who says who it is must be who was asked (RFC 9207).
+        let asked = config.authorize_url.origin();
+        let is_asked = |issuer: &String| Url::parse(issuer).is_ok_and(|url| url.origin() == asked);
+        if !answer.issuer.as_ref().is_none_or(is_asked) {
+            tracing::warn!(
+                expected = asked.ascii_serialization(),
+                "sign-in refused: somebody else answered (`iss`)"
+            );
+            return Err(Refused::Expired);
+        }
         let code = code::brought(answer)?;
         let client = Client {
             id: &config.client_id,
@@ -201,6 +228,16 @@ impl Elsewhere for OAuth2 {
 
     async fn log_out(&self, _: &Url) -> Option<Url> {
         None
+    }
+}
+
+/// All addresses of mail, wherever they stand.
+fn forget_mail(claims: &mut Claims) {
+    claims.retain(|name, _| !name.to_ascii_lowercase().contains("mail"));
+    for value in claims.values_mut() {
+        if let Value::Object(inner) = value {
+            forget_mail(inner);
+        }
     }
 }
 

@@ -230,7 +230,18 @@ impl SignIn {
             tracing::info!(%address, kind = method.kind(), method = id, "sign-in refused: no way back of this browser");
             return Err(Refused::Expired);
         };
-        let identity = method.arrive(&returned.proofs, back, answer).await?;
+        let arrived = method.arrive(&returned.proofs, back, answer).await;
+        if let Err(Refused::Expired) = &arrived {
+            // A code that was made up costs the provider, who may hold it against this place.
+            self.settle(
+                self.throttle
+                    .begin_unnamed(address)
+                    .await
+                    .map(|_| ())
+                    .map_err(Into::into),
+            );
+        }
+        let identity = arrived?;
         Ok(Proven {
             identity,
             kind: method.kind(),
@@ -238,28 +249,23 @@ impl SignIn {
         })
     }
 
-    /// A site says to the address of this method that somebody has logged out there. Nobody: it was
-    /// said before.
-    pub async fn told(
-        &self,
-        method: &str,
-        message: &str,
-        address: IpAddr,
-    ) -> Result<Option<LoggedOut>, Refused> {
+    /// A site says to the address of this method that somebody has logged out there. Nobody: that was
+    /// done before. Nothing is counted: a signature is cheap to look at, and keys are not asked for often.
+    pub async fn told(&self, method: &str, message: &str) -> Result<Option<LoggedOut>, Refused> {
         let (Some(away), Some(found)) = (&self.away, self.find_elsewhere(method)) else {
             return Err(Refused::Denied);
         };
-        // Who makes messages up costs a look at the provider's keys.
-        let counted = self.throttle.begin_unnamed(address).await?;
-        let told = found.told(message).await;
-        if !matches!(told, Err(Refused::Denied)) {
-            self.settle(self.throttle.no_guess(counted).await);
+        let told = found.told(message).await?;
+        let is_done = away.journeys.is_done(&told.message()).await?;
+        Ok((!is_done).then_some(told))
+    }
+
+    /// What was told is done; the same message means nothing any more.
+    pub async fn done(&self, told: &LoggedOut) -> anyhow::Result<()> {
+        match &self.away {
+            Some(away) => away.journeys.note_done(&told.message(), told.until).await,
+            None => Ok(()),
         }
-        let told = told?;
-        let mark = format!("{}\n{}", told.issuer, told.mark);
-        let purpose = "lyceum log-out told 1";
-        let first = away.journeys.is_first(purpose, &mark, told.until).await?;
-        Ok(first.then_some(told))
     }
 
     /// Forgets what nobody needs any more; to be called now and then.

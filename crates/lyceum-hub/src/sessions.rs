@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lyceum_auth::LoggedOut;
 use lyceum_model::clock::Millis;
+use lyceum_model::digest::hash_secret;
 use lyceum_model::identity::Subject;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
@@ -91,6 +92,14 @@ pub async fn end_of_other(
     Ok(ended)
 }
 
+/// What is kept of a session at another site.
+pub fn elsewhere(issuer: &str, session: &str) -> String {
+    hash_secret(
+        "lyceum session elsewhere 1",
+        &format!("{issuer}\n{session}"),
+    )
+}
+
 /// Somebody has logged out at the site by which she came in. Tells how many sessions ended.
 pub async fn end_elsewhere(hub: &Hub, method: &str, out: &LoggedOut) -> ApiResult<usize> {
     let mut tx = hub.db().read().await?;
@@ -101,14 +110,20 @@ pub async fn end_elsewhere(hub: &Hub, method: &str, out: &LoggedOut) -> ApiResul
                 issuer: out.issuer.clone(),
                 id: id.clone(),
             };
-            let Some(known) = db::identities::find(&mut tx, &subject).await? else {
-                return Ok(0);
-            };
-            Some(known.user_id)
+            let known = db::identities::find(&mut tx, &subject).await?;
+            // Some call her otherwise here than in their tokens (Keycloak, where marks are pairwise).
+            known.map(|known| known.user_id)
         }
     };
-    let session = out.session.as_deref();
-    let found = db::sessions::of_elsewhere(&mut tx, method, user.as_deref(), session).await?;
+    let session = (out.session.as_deref()).map(|session| elsewhere(&out.issuer, session));
+    let found =
+        db::sessions::of_elsewhere(&mut tx, method, user.as_deref(), session.as_deref()).await?;
+    if found.is_empty() {
+        tracing::info!(
+            method,
+            "a log-out at the provider is about nobody who is here"
+        );
+    }
     let mut of_users: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (user_id, id) in found {
         of_users.entry(user_id).or_default().push(id);

@@ -17,6 +17,16 @@ pub(crate) async fn insert(tx: &mut Tx, journey: &str, until: Millis) -> sqlx::R
     })
 }
 
+pub(crate) async fn is_there(tx: &mut Tx, journey: &str) -> sqlx::Result<bool> {
+    let found: Option<(String,)> = on!(tx, |c| sqlx::query_as(
+        "SELECT journey FROM sign_in_returns WHERE journey = $1"
+    )
+    .bind(journey)
+    .fetch_optional(c)
+    .await)?;
+    Ok(found.is_some())
+}
+
 pub(crate) async fn purge(tx: &mut Tx, now: Millis) -> sqlx::Result<()> {
     on!(tx, |c| sqlx::query(
         "DELETE FROM sign_in_returns WHERE expires_at <= $1"

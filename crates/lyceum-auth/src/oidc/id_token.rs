@@ -158,6 +158,12 @@ pub(crate) fn verify_log_out(
     expected: &Expected<'_>,
 ) -> Result<Claims, Untrusted> {
     let claims = signed_claims(token, keys)?;
+    // Read above already, with this header.
+    let kind = decode_header(token).ok().and_then(|header| header.typ);
+    let is_kind = |kind: &String| ["jwt", "logout+jwt"].contains(&&*kind.to_ascii_lowercase());
+    if !kind.as_ref().is_none_or(is_kind) {
+        return Err(Untrusted::NoLogOut);
+    }
     check_parties(&claims, expected)?;
     let now = expected.now.0;
     if claims.contains_key("exp") {

@@ -295,45 +295,32 @@ pub(super) async fn log_out(hub: &Hub, method: &str) -> Option<StillThere> {
     })
 }
 
-async fn told_here(
-    hub: State<Hub>,
-    info: Extension<RequestInfo>,
-    body: Bytes,
-) -> ApiResult<Response> {
-    told(hub, info, &body, "").await
+async fn told_here(hub: State<Hub>, body: Bytes) -> ApiResult<Response> {
+    told(hub, &body, "").await
 }
 
-async fn told_by(
-    hub: State<Hub>,
-    info: Extension<RequestInfo>,
-    Path(method): Path<String>,
-    body: Bytes,
-) -> ApiResult<Response> {
-    told(hub, info, &body, &method).await
+async fn told_by(hub: State<Hub>, Path(method): Path<String>, body: Bytes) -> ApiResult<Response> {
+    told(hub, &body, &method).await
 }
 
 /// A message of OpenID Connect Back-Channel Logout 1.0 (2.5). It comes from the provider, not from a
 /// browser: whoever sends it, what it says is signed.
-async fn told(
-    State(hub): State<Hub>,
-    Extension(info): Extension<RequestInfo>,
-    body: &[u8],
-    method: &str,
-) -> ApiResult<Response> {
+async fn told(State(hub): State<Hub>, body: &[u8], method: &str) -> ApiResult<Response> {
     let mut messages = url::form_urlencoded::parse(body).filter(|(key, _)| key == "logout_token");
     let message = messages.next().filter(|_| messages.next().is_none());
     let told = match message {
-        Some((_, message)) => hub.sign_in().told(method, &message, info.address).await,
+        Some((_, message)) => hub.sign_in().told(method, &message).await,
         None => Err(Refused::Denied),
     };
     let status = match told {
         Ok(out) => {
             if let Some(out) = out {
+                // In this order: who breaks off in between tells it again.
                 sessions::end_elsewhere(&hub, method, &out).await?;
+                hub.sign_in().done(&out).await?;
             }
             StatusCode::OK
         }
-        Err(Refused::TooMany { .. }) => StatusCode::TOO_MANY_REQUESTS,
         Err(Refused::Internal(error)) => {
             tracing::warn!(
                 error = format!("{error:#}"),

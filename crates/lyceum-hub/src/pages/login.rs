@@ -275,7 +275,8 @@ pub(super) async fn come_in(
         address: Some(info.address.to_string()),
         agent: Some(info.agent.clone()),
         method: way.method.map(str::to_owned),
-        elsewhere: identity.session.clone(),
+        elsewhere: (identity.subject.as_ref().zip(identity.session.as_deref()))
+            .map(|(subject, session)| sessions::elsewhere(&subject.issuer, session)),
     };
     db::sessions::insert(&mut tx, &session).await?;
     let too_many = sessions::are_too_many(&mut tx, &user.id, now).await?;

@@ -41,6 +41,7 @@ fn config(provider: &FakeProvider, id: &str) -> OidcConfig {
             username: NameFrom::parse("claim:preferred_username").expect("a good one"),
             display_name: "name".into(),
             groups: Some("groups".into()),
+            groups_only: None,
             allow: Some(everyone()),
             admins: None,
             adopts: Adopts::default(),

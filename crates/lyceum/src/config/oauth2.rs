@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lyceum_auth::claims::{Mapping, NameFrom};
+use lyceum_auth::claims::{Mapping, NameFrom, Rule};
 use lyceum_auth::may_be_asked;
 use lyceum_auth::oauth2::{List, OAuth2Config};
 use lyceum_model::identity::Adopts;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SecretRef;
-use super::oidc::{RawRule, check_rule, claim};
+use super::oidc::{ONLY_WANTED, RawRule, check_only, check_rule, claim};
 use super::sign_in::{Say, check_client, read_authorities};
 
 const LISTS_MAX: usize = 8;
@@ -44,8 +44,8 @@ pub struct RawOAuth2 {
     pub client_id: String,
     /// Its secret, `file:PATH` or `env:NAME`. Left out: the provider knows a client without one.
     pub client_secret: Option<SecretRef>,
-    /// Where the secret stands when a code is changed.
-    pub client_secret_in: SecretIn,
+    /// Where the secret stands when a code is changed. Left out: as the preset wants it, else in a header.
+    pub client_secret_in: Option<SecretIn>,
     /// The claim by which the provider knows somebody for ever, such as a number: `claim:id`. Never a
     /// name or an address that could be given to somebody else one day.
     pub mark: Option<String>,
@@ -57,10 +57,17 @@ pub struct RawOAuth2 {
     /// The claim with her groups: `claim:groups`. She is put into these here, and taken out of those that
     /// it told before. Left out: groups are left alone.
     pub groups: Option<String>,
+    /// Which of her groups there make groups here: whole names, or what they begin with (`uni:*`). Left
+    /// out: all, so only where people can't name groups themselves.
+    pub groups_only: Option<Vec<String>>,
     /// Lists that the provider tells at addresses of their own; each becomes a claim.
     pub lists: Option<Vec<RawList>>,
-    /// `true`: the provider makes sure of every address of mail that it tells. Otherwise none counts.
+    /// `true`: the provider makes sure of every address of mail that it tells. Otherwise none counts:
+    /// claims with `mail` in their names are not there.
     pub mail_is_verified: bool,
+    /// The claim of whose domain `allow` and `admins` speak: `claim:ocs.data.email`. Only one that people
+    /// can't write. Left out: `claim:email`.
+    pub domain_of: Option<String>,
     /// Who may come in this way. Left out: those alone whom `people.allow` names.
     pub allow: Option<RawRule>,
     /// Who is an administrator, as long as it holds at each log-in. Left out: the provider does not say.
@@ -92,13 +99,15 @@ impl Default for RawOAuth2 {
             userdata_parameters: BTreeMap::new(),
             client_id: String::new(),
             client_secret: None,
-            client_secret_in: SecretIn::default(),
+            client_secret_in: None,
             mark: None,
             username: None,
             display_name: "claim:name".into(),
             groups: None,
+            groups_only: None,
             lists: None,
             mail_is_verified: false,
+            domain_of: None,
             allow: None,
             admins: None,
             adopt: false,
@@ -130,11 +139,10 @@ pub enum Method {
     Post,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretIn {
     /// In a header, as the standard wants it.
-    #[default]
     Header,
     /// In the form, for providers that read it only there.
     Form,
@@ -170,6 +178,9 @@ impl Preset {
                         "https://github.com".to_owned(),
                         "https://api.github.com".to_owned(),
                     ),
+                    Some(host) if host.ends_with(".ghe.com") => {
+                        (format!("https://{host}"), format!("https://api.{host}"))
+                    }
                     Some(host) => (format!("https://{host}"), format!("https://{host}/api/v3")),
                 };
                 let list = |claim: &str, path: &str, each: &str| RawList {
@@ -238,6 +249,8 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
     );
     let client = (raw.client_id.as_str(), raw.client_secret.as_ref());
     let client_secret = check_client(client, &raw.parameters, folder, say);
+    // GitHub documents nothing else.
+    let secret_in = raw.client_secret_in.or(raw.preset.map(|_| SecretIn::Form));
     let mark = raw.mark.as_deref().or(of(|k| k.mark));
     if mark.is_none() {
         say("mark", "by which claim does the provider know somebody for ever? Write `mark: claim:id`, or what it is called there".into());
@@ -257,6 +270,12 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
     });
     let display_name = claim("display_name", &raw.display_name, say);
     let groups = raw.groups.as_deref().map(|text| claim("groups", text, say));
+    let groups_only = check_only(raw.groups.as_deref(), raw.groups_only.as_ref(), say);
+    if raw.preset == Some(Preset::Github) && groups.is_some() && groups_only.is_none() {
+        say("groups", ONLY_WANTED.into());
+    }
+    let domain_of = raw.domain_of.as_deref();
+    let domain_of = domain_of.map(|text| claim("domain_of", text, say));
     let fit = |scope: &String| !scope.is_empty() && scope.bytes().all(|b| b.is_ascii_graphic());
     if !raw.scopes.iter().flatten().all(fit) {
         say("scopes", "scopes are words without blanks".into());
@@ -266,10 +285,13 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
     let knows_groups = raw.groups.is_some();
     let mut rule = |key: &str, rule: &Option<RawRule>| {
         let rule = rule.as_ref()?;
-        if rule.domains.is_some() && !raw.mail_is_verified {
+        if rule.domains.is_some() && !raw.mail_is_verified && raw.domain_of.is_none() {
             say(key, "domains are those of addresses of mail, and none counts unless `mail_is_verified: true` says that the provider makes sure of them".into());
         }
-        Some(check_rule(key, rule, knows_groups, say))
+        Some(Rule {
+            domain_of: domain_of.clone(),
+            ..check_rule(key, rule, knows_groups, say)
+        })
     };
     let allow = rule("allow", &raw.allow);
     let admins = rule("admins", &raw.admins);
@@ -288,6 +310,7 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
         username: username?,
         display_name,
         groups,
+        groups_only,
         allow,
         admins,
         adopts: Adopts {
@@ -310,7 +333,7 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
         token_url: token_url?,
         userdata_url,
         userdata_by_post: raw.userdata_method == Method::Post,
-        secret_in_form: raw.client_secret_in == SecretIn::Form,
+        secret_in_form: secret_in == Some(SecretIn::Form),
         client_id: raw.client_id.clone(),
         client_secret,
         scopes,
@@ -337,6 +360,10 @@ fn address(key: &str, written: Option<&str>, known: Option<&str>, say: Say<'_>) 
             say(key, format!("{text:?} has more in it than an address"));
             None
         }
+        Ok(url) if is_google(&url) => {
+            say(key, "Google tells whose account it is only by OpenID Connect; take `kind: oidc, preset: google`".into());
+            None
+        }
         Ok(url) => {
             match may_be_asked(&url) {
                 Ok(()) => Some(url),
@@ -356,6 +383,12 @@ fn address(key: &str, written: Option<&str>, known: Option<&str>, say: Say<'_>) 
             None
         }
     }
+}
+
+fn is_google(url: &Url) -> bool {
+    let host = url.domain().unwrap_or_default();
+    let is_below = |domain: &str| host == domain || host.ends_with(&format!(".{domain}"));
+    is_below("google.com") || is_below("googleapis.com")
 }
 
 fn lists(raw: &[RawList], say: Say<'_>) -> Vec<List> {

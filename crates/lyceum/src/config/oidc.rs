@@ -53,6 +53,9 @@ pub struct RawOidc {
     /// The claim with her groups: `claim:groups`. She is put into these here, and taken out of those that
     /// it told before. Left out: groups are left alone.
     pub groups: Option<String>,
+    /// Which of her groups there make groups here: whole names, or what they begin with (`uni:*`). Left
+    /// out: all, so only where people can't name groups themselves.
+    pub groups_only: Option<Vec<String>>,
     /// Who may come in this way. Left out: those alone whom `people.allow` names.
     pub allow: Option<RawRule>,
     /// Who is an administrator, as long as it holds at each log-in. Left out: the provider does not say.
@@ -88,6 +91,7 @@ impl Default for RawOidc {
             domain_of: None,
             display_name: "claim:name".into(),
             groups: None,
+            groups_only: None,
             allow: None,
             admins: None,
             adopt: false,
@@ -225,6 +229,17 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
     let username = username.map_err(|message| say("username", message)).ok();
     let display_name = claim("display_name", &raw.display_name, say);
     let groups = raw.groups.as_deref().map(|text| claim("groups", text, say));
+    let groups_only = check_only(raw.groups.as_deref(), raw.groups_only.as_ref(), say);
+    // Everybody may make some there.
+    if raw.preset == Some(Preset::Gitlab) && groups.is_some() && groups_only.is_none() {
+        say("groups", ONLY_WANTED.into());
+    }
+    if raw.preset == Some(Preset::Cilogon) {
+        let names_places = |rule: &RawRule| rule.claims.contains_key("idp");
+        if !raw.allow.as_ref().is_some_and(names_places) {
+            say("allow", "by CILogon people come from thousands of places; name yours: `claims: {idp: [https://login.example.edu/idp/shibboleth]}`".into());
+        }
+    }
     let scopes = raw.scopes.clone().unwrap_or_else(|| {
         let known = raw.preset.map_or(&SCOPES[..], Preset::scopes);
         known.iter().map(|scope| (*scope).to_owned()).collect()
@@ -268,6 +283,7 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
             username,
             display_name,
             groups,
+            groups_only,
             allow,
             admins,
             adopts: Adopts {
@@ -278,6 +294,34 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
         log_out_there: raw.log_out_there,
         authorities,
     })
+}
+
+pub(super) const ONLY_WANTED: &str = "people make groups there themselves and name them; say which of them count here: `groups_only: [\"uni:*\"]`";
+
+/// Which groups of a provider make groups here.
+pub(super) fn check_only(
+    groups: Option<&str>,
+    only: Option<&Vec<String>>,
+    say: Say<'_>,
+) -> Option<Vec<String>> {
+    let only = only?;
+    if groups.is_none() {
+        say(
+            "groups_only",
+            "which claim holds the groups? Add `groups: claim:…` beside it".into(),
+        );
+    }
+    let fits = |one: &String| {
+        let beginning = one.strip_suffix('*').unwrap_or(one);
+        !beginning.trim().is_empty() && !beginning.contains('*')
+    };
+    if only.is_empty() || !only.iter().all(fits) {
+        say(
+            "groups_only",
+            "it names groups, whole or by what they begin with: `[staff, \"uni:*\"]`".into(),
+        );
+    }
+    Some(only.clone())
 }
 
 fn check_issuer(text: &str) -> Result<(), String> {

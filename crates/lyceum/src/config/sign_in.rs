@@ -21,7 +21,7 @@ use url::Url;
 use super::SecretRef;
 use super::dummy::{RawDummy, check_dummy};
 use super::ldap::{RawLdap, check_ldap};
-use super::oauth2::{RawOAuth2, check_oauth2};
+use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
 use super::raw::RawConfig;
 
@@ -159,7 +159,14 @@ pub(super) fn check_sign_in(
                 let known = (oauth.id.as_str(), oauth.allow.is_some());
                 check_way_out(raw, &at, known, &mut ids, problem);
                 let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                // It lets everybody come back to addresses below the one that is registered there.
+                if oauth.preset == Some(Preset::Github) && oauth.id.is_empty() && list.len() > 1 {
+                    say("id", "beside other ways in this one wants an `id`, so that its way back is not the beginning of others'".into());
+                }
                 if let Some(config) = check_oauth2(oauth, folder, &mut say) {
+                    if methods.iter().any(|other| is_another_place(other, &config)) {
+                        say("mark", "another way in takes these marks for those of another place; people would be taken for each other".into());
+                    }
                     methods.push(SignInMethod::OAuth2(config.into()));
                 }
             }
@@ -188,6 +195,15 @@ pub(super) fn check_sign_in(
         }
     }
     methods
+}
+
+/// Whether both tell people by the same marks, though they ask at different addresses.
+fn is_another_place(other: &SignInMethod, one: &OAuth2Config) -> bool {
+    let SignInMethod::OAuth2(other) = other else {
+        return false;
+    };
+    let places = |config: &OAuth2Config| (config.token_url.clone(), config.userdata_url.clone());
+    other.source() == one.source() && places(other) != places(one)
 }
 
 /// What every way in over another site needs: an address to come back to, one of its own, and somebody
@@ -419,7 +435,8 @@ mod tests {
         assert!(gitlab.mapping.names("nickname"));
         let gitlab = read(&format!("preset: gitlab, host: git.example.edu, {all}"));
         assert_eq!(gitlab.issuer, "https://git.example.edu");
-        let cilogon = read(&format!("preset: cilogon, {edu}"));
+        let cilogon = "preset: cilogon, allow: {domains: [example.edu], claims: {idp: [https://login.example.edu/idp]}}";
+        let cilogon = read(cilogon);
         assert!(cilogon.scopes.contains(&"org.cilogon.userinfo".to_owned()));
     }
 
@@ -467,6 +484,14 @@ mod tests {
             "id of one organisation",
         );
         check(&preset("preset: okta"), "okta");
+        check(&preset("preset: cilogon"), "name yours");
+        check(&preset("groups_only: [a]"), "Add `groups: claim:");
+        check(
+            &preset("groups: 'claim:g', groups_only: ['*']"),
+            "names groups, whole",
+        );
+        let gitlab = "preset: gitlab, groups: 'claim:groups_direct'";
+        check(&preset(gitlab), "groups_only");
         check(&oidc("admins: {everyone: true}"), "can't be meant");
         check(&oidc("admins: {groups: [it]}"), "Add `groups: claim:");
         check(&oidc("authority: gone.pem"), "gone.pem");
@@ -495,6 +520,23 @@ mod tests {
         let urls = "authorize_url: 'https://x.org/a', token_url: 'https://x.org/t', userdata_url: 'https://x.org/u'";
         check(&oauth(urls), "sign_in[0].mark");
         check(&oauth(urls), "sign_in[0].username");
+        check(
+            &oauth("preset: github, groups: 'claim:teams'"),
+            "groups_only",
+        );
+        check(
+            &oauth("preset: github, userdata_url: 'https://www.googleapis.com/u'"),
+            "preset: google",
+        );
+        let beside = format!("{}\n  - {{kind: local, title: A}}", oauth("preset: github"));
+        check(&beside, "the beginning of others'");
+        let at = |id: &str, token: &str| {
+            oauth(&format!(
+                "id: {id}, mark: 'claim:id', username: 'claim:id', authorize_url: 'https://x.org/a', token_url: 'https://x.org/{token}', userdata_url: 'https://x.org/u'"
+            ))
+        };
+        let two = format!("{}\n  - {}", at("a", "t"), at("b", "s"));
+        check(&two, "taken for each other");
         let both = format!("{}\n  - {}", oauth("preset: github"), oidc("adopt: true"));
         check(&both, "two ways in have this id");
         let entry = |issuer: &str, allow: &str| {

@@ -14,7 +14,8 @@ c = get_config()  # noqa: F821
 def _says_something(path):
     """Whether a file, as far as it is no comment, says something of terminals."""
     try:
-        if os.path.samefile(path, __file__):
+        # A pipe would keep us waiting.
+        if not os.path.isfile(path) or os.path.samefile(path, __file__):
             return False
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read(1024 * 1024)

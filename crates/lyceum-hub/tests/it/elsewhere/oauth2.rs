@@ -39,6 +39,7 @@ fn config(provider: &FakeProvider) -> OAuth2Config {
             username: NameFrom::parse("claim:preferred_username").expect("a good one"),
             display_name: "name".into(),
             groups: None,
+            groups_only: None,
             allow: Some(everyone()),
             admins: None,
             adopts: Adopts::default(),
@@ -145,6 +146,7 @@ async fn lists_of_their_own_say_who_may_come() {
         config.mapping.allow = Some(rule("organizations", "uni"));
         config.mapping.admins = Some(rule("teams", "uni:it"));
         config.mapping.groups = Some("teams".into());
+        config.mapping.groups_only = Some(vec!["uni:*".into()]);
     })
     .await;
     let team = |slug: &str| json!({"slug": slug, "organization": {"login": "uni"}});
@@ -164,7 +166,12 @@ async fn lists_of_their_own_say_who_may_come() {
         (&model["admin"], &model["groups"]),
         (&json!(false), &json!([]))
     );
-    provider.tell_list("teams", json!([team("it"), team("bio"), 7, {"slug": 1}]));
+    // Whoever likes makes an organisation of her own there.
+    let own = json!({"slug": "staff", "organization": {"login": "ada"}});
+    provider.tell_list(
+        "teams",
+        json!([team("it"), team("bio"), own, 7, {"slug": 1}]),
+    );
     let (ada, answer) = log_in(&hub, &provider).await;
     answer.expect(302);
     let model = user_of(&ada).await;
@@ -216,8 +223,82 @@ async fn one_mark_of_two_claims_or_sites_is_two_people() {
     let hub = offering(&db, &provider, |config| config.mark = "number".into()).await;
     log_in(&hub, &provider).await.1.expect(403);
     hub.stop().await;
+    let below = |config: &mut OAuth2Config| {
+        let userinfo = format!("{}/userinfo", provider.issuer());
+        config.userdata_url = userinfo.parse().expect("an address");
+        config.mark = "sub".into();
+    };
+    provider.tell_in_userinfo(json!({"preferred_username": "ada"}));
+    let hub = offering(&db, &provider, below).await;
+    log_in(&hub, &provider).await.1.expect(403);
+    hub.stop().await;
     let other = FakeProvider::start().await;
     let hub = offering(&db, &other, |_| {}).await;
     log_in(&hub, &other).await.1.expect(403);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_mail_says_a_domain_only_where_it_is_vouched_for() {
+    let db = TestDb::sqlite().await;
+    let provider = FakeProvider::start().await;
+    for (vouched, key, status) in [
+        (false, "email", 403),
+        (false, "E-Mail", 403),
+        (true, "email", 302),
+    ] {
+        let person =
+            json!({"sub": "1", "preferred_username": "ada", "data": {key: "ada@example.edu"}});
+        provider.log_in(person);
+        let hub = offering(&db, &provider, |config| {
+            config.mail_is_verified = vouched;
+            config.mapping.allow = Some(Rule {
+                domains: Some(["example.edu".to_owned()].into()),
+                domain_of: Some(format!("data.{key}")),
+                ..Rule::default()
+            });
+        })
+        .await;
+        log_in(&hub, &provider).await.1.expect(status);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_answers_is_who_was_asked() {
+    let db = TestDb::sqlite().await;
+    let provider = FakeProvider::start().await;
+    let hub = offering(&db, &provider, |_| {}).await;
+    for (issuer, status) in [
+        ("https://evil.example".to_owned(), 403),
+        ("no address".to_owned(), 403),
+        (provider.issuer(), 302),
+    ] {
+        let client = hub.client();
+        let query = go_out(&client, &provider, "/hub/oauth_login").await;
+        let coded: String = url::form_urlencoded::byte_serialize(issuer.as_bytes()).collect();
+        let answer = come_back(&client, &format!("{query}&iss={coded}")).await;
+        assert_eq!(answer.status, status, "{issuer}");
+    }
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_that_are_made_up_are_slowed_down() {
+    let db = TestDb::sqlite().await;
+    let provider = FakeProvider::start().await;
+    let hub = offering(&db, &provider, |_| {}).await;
+    let mut refused = false;
+    for _ in 0..2_000 {
+        let client = hub.client();
+        let query = go_out(&client, &provider, "/hub/oauth_login").await;
+        let made_up = query.replace("code=code", "code=made");
+        assert_ne!(made_up, query);
+        if come_back(&client, &made_up).await.status == 429 {
+            refused = true;
+            break;
+        }
+    }
+    assert!(refused);
     hub.stop().await;
 }
