@@ -21,9 +21,12 @@ export async function startProvider({ clients, people }) {
       rpInitiatedLogout: { enabled: true },
     },
     cookies: { keys: ['a key of tests'] },
+    // It asks nobody on its own machine otherwise, and there Lyceum is.
+    fetch: (url, options) => globalThis.fetch(url, { ...options, dispatcher: undefined }),
     pkce: { required: () => true },
     findAccount: (_, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
   });
+  provider.on('backchannel.error', (_, error) => console.log('not told of a log-out:', error.message, error.cause));
   server.on('request', provider.callback());
   return {
     issuer,
