@@ -73,7 +73,7 @@ test('log in, start a server and use tokens with the keyboard', { timeout: 900_0
     await goHome(page, lyceum.url);
     await reach(card('gpu').getByRole('button', { name: /^(Stop|Cancel)/ }));
     await leave(page, enter);
-    const rename = card('gpu').locator('summary');
+    const rename = card('gpu').locator('summary', { hasText: 'Rename' });
     await until('it rests', async () => {
       await goHome(page, lyceum.url);
       return (await rename.count()) === 1;
@@ -86,7 +86,11 @@ test('log in, start a server and use tokens with the keyboard', { timeout: 900_0
     await leave(page, enter);
     const renamed = card('With a graphics card');
     await renamed.waitFor();
-    const remove = renamed.getByRole('button', { name: /^Remove/ });
+    const remove = renamed.getByRole('button', { name: 'Remove With a graphics card' });
+    assert.equal(await remove.isVisible(), false, 'not with one press');
+    await reach(renamed.locator('summary', { hasText: 'Remove' }));
+    await enter();
+    await renamed.getByText(/Your files stay/).waitFor();
     await reach(remove);
     await leave(page, enter);
     await until('it is gone', async () => {

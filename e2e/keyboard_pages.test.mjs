@@ -86,6 +86,14 @@ test('the other pages with the keyboard', { timeout: 900_000, skip }, async (t) 
       await leave(page, () => press(controls.stop(page)));
       await to(`hub/spawn-pending/${student.name}`);
       await page.getByRole('heading', { name: /^stopping/i }).waitFor();
+      // Without a connection it says so, and is loaded again as soon as there is one.
+      const lost = page.getByRole('status').filter({ hasText: /connection was lost\. The stop goes on/i });
+      assert.equal(await lost.isVisible(), false);
+      await page.context().setOffline(true);
+      await lost.waitFor();
+      await page.context().setOffline(false);
+      await lost.waitFor({ state: 'hidden' });
+      await page.getByRole('heading', { name: /^stopping/i }).waitFor();
       await press(link(/back home/i));
       await page.waitForURL(/\/hub\/home/);
       await page.getByText('Stopping', { exact: true }).waitFor();

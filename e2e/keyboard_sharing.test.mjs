@@ -87,6 +87,18 @@ test('sharing with the keyboard', { timeout: 900_000, skip }, async (t) => {
     assert.equal(answer.status(), 404);
   });
 
+  await step('of a server all is taken back at once, not with one press', async () => {
+    await press(owner, button(owner, /make a link/i));
+    const links = owner.getByRole('button', { name: /take back link/i });
+    await links.waitFor();
+    const all = button(owner, /back from everybody/i);
+    assert.equal(await all.isVisible(), false);
+    await press(owner, owner.locator('summary', { hasText: /take everything back/i }).first());
+    await owner.getByText(/links to it stop working/).first().waitFor();
+    await press(owner, all);
+    await links.waitFor({ state: 'detached' });
+  });
+
   await step('she stops her server', async () => {
     await owner.goto(new URL('hub/home', lyceum.url).href);
     await leave(owner, () => press(owner, controls.stop(owner)));

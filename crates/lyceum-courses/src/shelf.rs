@@ -1,16 +1,16 @@
 //! The folder of course files, followed while the program runs.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lyceum_model::name::UserName;
-use lyceum_written::{Problem, Problems};
+use lyceum_written::Problem;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -32,20 +32,23 @@ pub struct Shelf {
     changes: watch::Sender<u64>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     files: BTreeMap<CourseId, Entry>,
     /// Of all files.
     problems: Vec<Problem>,
     /// Of files that are no course's, which stand first in `problems`.
     left_out: usize,
+    /// Why the folder could not be read when it was looked at last.
+    folder: Option<Problem>,
     /// With what the files were read.
     site: Arc<Site>,
 }
 
 #[derive(Clone)]
 struct Entry {
-    stamp: Stamp,
+    /// Of what was read; `None` while the file can't be, so that it is tried again at each look.
+    stamp: Option<Stamp>,
     /// The last good version; `None` when there has been none.
     course: Option<Arc<Course>>,
     /// When that version was written, if the file system says so.
@@ -63,10 +66,10 @@ struct Stamp {
     size: u64,
 }
 
-/// A file in which something is wrong, and what comes of it.
+/// A file in which something is wrong, or the folder of all, and what comes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faulty {
-    /// None where the file is that of no course.
+    /// None where the file is that of no course, and of the folder.
     pub course: Option<CourseId>,
     /// At least one, all of this file.
     pub problems: Vec<Problem>,
@@ -79,11 +82,68 @@ pub enum Holds {
     Nothing,
     /// The last good version, and when it was written if the file system says so.
     Earlier(Option<SystemTime>),
+    /// The last good versions of all files: the folder itself can't be read.
+    AllEarlier,
     /// All else in the file.
     Rest,
 }
 
 impl Entry {
+    /// What the file says now, if that is good.
+    fn read(
+        id: &CourseId,
+        stamp: Stamp,
+        earlier: Option<&Self>,
+        site: &Site,
+    ) -> Result<Self, Problem> {
+        let path = &stamp.path;
+        let text = text_of(path, stamp.size)?;
+        let read = read_course(path, &text, site);
+        let is_newest = read.is_ok();
+        let (course, problems) = match read {
+            Ok(mut course) => {
+                let found = give_way(id, path, &mut course, &site.services);
+                let is_told = earlier.is_some_and(|entry| entry.problems == found);
+                for problem in found.iter().filter(|_| !is_told) {
+                    tracing::warn!(%problem, "a course has no server of its own");
+                }
+                (Some(Arc::new(course)), found)
+            }
+            Err(problems) => {
+                // What was told already is not told again with each change elsewhere.
+                if earlier.is_none_or(|entry| entry.problems != problems.0) {
+                    tracing::warn!(%problems, "a course file has a mistake; its last good version, if there was one, stays in force");
+                }
+                (earlier.and_then(|entry| entry.course.clone()), problems.0)
+            }
+        };
+        let written = match is_newest {
+            true => stamp.changed,
+            false => earlier.and_then(|entry| entry.written),
+        };
+        Ok(Self {
+            stamp: Some(stamp),
+            course,
+            written,
+            is_newest,
+            problems,
+        })
+    }
+
+    /// What holds while the file is there and can't be read.
+    fn kept(earlier: Option<&Self>, problem: Problem) -> Self {
+        if earlier.is_none_or(|entry| !entry.problems.contains(&problem)) {
+            tracing::warn!(%problem, "a course file can't be read; its last good version, if there was one, stays in force");
+        }
+        Self {
+            stamp: None,
+            course: earlier.and_then(|entry| entry.course.clone()),
+            written: earlier.and_then(|entry| entry.written),
+            is_newest: false,
+            problems: vec![problem],
+        }
+    }
+
     fn holds(&self) -> Holds {
         match (self.is_newest, &self.course) {
             (true, _) => Holds::Rest,
@@ -118,7 +178,8 @@ impl Shelf {
         self.changes.subscribe()
     }
 
-    /// Looks for changed files; a bad one keeps its last good version. Tells whether anything changed.
+    /// Looks for changed files; a bad one keeps its last good version, and a folder that can't be read
+    /// those of all. Tells whether anything changed.
     pub fn look(&self) -> anyhow::Result<bool> {
         let before = self.state.load_full();
         let site = self.site.load_full();
@@ -126,12 +187,13 @@ impl Shelf {
         let mut files = BTreeMap::new();
         let mut problems = Vec::new();
         let mut changed = false;
-        let listed = self.list(&mut problems)?;
-        anyhow::ensure!(
-            self.folder.is_dir() || before.files.is_empty(),
-            "the course folder {} is gone; what was in it stays in force until it is back",
-            self.folder.display()
-        );
+        let listed = match self.list(&mut problems) {
+            Ok(Some(listed)) => listed,
+            // A site without courses may have no folder for them.
+            Ok(None) if before.files.is_empty() => Vec::new(),
+            Ok(None) => return Err(self.keep_all(&before, "is gone; put it back".into())),
+            Err(error) => return Err(self.keep_all(&before, format!("can't be read: {error}"))),
+        };
         for problem in &problems {
             // Told once, however often the folder is looked at.
             if !before.problems.contains(problem) {
@@ -140,72 +202,29 @@ impl Shelf {
         }
         let left_out = problems.len();
         for (id, path) in listed {
-            let meta = match path.metadata() {
-                Ok(meta) => meta,
-                // Gone between listing and looking.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                // There, and not to be looked at just now: nothing is known to be different.
-                Err(error) => {
-                    let path = path.display();
-                    tracing::warn!(%path, %error, "a course file can't be looked at; its last version stays");
-                    if let Some(entry) = before.files.get(&id) {
-                        problems.extend(entry.problems.iter().cloned());
-                        files.insert(id, entry.clone());
-                    }
-                    continue;
-                }
-            };
-            let stamp = Stamp {
-                path: path.clone(),
-                changed: meta.modified().ok(),
-                size: meta.len(),
-            };
             let earlier = before.files.get(&id);
-            let entry = match earlier {
-                Some(entry) if same && entry.stamp == stamp => entry.clone(),
-                _ => {
-                    changed = true;
-                    let read = read(&path, meta.len(), &site);
-                    let is_newest = read.is_ok();
-                    let (course, problems) = match read {
-                        Ok(mut course) => {
-                            let found = give_way(&id, &path, &mut course, &site.services);
-                            let is_told = earlier.is_some_and(|entry| entry.problems == found);
-                            for problem in found.iter().filter(|_| !is_told) {
-                                tracing::warn!(%problem, "a course has no server of its own");
-                            }
-                            (Some(Arc::new(course)), found)
-                        }
-                        Err(problems) => {
-                            // What was told already is not told again with each change elsewhere.
-                            if earlier.is_none_or(|entry| entry.problems != problems.0) {
-                                tracing::warn!(%problems, "a course file has a mistake; its last good version, if there was one, stays in force");
-                            }
-                            (earlier.and_then(|entry| entry.course.clone()), problems.0)
-                        }
-                    };
-                    let written = match is_newest {
-                        true => stamp.changed,
-                        false => earlier.and_then(|entry| entry.written),
-                    };
-                    Entry {
-                        stamp,
-                        course,
-                        written,
-                        is_newest,
-                        problems,
+            let entry = match stamp_of(&path) {
+                Ok(None) => continue,
+                Ok(Some(stamp)) => match earlier {
+                    Some(entry) if same && entry.stamp.as_ref() == Some(&stamp) => {
+                        Ok(entry.clone())
                     }
-                }
+                    _ => Entry::read(&id, stamp, earlier, &site).inspect(|_| changed = true),
+                },
+                Err(problem) => Err(problem),
             };
+            let entry = entry.unwrap_or_else(|problem| Entry::kept(earlier, problem));
             problems.extend(entry.problems.iter().cloned());
             files.insert(id, entry);
         }
         changed |= !same || files.len() != before.files.len() || problems != before.problems;
+        changed |= before.folder.is_some();
         if changed {
             self.state.store(Arc::new(State {
                 files,
                 problems,
                 left_out,
+                folder: None,
                 site,
             }));
             self.changes.send_modify(|count| *count += 1);
@@ -213,21 +232,29 @@ impl Shelf {
         Ok(changed)
     }
 
-    fn list(&self, problems: &mut Vec<Problem>) -> anyhow::Result<Vec<(CourseId, PathBuf)>> {
+    /// The folder can't be read: all that was read stays as it is, and why is told. No course is another.
+    fn keep_all(&self, before: &State, message: String) -> anyhow::Error {
+        let problem = whole(&self.folder, message);
+        let error = anyhow::anyhow!("the course folder {problem}");
+        if before.folder.as_ref() != Some(&problem) {
+            self.state.store(Arc::new(State {
+                folder: Some(problem),
+                ..before.clone()
+            }));
+        }
+        error
+    }
+
+    /// The files of courses by id; none where there is no folder.
+    fn list(&self, problems: &mut Vec<Problem>) -> io::Result<Option<Vec<(CourseId, PathBuf)>>> {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("reading the course folder {}", self.folder.display())
-                });
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
         };
         let mut found = Vec::new();
         for entry in entries.take(FILES_MAX) {
-            let path = entry
-                .with_context(|| format!("reading the course folder {}", self.folder.display()))?
-                .path();
+            let path = entry?.path();
             let is_yaml = path
                 .extension()
                 .is_some_and(|end| end == "yaml" || end == "yml");
@@ -259,7 +286,7 @@ impl Shelf {
         }
         // The system lists a folder in no order.
         problems.sort_by(|one, other| one.file.cmp(&other.file));
-        Ok(files)
+        Ok(Some(files))
     }
 
     /// The configuration has this from now on; files are held against it at the next look.
@@ -344,6 +371,7 @@ impl Shelf {
     /// Looks again and again until shutdown.
     pub async fn follow(self, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
+        let mut failing = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -351,11 +379,22 @@ impl Shelf {
             }
             let shelf = self.clone();
             let looked = tokio::task::spawn_blocking(move || shelf.look()).await;
-            if let Ok(Err(error)) = looked {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    "could not look for changed courses"
-                );
+            // Told once, however often the folder is looked at.
+            match looked {
+                Ok(Err(error)) => {
+                    let error = Some(format!("{error:#}"));
+                    if failing != error {
+                        tracing::warn!(
+                            error,
+                            "could not look for changed courses; what was read stays in force"
+                        );
+                        failing = error;
+                    }
+                }
+                Ok(Ok(_)) if failing.take().is_some() => {
+                    tracing::info!("the course folder can be read again");
+                }
+                Ok(Ok(_)) | Err(_) => {}
             }
         }
     }
@@ -414,12 +453,23 @@ impl Shelf {
     }
 
     pub fn problems(&self) -> Vec<Problem> {
-        self.state.load().problems.clone()
+        let state = self.state.load();
+        state
+            .folder
+            .iter()
+            .chain(&state.problems)
+            .cloned()
+            .collect()
     }
 
-    /// The same by file: first those of no course, then by course.
+    /// The same by file: first the folder itself, then those of no course, then by course.
     pub fn faulty(&self) -> Vec<Faulty> {
         let state = self.state.load();
+        let folder = state.folder.iter().map(|problem| Faulty {
+            course: None,
+            problems: vec![problem.clone()],
+            holds: Holds::AllEarlier,
+        });
         let left_out = state.problems.iter().take(state.left_out);
         let left_out = left_out.map(|problem| Faulty {
             course: None,
@@ -433,7 +483,7 @@ impl Shelf {
             problems: entry.problems.clone(),
             holds: entry.holds(),
         });
-        left_out.chain(of_courses).collect()
+        folder.chain(left_out).chain(of_courses).collect()
     }
 }
 
@@ -467,225 +517,41 @@ pub fn give_way(
     }]
 }
 
-fn read(path: &Path, size: u64, site: &Site) -> Result<Course, Problems> {
-    let problem = |message: String| {
-        Problems(vec![Problem {
-            file: path.display().to_string(),
-            place: None,
-            message,
-        }])
-    };
-    if size > FILE_LIMIT {
-        return Err(problem(
-            "is larger than 1 MB; a course file is a page or two".into(),
-        ));
+/// None: gone between listing and looking.
+fn stamp_of(path: &Path) -> Result<Option<Stamp>, Problem> {
+    match path.metadata() {
+        Ok(meta) => Ok(Some(Stamp {
+            path: path.to_owned(),
+            changed: meta.modified().ok(),
+            size: meta.len(),
+        })),
+        // A link that leads nowhere is there all the same.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(whole(path, format!("can't be read: {error}"))),
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| problem(format!("can't be read: {error}")))?;
-    read_course(path, &text, site)
+}
+
+fn text_of(path: &Path, size: u64) -> Result<String, Problem> {
+    if size > FILE_LIMIT {
+        let message = "is larger than 1 MB; a course file is a page or two";
+        return Err(whole(path, message.into()));
+    }
+    let text = std::fs::read_to_string(path);
+    text.map_err(|error| whole(path, format!("can't be read: {error}")))
+}
+
+/// What is wrong with a file, at no place in it.
+fn whole(path: &Path, message: String) -> Problem {
+    Problem {
+        file: path.display().to_string(),
+        place: None,
+        message,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ids(shelf: &Shelf, user: &str) -> Vec<String> {
-        let user = UserName::parse(user).expect("a good name");
-        shelf
-            .seen_by(&user, &[])
-            .into_iter()
-            .map(|seen| format!("{} {}", seen.id, seen.course.title))
-            .collect()
-    }
-
-    fn having(environments: &[&str], services: &[&str]) -> Site {
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Site {
-            environments: owned(environments),
-            services: owned(services),
-            ..Site::default()
-        }
-    }
-
-    #[test]
-    fn a_bad_edit_changes_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("signals.yaml");
-        std::fs::write(&file, "title: Signals\npeople: {students: [ada]}\n").expect("written");
-        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
-        assert_eq!(ids(&shelf, "ada"), ["signals Signals"]);
-        assert_eq!(ids(&shelf, "ben"), [""; 0]);
-
-        std::fs::write(&file, "title: Signals!\npeopel: {}\n").expect("written");
-        assert!(shelf.look().expect("looked"));
-        assert_eq!(ids(&shelf, "ada"), ["signals Signals"]);
-        assert_eq!(shelf.problems().len(), 1);
-
-        std::fs::write(&file, "title: Signals and Systems\nvisible: listed\n").expect("written");
-        assert!(shelf.look().expect("looked"));
-        assert_eq!(ids(&shelf, "ben"), ["signals Signals and Systems"]);
-        assert!(shelf.problems().is_empty());
-        assert!(!shelf.look().expect("looked"));
-
-        std::fs::remove_file(&file).expect("removed");
-        assert!(shelf.look().expect("looked"));
-        assert!(ids(&shelf, "ada").is_empty());
-    }
-
-    /// The file is as it was; what it names is gone, and comes back.
-    #[test]
-    fn an_environment_that_goes_is_a_mistake_of_the_courses_that_use_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("signals.yaml");
-        let text = "title: Signals\npeople: {students: [ada]}\nenvironment: {use: python}\n";
-        std::fs::write(&file, text).expect("written");
-        let shelf = Shelf::open(folder.path(), having(&["python"], &[])).expect("opened");
-        assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
-        shelf.set_site(having(&["r"], &[]));
-        assert!(shelf.look().expect("looked"));
-        assert_eq!(shelf.problems().len(), 1);
-        assert_eq!(ids(&shelf, "ada"), ["signals Signals"]);
-        assert!(!shelf.look().expect("looked"));
-        shelf.set_site(having(&["python", "r"], &[]));
-        assert!(shelf.look().expect("looked"));
-        assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
-    }
-
-    #[test]
-    fn moments_are_read_anew_in_another_time_zone() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let text = "title: A\nassignments: {ps1: {due: 2026-10-01 18:00}}\n";
-        std::fs::write(folder.path().join("bio.yaml"), text).expect("written");
-        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
-        let due = || {
-            let id = CourseId::parse("bio").expect("an id");
-            let course = shelf.course(&id).expect("there");
-            course.assignments["ps1"]
-                .terms
-                .expect("terms")
-                .due
-                .to_string()
-        };
-        assert_eq!(due(), "2026-10-01T18:00:00Z");
-        shelf.set_site(Site {
-            zone: TimeZone::get("Europe/Berlin").expect("the zone"),
-            ..Site::default()
-        });
-        assert!(shelf.look().expect("looked"));
-        assert_eq!(due(), "2026-10-01T16:00:00Z");
-    }
-
-    #[test]
-    fn of_two_files_of_one_course_the_first_holds() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, title: &str| {
-            let text = format!("title: {title}\nvisible: listed\n");
-            std::fs::write(folder.path().join(name), text).expect("written");
-        };
-        write("bio.yml", "Second");
-        write("bio.yaml", "The first");
-        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
-        assert_eq!(ids(&shelf, "ada"), ["bio The first"]);
-        let problems = shelf.problems();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        let problem = &problems[0];
-        assert!(problem.file.ends_with("bio.yml"), "{problem}");
-        assert!(problem.message.contains("bio.yaml holds"), "{problem}");
-        // Neither is read again and again.
-        assert!(!shelf.look().expect("looked"));
-        std::fs::remove_file(folder.path().join("bio.yaml")).expect("removed");
-        assert!(shelf.look().expect("looked"));
-        assert_eq!(ids(&shelf, "ada"), ["bio Second"]);
-        assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
-    }
-
-    #[test]
-    fn a_service_of_the_same_name_comes_before_the_server_of_a_course() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("bio.yaml");
-        let text = "title: Biology\npeople: {teachers: [ada], graders: [ben]}\nserver: true\n";
-        std::fs::write(&file, text).expect("written");
-        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
-        let changes = shelf.changes();
-        let openers = |shelf: &Shelf| -> Vec<String> {
-            let servers = shelf.servers().into_iter();
-            servers
-                .flat_map(|(id, _, who)| who.into_iter().map(move |who| format!("{id} {who}")))
-                .collect()
-        };
-        assert_eq!(openers(&shelf), ["bio ada", "bio ben"]);
-        shelf.set_site(having(&[], &["bio"]));
-        assert!(shelf.look().expect("looked"));
-        assert!(changes.has_changed().expect("there"));
-        assert!(openers(&shelf).is_empty());
-        assert_eq!(ids(&shelf, "ada"), ["bio Biology"]);
-        let problems = shelf.problems();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(
-            problems[0].message.contains("a service `bio`"),
-            "{problems:?}"
-        );
-        assert!(!shelf.look().expect("looked"));
-        shelf.set_site(Site::default());
-        assert!(shelf.look().expect("looked"));
-        assert_eq!(openers(&shelf), ["bio ada", "bio ben"]);
-        std::fs::write(&file, format!("{text}visible: archived\n")).expect("written");
-        assert!(shelf.look().expect("looked"));
-        assert!(openers(&shelf).is_empty() && shelf.unclear().is_empty());
-        std::fs::write(folder.path().join("art.yaml"), "title: [").expect("written");
-        assert!(shelf.look().expect("looked"));
-        let unclear: Vec<String> = shelf.unclear().iter().map(ToString::to_string).collect();
-        assert_eq!(unclear, ["art"]);
-    }
-
-    #[test]
-    fn of_each_faulty_file_it_is_told_what_holds_meanwhile() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let write = |name: &str, text: &str| {
-            std::fs::write(folder.path().join(name), text).expect("written");
-        };
-        write("art.yaml", "title: [");
-        write("bio.yaml", "title: Biology\nserver: true\n");
-        write("chem.yaml", "title: Chemistry\n");
-        write("No Id.yaml", "title: x\n");
-        let site = having(&[], &["bio"]);
-        let shelf = Shelf::open(folder.path(), site).expect("opened");
-        let told = || -> Vec<(String, Holds)> {
-            let all = shelf.faulty().into_iter();
-            all.map(|one| {
-                let course = one.course.map(|id| id.to_string());
-                (course.unwrap_or_default(), one.holds)
-            })
-            .collect()
-        };
-        let mut expect = vec![
-            (String::new(), Holds::Nothing),
-            ("art".to_owned(), Holds::Nothing),
-            ("bio".to_owned(), Holds::Rest),
-        ];
-        assert_eq!(told(), expect);
-        let chem = folder.path().join("chem.yaml");
-        let written = chem.metadata().expect("there").modified().expect("known");
-        write("chem.yaml", "title: Chemistry\ntilte: x\n");
-        assert!(shelf.look().expect("looked"));
-        expect.push(("chem".to_owned(), Holds::Earlier(Some(written))));
-        assert_eq!(told(), expect);
-        // Another mistake makes no other version the last good one.
-        write("chem.yaml", "title: Chemistry\nabc: 1\nxyz: 2\n");
-        assert!(shelf.look().expect("looked"));
-        assert_eq!(told(), expect);
-        write("chem.yaml", "title: Chemistry of all\n");
-        assert!(shelf.look().expect("looked"));
-        expect.truncate(3);
-        assert_eq!(told(), expect);
-    }
-
-    #[test]
-    fn names_of_files_are_checked() {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("Bad Name.yaml"), "title: x\n").expect("written");
-        std::fs::write(folder.path().join("notes.txt"), "x").expect("written");
-        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
-        assert_eq!(shelf.problems().len(), 1);
-    }
-}
+mod tests;

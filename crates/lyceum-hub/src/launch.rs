@@ -90,10 +90,10 @@ pub struct CourseServers {
     pub unclear: Vec<CourseId>,
 }
 
-/// A course file in which something is wrong.
+/// A course file in which something is wrong, or the folder of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultyFile {
-    /// None where the file is that of no course.
+    /// None where the file is that of no course, and of the folder.
     pub course: Option<String>,
     pub file: String,
     pub mistakes: Vec<Mistake>,
@@ -106,6 +106,8 @@ pub enum Holds {
     Nothing,
     /// The last good version; and when it was written, where that is known.
     Earlier(Option<Millis>),
+    /// The last good versions of all files: the folder itself can't be read.
+    AllEarlier,
     /// All else in the file.
     Rest,
 }
@@ -115,6 +117,7 @@ impl Holds {
         match self {
             Self::Nothing => "nothing",
             Self::Earlier(_) => "earlier",
+            Self::AllEarlier => "all_earlier",
             Self::Rest => "rest",
         }
     }
@@ -123,7 +126,7 @@ impl Holds {
     pub fn written(self) -> Option<Millis> {
         match self {
             Self::Earlier(at) => at,
-            Self::Nothing | Self::Rest => None,
+            Self::Nothing | Self::AllEarlier | Self::Rest => None,
         }
     }
 }
@@ -155,7 +158,7 @@ pub trait CourseShelf: Send + Sync + 'static {
     /// The servers that courses have; the same one as long as nothing has changed.
     fn servers(&self) -> Arc<CourseServers>;
 
-    /// The course files in which something is wrong.
+    /// The course files in which something is wrong; before them the folder, if it can't be read.
     fn faulty_files(&self) -> Vec<FaultyFile>;
 
     /// Wakes when the courses may be others than before.

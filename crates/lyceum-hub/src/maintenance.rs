@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use lyceum_model::clock::Millis;
 use lyceum_model::say;
 use lyceum_store::db::Engine;
@@ -109,8 +110,7 @@ pub(crate) async fn begin(
     switch_on(&mut tx, &order).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, until = until.map(Millis::to_iso), "maintenance switched on");
-    look(hub).await?;
-    Ok(())
+    Ok(look(hub).await?)
 }
 
 /// Somebody who may ends it.
@@ -119,8 +119,7 @@ pub(crate) async fn end(hub: &Hub, caller: &Caller) -> ApiResult<()> {
     switch_off(&mut tx, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, "maintenance switched off");
-    look(hub).await?;
-    Ok(())
+    Ok(look(hub).await?)
 }
 
 /// Background work: keeps true what this process knows of it, which is what pages say; who logs in or
@@ -138,7 +137,7 @@ pub async fn follow(hub: Hub, shutdown: CancellationToken) {
             let stamp = hub.db().stamp();
             if stamp.is_none() || stamp != seen {
                 match look(&hub).await {
-                    Ok(_) => seen = stamp,
+                    Ok(()) => seen = stamp,
                     Err(error) => tracing::warn!(
                         error = format!("{error:#}"),
                         "it could not be looked whether there is a maintenance"
@@ -154,16 +153,42 @@ pub async fn follow(hub: Hub, shutdown: CancellationToken) {
     shutdown.run_until_cancelled(rounds).await;
 }
 
-/// Reads the row, puts in force what it says, and tells it.
-pub async fn look(hub: &Hub) -> sqlx::Result<Option<Arc<Switched>>> {
+/// What the row says now, whatever this process knows.
+pub(crate) async fn ordered(hub: &Hub) -> sqlx::Result<Option<Switched>> {
     let mut tx = hub.db().read().await?;
-    let now = find(&mut tx).await?;
-    drop(tx);
-    let before = hub.switched().load_full();
-    if before.as_deref() == now.as_ref() {
-        return Ok(before);
+    find(&mut tx).await
+}
+
+/// Reads the row, puts in force what it says, and tells it. Of those who do so at a time nobody puts
+/// back what another has read later.
+async fn look(hub: &Hub) -> sqlx::Result<()> {
+    loop {
+        let before = hub.switched().load_full();
+        let now = ordered(hub).await?;
+        if before.as_deref() == now.as_ref() {
+            return Ok(());
+        }
+        let now = now.map(Arc::new);
+        if replace(hub.switched(), before.as_ref(), now.clone()) {
+            tell(now.as_deref());
+            return Ok(());
+        }
     }
-    match &now {
+}
+
+/// Puts it in force unless it has changed since `before` was; says whether it did.
+fn replace(
+    in_force: &ArcSwapOption<Switched>,
+    before: Option<&Arc<Switched>>,
+    now: Option<Arc<Switched>>,
+) -> bool {
+    let expected = before.cloned();
+    let was = in_force.compare_and_swap(&expected, now);
+    was.as_ref().map(Arc::as_ptr) == before.map(Arc::as_ptr)
+}
+
+fn tell(now: Option<&Switched>) {
+    match now {
         Some(order) => tracing::warn!(
             by = order.by,
             until = order.until.map(|until| until.to_iso()),
@@ -172,7 +197,31 @@ pub async fn look(hub: &Hub) -> sqlx::Result<Option<Arc<Switched>>> {
         ),
         None => tracing::warn!("maintenance is switched off"),
     }
-    let now = now.map(Arc::new);
-    hub.switched().store(now.clone());
-    Ok(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_earlier_is_not_put_back() {
+        let order = |by: &str| {
+            Some(Arc::new(Switched {
+                since: Millis(0),
+                until: None,
+                message: None,
+                by: by.to_owned(),
+            }))
+        };
+        let in_force: ArcSwapOption<Switched> = ArcSwapOption::empty();
+        let by = || in_force.load_full().map(|order| order.by.clone());
+        // One has read that there is none, or another one, while somebody begins it.
+        let begun = order("ada");
+        assert!(replace(&in_force, None, begun.clone()));
+        assert!(!replace(&in_force, None, order("ben")));
+        assert_eq!(by().as_deref(), Some("ada"));
+        assert!(replace(&in_force, begun.as_ref(), order("tess")));
+        assert!(!replace(&in_force, begun.as_ref(), None));
+        assert_eq!(by().as_deref(), Some("tess"));
+    }
 }

@@ -183,14 +183,15 @@ impl Notices {
 }
 
 /// Why somebody must wait now, who is no administrator. The database is asked, so that a maintenance
-/// holds at every replica from the moment it is switched on.
+/// holds at every replica from the moment it is switched on. What pages say is left to those who follow
+/// it: a request knows only how it was when it asked.
 pub async fn refuse(
     hub: &Hub,
     settings: &Settings,
     who: (&str, &[String]),
 ) -> ApiResult<Option<ApiError>> {
-    let order = maintenance::look(hub).await?;
-    let switched = order.as_deref().map(Switched::to_maintenance);
+    let order = maintenance::ordered(hub).await?;
+    let switched = order.as_ref().map(Switched::to_maintenance);
     Ok(settings.notices.refuse(switched.as_ref(), who, hub.now()))
 }
 

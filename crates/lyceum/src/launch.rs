@@ -366,6 +366,7 @@ fn faulty_file(faulty: Faulty) -> FaultyFile {
         holds: match faulty.holds {
             shelf::Holds::Nothing => Holds::Nothing,
             shelf::Holds::Earlier(at) => Holds::Earlier(at.and_then(millis)),
+            shelf::Holds::AllEarlier => Holds::AllEarlier,
             shelf::Holds::Rest => Holds::Rest,
         },
     }

@@ -123,6 +123,10 @@ fn faulty() -> Vec<FaultyFile> {
             ..of("nothing")
         },
         FaultyFile {
+            course: None,
+            ..of("all_earlier")
+        },
+        FaultyFile {
             more: 1,
             written: Some(NOW),
             ..of("earlier")

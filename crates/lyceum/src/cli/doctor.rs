@@ -135,6 +135,12 @@ fn check_courses(doctor: &Doctor) -> Check {
             Ok("looked at once the data folder is there".into()),
         );
     };
+    // It is made at each start, so somebody has taken it away since.
+    if data::running_on(layout.root()).is_some() && !layout.courses().exists() {
+        let gone = format!("the course folder {} is gone", layout.courses().display());
+        let hint = "put it back; the running Lyceum keeps the last good version of each course file until then";
+        return Check::of("courses", Err(Failure::new(gone).hint(hint)));
+    }
     let said = compose::shelf(&layout, &config).and_then(|shelf| {
         let faulty = shelf.faulty();
         let problems = faulty.iter().flat_map(|file| &file.problems);

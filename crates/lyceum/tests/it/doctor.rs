@@ -169,6 +169,47 @@ fn mistakes_in_course_files() {
 }
 
 #[test]
+fn course_files_that_can_not_be_read_are_not_good() {
+    let site = site_with_python();
+    let up = site.up(&["up", "--demo", "--port", "0"]);
+    assert_eq!(up.code, Some(0), "{}", up.err);
+    let folder = site.path("lyceum-data/courses");
+    for file in std::fs::read_dir(&folder).expect("there") {
+        std::fs::remove_file(file.expect("listed").path()).expect("removed");
+    }
+    let courses = || {
+        let said = site.run(&["doctor", "--port", "0"]);
+        (said.code, lines_of(&said.out, "courses"))
+    };
+    let (_, said) = courses();
+    assert_snapshot!(said, @"good     courses   there are no course files");
+    std::os::unix::fs::symlink("bio.yaml", folder.join("bio.yaml")).expect("linked");
+    let (code, said) = courses();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.starts_with("PROBLEM  courses "), "{said}");
+    assert!(said.contains("bio.yaml: can't be read: "), "{said}");
+    // Without a Lyceum that runs it may be that there never was one.
+    std::fs::rename(&folder, site.path("aside")).expect("moved");
+    let (code, said) = courses();
+    assert_eq!(code, Some(0), "{said}");
+    let lock = std::fs::File::open(site.path("lyceum-data/lock")).expect("there");
+    lock.lock().expect("taken");
+    let (code, said) = courses();
+    assert_eq!(code, Some(3), "{said}");
+    assert_snapshot!(said, @r#"
+    PROBLEM  courses   the course folder SITE/lyceum-data/courses is gone
+                       put it back; the running Lyceum keeps the last good version of each course file until then
+    "#);
+    std::fs::write(&folder, "").expect("written");
+    let (code, said) = courses();
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("lyceum-data/courses: can't be read: "),
+        "{said}"
+    );
+}
+
+#[test]
 fn limits_are_one_short_sentence() {
     let site = site_with_python();
     let up = site.up(&["up", "--demo", "--port", "0"]);

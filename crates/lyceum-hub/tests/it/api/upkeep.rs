@@ -221,6 +221,12 @@ async fn the_state_of_the_configuration_is_told() {
     hub.break_course_files(vec![
         FaultyFile {
             course: None,
+            file: "/courses".into(),
+            mistakes: Vec::new(),
+            holds: Holds::AllEarlier,
+        },
+        FaultyFile {
+            course: None,
             file: "/courses/No Id.yaml".into(),
             mistakes: Vec::new(),
             holds: Holds::Nothing,
@@ -234,6 +240,10 @@ async fn the_state_of_the_configuration_is_told() {
     ]);
     let told = root.get(path).await.expect(200).json();
     let expect = json!([
+        {
+            "course": null, "file": "/courses", "mistakes": [], "in_force": "all_earlier",
+            "written": null,
+        },
         {
             "course": null, "file": "/courses/No Id.yaml", "mistakes": [], "in_force": "nothing",
             "written": null,

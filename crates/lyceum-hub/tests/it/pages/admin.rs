@@ -190,6 +190,41 @@ async fn people_are_searched_sorted_and_read_in_pages() {
     }
 }
 
+/// A piece of the file is five hundred people; who is in no group stands between those who are.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_of_a_large_group_are_all_in_its_file() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_admin("root").await;
+        let members: Vec<String> = (0..600).map(|at| format!("student{at:03}")).collect();
+        let others: Vec<String> = (0..600).map(|at| format!("student{at:03}b")).collect();
+        add_people(&hub, &members).await;
+        add_people(&hub, &others).await;
+        let mut tx = db.db().write().await.expect("a transaction");
+        let now = hub.hub.now();
+        let made = db::groups::ensure(&mut tx, "course", now).await;
+        assert!(made.expect("written"));
+        for member in &members {
+            let user = lyceum_hub::users::ensure(&mut tx, &name(member), now).await;
+            let id = user.expect("there").id;
+            let put = db::groups::add_member(&mut tx, "course", &id).await;
+            assert!(put.expect("written"));
+        }
+        tx.commit().await.expect("written");
+        let root = hub.signed_in("root").await;
+        let named = async |path: &str| -> Vec<String> {
+            let file = root.get(path).await.expect(200).text();
+            let lines = file.lines().skip(1);
+            let names = lines.map(|line| line.split('"').nth(1).unwrap_or_default().to_owned());
+            names.collect()
+        };
+        assert_eq!(named("/hub/admin/group.csv?name=course").await, members);
+        let some = named("/hub/admin/group.csv?name=course&q=student05").await;
+        assert_eq!(some, members[50..60]);
+        assert_eq!(named("/hub/admin/users.csv").await.len(), 1201);
+        hub.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_made_kept_out_renamed_and_deleted() {
     for db in TestDb::both().await {

@@ -153,6 +153,22 @@ async fn faulty_course_files_are_seen_by_administrators() {
     let page = root.get("/hub/admin/configuration").await.expect(200);
     let said = words(&page.text());
     assert!(said.contains("bio-0") && said.contains("bio-6"), "{said}");
+    hub.break_course_files(vec![FaultyFile {
+        course: None,
+        file: "/courses".into(),
+        mistakes: vec![Mistake {
+            line: None,
+            words: "is gone; put it back".into(),
+        }],
+        holds: Holds::AllEarlier,
+    }]);
+    for path in ["/hub/admin", "/hub/admin/configuration"] {
+        let page = root.get(path).await.expect(200).text();
+        assert!(!page.contains("All is well"), "{page}");
+        let said = words(&page);
+        let gone = "/courses is gone; put it back The last good versions of all course files stay in force.";
+        assert!(said.contains(gone), "{path}: {said}");
+    }
     let ada = hub.signed_in("ada").await;
     let home = ada.get("/hub/home").await.expect(200).text();
     assert!(!home.contains("peopel"), "{home}");

@@ -71,7 +71,7 @@ pub(super) fn hub() -> Vec<Operation> {
         "problem": problem,
         "course_files": {
             "type": "array",
-            "description": "Those in which something is wrong",
+            "description": "Those in which something is wrong, after the folder itself if it can't be read",
             "items": course_file(),
         },
     });
@@ -121,12 +121,12 @@ fn course_file() -> Value {
     of(
         &["course", "file", "mistakes", "in_force", "written"],
         json!({
-            "course": { "type": ["string", "null"], "description": "Null where the file is that of no course" },
+            "course": { "type": ["string", "null"], "description": "Null where the file is that of no course, and of the folder" },
             "file": text(),
             "mistakes": { "type": "array", "items": of(&["line", "text"], mistake) },
             "in_force": {
-                "enum": ["nothing", "earlier", "rest"],
-                "description": "Meanwhile: nothing of the file, its last good version, or all but what is wrong",
+                "enum": ["nothing", "earlier", "all_earlier", "rest"],
+                "description": "Meanwhile: nothing of the file, its last good version, of the folder those of all files, or all but what is wrong",
             },
             "written": { "type": ["string", "null"], "format": "date-time", "description": "When that last good version was" },
         }),
