@@ -156,7 +156,7 @@ pub async fn follow(hub: Hub, shutdown: CancellationToken) {
 
 /// Reads the row, puts in force what it says, and tells it.
 pub async fn look(hub: &Hub) -> sqlx::Result<Option<Arc<Switched>>> {
-    let mut tx = hub.db().read().await?;
+    let mut tx = hub.db().glance().await?;
     let now = find(&mut tx).await?;
     drop(tx);
     let before = hub.switched().load_full();
