@@ -155,7 +155,7 @@ pub async fn follow(hub: Hub, shutdown: CancellationToken) {
 
 /// What the row says now, whatever this process knows.
 pub(crate) async fn ordered(hub: &Hub) -> sqlx::Result<Option<Switched>> {
-    let mut tx = hub.db().read().await?;
+    let mut tx = hub.db().glance().await?;
     find(&mut tx).await
 }
 

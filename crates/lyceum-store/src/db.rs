@@ -51,6 +51,9 @@ pub struct Patience {
     pub quiet: Duration,
     /// How long a caller waits for a connection, and a start for a server that takes changes.
     pub connection: Duration,
+    /// For the end of connections that were given up. Where somebody had stopped waiting for an answer
+    /// before its time, that is still waited for in her stead, for as long as it takes.
+    pub farewell: Duration,
 }
 
 impl Default for Patience {
@@ -61,6 +64,7 @@ impl Default for Patience {
             // Each time: a restart of the server leaves dead ones behind.
             quiet: Duration::ZERO,
             connection: ACQUIRE_TIMEOUT,
+            farewell: Duration::from_secs(300),
         }
     }
 }

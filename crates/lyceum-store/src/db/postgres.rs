@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout};
 use super::{POOL_SIZE, Patience};
 use crate::later::Later;
 
-/// So many pools that were given up may still wait for their end; a server that is only slow is not
-/// asked by more and more connections.
+/// So many pools that were given up may still wait for their end, each for as long as
+/// [`Patience::farewell`] says; a server that is only slow is not asked by more and more connections.
 const LEFT_MOST: usize = 3;
 const PING_LIMIT: Duration = Duration::from_secs(3);
 
@@ -84,9 +84,13 @@ impl Line {
         let new = rules(self.patience, &self.place).connect_lazy_with(options);
         let left = std::mem::replace(&mut now.pool, new);
         now.age += 1;
+        // Closed from here on, so that who comes back there is not asked once more.
+        drop(left.close());
+        let farewell = self.patience.farewell;
         // What is in use there and does get its answer comes to its end.
-        now.left
-            .push(tokio::spawn(async move { left.close().await }));
+        now.left.push(tokio::spawn(async move {
+            let _ = timeout(farewell, left.close()).await;
+        }));
         drop(now);
         tracing::warn!(
             server = &*self.place,

@@ -13,6 +13,7 @@ const HASTY: Patience = Patience {
     statement: Duration::from_secs(20),
     quiet: Duration::ZERO,
     connection: Duration::from_secs(2),
+    farewell: Duration::from_secs(300),
 };
 
 async fn write(db: &Db) -> sqlx::Result<()> {

@@ -11,6 +11,7 @@ const HASTY: Patience = Patience {
     statement: Duration::from_secs(6),
     quiet: Duration::from_secs(600),
     connection: Duration::from_secs(30),
+    farewell: Duration::from_secs(300),
 };
 /// Whoever waits for longer waits for ever.
 const LONG: Duration = Duration::from_secs(60);
@@ -70,6 +71,49 @@ async fn who_gets_no_answer_goes_on_with_new_connections() {
         assert_eq!(one(&mut tx).await.expect("asked"), 1);
         tx.commit().await.expect("committed");
     }
+}
+
+/// Whoever stops waiting leaves a connection behind whose answer is waited for without an end. However
+/// often that happens, it keeps nobody from new ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_waiting_takes_no_connection_from_others() {
+    let test = TestDb::postgres().await;
+    let relay = relay_before(&test).await;
+    let hasty = Patience {
+        statement: Duration::from_secs(4),
+        connection: Duration::from_secs(8),
+        // Over by the time at which the next ones are late.
+        farewell: Duration::from_millis(500),
+        ..HASTY
+    };
+    let db = Db::open_with(&through(&relay), hasty)
+        .await
+        .expect("it opens");
+    for round in 0..5 {
+        // All connections there may be.
+        let mut open = Vec::new();
+        for _ in 0..8 {
+            let tx = timeout(LONG, db.read()).await.expect("in time");
+            open.push(tx.unwrap_or_else(|error| panic!("round {round}: {error}")));
+        }
+        relay.silence();
+        let mut left = open.pop().expect("one");
+        let answer = timeout(Duration::from_millis(100), one(&mut left)).await;
+        answer.expect_err("nobody answers");
+        drop(left);
+        let asked = open
+            .into_iter()
+            .map(|mut tx| async move { one(&mut tx).await });
+        let answers = timeout(LONG, futures_util::future::join_all(asked));
+        for answer in answers.await.expect("each in time") {
+            assert!(matches!(answer, Err(DbError::Io(_))), "{answer:?}");
+        }
+    }
+    let mut tx = timeout(LONG, db.write())
+        .await
+        .expect("in time")
+        .expect("a transaction");
+    assert_eq!(one(&mut tx).await.expect("asked"), 1);
 }
 
 /// Connections that nobody used meanwhile are tried before somebody relies on them.

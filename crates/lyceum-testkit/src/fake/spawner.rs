@@ -69,6 +69,8 @@ struct Inner {
     ending: Ending,
     mute: Option<ServerKey>,
     mute_list: bool,
+    /// How often it was asked after each.
+    polls: HashMap<ServerKey, usize>,
     running: HashMap<ServerKey, NotebookServer>,
     thieves: HashMap<ServerKey, PortOwner>,
     requests: Arc<AtomicUsize>,
@@ -138,6 +140,11 @@ impl FakeSpawner {
     pub fn mute(&self, key: Option<&ServerKey>) {
         self.lock().mute = key.cloned();
         self.0.changed.notify_waiters();
+    }
+
+    /// How often it was asked after this server.
+    pub fn polls(&self, key: &ServerKey) -> usize {
+        self.lock().polls.get(key).copied().unwrap_or_default()
     }
 
     /// The question which servers run gets no answer.
@@ -324,6 +331,7 @@ impl Spawner for FakeSpawner {
     }
 
     async fn poll(&self, key: &ServerKey) -> Result<Status, SpawnError> {
+        *self.lock().polls.entry(key.clone()).or_default() += 1;
         self.while_so(|inner| inner.mute.as_ref() == Some(key))
             .await;
         if let Some(address) = self.address(key) {

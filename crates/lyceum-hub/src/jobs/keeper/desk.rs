@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::StartLimits;
@@ -20,6 +21,9 @@ use crate::servers::State;
 const STOPPING_AT_ONCE: usize = 64;
 /// So many starts may have stepped aside for each that holds a place.
 const ASIDE_PER_PLACE: usize = 10;
+/// Far longer than the longest pause before the next try: another replica has brought it to its end, or it
+/// is deleted.
+const FAILURES_COUNT: Duration = Duration::from_secs(24 * 3600);
 
 /// By the row's id.
 #[derive(Clone, Default)]
@@ -30,9 +34,15 @@ struct Papers {
     pieces: Mutex<HashMap<String, Piece>>,
     /// How often work on a server has failed in a row, and for which of its generations: what failed
     /// before another replica brought it to its end is no failure of the next.
-    failures: Mutex<HashMap<String, (i64, u32)>>,
+    failures: Mutex<HashMap<String, Failures>>,
     /// Somebody has left.
     left: Notify,
+}
+
+struct Failures {
+    generation: i64,
+    count: u32,
+    last: Instant,
 }
 
 #[derive(Clone)]
@@ -100,15 +110,25 @@ impl Desk {
 
     pub(super) fn failures(&self, server: &Server) -> u32 {
         match self.counts().get(&server.id) {
-            Some((generation, count)) if *generation == server.generation => *count,
+            Some(failures) if failures.generation == server.generation => failures.count,
             _ => 0,
         }
     }
 
     pub(super) fn failed(&self, server: &Server) -> u32 {
-        let count = self.failures(server).saturating_add(1);
-        let counted = (server.generation, count);
-        self.counts().insert(server.id.clone(), counted);
+        self.failed_at(server, Instant::now())
+    }
+
+    fn failed_at(&self, server: &Server, now: Instant) -> u32 {
+        let failures = Failures {
+            generation: server.generation,
+            count: self.failures(server).saturating_add(1),
+            last: now,
+        };
+        let count = failures.count;
+        let mut counts = self.counts();
+        counts.retain(|_, failures| now.duration_since(failures.last) < FAILURES_COUNT);
+        counts.insert(server.id.clone(), failures);
         count
     }
 
@@ -116,7 +136,7 @@ impl Desk {
         self.counts().remove(id);
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, (i64, u32)>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, Failures>> {
         let failures = &self.0.failures;
         failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -298,6 +318,26 @@ mod tests {
         assert_eq!(desk.failures(&server(7)), 2);
         assert_eq!(desk.failures(&server(8)), 0);
         assert_eq!(desk.failed(&server(8)), 1);
+    }
+
+    #[test]
+    fn failures_of_what_others_brought_to_its_end_are_forgotten() {
+        let desk = Desk::default();
+        let ada = User::named("ada".parse().expect("a name"));
+        let server = |id: usize| Server {
+            id: id.to_string(),
+            ..Server::unborn(&ada, ServerName::default())
+        };
+        let begun = Instant::now();
+        for id in 0..100 {
+            desk.failed_at(&server(id), begun);
+        }
+        let soon = begun + FAILURES_COUNT / 2;
+        assert_eq!(desk.failed_at(&server(1), soon), 2);
+        assert_eq!(desk.counts().len(), 100);
+        assert_eq!(desk.failed_at(&server(200), begun + FAILURES_COUNT), 1);
+        assert_eq!(desk.counts().len(), 2);
+        assert_eq!(desk.failures(&server(1)), 2);
     }
 
     #[test]

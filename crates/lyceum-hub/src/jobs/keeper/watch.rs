@@ -32,6 +32,14 @@ const ORPHANS_AT_ONCE: usize = 8;
 /// and if so, whether each of these questions had an answer.
 type Looked = anyhow::Result<anyhow::Result<()>>;
 
+/// A look at all of them whose findings are written down.
+struct Round {
+    /// The spawner told which servers run, or else of each whether it does. One that gives no answer
+    /// keeps that from no other.
+    told: bool,
+    answered: anyhow::Result<()>,
+}
+
 /// Looks after ready servers until shutdown.
 pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
     let mut trouble = Trouble::with("looking after ready servers");
@@ -51,43 +59,46 @@ pub(super) async fn ended(hub: &Hub, shutdown: &CancellationToken) {
             // What was before is unknown: all are asked.
             let looked = look(hub, (!is_first).then_some(round)).await;
             round += 1;
-            // One that gives no answer would keep that from all others for as long as it doesn't.
-            if looked.is_ok() {
+            if looked.as_ref().is_ok_and(|looked| looked.told) {
                 hub.say_watched(from);
-                if std::mem::take(&mut is_first) {
-                    let seconds = &hub.metrics().first_watch_seconds;
-                    seconds.observe(begun.elapsed().as_secs_f64());
-                }
             }
-            trouble.note(looked.flatten());
+            if looked.is_ok() && std::mem::take(&mut is_first) {
+                let seconds = &hub.metrics().first_watch_seconds;
+                seconds.observe(begun.elapsed().as_secs_f64());
+            }
+            trouble.note(looked.and_then(|looked| looked.answered));
         }
     };
     let _ = shutdown.run_until_cancelled(rounds).await;
 }
 
 /// Without a round's number, asks after each ready server.
-async fn look(hub: &Hub, round: Option<u64>) -> Looked {
+async fn look(hub: &Hub, round: Option<u64>) -> anyhow::Result<Round> {
     let mut listed = Ok(());
-    let running: HashSet<String> = match round {
-        None => HashSet::new(),
+    let running: Option<HashSet<String>> = match round {
+        None => None,
         Some(_) => match answer(hub, hub.spawner().list()).await {
-            Ok(running) => running.iter().map(ToString::to_string).collect(),
+            Ok(running) => Some(running.iter().map(ToString::to_string).collect()),
             // A spawner that can't tell of all may tell of each: then all are asked.
             Err(error) => {
                 listed = Err(error.context("listing servers; each is asked after instead"));
-                HashSet::new()
+                None
             }
         },
     };
     let mut tx = hub.db().read().await?;
     let ready = db::servers::ready(&mut tx).await?;
     drop(tx);
-    let is_due = |(id, key): &(String, String)| match round {
-        Some(round) if running.contains(key) => turn_of(id) == round % ROUNDS,
+    let is_due = |(id, key): &(String, String)| match (round, &running) {
+        (Some(round), Some(running)) if running.contains(key) => turn_of(id) == round % ROUNDS,
         _ => true,
     };
     let due: Vec<String> = ready.into_iter().filter(is_due).map(|(id, _)| id).collect();
-    Ok(look_at_all(hub, &due).await?.and(listed))
+    let asked = look_at_all(hub, &due).await?;
+    Ok(Round {
+        told: running.is_some() || asked.is_ok(),
+        answered: asked.and(listed),
+    })
 }
 
 /// Which of the rounds is a server's.

@@ -221,6 +221,52 @@ async fn what_ended_while_nobody_watched_has_not_gone_well() {
     }
 }
 
+/// A spawner that tells nothing, neither which servers run nor of one whether it does, has not said that
+/// it goes well.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_the_spawner_told_nothing_has_not_gone_well() {
+    for db in TestDb::both().await {
+        let (spawner, clock) = (FakeSpawner::default(), Clock::manual(Clock::system().now()));
+        let tune = |settings: &mut Settings, timings: &mut Timings| {
+            places(16, 2)(settings, timings);
+            timings.answer_limit = Duration::from_secs(1);
+        };
+        let hub = TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune);
+        let mut hub = hub.await;
+        for name in ["ada", "ben", "eve", "sam", "tim"] {
+            hub = hub.with_user(name).await;
+        }
+        for name in ["ada", "ben", "eve"] {
+            spawner.behave_for(name, Behaviour::NotFound);
+            wish(&hub, name, "dying").await;
+            until_state(db.db(), name, State::Failed).await;
+        }
+        clock.advance(15_000);
+        wish(&hub, "sam", "dying").await;
+        until_state(db.db(), "sam", State::Ready).await;
+        let sams = key(db.db(), "sam").await;
+        spawner.mute(Some(&sams));
+        spawner.mute_list(true);
+        spawner.crash(&sams, "it exited with code 3");
+        clock.advance(120_000);
+        // The second question from here on is of a look that has begun since, the third comes after it.
+        let polls = spawner.polls(&sams);
+        until("it was looked in vain", || async {
+            spawner.polls(&sams) >= polls + 3
+        })
+        .await;
+        // Whoever is next is let try, and not because it has gone well.
+        wish(&hub, "tim", "dying").await;
+        until_state(db.db(), "tim", State::Ready).await;
+        assert_eq!(failing(db.db()).await, 1);
+        spawner.mute(None);
+        spawner.mute_list(false);
+        until_state(db.db(), "sam", State::Stopped).await;
+        assert_eq!(failing(db.db()).await, 1);
+        hub.stop().await;
+    }
+}
+
 /// A hub that was suspended, with its machine perhaps, has looked once and not since: what its rows say
 /// to run may have ended at any time.
 #[tokio::test(flavor = "multi_thread")]
