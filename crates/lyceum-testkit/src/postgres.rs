@@ -122,6 +122,9 @@ impl Postgres {
 
     fn start_after(leader: Option<&Path>) -> anyhow::Result<Self> {
         let binaries = find_binaries()?;
+        if leader.is_some() {
+            expect_copier(&binaries)?;
+        }
         let folder = tempfile::Builder::new()
             .prefix("lyceum-pg-")
             .tempdir()
@@ -229,6 +232,18 @@ fn is_server(folder: &Path) -> bool {
         .all(|name| folder.join(name).is_file())
 }
 
+/// A standby begins as a copy of its leader.
+fn expect_copier(binaries: &Path) -> anyhow::Result<()> {
+    if !binaries.join("pg_basebackup").is_file() {
+        bail!(
+            "a standby of PostgreSQL is made with `pg_basebackup`, which is not in {}: install what is missing \
+             of PostgreSQL there (Debian: `apt-get install postgresql`)",
+            binaries.display()
+        );
+    }
+    Ok(())
+}
+
 /// User and group id of `postgres`, else of `nobody`.
 fn find_account() -> anyhow::Result<(u32, u32)> {
     let accounts = fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
@@ -256,5 +271,16 @@ mod tests {
         assert!(folder.join("data/postmaster.pid").exists());
         drop(server);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn what_a_standby_lacks_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = expect_copier(folder.path()).unwrap_err().to_string();
+        let place = folder.path().display().to_string();
+        assert!(refused.contains("`pg_basebackup`"), "{refused}");
+        assert!(refused.contains(&place), "{refused}");
+        fs::write(folder.path().join("pg_basebackup"), "").unwrap();
+        expect_copier(folder.path()).unwrap();
     }
 }

@@ -210,7 +210,8 @@ async fn postgresql_fails_over_in_the_middle_of_starts() {
     let standby = primary.standby().await.expect("a standby");
     let relay = Relay::before(primary.url()).await;
     let through = Location::Postgres(relay.url().to_owned());
-    let place = Place::on(through, CONFIG);
+    // So that neither hub takes all of them.
+    let place = Place::on(through, &format!("  concurrent_starts: 8\n{CONFIG}"));
     let mut hubs = [place.hub("127.0.0.1:0"), place.hub("127.0.0.1:0")];
     let people = people(12);
     make(&hubs[0], &people).await;
