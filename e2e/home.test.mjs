@@ -57,9 +57,10 @@ test('home says what comes next', { timeout: 600_000, skip }, async (t) => {
     await writeFile(file, COURSE);
     for (const name of ['problem set 1', 'problem set 2']) await send(teacher, `assignment/signals-demo/${encodeURIComponent(name)}`);
     await logIn(page, lyceum.url, student);
-    await until('home knows the assignment', async () => {
+    // What was released may be there before the file is read anew, which says until when it is taken.
+    await until('home knows when the assignment is due', async () => {
       await goHome(page, lyceum.url);
-      return (await first(page).innerText()).includes('problem set 1');
+      return (await first(page).innerText()).includes('problem set 1, due');
     });
     const heading = first(page).getByRole('heading', { name: /^Continue: Signals and Systems, problem set 1, due (tomorrow|today), 18:00$/ });
     await heading.waitFor();
