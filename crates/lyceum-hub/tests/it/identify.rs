@@ -232,6 +232,9 @@ async fn what_strangers_may_send_is_a_short_list() {
         "POST /hub/login",
         // There is nothing to end.
         "POST /hub/logout",
+        // A provider's word, which it signs.
+        "POST /hub/oauth_backchannel",
+        "POST /hub/oauth_backchannel/{method}",
     ];
     assert_eq!(open, known);
 }

@@ -23,6 +23,9 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/hub/error/{status}", 200),
     ("POST", "/hub/api/oauth2/token", 401),
     ("POST", "/hub/api/users/{user}/tokens", 403),
+    // A provider's word without one.
+    ("POST", "/hub/oauth_backchannel", 400),
+    ("POST", "/hub/oauth_backchannel/{method}", 400),
 ];
 
 fn fill(path: &str, user: &str) -> String {
