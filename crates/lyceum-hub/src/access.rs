@@ -7,10 +7,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lyceum_model::name::UserName;
 use lyceum_model::scope::{ScopeName, ScopeSet, Target, Verdict};
 use lyceum_proxy::{self as proxy, Access, Ask, Credential, Decision};
 use lyceum_spawn::Status;
 use lyceum_store::Tx;
+use lyceum_web::Caller;
 
 use crate::db::servers::Server;
 use crate::deeds::{self, Doer};
@@ -18,7 +20,7 @@ use crate::identify::{Bearer, bearer_of};
 use crate::jobs::managed;
 use crate::services::Known;
 use crate::standing::Standing;
-use crate::{Hub, Settings, db, grants, groups, shares, tokens};
+use crate::{Hub, Settings, course_servers, db, grants, groups, shares, tokens};
 
 /// How long the proxy may act on an answer. Log-out and lost roles are told at once besides.
 const KEEP: Duration = Duration::from_secs(30);
@@ -189,6 +191,15 @@ pub fn for_browsers(settings: &Settings, standing: &Standing, is_admin: bool) ->
         (false, true) => by_courses.clone().union(standing.shared()),
         (false, false) => by_courses.clone(),
     }
+}
+
+/// Whether pages offer the servers of this owner to a browser, if its reader may open them at all.
+/// Where all are at one host, it opens her own only, and those of courses that she teaches.
+pub fn is_for_browser_of(hub: &Hub, caller: &Caller, owner: &UserName) -> bool {
+    let apart = hub.settings().origins.are_apart();
+    let taught = (caller.person())
+        .is_ok_and(|her| course_servers::opens(hub, owner, &her.name, &her.groups));
+    apart || taught || caller.is(owner)
 }
 
 /// A service with its own token.

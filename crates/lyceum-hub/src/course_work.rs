@@ -10,7 +10,7 @@ use lyceum_model::who::CourseRole;
 pub struct CourseWork {
     /// The course's id.
     pub course: String,
-    /// It is not among her courses, or she is nothing in it there: somebody added her otherwise.
+    /// It is not among her courses, or she is nothing or less in it there: somebody added her otherwise.
     pub added: Option<AddedTo>,
     /// What she can hand in now, in any order.
     pub tasks: Vec<Task>,

@@ -9,7 +9,7 @@ use lyceum_model::name::ServerName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{ServerKey, ServerSpec};
-use lyceum_model::who::Standing;
+use lyceum_model::who::{CourseId, Standing};
 use lyceum_store::{Tx, Waiting};
 use lyceum_web::{ApiError, Caller};
 
@@ -137,43 +137,20 @@ pub async fn start(
         display_name,
         by,
     } = wish.into();
-    let options = match owner.name.is_of_course() {
-        true => Options::Chosen(serde_json::json!({})),
-        false => options,
-    };
-    let standing = choosing::standing(hub, owner).await?;
-    let Picked {
-        options,
-        chosen,
+    let Planned {
+        spec,
+        options: options_text,
+        course,
         keeps_choice,
         refused_choice,
-    } = pick(hub, owner, name, options, &standing).await?;
-    let options_text = checked(&options)?;
-    let request = LaunchRequest {
-        user: owner.name.clone(),
-        admin: owner.admin,
-        groups: standing.groups,
-        server: name.clone(),
-        home: owner.home.clone(),
-        options,
-        chosen,
-    };
-    let spec = hub
-        .planner()
-        .plan(&request)
-        .await
-        .map_err(|refusal| match refusal {
-            Refusal::NotAllowed(why) => WishError::Refused(why, StatusCode::FORBIDDEN),
-            Refusal::BadOptions(why) => WishError::Refused(why, StatusCode::BAD_REQUEST),
-            Refusal::Internal(error) => WishError::Internal(error),
-        })?;
+    } = plan(hub, owner, name, options).await?;
     let spec_text = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
     let environment = environment(&spec, owner.name.is_of_course());
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     still_there(&mut tx, owner).await?;
     let server = ensure(hub, &mut tx, owner, name, now).await?;
-    let course = (request.chosen.course.as_ref()).map(|(course, _)| course.as_str());
+    let course = course.as_ref().map(CourseId::as_str);
     if course.is_some() && server.state.is_active() && server.course.as_deref() != course {
         let status = StatusCode::CONFLICT;
         return Err(WishError::Refused(say!("course.other_runs"), status));
@@ -217,6 +194,71 @@ pub async fn start(
     // Who has a server that starts may do what she could before.
     hub.seen().pass(tx, 1).await?;
     Ok(Started::Queued(queued, news))
+}
+
+/// Whether a start would be refused as things are: for whoever gives something up for it.
+pub async fn check(
+    hub: &Hub,
+    owner: &User,
+    name: &ServerName,
+    options: Options,
+) -> Result<(), WishError> {
+    plan(hub, owner, name, options).await.map(drop)
+}
+
+/// What a start will be.
+struct Planned {
+    spec: ServerSpec,
+    /// As they are kept.
+    options: String,
+    course: Option<CourseId>,
+    keeps_choice: bool,
+    refused_choice: bool,
+}
+
+async fn plan(
+    hub: &Hub,
+    owner: &User,
+    name: &ServerName,
+    options: Options,
+) -> Result<Planned, WishError> {
+    let options = match owner.name.is_of_course() {
+        true => Options::Chosen(serde_json::json!({})),
+        false => options,
+    };
+    let standing = choosing::standing(hub, owner).await?;
+    let Picked {
+        options,
+        chosen,
+        keeps_choice,
+        refused_choice,
+    } = pick(hub, owner, name, options, &standing).await?;
+    let options_text = checked(&options)?;
+    let request = LaunchRequest {
+        user: owner.name.clone(),
+        admin: owner.admin,
+        groups: standing.groups,
+        server: name.clone(),
+        home: owner.home.clone(),
+        options,
+        chosen,
+    };
+    let spec = hub
+        .planner()
+        .plan(&request)
+        .await
+        .map_err(|refusal| match refusal {
+            Refusal::NotAllowed(why) => WishError::Refused(why, StatusCode::FORBIDDEN),
+            Refusal::BadOptions(why) => WishError::Refused(why, StatusCode::BAD_REQUEST),
+            Refusal::Internal(error) => WishError::Internal(error),
+        })?;
+    Ok(Planned {
+        spec,
+        options: options_text,
+        course: request.chosen.course.map(|(course, _)| course),
+        keeps_choice,
+        refused_choice,
+    })
 }
 
 /// The options of a start, and what they say.

@@ -23,6 +23,7 @@ use lyceum_hub::{Hub, Parts, Settings, Timings, users};
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::environment::Values;
 use lyceum_model::name::UserName;
+use lyceum_model::saying::Saying;
 use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole, Forms, Who};
@@ -447,13 +448,16 @@ impl Drop for TestHub {
     }
 }
 
-/// Takes `profile` and `course` from what was chosen.
+/// Takes `profile` and `course` from what was chosen; refuses courses that begin with `refused`.
 struct PlainPlanner;
 
 #[async_trait]
 impl LaunchPlanner for PlainPlanner {
     async fn plan(&self, request: &LaunchRequest) -> Result<ServerSpec, Refusal> {
         let asked = |key: &str| request.options[key].as_str().map(str::to_owned);
+        if asked("course").is_some_and(|course| course.starts_with("refused")) {
+            return Err(Refusal::NotAllowed(Saying::quote("The test refuses it.")));
+        }
         let mut spec = ServerSpec {
             command: vec!["fake".into()],
             home: request.home.clone(),

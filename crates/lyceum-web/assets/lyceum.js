@@ -39,6 +39,12 @@ function duration(seconds) {
   return `${Math.floor(minutes / 60)} h${and(minutes % 60, "min")}`;
 }
 
+// What a form had as its answer is not sent again: such a page names a link.
+function loadAgain(root) {
+  if (root.dataset.lookAt) location.replace(root.dataset.lookAt);
+  else location.reload();
+}
+
 // Loads the page again as soon as the hub answers; tells the reader while it doesn't.
 // The page that comes knows what happened: it may lead to the server or show a failure.
 function lookAgain(root, wait) {
@@ -49,7 +55,7 @@ function lookAgain(root, wait) {
         signal: AbortSignal.timeout(10_000),
       });
       if (answer.status >= 500) throw new Error("the hub is not well");
-      location.reload();
+      loadAgain(root);
     } catch {
       root.querySelector("[data-lost]").hidden = false;
       lookAgain(root, Math.min(wait * 1.5, 15_000));
@@ -154,7 +160,7 @@ if (start) watchStart(start);
 const pause = document.querySelector("[data-look-again]");
 if (pause) lookAgain(pause, Number(pause.dataset.lookAgain));
 // Back in a page that was put aside while it waited: what it shows is old.
-if (start || pause) addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+if (start || pause) addEventListener("pageshow", (event) => { if (event.persisted) loadAgain(start ?? pause); });
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   const field = document.getElementById(button.dataset.copy);

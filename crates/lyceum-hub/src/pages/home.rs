@@ -105,11 +105,11 @@ pub async fn page(
         frame.announcement = error.take();
     }
     let closed = notices::is_closed(hub, caller);
-    let mut next = NextThing::of(&servers);
     let in_course = work::next(&courses, &to_do);
-    if let Some(course) = in_course {
-        next = NextThing::in_course(next, course);
-    }
+    let next = match in_course {
+        Some(course) => NextThing::in_course(&servers, course),
+        None => NextThing::of(&servers),
+    };
     let context = HomePage {
         page: frame,
         next: match closed {
@@ -242,14 +242,7 @@ pub fn card(
         title: server
             .and_then(|server| server.display_name.clone())
             .or_else(|| user.course().map(|course| course.to_string())),
-        state: match state {
-            ServerState::Stopped => Shown::Stopped,
-            ServerState::Queued => Shown::Waiting,
-            ServerState::Starting => Shown::Starting,
-            ServerState::Ready => Shown::Ready,
-            ServerState::Stopping => Shown::Stopping,
-            ServerState::Failed => Shown::Failed,
-        },
+        state: shown(state),
         reason: server
             .and_then(|server| server.why_not_stopped().or_else(|| server.why_failed()))
             .map(|why| why.sentence(lang)),
@@ -273,6 +266,18 @@ pub fn card(
         course: server
             .and_then(|server| server.course.clone())
             .filter(|_| !user.is_of_course()),
+    }
+}
+
+/// A state as pages know it.
+pub fn shown(state: ServerState) -> Shown {
+    match state {
+        ServerState::Stopped => Shown::Stopped,
+        ServerState::Queued => Shown::Waiting,
+        ServerState::Starting => Shown::Starting,
+        ServerState::Ready => Shown::Ready,
+        ServerState::Stopping => Shown::Stopping,
+        ServerState::Failed => Shown::Failed,
     }
 }
 

@@ -34,8 +34,6 @@ use crate::{Hub, choosing, course_servers, db, notices, queue};
 const FAILURE_LINES: usize = 40;
 /// How much of a refused name is shown again.
 const SHOWN_OF_A_NAME: usize = 60;
-/// How long a form that stops a server waits to show it done.
-pub(super) const STOP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// All that these handlers need of a request.
 pub(super) struct Visit {
@@ -293,13 +291,6 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         }
         Err(error) => return Err(error.into()),
     };
-    if let (Some(course), Some(row)) = (&course, &row)
-        && row.state.is_active()
-        && row.course.as_deref() != Some(course.id.as_str())
-        && !switch::made_room(&visit, row).await?
-    {
-        return switch::page(&visit, &owner, &name, course).await;
-    }
     let about = spawn::About {
         course: course.as_ref(),
         owner: &owner,
@@ -307,6 +298,16 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         row: row.as_ref(),
         mine: &mine,
     };
+    if let (Some(course), Some(row)) = (&course, &row)
+        && row.state.is_active()
+        && row.course.as_deref() != Some(course.id.as_str())
+    {
+        match switch::make_room(&visit, &owner, row).await {
+            Ok(true) => {}
+            Ok(false) => return switch::page(&visit, &owner, &name, course).await,
+            Err(error) => return not_taken(&visit, &about, None, error).await,
+        }
+    }
     let options = match asked {
         Asked::Options(options) => Some(options.clone()),
         Asked::Offer(_) if !has_choice(&mine) && course.is_none() => {
@@ -331,18 +332,35 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     };
     match launching::start(hub, &owner, &name, wish).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&base, &pending)),
-        Err(WishError::BadChoice(wrong)) => {
-            spawn::page(&visit, &about, options.as_ref(), Some(&wrong))
-        }
-        Err(WishError::Refused(why, _)) => {
+        Err(error) => not_taken(&visit, &about, options.as_ref(), error).await,
+    }
+}
+
+/// What she is told whose wish was not taken.
+async fn not_taken(
+    visit: &Visit,
+    about: &spawn::About<'_>,
+    options: Option<&Value>,
+    error: WishError,
+) -> ApiResult<Response> {
+    match error {
+        WishError::BadChoice(wrong) => spawn::page(visit, about, options, Some(&wrong)),
+        WishError::Refused(error, _) => {
             let refused = home::Refused {
-                name: Some(server).filter(|name| !name.is_empty()),
-                error: why,
+                name: Some(about.name.to_string()).filter(|name| !name.is_empty()),
+                error,
             };
             let status = StatusCode::BAD_REQUEST;
+            let Visit {
+                hub,
+                caller,
+                headers,
+                info,
+                ..
+            } = visit;
             home::page(hub, caller, headers, info, status, Some(refused)).await
         }
-        Err(error) => Err(error.into()),
+        error => Err(error.into()),
     }
 }
 
@@ -383,7 +401,7 @@ pub async fn stop_form(
     let row = wanted(&hub, &caller, &form).await?;
     launching::stop_by(&hub, &row, &caller).await?;
     // Most stops are quick; the page that follows then shows it done.
-    launching::has_ended(&hub, &row, STOP_PATIENCE).await?;
+    launching::has_ended(&hub, &row, hub.timings().stop_patience).await?;
     Ok(back(&hub, &form, &info))
 }
 

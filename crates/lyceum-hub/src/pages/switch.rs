@@ -8,15 +8,16 @@ use axum::response::Response;
 use lyceum_model::name::ServerName;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_web::ApiResult;
-use lyceum_web::page::contexts::{CourseChoice, SwitchPage};
+use lyceum_web::page::contexts::{CourseChoice, ServerRow, SwitchPage};
 
-use super::start::{self, STOP_PATIENCE, Visit};
+use super::start::{self, Asked, Visit};
 use super::{frame, home, html, language, spawn};
 use crate::db::servers::Server;
 use crate::db::users::User;
 use crate::launch::CourseStart;
+use crate::launching::{self, Options, WishError};
 use crate::servers::State;
-use crate::{choosing, launching};
+use crate::{access, choosing};
 
 /// The field with the life of the server that may end.
 const STOP: &str = "stop";
@@ -27,17 +28,27 @@ pub(super) fn ends(fields: &[(String, String)]) -> Option<i64> {
     life.parse().ok()
 }
 
-/// Stops what runs, if that was wished and is allowed; true once it has ended.
-pub(super) async fn made_room(visit: &Visit, row: &Server) -> ApiResult<bool> {
+/// Stops what runs, if that was wished and is allowed; true once it has ended. What could not be
+/// started then ends nothing.
+pub(super) async fn make_room(
+    visit: &Visit,
+    owner: &User,
+    row: &Server,
+) -> Result<bool, WishError> {
+    let Asked::Options(options) = &visit.asked else {
+        return Ok(false);
+    };
     let target = Target::Server(&row.user_name, &row.name);
     if visit.ends != Some(row.generation) || !visit.caller.may(ScopeName::DeleteServers, target) {
         return Ok(false);
     }
-    launching::stop_by(&visit.hub, row, &visit.caller).await?;
-    Ok(launching::has_ended(&visit.hub, row, STOP_PATIENCE).await?)
+    let hub = &visit.hub;
+    launching::check(hub, owner, &row.name, Options::Chosen(options.clone())).await?;
+    launching::stop_by(hub, row, &visit.caller).await?;
+    launching::has_ended(hub, row, hub.timings().stop_patience).await
 }
 
-/// The page, with what runs now.
+/// The page, with what runs now, as far as the reader may know it.
 pub(super) async fn page(
     visit: &Visit,
     owner: &User,
@@ -46,13 +57,20 @@ pub(super) async fn page(
 ) -> ApiResult<Response> {
     let hub = &visit.hub;
     let row = spawn::row_of(hub, owner, name).await?;
-    let target = Target::Server(&owner.name, name);
-    let may_stop = visit.caller.may(ScopeName::DeleteServers, target);
+    let may = |scope| (visit.caller).may(scope, Target::Server(&owner.name, name));
+    let (may_stop, may_read) = (may(ScopeName::DeleteServers), may(ScopeName::ReadServers));
+    let state = row.as_ref().map_or(State::Stopped, |row| row.state);
     let (base, lang) = (hub.base(), language(hub, &visit.headers));
+    let known = row.as_ref().filter(|_| may_read);
+    let next = visit.next.as_deref();
     let context = SwitchPage {
         page: frame(hub, Some(&visit.caller), &visit.info),
-        server: home::card(&base, &owner.name, name, row.as_ref(), &lang),
-        now_for: match row.as_ref().and_then(|row| row.course.as_deref()) {
+        own: visit.caller.is(&owner.name),
+        server: ServerRow {
+            state: home::shown(state),
+            ..home::card(&base, &owner.name, name, known, &lang)
+        },
+        now_for: match known.and_then(|row| row.course.as_deref()) {
             Some(other) => Some(title_of(visit, owner, other).await?),
             None => None,
         },
@@ -60,7 +78,14 @@ pub(super) async fn page(
             id: course.id.to_string(),
             title: course.title.clone(),
         },
-        action: start::spawn_url(&base, &owner.name, name, visit.next.as_deref()),
+        action: start::spawn_url(&base, &owner.name, name, next),
+        may_open: may(ScopeName::AccessServers)
+            && access::is_for_browser_of(hub, &visit.caller, &owner.name),
+        may_watch: may_read,
+        look_at: is_wished(visit, state).then(|| {
+            let (next, course) = (next.unwrap_or_default(), course.id.as_str());
+            start::start_url(&base, &owner.name, name, next, Some(course))
+        }),
         ends: row
             .filter(|row| may_stop || !row.state.is_active() || row.state == State::Stopping)
             .map(|row| row.generation),
@@ -72,6 +97,12 @@ pub(super) async fn page(
         "switch.html",
         &context,
     )
+}
+
+/// Whether what she asked for can go on by itself once the server has ended. A link of another site is no
+/// wish of hers.
+fn is_wished(visit: &Visit, state: State) -> bool {
+    state == State::Stopping && matches!(visit.asked, Asked::Options(_))
 }
 
 /// As she knows the course; its id where she does not know it any more.

@@ -1,19 +1,32 @@
 //! Servers for courses: from the card, by a link, by program, and what is told who may not.
 
+use std::time::Duration;
+
 use hyper::Method;
+use lyceum_hub::origins::Origins;
 use lyceum_hub::profiles::{Profile, Profiles};
+use lyceum_hub::servers::State;
+use lyceum_hub::{Settings, Timings};
 use lyceum_model::environment::{Said, Setting};
 use lyceum_store::on;
-use lyceum_testkit::fake::FakeSpawner;
-use lyceum_testkit::{TestDb, TestHub};
+use lyceum_testkit::fake::{Behaviour, Ending, FakeSpawner};
+use lyceum_testkit::hub::PASSWORD;
+use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::{Value, json};
 
+use crate::grants::{granting, reload, role};
 use crate::kit::{assert_german, in_german, program, send_json};
 use crate::servers::{row, until_state};
-use lyceum_hub::servers::State;
 
 async fn hub(db: &TestDb) -> TestHub {
-    let hub = TestHub::start(db).await;
+    patient(db, Duration::from_secs(60)).await
+}
+
+/// One whose forms wait so long until what they stop has ended.
+async fn patient(db: &TestDb, patience: Duration) -> TestHub {
+    let spawner = FakeSpawner::default();
+    let tune = |_: &mut Settings, timings: &mut Timings| timings.stop_patience = patience;
+    let hub = TestHub::start_tuned(db.db().clone(), spawner, tune).await;
     hub.with_user("ada").await
 }
 
@@ -104,6 +117,8 @@ async fn what_runs_for_something_else_is_stopped_where_that_is_wished() {
             assert!(page.contains(has), "{has}: {page}");
         }
         assert_eq!(page.matches("primary\"").count(), 1, "{page}");
+        // Nothing goes on by itself.
+        assert!(!page.contains("data-look-at"), "{page}");
         let german = in_german(hub.signed_in("ada").await);
         let told = german.post_form("/hub/spawn", &algebra).await;
         let told = told.expect(409).text();
@@ -142,6 +157,14 @@ async fn what_runs_for_something_else_is_stopped_where_that_is_wished() {
             State::Ready
         );
 
+        // And so does what is refused only when it is planned.
+        let refused = [("course", "refused-one"), ("stop", life)];
+        let page = ada.post_form("/hub/spawn/ada", &refused).await;
+        let page = page.expect(400).text();
+        assert!(page.contains("The test refuses it."), "{page}");
+        let ours = row(db.db(), "ada", "").await.expect("a row");
+        assert_eq!((ours.state, hub.spawner.stops()), (State::Ready, 0));
+
         let started = send(life).await.expect(302);
         assert_eq!(started.location(), "/hub/spawn-pending/ada");
         until_state(db.db(), "ada", State::Ready).await;
@@ -153,6 +176,185 @@ async fn what_runs_for_something_else_is_stopped_where_that_is_wished() {
             .expect(409);
         assert_eq!(courses(&hub).len(), 2);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_its_time_to_end_is_waited_for() {
+    for db in TestDb::both().await {
+        let hub = patient(&db, Duration::ZERO).await;
+        let ada = hub.signed_in("ada").await;
+        start_for(&ada, "/hub/spawn", "signals").await;
+        let ours = until_state(db.db(), "ada", State::Ready).await;
+        hub.spawner.end(Ending::HangsBefore);
+        let life = ours.generation.to_string();
+        let fields = [("course", "algebra"), ("stop", life.as_str())];
+        let way = "/hub/spawn/ada?next=%2Fhub%2Fhome&course=algebra";
+        let shown = way.replace('&', "&amp;");
+        let asked = "/hub/spawn/ada?next=/hub/home";
+        let stopping = ada.post_form(asked, &fields).await.expect(409).text();
+        for has in [
+            "My notebook server is still being stopped.",
+            "starts The course algebra when that is done",
+            &format!("data-look-again=\"3000\" data-look-at=\"{shown}\""),
+            &format!("content=\"3; url={shown}\""),
+        ] {
+            assert!(stopping.contains(has), "{has}: {stopping}");
+        }
+        assert!(!stopping.contains("<p></p>"), "{stopping}");
+        let german = in_german(hub.signed_in("ada").await);
+        let told = german.get(way).await.expect(409).text();
+        assert!(told.contains("geht von selbst weiter"), "{told}");
+        assert_german(
+            &told
+                .replace("The course algebra", "")
+                .replace("Signals and Systems", ""),
+        );
+        // Where a page of another site led her, nothing begins without her.
+        let elsewhere = hub.signed_in("ada").await;
+        let elsewhere = elsewhere.with_header("sec-fetch-site", "cross-site");
+        let led = elsewhere.get(way).await.expect(409).text();
+        assert!(led.contains("is still being stopped"), "{led}");
+        assert!(
+            !led.contains("data-look-a") && !led.contains("refresh"),
+            "{led}"
+        );
+
+        hub.spawner.end(Ending::Good);
+        until_state(db.db(), "ada", State::Stopped).await;
+        let started = ada.get(way).await.expect(302);
+        assert_eq!(
+            started.location(),
+            "/hub/spawn-pending/ada?next=%2Fhub%2Fhome"
+        );
+        until_state(db.db(), "ada", State::Ready).await;
+        let expect = ["signals", "algebra"].map(|course| Some(course.to_owned()));
+        assert_eq!(courses(&hub), expect);
+    }
+}
+
+async fn start_for(client: &Client, path: &str, course: &str) {
+    let fields = [("course", course)];
+    client.post_form(path, &fields).await.expect(302);
+}
+
+/// Who may start somebody's server, but not stop it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_is_stopped_by_those_who_may() {
+    for db in TestDb::both().await {
+        let hub = granting(&db, |grants| {
+            role(grants, "starts", &["start:servers!user=ada"], &["ben"]);
+        })
+        .await;
+        let (ada, ben) = (hub.signed_in("ada").await, hub.signed_in("ben").await);
+        start_for(&ada, "/hub/spawn", "signals").await;
+        let ours = until_state(db.db(), "ada", State::Ready).await;
+        let life = ours.generation.to_string();
+        let algebra = [("course", "algebra"), ("stop", life.as_str())];
+        for fields in [&algebra[..1], &algebra[..]] {
+            let page = ben.post_form("/hub/spawn/ada", fields).await;
+            let page = page.expect(409).text();
+            assert!(page.contains("Somebody who may stop it"), "{page}");
+            for not in ["name=\"stop\"", "primary\"", "Stop it and start"] {
+                assert!(!page.contains(not), "{not}: {page}");
+            }
+        }
+        let ours = row(db.db(), "ada", "").await.expect("a row");
+        assert_eq!((ours.state, hub.spawner.stops()), (State::Ready, 0));
+        assert_eq!(courses(&hub).len(), 1);
+        // With the right to it, it is he who stops it.
+        reload(&hub, |grants| {
+            role(grants, "stops", &["delete:servers!user=ada"], &["ben"]);
+        })
+        .await;
+        let page = ben.post_form("/hub/spawn/ada", &algebra[..1]).await;
+        let page = page.expect(409).text();
+        assert_eq!(hidden(&page, "stop"), life);
+        hub.stop().await;
+    }
+}
+
+/// Of what somebody else's server does, that page tells as much as others do.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_is_told_to_those_who_may_read_it() {
+    const READS: [&str; 3] = [
+        "It is for the course Signals and Systems.",
+        "Since",
+        "<time ",
+    ];
+    const WATCH: &str = "href=\"/hub/spawn-pending/ada\"";
+    const OPEN: &str = "href=\"/user/ada/\"";
+    let db = TestDb::sqlite().await;
+    let hub = granting(&db, |grants| {
+        role(grants, "starts", &["start:servers!user=ada"], &["ben"]);
+    })
+    .await;
+    let rename = json!({ "display_name": "Thesis" });
+    let program = program(&hub, "ada").await;
+    let path = "/hub/api/users/ada/server";
+    send_json(&program, Method::PATCH, path, &rename)
+        .await
+        .expect(200);
+    let told = async |client: &Client| {
+        let page = client.post_form("/hub/spawn/ada", &[("course", "algebra")]);
+        let page = page.await.expect(409).text();
+        let main = page.split_once("<main").expect("its middle").1.to_owned();
+        assert!(!main.contains("<p></p>"), "{main}");
+        main
+    };
+    let ben = hub.signed_in("ben").await;
+    let ada = hub.signed_in("ada").await;
+    hub.spawner.behave(Behaviour::HangsBefore);
+    start_for(&ada, "/hub/spawn", "signals").await;
+    let page = told(&ben).await;
+    assert!(page.contains("The server of ada is on its way"), "{page}");
+    for not in READS.iter().chain([&WATCH, &OPEN, &"Thesis"]) {
+        assert!(!page.contains(not), "{not}: {page}");
+    }
+    hub.spawner.behave(Behaviour::Good);
+    until_state(db.db(), "ada", State::Ready).await;
+    let page = told(&ben).await;
+    assert!(page.contains("The server of ada runs already"), "{page}");
+    for not in READS.iter().chain([&WATCH, &OPEN, &"Thesis"]) {
+        assert!(!page.contains(not), "{not}: {page}");
+    }
+    // He may read and open it; but there is one host for all.
+    let more = ["read:servers!user=ada", "access:servers!user=ada"];
+    reload(&hub, |grants| role(grants, "reads", &more, &["ben"])).await;
+    let page = told(&ben).await;
+    for has in READS.iter().chain([&"Thesis of ada runs already"]) {
+        assert!(page.contains(has), "{has}: {page}");
+    }
+    assert!(!page.contains(OPEN), "{page}");
+    let own = told(&ada).await;
+    assert!(own.contains(OPEN) && own.contains("Thesis runs"), "{own}");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_at_a_host_of_its_own_is_opened_by_those_who_may() {
+    let db = TestDb::sqlite().await;
+    let site = "http://lab.example.edu".parse().expect("a URL");
+    let tune = |settings: &mut Settings, _: &mut Timings| {
+        settings.origins = Origins::apart(&site).expect("a host");
+        let scopes = ["start:servers!user=ada", "access:servers!user=ada"];
+        role(&mut settings.grants, "opens", &scopes, &["ben"]);
+        role(&mut settings.grants, "starts", &scopes[..1], &["eve"]);
+    };
+    let hub = TestHub::start_tuned(db.db().clone(), FakeSpawner::default(), tune).await;
+    let hub = hub.with_user("ada").await.with_user("ben").await;
+    let hub = hub.with_user("eve").await;
+    let path = "/hub/api/users/ada/server";
+    let signals = json!({ "course": "signals" });
+    let ada = program(&hub, "ada").await;
+    ada.post_json(path, &signals).await.expect(201);
+    for (who, opens) in [("ben", true), ("eve", false)] {
+        let browser = hub.client().at("lab.example.edu");
+        browser.log_in(who, PASSWORD).await.expect(302);
+        let page = browser.post_form("/hub/spawn/ada", &[("course", "algebra")]);
+        let page = page.await.expect(409).text();
+        assert_eq!(page.contains("Open what runs"), opens, "{who}: {page}");
+    }
+    hub.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

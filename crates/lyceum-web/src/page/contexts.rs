@@ -204,18 +204,19 @@ pub enum NextKind {
 impl NextThing {
     /// The ready server used last; else one on its way; else the first one that can start.
     pub fn of(servers: &[ServerRow]) -> Option<Self> {
-        let ready = servers
-            .iter()
+        Self::among(servers.iter())
+    }
+
+    fn among<'a>(servers: impl Iterator<Item = &'a ServerRow> + Clone) -> Option<Self> {
+        let ready = (servers.clone())
             .filter(|server| server.state == ServerState::Ready)
             .max_by_key(|server| server.last_activity);
         let coming = || {
-            servers
-                .iter()
+            (servers.clone())
                 .find(|s| matches!(s.state, ServerState::Waiting | ServerState::Starting))
         };
         let startable = || {
-            servers
-                .iter()
+            (servers.clone())
                 .find(|s| matches!(s.state, ServerState::Stopped | ServerState::Failed))
         };
         let server = ready.or_else(coming).or_else(startable)?;
@@ -232,10 +233,11 @@ impl NextThing {
         })
     }
 
-    /// Where she works on something of a course: in what runs for it, else in what runs, else in what is
-    /// started for it.
+    /// Where she works on something of a course: in what runs for it, else in what runs for no course,
+    /// else in her default server, which is started for it; before that she is asked whether what
+    /// it runs for may end.
     #[must_use]
-    pub fn in_course(next: Option<Self>, course: &CourseRow) -> Option<Self> {
+    pub fn in_course(servers: &[ServerRow], course: &CourseRow) -> Option<Self> {
         let running = course.server.as_ref().and_then(|server| {
             let kind = match server.state {
                 ServerState::Ready => NextKind::Open,
@@ -251,20 +253,32 @@ impl NextThing {
         if running.is_some() {
             return running;
         }
-        let next = next?;
-        let is_again = next.kind == NextKind::Retry
-            && next.server.course.as_deref() == Some(course.id.as_str());
-        let starts = matches!(next.kind, NextKind::Start | NextKind::Retry)
-            && course.starts
-            && next.server.server.is_empty();
-        if !starts || is_again {
-            return Some(next);
+        if !course.starts {
+            return Self::of(servers);
         }
-        Some(Self {
-            kind: NextKind::Start,
-            course: Some(course.id.clone()),
-            ..next
-        })
+        let next = Self::among(
+            servers
+                .iter()
+                .filter(|one| !one.runs_for_other_than(course)),
+        );
+        let default = servers.iter().find(|server| server.server.is_empty());
+        let starts = match &next {
+            Some(next) => match next.kind {
+                NextKind::Open | NextKind::Watch | NextKind::Closed => false,
+                NextKind::Retry => next.server.course.as_deref() != Some(course.id.as_str()),
+                NextKind::Start => true,
+            },
+            None => true,
+        };
+        let default = default.filter(|one| starts && one.state != ServerState::Stopping);
+        match default {
+            Some(default) => Some(Self {
+                kind: NextKind::Start,
+                server: default.clone(),
+                course: Some(course.id.clone()),
+            }),
+            None => next,
+        }
     }
 
     /// While nothing can be started.
@@ -306,6 +320,17 @@ pub struct ServerRow {
     pub end: Option<ServerEnd>,
     /// The id of the course that its last start was for: to try again is to start it for that.
     pub course: Option<String>,
+}
+
+impl ServerRow {
+    /// Whether it is there for another course; what was started plainly is there for any.
+    fn runs_for_other_than(&self, course: &CourseRow) -> bool {
+        let runs = matches!(
+            self.state,
+            ServerState::Ready | ServerState::Waiting | ServerState::Starting
+        );
+        runs && (self.course.as_ref()).is_some_and(|other| *other != course.id)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -430,7 +455,10 @@ pub struct StoppingPage {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SwitchPage {
     pub page: Page,
+    /// Whoever may not read about it learns its state alone.
     pub server: ServerRow,
+    /// Whether the reader owns it.
+    pub own: bool,
     /// The course that it runs for.
     pub now_for: Option<String>,
     /// The course that it is to be for.
@@ -438,6 +466,13 @@ pub struct SwitchPage {
     pub action: String,
     /// The life of the server that ends for it; nothing: she may not end it.
     pub ends: Option<i64>,
+    /// Whether the reader's browser can open it.
+    pub may_open: bool,
+    /// Whether the reader may see how its start goes.
+    pub may_watch: bool,
+    /// Where the page goes by itself while the server is on its way down: the link that starts it for the
+    /// course.
+    pub look_at: Option<String>,
 }
 
 /// `error.html`. Words for the status come from the messages.
@@ -651,7 +686,7 @@ mod tests {
         };
         let check =
             |servers: &[ServerRow], course: &CourseRow, expect: Option<(NextKind, &str, bool)>| {
-                let next = NextThing::in_course(NextThing::of(servers), course);
+                let next = NextThing::in_course(servers, course);
                 let found = next.as_ref().map(|next| {
                     let name = next.server.server.as_str();
                     (next.kind, name, next.course.is_some())
@@ -712,6 +747,26 @@ mod tests {
             &course(false, None),
             Some((NextKind::Retry, "", false)),
         );
+        // What runs for another course is none of its, and is asked about before it ends.
+        for state in [Ready, Starting] {
+            let other = server("", state, Some("art"));
+            let beside = server("lab", state, Some("art"));
+            let kind = match state {
+                Ready => NextKind::Open,
+                _ => NextKind::Watch,
+            };
+            check(
+                std::slice::from_ref(&other),
+                &none,
+                Some((NextKind::Start, "", true)),
+            );
+            check(
+                &[server("", Stopped, None), beside],
+                &none,
+                Some((NextKind::Start, "", true)),
+            );
+            check(&[other], &course(false, None), Some((kind, "", false)));
+        }
         // The default server is on its way out, so nothing can be started for a course.
         let named = server("lab", Stopped, None);
         check(

@@ -351,6 +351,13 @@ fn deeds() -> Vec<DeedRow> {
     ]
 }
 
+fn started_for_a_course() -> NextThing {
+    NextThing {
+        course: Some("signals-2026".into()),
+        ..NextThing::of(&[server("", ServerState::Stopped)]).expect("one that can start")
+    }
+}
+
 fn task() -> TaskRow {
     TaskRow {
         course: format!("Signals and Systems {EVIL}"),
@@ -364,6 +371,7 @@ fn switch(state: ServerState) -> SwitchPage {
     SwitchPage {
         page: page(),
         server: server("", state),
+        own: true,
         now_for: Some(EVIL.into()),
         course: CourseChoice {
             id: "signals-2026".into(),
@@ -371,6 +379,10 @@ fn switch(state: ServerState) -> SwitchPage {
         },
         action: "/hub/spawn/ada".into(),
         ends: Some(7),
+        may_open: true,
+        may_watch: true,
+        look_at: (state == ServerState::Stopping)
+            .then(|| "/hub/spawn/ada?next=&course=signals-2026".into()),
     }
 }
 
@@ -442,10 +454,6 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
             })
             .to_vec(),
     };
-    let started = NextThing {
-        course: Some("signals-2026".into()),
-        ..NextThing::of(&[server("", ServerState::Stopped)]).expect("one that can start")
-    };
     vec![
         (
             "home.html",
@@ -509,12 +517,24 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
             "home.html",
             "task-to-start",
             of(HomePage {
-                next: Some(started),
+                next: Some(started_for_a_course()),
                 task: Some(TaskRow {
                     late: true,
                     ..task()
                 }),
                 ..home(vec![server("", ServerState::Stopped)])
+            }),
+        ),
+        (
+            "home.html",
+            "task-elsewhere",
+            of(HomePage {
+                next: Some(NextThing {
+                    server: server("", ServerState::Ready),
+                    ..started_for_a_course()
+                }),
+                task: Some(task()),
+                ..home(vec![server("", ServerState::Ready)])
             }),
         ),
         (

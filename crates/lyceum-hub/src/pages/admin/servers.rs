@@ -13,6 +13,7 @@ use lyceum_web::{ApiError, ApiResult};
 use tokio::time::Instant;
 
 use super::{Tally, Visit, csv, people};
+use crate::access;
 use crate::api::find_person;
 use crate::course_servers;
 use crate::db;
@@ -116,13 +117,7 @@ pub(super) fn row(visit: &Visit, server: &Server) -> AdminServer {
     let target = Target::Server(&server.user_name, &server.name);
     let may = |scope| visit.caller.may(scope, target);
     let state = server.state;
-    // Where all are at one host, a browser opens its owner's servers only, and those of courses that
-    // she teaches.
-    let apart = visit.hub.settings().origins.are_apart();
-    let taught = visit.caller.person().is_ok_and(|her| {
-        course_servers::opens(&visit.hub, &server.user_name, &her.name, &her.groups)
-    });
-    let reachable = apart || taught || visit.caller.is(&server.user_name);
+    let reachable = access::is_for_browser_of(&visit.hub, &visit.caller, &server.user_name);
     let mut card = home::card(
         &visit.hub.base(),
         &server.user_name,

@@ -11,22 +11,24 @@ use crate::course_work::{self, Arrivals, CourseWork, Task};
 const ARRIVALS_MAX: usize = 5;
 const FEEDBACK_MAX: usize = 3;
 
-/// Puts the courses beside hers to which she was added, after hers.
+/// Puts the courses beside hers to which she was added, after hers; on the cards of hers, what more she
+/// became there.
 pub(super) fn add(rows: &mut Vec<CourseRow>, all: &[CourseWork]) {
     for work in all {
         let Some(added) = &work.added else {
             continue;
         };
-        let roles = vec![added.role.as_str().to_owned()];
+        let role = added.role.as_str().to_owned();
         match rows.iter_mut().find(|row| row.id == work.course) {
-            Some(row) if row.roles.is_empty() => row.roles = roles,
-            Some(_) => {}
+            Some(row) if row.roles.contains(&role) => {}
+            // It is more than what she is otherwise.
+            Some(row) => row.roles.insert(0, role),
             None => rows.push(CourseRow {
                 anchor: anchor(&work.course),
                 id: work.course.clone(),
                 title: added.title.clone(),
                 term: added.term.clone(),
-                roles,
+                roles: vec![role],
                 ..CourseRow::default()
             }),
         }

@@ -1,11 +1,14 @@
 //! The home page: services one may open, what servers are called, and what is to be done in courses.
 
 use lyceum_hub::course_work::{AddedTo, Arrivals, CourseWork, Mistake, Task};
+use lyceum_hub::servers::State;
 use lyceum_model::who::CourseRole;
 use lyceum_testkit::{TestDb, TestHub};
+use serde_json::json;
 
 use crate::grants::{granting, role, service};
-use crate::kit::{assert_german, in_german, start_server};
+use crate::kit::{assert_german, in_german, program, start_server};
+use crate::servers::until_state;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_are_shown_to_those_who_may_open_them() {
@@ -271,6 +274,61 @@ async fn work_is_done_in_the_server_that_runs() {
     hub.stop().await;
 }
 
+/// What runs for another course has neither its environment nor its files.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_is_not_done_in_what_runs_for_another_course() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let ada = hub.signed_in("ada").await;
+    let tasks = || vec![task(&hub, "ps1", HOUR)];
+    hub.give_work("ada", vec![work("signals", tasks())]);
+    let started = ada.post_form("/hub/spawn", &[("course", "algebra")]).await;
+    started.expect(302);
+    until_state(db.db(), "ada", State::Ready).await;
+    let page = ada.get("/hub/home").await.expect(200).text();
+    let first = first_thing(&page);
+    assert!(!first.contains("/user/ada/"), "{first}");
+    assert!(first.contains("action=\"/hub/spawn\""), "{first}");
+    assert!(
+        first.contains("name=\"course\" value=\"signals\""),
+        "{first}"
+    );
+    assert!(
+        words(first).contains("there for another course. Before it is stopped"),
+        "{first}"
+    );
+    // That asks first.
+    ada.post_form("/hub/spawn", &[("course", "signals")])
+        .await
+        .expect(409);
+    let german = in_german(hub.signed_in("ada").await);
+    let page = german.get("/hub/home").await.expect(200).text();
+    assert!(page.contains("für einen anderen Kurs da"), "{page}");
+    assert_german(&page);
+
+    // For what can't be started she works in what there is.
+    hub.give_work("ada", vec![work("bio", tasks())]);
+    let page = ada.get("/hub/home").await.expect(200).text();
+    let first = first_thing(&page);
+    assert!(
+        first.contains("class=\"button primary\" href=\"/user/ada/\""),
+        "{first}"
+    );
+
+    // One beside it that was started plainly is there for any course.
+    hub.give_work("ada", vec![work("signals", tasks())]);
+    let program = program(&hub, "ada").await;
+    let path = "/hub/api/users/ada/servers/plain";
+    program.post_json(path, &json!({})).await.expect(201);
+    let page = ada.get("/hub/home").await.expect(200).text();
+    let first = first_thing(&page);
+    assert!(
+        first.contains("class=\"button primary\" href=\"/user/ada/plain/\""),
+        "{first}"
+    );
+    hub.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_teacher_comes_first() {
     let db = TestDb::sqlite().await;
@@ -398,6 +456,15 @@ async fn courses_to_which_one_was_added_have_a_card() {
     hub.give_work("ada", vec![seen]);
     let page = ada.get("/hub/home").await.expect(200).text();
     assert_eq!(page.matches("<li id=\"course-").count(), 1, "{page}");
+    assert!(words(&page).contains("You are: student"), "{page}");
+    let became = CourseWork {
+        added: added(CourseRole::Teacher, "Signals"),
+        ..work("signals", Vec::new())
+    };
+    hub.give_work("ada", vec![became]);
+    let page = ada.get("/hub/home").await.expect(200).text();
+    assert_eq!(page.matches("<li id=\"course-").count(), 1, "{page}");
+    assert!(words(&page).contains("You are: teacher, student"), "{page}");
     hub.stop().await;
 }
 
