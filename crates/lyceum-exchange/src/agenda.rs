@@ -42,7 +42,7 @@ pub struct Asking<'a> {
 pub struct Agenda {
     /// Its name in the exchange, which is the id of a course that has a file.
     pub course: String,
-    /// Where no file makes her anything there, what somebody's request did.
+    /// Where no file makes her that much there, what somebody's request did.
     pub added: Option<AddedTo>,
     /// What she can hand in now.
     pub open: Vec<Open>,
@@ -232,8 +232,8 @@ fn ids_of<'a>(
 
 impl Mine<'_> {
     fn added_to(&self) -> Option<AddedTo> {
-        let by_request = self.standing.by_file.is_none();
-        let role = self.standing.role().filter(|_| by_request)?;
+        let by_file = self.standing.by_file;
+        let role = self.standing.role().filter(|role| by_file != Some(*role))?;
         let title = self.file.map_or(self.name, |file| file.title.as_str());
         Some(AddedTo {
             role,

@@ -329,6 +329,30 @@ assignments: {ps1: {due: 2026-11-22 10:00}}
     }
 }
 
+/// A student of the file who helps to teach meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_a_request_made_more_than_the_file_is_told_as_what_she_became() {
+    const BIO: &str = "title: Biology
+people: {teachers: [tess], graders: [gus], students: [ben, ada]}
+assignments: {ps1: {due: 2026-11-22 10:00}}
+";
+    let db = TestDb::sqlite().await;
+    let stage = Stage::set_at(&db, Clock::manual(Millis(NOW))).await;
+    stage.write_course("bio", BIO);
+    release(&stage, &["bio/ps1"]).await;
+    let root = stage.asks("root").await;
+    for path in ["instructor/bio/ben", "student/bio/ada"] {
+        root.post(path, &crate::kit::NAMELESS).await.expect(200);
+    }
+    for (name, expect) in [
+        ("ben", vec!["bio: teacher of \"Biology\""]),
+        ("gus", vec![]),
+        ("ada", vec![]),
+    ] {
+        assert_eq!(added(&asked(&stage, name, &[]).await), expect, "{name}");
+    }
+}
+
 /// In large courses that is much to count, and many look.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_in_is_counted_every_few_seconds_and_what_is_ones_own_at_each_look() {
