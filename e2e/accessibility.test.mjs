@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { check } from './support/axe.mjs';
 import { leave, startBrowser } from './support/browser.mjs';
-import { JUPYTER_ENV, startLyceum } from './support/lyceum.mjs';
+import { JUPYTER_ENV, signal, startLyceum } from './support/lyceum.mjs';
 import { controls, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
 import { until } from './support/story.mjs';
 
@@ -122,8 +122,9 @@ test('axe finds nothing on any page', { timeout: 900_000 }, async (t) => {
   });
 
   await t.test('stopping, held so that it lasts', async () => {
-    const server = (await lyceum.processes()).find((one) => one.command.includes('jupyterhub-singleuser'));
-    process.kill(server.pid, 'SIGSTOP');
+    // Its keeper too, which would lose patience with it after a while.
+    const all = await lyceum.processes();
+    signal(all, 'SIGSTOP');
     try {
       await students.goto(at('hub/home'));
       await leave(students, () => controls.stop(students).click());
@@ -131,7 +132,7 @@ test('axe finds nothing on any page', { timeout: 900_000 }, async (t) => {
       assert.equal(answer.status(), 200);
       await check(students, 'stopping');
     } finally {
-      process.kill(server.pid, 'SIGCONT');
+      signal(all, 'SIGCONT');
     }
     await waitForStopped(students, lyceum.url);
   });

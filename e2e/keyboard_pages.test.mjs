@@ -6,22 +6,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { leave, startBrowser } from './support/browser.mjs';
 import { tabTo } from './support/keyboard.mjs';
-import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
+import { runsElsewhere, signal, startLyceum } from './support/lyceum.mjs';
 import { controls, goHome, logIn, waitForServer, waitForStopped } from './support/pages.mjs';
 import { tellIn, until } from './support/story.mjs';
 
 const FURTHEST = 80;
-
-/** To those that are still there. */
-function signal(processes, name) {
-  for (const { pid } of processes) {
-    try {
-      process.kill(pid, name);
-    } catch (error) {
-      if (error.code !== 'ESRCH') throw error;
-    }
-  }
-}
 
 // Nothing listens there.
 const CONFIG = `

@@ -48,6 +48,17 @@ export async function startLyceum({ jupyterEnv = JUPYTER_ENV, config = '', resto
   return lyceum;
 }
 
+/** Sends a signal to those of these processes that are still there. */
+export function signal(processes, name) {
+  for (const { pid } of processes) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
+  }
+}
+
 class Lyceum {
   #process;
   #lines = [];

@@ -686,7 +686,7 @@ mod tests {
         };
         let check =
             |servers: &[ServerRow], course: &CourseRow, expect: Option<(NextKind, &str, bool)>| {
-                let next = NextThing::in_course(NextThing::of(servers), course);
+                let next = NextThing::in_course(servers, course);
                 let found = next.as_ref().map(|next| {
                     let name = next.server.server.as_str();
                     (next.kind, name, next.course.is_some())
@@ -747,6 +747,26 @@ mod tests {
             &course(false, None),
             Some((NextKind::Retry, "", false)),
         );
+        // What runs for another course is none of its, and is asked about before it ends.
+        for state in [Ready, Starting] {
+            let other = server("", state, Some("art"));
+            let beside = server("lab", state, Some("art"));
+            let kind = match state {
+                Ready => NextKind::Open,
+                _ => NextKind::Watch,
+            };
+            check(
+                std::slice::from_ref(&other),
+                &none,
+                Some((NextKind::Start, "", true)),
+            );
+            check(
+                &[server("", Stopped, None), beside],
+                &none,
+                Some((NextKind::Start, "", true)),
+            );
+            check(&[other], &course(false, None), Some((kind, "", false)));
+        }
         // The default server is on its way out, so nothing can be started for a course.
         let named = server("lab", Stopped, None);
         check(
