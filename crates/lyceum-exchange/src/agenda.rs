@@ -4,7 +4,7 @@
 //! It is asked for with each look at a page, so the database is asked a fixed number of times, however
 //! many courses and assignments there are. Nobody learns of more than the exchange would give her.
 //! What she handed in herself is as it is now; what came in from others may be some seconds old
-//! ([`kept`]).
+//! (`kept`).
 
 mod arrivals;
 mod kept;
