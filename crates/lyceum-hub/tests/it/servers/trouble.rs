@@ -221,6 +221,29 @@ async fn what_ended_while_nobody_watched_has_not_gone_well() {
     }
 }
 
+/// A hub at which three people's starts have failed, and sam's server has come up since; tim is there, too.
+async fn where_sam_runs_after_three_failed(
+    db: &TestDb,
+    spawner: &FakeSpawner,
+    clock: &Clock,
+    tune: impl FnOnce(&mut Settings, &mut Timings),
+) -> TestHub {
+    let hub = TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune);
+    let mut hub = hub.await;
+    for name in ["ada", "ben", "eve", "sam", "tim"] {
+        hub = hub.with_user(name).await;
+    }
+    for name in ["ada", "ben", "eve"] {
+        spawner.behave_for(name, Behaviour::NotFound);
+        wish(&hub, name, "dying").await;
+        until_state(db.db(), name, State::Failed).await;
+    }
+    clock.advance(15_000);
+    wish(&hub, "sam", "dying").await;
+    until_state(db.db(), "sam", State::Ready).await;
+    hub
+}
+
 /// A spawner that tells nothing, neither which servers run nor of one whether it does, has not said that
 /// it goes well.
 #[tokio::test(flavor = "multi_thread")]
@@ -231,19 +254,7 @@ async fn what_ended_while_the_spawner_told_nothing_has_not_gone_well() {
             places(16, 2)(settings, timings);
             timings.answer_limit = Duration::from_secs(1);
         };
-        let hub = TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune);
-        let mut hub = hub.await;
-        for name in ["ada", "ben", "eve", "sam", "tim"] {
-            hub = hub.with_user(name).await;
-        }
-        for name in ["ada", "ben", "eve"] {
-            spawner.behave_for(name, Behaviour::NotFound);
-            wish(&hub, name, "dying").await;
-            until_state(db.db(), name, State::Failed).await;
-        }
-        clock.advance(15_000);
-        wish(&hub, "sam", "dying").await;
-        until_state(db.db(), "sam", State::Ready).await;
+        let hub = where_sam_runs_after_three_failed(&db, &spawner, &clock, tune).await;
         let sams = key(db.db(), "sam").await;
         spawner.mute(Some(&sams));
         spawner.mute_list(true);
@@ -277,19 +288,7 @@ async fn what_ended_while_the_hub_slept_has_not_gone_well() {
             places(16, 2)(settings, timings);
             timings.watch_every = Duration::from_secs(3600);
         };
-        let hub = TestHub::start_tuned_at(db.db().clone(), spawner.clone(), clock.clone(), tune);
-        let mut hub = hub.await;
-        for name in ["ada", "ben", "eve", "sam", "tim"] {
-            hub = hub.with_user(name).await;
-        }
-        for name in ["ada", "ben", "eve"] {
-            spawner.behave_for(name, Behaviour::NotFound);
-            wish(&hub, name, "dying").await;
-            until_state(db.db(), name, State::Failed).await;
-        }
-        clock.advance(15_000);
-        wish(&hub, "sam", "dying").await;
-        until_state(db.db(), "sam", State::Ready).await;
+        let hub = where_sam_runs_after_three_failed(&db, &spawner, &clock, tune).await;
         clock.advance(120_000);
         spawner.crash(&key(db.db(), "sam").await, "it exited with code 3");
         // Whoever is next is let try, and not because it has gone well.
