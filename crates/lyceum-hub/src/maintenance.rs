@@ -85,6 +85,20 @@ pub(crate) fn in_force(hub: &Hub) -> Option<Arc<Switched>> {
         .filter(|order| !order.is_over(now))
 }
 
+/// Since when there is a maintenance: what was asked for before and has not begun waits for its end.
+pub(crate) async fn since(hub: &Hub, tx: &mut Tx) -> sqlx::Result<Option<Millis>> {
+    let now = hub.now();
+    let switched = find(tx).await?.filter(|order| !order.is_over(now));
+    let written = hub.settings().notices.maintenance_since(now);
+    Ok(switched.map(|order| order.since).max(written))
+}
+
+/// The same as far as this process knows, for what is told.
+pub(crate) fn known_since(hub: &Hub) -> Option<Millis> {
+    let written = hub.settings().notices.maintenance_since(hub.now());
+    in_force(hub).map(|order| order.since).max(written)
+}
+
 /// Somebody who may begins one, for all hubs; whoever looks afterwards sees it.
 pub(crate) async fn begin(
     hub: &Hub,

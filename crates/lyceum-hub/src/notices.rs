@@ -131,6 +131,13 @@ impl Notices {
             .collect()
     }
 
+    /// When the maintenance that the configuration has began, if it is now.
+    pub fn maintenance_since(&self, now: Millis) -> Option<Millis> {
+        let written = self.maintenance.as_ref();
+        let written = written.filter(|one| one.window().contains(now));
+        written.map(|one| one.from)
+    }
+
     /// The maintenance that is, or that comes, as those see it who are not let in; `switched` was switched on, by whatever way.
     pub fn maintenance(
         &self,

@@ -18,7 +18,7 @@ use crate::db::servers::Server;
 use crate::select::Selector;
 use crate::servers::State;
 use crate::trouble::{self, Gate};
-use crate::{Hub, db};
+use crate::{Hub, db, maintenance};
 
 /// A place given so recently counts for its person as one that is held: who has just had one lets
 /// others go first.
@@ -47,8 +47,12 @@ pub struct Wait {
 /// Why a start does not begin though there are places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// As many servers of its kind run, or start, as may.
+    /// As many servers run, or start, as may altogether.
+    Site,
+    /// As many of those that it counts among run, or start, as may.
     Full,
+    /// A maintenance has begun.
+    Maintenance,
     /// The places there are are kept for a course.
     Room,
     /// Starts of its environment have failed again and again; the next try is about so many seconds
@@ -97,7 +101,12 @@ pub async fn wait_of(hub: &Hub, server: &Server) -> sqlx::Result<Option<Wait>> {
     let limits = hub.settings().starts.in_force();
     let now = hub.now();
     Ok(seen.waiting.get(&server.id).map(|(place, waiting, gate)| {
-        let held = gate.as_ref().map(|gate| gate.held(now));
+        let asked = server.requested_at.unwrap_or(server.created_at);
+        let is_before = |began: Millis| asked < began.0;
+        let held = match maintenance::known_since(hub).is_some_and(is_before) {
+            true => Some(Held::Maintenance),
+            false => gate.as_ref().map(|gate| gate.held(now)),
+        };
         Wait {
             place: *place,
             estimate: match held {
@@ -130,7 +139,7 @@ async fn look(hub: &Hub) -> sqlx::Result<Arc<Seen>> {
     let counts_since = counts_since(now).0;
     let free = Among {
         without: &whom,
-        only: None,
+        ..Among::default()
     };
     let mut waiting = HashMap::new();
     let line = db::queue::line(&mut tx, free, now.0, counts_since).await?;
@@ -139,6 +148,7 @@ async fn look(hub: &Hub) -> sqlx::Result<Arc<Seen>> {
         let held = Among {
             without: &whom[..at],
             only: Some(whom[at]),
+            ..Among::default()
         };
         let line = db::queue::line(&mut tx, held, now.0, counts_since).await?;
         enter(&mut waiting, line, Some(gate));

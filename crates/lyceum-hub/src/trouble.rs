@@ -44,6 +44,7 @@ impl Gate {
     pub fn held(&self, now: Millis) -> Held {
         match self.until {
             None if self.room => Held::Room,
+            None if self.quota.whom == Selector::default() => Held::Site,
             None => Held::Full,
             Some(until) => {
                 let seconds = until.since(now).max(0).unsigned_abs().div_ceil(1000);

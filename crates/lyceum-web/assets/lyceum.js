@@ -100,11 +100,13 @@ function watchStart(root) {
 
   // The place in line changes while one waits; the other steps stay.
   function showPlace({ place, estimate, own_first: ownFirst, held, again }) {
-    const { next, place: pattern, own, soon, full, room, trouble } = waiting.dataset;
+    const { next, place: pattern, own, soon, full, site, room, trouble, maintenance } = waiting.dataset;
     const number = new Intl.NumberFormat(html.lang).format(place);
     let words = place === 1 ? next : pattern.replace("#", number);
     if (ownFirst) words = own;
     if (held === "full") words = full.replace("#", number);
+    if (held === "site") words = site.replace("#", number);
+    if (held === "maintenance") words = maintenance;
     if (held === "room") words = room.replace("#", number);
     if (held === "trouble") words = trouble.replace("#", duration(again));
     if (typeof estimate === "number") words += ` ${soon.replace("#", duration(estimate))}`;

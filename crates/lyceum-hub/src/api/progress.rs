@@ -253,7 +253,9 @@ impl Watcher {
                         "estimate": wait.estimate,
                         "own_first": wait.own_first,
                         "held": wait.held.map(|held| match held {
+                            Held::Site => "site",
                             Held::Full => "full",
+                            Held::Maintenance => "maintenance",
                             Held::Room => "room",
                             Held::Trouble(_) => "trouble",
                         }),
@@ -299,10 +301,19 @@ fn waiting(wait: &Wait) -> Saying {
             ..
         } => say!("start.trouble", seconds = *seconds),
         Wait {
+            held: Some(Held::Site),
+            place,
+            ..
+        } => say!("start.site", place = *place),
+        Wait {
             held: Some(Held::Full),
             place,
             ..
         } => say!("start.full", place = *place),
+        Wait {
+            held: Some(Held::Maintenance),
+            ..
+        } => say!("start.maintenance"),
         Wait {
             held: Some(Held::Room),
             place,

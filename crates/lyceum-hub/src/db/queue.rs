@@ -47,6 +47,8 @@ pub struct Among<'a> {
     pub without: &'a [&'a Selector],
     /// And that fit this.
     pub only: Option<&'a Selector>,
+    /// And that were asked for since then, but for administrators' own.
+    pub since: Option<i64>,
 }
 
 /// The line as a table `line`, for a statement that goes on. `counts_since` is the moment since when
@@ -73,7 +75,12 @@ fn line_of(among: Among<'_>, now: i64, counts_since: i64) -> Statement {
     line.say(" GROUP BY environment HAVING COUNT(*) >= ");
     line.number(trouble::PEOPLE);
     line.say(") WHERE s.state = 'queued' AND (s.lease_until IS NULL OR s.lease_until < ");
-    line.number(now).say(")");
+    // Whoever is kept out could not use it.
+    line.number(now).say(") AND u.blocked_at IS NULL");
+    if let Some(since) = among.since {
+        line.say(" AND (u.admin OR s.requested_at >= ");
+        line.number(since).say(")");
+    }
     for full in among.without {
         line.say(" AND NOT ");
         quotas::condition(&mut line, full);
@@ -125,6 +132,20 @@ pub async fn head(
     head.say("SELECT id, user_id, state, unplaced_at FROM line WHERE nth <= ");
     head.number(per_person).say(ORDER).number(limit);
     head.all(tx).await
+}
+
+/// Those of these starts that were asked for since then, or are administrators' own.
+pub async fn asked_since(tx: &mut Tx, ids: &[&str], since: i64) -> sqlx::Result<Vec<String>> {
+    let mut asked = Statement::new(
+        "SELECT s.id FROM servers s JOIN users u ON u.id = s.user_id WHERE (u.admin OR s.requested_at >= ",
+    );
+    asked.number(since).say(") AND s.id IN (NULL");
+    for id in ids {
+        asked.say(", ").text(id);
+    }
+    asked.say(")");
+    let rows: Vec<(String,)> = asked.all(tx).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// Everybody in line, in the order of [`head`].

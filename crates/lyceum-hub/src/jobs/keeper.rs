@@ -16,7 +16,7 @@ mod tap;
 mod tend;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -33,7 +33,7 @@ use crate::db::servers::Server;
 use crate::select::{Selector, Subject};
 use crate::servers::State;
 use crate::trouble::{self, Gate, Proven};
-use crate::{Hub, db, queue};
+use crate::{Hub, db, maintenance, queue};
 use desk::{Desk, Piece, Seat};
 use tap::Tap;
 use tend::{End, Work};
@@ -354,9 +354,11 @@ impl Keeper {
         let proven = trouble::proven(&self.hub, tx, &gates).await?;
         let full = trouble::full(tx, &gates, now).await?;
         let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
+        let began = maintenance::since(&self.hub, tx).await?;
         let among = Among {
             without: &full,
-            only: None,
+            since: began.map(|began| began.0),
+            ..Among::default()
         };
         let read = Some(Instant::now());
         let mut waiting = db::queue::head(tx, among, (now.0, since.0), share, rows).await?;
@@ -372,12 +374,13 @@ impl Keeper {
     }
 
     /// Takes up what nothing stands before.
-    async fn claim(
+    async fn claim<'a>(
         &self,
         mut tx: Tx,
-        seated: &[Seated],
+        seated: impl IntoIterator<Item = &'a Seated>,
     ) -> anyhow::Result<HashMap<String, Server>> {
-        let ids: Vec<&str> = seated.iter().map(|seated| seated.due.id.as_str()).collect();
+        let seated = seated.into_iter();
+        let ids: Vec<&str> = seated.map(|seated| seated.due.id.as_str()).collect();
         let mine = self.claim_in(&mut tx, &ids).await?;
         self.hub.seen().pass(tx, as_count(mine.len())).await?;
         Ok(mine)
@@ -400,15 +403,25 @@ impl Keeper {
     async fn claim_waiting(&self, seated: &[Seated]) -> anyhow::Result<HashMap<String, Server>> {
         let now = self.hub.now();
         let mut tx = self.hub.db().write().await?;
+        // It may have begun since the line was read.
+        let held = match maintenance::since(&self.hub, &mut tx).await? {
+            None => HashSet::new(),
+            Some(began) => held(&mut tx, seated, began).await?,
+        };
+        let open = || {
+            seated
+                .iter()
+                .filter(|seated| !held.contains(&seated.due.id))
+        };
         let mut gates = trouble::gates(&self.hub, &mut tx, now).await?;
         if gates.is_empty() {
-            return self.claim(tx, seated).await;
+            return self.claim(tx, open()).await;
         }
         db::quotas::lock(&mut tx, now).await?;
         let mut mine = HashMap::new();
         // One after the other, since each takes room from the next; how much a course keeps depends on
         // what it has.
-        for (nth, Seated { due, .. }) in seated.iter().enumerate() {
+        for (nth, Seated { due, .. }) in open().enumerate() {
             if nth == 0 || gates.iter().any(|gate| gate.room) {
                 gates = trouble::gates(&self.hub, &mut tx, now).await?;
             }
@@ -493,6 +506,15 @@ impl Keeper {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// Those that wait for the end of a maintenance, which began then.
+async fn held(tx: &mut Tx, seated: &[Seated], began: Millis) -> sqlx::Result<HashSet<String>> {
+    let ids: Vec<&str> = seated.iter().map(|seated| seated.due.id.as_str()).collect();
+    let open = db::queue::asked_since(tx, &ids, began.0).await?;
+    let is_open = |id: &&str| open.iter().any(|open| open == id);
+    let held = ids.into_iter().filter(|id| !is_open(id));
+    Ok(held.map(str::to_owned).collect())
 }
 
 /// Whether every gate that this start has to pass has room for it.

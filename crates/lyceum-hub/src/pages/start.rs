@@ -554,8 +554,16 @@ pub async fn pending(
         estimate: wait.as_ref().and_then(|wait| wait.estimate),
         own_first: wait.as_ref().is_some_and(|wait| wait.own_first),
         held: wait.and_then(|wait| wait.held).map(|held| match held {
+            Held::Site => Hold {
+                why: "site",
+                again: 0,
+            },
             Held::Full => Hold {
                 why: "full",
+                again: 0,
+            },
+            Held::Maintenance => Hold {
+                why: "maintenance",
                 again: 0,
             },
             Held::Room => Hold {

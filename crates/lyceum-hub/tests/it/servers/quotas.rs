@@ -1,7 +1,9 @@
 //! Limits for servers that are alike: who waits for them, and who does not.
 
+use axum::http::Method;
 use lyceum_hub::Settings;
 use lyceum_hub::launching;
+use lyceum_hub::maintenance::{self, Switched};
 use lyceum_hub::queue::Held;
 use lyceum_hub::quota::Quota;
 use lyceum_hub::select::{People, Selector};
@@ -14,6 +16,7 @@ use serde_json::json;
 use super::queue::{line, place, places, user};
 use super::{at_peace, in_state, row, state, until, until_state};
 use crate::grants::group;
+use crate::kit::send_json;
 
 async fn hub(db: Db, spawner: &FakeSpawner, tune: impl FnOnce(&mut Settings)) -> TestHub {
     TestHub::start_tuned(db, spawner.clone(), |settings, timings| {
@@ -113,7 +116,10 @@ async fn a_full_quota_holds_back_its_own_and_nobody_else() {
         let page = hub.signed_in(last).await;
         let page = page.get(&format!("/hub/spawn-pending/{last}")).await;
         let page = page.expect(200).text();
-        assert!(page.contains("As many servers of this kind run"), "{page}");
+        assert!(
+            page.contains("of those that this one counts among"),
+            "{page}"
+        );
         assert!(page.contains("number 2 among"), "{page}");
         assert_eq!(in_state(db.db(), State::Ready).await, 4);
 
@@ -316,6 +322,69 @@ async fn courses_take_turns() {
         assert_eq!(names, ["a1", "b1", "none", "a2", "b2", "a3", "a4"]);
         spawner.behave_for("zoe", Behaviour::Good);
         at_peace(db.db(), &spawner, &[&hub]).await;
+        hub.stop().await;
+    }
+}
+
+/// Neither a maintenance nor who is kept out is passed by for having waited.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_does_not_begin_in_a_maintenance_or_while_kept_out() {
+    for db in TestDb::both().await {
+        let spawner = FakeSpawner::default();
+        let hub = hub(db.db().clone(), &spawner, |settings| {
+            settings.quotas = vec![Quota {
+                whom: Selector::default(),
+                running: Some(1),
+                starting: None,
+            }];
+        })
+        .await;
+        let hub = with_people(hub.with_admin("root").await, &["ada", "ben", "tim"]).await;
+        wish(&hub, "ada", "", "small").await;
+        until_state(db.db(), "ada", State::Ready).await;
+        wish(&hub, "ben", "", "small").await;
+        assert_eq!(place(&hub, "ben").await.held, Some(Held::Site));
+
+        let order = Switched {
+            since: hub.hub.now().plus(1),
+            until: None,
+            message: None,
+            by: "command line".into(),
+        };
+        let mut tx = db.db().write().await.unwrap();
+        maintenance::switch_on(&mut tx, &order).await.unwrap();
+        tx.commit().await.unwrap();
+        until("the one who waits is told", || async {
+            place(&hub, "ben").await.held == Some(Held::Maintenance)
+        })
+        .await;
+        stop(&hub, "ada").await;
+        // Asked for since, which only those do who are let in: it passes whoever waits.
+        until("time goes on", || async { hub.hub.now().0 > order.since.0 }).await;
+        wish(&hub, "tim", "", "small").await;
+        until_state(db.db(), "tim", State::Ready).await;
+        assert_eq!(state(db.db(), "ben").await, State::Queued);
+        stop(&hub, "tim").await;
+        let mut tx = db.db().write().await.unwrap();
+        maintenance::switch_off(&mut tx, hub.hub.now())
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        until_state(db.db(), "ben", State::Ready).await;
+
+        wish(&hub, "tim", "", "small").await;
+        let root = crate::kit::program(&hub, "root").await;
+        let block = "/hub/api/lyceum/users/tim/block";
+        send_json(&root, Method::PUT, block, &json!({}))
+            .await
+            .expect(204);
+        wish(&hub, "ada", "", "small").await;
+        stop(&hub, "ben").await;
+        until_state(db.db(), "ada", State::Ready).await;
+        assert_eq!(state(db.db(), "tim").await, State::Queued);
+        root.delete(block).await.expect(204);
+        stop(&hub, "ada").await;
+        until_state(db.db(), "tim", State::Ready).await;
         hub.stop().await;
     }
 }
