@@ -114,7 +114,6 @@ test('teachers share the server of their course', { timeout: 900_000, skip }, as
       await goHome(first, lyceum.url);
       return (await button(first, /^Start the course's server/).count()) === 1;
     });
-    await lyceum.untilQuiet();
     await button(first, /^Start the course's server/).click();
     await opened(first);
     await waitForLab(first);
@@ -138,8 +137,11 @@ test('teachers share the server of their course', { timeout: 900_000, skip }, as
     await lyceum.reconfigure(CULLED);
     await first.goto('about:blank');
     await lyceum.untilQuiet();
-    await goHome(first, lyceum.url);
-    await card(first).getByText(/nothing happened in it/).waitFor();
+    // Its process is gone a moment before that is written down.
+    await until('its card says why', async () => {
+      await goHome(first, lyceum.url);
+      return card(first).getByText(/nothing happened in it/).isVisible();
+    });
   });
 });
 
