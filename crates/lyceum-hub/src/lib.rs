@@ -68,6 +68,7 @@ use lyceum_auth::SignIn;
 use lyceum_model::base::BasePath;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::id::new_id;
+use lyceum_model::name::UserName;
 use lyceum_spawn::Spawner;
 use lyceum_spawn::local::LocalSpawner;
 use lyceum_store::Db;
@@ -274,10 +275,12 @@ impl Hub {
 
     /// Whether this person may not come in, whatever she holds.
     pub fn shuts_out(&self, user: &db::users::User) -> bool {
-        // The lists are about people.
-        let is_listed =
-            user.name.is_of_course() || self.0.settings.load().admission.lets_in(&user.name);
-        user.blocked_at.is_some() || !is_listed
+        user.blocked_at.is_some() || !self.lists_let_in(&user.name)
+    }
+
+    /// Whether the lists of the configuration, which are about people, let her in.
+    pub fn lists_let_in(&self, name: &UserName) -> bool {
+        name.is_of_course() || self.0.settings.load().admission.lets_in(name)
     }
 
     pub fn db(&self) -> &Db {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
 use crate::notices::{Maintenance, Words};
+use crate::select::People;
 
 const NAME: &str = "maintenance";
 /// Wakes all replicas.
@@ -85,18 +86,22 @@ pub(crate) fn in_force(hub: &Hub) -> Option<Arc<Switched>> {
         .filter(|order| !order.is_over(now))
 }
 
-/// Since when there is a maintenance: what was asked for before and has not begun waits for its end.
-pub(crate) async fn since(hub: &Hub, tx: &mut Tx) -> sqlx::Result<Option<Millis>> {
-    let now = hub.now();
-    let switched = find(tx).await?.filter(|order| !order.is_over(now));
-    let written = hub.settings().notices.maintenance_since(now);
-    Ok(switched.map(|order| order.since).max(written))
+/// Which starts wait for the end of a maintenance: those that were asked for before it began, but for
+/// administrators' own and those of whom it lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closed {
+    pub since: Millis,
+    pub let_in: People,
 }
 
-/// The same as far as this process knows, for what is told.
-pub(crate) fn known_since(hub: &Hub) -> Option<Millis> {
-    let written = hub.settings().notices.maintenance_since(hub.now());
-    in_force(hub).map(|order| order.since).max(written)
+/// What a maintenance, if there is one, does to starts that wait.
+pub(crate) async fn closed(hub: &Hub, tx: &mut Tx) -> sqlx::Result<Option<Closed>> {
+    let now = hub.now();
+    let switched = find(tx).await?.filter(|order| !order.is_over(now));
+    let notices = &hub.settings().notices;
+    let since = switched.map(|order| order.since);
+    let since = since.max(notices.maintenance_since(now));
+    Ok(since.and_then(|since| notices.closed(since)))
 }
 
 /// Somebody who may begins one, for all hubs; whoever looks afterwards sees it.

@@ -15,7 +15,8 @@ use lyceum_web::page::contexts;
 use lyceum_web::page::plain::{Document, Piece, pieces};
 use lyceum_web::{ApiError, ApiResult, Caller};
 
-use crate::maintenance::{self, Switched};
+use crate::maintenance::{self, Closed, Switched};
+use crate::select::People;
 use crate::{Hub, Settings};
 
 /// Without an end in sight, when to come back.
@@ -136,6 +137,24 @@ impl Notices {
         let written = self.maintenance.as_ref();
         let written = written.filter(|one| one.window().contains(now));
         written.map(|one| one.from)
+    }
+
+    /// Whom a maintenance that began then keeps waiting, unless it keeps nobody.
+    pub fn closed(&self, since: Millis) -> Option<Closed> {
+        let mut people = People::default();
+        for audience in &self.let_in {
+            match audience {
+                Audience::All => return None,
+                Audience::Some(Who::Person(name)) => people.names.push(name.to_string()),
+                Audience::Some(Who::Group(group)) => people.groups.push(group.clone()),
+                // By these nobody is let in: see `Who::is_among`.
+                Audience::LogIn | Audience::Some(Who::Course { .. } | Who::Role(_)) => {}
+            }
+        }
+        Some(Closed {
+            since,
+            let_in: people,
+        })
     }
 
     /// The maintenance that is, or that comes, as those see it who are not let in; `switched` was switched on, by whatever way.

@@ -13,7 +13,7 @@ use lyceum_model::clock::Millis;
 use tokio::time::Instant;
 
 use crate::config::StartLimits;
-use crate::db::queue::{Among, Waiting};
+use crate::db::queue::{Among, Kept, Waiting};
 use crate::db::servers::Server;
 use crate::select::Selector;
 use crate::servers::State;
@@ -66,8 +66,17 @@ pub struct Line(ArcSwapOption<Seen>);
 
 struct Seen {
     at: Instant,
-    waiting: HashMap<String, (u64, Waiting, Option<Gate>)>,
+    waiting: InLine,
     measured: Measured,
+}
+
+/// By their ids: the place, and what stands before them besides.
+type InLine = HashMap<String, (u64, Waiting, Option<Barrier>)>;
+
+#[derive(Debug, Clone)]
+enum Barrier {
+    Gate(Gate),
+    Maintenance,
 }
 
 /// What estimates are made of.
@@ -100,23 +109,24 @@ pub async fn wait_of(hub: &Hub, server: &Server) -> sqlx::Result<Option<Wait>> {
     };
     let limits = hub.settings().starts.in_force();
     let now = hub.now();
-    Ok(seen.waiting.get(&server.id).map(|(place, waiting, gate)| {
-        let asked = server.requested_at.unwrap_or(server.created_at);
-        let is_before = |began: Millis| asked < began.0;
-        let held = match maintenance::known_since(hub).is_some_and(is_before) {
-            true => Some(Held::Maintenance),
-            false => gate.as_ref().map(|gate| gate.held(now)),
-        };
-        Wait {
-            place: *place,
-            estimate: match held {
-                None => estimate(&seen.measured, *place, waiting, &limits),
-                Some(_) => None,
-            },
-            own_first: held.is_none() && own_first(&seen.measured, waiting, &limits),
-            held,
-        }
-    }))
+    Ok(seen
+        .waiting
+        .get(&server.id)
+        .map(|(place, waiting, barrier)| {
+            let held = barrier.as_ref().map(|barrier| match barrier {
+                Barrier::Gate(gate) => gate.held(now),
+                Barrier::Maintenance => Held::Maintenance,
+            });
+            Wait {
+                place: *place,
+                estimate: match held {
+                    None => estimate(&seen.measured, *place, waiting, &limits),
+                    Some(_) => None,
+                },
+                own_first: held.is_none() && own_first(&seen.measured, waiting, &limits),
+                held,
+            }
+        }))
 }
 
 impl Line {
@@ -137,21 +147,33 @@ async fn look(hub: &Hub) -> sqlx::Result<Arc<Seen>> {
     let full = trouble::full(&mut tx, &gates, now).await?;
     let whom: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
     let counts_since = counts_since(now).0;
+    let closed = maintenance::closed(hub, &mut tx).await?;
+    let closed = closed.as_ref();
+    let maintenance = closed.map(|closed| (closed, Kept::Passes));
     let free = Among {
         without: &whom,
+        maintenance,
         ..Among::default()
     };
-    let mut waiting = HashMap::new();
+    let mut waiting = InLine::new();
     let line = db::queue::line(&mut tx, free, now.0, counts_since).await?;
     enter(&mut waiting, line, None);
     for (at, gate) in full.iter().enumerate() {
         let held = Among {
             without: &whom[..at],
             only: Some(whom[at]),
-            ..Among::default()
+            maintenance,
         };
         let line = db::queue::line(&mut tx, held, now.0, counts_since).await?;
-        enter(&mut waiting, line, Some(gate));
+        enter(&mut waiting, line, Some(&Barrier::Gate((*gate).clone())));
+    }
+    if let Some(closed) = closed {
+        let kept = Among {
+            maintenance: Some((closed, Kept::Waits)),
+            ..Among::default()
+        };
+        let line = db::queue::line(&mut tx, kept, now.0, counts_since).await?;
+        enter(&mut waiting, line, Some(&Barrier::Maintenance));
     }
     let since = now.plus(-MEASURED_FOR_MS).0;
     let measured = Measured {
@@ -168,13 +190,9 @@ async fn look(hub: &Hub) -> sqlx::Result<Arc<Seen>> {
     Ok(seen)
 }
 
-fn enter(
-    seen: &mut HashMap<String, (u64, Waiting, Option<Gate>)>,
-    line: Vec<Waiting>,
-    gate: Option<&Gate>,
-) {
+fn enter(seen: &mut InLine, line: Vec<Waiting>, barrier: Option<&Barrier>) {
     for (place, waiting) in (1..).zip(line) {
-        seen.insert(waiting.id.clone(), (place, waiting, gate.cloned()));
+        seen.insert(waiting.id.clone(), (place, waiting, barrier.cloned()));
     }
 }
 

@@ -11,10 +11,13 @@
 //!
 //! Leases, and what becomes of a row that was taken up: [`super::servers`].
 
+use std::collections::HashSet;
+
 use lyceum_store::{Tx, on};
 
 use super::quotas;
 use super::search::Statement;
+use crate::maintenance::Closed;
 use crate::select::Selector;
 use crate::servers::State;
 use crate::trouble;
@@ -40,6 +43,13 @@ pub struct Waiting {
     pub holding: i64,
 }
 
+/// What a maintenance does with a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    Passes,
+    Waits,
+}
+
 /// Of which starts a line is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Among<'a> {
@@ -47,8 +57,8 @@ pub struct Among<'a> {
     pub without: &'a [&'a Selector],
     /// And that fit this.
     pub only: Option<&'a Selector>,
-    /// And that were asked for since then, but for administrators' own.
-    pub since: Option<i64>,
+    /// And that this maintenance lets pass, or keeps waiting.
+    pub maintenance: Option<(&'a Closed, Kept)>,
 }
 
 /// The line as a table `line`, for a statement that goes on. `counts_since` is the moment since when
@@ -77,9 +87,12 @@ fn line_of(among: Among<'_>, now: i64, counts_since: i64) -> Statement {
     line.say(") WHERE s.state = 'queued' AND (s.lease_until IS NULL OR s.lease_until < ");
     // Whoever is kept out could not use it.
     line.number(now).say(") AND u.blocked_at IS NULL");
-    if let Some(since) = among.since {
-        line.say(" AND (u.admin OR s.requested_at >= ");
-        line.number(since).say(")");
+    if let Some((closed, kept)) = among.maintenance {
+        line.say(match kept {
+            Kept::Passes => " AND ",
+            Kept::Waits => " AND NOT ",
+        });
+        passes(&mut line, closed);
     }
     for full in among.without {
         line.say(" AND NOT ");
@@ -134,17 +147,29 @@ pub async fn head(
     head.all(tx).await
 }
 
-/// Those of these starts that were asked for since then, or are administrators' own.
-pub async fn asked_since(tx: &mut Tx, ids: &[&str], since: i64) -> sqlx::Result<Vec<String>> {
-    let mut asked = Statement::new(
-        "SELECT s.id FROM servers s JOIN users u ON u.id = s.user_id WHERE (u.admin OR s.requested_at >= ",
+/// That a maintenance lets the start `s` pass, whose owner is `u`. Never NULL.
+fn passes(statement: &mut Statement, closed: &Closed) {
+    statement.say("(u.admin OR COALESCE(s.requested_at, s.created_at) >= ");
+    statement.number(closed.since.0).say(" OR ");
+    quotas::of_people(statement, &closed.let_in);
+    statement.say(")");
+}
+
+/// Those of these starts that this maintenance keeps waiting.
+pub async fn kept_waiting(
+    tx: &mut Tx,
+    ids: &[&str],
+    closed: &Closed,
+) -> sqlx::Result<HashSet<String>> {
+    let mut kept = Statement::new(
+        "SELECT s.id FROM servers s JOIN users u ON u.id = s.user_id WHERE s.id IN (NULL",
     );
-    asked.number(since).say(") AND s.id IN (NULL");
     for id in ids {
-        asked.say(", ").text(id);
+        kept.say(", ").text(id);
     }
-    asked.say(")");
-    let rows: Vec<(String,)> = asked.all(tx).await?;
+    kept.say(") AND NOT ");
+    passes(&mut kept, closed);
+    let rows: Vec<(String,)> = kept.all(tx).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 

@@ -5,7 +5,7 @@ use lyceum_store::{Tx, settings};
 
 use super::search::Statement;
 use crate::quota::Count;
-use crate::select::Selector;
+use crate::select::{People, Selector};
 
 /// The lock under which places are given.
 const LOCK: &str = "quotas";
@@ -40,25 +40,30 @@ pub(super) fn needs_owner(whom: &Selector) -> bool {
     whom.people.is_some() || whom.admins.is_some()
 }
 
+/// That `u` is one of these people. Never NULL: an empty list in SQL would be, and so would its opposite.
+pub(super) fn of_people(statement: &mut Statement, people: &People) {
+    statement.say("(1 = 0");
+    if !people.names.is_empty() {
+        statement
+            .say(" OR u.name IN (")
+            .texts(&people.names)
+            .say(")");
+    }
+    if !people.groups.is_empty() {
+        statement
+            .say(" OR u.id IN (SELECT m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id WHERE g.name IN (")
+            .texts(&people.groups)
+            .say("))");
+    }
+    statement.say(")");
+}
+
 /// That a quota speaks of `s`, whose owner is `u`. Never NULL, so that its opposite holds too.
 pub(super) fn condition(statement: &mut Statement, whom: &Selector) {
     statement.say("(1 = 1");
     if let Some(people) = &whom.people {
-        // An empty list in SQL would be NULL, and so would its opposite.
-        statement.say(" AND (1 = 0");
-        if !people.names.is_empty() {
-            statement
-                .say(" OR u.name IN (")
-                .texts(&people.names)
-                .say(")");
-        }
-        if !people.groups.is_empty() {
-            statement
-                .say(" OR u.id IN (SELECT m.user_id FROM group_members m JOIN groups g ON g.id = m.group_id WHERE g.name IN (")
-                .texts(&people.groups)
-                .say("))");
-        }
-        statement.say(")");
+        statement.say(" AND ");
+        of_people(statement, people);
     }
     for (column, list) in [("profile", &whom.profiles), ("course", &whom.courses)] {
         match list.as_deref() {

@@ -28,7 +28,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::StartLimits;
-use crate::db::queue::{Among, Due};
+use crate::db::queue::{Among, Due, Kept};
 use crate::db::servers::Server;
 use crate::select::{Selector, Subject};
 use crate::servers::State;
@@ -354,10 +354,10 @@ impl Keeper {
         let proven = trouble::proven(&self.hub, tx, &gates).await?;
         let full = trouble::full(tx, &gates, now).await?;
         let full: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
-        let began = maintenance::since(&self.hub, tx).await?;
+        let closed = maintenance::closed(&self.hub, tx).await?;
         let among = Among {
             without: &full,
-            since: began.map(|began| began.0),
+            maintenance: closed.as_ref().map(|closed| (closed, Kept::Passes)),
             ..Among::default()
         };
         let read = Some(Instant::now());
@@ -404,14 +404,17 @@ impl Keeper {
         let now = self.hub.now();
         let mut tx = self.hub.db().write().await?;
         // It may have begun since the line was read.
-        let held = match maintenance::since(&self.hub, &mut tx).await? {
+        let kept = match maintenance::closed(&self.hub, &mut tx).await? {
             None => HashSet::new(),
-            Some(began) => held(&mut tx, seated, began).await?,
+            Some(closed) => {
+                let ids: Vec<&str> = seated.iter().map(|seated| seated.due.id.as_str()).collect();
+                db::queue::kept_waiting(&mut tx, &ids, &closed).await?
+            }
         };
         let open = || {
             seated
                 .iter()
-                .filter(|seated| !held.contains(&seated.due.id))
+                .filter(|seated| !kept.contains(&seated.due.id))
         };
         let mut gates = trouble::gates(&self.hub, &mut tx, now).await?;
         if gates.is_empty() {
@@ -506,15 +509,6 @@ impl Keeper {
         tx.commit().await?;
         Ok(())
     }
-}
-
-/// Those that wait for the end of a maintenance, which began then.
-async fn held(tx: &mut Tx, seated: &[Seated], began: Millis) -> sqlx::Result<HashSet<String>> {
-    let ids: Vec<&str> = seated.iter().map(|seated| seated.due.id.as_str()).collect();
-    let open = db::queue::asked_since(tx, &ids, began.0).await?;
-    let is_open = |id: &&str| open.iter().any(|open| open == id);
-    let held = ids.into_iter().filter(|id| !is_open(id));
-    Ok(held.map(str::to_owned).collect())
 }
 
 /// Whether every gate that this start has to pass has room for it.

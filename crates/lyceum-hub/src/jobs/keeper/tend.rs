@@ -121,6 +121,10 @@ impl Work {
             Status::Running { address, .. } => Some(address),
             Status::Exited { .. } | Status::Gone => None,
         };
+        if running.is_none() && !hub.lists_let_in(&server.user_name) {
+            tracing::info!(user = %server.user_name, server = %server.name, "a start is cancelled: the lists keep its owner out");
+            return Ok(Outcome::Unwanted);
+        }
         let Some(token) = self.begin(running.is_none()).await? else {
             return Ok(Outcome::NotOurs);
         };

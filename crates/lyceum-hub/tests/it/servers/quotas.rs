@@ -4,10 +4,12 @@ use axum::http::Method;
 use lyceum_hub::Settings;
 use lyceum_hub::launching;
 use lyceum_hub::maintenance::{self, Switched};
+use lyceum_hub::notices::Audience;
 use lyceum_hub::queue::Held;
 use lyceum_hub::quota::Quota;
 use lyceum_hub::select::{People, Selector};
 use lyceum_hub::servers::State;
+use lyceum_model::who::{Forms, Who};
 use lyceum_store::Db;
 use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::{TestDb, TestHub};
@@ -337,13 +339,17 @@ async fn who_waits_does_not_begin_in_a_maintenance_or_while_kept_out() {
                 running: Some(1),
                 starting: None,
             }];
+            let tess = Who::parse("tess", Forms::People).unwrap();
+            settings.notices.let_in = vec![Audience::Some(tess)];
         })
         .await;
-        let hub = with_people(hub.with_admin("root").await, &["ada", "ben", "tim"]).await;
+        let names = ["ada", "ben", "tess", "tim"];
+        let hub = with_people(hub.with_admin("root").await, &names).await;
         wish(&hub, "ada", "", "small").await;
         until_state(db.db(), "ada", State::Ready).await;
         wish(&hub, "ben", "", "small").await;
         assert_eq!(place(&hub, "ben").await.held, Some(Held::Site));
+        wish(&hub, "tess", "", "small").await;
 
         let order = Switched {
             since: hub.hub.now().plus(1),
@@ -358,8 +364,11 @@ async fn who_waits_does_not_begin_in_a_maintenance_or_while_kept_out() {
             place(&hub, "ben").await.held == Some(Held::Maintenance)
         })
         .await;
+        assert_eq!(place(&hub, "tess").await.held, Some(Held::Site));
         stop(&hub, "ada").await;
-        // Asked for since, which only those do who are let in: it passes whoever waits.
+        // Those who are let in pass whoever waits, and so does what is asked for since.
+        until_state(db.db(), "tess", State::Ready).await;
+        stop(&hub, "tess").await;
         until("time goes on", || async { hub.hub.now().0 > order.since.0 }).await;
         wish(&hub, "tim", "", "small").await;
         until_state(db.db(), "tim", State::Ready).await;
@@ -385,6 +394,15 @@ async fn who_waits_does_not_begin_in_a_maintenance_or_while_kept_out() {
         root.delete(block).await.expect(204);
         stop(&hub, "ada").await;
         until_state(db.db(), "tim", State::Ready).await;
+
+        let started = spawner.orders().len();
+        wish(&hub, "ben", "", "small").await;
+        let mut settings = hub.hub.settings().as_ref().clone();
+        settings.admission.block = [crate::grants::name("ben")].into();
+        hub.hub.reload(settings).await;
+        stop(&hub, "tim").await;
+        until_state(db.db(), "ben", State::Stopped).await;
+        assert_eq!(spawner.orders().len(), started, "it did not begin");
         hub.stop().await;
     }
 }
