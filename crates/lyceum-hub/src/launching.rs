@@ -137,20 +137,14 @@ pub async fn start(
         display_name,
         by,
     } = wish.into();
-    let Planned {
-        spec,
-        options: options_text,
-        course,
-        keeps_choice,
-        refused_choice,
-    } = plan(hub, owner, name, options).await?;
-    let spec_text = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
-    let environment = environment(&spec, owner.name.is_of_course());
+    let planned = plan(hub, owner, name, options).await?;
+    let spec_text = serde_json::to_string(&planned.spec).map_err(anyhow::Error::from)?;
+    let environment = environment(&planned.spec, owner.name.is_of_course());
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     still_there(&mut tx, owner).await?;
     let server = ensure(hub, &mut tx, owner, name, now).await?;
-    let course = course.as_ref().map(CourseId::as_str);
+    let course = planned.course.as_ref().map(CourseId::as_str);
     if course.is_some() && server.state.is_active() && server.course.as_deref() != course {
         let status = StatusCode::CONFLICT;
         return Err(WishError::Refused(say!("course.other_runs"), status));
@@ -161,15 +155,7 @@ pub async fn start(
         State::Stopping => return Err(WishError::Stopping),
         State::Stopped | State::Failed => {}
     }
-    let kept_choice = keeps_choice.then(|| server.choice());
-    let order = Order {
-        spec: &spec_text,
-        options: &options_text,
-        kept_choice: kept_choice.filter(|choice| *choice != NO_CHOICE),
-        profile: spec.profile.as_deref(),
-        course: spec.course.as_deref(),
-        environment: &environment,
-    };
+    let order = planned.order(&server, &spec_text, &environment);
     let Some(generation) = db::servers::request_start(&mut tx, &server.id, &order, now.0).await?
     else {
         // Somebody else's click came first.
@@ -183,7 +169,7 @@ pub async fn start(
     }
     db::servers::forget_steps(&mut tx, &server.id, generation);
     let mut told = vec![say!("start.requested")];
-    told.extend(refused_choice.then(|| say!("start.usual_choice")));
+    told.extend((planned.refused_choice).then(|| say!("start.usual_choice")));
     for told in told {
         db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, &told);
     }
@@ -196,14 +182,18 @@ pub async fn start(
     Ok(Started::Queued(queued, news))
 }
 
-/// Whether a start would be refused as things are: for whoever gives something up for it.
-pub async fn check(
+/// What a server would be after a start, or why that would be refused as things are: for whoever gives
+/// something up for it.
+pub async fn foresee(
     hub: &Hub,
     owner: &User,
-    name: &ServerName,
+    server: &Server,
     options: Options,
-) -> Result<(), WishError> {
-    plan(hub, owner, name, options).await.map(drop)
+) -> Result<Server, WishError> {
+    let planned = plan(hub, owner, &server.name, options).await?;
+    let environment = environment(&planned.spec, owner.name.is_of_course());
+    let order = planned.order(server, "", &environment);
+    Ok(server.requested(&order, server.generation + 1, hub.now().0))
 }
 
 /// What a start will be.
@@ -214,6 +204,21 @@ struct Planned {
     course: Option<CourseId>,
     keeps_choice: bool,
     refused_choice: bool,
+}
+
+impl Planned {
+    /// As the row of this server takes it.
+    fn order<'a>(&'a self, server: &'a Server, spec: &'a str, environment: &'a str) -> Order<'a> {
+        let kept_choice = self.keeps_choice.then(|| server.choice());
+        Order {
+            spec,
+            options: &self.options,
+            kept_choice: kept_choice.filter(|choice| *choice != NO_CHOICE),
+            profile: self.spec.profile.as_deref(),
+            course: self.spec.course.as_deref(),
+            environment,
+        }
+    }
 }
 
 async fn plan(

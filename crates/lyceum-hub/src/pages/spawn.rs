@@ -72,7 +72,7 @@ async fn post(
 ) -> ApiResult<Response> {
     let next = local_target(&hub.base(), start::next_of(&query), &info.host);
     let asked = Asked::Options(form::options(&fields));
-    let ends = switch::ends(&fields);
+    let ends = switch::Ends::of(&fields);
     let visit = Visit {
         hub,
         caller,
