@@ -44,7 +44,7 @@ pub use self::raw::{LogFormat, LogLevel, RawConfig, RawLog, SpawnerAccounts, Spa
 pub use self::secret_ref::SecretRef;
 pub use self::show::{Shown, example, schema};
 pub use self::sign_in::SignInMethod;
-pub use self::site::{SiteWords, moment};
+pub use self::site::{SiteWords, moment, told};
 pub use self::theme::Look;
 pub use self::tls::Tls;
 pub use lyceum_written::{Bytes, Place, Problem, Problems, Span};
