@@ -536,9 +536,28 @@ schedule:
     draft.yaml: `title`: is missing or empty; write the name that people see
     draft.yaml:1:1: unknown key `titel`; did you mean `title`?
     draft.yaml:2:20: `environment.use`: there is no environment `pyton`; did you mean `python`?
-    none.yaml: can't be read: No such file or directory (os error 2)
+    none.yaml: there is no file SITE/none.yaml
     2 files: 4 problems
     "#);
+    // By its id, as other commands have it; what is not there is told with where it was looked for.
+    let said = site.run(&["course", "check", "signals-demo", "drafts/x"]);
+    assert_snapshot!(said.out, @r"
+    drafts/x: there is no file SITE/drafts/x
+    2 files: 1 problem
+    ");
+    let said = site.run(&["course", "check", "signals-dem", "signals-demo.yaml"]);
+    assert_snapshot!(said.out, @r"
+    signals-dem: there is no file SITE/signals-dem, and no course of this id in SITE/lyceum-data/courses
+    signals-demo.yaml: there is no file SITE/signals-demo.yaml; `lyceum course check signals-demo` checks the course of the data folder
+    2 files: 2 problems
+    ");
+    let said = site.run(&["course", "check", "signals-demo", "--data", "elsewhere"]);
+    assert_eq!(said.code, Some(3));
+    assert!(
+        said.out.contains("no data folder elsewhere"),
+        "{}",
+        said.out
+    );
     site.write("lyceum-data/courses/algebra.yaml", "title: 7\n");
     assert_eq!(site.run(&["course", "check"]).code, Some(3));
     assert_snapshot!(list(), @r#"
