@@ -39,6 +39,7 @@ pub use self::check::{
     Config, Front, Hub, People, Servers, Spawner, Store, check_shared_secret, https_port,
 };
 pub use self::languages::SiteLanguages;
+pub use self::notes::of_exchange;
 pub use self::proxy::ProxySettings;
 pub use self::raw::{LogFormat, LogLevel, RawConfig, RawLog, SpawnerAccounts, SpawnerKind};
 pub use self::secret_ref::SecretRef;

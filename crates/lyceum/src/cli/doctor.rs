@@ -113,11 +113,22 @@ pub const CHECKS: &[fn(&Doctor) -> Check] = &[
 
 fn check_config(doctor: &Doctor) -> Check {
     let path = config::locate(doctor.config.config.as_deref());
-    let said = super::config::load(path.as_deref()).map(|loaded| match path {
+    let loaded = match super::config::load(path.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(failure) => return Check::of("config", Err(failure)),
+    };
+    let said = match path {
         Some(_) => format!("{} is good", loaded.file),
         None => "no lyceum.yaml, the defaults hold".into(),
-    });
-    Check::of("config", said)
+    };
+    let notes = config::of_exchange(&loaded.config.grants).into_iter();
+    let notes: Vec<String> = notes
+        .map(|(key, words)| format!("{key}: {words}"))
+        .collect();
+    Check {
+        hint: (!notes.is_empty()).then(|| notes.join("\n")),
+        ..Check::of("config", Ok(said))
+    }
 }
 
 fn check_templates(doctor: &Doctor) -> Check {
@@ -330,7 +341,8 @@ impl Doctor {
                 let word = check.result.word();
                 print(&format!("{word}  {:8}  {}\n", check.name, check.message))?;
                 let details = check.details.iter().filter(|_| self.verbose);
-                for line in check.hint.iter().chain(details) {
+                let hint = check.hint.iter().flat_map(|hint| hint.lines());
+                for line in hint.chain(details.map(String::as_str)) {
                     print(&format!("{:19}{line}\n", ""))?;
                 }
             }

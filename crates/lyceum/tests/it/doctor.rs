@@ -168,6 +168,21 @@ fn what_a_broken_configuration_hides_is_not_called_good() {
 }
 
 #[test]
+fn a_role_that_keeps_people_from_the_exchange_is_noted() {
+    let site = site_with_python();
+    site.write(
+        "lyceum.yaml",
+        "load_roles: [{name: user, scopes: [self, 'shares!user']}]\n",
+    );
+    let said = site.run(&["doctor", "--port", "0"]);
+    assert_eq!(said.code, Some(0), "{}", said.out);
+    let config = lines_of(&said.out, "config");
+    assert!(config.starts_with("good     config"), "{config}");
+    let note = "load_roles: user: its `scopes` take the place";
+    assert!(config.contains(note), "{config}");
+}
+
+#[test]
 fn mistakes_in_course_files() {
     let site = site_with_python();
     let courses = || {
