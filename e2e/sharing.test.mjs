@@ -52,7 +52,7 @@ test('a server is shared by a link, used by a guest, and taken back', { timeout:
 
   await step('he accepts and runs a cell', async () => {
     await guest.goto(link);
-    await guest.getByText(new RegExp(`${ada.name} wants to share`)).waitFor();
+    await guest.getByText(new RegExp(`\\(${ada.name}\\) wants to share`)).waitFor();
     await guest.getByText(/learns who you are/).waitFor();
     await guest.getByRole('button', { name: 'Accept' }).click();
     // Nothing more is asked.
