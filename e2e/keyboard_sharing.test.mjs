@@ -69,11 +69,6 @@ test('sharing with the keyboard', { timeout: 900_000, skip }, async (t) => {
     await controls.start(guest).waitFor();
     await guest.goto(link);
     await press(guest, button(guest, 'Accept'));
-  });
-
-  await step('he is asked what the server may know of him, and says yes', async () => {
-    await button(guest, /allow|continue|authorize/i).waitFor();
-    await press(guest, button(guest, /allow|continue|authorize/i));
     await waitForServer(guest, ada);
   });
 

@@ -137,20 +137,14 @@ pub async fn start(
         display_name,
         by,
     } = wish.into();
-    let Planned {
-        spec,
-        options: options_text,
-        course,
-        keeps_choice,
-        refused_choice,
-    } = plan(hub, owner, name, options).await?;
-    let spec_text = serde_json::to_string(&spec).map_err(anyhow::Error::from)?;
-    let environment = environment(&spec, owner.name.is_of_course());
+    let planned = plan(hub, owner, name, options).await?;
+    let spec_text = serde_json::to_string(&planned.spec).map_err(anyhow::Error::from)?;
+    let environment = environment(&planned.spec, owner.name.is_of_course());
     let now = hub.now();
     let mut tx = hub.db().write().await?;
-    still_there(&mut tx, owner).await?;
+    still_let_in(&mut tx, owner).await?;
     let server = ensure(hub, &mut tx, owner, name, now).await?;
-    let course = course.as_ref().map(CourseId::as_str);
+    let course = planned.course.as_ref().map(CourseId::as_str);
     if course.is_some() && server.state.is_active() && server.course.as_deref() != course {
         let status = StatusCode::CONFLICT;
         return Err(WishError::Refused(say!("course.other_runs"), status));
@@ -161,15 +155,7 @@ pub async fn start(
         State::Stopping => return Err(WishError::Stopping),
         State::Stopped | State::Failed => {}
     }
-    let kept_choice = keeps_choice.then(|| server.choice());
-    let order = Order {
-        spec: &spec_text,
-        options: &options_text,
-        kept_choice: kept_choice.filter(|choice| *choice != NO_CHOICE),
-        profile: spec.profile.as_deref(),
-        course: spec.course.as_deref(),
-        environment: &environment,
-    };
+    let order = planned.order(&server, &spec_text, &environment);
     let Some(generation) = db::servers::request_start(&mut tx, &server.id, &order, now.0).await?
     else {
         // Somebody else's click came first.
@@ -183,7 +169,7 @@ pub async fn start(
     }
     db::servers::forget_steps(&mut tx, &server.id, generation);
     let mut told = vec![say!("start.requested")];
-    told.extend(refused_choice.then(|| say!("start.usual_choice")));
+    told.extend((planned.refused_choice).then(|| say!("start.usual_choice")));
     for told in told {
         db::servers::add_step(&mut tx, &server.id, generation, now.0, 0, &told);
     }
@@ -196,14 +182,18 @@ pub async fn start(
     Ok(Started::Queued(queued, news))
 }
 
-/// Whether a start would be refused as things are: for whoever gives something up for it.
-pub async fn check(
+/// What a server would be after a start, or why that would be refused as things are: for whoever gives
+/// something up for it.
+pub async fn foresee(
     hub: &Hub,
     owner: &User,
-    name: &ServerName,
+    server: &Server,
     options: Options,
-) -> Result<(), WishError> {
-    plan(hub, owner, name, options).await.map(drop)
+) -> Result<Server, WishError> {
+    let planned = plan(hub, owner, &server.name, options).await?;
+    let environment = environment(&planned.spec, owner.name.is_of_course());
+    let order = planned.order(server, "", &environment);
+    Ok(server.requested(&order, server.generation + 1, hub.now().0))
 }
 
 /// What a start will be.
@@ -214,6 +204,21 @@ struct Planned {
     course: Option<CourseId>,
     keeps_choice: bool,
     refused_choice: bool,
+}
+
+impl Planned {
+    /// As the row of this server takes it.
+    fn order<'a>(&'a self, server: &'a Server, spec: &'a str, environment: &'a str) -> Order<'a> {
+        let kept_choice = self.keeps_choice.then(|| server.choice());
+        Order {
+            spec,
+            options: &self.options,
+            kept_choice: kept_choice.filter(|choice| *choice != NO_CHOICE),
+            profile: self.spec.profile.as_deref(),
+            course: self.spec.course.as_deref(),
+            environment,
+        }
+    }
 }
 
 async fn plan(
@@ -335,7 +340,19 @@ fn environment(spec: &ServerSpec, is_courses_own: bool) -> String {
 /// and nobody deletes or renames her while a server of hers begins.
 async fn still_there(tx: &mut Tx, owner: &User) -> Result<(), WishError> {
     match db::servers::lock_owner(tx, &owner.id).await? {
-        Some(now) if now == owner.name.as_str() => Ok(()),
+        Some((now, _)) if now == owner.name.as_str() => Ok(()),
+        _ => Err(WishError::NoSuchServer),
+    }
+}
+
+/// The same, of somebody who may come in: what would wait for her to be let in would wait for ever.
+async fn still_let_in(tx: &mut Tx, owner: &User) -> Result<(), WishError> {
+    match db::servers::lock_owner(tx, &owner.id).await? {
+        Some((now, None)) if now == owner.name.as_str() => Ok(()),
+        Some((now, Some(_))) if now == owner.name.as_str() => Err(WishError::Refused(
+            say!("wish.kept_out", name = owner.name.as_str()),
+            StatusCode::FORBIDDEN,
+        )),
         _ => Err(WishError::NoSuchServer),
     }
 }
@@ -524,33 +541,80 @@ pub async fn stop_as(hub: &Hub, server: &Server, doer: Doer) -> Result<(), WishE
 }
 
 async fn ask_to_stop(hub: &Hub, server: &Server, by: Option<Doer>) -> Result<(), WishError> {
-    let now = hub.now();
-    let why = (by.as_ref()).and_then(|by| About::from(server).why_stopped(by));
     let mut tx = hub.db().write().await?;
-    let why = why.as_ref();
-    let cancelled = db::servers::cancel_queued(&mut tx, &server.id, why, now.0).await?;
-    let wished = if cancelled {
-        keeper::announce_end(&mut tx, server).await?;
-        Wished::First
-    } else if let Some(wished) = db::servers::request_stop(&mut tx, &server.id, why, now.0).await? {
-        keeper::publish(&mut tx, server, now).await?;
-        wished
-    } else {
+    let Some(asked) = ask_within(&mut tx, server, by.as_ref(), hub.now()).await? else {
         return Ok(());
     };
-    if let Some(by) = by.filter(|_| wished == Wished::First) {
-        deeds::note(&mut tx, server, &by, What::Stopped, now).await?;
-    }
     tx.commit().await?;
     // Who is told that it stops finds it so.
     crate::proxy::pass_on(hub).await;
-    if cancelled {
-        let starts = &hub.metrics().starts;
-        let status = "cancelled";
-        starts.get_or_create(&StatusLabel { status }).inc();
-        tracing::info!(user = %server.user_name, server = %server.name, "start cancelled while it waited");
+    if asked == Asked::Cancelled {
+        count_cancelled(hub, server);
     }
     Ok(())
+}
+
+/// What came of asking for an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// A start that waited is over.
+    Cancelled,
+    Stops,
+}
+
+/// Nothing, if it is at rest.
+async fn ask_within(
+    tx: &mut Tx,
+    server: &Server,
+    by: Option<&Doer>,
+    now: Millis,
+) -> Result<Option<Asked>, WishError> {
+    let why = by.and_then(|by| About::from(server).why_stopped(by));
+    let why = why.as_ref();
+    let (asked, wished) = if db::servers::cancel_queued(tx, &server.id, why, now.0).await? {
+        keeper::announce_end(tx, server).await?;
+        (Asked::Cancelled, Wished::First)
+    } else if let Some(wished) = db::servers::request_stop(tx, &server.id, why, now.0).await? {
+        keeper::publish(tx, server, now).await?;
+        (Asked::Stops, wished)
+    } else {
+        return Ok(None);
+    };
+    if let Some(by) = by.filter(|_| wished == Wished::First) {
+        deeds::note(tx, server, by, What::Stopped, now).await?;
+    }
+    Ok(Some(asked))
+}
+
+fn count_cancelled(hub: &Hub, server: &Server) {
+    let starts = &hub.metrics().starts;
+    let status = "cancelled";
+    starts.get_or_create(&StatusLabel { status }).inc();
+    tracing::info!(user = %server.user_name, server = %server.name, "start cancelled while it waited");
+}
+
+/// Ends what of somebody's waits or is on its way up, in the transaction in which she is kept out: nobody
+/// would open it, and what waits would wait until she is let in. What runs goes on. Her row is held, so
+/// that nothing begins meanwhile. Tells which starts are over.
+pub(crate) async fn end_starts(
+    tx: &mut Tx,
+    user: &User,
+    by: &Doer,
+    now: Millis,
+) -> Result<Vec<Server>, WishError> {
+    let mut over = Vec::new();
+    for server in db::servers::of_users(tx, &[user.id.as_str()], false).await? {
+        let begins = matches!(server.state, State::Queued | State::Starting);
+        if begins && ask_within(tx, &server, Some(by), now).await? == Some(Asked::Cancelled) {
+            over.push(server);
+        }
+    }
+    Ok(over)
+}
+
+/// Once they are over for good.
+pub(crate) fn starts_ended(hub: &Hub, over: &[Server]) {
+    over.iter().for_each(|server| count_cancelled(hub, server));
 }
 
 /// Somebody needs a server that runs: as good as use. Says whether it still runs.

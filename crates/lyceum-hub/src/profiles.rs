@@ -120,9 +120,16 @@ impl Profiles {
     /// What somebody may use: one of the profiles is the default, and one of the choices of each
     /// option that has any. A profile with an option of which nothing is hers is not hers either.
     pub fn of(&self, name: &UserName, standing: &Standing) -> Vec<Profile> {
-        let for_her = |audience: &Option<Vec<Who>>| {
-            (audience.as_ref()).is_none_or(|list| list.iter().any(|who| who.is(name, standing)))
-        };
+        self.for_whom(|audience| audience.iter().any(|who| who.is(name, standing)))
+    }
+
+    /// As if all of it were for somebody: for those who look after the configuration.
+    pub fn all(&self) -> Vec<Profile> {
+        self.for_whom(|_| true)
+    }
+
+    fn for_whom(&self, is_hers: impl Fn(&[Who]) -> bool) -> Vec<Profile> {
+        let for_her = |audience: &Option<Vec<Who>>| audience.as_deref().is_none_or(&is_hers);
         let mut mine: Vec<Profile> = self
             .0
             .iter()

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use lyceum_model::clock::Millis;
+use lyceum_store::Tx;
 use tokio::time::Instant;
 
 use crate::config::StartLimits;
 use crate::db::queue::{Among, Kept, Waiting};
 use crate::db::servers::Server;
-use crate::select::Selector;
+use crate::select::{Selector, Subject};
 use crate::servers::State;
 use crate::trouble::{self, Gate};
 use crate::{Hub, db, maintenance};
@@ -127,6 +128,97 @@ pub async fn wait_of(hub: &Hub, server: &Server) -> sqlx::Result<Option<Wait>> {
                 held,
             }
         }))
+}
+
+/// What somebody would wait for who stops a server and starts another in its stead: its place is not
+/// kept for her.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// So many starts wait for the same.
+    pub waiting: u64,
+    /// What keeps the new one back even with the place that gets free; none: that place would do, if
+    /// nobody waited for it.
+    pub held: Option<Held>,
+}
+
+/// Nothing: as far as quotas go it would begin at once.
+pub async fn ahead(hub: &Hub, ends: &Server, then: &Server) -> sqlx::Result<Option<Ahead>> {
+    let now = hub.now();
+    let mut tx = hub.db().read().await?;
+    let gates = trouble::gates(hub, &mut tx, now).await?;
+    let owner = db::users::get(&mut tx, &then.user_id).await?;
+    let groups = db::groups::names_of(&mut tx, &then.user_id).await?;
+    let takes = |gate: &Gate, server| {
+        gate.quota.whom.takes(Subject {
+            server,
+            admin: owner.as_ref().is_some_and(|owner| owner.admin),
+            groups: &groups,
+        })
+    };
+    // Each with the room that there is once the server has ended.
+    let (mut full, mut freed) = (Vec::new(), Vec::new());
+    for gate in &gates {
+        let before = db::quotas::count(&mut tx, &gate.quota.whom, now.0).await?;
+        let after = match holds_place(ends, now) && takes(gate, ends) {
+            true => before.without(is_on_its_way(ends)),
+            false => before,
+        };
+        match (gate.quota.is_full(before), gate.quota.room(after)) {
+            (_, 0) => full.push(gate),
+            (true, room) => freed.push((gate, room)),
+            (false, _) => {}
+        }
+    }
+    let whom: Vec<&Selector> = full.iter().map(|gate| &gate.quota.whom).collect();
+    if let Some(at) = full.iter().position(|gate| takes(gate, then)) {
+        return Ok(Some(Ahead {
+            waiting: others(&mut tx, ends, &whom[..at], full[at], now).await?,
+            held: Some(full[at].held(now)),
+        }));
+    }
+    for (gate, room) in freed.into_iter().filter(|(gate, _)| takes(gate, then)) {
+        let waiting = others(&mut tx, ends, &whom, gate, now).await?;
+        if waiting >= room {
+            let held = None;
+            return Ok(Some(Ahead { waiting, held }));
+        }
+    }
+    Ok(None)
+}
+
+/// How many others wait at a gate, without those that wait at these.
+async fn others(
+    tx: &mut Tx,
+    own: &Server,
+    without: &[&Selector],
+    gate: &Gate,
+    now: Millis,
+) -> sqlx::Result<u64> {
+    let among = Among {
+        without,
+        only: Some(&gate.quota.whom),
+        since: None,
+    };
+    let line = db::queue::line(tx, among, now.0, counts_since(now).0).await?;
+    let others = line.iter().filter(|waiting| waiting.id != own.id);
+    Ok(u64::try_from(others.count()).unwrap_or(u64::MAX))
+}
+
+/// Whether a server counts in quotas, as [`db::quotas::count`] has it.
+fn holds_place(server: &Server, now: Millis) -> bool {
+    match server.state {
+        State::Starting | State::Ready | State::Stopping => true,
+        State::Queued => {
+            server.lease_owner.is_some() && server.lease_until.is_some_and(|until| until >= now.0)
+        }
+        State::Stopped | State::Failed => false,
+    }
+}
+
+/// Whether one that counts does so among those on their way up.
+fn is_on_its_way(server: &Server) -> bool {
+    server.state == State::Queued
+        || (server.state == State::Starting && server.unplaced_at.is_none())
 }
 
 impl Line {

@@ -26,10 +26,27 @@ pub struct Count {
 impl Quota {
     /// Whether there is no room for one more.
     pub fn is_full(&self, count: Count) -> bool {
-        let full = |limit: Option<u64>, many: i64| {
-            limit.is_some_and(|limit| u64::try_from(many).unwrap_or(0) >= limit)
+        self.room(count) == 0
+    }
+
+    /// For how many more there is room.
+    pub fn room(&self, count: Count) -> u64 {
+        let left = |limit: Option<u64>, many: i64| {
+            let many = u64::try_from(many).unwrap_or(0);
+            limit.map_or(u64::MAX, |limit| limit.saturating_sub(many))
         };
-        full(self.running, count.running) || full(self.starting, count.starting)
+        left(self.running, count.running).min(left(self.starting, count.starting))
+    }
+}
+
+impl Count {
+    /// Without one server.
+    #[must_use]
+    pub fn without(self, starts: bool) -> Self {
+        Self {
+            running: self.running - 1,
+            starting: self.starting - i64::from(starts),
+        }
     }
 }
 
@@ -57,5 +74,26 @@ mod tests {
         check(Some(3), None, (3, 0), true);
         check(Some(3), Some(1), (2, 1), true);
         check(None, Some(0), (0, 0), true);
+    }
+
+    #[test]
+    fn there_is_as_much_room_as_the_tighter_limit_leaves() {
+        let check = |running: Option<u64>, starting: Option<u64>, expect: u64| {
+            let quota = Quota {
+                running,
+                starting,
+                ..Quota::default()
+            };
+            let count = Count {
+                running: 3,
+                starting: 1,
+            };
+            assert_eq!(quota.room(count), expect, "{quota:?}");
+        };
+        check(None, None, u64::MAX);
+        check(Some(5), None, 2);
+        check(Some(5), Some(2), 1);
+        // A limit that was lowered.
+        check(Some(1), None, 0);
     }
 }

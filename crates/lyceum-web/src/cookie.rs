@@ -16,6 +16,9 @@ pub const ACCESS_ONE_HOST: &str = "__Host-lyceum-access";
 pub const JOURNEY: &str = "lyceum-sign-in";
 /// The same by TLS, where browsers keep it to one host.
 pub const JOURNEY_ONE_HOST: &str = "__Host-lyceum-sign-in";
+/// The server that somebody has just accepted, so that she is not asked once more when she opens it. Only
+/// the OAuth provider is sent it.
+pub const AGREED: &str = "lyceum-agreed";
 pub const XSRF: &str = "_xsrf";
 /// The tag of the language that was chosen on a page.
 pub const LANGUAGE: &str = "lyceum-language";

@@ -138,7 +138,7 @@ impl Pages {
                 nonce: &nonce,
                 terms: theme.terms(),
             };
-            match site.render(&asked) {
+            match functions::in_zone(theme.zone(), || site.render(&asked)) {
                 Ok(html) => {
                     let nonce = Some(nonce);
                     return Ok(Shown { html, nonce });
@@ -174,8 +174,7 @@ impl Pages {
             .get_template(name)
             .with_context(|| format!("page {name}: no such template"))?;
         let ctx = context! { theme => theme.for_templates(), ..Value::from(Serde(&ctx)) };
-        template
-            .render(ctx)
+        functions::in_zone(theme.zone(), || template.render(ctx))
             .with_context(|| format!("page {name} in {}", lang.as_str()))
     }
 

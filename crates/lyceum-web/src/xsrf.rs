@@ -22,6 +22,12 @@ pub enum Binding<'a> {
     /// The hash of the session's cookie: as secret as the session, changes at each sign-in.
     Session(&'a str),
     Anonymous(&'a RequestInfo),
+    /// That the person of this session has said yes to this OAuth client, on a page that said what it
+    /// learns. No request is proved by it.
+    Agreed {
+        session: &'a str,
+        client: &'a str,
+    },
 }
 
 impl XsrfKey {
@@ -41,6 +47,12 @@ impl XsrfKey {
                 hasher.update(info.address.to_string().as_bytes());
                 hasher.update(b"\0");
                 hasher.update(info.agent.as_bytes());
+            }
+            Binding::Agreed { session, client } => {
+                hasher.update(b"agreed\0");
+                hasher.update(session.as_bytes());
+                hasher.update(b"\0");
+                hasher.update(client.as_bytes());
             }
         }
         data_encoding::BASE64URL_NOPAD.encode(hasher.finalize().as_bytes())
@@ -91,6 +103,12 @@ mod tests {
         assert!(!key.accepts(Binding::Session("b"), &token));
         assert!(!XsrfKey::new([8; 32]).accepts(Binding::Session("a"), &token));
         assert!(!key.accepts(Binding::Session("a"), ""));
+        let agreed = |session, client| Binding::Agreed { session, client };
+        let token = key.token(agreed("a", "x"));
+        assert!(key.accepts(agreed("a", "x"), &token));
+        for other in [agreed("b", "x"), agreed("a", "y"), Binding::Session("a")] {
+            assert!(!key.accepts(other, &token), "{other:?}");
+        }
     }
 
     #[test]

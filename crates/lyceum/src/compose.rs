@@ -624,6 +624,7 @@ pub fn pages() -> Result<Pages, Failure> {
 fn theme(pages: &Pages, config: &Config, base: &BasePath, before: Option<&Theme>) -> Theme {
     let theme = config.theme.theme(pages, before.and_then(Theme::site));
     let theme = theme.with_links(config.site.links.clone()).below(base);
+    let theme = theme.in_zone(config.time_zone.clone());
     let is_same = before.is_some_and(|before| match (before.site(), theme.site()) {
         (Some(before), Some(now)) => Arc::ptr_eq(before, now),
         _ => false,

@@ -39,12 +39,13 @@ pub use self::check::{
     Config, Front, Hub, People, Servers, Spawner, Store, check_shared_secret, https_port,
 };
 pub use self::languages::SiteLanguages;
+pub use self::notes::of_exchange;
 pub use self::proxy::ProxySettings;
 pub use self::raw::{LogFormat, LogLevel, RawConfig, RawLog, SpawnerAccounts, SpawnerKind};
 pub use self::secret_ref::SecretRef;
 pub use self::show::{Shown, example, schema};
 pub use self::sign_in::SignInMethod;
-pub use self::site::{SiteWords, moment};
+pub use self::site::{SiteWords, moment, told};
 pub use self::theme::Look;
 pub use self::tls::Tls;
 pub use lyceum_written::{Bytes, Place, Problem, Problems, Span};

@@ -11,7 +11,7 @@ use lyceum_exchange::{BODY_MAX, Exchange, Groups, Limits, Parts, SERVICE, Space}
 use lyceum_hub::db;
 use lyceum_hub::grants::{Grants, SERVER, USER, default_roles};
 use lyceum_model::name::UserName;
-use lyceum_model::scope::{Filter, Scope, ScopeName};
+use lyceum_model::scope::{Filter, NoGroups, Scope, ScopeName};
 use lyceum_store::Tx;
 use lyceum_store::secret::Keys;
 
@@ -65,6 +65,30 @@ pub fn open_to_people(grants: &mut Grants) {
                 .insert(Scope::new(ScopeName::AccessServices, filter));
         }
     }
+}
+
+/// Which of the roles that everybody and every server has the configuration has given other scopes, without
+/// the one that the exchange asks for; with that scope.
+pub fn kept_from_people(grants: &Grants) -> Vec<(&'static str, Scope)> {
+    let mut grants = grants.clone();
+    open_to_people(&mut grants);
+    if grants.services.contains_key(SERVICE) {
+        return Vec::new();
+    }
+    let needs = Scope::new(
+        ScopeName::AccessServices,
+        Filter::Service(SERVICE.to_owned()),
+    );
+    let lacks = |role: &&str| {
+        let scopes = grants.roles.get(*role).map(|role| &role.scopes);
+        scopes.is_some_and(|scopes| {
+            // What its owner may do, a server with this may do too.
+            let inherits = scopes.iter().any(|scope| scope.name == ScopeName::Inherit);
+            !inherits && !scopes.contains(&needs, &NoGroups)
+        })
+    };
+    let roles = [USER, SERVER].into_iter().filter(lacks);
+    roles.map(|role| (role, needs.clone())).collect()
 }
 
 /// As the hub's rows say.

@@ -10,7 +10,9 @@ use lyceum_model::digest::hash_secret;
 use lyceum_model::id::new_secret;
 use lyceum_model::say;
 use lyceum_store::Tx;
+use lyceum_web::cookie;
 use lyceum_web::request::RequestInfo;
+use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 use serde_json::json;
@@ -75,7 +77,8 @@ pub async fn authorize(
         }
         _ => false,
     };
-    if no_word || shares_it || granted_before(&hub, &checked).await? {
+    let agreed = has_agreed(&hub, &caller, &headers, &checked);
+    if no_word || shares_it || agreed || granted_before(&hub, &checked).await? {
         return grant(&hub, &ask, checked).await;
     }
     pages::oauth_confirm(&hub, &caller, &headers, &info, &checked, &uri)
@@ -182,6 +185,21 @@ async fn check(
         back,
         offered,
     }))
+}
+
+/// Whether she has just accepted this server, on a page that told her what it always gets. More is asked
+/// for here.
+fn has_agreed(hub: &Hub, caller: &Caller, headers: &HeaderMap, checked: &Checked) -> bool {
+    let Credential::Session { binding, .. } = &caller.credential else {
+        return false;
+    };
+    let always = checked.client.always();
+    if !checked.offered.iter().all(|scope| always.contains(scope)) {
+        return false;
+    }
+    let (session, client) = (binding.as_str(), checked.client.id());
+    cookie::values(headers, cookie::AGREED)
+        .any(|given| (hub.xsrf()).accepts(Binding::Agreed { session, client }, given))
 }
 
 /// Whether a token that she gave this client, and that still holds, may do all that is wanted now.

@@ -25,6 +25,8 @@ pub struct Share {
     #[sqlx(try_from = "String")]
     pub state: State,
     pub user_name: Option<String>,
+    /// What she is called.
+    pub user_title: Option<String>,
     pub group_name: Option<String>,
     pub created_at: i64,
 }
@@ -72,7 +74,7 @@ impl<'a> Of<'a> {
 const SHARES: &str = "FROM shares s JOIN servers v ON v.id = s.server_id JOIN users o ON o.id = v.user_id \
      LEFT JOIN users u ON u.id = s.user_id LEFT JOIN groups g ON g.id = s.group_id";
 const SHARE: &str = "SELECT s.id, s.server_id, o.name AS owner, v.name AS server, v.display_name AS title, v.state, \
-     u.name AS user_name, g.name AS group_name, s.created_at";
+     u.name AS user_name, u.display_name AS user_title, g.name AS group_name, s.created_at";
 
 /// One page of shares, the oldest first.
 pub async fn list(tx: &mut Tx, of: Of<'_>, offset: i64, limit: i64) -> sqlx::Result<Vec<Share>> {
@@ -320,6 +322,8 @@ pub struct Code {
     pub owner_id: String,
     #[sqlx(try_from = "String")]
     pub owner: UserName,
+    /// What she is called.
+    pub owner_title: Option<String>,
     #[sqlx(try_from = "String")]
     pub server: ServerName,
     pub title: Option<String>,
@@ -336,7 +340,7 @@ pub struct Code {
 
 const CODES: &str =
     "FROM share_codes s JOIN servers v ON v.id = s.server_id JOIN users o ON o.id = v.user_id";
-const CODE: &str = "SELECT s.id, s.hash, s.server_id, v.user_id AS owner_id, o.name AS owner, v.name AS server, \
+const CODE: &str = "SELECT s.id, s.hash, s.server_id, v.user_id AS owner_id, o.name AS owner, o.display_name AS owner_title, v.name AS server, \
      v.display_name AS title, v.state, s.scopes, s.giver, s.created_at, s.expires_at, s.exchange_count, s.last_exchanged_at";
 
 /// A code that is to be made.

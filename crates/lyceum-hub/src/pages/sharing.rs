@@ -2,23 +2,25 @@
 //! oneself. The rules are in [`crate::shares`], the API for programs in [`crate::api::shares`].
 
 use axum::extract::{Extension, Form, Query, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
+use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{
     AcceptSharePage, NewShareCode, PartnerRow, ShareCodeRow, ShareDanger, SharedRow, SharingPage,
     SharingRow,
 };
 use lyceum_web::request::RequestInfo;
 use lyceum_web::routes::Routes;
-use lyceum_web::{ApiError, ApiResult, Caller};
+use lyceum_web::xsrf::Binding;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 use serde::Deserialize;
 
-use super::{frame, html, language, redirect, to};
+use super::{frame, html, language, redirect, secure, to};
 use crate::api::shares::{ACCEPT, accept_url, filtered, full, may_give};
 use crate::db::servers::Server;
 use crate::db::shares::{Code, Of, Share, With};
@@ -30,6 +32,8 @@ use crate::{Hub, db, shares};
 const PAGE: &str = "/hub/sharing";
 /// People and groups on a page.
 const MOST_ROWS: i64 = 500;
+/// For so long who has accepted a server is not asked again by it. It may have to be started first.
+const AGREED_S: i64 = 86_400;
 
 pub fn routes() -> Routes<Hub> {
     let anon = "sends anonymous visitors to the log-in page";
@@ -87,6 +91,7 @@ pub async fn ask(
         code: secret.to_owned(),
         next: local_target(&hub.base(), &query.next, &info.host).unwrap_or_default(),
         owner: code.owner.to_string(),
+        owner_title: titled(code.owner.as_str(), code.owner_title.as_deref()),
         server: code.server.to_string(),
         title: code.title.clone(),
         scopes: filtered(scopes, &code.owner, &code.server),
@@ -134,6 +139,7 @@ pub async fn accept(
     if !shares::exchange(&hub, &mut tx, &code, &person.id, now).await? {
         return not_good();
     }
+    let server = db::servers::get(&mut tx, &code.server_id).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, owner = %code.owner, server = %code.server, id = code.id, "code changed for a share of a server");
     let opens = danger(&hub) != ShareDanger::Closed && code.state == ServerState::Ready;
@@ -142,7 +148,30 @@ pub async fn accept(
         true => prefix(&hub.base(), &code.owner, &code.server),
         false => hub.at("/hub/home"),
     };
-    Ok(redirect(&hub.base(), &next.unwrap_or_else(usual)))
+    let mut response = redirect(&hub.base(), &next.unwrap_or_else(usual));
+    if let Some(server) = server {
+        remember(&hub, &caller, &info, &server.client_id, &mut response);
+    }
+    Ok(response)
+}
+
+/// The page has said what the server learns: its first question, which comes by OAuth, is answered.
+fn remember(hub: &Hub, caller: &Caller, info: &RequestInfo, client: &str, response: &mut Response) {
+    let Credential::Session { binding, .. } = &caller.credential else {
+        return;
+    };
+    let session = binding.as_str();
+    let cookie = Cookie {
+        name: cookie::AGREED,
+        value: &hub.xsrf().token(Binding::Agreed { session, client }),
+        path: &hub.at("/hub/api/oauth2/"),
+        domain: None,
+        http_only: true,
+        secure: secure(hub, info),
+        max_age: Some(AGREED_S),
+    };
+    let headers = response.headers_mut();
+    headers.append(header::SET_COOKIE, cookie.header());
 }
 
 /// The same of codes that have ended and of such as never were.
@@ -296,9 +325,10 @@ async fn page(
         partners: (found.iter().filter(|share| share.server_id == server.id))
             .map(|share| PartnerRow {
                 id: share.id.clone(),
-                name: (share.user_name.clone())
-                    .or_else(|| share.group_name.clone())
-                    .unwrap_or_default(),
+                name: match (&share.user_name, &share.group_name) {
+                    (Some(user), _) => titled(user, share.user_title.as_deref()),
+                    (None, group) => group.clone().unwrap_or_default(),
+                },
                 is_group: share.group_name.is_some(),
                 since: share.created_at,
                 scopes: scopes_of(share),
@@ -335,6 +365,14 @@ async fn page(
         danger: danger(hub),
     };
     html(hub, headers, status, "sharing.html", &context)
+}
+
+/// Who somebody is, for people: `Ada Lovelace (ada)`.
+fn titled(name: &str, title: Option<&str>) -> String {
+    match title.filter(|title| *title != name) {
+        Some(title) => format!("{title} ({name})"),
+        None => name.to_owned(),
+    }
 }
 
 fn code_row(code: &Code) -> ShareCodeRow {

@@ -72,7 +72,7 @@ async fn post(
 ) -> ApiResult<Response> {
     let next = local_target(&hub.base(), start::next_of(&query), &info.host);
     let asked = Asked::Options(form::options(&fields));
-    let ends = switch::ends(&fields);
+    let ends = switch::Ends::of(&fields);
     let visit = Visit {
         hub,
         caller,
@@ -125,11 +125,13 @@ pub(super) fn page(
     let hub = &visit.hub;
     let theme = &hub.settings().theme;
     let base = hub.base();
+    let wrong_field = fields.wrong();
     let context = SpawnPage {
         page: frame(hub, Some(&visit.caller), &visit.info),
         server: home::card(&base, &about.owner.name, about.name, about.row, &lang),
         action: start::spawn_url(&base, &about.owner.name, about.name, visit.next.as_deref()),
         error: wrong.map(|wrong| wrong.why.sentence(&lang)),
+        wrong: wrong_field,
         options_form: (hub.pages()).render("spawn_form.html", &lang, theme, &fields)?,
     };
     let status = match wrong {

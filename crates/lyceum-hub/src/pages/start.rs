@@ -43,8 +43,8 @@ pub(super) struct Visit {
     pub headers: HeaderMap,
     pub next: Option<String>,
     pub asked: Asked,
-    /// The life of the server that may end for it.
-    pub ends: Option<i64>,
+    /// What may end for it.
+    pub ends: Option<switch::Ends>,
 }
 
 /// How somebody asks for a start.
@@ -553,28 +553,7 @@ pub async fn pending(
         place: wait.as_ref().map(|wait| wait.place),
         estimate: wait.as_ref().and_then(|wait| wait.estimate),
         own_first: wait.as_ref().is_some_and(|wait| wait.own_first),
-        held: wait.and_then(|wait| wait.held).map(|held| match held {
-            Held::Site => Hold {
-                why: "site",
-                again: 0,
-            },
-            Held::Full => Hold {
-                why: "full",
-                again: 0,
-            },
-            Held::Maintenance => Hold {
-                why: "maintenance",
-                again: 0,
-            },
-            Held::Room => Hold {
-                why: "room",
-                again: 0,
-            },
-            Held::Trouble(again) => Hold {
-                why: "trouble",
-                again,
-            },
-        }),
+        held: wait.and_then(|wait| wait.held).map(hold),
         // A script's request with cookies needs the form token.
         events_url: format!(
             "{}?_xsrf={}&lang={}",
@@ -600,6 +579,18 @@ pub async fn pending(
         },
     };
     html(&hub, &headers, status, "progress.html", &context)
+}
+
+/// What keeps a start back, as pages tell it.
+pub(super) fn hold(held: Held) -> Hold {
+    let (why, again) = match held {
+        Held::Site => ("site", 0),
+        Held::Full => ("full", 0),
+        Held::Maintenance => ("maintenance", 0),
+        Held::Room => ("room", 0),
+        Held::Trouble(again) => ("trouble", again),
+    };
+    Hold { why, again }
 }
 
 async fn log(hub: &Hub, row: &Server) -> Vec<String> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use hyper::Method;
 use lyceum_hub::origins::Origins;
 use lyceum_hub::profiles::{Profile, Profiles};
+use lyceum_hub::quota::Quota;
+use lyceum_hub::select::Selector;
 use lyceum_hub::servers::State;
 use lyceum_hub::{Settings, Timings};
 use lyceum_model::environment::{Said, Setting};
@@ -175,6 +177,76 @@ async fn what_runs_for_something_else_is_stopped_where_that_is_wished() {
             .await
             .expect(409);
         assert_eq!(courses(&hub).len(), 2);
+    }
+}
+
+/// The place that gets free is not kept: who would wait is told so before anything ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_would_wait_behind_others_is_told_before_her_server_is_stopped() {
+    for db in TestDb::both().await {
+        let tune = |settings: &mut Settings, timings: &mut Timings| {
+            timings.stop_patience = Duration::from_secs(60);
+            let quota = |running: u64, courses: Option<Vec<String>>| Quota {
+                whom: Selector {
+                    courses,
+                    ..Selector::default()
+                },
+                running: Some(running),
+                starting: None,
+            };
+            settings.quotas = vec![quota(2, None), quota(1, Some(vec!["signals".into()]))];
+        };
+        let spawner = FakeSpawner::default();
+        let hub = TestHub::start_tuned(db.db().clone(), spawner, tune).await;
+        let hub = hub.with_user("ada").await.with_user("ben").await;
+        let hub = hub.with_user("cyd").await;
+        let ada = hub.signed_in("ada").await;
+        let ask = async |course: &str, more: &[(&str, &str)]| {
+            let fields = [&[("course", course)], more].concat();
+            ada.post_form("/hub/spawn/ada", &fields).await
+        };
+        let is_ready = async || {
+            let ours = row(db.db(), "ada", "").await.expect("a row");
+            ours.state == State::Ready
+        };
+        ada.get("/hub/spawn").await.expect(302);
+        until_state(db.db(), "ada", State::Ready).await;
+        let ben = hub.signed_in("ben").await;
+        start_for(&ben, "/hub/spawn", "signals").await;
+        until_state(db.db(), "ben", State::Ready).await;
+
+        // All places are taken, but nobody waits: hers is hers again.
+        let page = ask("algebra", &[]).await.expect(409).text();
+        assert!(!page.contains("name=\"waits\""), "{page}");
+        // The course has as many as it may, and that her server ends changes nothing there.
+        let page = ask("signals", &[]).await.expect(409).text();
+        assert!(page.contains("the one that gets free here"), "{page}");
+        assert!(!page.contains("waits for that already"), "{page}");
+        assert_eq!(hidden(&page, "waits"), "1");
+        let life = hidden(&page, "stop").to_owned();
+        // Who was not told stops nothing.
+        let unwarned = ask("signals", &[("stop", &life)]).await.expect(409);
+        assert!(unwarned.text().contains("name=\"waits\""));
+        assert!(is_ready().await);
+
+        let cyd = hub.signed_in("cyd").await;
+        start_for(&cyd, "/hub/spawn", "algebra").await;
+        until_state(db.db(), "cyd", State::Queued).await;
+        let page = ask("algebra", &[]).await.expect(409).text();
+        assert!(page.contains("1 start waits for one."), "{page}");
+        let german = in_german(hub.signed_in("ada").await);
+        let told = german.post_form("/hub/spawn/ada", &[("course", "algebra")]);
+        let told = told.await.expect(409).text();
+        assert!(told.contains("der neue Start wartet mit ihnen"), "{told}");
+        // It has become so since the page was made.
+        ask("algebra", &[("stop", &life)]).await.expect(409);
+        assert!(is_ready().await);
+        ask("algebra", &[("stop", &life), ("waits", "1")])
+            .await
+            .expect(302);
+        until_state(db.db(), "cyd", State::Ready).await;
+        let ours = row(db.db(), "ada", "").await.expect("a row");
+        assert_eq!(ours.state, State::Queued);
     }
 }
 

@@ -270,9 +270,16 @@ async fn the_page_asks_and_says_what_is_wrong_where_it_is() {
     ] {
         assert!(page.contains(has), "{has}: {page}");
     }
+    // Said once, at the field; the line above leads there.
+    assert_eq!(page.matches("Only images of the team").count(), 1, "{page}");
+    let (_, link) = page.split_once("href=\"#profile-").expect("a link");
+    let field = link.split('"').next().expect("its end");
+    assert!(page.contains(&format!("<input id=\"profile-{field}\"")));
+    assert!(field.ends_with("-own"), "{field}");
     let hidden = browser.post_form(path, &[("profile", "secret")]).await;
     let hidden = hidden.expect(400).text();
-    assert!(hidden.contains("There is no such choice"), "{hidden}");
+    assert_eq!(hidden.matches("There is no such choice").count(), 1);
+    assert!(hidden.contains("href=\"#profile-1\""), "{hidden}");
     assert!(!hidden.contains("secret"), "{hidden}");
     assert!(hub.spawner.orders().is_empty());
 

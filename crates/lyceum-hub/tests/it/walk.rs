@@ -137,6 +137,9 @@ impl Stage {
     async fn put_back(&mut self) {
         self.do_as_root("POST", "users/ada", json!({}), &[201, 409])
             .await;
+        // For who is kept out nothing is started.
+        let block = "lyceum/users/ada/block";
+        self.do_as_root("DELETE", block, json!({}), &[204]).await;
         self.do_as_root("DELETE", "users/fresh", json!({}), &[204, 404])
             .await;
         self.do_as_root("DELETE", "groups/fresh", json!({}), &[204, 404])

@@ -473,6 +473,17 @@ pub struct SwitchPage {
     /// Where the page goes by itself while the server is on its way down: the link that starts it for the
     /// course.
     pub look_at: Option<String>,
+    /// The start would wait, since the place that gets free is not kept for it.
+    pub waits: Option<SwitchWait>,
+}
+
+/// What a start would wait for that comes in the place of a server.
+#[derive(Debug, Clone, Serialize)]
+pub struct SwitchWait {
+    /// So many others wait for the same.
+    pub waiting: u64,
+    /// What keeps it back even with the place that gets free.
+    pub held: Option<Hold>,
 }
 
 /// `error.html`. Words for the status come from the messages.

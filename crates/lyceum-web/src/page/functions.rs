@@ -1,6 +1,7 @@
 //! What templates can call: `t`, `has_text`, `time`, `duration`, `server_title`, `static_url`; the filters `number`,
 //! `scope_words`; and what they know of their language: `lang`, `dir`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,6 +15,20 @@ use super::assets::asset_path;
 use lyceum_model::messages::fill;
 
 use super::messages::{Lang, Messages};
+
+thread_local! {
+    /// In which zone times are told in the page that this thread renders. Macros see nothing of a
+    /// page's context, and rendering never leaves its thread.
+    static ZONE: RefCell<TimeZone> = const { RefCell::new(TimeZone::UTC) };
+}
+
+/// Renders with times in this zone.
+pub(super) fn in_zone<T>(zone: &TimeZone, render: impl FnOnce() -> T) -> T {
+    let before = ZONE.replace(zone.clone());
+    let rendered = render();
+    ZONE.set(before);
+    rendered
+}
 
 /// Gives an environment its functions, bound to one language.
 pub(super) fn register(
@@ -137,13 +152,14 @@ impl Words {
         list.split(' ').nth(at).unwrap_or_default().to_owned()
     }
 
-    /// A `<time>` element: UTC as written here, the reader's own zone once the script ran.
+    /// A `<time>` element: in the site's zone as written here, the reader's own once the script ran.
     /// `full` has day and clock, `clock` hours to seconds.
     fn time(&self, at: i64, style: &str) -> String {
         let Ok(stamp) = Timestamp::from_millisecond(at) else {
             return self.plain("time.unknown", &[]);
         };
-        let moment = stamp.to_zoned(TimeZone::UTC).datetime();
+        let zone = ZONE.with_borrow(Clone::clone);
+        let moment = stamp.to_zoned(zone);
         let clock = moment.strftime("%H:%M").to_string();
         let words = if style == "clock" {
             moment.strftime("%H:%M:%S").to_string()
@@ -152,6 +168,7 @@ impl Words {
             self.plain(
                 "time.full",
                 &[
+                    ("zone", moment.strftime("%Z").to_string()),
                     ("weekday", self.nth("time.weekdays", weekday)),
                     ("day", moment.day().to_string()),
                     ("month", self.nth("time.months", moment.month() - 1)),
@@ -164,9 +181,9 @@ impl Words {
         // A site's words can be in it.
         let words = HtmlEscape(&words);
         format!(
-            "<time datetime=\"{iso}\" title=\"{exact} UTC\" data-style=\"{style}\">{words}</time>",
-            iso = moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            exact = moment.strftime("%Y-%m-%d %H:%M:%S"),
+            "<time datetime=\"{iso}\" title=\"{exact}\" data-style=\"{style}\">{words}</time>",
+            iso = stamp.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            exact = moment.strftime("%Y-%m-%d %H:%M:%S %Z"),
         )
     }
 
@@ -289,6 +306,14 @@ mod tests {
                 .ends_with(">11:06:40</time>")
         );
         assert_eq!(words(Lang::En).time(i64::MAX, "full"), "unknown");
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let told = in_zone(&berlin, || words(Lang::De).time(at, "full"));
+        assert_eq!(
+            told,
+            "<time datetime=\"2026-11-18T11:06:40Z\" title=\"2026-11-18 12:06:40 CET\" \
+             data-style=\"full\">Mi. 18. Nov. 2026, 12:06 Uhr CET</time>"
+        );
+        assert!(words(Lang::En).time(at, "full").ends_with(" UTC</time>"));
     }
 
     #[test]

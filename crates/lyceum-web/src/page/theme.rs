@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use lyceum_model::base::BasePath;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,7 @@ pub struct Theme {
     links: Vec<FooterLink>,
     added: Arc<Added>,
     site: Option<Arc<SiteTemplates>>,
+    zone: TimeZone,
 }
 
 /// A site's logo, read from its file.
@@ -135,6 +137,7 @@ impl Theme {
             links: Vec::new(),
             added: Arc::default(),
             site: None,
+            zone: TimeZone::UTC,
         })
     }
 
@@ -186,6 +189,21 @@ impl Theme {
     pub fn with_added(mut self, added: Arc<Added>) -> Self {
         self.added = added;
         self
+    }
+
+    /// With the zone in which times are told, until a script tells them in the reader's.
+    #[must_use]
+    pub fn in_zone(mut self, zone: TimeZone) -> Self {
+        // Where the machine's can't be found out.
+        self.zone = match zone.is_unknown() {
+            true => TimeZone::UTC,
+            false => zone,
+        };
+        self
+    }
+
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     pub fn added(&self) -> &Arc<Added> {

@@ -383,6 +383,7 @@ fn switch(state: ServerState) -> SwitchPage {
         may_watch: true,
         look_at: (state == ServerState::Stopping)
             .then(|| "/hub/spawn/ada?next=&course=signals-2026".into()),
+        waits: None,
     }
 }
 
@@ -741,6 +742,45 @@ fn starts() -> Vec<(&'static str, &'static str, Value)> {
             "switch.html",
             "still stopping",
             of(switch(ServerState::Stopping)),
+        ),
+        (
+            "switch.html",
+            "behind others",
+            of(SwitchPage {
+                waits: Some(SwitchWait {
+                    waiting: 1,
+                    held: None,
+                }),
+                ..switch(ServerState::Ready)
+            }),
+        ),
+        (
+            "switch.html",
+            "not with its place",
+            of(SwitchPage {
+                waits: Some(SwitchWait {
+                    waiting: 2,
+                    held: Some(Hold {
+                        why: "full",
+                        again: 0,
+                    }),
+                }),
+                ..switch(ServerState::Ready)
+            }),
+        ),
+        (
+            "switch.html",
+            "fails just now",
+            of(SwitchPage {
+                waits: Some(SwitchWait {
+                    waiting: 0,
+                    held: Some(Hold {
+                        why: "trouble",
+                        again: 30,
+                    }),
+                }),
+                ..switch(ServerState::Ready)
+            }),
         ),
         (
             "switch.html",

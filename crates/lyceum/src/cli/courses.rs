@@ -40,10 +40,11 @@ pub enum CourseCommand {
     },
     /// Say everything that is wrong in course files, with its place.
     #[command(
-        after_help = "Exit code 3 when there are problems.\n\nExamples:\n  lyceum course check\n  lyceum course check drafts/signals-2026.yaml"
+        after_help = "Exit code 3 when there are problems.\n\nExamples:\n  lyceum course check\n  lyceum course check signals-2026\n  lyceum course check drafts/signals-2026.yaml"
     )]
     Check {
-        /// The files to check, wherever they are. Left out: all of the data folder.
+        /// The files to check, wherever they are, or ids of courses of the data folder. Left out: all of
+        /// the data folder.
         files: Vec<PathBuf>,
         #[command(flatten)]
         data: DataArgs,
@@ -161,8 +162,12 @@ fn check(
         files => {
             let loaded = load(config)?;
             let mut notes = Vec::new();
-            let problems = files.iter().flat_map(|file| {
-                let (course, problems) = problems_of(file, &loaded.config);
+            let problems = files.iter().flat_map(|named| {
+                let file = match file_of(named, data) {
+                    Ok(file) => file,
+                    Err(problem) => return vec![problem],
+                };
+                let (course, problems) = problems_of(&file, &loaded.config);
                 let of_course = course.map(|course| guarantees::of_course(&course, &loaded));
                 notes.extend(of_course.unwrap_or_default());
                 problems
@@ -196,6 +201,55 @@ fn check(
     })
 }
 
+/// The file that somebody means: a path, or the id of a course in the data folder.
+fn file_of(named: &Path, data: &DataArgs) -> Result<PathBuf, Problem> {
+    // What can't be looked at is told with the reason.
+    if !matches!(named.try_exists(), Ok(false)) {
+        return Ok(named.to_owned());
+    }
+    let folder = Layout::existing(&data.data).map(|layout| layout.courses());
+    let of_course = |id: &CourseId| {
+        let folder = folder.as_ref().ok()?;
+        let file = |end| folder.join(format!("{id}.{end}"));
+        ["yaml", "yml"].map(file).into_iter().find(|at| at.exists())
+    };
+    let at = std::path::absolute(named).unwrap_or_else(|_| named.to_owned());
+    let no_file = format!("there is no file {}", at.display());
+    let stem = is_yaml(named).then(|| named.file_stem()).flatten();
+    let message = match (named.to_str().and_then(CourseId::parse), stem, &folder) {
+        (_, Some(stem), _) => match stem.to_str().and_then(CourseId::parse) {
+            Some(id) if of_course(&id).is_some() => {
+                format!(
+                    "{no_file}; `lyceum course check {id}` checks the course of the data folder"
+                )
+            }
+            _ => no_file,
+        },
+        (Some(id), None, Ok(folder)) => match of_course(&id) {
+            Some(file) => return Ok(file),
+            None => format!(
+                "{no_file}, and no course of this id in {}",
+                folder.display()
+            ),
+        },
+        (Some(_), None, Err(_)) => format!(
+            "{no_file}, and no data folder {} with a course of this id; --data names another",
+            data.data.display()
+        ),
+        (None, None, _) => no_file,
+    };
+    Err(Problem {
+        file: named.display().to_string(),
+        place: None,
+        message,
+    })
+}
+
+fn is_yaml(file: &Path) -> bool {
+    let is_yaml = |end: &OsStr| end == "yaml" || end == "yml";
+    file.extension().is_some_and(is_yaml)
+}
+
 /// Of a file that may lie anywhere, such as a draft; with the course, if it can be read.
 fn problems_of(file: &Path, config: &Config) -> (Option<Course>, Vec<Problem>) {
     let problem = |message: String| {
@@ -215,10 +269,7 @@ fn problems_of(file: &Path, config: &Config) -> (Option<Course>, Vec<Problem>) {
     if text.len() as u64 > FILE_LIMIT {
         return problem("is larger than 1 MB; a course file is a page or two".into());
     }
-    let is_yaml = |end: &OsStr| end == "yaml" || end == "yml";
-    let id = file
-        .file_stem()
-        .filter(|_| file.extension().is_some_and(is_yaml));
+    let id = file.file_stem().filter(|_| is_yaml(file));
     let id = id.and_then(OsStr::to_str).and_then(CourseId::parse);
     let mut problems = Vec::from_iter(id.is_none().then(|| no_id(file)));
     let site = compose::site(config);

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{ConfigArgs, DataArgs, ListenArgs, Outcome, print, print_json};
+use crate::config::Loaded;
 use crate::data::{self, Found, ROOM_FOR_JUPYTER};
 use crate::failure::Failure;
 use crate::{compose, config, jupyter};
@@ -49,6 +50,19 @@ pub enum CheckResult {
     Good,
     /// Must be mended.
     Problem,
+    /// Something else stands before it, so nothing is known of it.
+    NotLookedAt,
+}
+
+impl CheckResult {
+    /// All of one width.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good   ",
+            Self::Problem => "PROBLEM",
+            Self::NotLookedAt => "skipped",
+        }
+    }
 }
 
 impl Check {
@@ -67,6 +81,22 @@ impl Check {
     }
 }
 
+/// Why courses and limits are not looked at.
+const NO_DATA: &str = "the data folder is not there yet";
+
+/// A check that can't be made for now.
+fn skipped(name: &'static str, why: &str) -> Check {
+    Check {
+        result: CheckResult::NotLookedAt,
+        ..Check::of(name, Ok(format!("not looked at: {why}")))
+    }
+}
+
+/// What is wrong in the configuration is told once, by [`check_config`].
+fn without_config(name: &'static str) -> Check {
+    skipped(name, "the configuration has problems")
+}
+
 /// Every check, in the order people read them.
 pub const CHECKS: &[fn(&Doctor) -> Check] = &[
     check_config,
@@ -83,20 +113,27 @@ pub const CHECKS: &[fn(&Doctor) -> Check] = &[
 
 fn check_config(doctor: &Doctor) -> Check {
     let path = config::locate(doctor.config.config.as_deref());
-    let said = super::config::load(path.as_deref()).map(|loaded| match path {
+    let loaded = match super::config::load(path.as_deref()) {
+        Ok(loaded) => loaded,
+        Err(failure) => return Check::of("config", Err(failure)),
+    };
+    let said = match path {
         Some(_) => format!("{} is good", loaded.file),
         None => "no lyceum.yaml, the defaults hold".into(),
-    });
-    Check::of("config", said)
+    };
+    let notes = config::of_exchange(&loaded.config.grants).into_iter();
+    let notes: Vec<String> = notes
+        .map(|(key, words)| format!("{key}: {words}"))
+        .collect();
+    Check {
+        hint: (!notes.is_empty()).then(|| notes.join("\n")),
+        ..Check::of("config", Ok(said))
+    }
 }
 
 fn check_templates(doctor: &Doctor) -> Check {
-    let path = config::locate(doctor.config.config.as_deref());
-    let Ok(loaded) = config::load(path.as_deref()) else {
-        return Check::of(
-            "templates",
-            Ok("not looked at: the configuration has problems".into()),
-        );
+    let Some(loaded) = doctor.configuration() else {
+        return without_config("templates");
     };
     let said = loaded.config.theme.check().and_then(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -122,18 +159,11 @@ fn check_data(doctor: &Doctor) -> Check {
 
 /// What is wrong in course files, as the page of the configuration tells it.
 fn check_courses(doctor: &Doctor) -> Check {
-    let path = config::locate(doctor.config.config.as_deref());
-    let Ok(config) = config::load(path.as_deref()).map(|loaded| loaded.config) else {
-        return Check::of(
-            "courses",
-            Ok("not looked at: the configuration has problems".into()),
-        );
+    let Some(config) = doctor.configuration().map(|loaded| loaded.config) else {
+        return without_config("courses");
     };
     let Ok(layout) = data::Layout::existing(&doctor.data.data) else {
-        return Check::of(
-            "courses",
-            Ok("looked at once the data folder is there".into()),
-        );
+        return skipped("courses", NO_DATA);
     };
     // It is made at each start, so somebody has taken it away since.
     if data::running_on(layout.root()).is_some() && !layout.courses().exists() {
@@ -184,16 +214,12 @@ fn check_python(doctor: &Doctor) -> Check {
 }
 
 fn check_port(doctor: &Doctor) -> Check {
-    let path = config::locate(doctor.config.config.as_deref());
-    let Ok(loaded) = config::load(path.as_deref()) else {
-        return Check::of(
-            "port",
-            Ok("not looked at: the configuration has problems".into()),
-        );
+    let Some(loaded) = doctor.configuration() else {
+        return without_config("port");
     };
     if let Some(process) = data::running_on(&doctor.data.data) {
-        let said = format!("not looked at: Lyceum runs on this data folder (process {process})");
-        return Check::of("port", Ok(said));
+        let why = format!("Lyceum runs on this data folder (process {process})");
+        return skipped("port", &why);
     }
     let listen = doctor.listen.address(loaded.config.listen);
     let from = loaded.config.tls.and_then(|tls| tls.redirect_from);
@@ -211,12 +237,8 @@ fn check_port(doctor: &Doctor) -> Check {
 
 /// Whether a page of somebody's server could act upon the hub.
 fn check_hosts(doctor: &Doctor) -> Check {
-    let path = config::locate(doctor.config.config.as_deref());
-    let Ok(config) = config::load(path.as_deref()).map(|loaded| loaded.config) else {
-        return Check::of(
-            "hosts",
-            Ok("not looked at: the configuration has problems".into()),
-        );
+    let Some(config) = doctor.configuration().map(|loaded| loaded.config) else {
+        return without_config("hosts");
     };
     let listen = doctor.listen.address(config.listen);
     let origins = compose::origins(&config, Some(listen));
@@ -253,12 +275,8 @@ fn check_hosts(doctor: &Doctor) -> Check {
 
 /// Below which path people find it, and what of the configuration lies beside that path.
 fn check_base(doctor: &Doctor) -> Check {
-    let path = config::locate(doctor.config.config.as_deref());
-    let Ok(config) = config::load(path.as_deref()).map(|loaded| loaded.config) else {
-        return Check::of(
-            "base",
-            Ok("not looked at: the configuration has problems".into()),
-        );
+    let Some(config) = doctor.configuration().map(|loaded| loaded.config) else {
+        return without_config("base");
     };
     let base = &config.base;
     if base.is_root() {
@@ -287,29 +305,29 @@ fn check_base(doctor: &Doctor) -> Check {
 
 /// Which limits servers get here, and why not better ones.
 fn check_limits(doctor: &Doctor) -> Check {
-    let report = || {
-        let loaded =
-            super::config::load(config::locate(doctor.config.config.as_deref()).as_deref())?;
-        let Ok(layout) = data::Layout::existing(&doctor.data.data) else {
-            return Ok(None);
-        };
-        compose::local_spawner(&compose::Program::this(), &loaded.config, &layout)
-            .map(|spawner| Some(spawner.capabilities()))
+    let Some(loaded) = doctor.configuration() else {
+        return without_config("limits");
     };
-    match report() {
-        Ok(Some(report)) => Check {
+    let Ok(layout) = data::Layout::existing(&doctor.data.data) else {
+        return skipped("limits", NO_DATA);
+    };
+    let spawner = compose::local_spawner(&compose::Program::this(), &loaded.config, &layout);
+    match spawner.map(|spawner| spawner.capabilities()) {
+        Ok(report) => Check {
             details: report.notes.clone(),
             ..Check::of("limits", Ok(report.to_string()))
         },
-        Ok(None) => Check::of(
-            "limits",
-            Ok("looked at once the data folder is there".into()),
-        ),
         Err(failure) => Check::of("limits", Err(failure)),
     }
 }
 
 impl Doctor {
+    /// None when it has problems.
+    fn configuration(&self) -> Option<Loaded> {
+        let path = config::locate(self.config.config.as_deref());
+        config::load(path.as_deref()).ok()
+    }
+
     pub(super) fn run(&self) -> Result<Outcome, Failure> {
         let checks: Vec<Check> = CHECKS.iter().map(|check| check(self)).collect();
         let problems = checks
@@ -320,13 +338,11 @@ impl Doctor {
             print_json(&serde_json::json!({ "checks": checks, "problems": problems }))?;
         } else {
             for check in &checks {
-                let word = match check.result {
-                    CheckResult::Good => "good   ",
-                    CheckResult::Problem => "PROBLEM",
-                };
+                let word = check.result.word();
                 print(&format!("{word}  {:8}  {}\n", check.name, check.message))?;
                 let details = check.details.iter().filter(|_| self.verbose);
-                for line in check.hint.iter().chain(details) {
+                let hint = check.hint.iter().flat_map(|hint| hint.lines());
+                for line in hint.chain(details.map(String::as_str)) {
                     print(&format!("{:19}{line}\n", ""))?;
                 }
             }

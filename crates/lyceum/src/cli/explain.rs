@@ -1,6 +1,7 @@
 //! `lyceum explain`: what somebody's server would be, and where each value stands.
 
 mod course;
+mod profile;
 mod server;
 
 pub(super) use course::unknown;
@@ -8,10 +9,10 @@ pub(super) use course::unknown;
 use clap::Args;
 use lyceum_courses::Shelf;
 use lyceum_hub::db;
-use lyceum_hub::profiles::choose::{Chosen, PROFILE, choose};
+use lyceum_hub::profiles::choose::{Chosen, PROFILE};
 use lyceum_model::environment::{Said, Setting, Values};
 use lyceum_model::name::UserName;
-use lyceum_model::who::{CourseId, CourseRole, Standing, Who};
+use lyceum_model::who::{CourseId, CourseRole, Standing};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -138,60 +139,37 @@ impl Explain {
 
     fn explain(&self, loaded: &Loaded, person: &Person) -> Result<Explained, Failure> {
         let config = &loaded.config;
-        let no = |why: &str| Explained {
-            person: Some(person.name.clone()),
-            why: why.to_owned(),
-            ..Explained::default()
-        };
-        if let Some(why) = person.kept_out {
-            return Ok(no(why));
-        }
-        let mine = config.profiles.of(&person.name, &person.standing);
-        let (chosen, mut values, why) = if config.profiles.is_empty() {
-            if self.profile.is_some() || !self.options.is_empty() {
-                return Err(Failure::new(
-                    "there are no `profiles`, so there is nothing to choose",
-                ));
+        let (chosen, may, others) = match config.profiles.is_empty() {
+            true => {
+                if self.profile.is_some() || !self.options.is_empty() {
+                    return Err(Failure::new(
+                        "there are no `profiles`, so there is nothing to choose",
+                    ));
+                }
+                let everybody = Ok("everybody may".to_owned());
+                (Some(Chosen::default()), everybody, Vec::new())
             }
-            (Chosen::default(), Vec::new(), "everybody may".to_owned())
-        } else if mine.is_empty() {
-            return Ok(no("none of the profiles is for her"));
-        } else {
-            let options = self.options();
-            let chosen = choose(&mine, &options).map_err(|wrong| {
-                let slugs: Vec<&str> = mine.iter().map(|one| one.slug.as_str()).collect();
-                Failure::new(format!("{}: {}", wrong.field, wrong.why)).hint(format!(
-                    "{} may use: {}",
-                    person.name,
-                    slugs.join(", ")
-                ))
-            })?;
-            let slug = chosen.profile.as_deref().unwrap_or_default();
-            let of_all = &config.profiles.0;
-            let at = of_all.iter().position(|one| one.slug == slug);
-            let at = at.expect("it was chosen of these");
-            let path = format!("profiles[{at}]");
-            let row = Row {
-                what: "profile".into(),
-                value: slug.into(),
-                from: loaded.place(&path).unwrap_or_else(|| "default".into()),
-                rule: path,
-            };
-            let by = (of_all[at].audience.iter().flatten())
-                .find(|who: &&Who| who.is(&person.name, &person.standing));
-            let why = match by {
-                Some(who) => format!("by {who}"),
-                None => "everybody may".to_owned(),
-            };
-            (chosen, vec![row], why)
+            false => self.pick(&config.profiles, person)?,
         };
-        let found: Values = plan::plan(&config.servers, &[COMMAND.to_owned()], &chosen);
-        let (rows, notes) = told(&found, loaded);
-        values.extend(rows);
+        let (mut values, mut notes) = match &chosen {
+            Some(chosen) => {
+                let found: Values = plan::plan(&config.servers, &[COMMAND.to_owned()], chosen);
+                told(&found, loaded)
+            }
+            None => Told::default(),
+        };
+        let slug = chosen.and_then(|chosen| chosen.profile);
+        values.splice(0..0, slug.map(|slug| profile_row(&slug, loaded)));
+        notes.extend(others);
+        // What she would get is told all the same.
+        let may = match person.kept_out {
+            Some(why) => Err(why.to_owned()),
+            None => may,
+        };
         Ok(Explained {
             person: Some(person.name.clone()),
-            may_start: true,
-            why,
+            may_start: may.is_ok(),
+            why: may.unwrap_or_else(|why| why),
             values,
             notes,
             ..Explained::default()
@@ -231,7 +209,14 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
     let named = config.people.admins.contains(name);
     let admin = named || user.as_ref().is_some_and(|user| user.admin);
     let blocked = user.is_some_and(|user| user.blocked_at.is_some());
-    let kept_out = (blocked || !config.people.admit(name)).then_some("she may not come in");
+    let kept_out = match (blocked, config.people.block.contains(name)) {
+        (_, true) => Some("she may not come in: `people.block` names her"),
+        (true, false) => Some("she may not come in: an administrator keeps her out"),
+        (false, false) if !config.people.admit(name) => {
+            Some("she may not come in: `people.allow` does not name her")
+        }
+        (false, false) => None,
+    };
     Ok(Person {
         name: name.clone(),
         standing: Standing {
@@ -242,6 +227,18 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
         shelf,
         kept_out,
     })
+}
+
+fn profile_row(slug: &str, loaded: &Loaded) -> Row {
+    let of_all = &loaded.config.profiles.0;
+    let at = of_all.iter().position(|one| one.slug == slug);
+    let path = format!("profiles[{}]", at.expect("it was chosen of these"));
+    Row {
+        what: "profile".into(),
+        value: slug.into(),
+        from: loaded.place(&path).unwrap_or_else(|| "default".into()),
+        rule: path,
+    }
 }
 
 fn told(values: &Values, loaded: &Loaded) -> Told {

@@ -2,11 +2,13 @@
 //! lets in, come in; begun and ended at once.
 
 use clap::Subcommand;
+use jiff::tz::TimeZone;
 use lyceum_hub::maintenance::{self, MESSAGE_MAX, Switched};
 use lyceum_model::clock::Millis;
+use serde_json::{Value, json};
 
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
-use crate::config::{Config, moment};
+use crate::config::{Config, moment, told};
 use crate::failure::Failure;
 
 /// Begin and end a maintenance, in which only administrators, and those in `maintenance.allow`, log in
@@ -66,7 +68,7 @@ impl MaintenanceCommand {
                     let message = format!("the message is longer than {MESSAGE_MAX} characters");
                     return Err(Failure::new(message));
                 }
-                let until = block_on(async move {
+                let (until, zone) = block_on(async move {
                     let (ground, config, _) = ground(&data, &config).await?;
                     let now = ground.clock.now();
                     let end = |text: &str| moment(text, &config.time_zone).map_err(Failure::new);
@@ -84,9 +86,10 @@ impl MaintenanceCommand {
                     let done = maintenance::switch_on(&mut tx, &order).await;
                     done.map_err(failed)?;
                     tx.commit().await.map_err(failed)?;
-                    Ok(until)
+                    Ok((until, config.time_zone))
                 })?;
-                let end = until.map_or_else(String::new, |at| format!(" until {}", at.to_iso()));
+                let end = until.map(|at| format!(" until {}", told(at, &zone)));
+                let end = end.unwrap_or_default();
                 print(&format!(
                     "maintenance is on{end}; `lyceum maintenance off` ends it\n"
                 ))?;
@@ -110,15 +113,19 @@ impl MaintenanceCommand {
                 }
             }
             Self::Status { data, config, json } => {
-                let (order, planned) = block_on(async move {
+                let (order, planned, zone) = block_on(async move {
                     let (ground, config, _) = ground(&data, &config).await?;
                     let now = ground.clock.now();
                     let mut tx = ground.db.read().await.map_err(failed)?;
                     let order = maintenance::find(&mut tx).await.map_err(failed)?;
                     let order = order.filter(|order| !order.is_over(now));
-                    Ok((order, planned(&config, now)))
+                    let planned = planned(&config, now);
+                    Ok((order, planned, config.time_zone))
                 })?;
-                status(order.as_ref(), planned.as_ref(), json)?;
+                match json {
+                    true => print_json(&as_json(order.as_ref(), planned.as_ref()))?,
+                    false => print(&status(order.as_ref(), planned.as_ref(), &zone))?,
+                }
             }
         }
         Ok(Outcome::Good)
@@ -142,41 +149,50 @@ fn planned(config: &Config, now: Millis) -> Option<Planned> {
     })
 }
 
-fn status(order: Option<&Switched>, planned: Option<&Planned>, json: bool) -> Result<(), Failure> {
+fn is_on(order: Option<&Switched>, planned: Option<&Planned>) -> bool {
+    order.is_some() || planned.is_some_and(|planned| planned.now)
+}
+
+fn as_json(order: Option<&Switched>, planned: Option<&Planned>) -> Value {
     let until = |at: Option<Millis>| at.map(|at| at.to_iso());
-    let on = order.is_some() || planned.is_some_and(|planned| planned.now);
-    if json {
-        return print_json(&serde_json::json!({
-            "on": on,
-            "switched": order.map(|order| serde_json::json!({
-                "since": order.since.to_iso(),
-                "until": until(order.until),
-                "message": order.message,
-                "by": order.by,
-            })),
-            "planned": planned.map(|planned| serde_json::json!({
-                "from": planned.from.to_iso(),
-                "until": until(planned.until),
-            })),
-        }));
-    }
-    let end = |at: Option<Millis>| until(at).map_or_else(String::new, |at| format!(" until {at}"));
+    json!({
+        "on": is_on(order, planned),
+        "switched": order.map(|order| json!({
+            "since": order.since.to_iso(),
+            "until": until(order.until),
+            "message": order.message,
+            "by": order.by,
+        })),
+        "planned": planned.map(|planned| json!({
+            "from": planned.from.to_iso(),
+            "until": until(planned.until),
+        })),
+    })
+}
+
+/// In words, with times as people tell them there.
+fn status(order: Option<&Switched>, planned: Option<&Planned>, zone: &TimeZone) -> String {
+    let end = |at: Option<Millis>| {
+        let end = at.map(|at| format!(" until {}", told(at, zone)));
+        end.unwrap_or_default()
+    };
+    let on = is_on(order, planned);
     let mut text = format!("maintenance is {}\n", if on { "on" } else { "off" });
     if let Some(order) = order {
         let message = order.message.as_ref();
         let message = message.map_or_else(String::new, |text| format!(": {text}"));
         text.push_str(&format!(
             "switched on {}{} by {}{message}\n",
-            order.since.to_iso(),
+            told(order.since, zone),
             end(order.until),
             order.by
         ));
     }
     if let Some(planned) = planned {
-        let from = planned.from.to_iso();
+        let from = told(planned.from, zone);
         text.push_str(&format!("planned from {from}{}\n", end(planned.until)));
     }
-    print(&text)
+    text
 }
 
 fn failed(error: lyceum_store::DbError) -> Failure {

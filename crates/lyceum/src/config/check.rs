@@ -77,7 +77,8 @@ impl Config {
             .map(|words| ("subdomains".to_owned(), words));
         let told = super::notes::of_profiles(&self.profiles)
             .into_iter()
-            .chain(hosts);
+            .chain(hosts)
+            .chain(super::notes::of_exchange(&self.grants));
         let told = told.map(|(key, message)| super::Problem {
             file: key,
             place: None,

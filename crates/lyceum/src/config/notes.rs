@@ -1,7 +1,10 @@
 //! What is no mistake of a configuration, but hardly what somebody meant.
 
+use lyceum_hub::grants::{Grants, SERVER};
 use lyceum_hub::profiles::{Override, Profiles, Unlisted};
 use url::Url;
+
+use crate::exchange;
 
 /// What people might type: numbers, sizes, words, images.
 const TRIED: [&str; 16] = [
@@ -41,6 +44,23 @@ pub(super) fn of_hosts(public_url: Option<&Url>, subdomains: Option<bool>) -> Op
     Some(format!(
         "is not set, so pages of people's servers share the host {host} with the hub: a script in a notebook may act as whoever opens it. Set {way}; or `false`, if that is meant"
     ))
+}
+
+/// Of roles that are in the way of the exchange, each with its key.
+pub fn of_exchange(grants: &Grants) -> Vec<(String, String)> {
+    let roles = exchange::kept_from_people(grants).into_iter();
+    roles
+        .map(|(role, scope)| {
+            let whom = match role {
+                SERVER => "nbgrader in a notebook server neither fetches nor hands in",
+                _ => "nobody fetches or hands anything in by it, unless another role lets her",
+            };
+            let words = format!(
+                "its `scopes` take the place of what it has otherwise, and lack `{scope}`, which the exchange of Lyceum asks for: {whom}. Add it, if courses use the exchange"
+            );
+            (format!("load_roles: {role}"), words)
+        })
+        .collect()
 }
 
 /// Of profiles: each with the key it is about.

@@ -323,6 +323,18 @@ pub fn moment(text: &str, zone: &TimeZone) -> Result<Millis, String> {
     Ok(Millis(stamp.as_millisecond()))
 }
 
+/// The other way: `2026-11-30 18:00 CET`.
+pub fn told(at: Millis, zone: &TimeZone) -> String {
+    let Ok(at) = Timestamp::from_millisecond(at.0) else {
+        return at.to_iso();
+    };
+    let zone = match zone.is_unknown() {
+        true => TimeZone::UTC,
+        false => zone.clone(),
+    };
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
 pub(super) fn audience(
     key: &str,
     names: &[String],

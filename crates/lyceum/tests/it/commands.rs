@@ -139,26 +139,60 @@ profiles:
     env SIZE       large                  profiles[1].profile_options.size.choices.large.kubespawner_override.environment.SIZE  lyceum.yaml:14
     may start: yes (by course:signals-demo/student)
     "#);
-    // Somebody who teaches there is no student, and hears no more than that.
+    // Somebody who teaches there is no student. Who asks here may know what there is.
     let said = site.run(&["explain", "grace", "--json"]);
     let explained: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
     assert_eq!(explained["values"][0]["value"], "python");
     assert_eq!(explained["why"], "everybody may");
+    let others = "the profile lecture is for course:signals-demo/student";
+    assert_eq!(explained["notes"], serde_json::json!([others]));
     let said = site.run(&[&["explain", "grace"], large.as_slice()].concat());
+    assert!(said.out.contains("env SIZE       large"), "{}", said.out);
+    let last_line = |text: &str| text.lines().last().unwrap_or_default().to_owned();
+    let refused = format!("may start: no ({others})");
+    assert_eq!(last_line(&said.out), refused, "{}", said.err);
+    let said = site.run(&["explain", "grace", "--profile", "lectrue"]);
     assert_eq!(said.code, Some(1));
     assert_snapshot!(said.err, @r#"
     lyceum: profile: There is no such choice; choose one of those that are yours
-            grace may use: python
+            grace may use: python; in all there are: python, lecture
     "#);
     site.write(
         "lyceum.yaml",
-        "people: {block: [ben]}\nprofiles: [{title: X, for: [ada]}]\n",
+        "people: {block: [ben]}
+profiles:
+  - title: X
+    for: [ada, ben]
+    profile_options: {size: {choices: {small: {}, large: {for: [ada]}}}}
+",
     );
-    let last = |name: &str| site.run(&["explain", name]).out;
-    assert_snapshot!(last("ben"), @"may start: no (she may not come in)");
-    assert_snapshot!(last("grace"), @"may start: no (none of the profiles is for her)");
+    let last = |more: &[&str]| last_line(&site.run(&[&["explain"], more].concat()).out);
+    let blocked = "may start: no (she may not come in: `people.block` names her)";
+    assert_eq!(last(&["ben"]), blocked);
+    assert!(site.run(&["explain", "ben"]).out.starts_with("profile "));
+    let said = site.run(&["explain", "grace"]);
+    assert_snapshot!(said.out, @r"
+    note: the profile x is for ada, ben
+    may start: no (none of the profiles is for her)
+    ");
+    site.write(
+        "lyceum.yaml",
+        "people: {allow: [ada]}
+profiles:
+  - title: X
+    profile_options: {size: {choices: {small: {}, large: {for: [ada]}}}}
+",
+    );
+    let large = ["grace", "--profile", "x", "--option", "size=large"];
+    let outside = "may start: no (she may not come in: `people.allow` does not name her)";
+    assert_eq!(last(&large), outside);
+    let open = site
+        .read("lyceum.yaml")
+        .replace("people: {allow: [ada]}\n", "");
+    site.write("lyceum.yaml", &open);
+    assert_eq!(last(&large), "may start: no (large of size is for ada)");
     site.write("lyceum.yaml", "");
-    assert!(last("grace").ends_with("may start: yes (everybody may)\n"));
+    assert_eq!(last(&["grace"]), "may start: yes (everybody may)");
 }
 
 #[test]
@@ -502,9 +536,28 @@ schedule:
     draft.yaml: `title`: is missing or empty; write the name that people see
     draft.yaml:1:1: unknown key `titel`; did you mean `title`?
     draft.yaml:2:20: `environment.use`: there is no environment `pyton`; did you mean `python`?
-    none.yaml: can't be read: No such file or directory (os error 2)
+    none.yaml: there is no file SITE/none.yaml
     2 files: 4 problems
     "#);
+    // By its id, as other commands have it; what is not there is told with where it was looked for.
+    let said = site.run(&["course", "check", "signals-demo", "drafts/x"]);
+    assert_snapshot!(said.out, @r"
+    drafts/x: there is no file SITE/drafts/x
+    2 files: 1 problem
+    ");
+    let said = site.run(&["course", "check", "signals-dem", "signals-demo.yaml"]);
+    assert_snapshot!(said.out, @r"
+    signals-dem: there is no file SITE/signals-dem, and no course of this id in SITE/lyceum-data/courses
+    signals-demo.yaml: there is no file SITE/signals-demo.yaml; `lyceum course check signals-demo` checks the course of the data folder
+    2 files: 2 problems
+    ");
+    let said = site.run(&["course", "check", "signals-demo", "--data", "elsewhere"]);
+    assert_eq!(said.code, Some(3));
+    assert!(
+        said.out.contains("no data folder elsewhere"),
+        "{}",
+        said.out
+    );
     site.write("lyceum-data/courses/algebra.yaml", "title: 7\n");
     assert_eq!(site.run(&["course", "check"]).code, Some(3));
     assert_snapshot!(list(), @r#"
@@ -578,7 +631,7 @@ fn a_maintenance_is_switched_and_asked_after() {
     let zone = "time_zone: Asia/Kolkata\n";
     site.write("lyceum.yaml", zone);
     let said = on(&["--until", "2999-01-01 05:30"]);
-    let end = "maintenance is on until 2999-01-01T00:00:00.000000Z;";
+    let end = "maintenance is on until 2999-01-01 05:30 IST;";
     assert!(said.out.starts_with(end), "{}{}", said.out, said.err);
     assert_eq!(site.run(&["maintenance", "off"]).code, Some(0));
     let planned = "maintenance: {from: 2020-01-01 05:30, until: '2999-01-01 00:00Z'}\n";
@@ -586,7 +639,7 @@ fn a_maintenance_is_switched_and_asked_after() {
     let said = site.run(&["maintenance", "status"]);
     assert_snapshot!(said.out, @r"
     maintenance is on
-    planned from 2020-01-01T00:00:00.000000Z until 2999-01-01T00:00:00.000000Z
+    planned from 2020-01-01 05:30 IST until 2999-01-01 05:30 IST
     ");
     let said = site.run(&["maintenance", "off"]);
     assert!(

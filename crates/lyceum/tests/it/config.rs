@@ -958,6 +958,28 @@ fn one_host_for_all_is_noted_unless_somebody_said_so() {
         let notes = said.out.lines().filter(|line| line.starts_with("note: "));
         notes.map(str::to_owned).collect::<Vec<_>>()
     };
+    // Whoever writes what everybody may do leaves out easily what nobody sees there.
+    let noted = notes("load_roles: [{name: user, scopes: [self, 'shares!user']}]\n");
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    assert!(
+        noted[0].starts_with("note: load_roles: user: ")
+            && noted[0].contains("`access:services!service=ngshare`"),
+        "{noted:?}"
+    );
+    let noted = notes("load_roles: [{name: server, scopes: ['users:activity!user']}]\n");
+    assert!(
+        noted[0].starts_with("note: load_roles: server: "),
+        "{noted:?}"
+    );
+    for quiet in [
+        "load_roles: [{name: user, scopes: [self, 'access:services!service=ngshare']}]\n",
+        "load_roles: [{name: user, scopes: [self, access:services]}]\n",
+        "load_roles: [{name: server, scopes: [inherit]}]\n",
+        "load_roles: [{name: user, description: Everybody}, {name: lab, scopes: [self]}]\n",
+        "load_roles: [{name: user, scopes: [self]}]\nservices: [{name: ngshare, url: 'http://127.0.0.1:9'}]\n",
+    ] {
+        assert_eq!(notes(quiet), [""; 0], "{quiet}");
+    }
     let public = "public_url: https://lab.example.edu\n";
     let noted = notes(public);
     assert_eq!(noted.len(), 1, "{noted:?}");

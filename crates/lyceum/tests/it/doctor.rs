@@ -144,6 +144,45 @@ fn the_port_that_up_would_take() {
 }
 
 #[test]
+fn what_a_broken_configuration_hides_is_not_called_good() {
+    let site = site_with_python();
+    let up = site.up(&["up", "--demo", "--port", "0"]);
+    assert_eq!(up.code, Some(0), "{}", up.err);
+    site.write("lyceum.yaml", "prot: 8000\n");
+    let said = site.run(&["doctor"]);
+    assert_eq!(said.code, Some(3), "{}", said.out);
+    assert_eq!(said.out.matches("`prot`").count(), 1, "{}", said.out);
+    for name in ["templates", "courses", "port", "hosts", "base", "limits"] {
+        let line = lines_of(&said.out, name);
+        let expect = format!("skipped  {name:8}  not looked at: the configuration has problems\n");
+        assert_eq!(line, expect);
+    }
+    assert!(lines_of(&said.out, "data").starts_with("good "));
+    let said = site.run(&["doctor", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(json["problems"], 1, "{json}");
+    let results = json["checks"].as_array().expect("a list").iter();
+    let results: Vec<_> = results.map(|check| &check["result"]).collect();
+    assert_eq!(results[0], "problem");
+    assert_eq!(results[1], "not_looked_at");
+}
+
+#[test]
+fn a_role_that_keeps_people_from_the_exchange_is_noted() {
+    let site = site_with_python();
+    site.write(
+        "lyceum.yaml",
+        "load_roles: [{name: user, scopes: [self, 'shares!user']}]\n",
+    );
+    let said = site.run(&["doctor", "--port", "0"]);
+    assert_eq!(said.code, Some(0), "{}", said.out);
+    let config = lines_of(&said.out, "config");
+    assert!(config.starts_with("good     config"), "{config}");
+    let note = "load_roles: user: its `scopes` take the place";
+    assert!(config.contains(note), "{config}");
+}
+
+#[test]
 fn mistakes_in_course_files() {
     let site = site_with_python();
     let courses = || {
@@ -151,7 +190,7 @@ fn mistakes_in_course_files() {
         (said.code, lines_of(&said.out, "courses"))
     };
     let (_, said) = courses();
-    assert_snapshot!(said, @"good     courses   looked at once the data folder is there");
+    assert_snapshot!(said, @"skipped  courses   not looked at: the data folder is not there yet");
     let up = site.up(&["up", "--demo", "--port", "0"]);
     assert_eq!(up.code, Some(0), "{}", up.err);
     let (code, said) = courses();

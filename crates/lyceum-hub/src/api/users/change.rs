@@ -23,6 +23,7 @@ use super::super::body::{self, Fields};
 use super::super::model::Person;
 use super::super::{find_person, require_everywhere};
 use crate::db::users::User;
+use crate::deeds::Doer;
 use crate::servers::State as ServerState;
 use crate::users::{self, NotNow};
 use crate::{Hub, db, giving, launching};
@@ -186,7 +187,15 @@ pub(crate) async fn block(hub: &Hub, caller: &Caller, user: &User, blocked: bool
         return Ok(());
     }
     users::set_blocked(&mut tx, &user, blocked, hub.now()).await?;
+    let over = match blocked {
+        true => {
+            let by = Doer::of(&caller.who);
+            launching::end_starts(&mut tx, &user, &by, hub.now()).await?
+        }
+        false => Vec::new(),
+    };
     tx.commit().await?;
+    launching::starts_ended(hub, &over);
     tracing::info!(by = %caller.who, user = %user.name, blocked, "person kept out or let in");
     crate::proxy::pass_on(hub).await;
     Ok(())

@@ -29,14 +29,15 @@ pub async fn insert(tx: &mut Tx, server: &Server) -> sqlx::Result<bool> {
     }))
 }
 
-/// Until the end of the transaction nobody else adds a server for this person. Tells her name now.
-pub async fn lock_owner(tx: &mut Tx, user_id: &str) -> sqlx::Result<Option<String>> {
+/// Until the end of the transaction nobody else adds a server for this person. Tells her name now, and
+/// since when she is kept out.
+pub async fn lock_owner(tx: &mut Tx, user_id: &str) -> sqlx::Result<Option<(String, Option<i64>)>> {
     let sql = match tx.engine() {
-        Engine::Postgres => "SELECT name FROM users WHERE id = $1 FOR NO KEY UPDATE",
+        Engine::Postgres => "SELECT name, blocked_at FROM users WHERE id = $1 FOR NO KEY UPDATE",
         // Whoever writes is alone.
-        Engine::Sqlite => "SELECT name FROM users WHERE id = $1",
+        Engine::Sqlite => "SELECT name, blocked_at FROM users WHERE id = $1",
     };
-    on!(tx, |c| sqlx::query_scalar(sql)
+    on!(tx, |c| sqlx::query_as(sql)
         .bind(user_id)
         .fetch_optional(c)
         .await)

@@ -19,7 +19,7 @@ use crate::api::users::change;
 use crate::db::search::tokens;
 use crate::db::servers::Server;
 use crate::db::users::User;
-use crate::grants::{ADMIN, Grants, USER};
+use crate::grants::{ADMIN, Grants, USER, default_roles};
 use crate::pages::fields::Fields;
 use crate::pages::list::{ListQuery, number};
 use crate::pages::tokens::row as token_row;
@@ -166,11 +166,24 @@ fn group_row(visit: &Visit, name: &str) -> GroupRow {
     }
 }
 
+/// What a site says of a role. What JupyterHub says of its own, in English, is for its API.
+fn description(grants: &Grants, role: &str) -> String {
+    let said = (grants.roles.get(role)).map(|is| is.description.as_str());
+    let is_theirs = |said: &&str| {
+        let own = default_roles().into_iter();
+        own.map(|(name, theirs, _)| (name, theirs))
+            .any(|own| own == (role, *said))
+    };
+    said.filter(|said| !is_theirs(said))
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// Her roles and those of her groups, each with why she has it.
 fn roles(grants: &Grants, user: &User, groups: &[String]) -> Vec<RoleRow> {
     let row = |role: &str, source: &'static str, group: Option<&str>| RoleRow {
         name: role.to_owned(),
-        description: (grants.roles.get(role)).map_or_else(String::new, |is| is.description.clone()),
+        description: description(grants, role),
         source,
         group: group.map(str::to_owned),
     };

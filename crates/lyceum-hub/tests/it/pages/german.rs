@@ -208,6 +208,10 @@ async fn the_area_of_administrators() {
     ] {
         assert_german(&root.get(path).await.expect(200).text());
     }
+    // Roles that there always are have words of their own; JupyterHub's are its API's.
+    let her = root.get("/hub/admin/user/ada").await.expect(200).text();
+    assert!(her.contains("Was jede Person darf"), "{her}");
+    assert!(!her.contains("Standard user privileges"), "{her}");
     for (path, fields, said) in [
         ("/hub/admin/users/add", [("names", "a!"), ("", "")], "a!: "),
         (

@@ -125,7 +125,7 @@ async fn a_language_of_the_sites_is_spoken_on_whole_pages() {
 async fn what_a_file_lacks_is_english_and_what_it_says_is_text() {
     let file = format!(
         "language.name = {EVIL}\nlanguage.direction = rtl\nlogin.submit = {EVIL}\n\
-         time.full = {EVIL} {{weekday}} {{day}} {{month}} {{year}} {{clock}}\nlifetime.never = {EVIL}"
+         time.full = {EVIL} {{weekday}} {{day}} {{month}} {{year}} {{clock}} {{zone}}\nlifetime.never = {EVIL}"
     );
     let hub = hub(&[("ar", &file)]).await;
     let client = hub.client().with_header("accept-language", "ar");

@@ -390,10 +390,24 @@ async fn who_waits_does_not_begin_in_a_maintenance_or_while_kept_out() {
         wish(&hub, "ada", "", "small").await;
         stop(&hub, "ben").await;
         until_state(db.db(), "ada", State::Ready).await;
-        assert_eq!(state(db.db(), "tim").await, State::Queued);
+        // His start did not wait for him to be let in again, which may be never.
+        let tims = row(db.db(), "tim", "").await.unwrap();
+        assert_eq!(tims.state, State::Stopped);
+        let why = tims.why_failed().map(|why| why.to_string());
+        assert_eq!(why.as_deref(), Some("stopped by root"));
+        let start = root
+            .post_json("/hub/api/users/tim/server", &json!({}))
+            .await;
+        assert!(start.expect(403).text().contains("tim is kept out"));
         root.delete(block).await.expect(204);
         stop(&hub, "ada").await;
+        wish(&hub, "tim", "", "small").await;
         until_state(db.db(), "tim", State::Ready).await;
+        // What runs goes on, as before.
+        send_json(&root, Method::PUT, block, &json!({}))
+            .await
+            .expect(204);
+        assert_eq!(state(db.db(), "tim").await, State::Ready);
 
         let started = spawner.orders().len();
         wish(&hub, "ben", "", "small").await;
@@ -403,6 +417,7 @@ async fn who_waits_does_not_begin_in_a_maintenance_or_while_kept_out() {
         stop(&hub, "tim").await;
         until_state(db.db(), "ben", State::Stopped).await;
         assert_eq!(spawner.orders().len(), started, "it did not begin");
+        at_peace(db.db(), &spawner, &[&hub]).await;
         hub.stop().await;
     }
 }

@@ -1,10 +1,11 @@
 //! A guest's browser: where each person has a host, and where all have one.
 
-use lyceum_hub::db::groups;
 use lyceum_hub::db::shares::{self, With};
+use lyceum_hub::db::{groups, users};
 use lyceum_hub::origins::Origins;
-use lyceum_testkit::TestDb;
+use lyceum_model::scope::ScopeSet;
 use lyceum_testkit::hub::PASSWORD;
+use lyceum_testkit::{Client, TestDb};
 use lyceum_web::cookie;
 
 use super::{ADAS, accept, code, opens, patch, tuned, with_user};
@@ -53,6 +54,64 @@ async fn a_guest_is_led_to_the_owners_host() {
         tess.log_in("tess", PASSWORD).await.expect(302);
         let (_, page) = tess.visit("/user/ada/lab").await;
         page.expect(404);
+    }
+}
+
+/// Whoever has accepted a server is not asked by it once more whether it may know who she is.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_accepts_a_server_is_asked_once() {
+    for db in TestDb::both().await {
+        let hub = tuned(&db, |settings, _| settings.shared_in_browsers = true).await;
+        let mut tx = db.db().write().await.expect("a transaction");
+        let name = "ada".parse().expect("a name");
+        let ada = users::find(&mut tx, &name).await.expect("read");
+        let ada = ada.expect("there").id;
+        users::set_display_name(&mut tx, &ada, "Ada Lovelace")
+            .await
+            .expect("written");
+        tx.commit().await.expect("committed");
+        let program = program(&hub, "ada").await;
+        let asks = async |client: &Client| {
+            let client_id = &hub.spawner.orders()[0].hub.client_id;
+            let asked = format!(
+                "/hub/api/oauth2/authorize?client_id={client_id}&redirect_uri=/user/ada/oauth_callback&response_type=code"
+            );
+            client.get(&asked).await
+        };
+        // Given by name: nobody has asked her yet.
+        let fields = with_user("tess");
+        program.post_json(ADAS, &fields).await.expect(200);
+        let tess = hub.signed_in("tess").await;
+        let page = asks(&tess).await.expect(200).text();
+        assert!(page.contains("name=\"scopes\""), "{page}");
+
+        let (secret, _) = code(&program).await;
+        let ben = hub.signed_in("ben").await;
+        let path = format!("/hub/accept-share?code={secret}");
+        let page = ben.get(&path).await.expect(200).text();
+        for words in ["Ada Lovelace (ada) wants to share", "your log-in name and"] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        asks(&ben).await.expect(403);
+        accept(&ben, &secret).await.expect(302);
+        let sent = asks(&ben).await.expect(302);
+        assert!(
+            sent.location()
+                .starts_with("/user/ada/oauth_callback?code=")
+        );
+        // It is bound to the browser's session and to the server.
+        let agreed = ben.cookie(cookie::AGREED).expect("a cookie");
+        tess.plant(cookie::AGREED, &agreed, "/hub/api/oauth2/");
+        asks(&tess).await.expect(200);
+        // What a server may do besides is asked all the same.
+        let mut settings = hub.hub.settings().as_ref().clone();
+        settings.grants.server_clients =
+            ScopeSet::parse(["read:users:activity!user"]).expect("good");
+        hub.hub.reload(settings).await;
+        asks(&ben).await.expect(200);
+        let browser = hub.signed_in("ada").await;
+        let page = browser.get("/hub/sharing").await.expect(200).text();
+        assert!(page.contains(">ben<"), "{page}");
     }
 }
 

@@ -210,6 +210,7 @@ pub struct PersonMay {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RoleRow {
     pub name: String,
+    /// A site's words; of a role that there always is, empty where the messages have words.
     pub description: String,
     /// `everybody`, `admin`, `configuration`, or `group` with its name.
     pub source: &'static str,

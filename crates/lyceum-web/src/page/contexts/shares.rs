@@ -14,6 +14,8 @@ pub struct AcceptSharePage {
     pub code: String,
     pub next: String,
     pub owner: String,
+    /// Who that is, for people: `Ada Lovelace (ada)`.
+    pub owner_title: String,
     /// The server's name; empty for the default one.
     pub server: String,
     pub title: Option<String>,

@@ -11,11 +11,49 @@ pub struct SpawnPage {
     pub server: ServerRow,
     /// Where the form posts to, with the page to go on to in its query.
     pub action: String,
-    /// What is wrong with what was posted; it stands at its field too.
+    /// What is wrong with what was posted.
     pub error: Option<String>,
+    /// The field at which it stands too: the page leads there instead of saying it twice.
+    pub wrong: Option<WrongField>,
     /// The fields: `spawn_form.html`, made of a [`SpawnForm`]. Templates written for JupyterHub print
     /// them into a form of their own.
     pub options_form: String,
+}
+
+/// Where to look again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WrongField {
+    /// In the page.
+    pub id: String,
+    /// What it is about; none: which profile.
+    pub title: Option<String>,
+}
+
+impl SpawnForm {
+    /// The field that has something wrong beside it, by the ids that the template gives.
+    pub fn wrong(&self) -> Option<WrongField> {
+        if self.error.is_some() && !self.profiles.is_empty() {
+            let id = "profile-1".to_owned();
+            return Some(WrongField { id, title: None });
+        }
+        let profiles = (1..).zip(&self.profiles);
+        let mut options = profiles.flat_map(|(nth, profile): (usize, _)| {
+            let options = (1..).zip(&profile.options);
+            options.map(move |(at, option): (usize, _)| (format!("profile-{nth}-{at}"), option))
+        });
+        options.find_map(|(id, option)| {
+            let own = option.unlisted.as_ref();
+            let end = match option.error.is_some() && !option.choices.is_empty() {
+                true => "",
+                false => own.and_then(|own| own.error.as_ref()).map(|_| "-own")?,
+            };
+            let title = Some(option.title.clone());
+            Some(WrongField {
+                id: format!("{id}{end}"),
+                title,
+            })
+        })
+    }
 }
 
 /// `spawn_form.html`.

@@ -104,6 +104,7 @@ pub(super) fn pages() -> Vec<(&'static str, Value)> {
                 server: server("", ServerState::Stopped),
                 action: "/hub/spawn/ada".into(),
                 error: Some("trial".into()),
+                wrong: None,
                 options_form: "<p>trial</p>".into(),
             }),
         ),

@@ -25,6 +25,7 @@ pub(super) fn with_me() -> Vec<SharedRow> {
 
 fn accept(danger: ShareDanger) -> AcceptSharePage {
     AcceptSharePage {
+        owner_title: format!("Grace {EVIL} (grace)"),
         page: page(),
         code: "c0ffee".into(),
         next: "/hub/home".into(),

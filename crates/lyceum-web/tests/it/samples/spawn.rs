@@ -88,6 +88,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
                 server: server("", ServerState::Stopped),
                 action: "/hub/spawn/ada".into(),
                 error: None,
+                wrong: None,
                 options_form: fields(Lang::En, &course),
             }),
         ),
@@ -102,6 +103,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
                 },
                 action: "/hub/spawn/grace/gpu-1?next=%2Fhub%2Fhome".into(),
                 error: Some(format!("Image: choose one of those shown. {EVIL}")),
+                wrong: form().wrong(),
                 options_form: fields(Lang::En, &form()),
             }),
         ),
@@ -121,6 +123,10 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
                 server: server("", ServerState::Stopped),
                 action: "/hub/spawn/ada".into(),
                 error: None,
+                wrong: Some(WrongField {
+                    id: "profile-1-1-own".into(),
+                    title: Some(EVIL.into()),
+                }),
                 options_form: fields(
                     Lang::De,
                     &SpawnForm {
