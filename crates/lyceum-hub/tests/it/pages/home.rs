@@ -1,8 +1,11 @@
 //! The home page: services one may open, what servers are called, and what is to be done in courses.
 
 use lyceum_hub::course_work::{AddedTo, Arrivals, CourseWork, Mistake, Task};
+use lyceum_hub::db;
 use lyceum_hub::servers::State;
+use lyceum_model::clock::Clock;
 use lyceum_model::who::CourseRole;
+use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::json;
 
@@ -485,4 +488,38 @@ async fn home_comes_although_nobody_knows_what_is_to_be_done() {
     assert!(page.contains("Starting takes a few seconds."), "{page}");
     assert!(!page.contains("as you left them"), "{page}");
     hub.stop().await;
+}
+
+/// A page that looks by itself keeps no session alive and makes nobody active.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_looks_by_itself_is_nobodys_activity() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Clock::system().now());
+        let spawner = FakeSpawner::default();
+        let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock.clone(), |_, _| {}).await;
+        let hub = hub.with_user("ada").await;
+        let ada = hub.signed_in("ada").await;
+        let seen = async || {
+            let mut tx = db.db().read().await.expect("a transaction");
+            let name = "ada".parse().expect("a name");
+            let user = db::users::find(&mut tx, &name).await.expect("read");
+            let user = user.expect("Ada");
+            let sessions = db::sessions::of_user(&mut tx, &user.id, 0).await;
+            let session = sessions.expect("read").remove(0);
+            (session.seen_at, user.last_activity_at)
+        };
+        let before = seen().await;
+        clock.advance(600_000);
+        for query in ["no_track_activity=1", "x=1&no_track_activity=true"] {
+            let page = ada.get(&format!("/hub/home?{query}")).await.expect(200);
+            assert!(page.text().contains("Hello ada"));
+            assert_eq!(seen().await, before, "{query}");
+        }
+        // A name without a value says nothing, as to Jupyter's servers.
+        let page = ada.get("/hub/home?no_track_activity=").await;
+        page.expect(200);
+        let now = hub.hub.now().0;
+        assert_eq!(seen().await, (now, Some(now)));
+        hub.stop().await;
+    }
 }
