@@ -29,15 +29,16 @@ test('waiting for a free place', { timeout: 900_000, skip }, async (t) => {
     await browser.close();
     await lyceum.stop();
   });
-  const page = async (account, options) => {
+  const page = async (account, options, before) => {
     const own = await (await browser.newContext({ bypassCSP: true, ...options })).newPage();
+    await before?.(own);
     await logIn(own, lyceum.url, account);
     return own;
   };
   const [first, second] = lyceum.accounts.filter((account) => account.role === 'student');
   const holder = await page(lyceum.account('admin'));
   const plain = await page(first, { javaScriptEnabled: false });
-  const live = await page(second);
+  const live = await page(second, {}, (own) => own.clock.install());
   const faults = watchForFaults(live, lyceum.url);
   const cancel = (page) => page.getByRole('button', { name: /^cancel/i });
   const says = (page, words) => page.getByText(words).waitFor();
@@ -77,6 +78,13 @@ test('waiting for a free place', { timeout: 900_000, skip }, async (t) => {
     await says(plain, /waiting for it to answer/);
     assert.equal(await plain.getByText(/free place: /).isVisible(), false);
     assert.equal(await live.locator('[data-steps] li').count(), 1, 'places are no steps');
+    // The page counts on between two news; that is not read out.
+    const line = live.locator('[data-waiting]');
+    const [, told] = /Its turn comes in about (\d+) s/.exec(await line.textContent()) ?? [];
+    assert.ok(Number(told) > 5, `the story took no time: ${told}`);
+    await live.clock.fastForward((Number(told) - 5) * 1000);
+    await says(live, /Its turn comes in about 5 s/);
+    assert.equal(await line.getAttribute('aria-live'), 'off');
   });
 
   await step('cancelled from elsewhere, the page says so', async () => {

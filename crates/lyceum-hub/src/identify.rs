@@ -33,6 +33,8 @@ use crate::{Hub, Settings, db, pages, services, tokens};
 const COOKIES_TRIED: usize = 16;
 /// A session's "last seen" is written at most this often.
 const SEEN_EVERY_MS: i64 = 60_000;
+/// A request with this in its query is nobody's activity.
+const NO_ACTIVITY: &str = "no_track_activity";
 
 /// Wraps the hub's routes: request info, caller, XSRF, dress of errors, security headers.
 pub fn layers(hub: Hub, router: Router<Hub>) -> Router {
@@ -93,12 +95,22 @@ fn is_for_everybody(request: &Request) -> bool {
     request.uri().path().starts_with("/hub/static/")
 }
 
+/// Whether a page asks by itself, and not the person who has it open. Jupyter's servers know the same
+/// name.
+fn is_unattended(query: Option<&str>) -> bool {
+    let fields = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    fields
+        .into_iter()
+        .any(|(name, value)| name == NO_ACTIVITY && !value.is_empty())
+}
+
 /// Who comes with a cookie.
 async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
     if is_for_everybody(request) {
         return Ok(None);
     }
-    let Some(caller) = by_cookie(hub, request.headers()).await? else {
+    let counts = !is_unattended(request.uri().query());
+    let Some(caller) = by_cookie(hub, request.headers(), counts).await? else {
         return Ok(None);
     };
     let Credential::Session { binding, .. } = &caller.credential else {
@@ -236,14 +248,15 @@ fn keep(
         .keep(hash, stamp, settings, is_new, ticket, caller)
 }
 
-/// Who sent these headers, as things are now. What can't be looked up counts as nobody.
+/// Who sent these headers, as things are now. What can't be looked up counts as nobody. To ask again
+/// while an answer is under way is no use of the session.
 pub async fn now(hub: &Hub, headers: &HeaderMap) -> Option<Caller> {
     match bearer(headers) {
         Some(token) => {
             let sight = by_token(hub, &token).await.ok()??;
             Some(sight.seen.caller.clone())
         }
-        None => by_cookie(hub, headers).await.ok()?,
+        None => by_cookie(hub, headers, false).await.ok()?,
     }
 }
 
@@ -271,7 +284,8 @@ pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: St
     }
 }
 
-async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> {
+/// `counts`: this is use of the session, and activity of the person.
+async fn by_cookie(hub: &Hub, headers: &HeaderMap, counts: bool) -> ApiResult<Option<Caller>> {
     let now = hub.now();
     // A browser may hold several of one name (tossed by a sibling); only a real one counts. Where two
     // people's are real, one was planted to make her work as somebody else: then nobody is there.
@@ -308,7 +322,7 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<Caller>> 
     let mut tx = hub.db().read().await?;
     let standing = Standing::of_user(hub, &mut tx, &user).await?;
     drop(tx);
-    if now.since(Millis(session.seen_at)) > SEEN_EVERY_MS {
+    if counts && now.since(Millis(session.seen_at)) > SEEN_EVERY_MS {
         // Nobody is kept from her page because this can't be written down just now.
         if let Err(error) = saw(hub, &session.id, &user.id, now).await {
             tracing::warn!(error = %error, "could not write down that a session was seen");

@@ -1,4 +1,5 @@
-// What pages do when script runs: times in the reader's zone, a live start, copying a token.
+// What pages do when script runs: times in the reader's zone, a live start, a home page that goes on,
+// copying a token.
 // Everything works without it, by forms and refresh.
 
 const html = document.documentElement;
@@ -39,6 +40,12 @@ function duration(seconds) {
   return `${Math.floor(minutes / 60)} h${and(minutes % 60, "min")}`;
 }
 
+// An estimate is no more exact than that, and it is never over before what it is about has come.
+function about(seconds) {
+  const step = seconds <= 60 ? 5 : 30;
+  return Math.max(5, Math.ceil(seconds / step) * step);
+}
+
 // What a form had as its answer is not sent again: such a page names a link.
 function loadAgain(root) {
   if (root.dataset.lookAt) location.replace(root.dataset.lookAt);
@@ -72,6 +79,7 @@ function watchStart(root) {
   const begun = Date.now() - Number(elapsed.dataset.elapsed) * 1000;
   const timer = setInterval(() => {
     elapsed.textContent = duration(Math.max(0, Math.round((Date.now() - begun) / 1000)));
+    if (told) sayPlace("off");
   }, 1000);
 
   // A stream starts with the first step each time: what the page has is left out.
@@ -99,7 +107,17 @@ function watchStart(root) {
   }
 
   // The place in line changes while one waits; the other steps stay.
-  function showPlace({ place, estimate, own_first: ownFirst, held, again }) {
+  let told;
+  function showPlace(step) {
+    told = { ...step, since: Date.now() };
+    sayPlace("polite");
+    waiting.hidden = false;
+  }
+
+  // Said again only when it is news, which is read out; that time passes is only shown.
+  function sayPlace(live) {
+    const { place, estimate, own_first: ownFirst, held, again, since } = told;
+    const left = (seconds) => duration(about(seconds - (Date.now() - since) / 1000));
     const { next, place: pattern, own, soon, full, site, room, trouble, maintenance } = waiting.dataset;
     const number = new Intl.NumberFormat(html.lang).format(place);
     let words = place === 1 ? next : pattern.replace("#", number);
@@ -108,11 +126,11 @@ function watchStart(root) {
     if (held === "site") words = site.replace("#", number);
     if (held === "maintenance") words = maintenance;
     if (held === "room") words = room.replace("#", number);
-    if (held === "trouble") words = trouble.replace("#", duration(again));
-    if (typeof estimate === "number") words += ` ${soon.replace("#", duration(estimate))}`;
-    // Said again only when it is news: it is read out.
-    if (waiting.textContent !== words) waiting.textContent = words;
-    waiting.hidden = false;
+    if (held === "trouble") words = trouble.replace("#", left(again));
+    if (typeof estimate === "number") words += ` ${soon.replace("#", left(estimate))}`;
+    if (waiting.textContent === words) return;
+    waiting.setAttribute("aria-live", live);
+    waiting.textContent = words;
   }
 
   const source = new EventSource(root.dataset.events);
@@ -133,7 +151,10 @@ function watchStart(root) {
       showPlace(step);
       return;
     }
-    if (Number(step.progress) > 0) waiting.hidden = true;
+    if (Number(step.progress) > 0) {
+      waiting.hidden = true;
+      told = undefined;
+    }
     show(step);
     if (step.ready) {
       finish();
@@ -155,6 +176,205 @@ function watchStart(root) {
   addEventListener("submit", finish, { once: true });
 }
 
+// Home looks again by itself while somebody looks at it, and takes over what has changed. What she is
+// at stays: where the focus is, what is open, pressed or marked, what was typed.
+const REST_MS = 60_000;
+const SOON_MS = 3_000;
+const LINE_MS = 15_000;
+const FAILED_MS = 300_000;
+
+// Parts of the page that are compared piece by piece; the others are taken over whole.
+const isGroup = (part) => part.matches("main, section, ul.cards, ul.cards > li");
+
+function keyed(parent) {
+  const parts = new Map();
+  for (const part of parent.children) {
+    const said = part.dataset.said === undefined ? undefined : "said";
+    const name = said ?? (part.dataset.key || part.id || part.getAttribute("aria-labelledby") || `${part.localName} ${part.className}`);
+    let key = name;
+    for (let number = 2; parts.has(key); number += 1) key = `${name} ${number}`;
+    parts.set(key, part);
+  }
+  return parts;
+}
+
+// As the hub wrote it, without the time that passes by itself.
+function written(part) {
+  const copy = part.cloneNode(true);
+  for (const one of [copy, ...copy.querySelectorAll("[data-left]")]) {
+    if (one.dataset.words) one.textContent = "";
+    delete one.dataset.left;
+  }
+  return copy.outerHTML;
+}
+
+function isHeld(part) {
+  const marked = getSelection();
+  return part.dataset.said !== undefined
+    || part.matches(":focus-within, :active, details[open]")
+    || part.querySelector("details[open]") !== null
+    || [...part.querySelectorAll("input:not([type=hidden])")].some((field) => field.value !== field.defaultValue)
+    || (!marked.isCollapsed && marked.containsNode(part, true));
+}
+
+// The state of each server, and which are told to end soon, by what they are called.
+function stateOf(page) {
+  const states = new Map();
+  for (const row of page.querySelectorAll("[data-about]")) {
+    const soon = row.parentElement.querySelector(":scope > [data-words]");
+    states.set(row.dataset.about, { state: row.querySelector(".state").textContent, soon });
+  }
+  return states;
+}
+
+function keepFresh(status) {
+  const main = document.getElementById("main");
+  const sources = new WeakMap();
+  const ends = new WeakMap();
+  let states = stateOf(main);
+  let timer;
+  let looked = Date.now();
+  let looking = false;
+  let over = false;
+  let failures = 0;
+  let unchanged = 0;
+  let newest;
+
+  function remember(part, now) {
+    for (const one of [part, ...part.querySelectorAll("[data-left]")]) {
+      if (one.dataset.left) ends.set(one, now + Number(one.dataset.left) * 1000);
+    }
+    if (isGroup(part)) for (const piece of part.children) remember(piece, now);
+    else sources.set(part, written(part));
+  }
+
+  function place(parent, last, part) {
+    if (last) last.after(part);
+    else parent.prepend(part);
+    return part;
+  }
+
+  function takeOver(old, fresh) {
+    const [there, come] = [keyed(old), keyed(fresh)];
+    for (const [key, part] of there) if (!come.has(key) && !isHeld(part)) part.remove();
+    let last;
+    for (const [key, part] of come) {
+      let here = there.get(key);
+      if (!here) {
+        here = settle(place(old, last, document.importNode(part, true)));
+      } else if (isGroup(here) && isGroup(part)) {
+        takeOver(here, part);
+      } else if (sources.get(here) !== written(part) && !isHeld(here)) {
+        const copy = document.importNode(part, true);
+        here.replaceWith(copy);
+        here = settle(copy);
+      }
+      const before = last ? last.nextElementSibling : old.firstElementChild;
+      if (before !== here && !isHeld(here)) place(old, last, here);
+      last = here;
+    }
+  }
+
+  // Once it is in the page.
+  function settle(part) {
+    remember(part, looked);
+    for (const time of part.querySelectorAll("time")) localise(time);
+    return part;
+  }
+
+  function news(page) {
+    const words = [];
+    const now = stateOf(page);
+    for (const [about, { state, soon }] of now) {
+      const before = states.get(about);
+      if (before && before.state !== state) words.push(`${about}: ${state}`);
+      if (before && soon && !before.soon) words.push(`${about}: ${soon.textContent}`);
+    }
+    states = now;
+    return words;
+  }
+
+  function count() {
+    for (const one of main.querySelectorAll("[data-words]")) {
+      const left = Math.max(0, Math.round((ends.get(one) - Date.now()) / 1000));
+      const words = one.dataset.words.replace("#", duration(left < 60 ? left : left - (left % 60)));
+      if (one.textContent !== words) one.textContent = words;
+    }
+  }
+
+  // A little later each time than another page that was opened at the same moment.
+  const spread = (wait) => wait * (1 + Math.random() / 4);
+
+  function wait() {
+    if (failures > 0) return spread(Math.min(FAILED_MS, SOON_MS * 2 ** failures));
+    if (main.querySelector(".state.waiting, .state.starting, .state.stopping")) {
+      return spread(Math.min(LINE_MS, SOON_MS * 1.3 ** unchanged));
+    }
+    const left = [...main.querySelectorAll("[data-left]")].map((one) => ends.get(one) - Date.now());
+    const next = Math.min(...left.filter((ms) => ms > 0)) + SOON_MS;
+    return next < REST_MS ? next : spread(REST_MS);
+  }
+
+  function plan() {
+    clearTimeout(timer);
+    if (!over && !document.hidden) timer = setTimeout(look, wait());
+  }
+
+  function end() {
+    over = true;
+    main.querySelector("[data-stale]").hidden = false;
+  }
+
+  async function look() {
+    clearTimeout(timer);
+    if (over || looking || document.hidden) return;
+    looking = true;
+    looked = Date.now();
+    try {
+      const answer = await fetch(`${status.dataset.fresh}?no_track_activity=1`, {
+        cache: "no-store",
+        redirect: "manual",
+        headers: { "X-XSRFToken": document.querySelector("input[name=_xsrf]")?.value ?? "" },
+        signal: AbortSignal.timeout(20_000),
+      });
+      if (answer.status === 429 || answer.status >= 500) throw new Error("the hub is not well");
+      const page = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
+      // Nobody is logged in, or somebody else; or it is read in another language by now.
+      if (!page || !page.querySelector("[data-fresh]") || page.documentElement.lang !== html.lang) {
+        end();
+        return;
+      }
+      failures = 0;
+      newest = page.getElementById("main");
+      const words = news(newest);
+      unchanged = words.length > 0 ? 0 : unchanged + 1;
+      takeOver(main, newest);
+      for (const time of main.querySelectorAll("time")) localise(time);
+      count();
+      if (words.length > 0) status.textContent = words.join(". ");
+    } catch {
+      failures += 1;
+    } finally {
+      looking = false;
+      plan();
+    }
+  }
+
+  remember(main, looked);
+  setInterval(count, 1000);
+  count();
+  plan();
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && Date.now() - looked > SOON_MS) look();
+    else plan();
+  });
+  addEventListener("pageshow", (event) => { if (event.persisted) look(); });
+  // What was left alone for it; not under a press that has just begun.
+  main.addEventListener("focusout", () => setTimeout(() => { if (newest && !over) takeOver(main, newest); }, 300));
+}
+
+const fresh = document.querySelector("[data-fresh]");
+if (fresh) keepFresh(fresh);
 for (const element of document.querySelectorAll("time")) localise(element);
 
 const start = document.getElementById("progress");

@@ -4,7 +4,7 @@ mod work;
 
 use std::collections::HashMap;
 
-use axum::extract::{Extension, Form, State};
+use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use lyceum_model::base::BasePath;
@@ -15,7 +15,7 @@ use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
 use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
-    AddServer, CourseRow, HomePage, NextThing, ServerEnd, ServerRow, ServerState as Shown,
+    AddServer, CourseRow, Done, HomePage, NextThing, ServerEnd, ServerRow, ServerState as Shown,
     ServiceLink,
 };
 use lyceum_web::request::RequestInfo;
@@ -30,13 +30,17 @@ use crate::launching::{self, Change, Options, Wish, WishError};
 use crate::select::Subject;
 use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
-use crate::{Hub, db, deeds, notices, services};
+use crate::{Hub, db, deeds, notices, queue, services};
 
 /// Of more courses than this nobody's page shows the servers.
 const COURSE_SERVERS_MAX: usize = 200;
+/// Where the page is, as routes are registered.
+pub const HOME: &str = "/hub/home";
+/// What [`after`] can say.
+const DONE: [&str; 2] = ["removed", "cancelled"];
 
 pub async fn go_home(State(hub): State<Hub>) -> Response {
-    to(&hub, "/hub/home")
+    to(&hub, HOME)
 }
 
 pub async fn show(
@@ -44,8 +48,39 @@ pub async fn show(
     SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
+    Query(query): Query<DoneQuery>,
 ) -> ApiResult<Response> {
-    page(&hub, &caller, &headers, &info, StatusCode::OK, None).await
+    let status = StatusCode::OK;
+    show_after(&hub, &caller, &headers, &info, status, Last::Done(query)).await
+}
+
+/// What was done on the way to the page.
+#[derive(Debug, Default, Deserialize)]
+pub struct DoneQuery {
+    #[serde(default)]
+    done: String,
+    #[serde(default)]
+    server: String,
+}
+
+impl DoneQuery {
+    /// As long as it is so. A link can say that a server is gone, but nothing else.
+    fn of(&self, servers: &[Server]) -> Option<Done> {
+        let name = ServerName::parse(&self.server).ok()?;
+        let is_there = servers.iter().any(|server| server.name == name);
+        let what = DONE.into_iter().find(|what| *what == self.done)?;
+        (!is_there && !name.is_default()).then(|| Done {
+            what,
+            server: name.to_string(),
+        })
+    }
+}
+
+/// A page that says that nothing is left of a named server.
+pub fn after(hub: &Hub, what: &'static str, server: &ServerName) -> String {
+    debug_assert!(DONE.contains(&what), "{what}");
+    // The name of a server needs no encoding.
+    hub.at(&format!("{HOME}?done={what}&server={server}"))
 }
 
 /// What went wrong with a wish.
@@ -55,6 +90,12 @@ pub struct Refused {
     pub error: Saying,
 }
 
+/// How the last wish ended.
+enum Last {
+    Done(DoneQuery),
+    Refused(Refused),
+}
+
 /// The page, with what went wrong with the last wish.
 pub async fn page(
     hub: &Hub,
@@ -62,7 +103,18 @@ pub async fn page(
     headers: &HeaderMap,
     info: &RequestInfo,
     status: StatusCode,
-    refused: Option<Refused>,
+    refused: Refused,
+) -> ApiResult<Response> {
+    show_after(hub, caller, headers, info, status, Last::Refused(refused)).await
+}
+
+async fn show_after(
+    hub: &Hub,
+    caller: &Caller,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+    status: StatusCode,
+    last: Last,
 ) -> ApiResult<Response> {
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
@@ -85,6 +137,20 @@ pub async fn page(
     }
     let limit = hub.settings().named_servers;
     let mut courses = courses(hub, person, &rows, &lang).await?;
+    for card in &mut servers {
+        let row = rows.iter().find(|row| row.name.as_str() == card.server);
+        if let Some(row) = row.filter(|row| row.state.is_active()) {
+            tell_purpose(hub, card, row, &courses).await?;
+        }
+    }
+    for own in courses
+        .iter_mut()
+        .filter_map(|course| course.server.as_mut())
+    {
+        if let Some(card) = servers.iter().find(|card| card.server == own.server) {
+            own.clone_from(card);
+        }
+    }
     // Servers are started here, whatever is the matter with the rest.
     let to_do = hub.shelf().work_of(caller).await;
     let work_unknown = to_do.is_err();
@@ -95,9 +161,10 @@ pub async fn page(
     });
     work::add(&mut courses, &to_do);
     work::put(&mut courses, &to_do, hub.now());
-    let (name, mut error) = refused.map_or((None, None), |refused| {
-        (refused.name, Some(refused.error.sentence(&lang)))
-    });
+    let (done, name, mut error) = match last {
+        Last::Done(query) => (query.of(&rows), None, None),
+        Last::Refused(refused) => (None, refused.name, Some(refused.error.sentence(&lang))),
+    };
     let full = servers.len() > limit;
     let mut frame = frame(hub, Some(caller), info);
     if name.is_none() || full {
@@ -133,6 +200,7 @@ pub async fn page(
         shared_more,
         sharing,
         deeds,
+        done,
     };
     let mut response = html(hub, headers, status, "home.html", &context)?;
     if let lyceum_web::Credential::Session { binding, .. } = &caller.credential {
@@ -144,6 +212,25 @@ pub async fn page(
         );
     }
     Ok(response)
+}
+
+/// What it runs for, and how far its start has come in the line.
+async fn tell_purpose(
+    hub: &Hub,
+    card: &mut ServerRow,
+    row: &Server,
+    courses: &[CourseRow],
+) -> ApiResult<()> {
+    let known = (courses.iter()).find(|course| row.course.as_deref() == Some(course.id.as_str()));
+    card.course_title = known.map(|course| course.title.clone());
+    let settings = hub.settings();
+    let mut profiles = settings.profiles.0.iter();
+    let profile = profiles.find(|profile| row.profile.as_deref() == Some(profile.slug.as_str()));
+    card.profile = profile.map(|profile| profile.title.clone());
+    let wait = queue::wait_of(hub, row).await?;
+    let wait = wait.filter(|wait| wait.held.is_none() && !wait.own_first);
+    card.place = wait.map(|wait| wait.place);
+    Ok(())
 }
 
 /// The courses that she sees, with the servers for them.
@@ -266,6 +353,9 @@ pub fn card(
         course: server
             .and_then(|server| server.course.clone())
             .filter(|_| !user.is_of_course()),
+        course_title: None,
+        profile: None,
+        place: None,
     }
 }
 
@@ -328,7 +418,7 @@ pub async fn set_title(
     let refuse = async |error: Saying| {
         let refused = Refused { name: None, error };
         let status = StatusCode::BAD_REQUEST;
-        page(&hub, &caller, &headers, &info, status, Some(refused)).await
+        page(&hub, &caller, &headers, &info, status, refused).await
     };
     if !is_display_name(title) {
         return refuse(say!("server.bad_title")).await;
@@ -347,7 +437,7 @@ pub async fn set_title(
         },
     };
     match launching::change(&hub, &owner, &name, change).await {
-        Ok(_) => Ok(to(&hub, "/hub/home")),
+        Ok(_) => Ok(to(&hub, HOME)),
         Err(WishError::NotAtRest) => refuse(say!("wish.not_at_rest")).await,
         Err(error) => Err(error.into()),
     }

@@ -212,7 +212,7 @@ pub async fn add_form(
             &headers,
             &info,
             StatusCode::BAD_REQUEST,
-            Some(refused),
+            refused,
         )
         .await;
     }
@@ -254,7 +254,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
                 error: error.saying(),
             };
             let status = StatusCode::BAD_REQUEST;
-            return home::page(hub, caller, headers, info, status, Some(refused)).await;
+            return home::page(hub, caller, headers, info, status, refused).await;
         }
     };
     let is_second = owner.name.is_of_course() && !name.is_default();
@@ -268,7 +268,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
     let row = spawn::row_of(hub, &owner, &name).await?;
     let refuse = async |status: StatusCode, error: Saying| {
         let refused = home::Refused { name: None, error };
-        home::page(hub, caller, headers, info, status, Some(refused)).await
+        home::page(hub, caller, headers, info, status, refused).await
     };
     let course = match course_of(hub, &owner, asked).await {
         Ok(course) => course,
@@ -358,7 +358,7 @@ async fn not_taken(
                 info,
                 ..
             } = visit;
-            home::page(hub, caller, headers, info, status, Some(refused)).await
+            home::page(hub, caller, headers, info, status, refused).await
         }
         error => Err(error.into()),
     }
@@ -391,7 +391,8 @@ async fn course_of(
     choosing::course(hub, owner, &standing.groups, options).await
 }
 
-/// `POST /hub/servers/stop`; cancels a start as well.
+/// `POST /hub/servers/stop`; cancels a start as well. Of a named server that somebody added to start it,
+/// and whose start is cancelled, nothing is kept.
 pub async fn stop_form(
     State(hub): State<Hub>,
     caller: Caller,
@@ -401,8 +402,36 @@ pub async fn stop_form(
     let row = wanted(&hub, &caller, &form).await?;
     launching::stop_by(&hub, &row, &caller).await?;
     // Most stops are quick; the page that follows then shows it done.
-    launching::has_ended(&hub, &row, hub.timings().stop_patience).await?;
+    let ended = launching::has_ended(&hub, &row, hub.timings().stop_patience).await?;
+    if ended && is_first_start(&row) && forget_unused(&hub, &row).await? {
+        return Ok(back_without(&hub, &form, &info, "cancelled", &row));
+    }
     Ok(back(&hub, &form, &info))
+}
+
+/// Whether it was added by this start, which is not over.
+fn is_first_start(row: &Server) -> bool {
+    !row.name.is_default()
+        && matches!(row.state, ServerState::Queued | ServerState::Starting)
+        && row.generation == 1
+        && row.requested_at == Some(row.created_at)
+}
+
+/// Forgets a server that has never been ready; true: it is gone.
+async fn forget_unused(hub: &Hub, row: &Server) -> ApiResult<bool> {
+    let mut tx = hub.db().write().await?;
+    let now = db::servers::get(&mut tx, &row.id).await?;
+    let unused = now.is_some_and(|now| {
+        now.state == ServerState::Stopped
+            && now.generation == row.generation
+            && now.ready_at.is_none()
+    });
+    if !unused || !db::servers::delete(&mut tx, &row.id).await? {
+        return Ok(false);
+    }
+    tx.commit().await?;
+    launching::forget(hub, std::slice::from_ref(&row.key)).await;
+    Ok(true)
 }
 
 /// `POST /hub/servers/remove`: forgets a named server that does not run. Its files stay.
@@ -432,7 +461,7 @@ pub async fn remove_form(
             .await
             .map_err(anyhow::Error::from)?;
     }
-    Ok(back(&hub, &form, &info))
+    Ok(back_without(&hub, &form, &info, "removed", &row))
 }
 
 /// The server a form names, if its sender may end it.
@@ -460,6 +489,23 @@ fn back(hub: &Hub, form: &ServerForm, info: &RequestInfo) -> Response {
     match local_target(&hub.base(), &form.next, &info.host) {
         Some(next) => redirect(&hub.base(), &next),
         None => to(hub, "/hub/home"),
+    }
+}
+
+/// Home says that nothing is left of the server; it can't be seen there any more.
+fn back_without(
+    hub: &Hub,
+    form: &ServerForm,
+    info: &RequestInfo,
+    what: &'static str,
+    row: &Server,
+) -> Response {
+    let next = local_target(&hub.base(), &form.next, &info.host);
+    let own = form.user.is_empty() || form.user == row.user_name.as_str();
+    let home = hub.at(home::HOME);
+    match own && next.is_none_or(|next| next == home) {
+        true => redirect(&hub.base(), &home::after(hub, what, &row.name)),
+        false => back(hub, form, info),
     }
 }
 

@@ -75,6 +75,8 @@ async fn teachers_of_a_course_share_its_server() {
         let start_link = format!("\"/hub/spawn/course%3Asignals?next={}\"", quoted(&to));
         assert!(page.contains(&start_link), "{page}");
         assert!(page.contains("The course signals"), "{page}");
+        assert!(page.contains("nobody has started it yet"), "{page}");
+        assert!(!page.contains("was stopped"), "{page}");
         let elsewhere = hub.signed_in("ada").await;
         let elsewhere = elsewhere.with_header("sec-fetch-site", "cross-site");
         for link in [

@@ -343,6 +343,8 @@ async fn buttons_and_links_lead_to_the_page_or_choose() {
         browser.get(link).await.expect(302);
         until_ready(&ada, "ada").await;
         assert_eq!(last_order(&hub).image.as_deref(), Some("old"), "{link}");
+        let home = browser.get("/hub/home").await.expect(200).text();
+        assert!(home.contains("Environment: The tags one"), "{home}");
         stop(&ada, "ada").await;
     }
     let orders = hub.spawner.orders().len();

@@ -10,7 +10,7 @@ mod german;
 mod hangs;
 mod port_thief;
 mod progress;
-mod queue;
+pub(crate) mod queue;
 mod quotas;
 mod races;
 mod rooms;

@@ -175,6 +175,16 @@ pub struct HomePage {
     pub services: Vec<ServiceLink>,
     /// What others did with her servers lately, the newest first.
     pub deeds: Vec<DeedRow>,
+    /// What she has just done, where nothing on the page shows it any more.
+    pub done: Option<Done>,
+}
+
+/// A named server of which nothing is left on the page.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Done {
+    /// `removed`, or `cancelled`: its first start.
+    pub what: &'static str,
+    pub server: String,
 }
 
 /// The primary action of the home page.
@@ -233,9 +243,9 @@ impl NextThing {
         })
     }
 
-    /// Where she works on something of a course: in what runs for it, else in what runs for no course,
-    /// else in her default server, which is started for it; before that she is asked whether what
-    /// it runs for may end.
+    /// Where she works on something of a course: in what runs for it, else in her default server,
+    /// which is started for it; before that she is asked whether what it runs for may end. What was
+    /// started plainly has nothing of the course's environment either.
     #[must_use]
     pub fn in_course(servers: &[ServerRow], course: &CourseRow) -> Option<Self> {
         let running = course.server.as_ref().and_then(|server| {
@@ -277,7 +287,8 @@ impl NextThing {
                 server: default.clone(),
                 course: Some(course.id.clone()),
             }),
-            None => next,
+            // As soon as it has ended.
+            None => next.filter(|_| !starts),
         }
     }
 
@@ -320,16 +331,22 @@ pub struct ServerRow {
     pub end: Option<ServerEnd>,
     /// The id of the course that its last start was for: to try again is to start it for that.
     pub course: Option<String>,
+    /// The title of the course that it runs for, if the reader sees that course.
+    pub course_title: Option<String>,
+    /// The title of the profile that it runs with.
+    pub profile: Option<String>,
+    /// Its place in the line, if it waits for nothing but its turn.
+    pub place: Option<u64>,
 }
 
 impl ServerRow {
-    /// Whether it is there for another course; what was started plainly is there for any.
+    /// Whether it is there for another course, or for none.
     fn runs_for_other_than(&self, course: &CourseRow) -> bool {
         let runs = matches!(
             self.state,
             ServerState::Ready | ServerState::Waiting | ServerState::Starting
         );
-        runs && (self.course.as_ref()).is_some_and(|other| *other != course.id)
+        runs && self.course.as_deref() != Some(course.id.as_str())
     }
 }
 
@@ -724,12 +741,23 @@ mod tests {
         check(
             &[rests.clone(), lab.clone()],
             &ends,
-            Some((NextKind::Open, "lab", false)),
+            Some((NextKind::Start, "", true)),
         );
+        // What was started plainly is not for it.
         let none = course(true, None);
         check(
-            &[rests.clone(), lab],
+            &[rests.clone(), lab.clone()],
             &none,
+            Some((NextKind::Start, "", true)),
+        );
+        check(
+            &[server("", Ready, None)],
+            &none,
+            Some((NextKind::Start, "", true)),
+        );
+        check(
+            &[rests.clone(), lab],
+            &course(false, None),
             Some((NextKind::Open, "lab", false)),
         );
         check(
@@ -780,11 +808,7 @@ mod tests {
         }
         // The default server is on its way out, so nothing can be started for a course.
         let named = server("lab", Stopped, None);
-        check(
-            &[server("", Stopping, None), named],
-            &none,
-            Some((NextKind::Start, "lab", false)),
-        );
+        check(&[server("", Stopping, None), named], &none, None);
         check(&[server("", Stopping, None)], &none, None);
     }
 }

@@ -81,7 +81,14 @@ pub(crate) fn all_servers() -> Vec<ServerRow> {
         server("gpu-1", ServerState::Starting),
         ServerRow {
             reason: Some("12 others are before you.".into()),
+            place: Some(12),
+            course: Some("signals-2026".into()),
+            course_title: Some(format!("Signals {EVIL}")),
             ..server("big", ServerState::Waiting)
+        },
+        ServerRow {
+            profile: Some(format!("Data science {EVIL}")),
+            ..server("data", ServerState::Starting)
         },
         server("old", ServerState::Stopping),
         ServerRow {
@@ -470,6 +477,10 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                 }),
                 shared: shares::with_me(),
                 shared_more: true,
+                done: Some(Done {
+                    what: "removed",
+                    server: "thesis".into(),
+                }),
                 work_unknown: true,
                 sharing: true,
                 deeds: deeds(),
@@ -536,6 +547,33 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
                 }),
                 task: Some(task()),
                 ..home(vec![server("", ServerState::Ready)])
+            }),
+        ),
+        (
+            "home.html",
+            "task-in-another-course",
+            of(HomePage {
+                next: Some(NextThing {
+                    server: ServerRow {
+                        course: Some("algebra".into()),
+                        course_title: Some("Algebra".into()),
+                        ..server("", ServerState::Ready)
+                    },
+                    ..started_for_a_course()
+                }),
+                task: Some(task()),
+                ..home(vec![server("", ServerState::Ready)])
+            }),
+        ),
+        (
+            "home.html",
+            "in-line",
+            of(HomePage {
+                done: Some(Done {
+                    what: "cancelled",
+                    server: "thesis".into(),
+                }),
+                ..home(vec![server("", ServerState::Waiting)])
             }),
         ),
         (

@@ -1,14 +1,19 @@
 //! The home page: services one may open, what servers are called, and what is to be done in courses.
 
+use hyper::Method;
 use lyceum_hub::course_work::{AddedTo, Arrivals, CourseWork, Mistake, Task};
+use lyceum_hub::db;
 use lyceum_hub::servers::State;
+use lyceum_model::clock::Clock;
 use lyceum_model::who::CourseRole;
+use lyceum_testkit::fake::{Behaviour, FakeSpawner};
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::json;
 
 use crate::grants::{granting, role, service};
-use crate::kit::{assert_german, in_german, program, start_server};
-use crate::servers::until_state;
+use crate::kit::{assert_german, in_german, program, send_json, start_server};
+use crate::servers::queue::{place, places, wish};
+use crate::servers::{row, until, until_state};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_are_shown_to_those_who_may_open_them() {
@@ -258,8 +263,11 @@ async fn work_is_done_in_the_server_that_runs() {
     let hub = TestHub::start(&db).await.with_user("ada").await;
     let ada = hub.signed_in("ada").await;
     hub.give_work("ada", vec![work("signals", vec![task(&hub, "ps1", HOUR)])]);
-    start_server(&hub, "ada").await;
+    let started = ada.post_form("/hub/spawn", &[("course", "signals")]).await;
+    started.expect(302);
+    until_state(db.db(), "ada", State::Ready).await;
     let page = ada.get("/hub/home").await.expect(200).text();
+    assert!(words(&page).contains("For Signals and Systems"), "{page}");
     let first = first_thing(&page);
     assert!(
         first.contains("class=\"button primary\" href=\"/user/ada/\""),
@@ -297,14 +305,28 @@ async fn work_is_not_done_in_what_runs_for_another_course() {
         words(first).contains("there for another course. Before it is stopped"),
         "{first}"
     );
+    assert!(!page.contains("algebra"), "she does not see it: {page}");
+    // One that she sees has its name.
+    let seen = || work("algebra", Vec::new());
+    hub.give_work("ada", vec![seen(), work("signals", tasks())]);
+    let page = ada.get("/hub/home").await.expect(200).text();
+    let said = words(first_thing(&page));
+    assert!(
+        said.contains("My notebook server is there for The course algebra. Before it"),
+        "{said}"
+    );
+    assert!(
+        words(&page).contains("Ready For The course algebra"),
+        "{page}"
+    );
     // That asks first.
     ada.post_form("/hub/spawn", &[("course", "signals")])
         .await
         .expect(409);
     let german = in_german(hub.signed_in("ada").await);
     let page = german.get("/hub/home").await.expect(200).text();
-    assert!(page.contains("für einen anderen Kurs da"), "{page}");
-    assert_german(&page);
+    assert!(page.contains("ist für The course algebra da"), "{page}");
+    assert_german(&page.replace("The course algebra", ""));
 
     // For what can't be started she works in what there is.
     hub.give_work("ada", vec![work("bio", tasks())]);
@@ -315,18 +337,194 @@ async fn work_is_not_done_in_what_runs_for_another_course() {
         "{first}"
     );
 
-    // One beside it that was started plainly is there for any course.
+    // One beside it that was started plainly has nothing of the course's either.
     hub.give_work("ada", vec![work("signals", tasks())]);
     let program = program(&hub, "ada").await;
     let path = "/hub/api/users/ada/servers/plain";
     program.post_json(path, &json!({})).await.expect(201);
     let page = ada.get("/hub/home").await.expect(200).text();
     let first = first_thing(&page);
+    assert!(first.contains("action=\"/hub/spawn\""), "{first}");
+    let path = "/hub/api/users/ada/servers/plain/";
+    assert!(!first.contains(path), "{first}");
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_is_not_done_in_what_was_started_plainly() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("ada").await;
+    let ada = hub.signed_in("ada").await;
+    hub.give_work("ada", vec![work("signals", vec![task(&hub, "ps1", HOUR)])]);
+    start_server(&hub, "ada").await;
+    let page = ada.get("/hub/home").await.expect(200).text();
+    let first = first_thing(&page);
+    assert!(first.contains("action=\"/hub/spawn\""), "{first}");
     assert!(
-        first.contains("class=\"button primary\" href=\"/user/ada/plain/\""),
+        words(first).contains("My notebook server runs, but not for this course. Before it"),
         "{first}"
     );
+    let german = in_german(hub.signed_in("ada").await);
+    assert_german(&german.get("/hub/home").await.expect(200).text());
     hub.stop().await;
+}
+
+/// A start that has a place never answers here; the next waits.
+async fn with_one_place(db: &TestDb) -> TestHub {
+    let spawner = FakeSpawner::default();
+    spawner.behave(Behaviour::NeverReady);
+    let tune = places(1, 1);
+    let hub = TestHub::start_tuned(db.db().clone(), spawner, tune).await;
+    hub.with_user("ada").await.with_user("ben").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_line_reads_it_in_the_same_words_everywhere() {
+    let db = TestDb::sqlite().await;
+    let hub = with_one_place(&db).await;
+    wish(&hub, &[("ben", "")]).await;
+    until_state(db.db(), "ben", State::Starting).await;
+    wish(&hub, &[("ada", "")]).await;
+    place(&hub, "ada").await;
+    let ada = hub.signed_in("ada").await;
+    let page = ada.get("/hub/home").await.expect(200).text();
+    let first = words(first_thing(&page));
+    assert!(
+        first
+            .contains("Waiting for its turn: My notebook server Waiting for a free place: next in"),
+        "{first}"
+    );
+    assert!(!page.contains("under way"), "{page}");
+    let german = in_german(hub.signed_in("ada").await);
+    let page = german.get("/hub/home").await.expect(200).text();
+    assert!(page.contains("als Nächstes an der Reihe"), "{page}");
+    assert_german(&page);
+    hub.stop().await;
+}
+
+/// What was added only to start it leaves no name behind when that start is cancelled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_is_cancelled_leaves_nothing() {
+    for db in TestDb::both().await {
+        let hub = with_one_place(&db).await;
+        let ada = hub.signed_in("ada").await;
+        let add = async |name: &str| {
+            let fields = [("server", name)];
+            ada.post_form("/hub/servers/add", &fields).await.expect(302);
+        };
+        let stop = async |name: &str| {
+            let fields = [("server", name), ("next", "/hub/home")];
+            let answer = ada.post_form("/hub/servers/stop", &fields).await;
+            answer.expect(302).location().to_owned()
+        };
+        let cards = async || {
+            let page = ada.get("/hub/home").await.expect(200).text();
+            let keys = page.split("<li data-key=\"").skip(1);
+            let keys = keys.filter_map(|rest| Some(rest.split_once("/\"")?.0.to_owned()));
+            keys.collect::<Vec<String>>()
+        };
+        // One that begins, and one that still waits.
+        add("one").await;
+        until_named(&hub, "one", State::Starting).await;
+        add("two").await;
+        until_named(&hub, "two", State::Queued).await;
+        assert_eq!(cards().await, ["", "one", "two"]);
+        let to = stop("two").await;
+        assert_eq!(to, "/hub/home?done=cancelled&server=two");
+        let page = ada.get(&to).await.expect(200).text();
+        assert!(page.contains("The start of two was cancelled"), "{page}");
+        assert_eq!(stop("one").await, "/hub/home?done=cancelled&server=one");
+        assert_eq!(cards().await, [""]);
+        // Nobody is told so of what is there.
+        add("one").await;
+        let page = ada.get("/hub/home?done=removed&server=one").await;
+        assert!(!page.expect(200).text().contains("is removed"));
+        until_named(&hub, "one", State::Starting).await;
+
+        // What was made on purpose stays, and so does what has been started before.
+        let program = program(&hub, "ada").await;
+        let path = "/hub/api/users/ada/servers/made";
+        let made = send_json(&program, Method::PUT, path, &json!({})).await;
+        made.expect(201);
+        let fields = [("server", "made")];
+        let start = async || {
+            let start = ada.post_form("/hub/servers/start", &fields).await;
+            start.expect(302);
+        };
+        start().await;
+        assert_eq!(stop("made").await, "/hub/home");
+        start().await;
+        assert_eq!(stop("made").await, "/hub/home");
+        assert_eq!(cards().await, ["", "made", "one"]);
+        // Removing says what it has done, once there is nothing to see of it.
+        let page = ada.get("/hub/home").await.expect(200).text();
+        assert!(page.contains("Removed, made is forgotten"), "{page}");
+        let fields = [("server", "made"), ("next", "/hub/home")];
+        let removed = ada.post_form("/hub/servers/remove", &fields).await;
+        let to = removed.expect(302).location().to_owned();
+        let page = ada.get(&to).await.expect(200).text();
+        assert!(page.contains("made is removed. Your files stay."), "{page}");
+        let german = in_german(hub.signed_in("ada").await);
+        let page = german.get(&to).await.expect(200).text();
+        assert!(page.contains("made ist entfernt."), "{page}");
+        assert_german(&page);
+        for odd in [
+            "done=x&server=made",
+            "done=removed&server=%3Cb%3E",
+            "done=removed",
+            "server=x",
+        ] {
+            let page = ada
+                .get(&format!("/hub/home?{odd}"))
+                .await
+                .expect(200)
+                .text();
+            assert!(!page.contains("data-said"), "{odd}: {page}");
+        }
+        hub.stop().await;
+    }
+}
+
+async fn until_named(hub: &TestHub, name: &str, wanted: State) {
+    until(&format!("{name} is {wanted:?}"), || async {
+        let found = row(hub.hub.db(), "ada", name).await;
+        found.is_some_and(|row| row.state == wanted)
+    })
+    .await;
+}
+
+/// A page that looks by itself keeps no session alive and makes nobody active.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_looks_by_itself_is_nobodys_activity() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Clock::system().now());
+        let spawner = FakeSpawner::default();
+        let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock.clone(), |_, _| {}).await;
+        let hub = hub.with_user("ada").await;
+        let ada = hub.signed_in("ada").await;
+        let seen = async || {
+            let mut tx = db.db().read().await.expect("a transaction");
+            let name = "ada".parse().expect("a name");
+            let user = db::users::find(&mut tx, &name).await.expect("read");
+            let user = user.expect("Ada");
+            let sessions = db::sessions::of_user(&mut tx, &user.id, 0).await;
+            let session = sessions.expect("read").remove(0);
+            (session.seen_at, user.last_activity_at)
+        };
+        let before = seen().await;
+        clock.advance(600_000);
+        for query in ["no_track_activity=1", "x=1&no_track_activity=true"] {
+            let page = ada.get(&format!("/hub/home?{query}")).await.expect(200);
+            assert!(page.text().contains("Hello ada"));
+            assert_eq!(seen().await, before, "{query}");
+        }
+        // A name without a value says nothing, as to Jupyter's servers.
+        let page = ada.get("/hub/home?no_track_activity=").await;
+        page.expect(200);
+        let now = hub.hub.now().0;
+        assert_eq!(seen().await, (now, Some(now)));
+        hub.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

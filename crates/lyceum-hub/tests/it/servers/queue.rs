@@ -17,7 +17,7 @@ use super::progress::{events, in_order};
 use super::{EMPTY, at_peace, hasty, in_state, program, row, state, until, until_state};
 
 /// Few places, and servers that hang do so for longer than any story.
-pub(super) fn places(
+pub(crate) fn places(
     at_once: usize,
     per_person: usize,
 ) -> impl FnOnce(&mut Settings, &mut Timings) {
@@ -45,7 +45,7 @@ pub(super) async fn user(db: &Db, name: &str) -> User {
 }
 
 /// Wishes for named servers, in this order.
-pub(super) async fn wish(hub: &TestHub, wishes: &[(&str, &str)]) {
+pub(crate) async fn wish(hub: &TestHub, wishes: &[(&str, &str)]) {
     for (name, server) in wishes {
         let owner = user(hub.hub.db(), name).await;
         launching::start(&hub.hub, &owner, &server.parse().unwrap(), json!({}))
@@ -84,7 +84,7 @@ fn orders(spawner: &FakeSpawner) -> Vec<String> {
 }
 
 /// What is told to the owner, once it is in line.
-pub(super) async fn place(hub: &TestHub, name: &str) -> queue::Wait {
+pub(crate) async fn place(hub: &TestHub, name: &str) -> queue::Wait {
     let mut wait = None;
     let begun = Instant::now();
     while wait.is_none() {
