@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 pub struct LocalConfig {
     /// What the log-in page calls it.
     pub title: String,
+    /// Fewest characters of a new password.
+    pub password_length: usize,
 }
 
 impl Default for LocalConfig {
     fn default() -> Self {
         Self {
             title: "Local account".into(),
+            password_length: crate::password::NEW_MIN,
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The SQL of this part: accounts with a password, failed sign-ins, ways back.
+//! The SQL of this part: accounts with a password and links to new ones, failed sign-ins, ways back.
 
 pub(crate) mod local_accounts;
+pub(crate) mod password_links;
 pub(crate) mod sign_in_failures;
 pub(crate) mod sign_in_returns;

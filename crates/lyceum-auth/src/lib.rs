@@ -8,7 +8,7 @@
 //! hub's.
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
-//! [`password`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
+//! [`password`] and [`links`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
 //! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`ldap`].
 //!
 //! # How to add an authenticator
@@ -40,6 +40,7 @@ pub mod elsewhere;
 mod http;
 pub mod journey;
 pub mod ldap;
+pub mod links;
 pub mod local;
 pub mod oauth2;
 pub mod oidc;
@@ -74,6 +75,11 @@ pub trait Authenticator: Send + Sync {
     /// is enough to be let in; otherwise an allow list must name the person.
     fn names_people(&self) -> bool {
         false
+    }
+
+    /// Accounts that are kept here, whose passwords can be changed here.
+    fn accounts(&self) -> Option<&LocalAccounts> {
+        None
     }
 
     async fn sign_in(&self, attempt: &Attempt) -> Result<Identity, Refused>;

@@ -19,7 +19,11 @@ pub struct LocalAccounts {
     clock: Clock,
     hasher: Hasher,
     title: String,
+    shortest: usize,
 }
+
+/// A new password, as it is kept.
+pub struct NewPassword(String);
 
 impl LocalAccounts {
     pub fn new(db: Db, clock: Clock, hasher: Hasher, config: &LocalConfig) -> Self {
@@ -28,7 +32,23 @@ impl LocalAccounts {
             clock,
             hasher,
             title: config.title.clone(),
+            shortest: config.password_length,
         }
+    }
+
+    /// The same accounts, by another configuration.
+    #[must_use]
+    pub fn configured(&self, config: &LocalConfig) -> Self {
+        Self {
+            title: config.title.clone(),
+            shortest: config.password_length,
+            ..self.clone()
+        }
+    }
+
+    /// Fewest characters of a new password.
+    pub fn shortest(&self) -> usize {
+        self.shortest
     }
 
     /// Makes the account, or gives the one there is a new password.
@@ -37,18 +57,33 @@ impl LocalAccounts {
         name: &UserName,
         password: Secret,
     ) -> Result<(), PasswordError> {
-        check_new(&password)?;
-        let hash = match self.hasher.hash(password).await {
-            Ok(hash) => hash?,
-            Err(Busy) => return Err(PasswordError::Busy),
-        };
+        let new = self.prepare(name, password).await?;
         let store = async {
             let mut tx = self.db.write().await?;
-            db::local_accounts::upsert(&mut tx, name, &hash, self.clock.now()).await?;
+            self.put(&mut tx, name, &new).await?;
             tx.commit().await
         };
         store.await.map_err(anyhow::Error::from)?;
         Ok(())
+    }
+
+    /// Looks whether it may be hers, and hashes it, which takes its time: not within a transaction.
+    pub async fn prepare(
+        &self,
+        name: &UserName,
+        password: Secret,
+    ) -> Result<NewPassword, PasswordError> {
+        check_new(&password, name, self.shortest)?;
+        match self.hasher.hash(password).await {
+            Ok(hash) => Ok(NewPassword(hash?)),
+            Err(Busy) => Err(PasswordError::Busy),
+        }
+    }
+
+    /// Makes the account, or gives the one there is this password. Links that were made for her end.
+    pub async fn put(&self, tx: &mut Tx, name: &UserName, new: &NewPassword) -> sqlx::Result<()> {
+        db::password_links::delete(tx, name).await?;
+        db::local_accounts::upsert(tx, name, &new.0, self.clock.now()).await
     }
 
     pub async fn exists(&self, name: &UserName) -> anyhow::Result<bool> {
@@ -67,7 +102,7 @@ impl LocalAccounts {
     /// Removes the account; whether there was one. What the person made stays.
     pub async fn remove(&self, name: &UserName) -> anyhow::Result<bool> {
         let mut tx = self.db.write().await?;
-        let removed = db::local_accounts::delete(&mut tx, name).await?;
+        let removed = remove(&mut tx, name).await?;
         tx.commit().await?;
         Ok(removed)
     }
@@ -76,6 +111,8 @@ impl LocalAccounts {
 /// Somebody gets another name, and her account with her, if she has one. Not when there is an account
 /// of that name: whoever knows its password would become her.
 pub async fn rename(tx: &mut Tx, from: &UserName, to: &UserName) -> sqlx::Result<bool> {
+    // A link is for the name that it was made for.
+    db::password_links::delete(tx, from).await?;
     db::local_accounts::rename(tx, from, to).await
 }
 
@@ -87,6 +124,7 @@ pub async fn is_there(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
 
 /// Somebody is gone, and with her the account.
 pub async fn remove(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
+    db::password_links::delete(tx, name).await?;
     db::local_accounts::delete(tx, name).await
 }
 
@@ -102,6 +140,10 @@ impl Authenticator for LocalAccounts {
 
     fn names_people(&self) -> bool {
         true
+    }
+
+    fn accounts(&self) -> Option<&LocalAccounts> {
+        Some(self)
     }
 
     async fn sign_in(&self, attempt: &Attempt) -> Result<Identity, Refused> {

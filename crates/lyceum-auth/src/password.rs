@@ -12,13 +12,20 @@ use anyhow::{Context, anyhow};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use tokio::sync::Semaphore;
+use zxcvbn::zxcvbn;
 
 /// Bytes of a password; checked before any hashing.
 pub const LENGTH: RangeInclusive<usize> = 1..=1024;
-/// Fewest characters of a new password.
+/// Fewest characters of a new password that a site can ask for, and what is asked for if it says nothing.
 pub const NEW_MIN: usize = 8;
+/// Most characters that a site can ask for.
+pub const NEW_MIN_MOST: usize = 64;
+/// Whoever guesses begins with words, names, dates and what others have chosen. A password that is found
+/// among so many is none.
+const FEWEST_GUESSES: u64 = 1_000_000;
 
 /// OWASP's second choice for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -36,8 +43,12 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bHljZXVtIG5vIG9uZSBpcw$l0kF
 /// Why a password was not set.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    #[error("a new password needs at least {NEW_MIN} characters")]
-    TooShort,
+    #[error("a new password needs at least {0} characters")]
+    TooShort(usize),
+    #[error(
+        "that password is among those that are guessed first; take a longer one, or several words that do not belong together"
+    )]
+    Common,
     #[error("a password has at most {} bytes", LENGTH.end())]
     TooLong,
     #[error("too many people are signing in at the moment, try again in a few seconds")]
@@ -50,13 +61,18 @@ pub enum PasswordError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Busy;
 
-/// What a new password must be. Length is all: rules about kinds of characters make worse ones.
-pub fn check_new(password: &Secret) -> Result<(), PasswordError> {
+/// What a new password must be: long enough, and not what everybody guesses first. Rules about kinds of
+/// characters make worse ones.
+pub fn check_new(password: &Secret, name: &UserName, shortest: usize) -> Result<(), PasswordError> {
     if password.expose().len() > *LENGTH.end() {
         return Err(PasswordError::TooLong);
     }
-    if password.expose().chars().count() < NEW_MIN {
-        return Err(PasswordError::TooShort);
+    if password.expose().chars().count() < shortest {
+        return Err(PasswordError::TooShort(shortest));
+    }
+    let known = [name.as_str(), "lyceum", "jupyter", "jupyterhub"];
+    if zxcvbn(password.expose(), &known).guesses() < FEWEST_GUESSES {
+        return Err(PasswordError::Common);
     }
     Ok(())
 }
@@ -163,17 +179,37 @@ mod tests {
 
     #[test]
     fn new_passwords() {
+        let ada = UserName::parse("ada.lovelace").unwrap();
         let check = |password: &str, good: bool| {
-            let answer = check_new(&Secret::new(password));
-            assert_eq!(answer.is_ok(), good, "{password:?}");
+            let answer = check_new(&Secret::new(password), &ada, NEW_MIN);
+            assert_eq!(answer.is_ok(), good, "{password:?}: {answer:?}");
         };
         check("", false);
-        check("1234567", false);
-        check("éééé", false);
-        check("12345678", true);
-        check("ééééééé8", true);
-        check(&"x".repeat(1024), true);
-        check(&"x".repeat(1025), false);
+        check("kw3-pqz", false);
+        check("éöüß", false);
+        check("kw3-pqzt", true);
+        check("éöüßåñçø", true);
+        check("battery staple", true);
+        let long: String = ('!'..='~').cycle().take(1025).collect();
+        check(&long[..1024], true);
+        check(&long, false);
+        // What everybody tries first.
+        for common in [
+            "password",
+            "12345678",
+            "Passw0rd",
+            "qwertzuiop",
+            "xxxxxxxxxxxx",
+            "jupyterhub1",
+        ] {
+            check(common, false);
+        }
+        check("lovelace.ada", false);
+        let short = check_new(&Secret::new("kw3-pqzt"), &ada, 12).unwrap_err();
+        assert_eq!(
+            short.to_string(),
+            "a new password needs at least 12 characters"
+        );
     }
 
     #[tokio::test]

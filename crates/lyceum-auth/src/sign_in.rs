@@ -4,14 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lyceum_model::identity::Identity;
+use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use url::Url;
 
+use crate::Authenticator;
 use crate::admit::{Admission, Admitted, GroupsOf};
 use crate::attempt::{Attempt, Refused};
 use crate::chain::{Chain, Unproven};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::journey::Journeys;
+use crate::local::LocalAccounts;
 use crate::throttle::Throttle;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
@@ -129,6 +132,36 @@ impl SignIn {
                     _ => self.settle(self.throttle.undecided(counted).await),
                 }
                 Err(refused)
+            }
+        }
+    }
+
+    /// The accounts that are kept here, if they are a way in.
+    pub fn accounts(&self) -> Option<&LocalAccounts> {
+        let mut methods = self.chain.methods().iter();
+        methods.find_map(|method| method.accounts())
+    }
+
+    /// Looks whether somebody who is here already knows the password of her account here. A wrong one
+    /// counts as in a sign-in.
+    pub async fn confirm(
+        &self,
+        accounts: &LocalAccounts,
+        name: &UserName,
+        password: Secret,
+        address: IpAddr,
+    ) -> Result<(), Refused> {
+        let attempt = Attempt::new(name.as_str(), password, address)?;
+        let counted = self.throttle.begin(name, address).await?;
+        match accounts.sign_in(&attempt).await {
+            Ok(_) => {
+                self.settle(self.throttle.succeeded(counted).await);
+                Ok(())
+            }
+            Err(Refused::Credentials) => Err(Refused::Credentials),
+            Err(other) => {
+                self.settle(self.throttle.undecided(counted).await);
+                Err(other)
             }
         }
     }

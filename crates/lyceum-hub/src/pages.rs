@@ -12,6 +12,7 @@ pub mod languages;
 mod list;
 pub mod login;
 pub mod logs;
+pub mod password;
 pub mod reports;
 pub mod sessions;
 pub mod sharing;
@@ -151,6 +152,7 @@ pub fn routes() -> Routes<Hub> {
             "/hub/sessions/end-others",
             sessions::end_others,
         )
+        .merge(password::routes())
         .merge(admin::routes())
         .public(
             Method::GET,
@@ -264,6 +266,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("oauth.html", include_str!("../templates/oauth.html")),
         ("progress.html", include_str!("../templates/progress.html")),
         ("sharing.html", include_str!("../templates/sharing.html")),
+        ("password.html", include_str!("../templates/password.html")),
         ("sessions.html", include_str!("../templates/sessions.html")),
         ("spawn.html", include_str!("../templates/spawn.html")),
         (

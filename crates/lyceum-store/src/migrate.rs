@@ -117,6 +117,11 @@ pub const STEPS: &[Step] = &[
         name: "sessions_elsewhere",
         sql: include_str!("../../../migrations/0021_sessions_elsewhere.sql"),
     },
+    Step {
+        version: 23,
+        name: "password_links",
+        sql: include_str!("../../../migrations/0023_password_links.sql"),
+    },
 ];
 
 pub struct Step {

@@ -144,7 +144,7 @@ impl Ground {
             db.clone(),
             clock.clone(),
             Hasher::default(),
-            &LocalAccountsConfig::default(),
+            &local_accounts(config),
         );
         Ok(Self {
             db,
@@ -154,6 +154,16 @@ impl Ground {
             accounts,
         })
     }
+}
+
+/// As `sign_in` has them; without them there the command line still makes accounts.
+fn local_accounts(config: &Config) -> LocalAccountsConfig {
+    let mut ways = config.sign_in.iter();
+    let local = ways.find_map(|way| match way {
+        SignInMethod::Local(local) => Some(local.clone()),
+        _ => None,
+    });
+    local.unwrap_or_default()
 }
 
 fn blob_folder(config: &Config, data: &Layout) -> PathBuf {
@@ -500,7 +510,7 @@ fn build_sign_in(
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
     for method in &config.sign_in {
         match method {
-            SignInMethod::Local => asked.push(Arc::new(accounts.clone())),
+            SignInMethod::Local(local) => asked.push(Arc::new(accounts.configured(local))),
             SignInMethod::Oidc(oidc) => match Oidc::new((**oidc).clone(), clock.clone()) {
                 Ok(oidc) => elsewhere.push(Arc::new(oidc)),
                 Err(error) => not_offered(&oidc.title, &error),

@@ -64,7 +64,7 @@ async fn what_cannot_be_a_password_is_not_hashed() {
         let ada = UserName::parse("ada").unwrap();
         let set = async |password: String| accounts.set_password(&ada, Secret::new(password)).await;
         let short = set("1234567".into()).await;
-        assert!(matches!(short, Err(PasswordError::TooShort)));
+        assert!(matches!(short, Err(PasswordError::TooShort(8))));
         let long = set("x".repeat(1025)).await;
         assert!(matches!(long, Err(PasswordError::TooLong)));
         assert_eq!(hasher.runs(), 0);

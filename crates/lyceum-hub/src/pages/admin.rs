@@ -10,6 +10,7 @@ mod groups;
 mod maintenance;
 mod members;
 mod overview;
+mod password_link;
 mod people;
 mod person;
 mod servers;

@@ -89,16 +89,8 @@ pub async fn sign_in(
     Query(query): Query<NextQuery>,
     Form(given): Form<LoginForm>,
 ) -> ApiResult<Response> {
-    // With a session the middleware has checked; without one the form is bound to this browser, so
-    // that nobody can be signed in as somebody else by a foreign page.
-    let cross_site = match header_text(&headers, "sec-fetch-site") {
-        Some(site) => !matches!(site, "same-origin" | "none"),
-        // Browsers tell it only to sites they trust (TLS, this machine), but the origin to all.
-        None => header_text(&headers, "origin").is_some_and(|from| !own_origin(&hub, &info, from)),
-    };
-    if caller.is_none()
-        && (cross_site || !hub.xsrf().accepts(Binding::Anonymous(&info), &given.xsrf))
-    {
+    // Nobody can be signed in as somebody else by a foreign page.
+    if caller.is_none() && is_foreign(&hub, &headers, &info, &given.xsrf) {
         let status = StatusCode::FORBIDDEN;
         return form(
             &hub,
@@ -126,6 +118,17 @@ pub async fn sign_in(
         username: &given.username,
     };
     come_in(&hub, proven, way).await
+}
+
+/// Whether a form that needs no session came from anywhere but a page of ours in this browser. With a session
+/// the middleware has looked.
+pub(super) fn is_foreign(hub: &Hub, headers: &HeaderMap, info: &RequestInfo, xsrf: &str) -> bool {
+    let cross_site = match header_text(headers, "sec-fetch-site") {
+        Some(site) => !matches!(site, "same-origin" | "none"),
+        // Browsers tell it only to sites they trust (TLS, this machine), but the origin to all.
+        None => header_text(headers, "origin").is_some_and(|from| !own_origin(hub, info, from)),
+    };
+    cross_site || !hub.xsrf().accepts(Binding::Anonymous(info), xsrf)
 }
 
 /// How somebody comes in, whatever she proved herself by.

@@ -28,6 +28,7 @@ pub async fn show(
     let all = db::sessions::of_user(&mut tx, &person.id, hub.now().0).await?;
     let deeds = deeds::all(&mut tx, &person.id, hub.now()).await?;
     drop(tx);
+    let password = super::password::has_own(&hub, &caller).await?;
     let rows: Vec<_> = all
         .into_iter()
         .map(|session| sessions::row(session, this))
@@ -37,6 +38,7 @@ pub async fn show(
         page: frame(&hub, Some(&caller), &info),
         sessions: rows,
         deeds,
+        password,
         others: others.try_into().unwrap_or(u64::MAX),
     };
     html(&hub, &headers, StatusCode::OK, "sessions.html", &page)

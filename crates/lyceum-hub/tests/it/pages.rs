@@ -6,6 +6,7 @@ mod home;
 mod languages;
 mod lists;
 mod login;
+mod password;
 mod rendering;
 mod sessions;
 mod start;

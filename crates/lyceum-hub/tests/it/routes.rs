@@ -18,6 +18,9 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/hub/logo", 200),
     // Log-in with nothing filled in, a file that isn't there, a client without a secret.
     ("POST", "/hub/login", 403),
+    // A link that nobody made.
+    ("GET", "/hub/new-password", 404),
+    ("POST", "/hub/new-password", 404),
     ("GET", "/hub/static/{*path}", 404),
     ("GET", "/hub/pages/{name}", 404),
     ("GET", "/hub/error/{status}", 200),

@@ -29,6 +29,7 @@ pub mod admin;
 mod course_work;
 mod culling;
 mod deeds;
+pub mod password;
 pub mod rooms;
 pub mod sessions;
 

@@ -304,6 +304,7 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
         groups: true,
         tokens: true,
         end_sessions: true,
+        password_link: true,
     };
     let role = |source, group: Option<&str>| RoleRow {
         name: "tutor".into(),
@@ -364,11 +365,18 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                     role("configuration", None),
                     role("group", Some(EVIL)),
                 ]),
-                tokens: Some(PersonTokens {
-                    rows: vec![token("a1", EVIL, &["read:users", "users!group=x"])],
-                    total: 73,
-                }),
+                tokens: Some(
+                    PasswordLink,
+                    PersonTokens {
+                        rows: vec![token("a1", EVIL, &["read:users", "users!group=x"])],
+                        total: 73,
+                    },
+                ),
                 sessions: Some(vec![session("s1", "203.0.113.7", true)]),
+                link: Some(PasswordLink {
+                    url: EVIL.into(),
+                    expires: 1_800_000_000_000,
+                }),
                 problem: Some("The name is taken.".into()),
             }),
         ),

@@ -57,6 +57,7 @@ fn builder() -> PagesBuilder {
         "logs.html",
         "not_running.html",
         "oauth.html",
+        "password.html",
         "progress.html",
         "sharing.html",
         "sessions.html",

@@ -3,6 +3,7 @@
 mod shares;
 mod spawn;
 
+use lyceum_web::page::contexts::password::{PasswordPage, PasswordProblem, PasswordState};
 use lyceum_web::page::contexts::sessions::{SessionRow, SessionsPage};
 use lyceum_web::page::contexts::*;
 use lyceum_web::page::plain::{Document, Piece, pieces};
@@ -948,6 +949,7 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                 ],
                 others: 1,
                 deeds: deeds(),
+                password: true,
             }),
         ),
         (
@@ -956,6 +958,48 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             of(SessionsPage {
                 page: bare(),
                 ..SessionsPage::default()
+            }),
+        ),
+        (
+            "password.html",
+            "full",
+            of(PasswordPage {
+                page: page(),
+                name: "ada".into(),
+                shortest: 12,
+                problem: Some(PasswordProblem::Common),
+                ..PasswordPage::default()
+            }),
+        ),
+        (
+            "password.html",
+            "by a link",
+            of(PasswordPage {
+                page: bare(),
+                name: EVIL.into(),
+                link: Some(EVIL.into()),
+                shortest: 8,
+                problem: Some(PasswordProblem::Wait),
+                wait_seconds: Some(7),
+                ..PasswordPage::default()
+            }),
+        ),
+        (
+            "password.html",
+            "done",
+            of(PasswordPage {
+                page: bare(),
+                state: PasswordState::Done,
+                ..PasswordPage::default()
+            }),
+        ),
+        (
+            "password.html",
+            "gone",
+            of(PasswordPage {
+                page: bare(),
+                state: PasswordState::Gone,
+                ..PasswordPage::default()
             }),
         ),
         (

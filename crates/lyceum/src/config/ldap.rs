@@ -360,7 +360,7 @@ mod tests {
         let methods = config.unwrap().sign_in;
         let [
             SignInMethod::Ldap(first),
-            SignInMethod::Local,
+            SignInMethod::Local(_),
             SignInMethod::Ldap(second),
         ] = &methods[..]
         else {

@@ -257,8 +257,10 @@ pub struct SignInList(pub Vec<RawSignIn>);
 
 impl Default for SignInList {
     fn default() -> Self {
-        let title = "Lyceum".into();
-        Self(vec![RawSignIn::Local(RawLocal { title })])
+        Self(vec![RawSignIn::Local(RawLocal {
+            title: "Lyceum".into(),
+            password_length: super::sign_in::shortest(),
+        })])
     }
 }
 

@@ -7,10 +7,12 @@ use std::path::Path;
 use lyceum_auth::check_authorities;
 use lyceum_auth::claims::Rule;
 use lyceum_auth::code::RESERVED;
+use lyceum_auth::config::LocalConfig;
 use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::ldap::LdapConfig;
 use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
+use lyceum_auth::password::{NEW_MIN, NEW_MIN_MOST};
 use lyceum_model::secret::Secret;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -59,6 +61,13 @@ const KINDS: [&str; 5] = ["local", "oidc", "oauth2", "ldap", "dummy"];
 pub struct RawLocal {
     /// What the log-in page calls it.
     pub title: String,
+    /// Fewest characters of a new password: 8 to 64.
+    #[serde(default = "shortest")]
+    pub password_length: usize,
+}
+
+pub(super) fn shortest() -> usize {
+    LocalConfig::default().password_length
 }
 
 impl<'de> Deserialize<'de> for RawSignIn {
@@ -97,7 +106,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
 /// A way in that passed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SignInMethod {
-    Local,
+    Local(LocalConfig),
     Oidc(Box<OidcConfig>),
     OAuth2(Box<OAuth2Config>),
     Ldap(Box<LdapConfig>),
@@ -137,14 +146,23 @@ pub(super) fn check_sign_in(
             );
         }
         match method {
-            RawSignIn::Local(_) => {
-                if methods.contains(&SignInMethod::Local) {
+            RawSignIn::Local(local) => {
+                if !(NEW_MIN..=NEW_MIN_MOST).contains(&local.password_length) {
+                    problem(
+                        &format!("{at}.password_length"),
+                        format!("say a number from {NEW_MIN} to {NEW_MIN_MOST}"),
+                    );
+                }
+                if (methods.iter()).any(|one| matches!(one, SignInMethod::Local(_))) {
                     problem(
                         &format!("{at}.kind"),
                         "this kind stands here a second time".into(),
                     );
                 } else {
-                    methods.push(SignInMethod::Local);
+                    methods.push(SignInMethod::Local(LocalConfig {
+                        title: local.title.clone(),
+                        password_length: local.password_length,
+                    }));
                 }
             }
             RawSignIn::Oidc(oidc) => {
@@ -365,13 +383,14 @@ mod tests {
         let methods = config.unwrap().sign_in;
         let [
             SignInMethod::Oidc(first),
-            SignInMethod::Local,
+            SignInMethod::Local(local),
             SignInMethod::Oidc(second),
         ] = &methods[..]
         else {
             panic!("{methods:?}");
         };
         assert_eq!((first.id.as_str(), second.id.as_str()), ("", "staff"));
+        assert_eq!((local.title.as_str(), local.password_length), ("Guests", 8));
         assert_eq!(first.scopes, ["openid", "profile", "email"]);
         assert_eq!(second.mapping.groups.as_deref(), Some("a.b"));
         assert!(first.mapping.admins.is_none() && first.client_secret.is_none());

@@ -568,6 +568,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     proxy.plain_http2                     false                           default
     proxy.secret                          -                               default
     sign_in[0].kind                       local                           default
+    sign_in[0].password_length            8                               default
     sign_in[0].title                      Lyceum                          default
     people.admins                         []                              default
     people.allow                          -                               default

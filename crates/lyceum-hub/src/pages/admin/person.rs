@@ -9,11 +9,11 @@ use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
 use lyceum_web::page::contexts::admin::{
-    AdminServer, GroupRow, PersonMay, PersonPage, PersonRow, PersonTokens, RoleRow,
+    AdminServer, GroupRow, PasswordLink, PersonMay, PersonPage, PersonRow, PersonTokens, RoleRow,
 };
 use lyceum_web::{ApiError, ApiResult, Credential};
 
-use super::{Tally, Visit, group_url, people, servers, user_url};
+use super::{Tally, Visit, group_url, password_link, people, servers, user_url};
 use crate::api::groups;
 use crate::api::users::change;
 use crate::db::search::tokens;
@@ -35,15 +35,26 @@ pub(super) async fn show(
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Response> {
     let user = people::find(&visit, &name).await?;
-    page(&visit, &user, &query, None).await
+    page(&visit, &user, &query, Extra::default()).await
 }
 
-async fn page(
-    visit: &Visit,
-    user: &User,
-    query: &ListQuery,
+/// What came of a wish and stands on the page that answers it.
+#[derive(Default)]
+struct Extra {
+    link: Option<PasswordLink>,
     problem: Option<Saying>,
-) -> ApiResult<Response> {
+}
+
+impl Extra {
+    fn problem(why: Saying) -> Self {
+        Self {
+            problem: Some(why),
+            ..Self::default()
+        }
+    }
+}
+
+async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> ApiResult<Response> {
     let (hub, caller) = (&visit.hub, &visit.caller);
     let target = Target::User(&user.name);
     let may = |scope| caller.may(scope, target);
@@ -56,6 +67,7 @@ async fn page(
     });
     let running = u64::try_from(running.count()).unwrap_or(u64::MAX);
     let names = db::groups::names_of(&mut tx, &user.id).await?;
+    let elsewhere = db::identities::lead_to(&mut tx, &user.id).await?;
     let sees_all = may(ScopeName::ReadUsers);
     let tokens = match may(ScopeName::ReadTokens) {
         true => Some(tokens_of(visit, &mut tx, user).await?),
@@ -79,7 +91,7 @@ async fn page(
     // What concerns an administrator is for those who may do all that she may.
     let over_her = !user.admin || visit.holds_all();
     let herself = caller.is(&user.name);
-    let status = match problem {
+    let status = match extra.problem {
         Some(_) => StatusCode::BAD_REQUEST,
         None => StatusCode::OK,
     };
@@ -109,6 +121,7 @@ async fn page(
             groups: visit.reaches(ScopeName::Groups),
             tokens: may(ScopeName::Tokens),
             end_sessions: may(ScopeName::AdminUsers) && over_her,
+            password_link: password_link::may_make(visit, user, elsewhere),
         },
         groups: sees_groups.then(|| names.iter().map(|name| group_row(visit, name)).collect()),
         // By which group she has a role tells that she is in it.
@@ -118,7 +131,8 @@ async fn page(
         }),
         tokens,
         sessions,
-        problem: problem.map(|why| why.sentence(visit.lang())),
+        link: extra.link,
+        problem: extra.problem.map(|why| why.sentence(visit.lang())),
     };
     visit.html(status, "admin_user.html", &page)
 }
@@ -219,7 +233,9 @@ pub(super) async fn act(
             caller.require(ScopeName::AdminUsers, Target::User(&user.name))?;
             let to = match change::new_name(form.get("to")) {
                 Ok(to) => to,
-                Err(error) => return page(&visit, &user, &query, Some(error.saying())).await,
+                Err(error) => {
+                    return page(&visit, &user, &query, Extra::problem(error.saying())).await;
+                }
             };
             if to == user.name {
                 return Ok(visit.back(&form, &own, "changed", &Tally::one()));
@@ -230,7 +246,7 @@ pub(super) async fn act(
                 // A name that is taken, a server that runs: she can do something about it.
                 Err(error) if error.status == StatusCode::BAD_REQUEST => {
                     drop(tx);
-                    return page(&visit, &user, &query, Some(error.message)).await;
+                    return page(&visit, &user, &query, Extra::problem(error.message)).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -261,7 +277,7 @@ pub(super) async fn act(
             caller.require(ScopeName::DeleteUsers, Target::User(&user.name))?;
             if form.get("confirm") != user.name.as_str() {
                 let why = say!("admin.not_confirmed", name = user.name.as_str());
-                return page(&visit, &user, &query, Some(why)).await;
+                return page(&visit, &user, &query, Extra::problem(why)).await;
             }
             let name = Path(user.name.to_string());
             change::delete_user(State(hub.clone()), caller.clone(), name).await?;
@@ -288,6 +304,14 @@ pub(super) async fn act(
                 ..Tally::default()
             };
             Ok(visit.back(&form, &own, "ended", &tally))
+        }
+        "password-link" => {
+            let link = Some(password_link::make(&visit, &user).await?);
+            let extra = Extra {
+                link,
+                ..Extra::default()
+            };
+            page(&visit, &user, &query, extra).await
         }
         _ => Err(ApiError::bad_request(say!("admin.no_such_action"))),
     }

@@ -191,7 +191,15 @@ pub struct PersonPage {
     pub roles: Option<Vec<RoleRow>>,
     pub tokens: Option<PersonTokens>,
     pub sessions: Option<Vec<SessionRow>>,
+    /// A link for a new password that was just made.
+    pub link: Option<PasswordLink>,
     pub problem: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PasswordLink {
+    pub url: String,
+    pub expires: i64,
 }
 
 /// What the visitor may do to a person.
@@ -204,6 +212,8 @@ pub struct PersonMay {
     pub groups: bool,
     pub tokens: bool,
     pub end_sessions: bool,
+    /// Makes a link by which she gives herself a password.
+    pub password_link: bool,
 }
 
 /// A role and why somebody has it.

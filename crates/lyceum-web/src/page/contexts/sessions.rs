@@ -11,6 +11,8 @@ pub struct SessionsPage {
     pub sessions: Vec<SessionRow>,
     /// How many others there are.
     pub others: u64,
+    /// Whether she has a password here that she can change.
+    pub password: bool,
     /// What others did with her servers, the newest first.
     pub deeds: Vec<super::DeedRow>,
 }

@@ -1,0 +1,393 @@
+//! A new password for an account that is kept here: for oneself, by the old one, or by a link that an
+//! administrator handed over.
+
+use axum::extract::{Extension, Form, Query, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::Response;
+use lyceum_auth::local::NewPassword;
+use lyceum_auth::password::PasswordError;
+use lyceum_auth::{LocalAccounts, Refused, links};
+use lyceum_model::name::UserName;
+use lyceum_model::secret::Secret;
+use lyceum_store::Tx;
+use lyceum_web::page::contexts::password::{PasswordPage, PasswordProblem, PasswordState};
+use lyceum_web::request::RequestInfo;
+use lyceum_web::routes::Routes;
+use lyceum_web::xsrf::Binding;
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use serde::Deserialize;
+
+use super::login::is_foreign;
+use super::{frame, html};
+use crate::db::users::User;
+use crate::jobs::revocations;
+use crate::visit::SignedIn;
+use crate::{Hub, db, proxy};
+
+/// When everybody does it at once, how long to wait before the next try.
+const BUSY_SECONDS: u64 = 5;
+
+pub(super) fn routes() -> Routes<Hub> {
+    Routes::default()
+        .public(
+            Method::GET,
+            "/hub/password",
+            "whoever is not signed in is sent to the log-in page",
+            show,
+        )
+        .scoped(Method::POST, "/hub/password", change)
+        .public(
+            Method::GET,
+            "/hub/new-password",
+            "whoever has a link may have no password yet",
+            show_link,
+        )
+        .public(
+            Method::POST,
+            "/hub/new-password",
+            "whoever has a link may have no password yet",
+            use_link,
+        )
+}
+
+/// One's own.
+async fn show(
+    State(hub): State<Hub>,
+    SignedIn(caller): SignedIn,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let accounts = own(&hub, &caller).await?;
+    let desk = Desk {
+        hub: &hub,
+        headers: &headers,
+        info: &info,
+        caller: Some(&caller),
+        name: &caller.person()?.name,
+        link: None,
+        shortest: accounts.shortest(),
+    };
+    desk.answer(StatusCode::OK, PasswordState::Asks, None)
+}
+
+#[derive(Deserialize)]
+struct Own {
+    #[serde(default)]
+    old: String,
+    #[serde(default)]
+    new: String,
+    #[serde(default)]
+    again: String,
+}
+
+async fn change(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Form(form): Form<Own>,
+) -> ApiResult<Response> {
+    let accounts = own(&hub, &caller).await?;
+    let person = caller.person()?;
+    let desk = Desk {
+        hub: &hub,
+        headers: &headers,
+        info: &info,
+        caller: Some(&caller),
+        name: &person.name,
+        link: None,
+        shortest: accounts.shortest(),
+    };
+    let sign_in = hub.sign_in();
+    let known = sign_in.confirm(&accounts, &person.name, Secret::new(form.old), info.address);
+    if let Err(refused) = known.await {
+        return desk.refuse(Trouble::of(refused));
+    }
+    let new = match prepare(&accounts, &person.name, form.new, &form.again).await {
+        Ok(new) => new,
+        Err(trouble) => return desk.refuse(trouble),
+    };
+    let mut tx = hub.db().write().await?;
+    let user = db::users::get(&mut tx, &person.id).await?;
+    // Renamed meanwhile, it would be somebody else's.
+    let user = user.filter(|user| user.name == person.name);
+    let user = user.ok_or_else(ApiError::not_found)?;
+    put(&hub, tx, &accounts, &user, &new).await?;
+    tracing::info!(user = %user.name, address = %info.address, "password changed");
+    Desk {
+        caller: None,
+        ..desk
+    }
+    .answer(StatusCode::OK, PasswordState::Done, None)
+}
+
+#[derive(Deserialize)]
+struct LinkQuery {
+    #[serde(default)]
+    link: String,
+}
+
+/// By a link; looking at it does not use it up.
+async fn show_link(
+    State(hub): State<Hub>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Query(query): Query<LinkQuery>,
+) -> ApiResult<Response> {
+    let accounts = way_in(&hub)?;
+    let mut tx = hub.db().read().await?;
+    let found = whose(&hub, &mut tx, &query.link).await?;
+    drop(tx);
+    let Some(user) = found else {
+        return gone(&hub, &headers, &info);
+    };
+    let desk = Desk {
+        hub: &hub,
+        headers: &headers,
+        info: &info,
+        caller: None,
+        name: &user.name,
+        link: Some(&query.link),
+        shortest: accounts.shortest(),
+    };
+    desk.answer(StatusCode::OK, PasswordState::Asks, None)
+}
+
+#[derive(Deserialize)]
+struct ByLink {
+    #[serde(default)]
+    link: String,
+    #[serde(default)]
+    new: String,
+    #[serde(default)]
+    again: String,
+    #[serde(default, rename = "_xsrf")]
+    xsrf: String,
+}
+
+async fn use_link(
+    State(hub): State<Hub>,
+    caller: Option<Caller>,
+    Extension(info): Extension<RequestInfo>,
+    headers: HeaderMap,
+    Form(form): Form<ByLink>,
+) -> ApiResult<Response> {
+    let accounts = way_in(&hub)?;
+    let mut tx = hub.db().read().await?;
+    let found = whose(&hub, &mut tx, &form.link).await?;
+    drop(tx);
+    let Some(user) = found else {
+        return gone(&hub, &headers, &info);
+    };
+    let desk = Desk {
+        hub: &hub,
+        headers: &headers,
+        info: &info,
+        caller: None,
+        name: &user.name,
+        link: Some(&form.link),
+        shortest: accounts.shortest(),
+    };
+    if caller.is_none() && is_foreign(&hub, &headers, &info, &form.xsrf) {
+        return desk.refuse(Trouble::is(StatusCode::FORBIDDEN, PasswordProblem::Expired));
+    }
+    let new = match prepare(&accounts, &user.name, form.new, &form.again).await {
+        Ok(new) => new,
+        Err(trouble) => return desk.refuse(trouble),
+    };
+    let mut tx = hub.db().write().await?;
+    let taken = links::take(&mut tx, &form.link, hub.now()).await?;
+    // Used up by another, or hers no more, while the password was hashed.
+    if taken.as_ref() != Some(&user.name) || whose_name(&mut tx, &user.name).await?.is_none() {
+        tx.rollback().await?;
+        return gone(&hub, &headers, &info);
+    }
+    put(&hub, tx, &accounts, &user, &new).await?;
+    tracing::info!(user = %user.name, address = %info.address, "password set by a link");
+    desk.answer(StatusCode::OK, PasswordState::Done, None)
+}
+
+/// The accounts, if passwords of this place are a way in.
+pub(super) fn way_in(hub: &Hub) -> ApiResult<LocalAccounts> {
+    let sign_in = hub.sign_in();
+    sign_in.accounts().cloned().ok_or_else(ApiError::not_found)
+}
+
+/// The same, if this browser's person came in by one.
+async fn own(hub: &Hub, caller: &Caller) -> ApiResult<LocalAccounts> {
+    match has_own(hub, caller).await? {
+        true => way_in(hub),
+        false => Err(ApiError::not_found()),
+    }
+}
+
+/// Whether she has a password here, and came by it.
+pub(super) async fn has_own(hub: &Hub, caller: &Caller) -> ApiResult<bool> {
+    let (Ok(accounts), Credential::Session { id, .. }) = (way_in(hub), &caller.credential) else {
+        return Ok(false);
+    };
+    let mut tx = hub.db().read().await?;
+    let session = db::sessions::by_id(&mut tx, id, hub.now().0).await?;
+    drop(tx);
+    let came_by_it = session.is_some_and(|session| session.method.is_none());
+    Ok(came_by_it && accounts.exists(&caller.person()?.name).await?)
+}
+
+async fn whose(hub: &Hub, tx: &mut Tx, link: &str) -> ApiResult<Option<User>> {
+    match links::find(tx, link, hub.now()).await? {
+        Some(name) => whose_name(tx, &name).await,
+        None => Ok(None),
+    }
+}
+
+/// Whose account a link for this name is about. Who proves elsewhere who she is has no password here.
+async fn whose_name(tx: &mut Tx, name: &UserName) -> ApiResult<Option<User>> {
+    let Some(user) = db::users::find(tx, name).await? else {
+        return Ok(None);
+    };
+    let elsewhere = db::identities::lead_to(tx, &user.id).await?;
+    Ok((!elsewhere).then_some(user))
+}
+
+async fn prepare(
+    accounts: &LocalAccounts,
+    name: &UserName,
+    new: String,
+    again: &str,
+) -> Result<NewPassword, Trouble> {
+    if new != again {
+        let status = StatusCode::BAD_REQUEST;
+        return Err(Trouble::is(status, PasswordProblem::Differs));
+    }
+    let new = accounts.prepare(name, Secret::new(new)).await;
+    new.map_err(|error| match error {
+        PasswordError::TooShort(_) => {
+            Trouble::is(StatusCode::BAD_REQUEST, PasswordProblem::TooShort)
+        }
+        PasswordError::TooLong => Trouble::is(StatusCode::BAD_REQUEST, PasswordProblem::TooLong),
+        PasswordError::Common => Trouble::is(StatusCode::BAD_REQUEST, PasswordProblem::Common),
+        PasswordError::Busy => Trouble::later(StatusCode::SERVICE_UNAVAILABLE, BUSY_SECONDS),
+        PasswordError::Internal(error) => Trouble::internal(&error),
+    })
+}
+
+/// The new password, and the end of all that was held by the old one.
+async fn put(
+    hub: &Hub,
+    mut tx: Tx,
+    accounts: &LocalAccounts,
+    user: &User,
+    new: &NewPassword,
+) -> ApiResult<()> {
+    accounts.put(&mut tx, &user.name, new).await?;
+    db::sessions::end_all(&mut tx, &user.id).await?;
+    revocations::announce(&mut tx, user.name.as_str(), hub.now()).await?;
+    tx.commit().await?;
+    proxy::pass_on(hub).await;
+    Ok(())
+}
+
+/// What came in the way.
+struct Trouble {
+    status: StatusCode,
+    problem: PasswordProblem,
+    wait: Option<u64>,
+}
+
+impl Trouble {
+    fn is(status: StatusCode, problem: PasswordProblem) -> Self {
+        Self {
+            status,
+            problem,
+            wait: None,
+        }
+    }
+
+    fn later(status: StatusCode, seconds: u64) -> Self {
+        Self {
+            wait: Some(seconds),
+            ..Self::is(status, PasswordProblem::Wait)
+        }
+    }
+
+    fn internal(error: &anyhow::Error) -> Self {
+        tracing::error!(
+            error = format!("{error:#}"),
+            "a password could not be changed"
+        );
+        Self::is(
+            StatusCode::SERVICE_UNAVAILABLE,
+            PasswordProblem::Unavailable,
+        )
+    }
+
+    fn of(refused: Refused) -> Self {
+        match refused {
+            Refused::TooMany { retry_after } => {
+                Self::later(StatusCode::TOO_MANY_REQUESTS, u64::from(retry_after))
+            }
+            Refused::Busy => Self::later(StatusCode::SERVICE_UNAVAILABLE, BUSY_SECONDS),
+            Refused::Internal(error) => Self::internal(&error),
+            _ => Self::is(StatusCode::FORBIDDEN, PasswordProblem::Wrong),
+        }
+    }
+}
+
+fn gone(hub: &Hub, headers: &HeaderMap, info: &RequestInfo) -> ApiResult<Response> {
+    let page = PasswordPage {
+        page: frame(hub, None, info),
+        state: PasswordState::Gone,
+        ..PasswordPage::default()
+    };
+    html(hub, headers, StatusCode::NOT_FOUND, "password.html", &page)
+}
+
+/// One page, in all that can come of it.
+struct Desk<'a> {
+    hub: &'a Hub,
+    headers: &'a HeaderMap,
+    info: &'a RequestInfo,
+    caller: Option<&'a Caller>,
+    name: &'a UserName,
+    link: Option<&'a str>,
+    shortest: usize,
+}
+
+impl Desk<'_> {
+    fn refuse(&self, trouble: Trouble) -> ApiResult<Response> {
+        self.answer(trouble.status, PasswordState::Asks, Some(trouble))
+    }
+
+    fn answer(
+        &self,
+        status: StatusCode,
+        state: PasswordState,
+        trouble: Option<Trouble>,
+    ) -> ApiResult<Response> {
+        let Self {
+            hub, headers, info, ..
+        } = *self;
+        let wait = trouble.as_ref().and_then(|trouble| trouble.wait);
+        let page = PasswordPage {
+            page: frame(hub, self.caller, info),
+            state,
+            name: self.name.to_string(),
+            link: self.link.map(str::to_owned),
+            shortest: self.shortest.try_into().unwrap_or(u64::MAX),
+            problem: trouble.map(|trouble| trouble.problem),
+            wait_seconds: wait,
+        };
+        let mut response = html(hub, headers, status, "password.html", &page)?;
+        if let Some(seconds) = wait {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        let binding = match self.caller.map(|caller| &caller.credential) {
+            Some(Credential::Session { binding, .. }) => Binding::Session(binding),
+            _ => Binding::Anonymous(info),
+        };
+        super::set_xsrf(hub, &mut response, binding, super::secure(hub, info));
+        Ok(response)
+    }
+}
