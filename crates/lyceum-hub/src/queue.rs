@@ -197,7 +197,7 @@ async fn others(
     let among = Among {
         without,
         only: Some(&gate.quota.whom),
-        since: None,
+        maintenance: None,
     };
     let line = db::queue::line(tx, among, now.0, counts_since(now).0).await?;
     let others = line.iter().filter(|waiting| waiting.id != own.id);

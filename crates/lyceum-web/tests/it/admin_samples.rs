@@ -365,13 +365,10 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                     role("configuration", None),
                     role("group", Some(EVIL)),
                 ]),
-                tokens: Some(
-                    PasswordLink,
-                    PersonTokens {
-                        rows: vec![token("a1", EVIL, &["read:users", "users!group=x"])],
-                        total: 73,
-                    },
-                ),
+                tokens: Some(PersonTokens {
+                    rows: vec![token("a1", EVIL, &["read:users", "users!group=x"])],
+                    total: 73,
+                }),
                 sessions: Some(vec![session("s1", "203.0.113.7", true)]),
                 link: Some(PasswordLink {
                     url: EVIL.into(),
