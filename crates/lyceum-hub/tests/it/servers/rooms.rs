@@ -113,7 +113,7 @@ async fn places_are_kept_for_those_who_come_soon() {
         runs(&hub, "eve", Some("bio")).await;
         assert_eq!(state(db.db(), "ben").await, State::Queued);
         runs(&hub, "tess", Some("bio")).await;
-        waits(&hub, "ben", Held::Full).await;
+        waits(&hub, "ben", Held::Site).await;
         let one = row(db.db(), "tess", "").await.unwrap();
         launching::stop(&hub.hub, &one).await.unwrap();
         until_state(db.db(), "tess", State::Stopped).await;
