@@ -57,7 +57,7 @@ test('home that stays open goes on by itself', { timeout: 600_000, skip }, async
     await passes(1.3);
     await button('Stop').waitFor();
     await card.getByText('Ready', { exact: true }).waitFor();
-    await until('it was said', async () => /My notebook server: Ready$/.test(await said.textContent()));
+    await until('it was said', async () => /My notebook server: Ready(\.|$)/.test(await said.textContent()));
     await page.getByRole('link', { name: 'Open', exact: true }).waitFor();
     assert.equal(await page.locator('main .primary').count(), 1);
     await shoot(page, 'runs');

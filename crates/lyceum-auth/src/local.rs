@@ -95,7 +95,16 @@ impl LocalAccounts {
     /// Something that changes whenever the password does; `None` without an account.
     pub async fn fingerprint(&self, name: &UserName) -> anyhow::Result<Option<String>> {
         let mut tx = self.db.read().await?;
-        let hash = db::local_accounts::find_hash(&mut tx, name).await?;
+        Ok(self.fingerprint_in(&mut tx, name).await?)
+    }
+
+    /// The same, as a transaction sees it.
+    pub async fn fingerprint_in(
+        &self,
+        tx: &mut Tx,
+        name: &UserName,
+    ) -> sqlx::Result<Option<String>> {
+        let hash = db::local_accounts::find_hash(tx, name).await?;
         Ok(hash.map(|hash| lyceum_model::digest::Digest::of(hash.as_bytes()).to_hex()))
     }
 

@@ -109,7 +109,9 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
     if is_for_everybody(request) {
         return Ok(None);
     }
-    let counts = !is_unattended(request.uri().query());
+    // To look is all that a page does by itself.
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let counts = !(looks && is_unattended(request.uri().query()));
     let Some(caller) = by_cookie(hub, request.headers(), counts).await? else {
         return Ok(None);
     };

@@ -234,6 +234,8 @@ function keepFresh(status) {
   let states = stateOf(main);
   let timer;
   let looked = Date.now();
+  // When what is shown was asked for.
+  let got = looked;
   let looking = false;
   let over = false;
   let failures = 0;
@@ -277,7 +279,7 @@ function keepFresh(status) {
 
   // Once it is in the page.
   function settle(part) {
-    remember(part, looked);
+    remember(part, got);
     for (const time of part.querySelectorAll("time")) localise(time);
     return part;
   }
@@ -322,7 +324,10 @@ function keepFresh(status) {
 
   function end() {
     over = true;
-    main.querySelector("[data-stale]").hidden = false;
+    const stale = main.querySelector("[data-stale]");
+    stale.hidden = false;
+    // Words that were there before are not read out when they are shown.
+    status.textContent = stale.firstChild.textContent;
   }
 
   async function look() {
@@ -346,6 +351,7 @@ function keepFresh(status) {
       }
       failures = 0;
       newest = page.getElementById("main");
+      got = looked;
       const words = news(newest);
       unchanged = words.length > 0 ? 0 : unchanged + 1;
       takeOver(main, newest);

@@ -98,9 +98,11 @@ async fn change(
         link: None,
         shortest: accounts.shortest(),
     };
+    let known = accounts.fingerprint(&person.name).await?;
     let sign_in = hub.sign_in();
-    let known = sign_in.confirm(&accounts, &person.name, Secret::new(form.old), info.address);
-    if let Err(refused) = known.await {
+    let old = Secret::new(form.old);
+    let confirmed = sign_in.confirm(&accounts, &person.name, old, info.address);
+    if let Err(refused) = confirmed.await {
         return desk.refuse(Trouble::of(refused));
     }
     let new = match prepare(&accounts, &person.name, form.new, &form.again).await {
@@ -108,6 +110,12 @@ async fn change(
         Err(trouble) => return desk.refuse(trouble),
     };
     let mut tx = hub.db().write().await?;
+    // Nobody renames or deletes her meanwhile, and a password that was set meanwhile stays.
+    db::servers::lock_owner(&mut tx, &person.id).await?;
+    if accounts.fingerprint_in(&mut tx, &person.name).await? != known {
+        tx.rollback().await?;
+        return desk.refuse(Trouble::is(StatusCode::FORBIDDEN, PasswordProblem::Wrong));
+    }
     let user = db::users::get(&mut tx, &person.id).await?;
     // Renamed meanwhile, it would be somebody else's.
     let user = user.filter(|user| user.name == person.name);
@@ -130,6 +138,7 @@ struct LinkQuery {
 /// By a link; looking at it does not use it up.
 async fn show_link(
     State(hub): State<Hub>,
+    caller: Option<Caller>,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
     Query(query): Query<LinkQuery>,
@@ -139,13 +148,13 @@ async fn show_link(
     let found = whose(&hub, &mut tx, &query.link).await?;
     drop(tx);
     let Some(user) = found else {
-        return gone(&hub, &headers, &info);
+        return gone(&hub, caller.as_ref(), &headers, &info);
     };
     let desk = Desk {
         hub: &hub,
         headers: &headers,
         info: &info,
-        caller: None,
+        caller: caller.as_ref(),
         name: &user.name,
         link: Some(&query.link),
         shortest: accounts.shortest(),
@@ -177,13 +186,13 @@ async fn use_link(
     let found = whose(&hub, &mut tx, &form.link).await?;
     drop(tx);
     let Some(user) = found else {
-        return gone(&hub, &headers, &info);
+        return gone(&hub, caller.as_ref(), &headers, &info);
     };
     let desk = Desk {
         hub: &hub,
         headers: &headers,
         info: &info,
-        caller: None,
+        caller: caller.as_ref(),
         name: &user.name,
         link: Some(&form.link),
         shortest: accounts.shortest(),
@@ -196,15 +205,24 @@ async fn use_link(
         Err(trouble) => return desk.refuse(trouble),
     };
     let mut tx = hub.db().write().await?;
+    // Nobody renames or deletes her meanwhile, or comes in elsewhere for the first time.
+    db::servers::lock_owner(&mut tx, &user.id).await?;
     let taken = links::take(&mut tx, &form.link, hub.now()).await?;
+    let now = whose_name(&mut tx, &user.name).await?;
     // Used up by another, or hers no more, while the password was hashed.
-    if taken.as_ref() != Some(&user.name) || whose_name(&mut tx, &user.name).await?.is_none() {
+    if taken.as_ref() != Some(&user.name) || now.is_none_or(|now| now.id != user.id) {
         tx.rollback().await?;
-        return gone(&hub, &headers, &info);
+        return gone(&hub, caller.as_ref(), &headers, &info);
     }
     put(&hub, tx, &accounts, &user, &new).await?;
     tracing::info!(user = %user.name, address = %info.address, "password set by a link");
-    desk.answer(StatusCode::OK, PasswordState::Done, None)
+    // Her own session, if it was hers, has ended.
+    let other = caller.as_ref().filter(|caller| !caller.is(&user.name));
+    Desk {
+        caller: other,
+        ..desk
+    }
+    .answer(StatusCode::OK, PasswordState::Done, None)
 }
 
 /// The accounts, if passwords of this place are a way in.
@@ -266,7 +284,7 @@ async fn prepare(
         }
         PasswordError::TooLong => Trouble::is(StatusCode::BAD_REQUEST, PasswordProblem::TooLong),
         PasswordError::Common => Trouble::is(StatusCode::BAD_REQUEST, PasswordProblem::Common),
-        PasswordError::Busy => Trouble::later(StatusCode::SERVICE_UNAVAILABLE, BUSY_SECONDS),
+        PasswordError::Busy => Trouble::busy(),
         PasswordError::Internal(error) => Trouble::internal(&error),
     })
 }
@@ -303,10 +321,10 @@ impl Trouble {
         }
     }
 
-    fn later(status: StatusCode, seconds: u64) -> Self {
+    fn busy() -> Self {
         Self {
-            wait: Some(seconds),
-            ..Self::is(status, PasswordProblem::Wait)
+            wait: Some(BUSY_SECONDS),
+            ..Self::is(StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy)
         }
     }
 
@@ -324,18 +342,27 @@ impl Trouble {
     fn of(refused: Refused) -> Self {
         match refused {
             Refused::TooMany { retry_after } => {
-                Self::later(StatusCode::TOO_MANY_REQUESTS, u64::from(retry_after))
+                let (status, problem) = (StatusCode::TOO_MANY_REQUESTS, PasswordProblem::Wait);
+                Self {
+                    wait: Some(u64::from(retry_after)),
+                    ..Self::is(status, problem)
+                }
             }
-            Refused::Busy => Self::later(StatusCode::SERVICE_UNAVAILABLE, BUSY_SECONDS),
+            Refused::Busy => Self::busy(),
             Refused::Internal(error) => Self::internal(&error),
             _ => Self::is(StatusCode::FORBIDDEN, PasswordProblem::Wrong),
         }
     }
 }
 
-fn gone(hub: &Hub, headers: &HeaderMap, info: &RequestInfo) -> ApiResult<Response> {
+fn gone(
+    hub: &Hub,
+    caller: Option<&Caller>,
+    headers: &HeaderMap,
+    info: &RequestInfo,
+) -> ApiResult<Response> {
     let page = PasswordPage {
-        page: frame(hub, None, info),
+        page: frame(hub, caller, info),
         state: PasswordState::Gone,
         ..PasswordPage::default()
     };

@@ -67,7 +67,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
     });
     let running = u64::try_from(running.count()).unwrap_or(u64::MAX);
     let names = db::groups::names_of(&mut tx, &user.id).await?;
-    let elsewhere = db::identities::lead_to(&mut tx, &user.id).await?;
+    let password_link = password_link::may_make(visit, &mut tx, user).await?;
     let sees_all = may(ScopeName::ReadUsers);
     let tokens = match may(ScopeName::ReadTokens) {
         true => Some(tokens_of(visit, &mut tx, user).await?),
@@ -121,7 +121,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
             groups: visit.reaches(ScopeName::Groups),
             tokens: may(ScopeName::Tokens),
             end_sessions: may(ScopeName::AdminUsers) && over_her,
-            password_link: password_link::may_make(visit, user, elsewhere),
+            password_link,
         },
         groups: sees_groups.then(|| names.iter().map(|name| group_row(visit, name)).collect()),
         // By which group she has a role tells that she is in it.

@@ -45,7 +45,7 @@ async fn whoever_knows_the_old_one_gives_herself_a_new_one() {
         let form = here.get("/hub/password").await.expect(200).text();
         assert!(form.contains("At least 8 characters"), "{form}");
         for (old, new, again, status, words) in [
-            ("wrong", NEW, NEW, 403, "until now is not right"),
+            ("wrong", NEW, NEW, 403, "current password is not right"),
             (PASSWORD, NEW, "other", 400, "two new passwords differ"),
             (PASSWORD, "kurz", "kurz", 400, "at least 8 characters"),
             (PASSWORD, "password1", "password1", 400, "guessed first"),
@@ -129,6 +129,17 @@ async fn a_link_is_good_once_and_for_three_days() {
         her.log_in("ada", PASSWORD).await.expect(403);
         her.log_in("ada", NEW).await.expect(302);
         assert_eq!(by_link(&her, &link, "another orbit lantern").await.0, 404);
+
+        // In a browser where somebody is signed in, herself or another.
+        for browser in [&her, &root] {
+            let link = make_link(&root, "ada").await;
+            let show = format!("/hub/new-password?link={link}");
+            browser.get(&show).await.expect(200);
+            let (status, page) = by_link(browser, &link, NEW).await;
+            assert!(status == 200 && page.contains("is changed"), "{page}");
+            her.log_in("ada", NEW).await.expect(302);
+            root.get("/hub/home").await.expect(200);
+        }
 
         let link = make_link(&root, "ada").await;
         clock.advance(3 * 24 * 3_600_000);

@@ -43,5 +43,6 @@ pub enum PasswordProblem {
     Differs,
     Expired,
     Wait,
+    Busy,
     Unavailable,
 }
