@@ -165,11 +165,14 @@ function watchStart(root) {
     }
   };
   source.onerror = () => {
-    lost.hidden = false;
-    // The browser connects again by itself, unless the answer was a refusal.
-    if (source.readyState !== EventSource.CLOSED) return;
+    // The browser connects again by itself, unless the answer was a refusal: it may be over for her, and
+    // whether the connection is lost tells the next look.
+    if (source.readyState !== EventSource.CLOSED) {
+      lost.hidden = false;
+      return;
+    }
     finish();
-    lookAgain(root, 3000);
+    lookAgain(root, 500);
   };
   addEventListener("pagehide", finish, { once: true });
   // Whoever cancels is on the way to another page: news of the end must not lead elsewhere.

@@ -139,7 +139,8 @@ async fn show_after(
     let mut courses = courses(hub, person, &rows, &lang).await?;
     for card in &mut servers {
         let row = rows.iter().find(|row| row.name.as_str() == card.server);
-        if let Some(row) = row.filter(|row| row.state.is_active()) {
+        let tells = |row: &&Server| row.state.is_active() || row.state == ServerState::Failed;
+        if let Some(row) = row.filter(tells) {
             tell_purpose(hub, card, row, &courses).await?;
         }
     }

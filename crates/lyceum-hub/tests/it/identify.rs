@@ -232,6 +232,8 @@ async fn what_strangers_may_send_is_a_short_list() {
         "POST /hub/login",
         // There is nothing to end.
         "POST /hub/logout",
+        // Whoever has a link for a password may have nothing else.
+        "POST /hub/new-password",
         // A provider's word, which it signs.
         "POST /hub/oauth_backchannel",
         "POST /hub/oauth_backchannel/{method}",

@@ -13,6 +13,9 @@ use crate::db;
 use crate::db::users::User;
 use crate::pages::password::way_in;
 
+/// What stands before the secret.
+const LINK: &str = "/hub/new-password?link=";
+
 /// Not for somebody who proves elsewhere who she is, or may do so one day: with a password here she could
 /// not come in there any more.
 pub(super) async fn may_make(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<bool> {
@@ -40,7 +43,7 @@ pub(super) async fn make(visit: &Visit, user: &User) -> ApiResult<PasswordLink> 
     let made = links::make(&mut tx, &user.name, &by, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by, user = %user.name, "link for a password made");
-    let path = format!("/hub/new-password?link={}", made.secret);
+    let path = format!("{LINK}{}", made.secret);
     Ok(PasswordLink {
         url: full(&hub.settings().origins, &visit.info, &path),
         expires: made.expires_at.0,

@@ -147,7 +147,13 @@ async fn servers_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<Vec<Ad
         let target = Target::Server(&server.user_name, &server.name);
         visit.caller.may(ScopeName::ReadServers, target)
     });
-    Ok(seen.map(|server| servers::row(visit, server)).collect())
+    let rows = seen.map(|server| {
+        let mut row = servers::row(visit, server);
+        // Nothing is started for her.
+        row.may_start &= !visit.hub.shuts_out(user);
+        row
+    });
+    Ok(rows.collect())
 }
 
 /// The newest, and how many there are.

@@ -7,6 +7,7 @@ use lyceum_hub::servers::State;
 use lyceum_testkit::fake::{Behaviour, Ending, FakeSpawner};
 use lyceum_testkit::{TestDb, TestHub};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::EMPTY;
 use super::{hasty_hub, program, until_state};
@@ -251,10 +252,12 @@ async fn a_start_on_one_replica_is_watched_on_another() {
     let token = two.token("ada").await;
     let elsewhere = two.client().with_token(&token);
     spawner.behave(Behaviour::HangsBefore);
+    let watched = Notify::new();
     let (started, told, ()) = tokio::join!(
         ada.post_json(SERVER, &EMPTY),
         async {
             until_state(db.db(), "ada", State::Starting).await;
+            watched.notify_one();
             elsewhere.get(STREAM).await
         },
         async {
@@ -262,6 +265,7 @@ async fn a_start_on_one_replica_is_watched_on_another() {
                 !spawner.at_work().is_empty()
             })
             .await;
+            watched.notified().await;
             spawner.behave(Behaviour::Good);
         }
     );
