@@ -76,7 +76,7 @@ type InLine = HashMap<String, (u64, Waiting, Option<Barrier>)>;
 
 #[derive(Debug, Clone)]
 enum Barrier {
-    Gate(Gate),
+    Gate(Arc<Gate>),
     Maintenance,
 }
 
@@ -257,7 +257,11 @@ async fn look(hub: &Hub) -> sqlx::Result<Arc<Seen>> {
             maintenance,
         };
         let line = db::queue::line(&mut tx, held, now.0, counts_since).await?;
-        enter(&mut waiting, line, Some(&Barrier::Gate((*gate).clone())));
+        enter(
+            &mut waiting,
+            line,
+            Some(&Barrier::Gate(Arc::new((*gate).clone()))),
+        );
     }
     if let Some(closed) = closed {
         let kept = Among {
