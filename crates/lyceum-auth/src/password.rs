@@ -70,7 +70,8 @@ pub fn check_new(password: &Secret, name: &UserName, shortest: usize) -> Result<
     if password.expose().chars().count() < shortest {
         return Err(PasswordError::TooShort(shortest));
     }
-    let known = [name.as_str(), "lyceum", "jupyter", "jupyterhub"];
+    let mut known = vec![name.as_str(), "lyceum", "jupyter", "jupyterhub"];
+    known.extend(name.as_str().split(['.', '_', '@', '+', '-']));
     if zxcvbn(password.expose(), &known).guesses() < FEWEST_GUESSES {
         return Err(PasswordError::Common);
     }
@@ -206,7 +207,9 @@ mod tests {
         ] {
             check(common, false);
         }
-        check("lovelace.ada", false);
+        for own in ["ada.lovelace", "lovelaceada", "ada.lovelace1"] {
+            check(own, false);
+        }
         let short = check_new(&Secret::new("kw3-pqzt"), &ada, 12).unwrap_err();
         assert_eq!(
             short.to_string(),
