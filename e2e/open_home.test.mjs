@@ -133,10 +133,11 @@ test('home that stays open goes on by itself', { timeout: 600_000, skip }, async
   await step('a page of somebody who was logged out says so, and asks no more', async () => {
     const elsewhere = await context.newPage();
     await logOut(elsewhere, lyceum.url);
-    const stale = page.getByText('This page is no longer up to date');
+    const stale = page.locator('[data-stale]');
     assert.equal(await stale.isVisible(), false);
     await passes(1.3);
     await stale.waitFor();
+    await until('it was said', async () => /no longer up to date/.test(await said.textContent()));
     await check(page, 'home of somebody who was logged out');
     const before = looks.length;
     await passes(30);
