@@ -103,7 +103,7 @@ async fn places_are_kept_for_those_who_come_soon() {
         assert!(page.contains("the free places are kept for it"), "{page}");
         let ben = in_german(ben);
         let page = ben.get("/hub/spawn-pending/ben").await.expect(200).text();
-        assert!(page.contains("für sie freigehalten"), "{page}");
+        assert!(page.contains("für ihn freigehalten"), "{page}");
         let root = hub.signed_in("root").await;
         let page = root.get("/hub/admin").await.expect(200).text();
         for words in ["All about bio", "2 people expected", "Places are kept now"] {
