@@ -69,9 +69,12 @@ test('log in, start a server and use tokens with the keyboard', { timeout: 900_0
     await page.keyboard.type('gpu');
     await leave(page, enter);
     await page.waitForURL(/\/hub\/(home|spawn-pending)|\/user\//);
-    // It starts at once, and rests again when that is cancelled.
-    await goHome(page, lyceum.url);
-    await reach(card('gpu').getByRole('button', { name: /^(Stop|Cancel)/ }));
+    // It starts at once; of a start that is cancelled nothing would stay, so it is waited for.
+    await until('it runs', async () => {
+      await goHome(page, lyceum.url);
+      return (await card('gpu').getByRole('button', { name: /^Stop/ }).count()) === 1;
+    });
+    await reach(card('gpu').getByRole('button', { name: /^Stop/ }));
     await leave(page, enter);
     const rename = card('gpu').locator('summary', { hasText: 'Rename' });
     await until('it rests', async () => {
