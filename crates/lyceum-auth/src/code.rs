@@ -15,6 +15,7 @@ use crate::attempt::Refused;
 use crate::elsewhere::Return;
 use crate::http::{Answer, Http, Proof};
 use crate::journey::Proofs;
+use crate::renewal::NotSaid;
 
 /// Parameters of the way out that are ours to say.
 pub const RESERVED: [&str; 9] = [
@@ -96,12 +97,60 @@ pub(crate) async fn redeem<T: DeserializeOwned>(
     back: &Url,
     proofs: &Proofs,
 ) -> Result<T, Refused> {
-    let mut fields = vec![
+    let fields = vec![
         ("grant_type", "authorization_code"),
         ("code", code),
         ("redirect_uri", back.as_str()),
         ("code_verifier", proofs.verifier.expose()),
     ];
+    let answer = ask(http, endpoint, client, fields).await?;
+    // Some say 200 and mean no.
+    if answer.status.is_success() && answer.json::<TokenError>().is_err() {
+        return Ok(answer.json().context("reading the tokens")?);
+    }
+    Err(refusal_of(&answer))
+}
+
+/// Changes a refresh token for others (6.). Only the standard's word for it says that it is worth nothing
+/// any more; whatever else is wrong is no news of her.
+pub(crate) async fn refresh<T: DeserializeOwned>(
+    http: &Http,
+    endpoint: &Url,
+    client: &Client<'_>,
+    token: &Secret,
+) -> Result<T, NotSaid> {
+    let fields = vec![
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token.expose()),
+    ];
+    let answer = ask(http, endpoint, client, fields).await?;
+    let error = answer.json::<TokenError>().map(|said| said.error);
+    if answer.status.is_success() && error.is_err() {
+        return Ok(answer.json().context("reading the tokens")?);
+    }
+    match error.as_deref() {
+        // GitHub has a word of its own for it.
+        Ok("invalid_grant" | "bad_refresh_token") if !answer.status.is_server_error() => {
+            Err(NotSaid::Ended)
+        }
+        Ok(word) if is_word(word) => {
+            Err(anyhow!("the provider gives no tokens for a refresh token: {word}").into())
+        }
+        _ => Err(anyhow!(
+            "the provider gives no tokens for a refresh token: {}",
+            answer.status
+        )
+        .into()),
+    }
+}
+
+/// Asks for tokens, as this client.
+async fn ask<'a>(
+    http: &Http,
+    endpoint: &Url,
+    client: &Client<'a>,
+    mut fields: Vec<(&'a str, &'a str)>,
+) -> anyhow::Result<Answer> {
     let proof = match client.secret {
         Some(secret) if !client.in_form => Proof::Basic(client.id, secret),
         secret => {
@@ -110,12 +159,7 @@ pub(crate) async fn redeem<T: DeserializeOwned>(
             Proof::None
         }
     };
-    let answer = http.post_form(endpoint, proof, &fields).await?;
-    // Some say 200 and mean no.
-    if answer.status.is_success() && answer.json::<TokenError>().is_err() {
-        return Ok(answer.json().context("reading the tokens")?);
-    }
-    Err(refusal_of(&answer))
+    http.post_form(endpoint, proof, &fields).await
 }
 
 /// Why there are no tokens. Of what it says nothing is repeated but a word from the standard.

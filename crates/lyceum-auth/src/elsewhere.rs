@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::attempt::Refused;
 use crate::journey::Proofs;
+use crate::renewal::{Arrived, Grant, NotSaid, Renewed, Renewing};
 
 /// The longest value that a way back may bring.
 const VALUE_MAX: usize = 8 * 1024;
@@ -35,7 +36,18 @@ pub trait Elsewhere: Send + Sync {
         proofs: &Proofs,
         back: &Url,
         answer: &Return,
-    ) -> Result<Identity, Refused>;
+    ) -> Result<Arrived, Refused>;
+
+    /// How often it is asked about those who came by it, as long as they are here. Nothing: never.
+    fn renewing(&self) -> Option<Renewing> {
+        None
+    }
+
+    /// Asks about somebody who came by it, with what she left here. What is given instead of that has to
+    /// be kept, whatever is said besides.
+    async fn renew(&self, _grant: &Grant) -> Renewed<Identity> {
+        Renewed::without(NotSaid::Unasked)
+    }
 
     /// Where to send a browser that logs out here, to log out there too and come back.
     async fn log_out(&self, back: &Url) -> Option<Url>;

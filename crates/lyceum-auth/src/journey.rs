@@ -69,6 +69,10 @@ impl Journeys {
         Self { keys, db, clock }
     }
 
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// `browser`: a secret that this browser alone has.
     pub fn begin(&self, method: &str, browser: &str, next: &str) -> Proofs {
         let journey = new_secret();

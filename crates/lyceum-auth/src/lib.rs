@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
 //! [`password`] and [`links`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
-//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`ldap`].
+//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`ldap`].
 //!
 //! # How to add an authenticator
 //! One that asks for a password is an [`Authenticator`], one that sends browsers to another site an
@@ -45,6 +45,7 @@ pub mod local;
 pub mod oauth2;
 pub mod oidc;
 pub mod password;
+pub mod renewal;
 pub mod sign_in;
 pub mod throttle;
 
@@ -59,6 +60,7 @@ pub use ldap::Ldap;
 pub use local::LocalAccounts;
 pub use oauth2::OAuth2;
 pub use oidc::Oidc;
+pub use renewal::{Grant, NotSaid, Renewing};
 pub use sign_in::SignIn;
 pub use throttle::Throttle;
 

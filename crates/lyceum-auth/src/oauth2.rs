@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use async_trait::async_trait;
+use hyper::StatusCode;
 use lyceum_model::identity::Identity;
 use lyceum_model::secret::Secret;
 use serde::Deserialize;
@@ -20,6 +21,7 @@ use crate::code::{self, Client};
 use crate::elsewhere::{Elsewhere, Return};
 use crate::http::{Http, Proof};
 use crate::journey::Proofs;
+use crate::renewal::{self, Arrived, Grant, NotSaid, Renewed, Renewing, Token, TokenRefused};
 
 /// Of a list more is not looked at.
 const LIST_MAX: usize = 1_000;
@@ -50,6 +52,10 @@ pub struct OAuth2Config {
     /// What else is asked, where it is wanted.
     pub lists: Vec<List>,
     pub mapping: Mapping,
+    /// How often it is asked about those who are here, where it gives refresh tokens.
+    pub renewing: Option<Renewing>,
+    /// Whether it is asked also with an access token alone, where it does not say that such a token ends.
+    pub by_access_token: bool,
     /// Authorities besides the system's, in PEM form.
     pub authorities: Option<Vec<u8>>,
 }
@@ -89,6 +95,19 @@ pub struct OAuth2 {
 struct Tokens {
     access_token: Secret,
     token_type: Option<String>,
+    refresh_token: Option<Value>,
+    expires_in: Option<Value>,
+}
+
+impl Tokens {
+    fn check_kind(&self) -> anyhow::Result<()> {
+        let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
+        ensure!(
+            self.token_type.as_ref().is_none_or(is_bearer),
+            "its tokens are of a kind that nobody here knows"
+        );
+        Ok(())
+    }
 }
 
 impl OAuth2 {
@@ -153,12 +172,71 @@ impl OAuth2 {
             false => self.http.get(url, proof).await?,
         };
         let place = shown(url);
+        // That it forbids something is no news: some say so to who asks too often.
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Err(TokenRefused(answer.status)).with_context(|| format!("asking {place}"));
+        }
         ensure!(
             answer.status.is_success(),
             "{place} answered {}",
             answer.status
         );
         answer.json().with_context(|| format!("reading {place}"))
+    }
+
+    fn client(&self) -> Client<'_> {
+        Client {
+            id: &self.config.client_id,
+            secret: self.config.client_secret.as_ref(),
+            in_form: self.config.secret_in_form,
+        }
+    }
+
+    /// Who the owner of this token is.
+    async fn identity(&self, access: &Secret) -> Result<Identity, Refused> {
+        let claims = self.claims(access).await?;
+        let mark = mark(&claims, &self.config.mark)?;
+        let mapping = &self.config.mapping;
+        mapping.identity(&self.source, &mark, &claims)
+    }
+
+    /// What can be asked with later.
+    fn grant(&self, tokens: &Tokens, identity: &Identity) -> Option<Grant> {
+        self.config.renewing?;
+        let refresh = renewal::token(tokens.refresh_token.as_ref()).map(Token::Refresh);
+        let lasts = self.config.by_access_token && tokens.expires_in.is_none();
+        let access = lasts.then(|| Token::Access(tokens.access_token.clone()));
+        Grant::new(refresh.or(access)?, identity, "")
+    }
+
+    /// The access token by which she is asked about, and what came with it.
+    async fn access_again(&self, grant: &Grant) -> Result<(Secret, Option<Value>), NotSaid> {
+        // Another provider's is shown to nobody.
+        if grant.subject.issuer != self.source {
+            return Err(NotSaid::Unasked);
+        }
+        let refresh = match &grant.token {
+            Token::Refresh(token) => token,
+            Token::Access(token) if self.config.by_access_token => {
+                return Ok((token.clone(), None));
+            }
+            Token::Access(_) => return Err(NotSaid::Unasked),
+        };
+        let client = self.client();
+        let url = &self.config.token_url;
+        let tokens: Tokens = code::refresh(&self.http, url, &client, refresh).await?;
+        tokens.check_kind()?;
+        Ok((tokens.access_token, tokens.refresh_token))
+    }
+
+    async fn identity_again(&self, access: &Secret, grant: &Grant) -> Result<Identity, NotSaid> {
+        let claims = self.claims(access).await?;
+        let mark = mark(&claims, &self.config.mark)?;
+        if mark != grant.subject.id {
+            return Err(anyhow!("it tells of somebody else than at the log-in (`mark`)").into());
+        }
+        let mapping = &self.config.mapping;
+        Ok(mapping.identity(&self.source, &mark, &claims)?)
     }
 }
 
@@ -197,7 +275,7 @@ impl Elsewhere for OAuth2 {
         proofs: &Proofs,
         back: &Url,
         answer: &Return,
-    ) -> Result<Identity, Refused> {
+    ) -> Result<Arrived, Refused> {
         let config = &self.config;
         // Who says who it is must be who was asked (RFC 9207).
         let asked = config.authorize_url.origin();
@@ -210,20 +288,30 @@ impl Elsewhere for OAuth2 {
             return Err(Refused::Expired);
         }
         let code = code::brought(answer)?;
-        let client = Client {
-            id: &config.client_id,
-            secret: config.client_secret.as_ref(),
-            in_form: config.secret_in_form,
-        };
+        let client = self.client();
         let tokens: Tokens =
             code::redeem(&self.http, &config.token_url, &client, code, back, proofs).await?;
-        let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
-        if !tokens.token_type.as_ref().is_none_or(is_bearer) {
-            return Err(anyhow::anyhow!("its tokens are of a kind that nobody here knows").into());
+        tokens.check_kind()?;
+        let identity = self.identity(&tokens.access_token).await?;
+        Ok(Arrived {
+            grant: self.grant(&tokens, &identity),
+            identity,
+        })
+    }
+
+    fn renewing(&self) -> Option<Renewing> {
+        self.config.renewing
+    }
+
+    async fn renew(&self, grant: &Grant) -> Renewed<Identity> {
+        let (access, given) = match self.access_again(grant).await {
+            Ok(access) => access,
+            Err(why) => return Renewed::without(why),
+        };
+        Renewed {
+            grant: grant.turned(given.as_ref()),
+            said: self.identity_again(&access, grant).await.map(Some),
         }
-        let claims = self.claims(&tokens.access_token).await?;
-        let mark = mark(&claims, &config.mark)?;
-        config.mapping.identity(&self.source, &mark, &claims)
     }
 
     async fn log_out(&self, _: &Url) -> Option<Url> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
+use hyper::StatusCode;
 use jsonwebtoken::jwk::Jwk;
 use lyceum_model::clock::Clock;
 use lyceum_model::identity::Identity;
@@ -23,6 +24,7 @@ use crate::code::{self, Client};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::http::{Http, Proof};
 use crate::journey::Proofs;
+use crate::renewal::{self, Arrived, Grant, NotSaid, Renewed, Renewing, Token, TokenRefused};
 
 mod id_token;
 mod provider;
@@ -50,6 +52,8 @@ pub struct OidcConfig {
     pub parameters: BTreeMap<String, String>,
     pub mapping: Mapping,
     pub log_out_there: bool,
+    /// How often it is asked about those who are here, where it gives refresh tokens.
+    pub renewing: Option<Renewing>,
     /// Authorities besides the system's, in PEM form.
     pub authorities: Option<Vec<u8>>,
 }
@@ -65,6 +69,7 @@ pub struct Oidc {
 struct Tokens {
     id_token: Option<String>,
     access_token: Option<Secret>,
+    refresh_token: Option<Value>,
 }
 
 impl Oidc {
@@ -85,20 +90,25 @@ impl Oidc {
         back: &Url,
         proofs: &Proofs,
     ) -> Result<Tokens, Refused> {
-        let client = Client {
-            id: &self.config.client_id,
-            secret: self.config.client_secret.as_ref(),
-            in_form: metadata.wants_secret_in_form(),
-        };
+        let client = self.client(metadata);
         let http = self.provider.http();
         code::redeem(http, &metadata.token_endpoint, &client, code, back, proofs).await
     }
 
-    fn expected<'a>(&'a self, nonce: &'a str) -> Expected<'a> {
+    fn client(&self, metadata: &Metadata) -> Client<'_> {
+        Client {
+            id: &self.config.client_id,
+            secret: self.config.client_secret.as_ref(),
+            in_form: metadata.wants_secret_in_form(),
+        }
+    }
+
+    fn expected<'a>(&'a self, nonce: &'a str, may_lack_nonce: bool) -> Expected<'a> {
         Expected {
             issuer: self.provider.issuer(),
             client_id: &self.config.client_id,
             nonce,
+            may_lack_nonce,
             now: self.clock.now(),
         }
     }
@@ -127,24 +137,97 @@ impl Oidc {
     ) -> anyhow::Result<(Claims, Option<String>)> {
         let token = tokens.id_token.as_deref();
         let token = token.context("there is no ID token; is `openid` among `scopes`?")?;
-        let verify = |keys: &[Jwk]| id_token::verify(token, keys, &self.expected(&proofs.nonce));
+        let expected = self.expected(&proofs.nonce, false);
+        let verify = |keys: &[Jwk]| id_token::verify(token, keys, &expected);
         let verified = self.with_keys(verify).await?;
         let mut claims = verified.context("the ID token is not to be trusted")?;
         let session = claims.get("sid").and_then(Value::as_str).map(str::to_owned);
+        self.fill(metadata, tokens, &mut claims).await?;
+        Ok((claims, session))
+    }
+
+    /// Adds what the provider's userinfo says, if something is missing.
+    async fn fill(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        claims: &mut Claims,
+    ) -> anyhow::Result<()> {
         if let (true, Some(url), Some(access)) = (
-            self.config.mapping.lacks(&claims),
+            self.config.mapping.lacks(claims),
             &metadata.userinfo_endpoint,
             &tokens.access_token,
         ) {
-            let more = self.userinfo(url, access, &claims).await?;
-            join(&mut claims, more);
+            let more = self.userinfo(url, access, claims).await?;
+            join(claims, more);
         }
-        Ok((claims, session))
+        Ok(())
+    }
+
+    /// What tokens that came for a refresh token say of the same person (12.2). Nothing where there is no ID
+    /// token and userinfo does not tell all: what is only not told must take nothing from her.
+    async fn claims_again(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        grant: &Grant,
+    ) -> anyhow::Result<Option<Claims>> {
+        if let Some(token) = &tokens.id_token {
+            let expected = self.expected(&grant.nonce, true);
+            let verify = |keys: &[Jwk]| id_token::verify(token, keys, &expected);
+            let verified = self.with_keys(verify).await?;
+            let mut claims = verified.context("the new ID token is not to be trusted")?;
+            ensure!(
+                claims.get("sub").and_then(Value::as_str) == Some(&grant.subject.id),
+                "the new ID token is about somebody else (`sub`)"
+            );
+            self.fill(metadata, tokens, &mut claims).await?;
+            return Ok(Some(claims));
+        }
+        let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token) else {
+            return Ok(None);
+        };
+        let known = Claims::from_iter([("sub".to_owned(), grant.subject.id.clone().into())]);
+        let claims = self.userinfo(url, access, &known).await?;
+        Ok((!self.config.mapping.lacks(&claims)).then_some(claims))
+    }
+
+    /// What a refresh token is worth: the tokens that come for it.
+    async fn refreshed(&self, grant: &Grant) -> Result<(Metadata, Tokens), NotSaid> {
+        let Token::Refresh(token) = &grant.token else {
+            return Err(NotSaid::Unasked);
+        };
+        // Another provider's is shown to nobody.
+        if grant.subject.issuer != self.provider.issuer() {
+            return Err(NotSaid::Unasked);
+        }
+        let metadata = self.provider.metadata().await?;
+        let client = self.client(&metadata);
+        let (http, endpoint) = (self.provider.http(), &metadata.token_endpoint);
+        let tokens = code::refresh(http, endpoint, &client, token).await?;
+        Ok(((*metadata).clone(), tokens))
+    }
+
+    async fn identity_again(
+        &self,
+        metadata: &Metadata,
+        tokens: &Tokens,
+        grant: &Grant,
+    ) -> Result<Option<Identity>, NotSaid> {
+        let Some(claims) = self.claims_again(metadata, tokens, grant).await? else {
+            return Ok(None);
+        };
+        let issuer = self.provider.issuer();
+        let identity = (self.config.mapping).identity(issuer, &grant.subject.id, &claims);
+        Ok(Some(identity?))
     }
 
     /// What it says besides, of the same person (5.3).
     async fn userinfo(&self, url: &Url, access: &Secret, known: &Claims) -> anyhow::Result<Claims> {
         let answer = self.provider.http().get(url, Proof::Bearer(access)).await?;
+        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = answer.status {
+            return Err(TokenRefused(answer.status)).context("asking userinfo");
+        }
         ensure!(
             answer.status.is_success(),
             "userinfo answered {}",
@@ -213,7 +296,7 @@ impl Elsewhere for Oidc {
         proofs: &Proofs,
         back: &Url,
         answer: &Return,
-    ) -> Result<Identity, Refused> {
+    ) -> Result<Arrived, Refused> {
         let metadata = self.provider.metadata().await?;
         // Another provider's answer must not pass for this one's (RFC 9207).
         let wants_issuer = metadata.authorization_response_iss_parameter_supported;
@@ -244,14 +327,37 @@ impl Elsewhere for Oidc {
         let identity = mapping.identity(self.provider.issuer(), subject, &claims)?;
         // Not from userinfo, which is not about this session.
         let session = session.filter(|text| is_subject(text));
-        Ok(Identity {
-            session,
-            ..identity
+        let refresh = renewal::token(tokens.refresh_token.as_ref());
+        let refresh = refresh.filter(|_| self.config.renewing.is_some());
+        let grant =
+            refresh.and_then(|token| Grant::new(Token::Refresh(token), &identity, &proofs.nonce));
+        Ok(Arrived {
+            identity: Identity {
+                session,
+                ..identity
+            },
+            grant,
         })
     }
 
+    fn renewing(&self) -> Option<Renewing> {
+        self.config.renewing
+    }
+
+    async fn renew(&self, grant: &Grant) -> Renewed<Identity> {
+        let (metadata, tokens) = match self.refreshed(grant).await {
+            Ok(refreshed) => refreshed,
+            Err(why) => return Renewed::without(why),
+        };
+        Renewed {
+            grant: grant.turned(tokens.refresh_token.as_ref()),
+            said: self.identity_again(&metadata, &tokens, grant).await,
+        }
+    }
+
     async fn told(&self, message: &str) -> Result<LoggedOut, Refused> {
-        let verify = |keys: &[Jwk]| id_token::verify_log_out(message, keys, &self.expected(""));
+        let verify =
+            |keys: &[Jwk]| id_token::verify_log_out(message, keys, &self.expected("", false));
         let claims = self.with_keys(verify).await?.map_err(|untrusted| {
             tracing::warn!(%untrusted, "a message of a log-out at a provider is not taken");
             Refused::Denied

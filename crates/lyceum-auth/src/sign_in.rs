@@ -15,6 +15,7 @@ use crate::chain::{Chain, Unproven};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::journey::Journeys;
 use crate::local::LocalAccounts;
+use crate::renewal::{Grant, NotSaid, Renewed, Renewing};
 use crate::throttle::Throttle;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
@@ -41,6 +42,14 @@ pub struct Proven {
     pub identity: Identity,
     kind: &'static str,
     names_people: bool,
+    grant: Option<Grant>,
+}
+
+impl Proven {
+    /// What a provider gave by which it can be asked about her later.
+    pub fn take_grant(&mut self) -> Option<Grant> {
+        self.grant.take()
+    }
 }
 
 /// Somebody who came back from elsewhere.
@@ -117,6 +126,7 @@ impl SignIn {
                     identity,
                     kind: method.kind(),
                     names_people: method.names_people(),
+                    grant: None,
                 })
             }
             Err(Unproven { refused, is_guess }) => {
@@ -173,6 +183,7 @@ impl SignIn {
             mut identity,
             kind,
             names_people,
+            grant: _,
         } = proven;
         let groups = match self.admission.needs_groups() {
             true => self.groups.groups_of(&identity.name).await?,
@@ -274,12 +285,54 @@ impl SignIn {
                     .map_err(Into::into),
             );
         }
-        let identity = arrived?;
+        let arrived = arrived?;
         Ok(Proven {
-            identity,
+            identity: arrived.identity,
             kind: method.kind(),
             names_people: method.names_people(),
+            grant: arrived.grant,
         })
+    }
+
+    /// What is kept with a session so that its way in can be asked later; it opens for this session alone.
+    pub fn seal(&self, session: &str, grant: &Grant) -> Option<String> {
+        let away = self.away.as_ref()?;
+        Some(grant.seal(away.journeys.keys(), session))
+    }
+
+    /// How often the way in of this id is asked about those who are here.
+    pub fn renewing(&self, method: &str) -> Option<Renewing> {
+        self.find_elsewhere(method)?.renewing()
+    }
+
+    /// Asks a way in about somebody who came by it, with what was sealed for her session. Whether she may
+    /// come in is to be asked once more, as at a log-in.
+    pub async fn renew(
+        &self,
+        method: &str,
+        session: &str,
+        sealed: &str,
+    ) -> Renewed<Proven, String> {
+        let (Some(away), Some(found)) = (&self.away, self.find_elsewhere(method)) else {
+            return Renewed::without(NotSaid::Unasked);
+        };
+        let keys = away.journeys.keys();
+        let grant = match Grant::open(keys, session, sealed) {
+            Ok(grant) if found.renewing().is_some() => grant,
+            Ok(_) => return Renewed::without(NotSaid::Unasked),
+            Err(error) => return Renewed::without(NotSaid::Unclear(error)),
+        };
+        let renewed = found.renew(&grant).await;
+        let proven = |identity| Proven {
+            identity,
+            kind: found.kind(),
+            names_people: found.names_people(),
+            grant: None,
+        };
+        Renewed {
+            grant: renewed.grant.map(|grant| grant.seal(keys, session)),
+            said: renewed.said.map(|said| said.map(proven)),
+        }
     }
 
     /// A site says to the address of this method that somebody has logged out there. Nobody: that was

@@ -20,7 +20,7 @@ use crate::identify::{Bearer, bearer_of};
 use crate::jobs::managed;
 use crate::services::Known;
 use crate::standing::Standing;
-use crate::{Hub, Settings, course_servers, db, grants, groups, shares, tokens};
+use crate::{Hub, Settings, course_servers, db, grants, groups, refreshing, shares, tokens};
 
 /// How long the proxy may act on an answer. Log-out and lost roles are told at once besides.
 const KEEP: Duration = Duration::from_secs(30);
@@ -100,6 +100,15 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
                 None => {
                     db::sessions::by_access(&mut tx, &tokens::hash_access(cookie), now.0).await?
                 }
+            };
+            let session = match session {
+                Some(session) if refreshing::is_late(hub, &session) => {
+                    drop(tx);
+                    refreshing::before_use(hub, &session.id).await;
+                    tx = hub.db().read().await?;
+                    db::sessions::by_id(&mut tx, &session.id, now.0).await?
+                }
+                session => session,
             };
             match session {
                 Some(session) => {

@@ -155,6 +155,8 @@ pub struct Timings {
     /// How often it is looked, also without news, which courses have servers; and for how long a course
     /// has to have none before its server is stopped.
     pub courses_every: Duration,
+    /// How often it is looked who is to be asked about at the provider by which she came.
+    pub refresh_every: Duration,
     /// How long a form that stops a server waits to show it done.
     pub stop_patience: Duration,
 }
@@ -180,6 +182,7 @@ impl Default for Timings {
             cull_after: Duration::from_secs(360),
             rooms_every: Duration::from_secs(10),
             courses_every: Duration::from_secs(10),
+            refresh_every: Duration::from_secs(5),
             stop_patience: Duration::from_secs(5),
         }
     }

@@ -10,6 +10,7 @@ pub mod managed;
 pub mod oauth;
 pub mod queue;
 pub mod quotas;
+pub mod refreshes;
 pub mod search;
 pub mod servers;
 pub mod services;

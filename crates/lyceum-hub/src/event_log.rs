@@ -33,6 +33,8 @@ pub enum Event<'a> {
     },
     /// Somebody signed in or out.
     Session { action: &'static str, user: &'a str },
+    /// A session ended that nobody had logged out, and why.
+    SessionEnded { user: &'a str, reason: &'static str },
     /// A token was made or revoked: whose, which, and by whom.
     Token {
         action: &'static str,
@@ -65,6 +67,10 @@ impl Event<'_> {
             Self::Session { action, user } => (
                 "urn:lyceum:events:session-action",
                 json!({ "action": action, "username": user }),
+            ),
+            Self::SessionEnded { user, reason } => (
+                "urn:lyceum:events:session-action",
+                json!({ "action": "sign-out", "username": user, "reason": reason }),
             ),
             Self::Token {
                 action,
@@ -149,6 +155,28 @@ mod tests {
 
     use super::*;
     use crate::cull::Why;
+    use crate::refreshing;
+
+    #[test]
+    fn what_is_told_of_ended_sessions_fits_its_schema() {
+        let schema = include_str!("../../../docs/admin/event-schemas/session-action.json");
+        let schema: Value = serde_json::from_str(schema).expect("JSON");
+        let told = refreshing::Why::ALL.map(|why| {
+            let event = Event::SessionEnded {
+                user: "ada",
+                reason: why.word(),
+            };
+            let line: Value = serde_json::from_str(&event.line(Millis(0))).expect("JSON");
+            let fields = line.as_object().expect("an object");
+            assert_eq!(fields["__schema__"], schema["$id"]);
+            let own = fields.keys().filter(|key| !key.starts_with("__"));
+            let own: BTreeSet<&str> = own.map(String::as_str).collect();
+            let known = schema["properties"].as_object().expect("an object");
+            assert_eq!(own, known.keys().map(String::as_str).collect());
+            fields["reason"].clone()
+        });
+        assert_eq!(schema["properties"]["reason"]["enum"], json!(told));
+    }
 
     #[test]
     fn what_is_told_of_ended_servers_fits_its_schema() {

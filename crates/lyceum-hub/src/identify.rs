@@ -27,7 +27,7 @@ use crate::seen::{Seen, Sight, Ticket};
 use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
 use crate::standing::Standing;
-use crate::{Hub, Settings, db, pages, services, tokens};
+use crate::{Hub, Settings, db, pages, refreshing, services, tokens};
 
 /// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
 const COOKIES_TRIED: usize = 16;
@@ -318,9 +318,16 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap, counts: bool) -> ApiResult<Op
             }
         }
     }
-    let Some((session, user)) = found else {
+    let Some((session, mut user)) = found else {
         return Ok(None);
     };
+    if refreshing::is_late(hub, &session) {
+        refreshing::before_use(hub, &session.id).await;
+        match again(hub, &session.id, now).await? {
+            Some(now) => user = now,
+            None => return Ok(None),
+        }
+    }
     let mut tx = hub.db().read().await?;
     let standing = Standing::of_user(hub, &mut tx, &user).await?;
     drop(tx);
@@ -336,6 +343,16 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap, counts: bool) -> ApiResult<Op
     };
     let scopes = standing.held().clone();
     Ok(Some(person(user, credential, scopes, standing)))
+}
+
+/// Whose session this is, if she may still be here.
+async fn again(hub: &Hub, session: &str, now: Millis) -> sqlx::Result<Option<User>> {
+    let mut tx = hub.db().read().await?;
+    let Some(session) = db::sessions::by_id(&mut tx, session, now.0).await? else {
+        return Ok(None);
+    };
+    let user = db::users::get(&mut tx, &session.user_id).await?;
+    Ok(user.filter(|user| !hub.shuts_out(user)))
 }
 
 async fn saw(hub: &Hub, session: &str, user: &str, now: Millis) -> sqlx::Result<()> {

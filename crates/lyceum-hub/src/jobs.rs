@@ -6,6 +6,7 @@ pub mod culler;
 pub mod housekeeping;
 pub mod keeper;
 pub mod managed;
+pub mod refreshes;
 pub mod revocations;
 pub mod rooms;
 pub mod token_uses;
@@ -35,6 +36,7 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(course_servers::run(hub.clone(), shutdown.clone())),
         Box::pin(rooms::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
+        Box::pin(refreshes::run(hub.clone(), shutdown.clone())),
         Box::pin(census::people(hub.clone(), shutdown.clone())),
         Box::pin(census::turns(hub.clone(), shutdown.clone())),
         Box::pin(crate::maintenance::follow(hub.clone(), shutdown.clone())),

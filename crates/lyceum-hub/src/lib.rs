@@ -7,7 +7,7 @@
 //! [`queue`] (what those hear who wait for their turn), [`rooms`] (whose places are kept),
 //! [`cull`] (when servers have to end),
 //! [`profiles`] and [`choosing`] (what may be started), [`course_servers`] (servers that courses have), [`course_work`] (what is to be done in them), [`below`] (where it all stands),
-//! [`identify`] (who calls), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
+//! [`identify`] (who calls), [`refreshing`] (whether she still may), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
 
@@ -41,6 +41,7 @@ pub mod profiles;
 pub mod proxy;
 pub mod queue;
 pub mod quota;
+pub mod refreshing;
 pub mod rooms;
 pub mod seen;
 pub mod select;
@@ -135,6 +136,7 @@ struct Inner {
     token_uses: jobs::token_uses::TokenUses,
     guesses: shares::Guesses,
     seen: seen::Callers,
+    refreshes: refreshing::Refreshes,
     reports: uses::Reports,
     switched: arc_swap::ArcSwapOption<maintenance::Switched>,
     samples: usage::Samples,
@@ -173,6 +175,7 @@ impl Hub {
             token_uses: jobs::token_uses::TokenUses::default(),
             guesses: shares::Guesses::default(),
             seen: seen::Callers::default(),
+            refreshes: refreshing::Refreshes::default(),
             reports: uses::Reports::default(),
             switched: arc_swap::ArcSwapOption::empty(),
             samples: usage::Samples::default(),
@@ -441,6 +444,11 @@ impl Hub {
     /// Who came lately with which token.
     pub(crate) fn seen(&self) -> &seen::Callers {
         &self.0.seen
+    }
+
+    /// What is known of providers that are asked about those who are here.
+    pub(crate) fn refreshes(&self) -> &refreshing::Refreshes {
+        &self.0.refreshes
     }
 
     /// What was measured of servers.

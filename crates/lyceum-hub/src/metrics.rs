@@ -51,6 +51,12 @@ pub struct PeriodLabel {
 /// How something ended.
 pub const SUCCESS: StatusLabel = StatusLabel { status: "success" };
 pub const FAILURE: StatusLabel = StatusLabel { status: "failure" };
+/// What a provider said of somebody who is here.
+pub const CONFIRMED: StatusLabel = StatusLabel {
+    status: "confirmed",
+};
+pub const ENDED: StatusLabel = StatusLabel { status: "ended" };
+pub const UNCLEAR: StatusLabel = StatusLabel { status: "unclear" };
 /// What the spawner says of a server.
 pub const RUNNING: StatusLabel = StatusLabel { status: "running" };
 pub const STOPPED: StatusLabel = StatusLabel { status: "stopped" };
@@ -80,6 +86,8 @@ pub struct Metrics {
     pub people: Gauge,
     pub active: Family<PeriodLabel, Gauge>,
     pub sign_ins: Family<StatusLabel, Counter>,
+    /// Times a provider was asked about somebody who is here, by what came of it.
+    pub refreshes: Family<StatusLabel, Counter>,
     start_seconds: Times<StartLabels>,
     pub stop_seconds: Times<StatusLabel>,
     pub poll_seconds: Times<StatusLabel>,
@@ -143,6 +151,10 @@ impl Default for Metrics {
         for reason in ["idle", "age", "room"] {
             drop(culled.get_or_create(&ReasonLabel { reason }));
         }
+        let refreshes: Family<StatusLabel, Counter> = Family::default();
+        for labels in [CONFIRMED, ENDED, UNCLEAR] {
+            drop(refreshes.get_or_create(&labels));
+        }
         Self {
             requests: Family::new_with_constructor(requests),
             starts: Family::default(),
@@ -152,6 +164,7 @@ impl Default for Metrics {
             people: Gauge::default(),
             active: Family::default(),
             sign_ins: Family::default(),
+            refreshes,
             start_seconds,
             stop_seconds: times(short, &ends),
             poll_seconds: times(short, &[RUNNING, STOPPED]),
@@ -215,6 +228,11 @@ impl Metrics {
             self.room_missing.clone(),
         );
         own.register("sign_ins", "Attempts to sign in", self.sign_ins.clone());
+        own.register(
+            "refreshes",
+            "Times a sign-in provider was asked about somebody who is here",
+            self.refreshes.clone(),
+        );
         own.register(
             "events_lost",
             "Events that could not be written to the event log",

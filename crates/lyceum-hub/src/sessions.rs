@@ -6,6 +6,7 @@ use lyceum_auth::LoggedOut;
 use lyceum_model::clock::Millis;
 use lyceum_model::digest::hash_secret;
 use lyceum_model::identity::Subject;
+use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
@@ -16,6 +17,7 @@ use crate::db::sessions::Session;
 use crate::db::users::User;
 use crate::event_log::Event;
 use crate::jobs::revocations;
+use crate::refreshing::Why;
 use crate::{Hub, db, giving};
 
 /// So many are announced at a time, so that none counts for all that a person has.
@@ -23,6 +25,9 @@ const ANNOUNCED: usize = 32;
 
 /// Browsers that one person is signed in with at a time. One more ends the one that was seen least lately.
 pub const MOST: i64 = 200;
+
+/// So long a browser is told why its session ended: as long as sessions last.
+const REMEMBERED_MS: i64 = 14 * 24 * 3_600_000;
 
 /// Which of a person's sessions.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +78,33 @@ async fn end_in(
         revocations::announce_fallen(tx, name, fallen, hub.now()).await?;
     }
     Ok(ended.len())
+}
+
+/// Ends a session that is still this claim's ([`crate::refreshing`]), and remembers why for that browser.
+/// Tells whose it was; nobody's: it is another replica's by now, or has ended.
+pub async fn end_unasked(
+    hub: &Hub,
+    (id, claim): (&str, &str),
+    user_id: &str,
+    why: Why,
+) -> anyhow::Result<Option<UserName>> {
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    let cookie = db::refreshes::held(&mut tx, id, claim).await?;
+    let user = db::users::get(&mut tx, user_id).await?;
+    let (Some(cookie), Some(user)) = (cookie, user) else {
+        tx.rollback().await?;
+        return Ok(None);
+    };
+    let name = user.name.as_str();
+    end_in(hub, &mut tx, user_id, name, Which::One(id)).await?;
+    let until = now.plus(REMEMBERED_MS).0;
+    db::refreshes::note_end(&mut tx, &cookie, why.word(), until).await?;
+    tx.commit().await?;
+    let reason = why.word();
+    hub.tell(Event::SessionEnded { user: name, reason });
+    crate::proxy::pass_on(hub).await;
+    Ok(Some(user.name))
 }
 
 /// As [`end`], by somebody else: `admin:users` over her, and over an administrator only what

@@ -122,6 +122,11 @@ pub const STEPS: &[Step] = &[
         name: "password_links",
         sql: include_str!("../../../migrations/0023_password_links.sql"),
     },
+    Step {
+        version: 24,
+        name: "session_refreshes",
+        sql: include_str!("../../../migrations/0024_session_refreshes.sql"),
+    },
 ];
 
 pub struct Step {

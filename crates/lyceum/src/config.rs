@@ -25,6 +25,7 @@ mod profiles;
 mod proxy;
 mod quotas;
 mod raw;
+mod refresh;
 mod secret_ref;
 mod show;
 mod sign_in;

@@ -118,7 +118,7 @@ async fn holder(
 ) -> ApiResult<Option<db::users::User>> {
     match identity.subject {
         Some(_) => {
-            let brought = crate::pages::login::bring_in(hub, tx, identity, info).await?;
+            let brought = crate::pages::login::bring_in(hub, tx, identity, info.address).await?;
             Ok(brought.ok())
         }
         None => Ok(db::users::find(tx, &identity.name).await?),

@@ -17,12 +17,14 @@ pub struct Session {
     pub method: Option<String>,
     /// The session there that it began with.
     pub elsewhere: Option<String>,
+    /// When that way in is to be asked about her again ([`super::refreshes`]); it is written there.
+    pub refresh_at: Option<i64>,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method, elsewhere FROM sessions ",
+            "SELECT id, cookie_hash, access_hash, user_id, created_at, seen_at, expires_at, address, agent, method, elsewhere, refresh_at FROM sessions ",
             $rest
         )
     };

@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions, tokens, codes of all kinds, old events, failures of starts and servers, what others did with servers, failed sign-ins, removed servers.
+//! What must be cleared away now and then: expired sessions and why others ended, tokens, codes of all kinds, old events, failures of starts and servers, what others did with servers, failed sign-ins, removed servers.
 
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     db::sessions::prune(&mut tx, now.0).await?;
+    db::refreshes::prune_ends(&mut tx, now.0).await?;
     db::shares::prune_codes(&mut tx, now.0).await?;
     crate::trouble::prune(&mut tx, now).await?;
     db::failures::prune(&mut tx, now).await?;

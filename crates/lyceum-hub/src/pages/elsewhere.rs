@@ -6,9 +6,10 @@ use axum::body::Bytes;
 use axum::extract::{Extension, Path, Query, RawQuery, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lyceum_auth::Refused;
 use lyceum_auth::journey::LIFE_SECONDS;
+use lyceum_auth::{Grant, Refused};
 use lyceum_model::id::new_secret;
+use lyceum_model::identity::Identity;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginMethod, StillThere};
 use lyceum_web::request::RequestInfo;
@@ -175,6 +176,7 @@ async fn go_out(
                 headers: &headers,
                 next: &next,
                 method: Some(found.id()),
+                grant: None,
                 username: "",
             };
             return come_in(&hub, Err(refused), way).await;
@@ -242,20 +244,15 @@ async fn come_back(
     let arrival = sign_in
         .arrive(method, &browser, &query, &back, info.address)
         .await;
-    let identity = match arrival.proven {
-        Ok(proven) => let_in(&hub, proven, &info).await,
+    let proven = match arrival.proven {
+        Ok(mut proven) => {
+            let grant = proven.take_grant();
+            let identity = let_in(&hub, proven, info.address).await;
+            identity.map(|identity| (identity, grant))
+        }
         Err(refused) => Err(refused),
     };
-    answer(
-        &hub,
-        caller,
-        &info,
-        &headers,
-        method,
-        &arrival.next,
-        identity,
-    )
-    .await
+    answer(&hub, caller, &info, &headers, method, &arrival.next, proven).await
 }
 
 async fn answer(
@@ -265,18 +262,23 @@ async fn answer(
     headers: &HeaderMap,
     method: &str,
     next: &str,
-    identity: Result<lyceum_model::identity::Identity, Refused>,
+    proven: Result<(Identity, Option<Grant>), Refused>,
 ) -> ApiResult<Response> {
     // Who went back in her browser, or whose other tab was faster, is in already.
-    if let (Some(_), Err(Refused::Expired)) = (&caller, &identity) {
+    if let (Some(_), Err(Refused::Expired)) = (&caller, &proven) {
         return Ok(to(hub, "/hub/home"));
     }
+    let (identity, grant) = match proven {
+        Ok((identity, grant)) => (Ok(identity), grant),
+        Err(refused) => (Err(refused), None),
+    };
     let way = Way {
         caller: caller.as_ref(),
         info,
         headers,
         next,
         method: Some(method),
+        grant,
         username: "",
     };
     come_in(hub, identity, way).await

@@ -1,12 +1,13 @@
 //! Log in, log out.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use lyceum_auth::Refused;
 use lyceum_auth::sign_in::Proven;
+use lyceum_auth::{Grant, Refused};
 use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::identity::Identity;
 use lyceum_model::name::UserName;
@@ -27,6 +28,7 @@ use crate::db::users::User;
 use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::next::local_target;
+use crate::refreshing::{self, Why};
 use crate::sessions::{self, Which};
 use crate::standing::Standing;
 use crate::visit::is_from_elsewhere;
@@ -56,6 +58,7 @@ pub async fn show(
         let to = target(&hub, user_id, &query.next, &info).await?;
         return Ok(redirect(&hub.base(), &to));
     }
+    let error = why_out(&hub, &headers).await?;
     form(
         &hub,
         &headers,
@@ -63,9 +66,20 @@ pub async fn show(
         StatusCode::OK,
         &query.next,
         "",
-        None,
+        error,
         None,
     )
+}
+
+/// Why the session of this browser ended, if nobody had logged out.
+async fn why_out(hub: &Hub, headers: &HeaderMap) -> ApiResult<Option<LoginError>> {
+    let (login, _) = hub.settings().origins.login_cookie();
+    let Some(value) = cookie::values(headers, login).next() else {
+        return Ok(None);
+    };
+    let mut tx = hub.db().read().await?;
+    let why = db::refreshes::why_ended(&mut tx, &tokens::hash_session(value)).await?;
+    Ok(why.and_then(|word| Why::parse(&word)).map(Why::told))
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,6 +129,7 @@ pub async fn sign_in(
         headers: &headers,
         next: &next,
         method: None,
+        grant: None,
         username: &given.username,
     };
     come_in(&hub, proven, way).await
@@ -140,6 +155,8 @@ pub(super) struct Way<'a> {
     pub(super) next: &'a str,
     /// The id of the way in elsewhere.
     pub(super) method: Option<&'a str>,
+    /// By what that way in can be asked about her later.
+    pub(super) grant: Option<Grant>,
     /// What was typed.
     pub(super) username: &'a str,
 }
@@ -207,7 +224,7 @@ pub(crate) async fn bring_in(
     hub: &Hub,
     tx: &mut Tx,
     identity: &Identity,
-    info: &RequestInfo,
+    address: IpAddr,
 ) -> ApiResult<Result<User, Refused>> {
     let settings = hub.settings();
     let in_force = users::InForce {
@@ -223,11 +240,33 @@ pub(crate) async fn bring_in(
     Ok(admitted.map_err(|why| {
         let subject = identity.subject.as_ref().map(|subject| subject.id.as_str());
         tracing::warn!(
-            name = %identity.name, subject, address = %info.address,
+            name = %identity.name, subject, %address,
             "sign-in refused: {why}"
         );
         why.into()
     }))
+}
+
+/// The same for somebody who is here, as the place by which she came has been asked about her. Tells whether
+/// her account is still hers. Of a no the transaction holds pieces: it must not be committed.
+pub(crate) async fn bring_again(
+    hub: &Hub,
+    tx: &mut Tx,
+    identity: &Identity,
+    user_id: &str,
+    address: IpAddr,
+) -> anyhow::Result<bool> {
+    let known = match &identity.subject {
+        Some(subject) => db::identities::find(tx, subject).await?,
+        None => None,
+    };
+    // Nothing is made for her here: that is for whoever logs in.
+    if known.is_none_or(|known| known.user_id != user_id) {
+        return Ok(false);
+    }
+    let brought = bring_in(hub, tx, identity, address).await;
+    let brought = brought.map_err(|error| anyhow::anyhow!("{}", error.message))?;
+    Ok(brought.is_ok_and(|user| user.id == user_id))
 }
 
 /// Somebody has proved who she is, or has not: the new session, or the log-in page once more.
@@ -248,7 +287,7 @@ pub(super) async fn come_in(
     let (cookie_secret, access_secret) = (new_secret(), new_secret());
     let mut tx = hub.db().write().await?;
     let settings = hub.settings();
-    let user = match bring_in(hub, &mut tx, &identity, info).await? {
+    let user = match bring_in(hub, &mut tx, &identity, info.address).await? {
         Ok(user) => user,
         Err(why) => {
             tx.rollback().await?;
@@ -280,8 +319,10 @@ pub(super) async fn come_in(
         method: way.method.map(str::to_owned),
         elsewhere: (identity.subject.as_ref().zip(identity.session.as_deref()))
             .map(|(subject, session)| sessions::elsewhere(&subject.issuer, session)),
+        refresh_at: None,
     };
     db::sessions::insert(&mut tx, &session).await?;
+    keep_grant(hub, &mut tx, &session, &way, &identity).await?;
     let too_many = sessions::are_too_many(&mut tx, &user.id, now).await?;
     if let Some((name, id)) = ended {
         revocations::announce_fallen(&mut tx, name, &[id], now).await?;
@@ -349,6 +390,28 @@ pub(super) async fn come_in(
     Ok(response)
 }
 
+/// Keeps what her way in can be asked about her with, if it gave that and is to be asked.
+async fn keep_grant(
+    hub: &Hub,
+    tx: &mut Tx,
+    session: &db::sessions::Session,
+    way: &Way<'_>,
+    identity: &Identity,
+) -> sqlx::Result<()> {
+    let sign_in = hub.sign_in();
+    let renewing = way.method.and_then(|method| sign_in.renewing(method));
+    let (Some(renewing), Some(grant)) = (renewing, &way.grant) else {
+        return Ok(());
+    };
+    let Some(sealed) = sign_in.seal(&session.id, grant) else {
+        return Ok(());
+    };
+    let now = hub.now();
+    let kept = (sealed.as_str(), &*refreshing::told(identity));
+    let next = refreshing::next(renewing, now);
+    db::refreshes::keep(tx, &session.id, kept, now.0, next.0).await
+}
+
 /// Why this person must wait until the maintenance is over.
 pub(crate) async fn held_up(hub: &Hub, identity: &Identity) -> ApiResult<Option<ApiError>> {
     let settings = hub.settings();
@@ -394,7 +457,7 @@ pub async fn check(
     let sign_in = hub.sign_in();
     let proven = sign_in.prove(username, Secret::new(password), info.address);
     let identity = match proven.await {
-        Ok(proven) => let_in(hub, proven, info).await,
+        Ok(proven) => let_in(hub, proven, info.address).await,
         Err(refused) => Err(refused),
     };
     let status = match identity {
@@ -409,10 +472,10 @@ pub async fn check(
 
 /// From who she is to whether she may come in: whose account it is here, what the lists say, whether
 /// she is kept out.
-pub(super) async fn let_in(
+pub(crate) async fn let_in(
     hub: &Hub,
     mut proven: Proven,
-    info: &RequestInfo,
+    address: IpAddr,
 ) -> Result<Identity, Refused> {
     if let Some(subject) = &proven.identity.subject {
         let mut tx = hub.db().read().await?;
@@ -421,7 +484,7 @@ pub(super) async fn let_in(
             proven.identity.name = name;
         }
     }
-    let identity = hub.sign_in().admit(proven, info.address).await?;
+    let identity = hub.sign_in().admit(proven, address).await?;
     let mut tx = hub.db().read().await?;
     match db::users::find(&mut tx, &identity.name).await? {
         Some(user) if hub.shuts_out(&user) => Err(Refused::NotAdmitted),

@@ -118,6 +118,7 @@ async fn sessions_end_while_they_are_seen_and_ended() {
                 agent: None,
                 method: None,
                 elsewhere: None,
+                refresh_at: None,
             };
             let written = db::sessions::insert(&mut tx, &session).await;
             written.expect("written");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lyceum_auth::claims::{Mapping, NameFrom, Rule};
 use lyceum_auth::config::{People, Who};
 use lyceum_auth::oidc::OidcConfig;
-use lyceum_auth::{Elsewhere, Oidc};
+use lyceum_auth::{Elsewhere, Oidc, Renewing};
 use lyceum_hub::db;
 use lyceum_model::clock::Clock;
 use lyceum_model::identity::Adopts;
@@ -25,7 +25,12 @@ use crate::kit::header;
 
 mod logged_out;
 mod oauth2;
+mod refreshed;
 
+const EVERY: Renewing = Renewing {
+    every: Duration::from_secs(300),
+    grace: None,
+};
 const COOKIE: &str = "lyceum-sign-in";
 
 fn config(provider: &FakeProvider, id: &str) -> OidcConfig {
@@ -47,6 +52,7 @@ fn config(provider: &FakeProvider, id: &str) -> OidcConfig {
             adopts: Adopts::default(),
         },
         log_out_there: false,
+        renewing: Some(EVERY),
         authorities: None,
     }
 }

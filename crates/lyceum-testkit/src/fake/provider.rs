@@ -1,7 +1,7 @@
 //! A provider of OpenID Connect that does as it is told: right, or wrong in one way. It writes its
 //! tokens by hand, so that it shares no mistake with whoever reads them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -59,12 +59,29 @@ pub enum Twist {
     NoWithYes,
     /// Its tokens are of a kind of their own.
     OtherTokens,
+    /// No ID token comes with what is given for a refresh token.
+    NoIdToken,
+    /// Userinfo does not take the token that was just given.
+    RefusesAccess,
+    /// Userinfo breaks down.
+    UserinfoBreaks,
+    /// Says no to a refresh token as one who is overloaded.
+    Overloaded,
+    /// Says that the client is none.
+    UnknownClient,
 }
 
 struct Grant {
     nonce: String,
     challenge: String,
     redirect_uri: String,
+}
+
+/// Of whom a refresh token is, and of which log-in.
+#[derive(Clone)]
+struct Refresh {
+    subject: String,
+    family: usize,
 }
 
 enum Key {
@@ -89,6 +106,20 @@ struct Inner {
     asked_for_keys: usize,
     /// Each token is about somebody else, by this number.
     numbered: Option<usize>,
+    /// Whether refresh tokens are given, and whether each is good once.
+    refreshes: Option<bool>,
+    /// Those that are good, and those that were.
+    refresh_tokens: HashMap<String, Refresh>,
+    used: HashMap<String, Refresh>,
+    next_refresh: usize,
+    times_refreshed: usize,
+    /// Claims by subject, for refreshed tokens.
+    people: HashMap<String, Value>,
+    disabled: HashSet<String>,
+    /// Whether access tokens end, as it says.
+    access_ends: bool,
+    /// Refreshes wait as long as it is true.
+    held: tokio::sync::watch::Sender<bool>,
 }
 
 /// A running provider; it ends with its maker.
@@ -130,6 +161,15 @@ impl FakeProvider {
             keys: vec![("first".into(), rsa())],
             asked_for_keys: 0,
             numbered: None,
+            refreshes: None,
+            refresh_tokens: HashMap::new(),
+            used: HashMap::new(),
+            next_refresh: 0,
+            times_refreshed: 0,
+            people: HashMap::new(),
+            disabled: HashSet::new(),
+            access_ends: true,
+            held: tokio::sync::watch::Sender::new(false),
         }));
         let router = Router::new()
             .route("/realm/.well-known/openid-configuration", get(discovery))
@@ -202,6 +242,49 @@ impl FakeProvider {
     /// From now on each token is about somebody else.
     pub fn number_subjects(&self) -> &Self {
         lock(&self.inner).numbered = Some(0);
+        self
+    }
+
+    /// It gives refresh tokens from now on. `once`: each is good once, and whoever brings one a second time
+    /// ends all that came of the same log-in.
+    pub fn give_refresh_tokens(&self, once: bool) -> &Self {
+        lock(&self.inner).refreshes = Some(once);
+        self
+    }
+
+    /// It does not say that access tokens end.
+    pub fn give_lasting_access(&self) -> &Self {
+        lock(&self.inner).access_ends = false;
+        self
+    }
+
+    /// Somebody is disabled there.
+    pub fn disable(&self, subject: &str) -> &Self {
+        lock(&self.inner).disabled.insert(subject.into());
+        self
+    }
+
+    /// What it says from now on of somebody who logged in before.
+    pub fn change(&self, claims: Value) -> &Self {
+        let subject = claims["sub"].as_str().expect("a subject").to_owned();
+        lock(&self.inner).people.insert(subject, claims);
+        self
+    }
+
+    pub fn times_refreshed(&self) -> usize {
+        lock(&self.inner).times_refreshed
+    }
+
+    /// All refresh tokens it ever gave.
+    pub fn refresh_tokens(&self) -> Vec<String> {
+        let inner = lock(&self.inner);
+        let all = inner.refresh_tokens.keys().chain(inner.used.keys());
+        all.cloned().collect()
+    }
+
+    /// Whoever comes with a refresh token waits for the answer, or does so no longer.
+    pub fn hold(&self, held: bool) -> &Self {
+        lock(&self.inner).held.send_replace(held);
         self
     }
 
@@ -376,6 +459,13 @@ async fn token(
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
     let of = |key: &str| form.get(key).map(String::as_str).unwrap_or_default();
+    let is_refresh = of("grant_type") == "refresh_token";
+    if is_refresh {
+        lock(&inner).times_refreshed += 1;
+        let mut held = lock(&inner).held.subscribe();
+        let free = held.wait_for(|held| !held).await;
+        drop(free.expect("the provider is there"));
+    }
     let mut inner = lock(&inner);
     let refuse = |error: &str| {
         (
@@ -398,6 +488,15 @@ async fn token(
     let given = headers.get(header::AUTHORIZATION);
     if given.and_then(|value| value.to_str().ok()) != Some(&*wanted) {
         return refuse("invalid_client");
+    }
+    if is_refresh {
+        return match refresh(&mut inner, of("refresh_token")) {
+            Ok(answer) => Json(answer).into_response(),
+            Err(error) => refuse(error),
+        };
+    }
+    if of("grant_type") != "authorization_code" {
+        return refuse("unsupported_grant_type");
     }
     let grant = match inner.grants.remove(of("code")) {
         Some(grant) => grant,
@@ -427,23 +526,79 @@ async fn token(
         Some(Twist::OtherTokens) => "mac",
         _ => "Bearer",
     };
-    Json(json!({
-        "token_type": kind, "access_token": access, "id_token": id_token(&inner, &grant.nonce),
-    }))
-    .into_response()
+    let person = inner.person.clone();
+    let mut answer = json!({
+        "token_type": kind, "access_token": access,
+        "id_token": id_token(&inner, &person, Some(&grant.nonce)),
+    });
+    if inner.access_ends {
+        answer["expires_in"] = json!(300);
+    }
+    let subject = person["sub"].as_str().unwrap_or_default().to_owned();
+    inner.people.insert(subject.clone(), person);
+    if inner.refreshes.is_some() {
+        let family = inner.next_refresh;
+        answer["refresh_token"] = json!(new_refresh(&mut inner, Refresh { subject, family }));
+    }
+    Json(answer).into_response()
 }
 
-fn id_token(inner: &Inner, nonce: &str) -> String {
-    let mut claims = inner.person.clone();
+fn new_refresh(inner: &mut Inner, of: Refresh) -> String {
+    inner.next_refresh += 1;
+    let token = format!("refresh token {} of tests", inner.next_refresh);
+    inner.refresh_tokens.insert(token.clone(), of);
+    token
+}
+
+/// What is given for a refresh token, or the standard's word for why not.
+fn refresh(inner: &mut Inner, token: &str) -> Result<Value, &'static str> {
+    match inner.twist {
+        Some(Twist::Overloaded) => return Err("temporarily_unavailable"),
+        Some(Twist::UnknownClient) => return Err("invalid_client"),
+        _ => {}
+    }
+    if let Some(used) = inner.used.get(token).cloned() {
+        // Somebody has copied one: who it is can't be told.
+        (inner.refresh_tokens).retain(|_, refresh| refresh.family != used.family);
+    }
+    let known = inner.refresh_tokens.get(token).cloned();
+    let known = known.ok_or("invalid_grant")?;
+    if inner.disabled.contains(&known.subject) {
+        return Err("invalid_grant");
+    }
+    let person = inner.people[&known.subject].clone();
+    let mut answer = json!({
+        "token_type": "Bearer", "access_token": format!("access {}", known.subject),
+        "id_token": id_token(inner, &person, None), "expires_in": 300,
+    });
+    if inner.twist == Some(Twist::NoIdToken) {
+        answer
+            .as_object_mut()
+            .expect("an object")
+            .remove("id_token");
+    }
+    if inner.refreshes == Some(true) {
+        let used = inner.refresh_tokens.remove_entry(token).expect("known");
+        inner.used.insert(used.0, used.1);
+        answer["refresh_token"] = json!(new_refresh(inner, known));
+    }
+    Ok(answer)
+}
+
+fn id_token(inner: &Inner, person: &Value, nonce: Option<&str>) -> String {
+    let mut claims = person.clone();
     let all = claims.as_object_mut().expect("claims");
     for (name, value) in [
         ("iss", json!(inner.issuer)),
         ("aud", json!(CLIENT)),
-        ("nonce", json!(nonce)),
         ("iat", json!(now())),
         ("exp", json!(now() + 300)),
     ] {
         all.insert(name.into(), value);
+    }
+    // One that comes for a refresh token need not have it (12.2).
+    if let Some(nonce) = nonce {
+        all.insert("nonce".into(), json!(nonce));
     }
     for (name, value) in &inner.replaced {
         match value {
@@ -488,18 +643,21 @@ fn sign(inner: &Inner, claims: &Value) -> String {
 }
 
 /// Whose token this is.
-fn whose(headers: &HeaderMap) -> Option<String> {
+fn whose(inner: &Inner, headers: &HeaderMap) -> Option<String> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    given.strip_prefix("Bearer access ").map(str::to_owned)
+    let subject = given.strip_prefix("Bearer access ")?;
+    let refuses = inner.twist == Some(Twist::RefusesAccess) || inner.disabled.contains(subject);
+    (!refuses).then(|| subject.to_owned())
 }
 
 /// Who it is, as those tell it that don't speak OpenID Connect.
 async fn user(State(inner): State<Shared>, headers: HeaderMap) -> Response {
     let inner = lock(&inner);
-    let Some(subject) = whose(&headers) else {
+    let Some(subject) = whose(&inner, &headers) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
-    let mut person = inner.person.clone();
+    let known = inner.people.get(&subject).unwrap_or(&inner.person);
+    let mut person = known.clone();
     let all = person.as_object_mut().expect("claims");
     all.remove("sub");
     // Most number their people.
@@ -516,8 +674,9 @@ async fn list(
     headers: HeaderMap,
     axum::extract::Path(name): axum::extract::Path<String>,
 ) -> Response {
-    match lock(&inner).lists.get(&name) {
-        _ if whose(&headers).is_none() => StatusCode::UNAUTHORIZED.into_response(),
+    let inner = lock(&inner);
+    match inner.lists.get(&name) {
+        _ if whose(&inner, &headers).is_none() => StatusCode::UNAUTHORIZED.into_response(),
         Some(entries) => Json(entries.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
@@ -525,7 +684,10 @@ async fn list(
 
 async fn userinfo(State(inner): State<Shared>, headers: HeaderMap) -> Response {
     let inner = lock(&inner);
-    let Some(subject) = whose(&headers) else {
+    if inner.twist == Some(Twist::UserinfoBreaks) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let Some(subject) = whose(&inner, &headers) else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
     let mut claims = inner.userinfo.clone();

@@ -146,6 +146,12 @@ pub enum LoginError {
     Taken,
     /// An account of her name was made beforehand, and may be meant for somebody else.
     Reserved,
+    /// She was logged out: her log-in at the other site is over.
+    Gone,
+    /// She was logged out: by what the other site says of her now she is not allowed in here.
+    Withdrawn,
+    /// She was logged out: the other site could not be asked about her for too long.
+    Unconfirmed,
 }
 
 /// `home.html`.

@@ -285,6 +285,13 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
         ("login.html", "unnamed", of(form(LoginError::Unnamed))),
         ("login.html", "taken", of(form(LoginError::Taken))),
         ("login.html", "reserved", of(form(LoginError::Reserved))),
+        ("login.html", "gone", of(form(LoginError::Gone))),
+        ("login.html", "withdrawn", of(form(LoginError::Withdrawn))),
+        (
+            "login.html",
+            "unconfirmed",
+            of(form(LoginError::Unconfirmed)),
+        ),
         (
             "login.html",
             "unavailable",

@@ -7,12 +7,14 @@ use lyceum_auth::claims::{Mapping, NameFrom, Rule};
 use lyceum_auth::may_be_asked;
 use lyceum_auth::oauth2::{List, OAuth2Config};
 use lyceum_model::identity::Adopts;
+use lyceum_written::units::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SecretRef;
 use super::oidc::{ONLY_WANTED, RawRule, check_only, check_rule, claim};
+use super::refresh::{Refresh, check_refresh};
 use super::sign_in::{Say, check_client, read_authorities};
 
 const LISTS_MAX: usize = 8;
@@ -81,6 +83,14 @@ pub struct RawOAuth2 {
     pub scopes: Option<Vec<String>>,
     /// Sent to the provider besides.
     pub parameters: BTreeMap<String, String>,
+    /// So often the provider is asked about each who came by it and is here: whoever is disabled there is
+    /// logged out, and what changed of her groups and her role there changes here. Left out: `5m` where it
+    /// gives refresh tokens, else never. Written, it is asked also with an access token, if it does not
+    /// say that such a token ends. `off`: never.
+    pub refresh: Option<Refresh>,
+    /// Whoever the provider has not confirmed for so long is logged out, also when it is away. Left out: as
+    /// long as it is away, everybody stays.
+    pub refresh_grace: Option<Span>,
     /// A file with the certificates of authorities that count for this provider besides the system's.
     pub authority: Option<String>,
 }
@@ -114,6 +124,8 @@ impl Default for RawOAuth2 {
             adopt_administrators: false,
             scopes: None,
             parameters: BTreeMap::new(),
+            refresh: None,
+            refresh_grace: None,
             authority: None,
         }
     }
@@ -300,6 +312,7 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
     if drops && domains.is_none_or(|domains| domains.len() != 1) {
         say("username", "`|local` makes one name of addresses at several domains; `allow: {domains: […]}` has to name the one that is meant".into());
     }
+    let renewing = check_refresh(raw.refresh, raw.refresh_grace, say);
     let authorities = read_authorities(raw.authority.as_ref(), folder, say);
     let mut userdata_url = userdata_url?;
     if !raw.userdata_parameters.is_empty() {
@@ -342,6 +355,8 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
         mail_is_verified: raw.mail_is_verified,
         lists,
         mapping,
+        renewing,
+        by_access_token: matches!(raw.refresh, Some(Refresh::Every(_))),
         authorities,
     })
 }

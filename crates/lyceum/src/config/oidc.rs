@@ -7,11 +7,13 @@ use lyceum_auth::claims::{Mapping, NameFrom, Rule};
 use lyceum_auth::may_be_asked;
 use lyceum_auth::oidc::OidcConfig;
 use lyceum_model::identity::Adopts;
+use lyceum_written::units::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SecretRef;
+use super::refresh::{Refresh, check_refresh};
 use super::sign_in::{Meant, Say, check_client, read_authorities};
 
 const USERNAME: &str = "claim:preferred_username";
@@ -69,6 +71,13 @@ pub struct RawOidc {
     pub scopes: Option<Vec<String>>,
     /// Sent to the provider besides: `{prompt: select_account}`.
     pub parameters: BTreeMap<String, String>,
+    /// So often the provider is asked about each who came by it and is here, if it gives refresh tokens (some
+    /// want `offline_access` among `scopes` for it): whoever is disabled there is logged out, and what
+    /// changed of her groups and her role there changes here. `off`: never. Left out: `5m`.
+    pub refresh: Option<Refresh>,
+    /// Whoever the provider has not confirmed for so long is logged out, also when it is away. Left out: as
+    /// long as it is away, everybody stays.
+    pub refresh_grace: Option<Span>,
     /// `true`: whoever logs out here is sent on to log out there. Otherwise she is offered it.
     pub log_out_there: bool,
     /// A file with the certificates of authorities that count for this provider besides the system's.
@@ -98,6 +107,8 @@ impl Default for RawOidc {
             adopt_administrators: false,
             scopes: None,
             parameters: BTreeMap::new(),
+            refresh: None,
+            refresh_grace: None,
             log_out_there: false,
             authority: None,
         }
@@ -270,6 +281,7 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
     if username.drops_domains() && domains.is_none_or(|domains| domains.len() != 1) {
         say("username", "`|local` makes one name of addresses at several domains; `allow: {domains: […]}` has to name the one that is meant".into());
     }
+    let renewing = check_refresh(raw.refresh, raw.refresh_grace, say);
     let authorities = read_authorities(raw.authority.as_ref(), folder, say);
     Some(OidcConfig {
         id: raw.id.clone(),
@@ -292,6 +304,7 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
             },
         },
         log_out_there: raw.log_out_there,
+        renewing,
         authorities,
     })
 }

@@ -460,6 +460,39 @@ mod tests {
     }
 
     #[test]
+    fn providers_are_asked_again_unless_it_is_off() {
+        use std::time::Duration;
+        let read = |keys: &str| {
+            let entry = format!("  - {{kind: oidc, title: T, {GOOD}{keys}}}");
+            match &read(&entry).expect(keys).sign_in[..] {
+                [SignInMethod::Oidc(config)] => config.renewing,
+                other => panic!("{other:?}"),
+            }
+        };
+        let usual = read("").expect("asked");
+        assert_eq!((usual.every, usual.grace), (Duration::from_secs(300), None));
+        let own = read(", refresh: 1m, refresh_grace: 8h").expect("asked");
+        assert_eq!(own.every, Duration::from_secs(60));
+        assert_eq!(own.grace, Some(Duration::from_secs(8 * 3600)));
+        for off in ["off", "false", "'off'"] {
+            assert_eq!(read(&format!(", refresh: {off}")), None, "{off}");
+        }
+        let plain = |keys: &str| {
+            let entry = format!(
+                "  - {{kind: oauth2, title: T, client_id: c, preset: github, allow: {{everyone: true}}{keys}}}"
+            );
+            match &super::tests::read(&entry).expect(keys).sign_in[..] {
+                [SignInMethod::OAuth2(config)] => (config.renewing, config.by_access_token),
+                other => panic!("{other:?}"),
+            }
+        };
+        // That an access token lasts is asked for, not guessed.
+        assert_eq!(plain(""), (Some(usual), false));
+        assert_eq!(plain(", refresh: 5m"), (Some(usual), true));
+        assert_eq!(plain(", refresh: off"), (None, false));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_told_with_its_place() {
         let check = |entry: &str, expect: &str| {
             let said = read(&format!("  - {entry}")).expect_err(entry);
@@ -513,6 +546,11 @@ mod tests {
         check(&preset(gitlab), "groups_only");
         check(&oidc("admins: {everyone: true}"), "can't be meant");
         check(&oidc("admins: {groups: [it]}"), "Add `groups: claim:");
+        check(&oidc("refresh: 5"), "sign_in[0].refresh");
+        check(&oidc("refresh: true"), "how often?");
+        check(&oidc("refresh: 1s"), "between `10s` and `24h`");
+        check(&oidc("refresh: off, refresh_grace: 1h"), "never asked");
+        check(&oidc("refresh: 1h, refresh_grace: 1h"), "twice as long");
         check(&oidc("authority: gone.pem"), "gone.pem");
         let oauth = |keys: &str| {
             format!("{{kind: oauth2, title: T, client_id: c, allow: {{everyone: true}}, {keys}}}")

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::*;
 
-fn config(provider: &FakeProvider) -> OAuth2Config {
+pub(super) fn config(provider: &FakeProvider) -> OAuth2Config {
     let at = |path: &str| -> Url {
         let url = format!("{}/{path}", provider.issuer());
         url.parse().expect("an address")
@@ -44,6 +44,8 @@ fn config(provider: &FakeProvider) -> OAuth2Config {
             admins: None,
             adopts: Adopts::default(),
         },
+        renewing: Some(EVERY),
+        by_access_token: false,
         authorities: None,
     }
 }

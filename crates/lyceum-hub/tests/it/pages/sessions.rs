@@ -137,6 +137,7 @@ async fn plant(hub: &TestHub, many: usize) {
             agent: None,
             method: None,
             elsewhere: None,
+            refresh_at: None,
         };
         sessions::insert(&mut tx, &session).await.expect("planted");
     }
