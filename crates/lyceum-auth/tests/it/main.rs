@@ -8,5 +8,6 @@
 mod db;
 mod ldap;
 mod local;
+mod renewal;
 mod sign_in;
 mod throttle;
