@@ -18,6 +18,7 @@ const SECRET = 'a secret: of+tests%';
 const PEOPLE = {
   'e-1878': { name: 'Lise Meitner', preferred_username: 'lise', groups: ['students', 'physics'], email: 'lise@example.edu', email_verified: true },
   'e-1939': { name: 'Barbara Liskov', preferred_username: 'barbara', groups: ['staff', 'it'], email: 'barbara@example.edu', email_verified: true },
+  'e-1867': { name: 'Marie Curie', preferred_username: 'marie', groups: ['students'], email: 'marie@example.edu', email_verified: true },
   'e-1912': { name: 'Alan Turing', preferred_username: 'alan', groups: ['guests'], email: 'alan@example.org', email_verified: true },
   'e-1882': { name: 'Emmy Noether', preferred_username: 'emmy', groups: ['forge'], email: 'emmy@example.edu', email_verified: true },
   // The demo has an account of this name.
@@ -30,7 +31,7 @@ test('people come in by a provider of OpenID Connect', { timeout: 600_000, skip 
   t.after(() => lyceum.stop());
   const { port } = new URL(lyceum.url);
   const here = `http://localhost:${port}`;
-  const way = { redirect_uris: [`${here}/hub/oauth_callback`], post_logout_redirect_uris: [`${here}/hub/login`], backchannel_logout_uri: `${lyceum.url}hub/oauth_backchannel`, backchannel_logout_session_required: true };
+  const way = { redirect_uris: [`${here}/hub/oauth_callback`], post_logout_redirect_uris: [`${here}/hub/login`], backchannel_logout_uri: `${lyceum.url}hub/oauth_backchannel`, backchannel_logout_session_required: true, grant_types: ['authorization_code', 'refresh_token'] };
   const clients = [
     { client_id: 'lyceum', client_secret: SECRET, ...way },
     { client_id: 'plain', token_endpoint_auth_method: 'none', redirect_uris: [`${here}/hub/oauth_callback/forge`] },
@@ -50,6 +51,9 @@ sign_in:
     groups: claim:groups
     allow: {groups: [students, staff]}
     admins: {groups: [it]}
+    scopes: [openid, profile, email, offline_access]
+    parameters: {prompt: consent}
+    refresh: 10s
   - kind: oauth2
     id: forge
     title: Forge
@@ -166,6 +170,22 @@ sign_in:
       await goHome(other, here);
       return /\/hub\/login/.test(other.url());
     });
+    await goHome(page, here);
+    await controls.logOut(page).waitFor();
+    await other.context().close();
+  });
+
+  await step('who is removed there is out here soon, and told why', async () => {
+    const other = await anew();
+    await enter(other, 'e-1867');
+    await other.waitForURL(/\/hub\/home/);
+    delete provider.people['e-1867'];
+    await until('she is out', async () => {
+      await goHome(other, here);
+      return /\/hub\/login/.test(other.url());
+    });
+    await other.getByText('has ended there').waitFor();
+    // Nobody else is.
     await goHome(page, here);
     await controls.logOut(page).waitFor();
     await other.context().close();
