@@ -191,13 +191,25 @@ impl Mapping {
         self.wanted().any(|wanted| wanted == claim)
     }
 
+    /// Which claims are there that decide about something here. Not her names: people may change theirs, and
+    /// take them away.
+    pub fn had(&self, claims: &Claims) -> BTreeSet<String> {
+        let had = self
+            .deciding()
+            .filter(|claim| find(claims, claim).is_some());
+        had.map(str::to_owned).collect()
+    }
+
     fn wanted(&self) -> impl Iterator<Item = &str> {
-        let rules = self.allow.iter().chain(&self.admins).flat_map(Rule::names);
         self.username
             .claims()
-            .chain(self.groups.as_deref())
-            .chain(rules)
+            .chain(self.deciding())
             .chain([self.display_name.as_str()])
+    }
+
+    fn deciding(&self) -> impl Iterator<Item = &str> {
+        let rules = self.allow.iter().chain(&self.admins).flat_map(Rule::names);
+        self.groups.as_deref().into_iter().chain(rules)
     }
 
     fn of_ours(&self, mut groups: Vec<String>) -> Vec<String> {
@@ -218,6 +230,17 @@ impl Mapping {
         issuer: &str,
         subject: &str,
         claims: &Claims,
+    ) -> Result<Identity, Refused> {
+        self.identity_called(issuer, subject, claims, None)
+    }
+
+    /// `name`: what somebody is called who has one already; it need not be told again.
+    pub fn identity_called(
+        &self,
+        issuer: &str,
+        subject: &str,
+        claims: &Claims,
+        name: Option<&UserName>,
     ) -> Result<Identity, Refused> {
         let told = self.groups.as_deref().map(|claim| many(claims, claim));
         let groups = told.map(|groups| {
@@ -245,19 +268,10 @@ impl Mapping {
             );
             return Err(Refused::NotAdmitted);
         }
-        let name = {
-            let domains = self.allow.as_ref().and_then(|rule| rule.domains.as_ref());
-            self.username.render(claims, domains)
-        }
-        .map_err(|problem| {
-            tracing::warn!(
-                issuer,
-                subject,
-                problem,
-                "sign-in refused: no name can be made of what the provider says"
-            );
-            Refused::Unnamed
-        })?;
+        let name = match name {
+            Some(name) => name.clone(),
+            None => self.name(issuer, subject, claims)?,
+        };
         let admin = (self.admins.as_ref()).map(|rule| rule.holds(issuer, claims, known));
         let display_name = one(claims, &self.display_name).ok();
         Ok(Identity {
@@ -270,6 +284,19 @@ impl Mapping {
                 id: subject.into(),
             }),
             ..Identity::named(name)
+        })
+    }
+
+    fn name(&self, issuer: &str, subject: &str, claims: &Claims) -> Result<UserName, Refused> {
+        let domains = self.allow.as_ref().and_then(|rule| rule.domains.as_ref());
+        self.username.render(claims, domains).map_err(|problem| {
+            tracing::warn!(
+                issuer,
+                subject,
+                problem,
+                "sign-in refused: no name can be made of what the provider says"
+            );
+            Refused::Unnamed
         })
     }
 }

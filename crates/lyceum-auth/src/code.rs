@@ -103,7 +103,8 @@ pub(crate) async fn redeem<T: DeserializeOwned>(
         ("redirect_uri", back.as_str()),
         ("code_verifier", proofs.verifier.expose()),
     ];
-    let answer = ask(http, endpoint, client, fields).await?;
+    let (proof, fields) = as_client(client, fields);
+    let answer = http.post_form(endpoint, proof, &fields).await?;
     // Some say 200 and mean no.
     if answer.status.is_success() && answer.json::<TokenError>().is_err() {
         return Ok(answer.json().context("reading the tokens")?);
@@ -123,34 +124,41 @@ pub(crate) async fn refresh<T: DeserializeOwned>(
         ("grant_type", "refresh_token"),
         ("refresh_token", token.expose()),
     ];
-    let answer = ask(http, endpoint, client, fields).await?;
+    let (proof, fields) = as_client(client, fields);
+    let answer = http.post_precious_form(endpoint, proof, &fields).await?;
     let error = answer.json::<TokenError>().map(|said| said.error);
     if answer.status.is_success() && error.is_err() {
         return Ok(answer.json().context("reading the tokens")?);
     }
-    match error.as_deref() {
-        // GitHub has a word of its own for it.
-        Ok("invalid_grant" | "bad_refresh_token") if !answer.status.is_server_error() => {
-            Err(NotSaid::Ended)
+    let word = error.ok().filter(|word| is_word(word));
+    let why = match &word {
+        Some(word) => word.clone(),
+        None => answer.status.to_string(),
+    };
+    let problem = anyhow!("the provider gives no tokens for a refresh token: {why}");
+    Err(match word.as_deref() {
+        _ if answer.is_out_of_order() => NotSaid::Away(problem),
+        // GitHub has a word of its own for it. The last two: she would have to do something there first.
+        Some("invalid_grant" | "bad_refresh_token" | "interaction_required" | "login_required") => {
+            NotSaid::Ended
         }
-        Ok(word) if is_word(word) => {
-            Err(anyhow!("the provider gives no tokens for a refresh token: {word}").into())
-        }
-        _ => Err(anyhow!(
-            "the provider gives no tokens for a refresh token: {}",
-            answer.status
-        )
-        .into()),
-    }
+        // We ourselves, or all, are refused.
+        Some(
+            "invalid_client"
+            | "unauthorized_client"
+            | "incorrect_client_credentials"
+            | "server_error"
+            | "temporarily_unavailable",
+        ) => NotSaid::Away(problem),
+        _ => NotSaid::Unclear(problem),
+    })
 }
 
-/// Asks for tokens, as this client.
-async fn ask<'a>(
-    http: &Http,
-    endpoint: &Url,
+/// Fields as this client sends them, and the proof that it is this one.
+fn as_client<'a>(
     client: &Client<'a>,
     mut fields: Vec<(&'a str, &'a str)>,
-) -> anyhow::Result<Answer> {
+) -> (Proof<'a>, Vec<(&'a str, &'a str)>) {
     let proof = match client.secret {
         Some(secret) if !client.in_form => Proof::Basic(client.id, secret),
         secret => {
@@ -159,7 +167,7 @@ async fn ask<'a>(
             Proof::None
         }
     };
-    http.post_form(endpoint, proof, &fields).await
+    (proof, fields)
 }
 
 /// Why there are no tokens. Of what it says nothing is repeated but a word from the standard.

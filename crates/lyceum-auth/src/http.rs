@@ -20,11 +20,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use url::Url;
+
+use crate::renewal::OutOfOrder;
 
 const CONNECT: Duration = Duration::from_secs(5);
 /// For a whole answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// For one that is lost for good with whoever does not wait for it: the token that was brought may be used up.
+const PRECIOUS: Duration = Duration::from_secs(30);
 /// No document of a provider is longer.
 const MAX_BODY: usize = 512 * 1024;
 /// As many calls may be under way; whoever waits longer than an answer may take is told so.
@@ -39,6 +44,21 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Whether whoever answers says that it can't do so just now, whatever was asked.
+    pub(crate) fn is_out_of_order(&self) -> bool {
+        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// Refuses what is no success. `place`: what answered.
+    pub(crate) fn check(&self, place: &str) -> anyhow::Result<()> {
+        let problem = format!("{place} answered {}", self.status);
+        match self.status.is_success() {
+            true => Ok(()),
+            false if self.is_out_of_order() => Err(OutOfOrder(problem).into()),
+            false => bail!(problem),
+        }
+    }
+
     /// The body as JSON, if it says that it is.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> anyhow::Result<T> {
         let kind = self.content_type.split(';').next().unwrap_or_default();
@@ -97,7 +117,8 @@ impl Http {
     }
 
     pub(crate) async fn get(&self, url: &Url, proof: Proof<'_>) -> anyhow::Result<Answer> {
-        self.call(Method::GET, url, proof, Bytes::new()).await
+        self.call(Method::GET, url, proof, Bytes::new(), false)
+            .await
     }
 
     pub(crate) async fn post_form(
@@ -106,10 +127,19 @@ impl Http {
         proof: Proof<'_>,
         fields: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(fields)
-            .finish();
-        self.call(Method::POST, url, proof, body.into()).await
+        let body = form(fields);
+        self.call(Method::POST, url, proof, body, false).await
+    }
+
+    /// As [`Self::post_form`], for an answer that must not be lost.
+    pub(crate) async fn post_precious_form(
+        &self,
+        url: &Url,
+        proof: Proof<'_>,
+        fields: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        let body = form(fields);
+        self.call(Method::POST, url, proof, body, true).await
     }
 
     async fn call(
@@ -118,6 +148,7 @@ impl Http {
         url: &Url,
         proof: Proof<'_>,
         body: Bytes,
+        is_precious: bool,
     ) -> anyhow::Result<Answer> {
         may_be_asked(url)?;
         let mut request = Request::builder()
@@ -133,8 +164,20 @@ impl Http {
         }
         let request = request.body(Full::new(body)).context("making a request")?;
         let place = url.host_str().unwrap_or_default().to_owned();
+        let failed = || OutOfOrder(format!("asking {place}"));
+        let late = |limit: Duration| {
+            let problem = anyhow!("it did not answer within {} s", limit.as_secs());
+            problem.context(failed())
+        };
+        let begun = Instant::now();
+        let waiting = tokio::time::timeout(ANSWER, self.places.acquire()).await;
+        let _place = waiting.map_err(|_| late(ANSWER))?.context("closed")?;
+        // Nothing had been asked as long as there was no place.
+        let (from, limit) = match is_precious {
+            true => (Instant::now(), PRECIOUS),
+            false => (begun, ANSWER),
+        };
         let asking = async {
-            let _place = self.places.acquire().await.context("closed")?;
             let answer = self.client.request(request).await?;
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, MAX_BODY).collect().await;
@@ -154,11 +197,16 @@ impl Http {
                 body,
             })
         };
-        match tokio::time::timeout(ANSWER, asking).await {
-            Ok(answer) => answer.with_context(|| format!("asking {place}")),
-            Err(_) => bail!("{place} did not answer within {} s", ANSWER.as_secs()),
+        match tokio::time::timeout_at(from + limit, asking).await {
+            Ok(answer) => answer.with_context(failed),
+            Err(_) => Err(late(limit)),
         }
     }
+}
+
+fn form(fields: &[(&str, &str)]) -> Bytes {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.extend_pairs(fields).finish().into()
 }
 
 impl Proof<'_> {

@@ -152,7 +152,13 @@ impl OAuth2 {
     }
 
     async fn entries(&self, list: &List, access: &Secret) -> anyhow::Result<Vec<String>> {
-        let Value::Array(entries) = self.ask(&list.url, false, access).await? else {
+        let entries = self.ask(&list.url, false, access).await;
+        // A list that does not take the token, or not any more, says nothing about her.
+        let entries = entries.map_err(|error| match error.is::<TokenRefused>() {
+            true => anyhow!("{error:#}"),
+            false => error,
+        })?;
+        let Value::Array(entries) = entries else {
             anyhow::bail!("{} does not answer with a list", shown(&list.url));
         };
         let entries = entries.into_iter().take(LIST_MAX);
@@ -174,13 +180,9 @@ impl OAuth2 {
         let place = shown(url);
         // That it forbids something is no news: some say so to who asks too often.
         if answer.status == StatusCode::UNAUTHORIZED {
-            return Err(TokenRefused(answer.status)).with_context(|| format!("asking {place}"));
+            return Err(TokenRefused).with_context(|| format!("asking {place}"));
         }
-        ensure!(
-            answer.status.is_success(),
-            "{place} answered {}",
-            answer.status
-        );
+        answer.check(place)?;
         answer.json().with_context(|| format!("reading {place}"))
     }
 
@@ -192,27 +194,26 @@ impl OAuth2 {
         }
     }
 
-    /// Who the owner of this token is.
-    async fn identity(&self, access: &Secret) -> Result<Identity, Refused> {
-        let claims = self.claims(access).await?;
-        let mark = mark(&claims, &self.config.mark)?;
+    /// Who the owner of the token with these claims is.
+    fn identity(&self, claims: &Claims) -> Result<Identity, Refused> {
+        let mark = mark(claims, &self.config.mark)?;
         let mapping = &self.config.mapping;
-        mapping.identity(&self.source, &mark, &claims)
+        mapping.identity(&self.source, &mark, claims)
     }
 
     /// What can be asked with later.
-    fn grant(&self, tokens: &Tokens, identity: &Identity) -> Option<Grant> {
+    fn grant(&self, tokens: &Tokens, identity: &Identity, claims: &Claims) -> Option<Grant> {
         self.config.renewing?;
         let refresh = renewal::token(tokens.refresh_token.as_ref()).map(Token::Refresh);
         let lasts = self.config.by_access_token && tokens.expires_in.is_none();
         let access = lasts.then(|| Token::Access(tokens.access_token.clone()));
-        Grant::new(refresh.or(access)?, identity, "")
+        let (client, had) = (&self.config.client_id, self.config.mapping.had(claims));
+        Grant::new(refresh.or(access)?, identity, client, had)
     }
 
     /// The access token by which she is asked about, and what came with it.
     async fn access_again(&self, grant: &Grant) -> Result<(Secret, Option<Value>), NotSaid> {
-        // Another provider's is shown to nobody.
-        if grant.subject.issuer != self.source {
+        if !grant.is_of(&self.source, &self.config.client_id) {
             return Err(NotSaid::Unasked);
         }
         let refresh = match &grant.token {
@@ -229,14 +230,23 @@ impl OAuth2 {
         Ok((tokens.access_token, tokens.refresh_token))
     }
 
-    async fn identity_again(&self, access: &Secret, grant: &Grant) -> Result<Identity, NotSaid> {
-        let claims = self.claims(access).await?;
+    /// Nothing where less is told than at the log-in.
+    fn identity_again(
+        &self,
+        claims: anyhow::Result<Claims>,
+        grant: &Grant,
+    ) -> Result<Option<Identity>, NotSaid> {
+        let claims = claims?;
         let mark = mark(&claims, &self.config.mark)?;
         if mark != grant.subject.id {
             return Err(anyhow!("it tells of somebody else than at the log-in (`mark`)").into());
         }
-        let mapping = &self.config.mapping;
-        Ok(mapping.identity(&self.source, &mark, &claims)?)
+        if !grant.is_told_by(&claims) {
+            return Ok(None);
+        }
+        let (mapping, name) = (&self.config.mapping, Some(&grant.name));
+        let identity = mapping.identity_called(&self.source, &mark, &claims, name);
+        Ok(Some(identity?))
     }
 }
 
@@ -292,9 +302,10 @@ impl Elsewhere for OAuth2 {
         let tokens: Tokens =
             code::redeem(&self.http, &config.token_url, &client, code, back, proofs).await?;
         tokens.check_kind()?;
-        let identity = self.identity(&tokens.access_token).await?;
+        let claims = self.claims(&tokens.access_token).await?;
+        let identity = self.identity(&claims)?;
         Ok(Arrived {
-            grant: self.grant(&tokens, &identity),
+            grant: self.grant(&tokens, &identity, &claims),
             identity,
         })
     }
@@ -308,9 +319,24 @@ impl Elsewhere for OAuth2 {
             Ok(access) => access,
             Err(why) => return Renewed::without(why),
         };
+        let claims = self.claims(&access).await;
+        if let Token::Access(_) = grant.token {
+            // One refusal may be a slip; the second one is meant. One that was just given is good.
+            let is_refused = |error: &anyhow::Error| error.is::<TokenRefused>();
+            let refused = claims.as_ref().is_err_and(is_refused);
+            return Renewed {
+                grant: (refused || claims.is_ok())
+                    .then(|| grant.noting(refused))
+                    .flatten(),
+                said: match refused && grant.refused {
+                    true => Err(NotSaid::Ended),
+                    false => self.identity_again(claims, grant),
+                },
+            };
+        }
         Renewed {
             grant: grant.turned(given.as_ref()),
-            said: self.identity_again(&access, grant).await.map(Some),
+            said: self.identity_again(claims, grant),
         }
     }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use async_trait::async_trait;
-use hyper::StatusCode;
 use jsonwebtoken::jwk::Jwk;
 use lyceum_model::clock::Clock;
 use lyceum_model::identity::Identity;
@@ -24,7 +23,7 @@ use crate::code::{self, Client};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::http::{Http, Proof};
 use crate::journey::Proofs;
-use crate::renewal::{self, Arrived, Grant, NotSaid, Renewed, Renewing, Token, TokenRefused};
+use crate::renewal::{self, Arrived, Grant, NotSaid, OutOfOrder, Renewed, Renewing, Token};
 
 mod id_token;
 mod provider;
@@ -118,10 +117,12 @@ impl Oidc {
         &self,
         verify: impl Fn(&[Jwk]) -> Result<Claims, Untrusted>,
     ) -> anyhow::Result<Result<Claims, Untrusted>> {
-        let keys = self.provider.keys(None).await?;
+        let failed = || OutOfOrder("fetching the provider's keys".into());
+        let keys = self.provider.keys(None).await.with_context(failed)?;
         Ok(match verify(&keys) {
             Err(Untrusted::NoKey | Untrusted::Signature) => {
-                verify(&self.provider.keys(Some(&keys)).await?)
+                let keys = self.provider.keys(Some(&keys)).await;
+                verify(&keys.with_context(failed)?)
             }
             verified => verified,
         })
@@ -164,8 +165,8 @@ impl Oidc {
         Ok(())
     }
 
-    /// What tokens that came for a refresh token say of the same person (12.2). Nothing where there is no ID
-    /// token and userinfo does not tell all: what is only not told must take nothing from her.
+    /// What tokens that came for a refresh token say of the same person (12.2). Nothing where they tell less
+    /// than those of her log-in did: what is only not told must take nothing from her.
     async fn claims_again(
         &self,
         metadata: &Metadata,
@@ -182,14 +183,14 @@ impl Oidc {
                 "the new ID token is about somebody else (`sub`)"
             );
             self.fill(metadata, tokens, &mut claims).await?;
-            return Ok(Some(claims));
+            return Ok(grant.is_told_by(&claims).then_some(claims));
         }
         let (Some(url), Some(access)) = (&metadata.userinfo_endpoint, &tokens.access_token) else {
             return Ok(None);
         };
         let known = Claims::from_iter([("sub".to_owned(), grant.subject.id.clone().into())]);
         let claims = self.userinfo(url, access, &known).await?;
-        Ok((!self.config.mapping.lacks(&claims)).then_some(claims))
+        Ok(grant.is_told_by(&claims).then_some(claims))
     }
 
     /// What a refresh token is worth: the tokens that come for it.
@@ -197,11 +198,10 @@ impl Oidc {
         let Token::Refresh(token) = &grant.token else {
             return Err(NotSaid::Unasked);
         };
-        // Another provider's is shown to nobody.
-        if grant.subject.issuer != self.provider.issuer() {
+        if !grant.is_of(self.provider.issuer(), &self.config.client_id) {
             return Err(NotSaid::Unasked);
         }
-        let metadata = self.provider.metadata().await?;
+        let metadata = self.provider.metadata().await.map_err(NotSaid::Away)?;
         let client = self.client(&metadata);
         let (http, endpoint) = (self.provider.http(), &metadata.token_endpoint);
         let tokens = code::refresh(http, endpoint, &client, token).await?;
@@ -217,22 +217,17 @@ impl Oidc {
         let Some(claims) = self.claims_again(metadata, tokens, grant).await? else {
             return Ok(None);
         };
-        let issuer = self.provider.issuer();
-        let identity = (self.config.mapping).identity(issuer, &grant.subject.id, &claims);
+        let (issuer, mapping) = (self.provider.issuer(), &self.config.mapping);
+        let name = Some(&grant.name);
+        let identity = mapping.identity_called(issuer, &grant.subject.id, &claims, name);
         Ok(Some(identity?))
     }
 
     /// What it says besides, of the same person (5.3).
     async fn userinfo(&self, url: &Url, access: &Secret, known: &Claims) -> anyhow::Result<Claims> {
         let answer = self.provider.http().get(url, Proof::Bearer(access)).await?;
-        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN = answer.status {
-            return Err(TokenRefused(answer.status)).context("asking userinfo");
-        }
-        ensure!(
-            answer.status.is_success(),
-            "userinfo answered {}",
-            answer.status
-        );
+        // Also a no is no news of her: the provider has just taken her refresh token.
+        answer.check("userinfo")?;
         let claims: Claims = answer.json().context("reading userinfo")?;
         if claims.get("sub") != known.get("sub") {
             bail!("userinfo is about somebody else (`sub`)");
@@ -329,8 +324,11 @@ impl Elsewhere for Oidc {
         let session = session.filter(|text| is_subject(text));
         let refresh = renewal::token(tokens.refresh_token.as_ref());
         let refresh = refresh.filter(|_| self.config.renewing.is_some());
-        let grant =
-            refresh.and_then(|token| Grant::new(Token::Refresh(token), &identity, &proofs.nonce));
+        let grant = refresh.and_then(|token| {
+            let (client, had) = (&self.config.client_id, mapping.had(&claims));
+            let grant = Grant::new(Token::Refresh(token), &identity, client, had)?;
+            Some(grant.of_sign_in(&proofs.nonce))
+        });
         Ok(Arrived {
             identity: Identity {
                 session,

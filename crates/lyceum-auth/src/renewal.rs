@@ -4,18 +4,20 @@
 //! A no is only what the provider says in the standard's own words, or what the rules make of what it
 //! says. An answer that can't be read, or none, is no news of her: she stays.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use hyper::StatusCode;
 use lyceum_model::identity::{Identity, Subject};
+use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_store::secret::Keys;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::attempt::Refused;
+use crate::claims::{Claims, find};
 
 /// Longer than any token; one that is longer is not kept.
 const TOKEN_MAX: usize = 16 * 1024;
@@ -44,6 +46,15 @@ pub struct Grant {
     pub(crate) subject: Subject,
     /// Of the sign-in that it came with.
     pub(crate) nonce: String,
+    /// The client that it was given to.
+    client: String,
+    /// What she was called at the log-in: a name is not asked for twice.
+    pub(crate) name: UserName,
+    /// The claims that decide about something here and were told at the log-in. Where one is missing later,
+    /// less is told of her, and not that she has lost something.
+    had: BTreeSet<String>,
+    /// Whether the token was refused when it was last brought.
+    pub(crate) refused: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,12 +72,39 @@ impl fmt::Debug for Grant {
 }
 
 impl Grant {
-    pub(crate) fn new(token: Token, identity: &Identity, nonce: &str) -> Option<Self> {
+    /// `had`: the claims that were told and decide about something.
+    pub(crate) fn new(
+        token: Token,
+        identity: &Identity,
+        client: &str,
+        had: BTreeSet<String>,
+    ) -> Option<Self> {
         Some(Self {
             token,
             subject: identity.subject.clone()?,
-            nonce: nonce.to_owned(),
+            nonce: String::new(),
+            client: client.to_owned(),
+            name: identity.name.clone(),
+            had,
+            refused: false,
         })
+    }
+
+    pub(crate) fn of_sign_in(self, nonce: &str) -> Self {
+        Self {
+            nonce: nonce.to_owned(),
+            ..self
+        }
+    }
+
+    /// Whether it was given by this issuer to this client: another one's is shown to nobody.
+    pub(crate) fn is_of(&self, issuer: &str, client: &str) -> bool {
+        self.subject.issuer == issuer && self.client == client
+    }
+
+    /// Whether these tell no less of her than at the log-in.
+    pub(crate) fn is_told_by(&self, claims: &Claims) -> bool {
+        self.had.iter().all(|claim| find(claims, claim).is_some())
     }
 
     /// The same with the refresh token that was given instead, if one was.
@@ -74,6 +112,14 @@ impl Grant {
         let token = Token::Refresh(token(given)?);
         (token != self.token).then(|| Self {
             token,
+            ..self.clone()
+        })
+    }
+
+    /// The same, the token having been refused or not; nothing where that is known.
+    pub(crate) fn noting(&self, refused: bool) -> Option<Self> {
+        (refused != self.refused).then(|| Self {
+            refused,
             ..self.clone()
         })
     }
@@ -125,17 +171,19 @@ pub enum NotSaid {
     Ended,
     /// By what it says she is not let in any more.
     Outsider,
-    /// It does not answer, or not so that it could be understood.
+    /// It does not answer, or says that it is out of order: nobody can be asked about.
+    Away(anyhow::Error),
+    /// What it says of her can't be understood or trusted.
     Unclear(anyhow::Error),
-    /// It can't be asked about her, and never will.
+    /// As things are it can't be asked about her.
     Unasked,
 }
 
 impl From<anyhow::Error> for NotSaid {
     fn from(error: anyhow::Error) -> Self {
-        match error.downcast_ref::<TokenRefused>() {
-            Some(_) => Self::Ended,
-            None => Self::Unclear(error),
+        match error.is::<OutOfOrder>() {
+            true => Self::Away(error),
+            false => Self::Unclear(error),
         }
     }
 }
@@ -145,16 +193,20 @@ impl From<Refused> for NotSaid {
         match refused {
             Refused::NotAdmitted => Self::Outsider,
             Refused::Internal(error) => error.into(),
-            // Her name does not matter any more; that there is none is rather a fault there.
             other => Self::Unclear(other.into()),
         }
     }
 }
 
-/// An access token that was just given, or that does not end, is worth nothing.
+/// The provider itself is in trouble, whoever is asked about. Holds what was done.
 #[derive(Debug, thiserror::Error)]
-#[error("it does not take the access token ({0})")]
-pub(crate) struct TokenRefused(pub(crate) StatusCode);
+#[error("{0}")]
+pub(crate) struct OutOfOrder(pub(crate) String);
+
+/// An access token is worth nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("it does not take the access token")]
+pub(crate) struct TokenRefused;
 
 #[cfg(test)]
 mod tests {
@@ -171,7 +223,9 @@ mod tests {
             }),
             ..Identity::named(UserName::parse("ada").unwrap())
         };
-        Grant::new(Token::Refresh(Secret::new("hunter2")), &identity, "n").unwrap()
+        let had = BTreeSet::from(["groups".to_owned()]);
+        let token = Token::Refresh(Secret::new("hunter2"));
+        Grant::new(token, &identity, "lyceum", had).unwrap()
     }
 
     #[test]
@@ -184,6 +238,21 @@ mod tests {
         let other = keys.seal(&purpose("one"), b"\"hunter2\"");
         let error = Grant::open(&keys, "one", &other).unwrap_err();
         assert!(!format!("{error:#}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_not_told_any_more_is_less_and_what_is_empty_is_not() {
+        let told = |claims: Value| grant().is_told_by(claims.as_object().unwrap());
+        assert!(told(json!({"groups": ["a"], "more": 1})));
+        assert!(told(json!({"groups": []})));
+        assert!(!told(json!({"more": 1})));
+    }
+
+    #[test]
+    fn it_is_brought_for_the_client_that_it_was_given_to() {
+        assert!(grant().is_of("https://login.example.edu", "lyceum"));
+        assert!(!grant().is_of("https://login.example.edu", "another"));
+        assert!(!grant().is_of("https://login.example.org", "lyceum"));
     }
 
     #[test]

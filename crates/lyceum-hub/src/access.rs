@@ -24,6 +24,9 @@ use crate::{Hub, Settings, course_servers, db, grants, groups, refreshing, share
 
 /// How long the proxy may act on an answer. Log-out and lost roles are told at once besides.
 const KEEP: Duration = Duration::from_secs(30);
+/// The same as long as it is not known whether she may still be here. The proxy does not wait for her
+/// provider: it would take this hub for one that is away.
+const KEEP_UNSURE: Duration = Duration::from_secs(3);
 
 #[async_trait]
 impl Access for Hub {
@@ -89,6 +92,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let Some(server) = db::servers::get(&mut tx, &ask.route_id).await? else {
         return Ok(Decision::Deny);
     };
+    let mut keep = KEEP;
     let (user_id, token, grounds) = match &ask.credential {
         Credential::None => return Ok(Decision::SignIn),
         Credential::AccessCookie(cookie) => {
@@ -101,17 +105,13 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
                     db::sessions::by_access(&mut tx, &tokens::hash_access(cookie), now.0).await?
                 }
             };
-            let session = match session {
-                Some(session) if refreshing::is_late(hub, &session) => {
-                    drop(tx);
-                    refreshing::before_use(hub, &session.id).await;
-                    tx = hub.db().read().await?;
-                    db::sessions::by_id(&mut tx, &session.id, now.0).await?
-                }
-                session => session,
-            };
             match session {
                 Some(session) => {
+                    // A no ends what the proxy has been told, whenever it comes.
+                    if refreshing::is_late(hub, &session) {
+                        refreshing::begin(hub, &session);
+                        keep = KEEP_UNSURE;
+                    }
                     hub.token_uses().note_session(&session.id, now);
                     (session.user_id, None, vec![session.id])
                 }
@@ -165,7 +165,10 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let mut grounds: Vec<String> = grounds;
     grounds.extend(for_this_one.then(|| shares::ground(&server.id)));
     let subject = user.name.to_string();
-    let decision = decision(&scopes, &server, &standing, subject, grounds);
+    let mut decision = decision(&scopes, &server, &standing, subject, grounds);
+    if let Decision::Allow { for_how_long, .. } = &mut decision {
+        *for_how_long = keep;
+    }
     told_of(hub, tx, &server, &Doer::person(&user.name), decision).await
 }
 

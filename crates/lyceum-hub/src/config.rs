@@ -157,6 +157,8 @@ pub struct Timings {
     pub courses_every: Duration,
     /// How often it is looked who is to be asked about at the provider by which she came.
     pub refresh_every: Duration,
+    /// A request of somebody who has to be asked about first waits so long at most.
+    pub refresh_patience: Duration,
     /// How long a form that stops a server waits to show it done.
     pub stop_patience: Duration,
 }
@@ -183,6 +185,7 @@ impl Default for Timings {
             rooms_every: Duration::from_secs(10),
             courses_every: Duration::from_secs(10),
             refresh_every: Duration::from_secs(5),
+            refresh_patience: Duration::from_secs(3),
             stop_patience: Duration::from_secs(5),
         }
     }

@@ -322,7 +322,7 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap, counts: bool) -> ApiResult<Op
         return Ok(None);
     };
     if refreshing::is_late(hub, &session) {
-        refreshing::before_use(hub, &session.id).await;
+        refreshing::before_use(hub, &session).await;
         match again(hub, &session.id, now).await? {
             Some(now) => user = now,
             None => return Ok(None),

@@ -4,7 +4,8 @@
 //! A session that is due is asked about by one replica at a time, which holds a lease on it from before
 //! the provider is asked until what it said is written: a refresh token may be good once, and another
 //! one comes with the answer. A provider that is away changes nothing. When it is asked is up to
-//! [`crate::jobs::refreshes`] and, for sessions that nobody used for a while, to their next use.
+//! [`crate::jobs::refreshes`] and, for sessions that nobody used for a while, to their next use: a page
+//! waits for the answer, the proxy does not.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use lyceum_model::clock::Millis;
 use lyceum_model::digest::hash_secret;
 use lyceum_model::id::new_id;
 use lyceum_model::identity::Identity;
+use lyceum_store::Tx;
 use lyceum_web::page::contexts::LoginError;
 use tokio::sync::watch;
 
@@ -32,10 +34,12 @@ const LEASE_MS: i64 = 150_000;
 /// A session that is due for longer than this was not in use, or the job does not keep up: whoever uses it
 /// waits until it has been looked at.
 const LATE_MS: i64 = 60_000;
-/// So long at most; then she goes on, and it is looked at all the same.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The longest pause between two tries about one session.
+/// The longest pause between two tries about one session, and the one until a way in that can't be asked
+/// as things are may be one again: it may have been written down wrong for a while.
 const LONGEST_OF_ONE_MS: i64 = 600_000;
+/// Whoever could not be confirmed for too long is out only after so many tries: after a night in which
+/// nobody was asked about her, the first one may fail by chance.
+const IN_VAIN: i64 = 2;
 
 /// Why a session ended that nobody had logged out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +128,7 @@ pub async fn round(hub: &Hub, method: &str, stop: impl Fn() -> bool) {
             method,
             due_by: now.0,
             confirmed_by: now.0,
+            failures: 0,
         };
         let by = claim_name(hub);
         let due = match claim(hub, &wanted, &by, places).await {
@@ -152,9 +157,15 @@ async fn end_unconfirmed(hub: &Hub, method: &str) -> anyhow::Result<()> {
     let Some(grace) = renewing.and_then(|renewing| renewing.grace) else {
         return Ok(());
     };
+    // One that is away for long is tried with a few only.
+    let failures = match hub.refreshes().is_long_away(method) {
+        true => 0,
+        false => IN_VAIN,
+    };
     loop {
         let wanted = Wanted {
             method,
+            failures,
             due_by: i64::MAX,
             confirmed_by: hub.now().plus(-milliseconds(grace)).0,
         };
@@ -205,27 +216,56 @@ pub fn is_late(hub: &Hub, session: &Session) -> bool {
     session.refresh_at.is_some_and(is_late) && session.method.as_ref().is_some_and(may_be_asked)
 }
 
-/// Looks at this session, and returns when that is done or has taken too long to be waited for. Requests
-/// that come together wait for the same.
-pub async fn before_use(hub: &Hub, session: &str) {
-    let mut done = {
-        let mut under_way = lock(&hub.refreshes().under_way);
-        if let Some(done) = under_way.get(session) {
-            done.clone()
-        } else {
-            let (ended, done) = watch::channel(());
-            under_way.insert(session.to_owned(), done.clone());
-            let (hub_there, session) = (hub.clone(), session.to_owned());
-            hub.refreshes().tasks.spawn(async move {
-                look_at_one(&hub_there, &session).await;
-                lock(&hub_there.refreshes().under_way).remove(&session);
-                drop(ended);
-            });
-            done
-        }
+/// Looks at this session, and returns when that is done or has taken too long to be waited for: then she
+/// goes on, and it is looked at all the same.
+pub async fn before_use(hub: &Hub, session: &Session) {
+    if let Some(mut done) = begin(hub, session) {
+        // It changes never, and ends with what is waited for.
+        let patience = hub.timings().refresh_patience;
+        let _ended = tokio::time::timeout(patience, done.changed()).await;
+    }
+}
+
+/// Begins to look at this session. What comes back ends when that is done; requests that come together get
+/// the same. Nothing: as many are looked at as may be, and the next round comes to this one.
+pub fn begin(hub: &Hub, session: &Session) -> Option<watch::Receiver<()>> {
+    let refreshes = hub.refreshes();
+    let method = session.method.as_deref()?;
+    let places = refreshes.places(method, hub.now());
+    let mut under_way = lock(&refreshes.under_way);
+    if let Some((_, done)) = under_way.get(&session.id) {
+        return Some(done.clone());
+    }
+    let many = under_way.values().filter(|(of, _)| of == method).count();
+    if i64::try_from(many).is_ok_and(|many| many >= places) {
+        return None;
+    }
+    let (ended, done) = watch::channel(());
+    under_way.insert(session.id.clone(), (method.to_owned(), done.clone()));
+    drop(under_way);
+    let place = Place {
+        hub: hub.clone(),
+        id: session.id.clone(),
+        _ended: ended,
     };
-    // It changes never, and ends with what is waited for.
-    let _ended = tokio::time::timeout(PATIENCE, done.changed()).await;
+    refreshes.tasks.spawn(async move {
+        let place = place;
+        look_at_one(&place.hub, &place.id).await;
+    });
+    Some(done)
+}
+
+/// A session that is looked at before it is used; also if what is done for that breaks down, it ends.
+struct Place {
+    hub: Hub,
+    id: String,
+    _ended: watch::Sender<()>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.hub.refreshes().under_way).remove(&self.id);
+    }
 }
 
 async fn look_at_one(hub: &Hub, session: &str) {
@@ -245,6 +285,7 @@ enum Found {
     /// She is there; nothing: and no more was said.
     There(Option<Identity>),
     Gone(Why),
+    Away(anyhow::Error),
     Unclear(anyhow::Error),
     Unasked,
 }
@@ -254,6 +295,7 @@ impl From<NotSaid> for Found {
         match why {
             NotSaid::Ended => Self::Gone(Why::Ended),
             NotSaid::Outsider => Self::Gone(Why::Outsider),
+            NotSaid::Away(error) => Self::Away(error),
             NotSaid::Unclear(error) => Self::Unclear(error),
             NotSaid::Unasked => Self::Unasked,
         }
@@ -269,10 +311,12 @@ async fn look(hub: &Hub, due: Due, by: &str) {
         Ok(Some(proven)) => admit(hub, proven, &due).await,
         Err(why) => why.into(),
     };
-    // The lists of this place tell nothing about the provider.
     match &found {
-        Found::Unclear(error) => hub.refreshes().failed(&due.method, error, hub.now()),
-        _ => hub.refreshes().worked(&due.method),
+        Found::Away(error) => hub.refreshes().failed(&due.method, error, hub.now()),
+        // That she is odd there is no news of the provider.
+        Found::Unclear(error) => hub.refreshes().odd(&due, error, hub.now()),
+        Found::There(_) | Found::Gone(_) => hub.refreshes().worked(&due.method),
+        Found::Unasked => {}
     }
     let seen = Seen {
         due: &due,
@@ -281,9 +325,9 @@ async fn look(hub: &Hub, due: Due, by: &str) {
     };
     let status = match &found {
         Found::There(_) => Some(metrics::CONFIRMED),
-        Found::Unclear(_) | Found::Unasked => Some(metrics::UNCLEAR),
-        // Counted where it ends.
-        Found::Gone(_) => None,
+        Found::Away(_) | Found::Unclear(_) => Some(metrics::UNCLEAR),
+        // Counted where it ends; and nobody was asked.
+        Found::Gone(_) | Found::Unasked => None,
     };
     if let Err(error) = seen.write(hub, found).await {
         tracing::error!(
@@ -329,10 +373,12 @@ impl Seen<'_> {
         match found {
             Found::There(identity) => self.confirmed(hub, identity).await,
             Found::Gone(why) => self.ended(hub, why).await,
-            Found::Unclear(_) => self.unclear(hub).await,
+            Found::Away(_) | Found::Unclear(_) => self.unclear(hub).await,
             Found::Unasked => {
+                let at = hub.now().plus(about(LONGEST_OF_ONE_MS));
+                let which = (self.due.id.as_str(), self.by);
                 let mut tx = hub.db().write().await?;
-                let rows = db::refreshes::forget(&mut tx, &self.due.id, self.by).await?;
+                let rows = db::refreshes::put_off(&mut tx, which, at.0).await?;
                 Ok(hub.seen().pass(tx, rows).await?)
             }
         }
@@ -341,8 +387,12 @@ impl Seen<'_> {
     async fn confirmed(&self, hub: &Hub, identity: Option<Identity>) -> anyhow::Result<()> {
         let now = hub.now();
         let said = identity.as_ref().map(told);
-        let is_new = said.is_some() && said != self.due.told;
         let mut tx = hub.db().write().await?;
+        let is_new = match &identity {
+            // What was said in her other browsers may have given her more than is said now.
+            Some(identity) => said != self.due.told || has_more(&mut tx, identity).await?,
+            None => false,
+        };
         if let Some(identity) = identity.filter(|_| is_new)
             && !pages::login::bring_again(
                 hub,
@@ -396,7 +446,8 @@ impl Seen<'_> {
         let renewing = hub.sign_in().renewing(&self.due.method);
         let grace = renewing.and_then(|renewing| renewing.grace);
         let unconfirmed = now.since(Millis(self.due.refreshed_at));
-        if grace.is_some_and(|grace| unconfirmed > milliseconds(grace)) {
+        let is_out = grace.is_some_and(|grace| unconfirmed > milliseconds(grace));
+        if is_out && self.due.failures >= IN_VAIN {
             return self.ended(hub, Why::Unconfirmed).await;
         }
         self.try_later(hub).await
@@ -418,6 +469,20 @@ impl Seen<'_> {
         let rows = db::refreshes::unclear(&mut tx, which, self.grant, at.0).await?;
         Ok(hub.seen().pass(tx, rows).await?)
     }
+}
+
+/// Whether she still has something here by her provider that it does not say of her any more.
+async fn has_more(tx: &mut Tx, identity: &Identity) -> sqlx::Result<bool> {
+    let Some(subject) = &identity.subject else {
+        return Ok(false);
+    };
+    let Some(known) = db::identities::find(tx, subject).await? else {
+        return Ok(false);
+    };
+    let given: Vec<String> = serde_json::from_str(&known.groups).unwrap_or_default();
+    let is_told = |told: &Vec<String>| given.iter().all(|group| told.contains(group));
+    let groups = !identity.groups.as_ref().is_none_or(is_told);
+    Ok(groups || known.admin && identity.admin != Some(true))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ use crate::reload::{ConfigState, ConfigWatch};
 use crate::within::Within;
 
 /// How much longer than requests everything else may take to end.
-const LAST: Duration = Duration::from_secs(9);
+const LAST: Duration = Duration::from_secs(13);
 
 /// Which program this is: the same for everything but the tests, which also play one of a version to
 /// come.

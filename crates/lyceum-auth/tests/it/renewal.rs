@@ -18,11 +18,15 @@ use lyceum_testkit::fake::{FakeProvider, Twist};
 use serde_json::json;
 
 fn oidc(provider: &FakeProvider) -> Oidc {
+    oidc_as(provider, CLIENT)
+}
+
+fn oidc_as(provider: &FakeProvider, client: &str) -> Oidc {
     let config = OidcConfig {
         id: String::new(),
         title: "University account".into(),
         issuer: provider.issuer(),
-        client_id: CLIENT.into(),
+        client_id: client.into(),
         client_secret: Some(Secret::new(CLIENT_SECRET)),
         scopes: vec!["openid".into()],
         parameters: BTreeMap::new(),
@@ -77,22 +81,29 @@ async fn a_no_is_only_what_is_said_in_the_words_of_the_standard() {
     provider.give_refresh_tokens(true);
     let oidc = oidc(&provider);
     let mut grant = arrive(&oidc, &provider).await.unwrap();
-    for twist in [
-        Twist::Away,
-        Twist::Html,
-        Twist::Huge,
-        Twist::Redirect,
-        Twist::NoWithYes,
-        Twist::Unsigned,
-        Twist::SignedWithSecret,
-        Twist::ForeignKey,
-        Twist::Tampered,
-        Twist::Overloaded,
-        Twist::UnknownClient,
+    // Whether nobody can be asked about, or just she.
+    for (twist, is_away) in [
+        (Twist::Away, true),
+        (Twist::Huge, true),
+        (Twist::Overloaded, true),
+        (Twist::UnknownClient, true),
+        (Twist::Html, false),
+        (Twist::Redirect, false),
+        (Twist::NoWithYes, false),
+        (Twist::Unsigned, false),
+        (Twist::SignedWithSecret, false),
+        (Twist::ForeignKey, false),
+        (Twist::Tampered, false),
     ] {
         provider.twist(Some(twist));
         let renewed = oidc.renew(&grant).await;
-        assert!(is_unclear(&renewed), "{twist:?}: {renewed:?}");
+        match is_away {
+            true => assert!(
+                matches!(renewed.said, Err(NotSaid::Away(_))),
+                "{twist:?}: {renewed:?}"
+            ),
+            false => assert!(is_unclear(&renewed), "{twist:?}: {renewed:?}"),
+        }
         let text = format!("{renewed:?}");
         for token in provider.refresh_tokens() {
             assert!(!text.contains(&token), "{twist:?}: {text}");
@@ -112,6 +123,21 @@ async fn a_no_is_only_what_is_said_in_the_words_of_the_standard() {
 }
 
 #[tokio::test]
+async fn whom_the_provider_wants_to_see_first_is_out() {
+    let provider = FakeProvider::start().await;
+    provider.give_refresh_tokens(true);
+    let oidc = oidc(&provider);
+    let grant = arrive(&oidc, &provider).await.unwrap();
+    provider.twist(Some(Twist::WantsToSeeHer));
+    let renewed = oidc.renew(&grant).await;
+    assert!(
+        matches!(renewed.said, Err(NotSaid::Ended)),
+        "{:?}",
+        renewed.said
+    );
+}
+
+#[tokio::test]
 async fn somebody_else_is_never_taken_for_her() {
     let provider = FakeProvider::start().await;
     provider.give_refresh_tokens(false);
@@ -126,15 +152,18 @@ async fn somebody_else_is_never_taken_for_her() {
         ("nonce", json!("of another sign-in")),
         ("exp", json!(1_000)),
         ("iat", json!(9_999_999_999_i64)),
-        ("preferred_username", json!("")),
     ] {
         provider.as_usual();
         provider.replace(claim, value.clone());
         let renewed = oidc.renew(&grant).await;
         assert!(is_unclear(&renewed), "{claim} {value}: {renewed:?}");
     }
-    provider.as_usual();
-    assert!(oidc.renew(&grant).await.said.is_ok());
+    // What she is called is known.
+    for name in [json!(""), json!(null)] {
+        provider.as_usual().replace("preferred_username", name);
+        let identity = oidc.renew(&grant).await.said.unwrap().unwrap();
+        assert_eq!(identity.name.as_str(), "ada");
+    }
 }
 
 /// A token is shown to the provider that gave it, and to no other that has taken its place.
@@ -147,4 +176,8 @@ async fn another_provider_never_sees_the_token() {
     let renewed = oidc(&other).renew(&grant).await;
     assert!(matches!(renewed.said, Err(NotSaid::Unasked)));
     assert_eq!(other.times_refreshed(), 0);
+    // Nor does the same one by another client, whose it is not.
+    let renewed = oidc_as(&provider, "another").renew(&grant).await;
+    assert!(matches!(renewed.said, Err(NotSaid::Unasked)));
+    assert_eq!(provider.times_refreshed(), 0);
 }

@@ -5,6 +5,8 @@ use lyceum_store::{Engine, Tx, on};
 
 /// So long a session may have been in use before it was written down ([`super::sessions::seen`]).
 const SEEN_LATE_MS: i64 = 60_000;
+/// Also one that nobody seems to use is asked about when it is due for so long.
+const UNUSED_MS: i64 = 3_600_000;
 
 /// A session that this replica asks about.
 #[derive(Clone, sqlx::FromRow)]
@@ -53,9 +55,12 @@ pub struct Wanted<'a> {
     pub due_by: i64,
     /// Those that were last confirmed by then.
     pub confirmed_by: i64,
+    /// Those about which it was asked in vain so often.
+    pub failures: i64,
 }
 
-/// Takes up to so many that were used since they were last looked at, and that no other replica has.
+/// Takes up to so many that were used since they were last looked at, or whose people were here in another
+/// way, by an open connection to a server, say, or a token; and that no other replica has.
 pub async fn claim(
     tx: &mut Tx,
     wanted: &Wanted<'_>,
@@ -71,8 +76,9 @@ pub async fn claim(
     let sql = format!(
         "UPDATE sessions SET refresh_by = $2, refresh_until = $4 WHERE id IN (\
          SELECT id FROM sessions WHERE method = $1 AND refresh_at <= $7 AND refreshed_at <= $8 \
-         AND refresh_grant IS NOT NULL \
-         AND expires_at > $3 AND seen_at + $5 > refreshed_at \
+         AND refresh_grant IS NOT NULL AND refresh_failures >= $10 AND expires_at > $3 \
+         AND (seen_at + $5 > refreshed_at OR refresh_at + $9 <= $3 OR EXISTS (\
+         SELECT 1 FROM users u WHERE u.id = sessions.user_id AND u.last_activity_at + $5 > refreshed_at)) \
          AND (refresh_until IS NULL OR refresh_until < $3) \
          ORDER BY refresh_at, id LIMIT $6 {lock}) \
          RETURNING id, user_id, method, refresh_grant, refreshed_at, refresh_told, refresh_failures, address"
@@ -86,6 +92,8 @@ pub async fn claim(
         .bind(most)
         .bind(wanted.due_by)
         .bind(wanted.confirmed_by)
+        .bind(UNUSED_MS)
+        .bind(wanted.failures)
         .fetch_all(c)
         .await)
 }
@@ -179,15 +187,16 @@ pub async fn unclear(
     })
 }
 
-/// Nothing is asked about this session any more.
-pub async fn forget(tx: &mut Tx, id: &str, by: &str) -> sqlx::Result<u64> {
+/// Nobody was asked; it will be looked at again at `at`.
+pub async fn put_off(tx: &mut Tx, (id, by): (&str, &str), at: i64) -> sqlx::Result<u64> {
     on!(tx, |c| {
         sqlx::query(
-            "UPDATE sessions SET refresh_grant = NULL, refresh_at = NULL, refresh_by = NULL, refresh_until = NULL \
+            "UPDATE sessions SET refresh_at = $3, refresh_by = NULL, refresh_until = NULL \
              WHERE id = $1 AND refresh_by = $2",
         )
         .bind(id)
         .bind(by)
+        .bind(at)
         .execute(c)
         .await
         .map(|done| done.rows_affected())

@@ -2,12 +2,16 @@
 //! [`crate::refreshing`]; each way in has rounds of its own, so that a slow provider holds up no other.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Hub, refreshing};
+
+/// What providers were asked may go on for so long at the end: longer than nearly all of them take.
+const LAST_ANSWERS: Duration = Duration::from_secs(12);
 
 pub async fn run(hub: Hub, shutdown: CancellationToken) {
     let timings = hub.timings();
@@ -30,8 +34,10 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
             }
         }
     }
+    // Nobody goes on with these: what they hold of the database is needed below.
+    drop(rounds);
     // What was asked is written down: a provider may have given other tokens.
-    hub.refreshes().finish(timings.grace).await;
+    hub.refreshes().finish(LAST_ANSWERS).await;
 }
 
 async fn round(hub: &Hub, shutdown: &CancellationToken, method: String) -> String {

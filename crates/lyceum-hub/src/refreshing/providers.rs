@@ -8,18 +8,26 @@ use lyceum_model::clock::Millis;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::db::refreshes::Due;
+
 /// So many of one provider at a time.
 pub(super) const AT_ONCE: i64 = 16;
 /// After so many failures in a row it is the provider that is away, not one person that is odd there.
 const AWAY: u32 = 3;
 pub(super) const FIRST_PAUSE_MS: i64 = 30_000;
 const LONGEST_PAUSE_MS: i64 = 300_000;
+/// Whoever is away for longer is so by no chance.
+const LONG_MS: i64 = 600_000;
 
 /// Of all providers.
 #[derive(Default)]
 pub struct Refreshes {
     outages: Mutex<HashMap<String, Outage>>,
-    pub(super) under_way: Mutex<HashMap<String, watch::Receiver<()>>>,
+    /// Until when nothing more is told of answers about single people.
+    told: Mutex<HashMap<String, Millis>>,
+    /// Sessions that are looked at before they are used, each with its way in: as many at a time as a round
+    /// takes, so that at least half of the calls to a provider are left to log-ins.
+    pub(super) under_way: Mutex<HashMap<String, (String, watch::Receiver<()>)>>,
     /// Whatever asks is finished, also when whoever waited for it has gone: a token that came with the
     /// answer and was not kept would be lost.
     pub(super) tasks: TaskTracker,
@@ -28,6 +36,9 @@ pub struct Refreshes {
 /// A provider that does not answer as it should.
 struct Outage {
     failures: u32,
+    since: Millis,
+    /// When it was tried last.
+    tried: Millis,
     until: Millis,
 }
 
@@ -60,6 +71,8 @@ impl Refreshes {
         let mut outages = lock(&self.outages);
         let outage = outages.entry(method.to_owned()).or_insert(Outage {
             failures: 0,
+            since: now,
+            tried: now,
             until: now,
         });
         // Those that were asked about together fail together, and count as one.
@@ -67,6 +80,7 @@ impl Refreshes {
             return;
         }
         outage.failures += 1;
+        outage.tried = now;
         let beyond = outage.failures.saturating_sub(AWAY);
         outage.until = now.plus(pause(FIRST_PAUSE_MS, beyond.into(), LONGEST_PAUSE_MS));
         let is_first = outage.failures == 1;
@@ -79,6 +93,35 @@ impl Refreshes {
                 "a sign-in provider can't be asked about those who are here; they stay, and it is asked again"
             ),
             false => tracing::debug!(method, error, "a sign-in provider still can't be asked"),
+        }
+    }
+
+    /// Whether it was tried again and again, for long.
+    pub(super) fn is_long_away(&self, method: &str) -> bool {
+        let outages = lock(&self.outages);
+        outages.get(method).is_some_and(|outage| {
+            outage.failures > AWAY && outage.tried.since(outage.since) > LONG_MS
+        })
+    }
+
+    /// What was said of somebody can't be understood: told now and then.
+    pub(super) fn odd(&self, due: &Due, error: &anyhow::Error, now: Millis) {
+        let (method, user_id) = (&due.method, &due.user_id);
+        let mut told = lock(&self.told);
+        let is_told = told.get(method).is_some_and(|until| now < *until);
+        if !is_told {
+            told.insert(method.clone(), now.plus(LONG_MS));
+        }
+        drop(told);
+        let error = format!("{error:#}");
+        match is_told {
+            false => tracing::warn!(
+                method,
+                user_id,
+                error,
+                "what a sign-in provider says of somebody who is here can't be used; she stays as she is, and it is asked again"
+            ),
+            true => tracing::debug!(method, user_id, error, "so is what it says of another one"),
         }
     }
 
@@ -130,7 +173,11 @@ mod tests {
         refreshes.failed("", &error, then);
         assert_eq!(refreshes.places("", then.plus(FIRST_PAUSE_MS)), 0);
         assert_eq!(refreshes.places("", then.plus(2 * FIRST_PAUSE_MS)), 1);
+        assert!(!refreshes.is_long_away(""));
+        refreshes.failed("", &error, now.plus(LONG_MS + 1));
+        assert!(refreshes.is_long_away(""));
         refreshes.worked("");
+        assert!(!refreshes.is_long_away(""));
         assert_eq!(refreshes.places("", now), AT_ONCE);
     }
 }

@@ -69,6 +69,8 @@ pub enum Twist {
     Overloaded,
     /// Says that the client is none.
     UnknownClient,
+    /// Wants to see the person before it gives tokens for a refresh token.
+    WantsToSeeHer,
 }
 
 struct Grant {
@@ -113,6 +115,7 @@ struct Inner {
     used: HashMap<String, Refresh>,
     next_refresh: usize,
     times_refreshed: usize,
+    times_asked: usize,
     /// Claims by subject, for refreshed tokens.
     people: HashMap<String, Value>,
     disabled: HashSet<String>,
@@ -166,6 +169,7 @@ impl FakeProvider {
             used: HashMap::new(),
             next_refresh: 0,
             times_refreshed: 0,
+            times_asked: 0,
             people: HashMap::new(),
             disabled: HashSet::new(),
             access_ends: true,
@@ -273,6 +277,11 @@ impl FakeProvider {
 
     pub fn times_refreshed(&self) -> usize {
         lock(&self.inner).times_refreshed
+    }
+
+    /// How often anything of it was asked.
+    pub fn times_asked(&self) -> usize {
+        lock(&self.inner).times_asked
     }
 
     /// All refresh tokens it ever gave.
@@ -411,7 +420,11 @@ async fn twisted(
     request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
-    let twist = lock(&inner).twist;
+    let twist = {
+        let mut inner = lock(&inner);
+        inner.times_asked += 1;
+        inner.twist
+    };
     match twist {
         Some(Twist::Away) => StatusCode::BAD_GATEWAY.into_response(),
         Some(Twist::Silent) => std::future::pending().await,
@@ -555,6 +568,7 @@ fn refresh(inner: &mut Inner, token: &str) -> Result<Value, &'static str> {
     match inner.twist {
         Some(Twist::Overloaded) => return Err("temporarily_unavailable"),
         Some(Twist::UnknownClient) => return Err("invalid_client"),
+        Some(Twist::WantsToSeeHer) => return Err("interaction_required"),
         _ => {}
     }
     if let Some(used) = inner.used.get(token).cloned() {
