@@ -1,29 +1,38 @@
 //! Who may come in, once it is clear who it is: nobody who was not named.
 //!
 //! A local account was made for someone, so having one is being named. Whoever another source
-//! vouches for has to be on the allow list. Where there is an allow list, it alone names people. The block list is for all; administrators are
+//! vouches for has to be on the allow list, or to have an account here already where that is enough.
+//! Where there is an allow list, it alone names people. The block list is for all; administrators are
 //! always allowed, but can be blocked.
 
 use async_trait::async_trait;
 use lyceum_model::identity::Identity;
-use lyceum_model::name::UserName;
 
-use crate::config::{People, Who};
+use crate::config::{Listed, People};
 
-/// The groups that a person is in here, beside those her source tells. Implemented by the hub.
-#[async_trait]
-pub trait GroupsOf: Send + Sync {
-    async fn groups_of(&self, name: &UserName) -> anyhow::Result<Vec<String>>;
+/// What is known here of somebody, beside what her source tells of her.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Here {
+    /// She has an account.
+    pub exists: bool,
+    /// Without those that her source told before and does not tell now.
+    pub groups: Vec<String>,
 }
 
-/// There are no groups but those a source tells.
+/// Tells it. Implemented by the hub.
+#[async_trait]
+pub trait KnownHere: Send + Sync {
+    async fn here(&self, identity: &Identity) -> anyhow::Result<Here>;
+}
+
+/// Nobody is known but by what a source tells.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NoGroupsKnown;
+pub struct NobodyKnown;
 
 #[async_trait]
-impl GroupsOf for NoGroupsKnown {
-    async fn groups_of(&self, _name: &UserName) -> anyhow::Result<Vec<String>> {
-        Ok(Vec::new())
+impl KnownHere for NobodyKnown {
+    async fn here(&self, _identity: &Identity) -> anyhow::Result<Here> {
+        Ok(Here::default())
     }
 }
 
@@ -45,94 +54,130 @@ impl Admission {
         Self { people }
     }
 
-    /// Whether any list names a group; only then does it matter who is in which.
-    pub fn needs_groups(&self) -> bool {
+    /// Whether it matters what is known here of somebody.
+    pub fn asks(&self) -> bool {
         let People {
             admins,
             allow,
+            existing,
             block,
         } = &self.people;
-        let allow = allow.as_deref().unwrap_or_default();
-        [admins, allow, block]
-            .into_iter()
-            .flatten()
-            .any(|who| matches!(who, Who::Group(_)))
+        let mut lists = [admins, block].into_iter().chain(allow);
+        *existing || lists.any(|list| !list.groups.is_empty())
     }
 
-    /// `named`: the source knows only people whom an administrator has named. `groups`: those the
-    /// person is in here; the ones her source tells are added.
-    pub fn check(&self, identity: &Identity, named: bool, groups: &[String]) -> Admitted {
+    /// `named`: the source knows only people whom an administrator has named.
+    pub fn check(&self, identity: &Identity, named: bool, here: &Here) -> Admitted {
+        let (people, name) = (&self.people, &identity.name);
         let told = identity.groups.as_deref().unwrap_or_default();
-        let lists = |list: &[Who]| {
-            list.iter().any(|who| {
-                let name = identity.name.as_str();
-                who.is_among(name, groups) || who.is_among(name, told)
-            })
-        };
-        let admin = lists(&self.people.admins);
-        let allowed = match &self.people.allow {
+        let lists = |list: &Listed| list.has(name, &here.groups) || list.has(name, told);
+        let allowed = match &people.allow {
             Some(allow) => lists(allow),
             None => named,
         };
-        if lists(&self.people.block) || !(admin || allowed) {
+        let known = people.existing && here.exists;
+        if lists(&people.block) || !(allowed || known || lists(&people.admins)) {
             return Admitted::No;
         }
+        // A group gives its members a role for as long as they are in it; that needs no mark of their own.
+        let admin = people.admins.people.contains(name);
         Admitted::Yes { admin }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lyceum_model::who::Forms;
+    use lyceum_model::name::UserName;
+    use lyceum_model::who::{Forms, Who};
 
     use super::*;
 
+    fn list(text: &str) -> Listed {
+        let entries = text.split_whitespace();
+        let entries = entries.map(|who| Who::parse(who, Forms::People).unwrap());
+        entries.collect()
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn identity(name: &str, told: &str) -> Identity {
+        let mut identity = Identity::named(UserName::parse(name).unwrap());
+        identity.groups = Some(words(told));
+        identity
+    }
+
+    const YES: Admitted = Admitted::Yes { admin: false };
+    const ADMIN: Admitted = Admitted::Yes { admin: true };
+
     #[test]
     fn nobody_unless_named() {
-        let list = |text: &str| {
-            text.split_whitespace()
-                .map(|who| Who::parse(who, Forms::People).unwrap())
-                .collect::<Vec<_>>()
-        };
         let admission = Admission::new(People {
             admins: list("root group:it"),
             allow: Some(list("ada group:staff")),
+            existing: false,
             block: list("mallory group:banned"),
         });
         let check = |name: &str, named: bool, told: &str, here: &str, expect: Admitted| {
-            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-            let mut identity = Identity::named(UserName::parse(name).unwrap());
-            identity.groups = Some(words(told));
-            let here: Vec<String> = words(here);
-            assert_eq!(admission.check(&identity, named, &here), expect, "{name}");
+            let here = Here {
+                exists: true,
+                groups: words(here),
+            };
+            let found = admission.check(&identity(name, told), named, &here);
+            assert_eq!(found, expect, "{name}");
         };
-        let (yes, admin) = (
-            Admitted::Yes { admin: false },
-            Admitted::Yes { admin: true },
-        );
-        check("ada", false, "", "", yes);
+        check("ada", false, "", "", YES);
         check("ben", false, "", "", Admitted::No);
         check("ben", true, "", "", Admitted::No);
-        check("ada", true, "", "", yes);
-        check("ben", false, "staff", "", yes);
-        check("ben", false, "", "staff", yes);
-        check("ben", false, "it", "", admin);
-        check("root", false, "", "", admin);
+        check("ada", true, "", "", YES);
+        check("ben", false, "staff", "", YES);
+        check("ben", false, "", "staff", YES);
+        check("ben", false, "it", "", YES);
+        check("root", false, "", "", ADMIN);
         check("mallory", true, "staff", "", Admitted::No);
         check("ada", true, "", "banned", Admitted::No);
         check("root", true, "banned", "", Admitted::No);
-        assert!(admission.needs_groups());
+        assert!(admission.asks());
+    }
+
+    #[test]
+    fn whoever_has_an_account_already_where_that_is_enough() {
+        let check = |allow: Option<&str>, name: &str, exists: bool, expect: Admitted| {
+            let admission = Admission::new(People {
+                allow: allow.map(list),
+                existing: true,
+                block: list("mallory"),
+                ..People::default()
+            });
+            assert!(admission.asks());
+            let here = Here {
+                exists,
+                groups: Vec::new(),
+            };
+            let found = admission.check(&identity(name, ""), false, &here);
+            assert_eq!(found, expect, "{name}");
+        };
+        check(None, "ada", true, YES);
+        check(None, "ada", false, Admitted::No);
+        check(Some("ben"), "ada", true, YES);
+        check(Some("ben"), "ada", false, Admitted::No);
+        check(Some("ben"), "ben", false, YES);
+        check(Some("ben"), "mallory", true, Admitted::No);
     }
 
     #[test]
     fn without_lists_only_local_accounts_come_in() {
         let admission = Admission::default();
-        let ada = Identity::named(UserName::parse("ada").unwrap());
-        assert_eq!(admission.check(&ada, false, &[]), Admitted::No);
-        assert_eq!(
-            admission.check(&ada, true, &[]),
-            Admitted::Yes { admin: false }
-        );
-        assert!(!admission.needs_groups());
+        let check = |named: bool, expect: Admitted| {
+            let here = Here {
+                exists: true,
+                groups: Vec::new(),
+            };
+            assert_eq!(admission.check(&identity("ada", ""), named, &here), expect);
+        };
+        check(false, Admitted::No);
+        check(true, YES);
+        assert!(!admission.asks());
     }
 }

@@ -1,7 +1,7 @@
 //! What of `sign_in:` and `people:` concerns local accounts and lists. Each other way in has its struct
 //! beside it ([`crate::oidc::OidcConfig`]).
 
-pub use lyceum_model::who::Who;
+pub use lyceum_model::who::{Listed, Who};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,16 +26,17 @@ impl Default for LocalConfig {
 
 /// Who may come in. Without an allow list, whoever has a local account may, unless blocked: the
 /// account was made for her.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct People {
-    /// Administrators: they may do everything.
-    pub admins: Vec<Who>,
+    /// Administrators: they may come in whatever the allow list says.
+    pub admins: Listed,
     /// Nobody but these and administrators may come in. Left out: whoever has a local account; of those
     /// whom another source knows, nobody.
-    pub allow: Option<Vec<Who>>,
+    pub allow: Option<Listed>,
+    /// Whoever has an account here already may come in, too.
+    pub existing: bool,
     /// Who may not come in, whatever else is said.
-    pub block: Vec<Who>,
+    pub block: Listed,
 }
 
 #[cfg(test)]
@@ -44,8 +45,6 @@ mod tests {
 
     #[test]
     fn the_schema_has_the_manual() {
-        let schema = schemars::schema_for!(People).to_value().to_string();
-        assert!(schema.contains("Who may not come in"));
         let schema = schemars::schema_for!(LocalConfig).to_value().to_string();
         assert!(schema.contains("What the log-in page calls it"));
     }

@@ -49,7 +49,7 @@ pub mod renewal;
 pub mod sign_in;
 pub mod throttle;
 
-pub use admit::{Admission, GroupsOf, NoGroupsKnown};
+pub use admit::{Admission, Here, KnownHere, NobodyKnown};
 pub use attempt::{Attempt, Refused};
 pub use chain::Chain;
 pub use dummy::Dummy;

@@ -9,7 +9,7 @@ use lyceum_model::secret::Secret;
 use url::Url;
 
 use crate::Authenticator;
-use crate::admit::{Admission, Admitted, GroupsOf};
+use crate::admit::{Admission, Admitted, Here, KnownHere};
 use crate::attempt::{Attempt, Refused};
 use crate::chain::{Chain, Unproven};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
@@ -25,7 +25,7 @@ pub struct SignIn {
     chain: Chain,
     away: Option<Away>,
     admission: Arc<Admission>,
-    groups: Arc<dyn GroupsOf>,
+    known: Arc<dyn KnownHere>,
 }
 
 /// The ways in that lead over other sites.
@@ -65,14 +65,14 @@ impl SignIn {
         throttle: Throttle,
         chain: Chain,
         admission: Admission,
-        groups: Arc<dyn GroupsOf>,
+        known: Arc<dyn KnownHere>,
     ) -> Self {
         Self {
             throttle,
             chain,
             away: None,
             admission: Arc::new(admission),
-            groups,
+            known,
         }
     }
 
@@ -185,11 +185,11 @@ impl SignIn {
             names_people,
             grant: _,
         } = proven;
-        let groups = match self.admission.needs_groups() {
-            true => self.groups.groups_of(&identity.name).await?,
-            false => Vec::new(),
+        let here = match self.admission.asks() {
+            true => self.known.here(&identity).await?,
+            false => Here::default(),
         };
-        match self.admission.check(&identity, names_people, &groups) {
+        match self.admission.check(&identity, names_people, &here) {
             Admitted::Yes { admin: true } => identity.admin = Some(true),
             Admitted::Yes { admin: false } => {}
             Admitted::No => {

@@ -142,7 +142,7 @@ async fn decide(hub: &Hub, ask: &Ask) -> anyhow::Result<Decision> {
     let Some(user) = db::users::get(&mut tx, &user_id).await? else {
         return Ok(Decision::SignIn);
     };
-    if hub.shuts_out(&user) {
+    if hub.shuts_out(&mut tx, &user).await? {
         return Ok(Decision::Deny);
     }
     let Some(owner) = db::users::get(&mut tx, &server.user_id).await? else {

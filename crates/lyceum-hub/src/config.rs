@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
+use lyceum_model::who::Listed;
 
 use crate::cull::Culling;
 use crate::grants::Grants;
@@ -78,16 +79,31 @@ impl StartLimits {
 pub struct Admission {
     /// Let in whatever the allow list says.
     pub admins: BTreeSet<UserName>,
+    /// Groups whose members are let in likewise; that they administer stands in the grants.
+    pub admin_groups: BTreeSet<String>,
     /// `None`: whoever has an account.
-    pub allow: Option<BTreeSet<UserName>>,
+    pub allow: Option<Listed>,
+    /// Whoever has an account is let in whatever the allow list says.
+    pub existing: bool,
     /// Kept out whatever the others say.
-    pub block: BTreeSet<UserName>,
+    pub block: Listed,
 }
 
 impl Admission {
-    pub fn lets_in(&self, name: &UserName) -> bool {
-        let allowed = self.allow.as_ref().is_none_or(|allow| allow.contains(name));
-        !self.block.contains(name) && (allowed || self.admins.contains(name))
+    /// Whether they let somebody in who has an account and is in these groups.
+    pub fn lets_in(&self, name: &UserName, groups: &[String]) -> bool {
+        let administers = || {
+            self.admins.contains(name) || groups.iter().any(|one| self.admin_groups.contains(one))
+        };
+        let allows = |allow: &Listed| allow.has(name, groups);
+        let allowed = self.existing || self.allow.as_ref().is_none_or(allows);
+        !self.block.has(name, groups) && (allowed || administers())
+    }
+
+    /// Whether it matters who is in which group.
+    pub fn names_groups(&self) -> bool {
+        let mut lists = self.allow.iter().chain([&self.block]);
+        !self.admin_groups.is_empty() || lists.any(|list| !list.groups.is_empty())
     }
 }
 
@@ -193,33 +209,45 @@ impl Default for Timings {
 
 #[cfg(test)]
 mod tests {
+    use lyceum_model::who::{Forms, Who};
+
     use super::*;
 
     #[test]
     fn the_lists_let_in() {
-        let names = |text: &str| -> BTreeSet<UserName> {
-            text.split_whitespace()
-                .map(|name| UserName::parse(name).expect("a good name"))
-                .collect()
+        let listed = |text: &str| -> Listed {
+            let entries = text.split_whitespace();
+            let entries = entries.map(|who| Who::parse(who, Forms::People).expect("a good entry"));
+            entries.collect()
         };
-        let check = |admission: &Admission, name: &str, expect: bool| {
+        let check = |admission: &Admission, name: &str, groups: &[&str], expect: bool| {
             let name = UserName::parse(name).expect("a good name");
-            assert_eq!(admission.lets_in(&name), expect, "{name}");
+            let groups: Vec<String> = groups.iter().map(|one| (*one).to_owned()).collect();
+            assert_eq!(admission.lets_in(&name, &groups), expect, "{name}");
         };
         let open = Admission {
-            block: names("eve"),
+            block: listed("eve group:gone"),
             ..Admission::default()
         };
-        check(&open, "ada", true);
-        check(&open, "eve", false);
-        let closed = Admission {
-            allow: Some(names("ada eve")),
-            admins: names("root"),
-            block: names("eve"),
+        check(&open, "ada", &[], true);
+        check(&open, "eve", &[], false);
+        check(&open, "ada", &["gone"], false);
+        assert!(open.names_groups() && !Admission::default().names_groups());
+        let mut closed = Admission {
+            allow: Some(listed("ada eve group:staff")),
+            admins: listed("root").people,
+            admin_groups: listed("group:it").groups,
+            existing: false,
+            block: listed("eve"),
         };
-        check(&closed, "ada", true);
-        check(&closed, "ben", false);
-        check(&closed, "root", true);
-        check(&closed, "eve", false);
+        check(&closed, "ada", &[], true);
+        check(&closed, "ben", &[], false);
+        check(&closed, "ben", &["staff"], true);
+        check(&closed, "ben", &["it"], true);
+        check(&closed, "root", &[], true);
+        check(&closed, "eve", &["staff", "it"], false);
+        closed.existing = true;
+        check(&closed, "ben", &[], true);
+        check(&closed, "eve", &[], false);
     }
 }

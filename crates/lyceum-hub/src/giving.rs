@@ -156,7 +156,7 @@ async fn standing_of(hub: &Hub, tx: &mut Tx, caller: &Caller) -> ApiResult<Stand
     Ok(match &caller.who {
         Who::Person(person) => {
             let user = db::users::get(tx, &person.id).await?;
-            let user = user.filter(|user| !hub.shuts_out(user));
+            let user = hub.let_in(tx, user).await?;
             let user = user.ok_or_else(ApiError::not_found)?;
             Standing::of_user(hub, tx, &user).await?
         }

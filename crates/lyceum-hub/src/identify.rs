@@ -176,9 +176,8 @@ pub async fn bearer_of(
         return Ok(service.map(Bearer::Service));
     };
     let user = db::users::get(tx, &token.user_id).await?;
-    Ok(user
-        .filter(|user| !hub.shuts_out(user))
-        .map(|user| Bearer::Person { user, token }))
+    let user = hub.let_in(tx, user).await?;
+    Ok(user.map(|user| Bearer::Person { user, token }))
 }
 
 async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
@@ -306,7 +305,7 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap, counts: bool) -> ApiResult<Op
         let Some(user) = db::users::get(&mut tx, &session.user_id).await? else {
             continue;
         };
-        if hub.shuts_out(&user) {
+        if hub.shuts_out(&mut tx, &user).await? {
             continue;
         }
         match &found {
@@ -352,7 +351,7 @@ async fn again(hub: &Hub, session: &str, now: Millis) -> sqlx::Result<Option<Use
         return Ok(None);
     };
     let user = db::users::get(&mut tx, &session.user_id).await?;
-    Ok(user.filter(|user| !hub.shuts_out(user)))
+    hub.let_in(&mut tx, user).await
 }
 
 async fn saw(hub: &Hub, session: &str, user: &str, now: Millis) -> sqlx::Result<()> {

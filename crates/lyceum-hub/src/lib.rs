@@ -72,7 +72,7 @@ use lyceum_model::id::new_id;
 use lyceum_model::name::UserName;
 use lyceum_spawn::Spawner;
 use lyceum_spawn::local::LocalSpawner;
-use lyceum_store::Db;
+use lyceum_store::{Db, Tx};
 use lyceum_web::openapi::Described;
 use lyceum_web::page::Pages;
 use lyceum_web::request::ProxyKey;
@@ -277,13 +277,41 @@ impl Hub {
     }
 
     /// Whether this person may not come in, whatever she holds.
-    pub fn shuts_out(&self, user: &db::users::User) -> bool {
-        user.blocked_at.is_some() || !self.lists_let_in(&user.name)
+    pub async fn shuts_out(&self, tx: &mut Tx, user: &db::users::User) -> sqlx::Result<bool> {
+        if user.blocked_at.is_some() {
+            return Ok(true);
+        }
+        Ok(!self.lists_let_in(tx, &user.name, &user.id).await?)
     }
 
     /// Whether the lists of the configuration, which are about people, let her in.
-    pub fn lists_let_in(&self, name: &UserName) -> bool {
-        name.is_of_course() || self.0.settings.load().admission.lets_in(name)
+    pub async fn lists_let_in(
+        &self,
+        tx: &mut Tx,
+        name: &UserName,
+        user_id: &str,
+    ) -> sqlx::Result<bool> {
+        if name.is_of_course() {
+            return Ok(true);
+        }
+        let settings = self.settings();
+        let groups = match settings.admission.names_groups() {
+            true => db::groups::names_of(tx, user_id).await?,
+            false => Vec::new(),
+        };
+        Ok(settings.admission.lets_in(name, &groups))
+    }
+
+    /// Somebody, unless she may not come in.
+    pub async fn let_in(
+        &self,
+        tx: &mut Tx,
+        user: Option<db::users::User>,
+    ) -> sqlx::Result<Option<db::users::User>> {
+        match user {
+            Some(user) if !self.shuts_out(tx, &user).await? => Ok(Some(user)),
+            _ => Ok(None),
+        }
     }
 
     pub fn db(&self) -> &Db {

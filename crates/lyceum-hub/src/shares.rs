@@ -153,7 +153,7 @@ impl<'a> Givers<'a> {
             };
         }
         let user = db::users::get(tx, &given.giver).await?;
-        match user.filter(|user| !hub.shuts_out(user)) {
+        match hub.let_in(tx, user).await? {
             Some(user) => {
                 let owner = (&given.owner, given.owner_id.as_str());
                 Standing::by_roles_toward(hub, tx, &user, owner)
@@ -181,7 +181,7 @@ impl<'a> Givers<'a> {
         let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for giver in givers {
             let user = db::users::get(tx, giver).await?;
-            if user.is_some_and(|user| !self.hub.shuts_out(&user)) {
+            if self.hub.let_in(tx, user).await?.is_some() {
                 groups.insert(giver, db::groups::names_of(tx, giver).await?);
             }
         }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use lyceum_auth::Refused;
+use async_trait::async_trait;
+use lyceum_auth::{Here, KnownHere, Refused};
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
 use lyceum_model::identity::{Identity, Subject};
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{Filter, Owner, ScopeSet};
-use lyceum_store::{Tx, settings};
+use lyceum_store::{Db, Tx, settings};
 
 use crate::db::users::User;
 use crate::grants::Grants;
@@ -18,6 +19,39 @@ use crate::{db, groups};
 
 /// The setting that remembers whose role is the configuration's.
 const BY_CONFIGURATION: &str = "admins-by-configuration";
+
+/// What is known of people before they come in, for the lists of the configuration.
+pub struct KnownOf(pub Db);
+
+#[async_trait]
+impl KnownHere for KnownOf {
+    async fn here(&self, identity: &Identity) -> anyhow::Result<Here> {
+        let mut tx = self.0.read().await?;
+        Ok(match db::users::find(&mut tx, &identity.name).await? {
+            Some(user) => Here {
+                exists: true,
+                groups: groups_beside(&mut tx, &user, identity).await?,
+            },
+            None => Here::default(),
+        })
+    }
+}
+
+/// Her groups but those that her source has told of her before: what it tells now takes their place.
+pub async fn groups_beside(
+    tx: &mut Tx,
+    user: &User,
+    identity: &Identity,
+) -> sqlx::Result<Vec<String>> {
+    let mut groups = db::groups::names_of(tx, &user.id).await?;
+    if let (Some(subject), Some(_)) = (&identity.subject, &identity.groups)
+        && let Some(known) = db::identities::find(tx, subject).await?
+    {
+        let told: Vec<String> = serde_json::from_str(&known.groups).unwrap_or_default();
+        groups.retain(|group| !told.contains(group));
+    }
+    Ok(groups)
+}
 
 /// Makes a person if there is none of that name.
 pub async fn ensure(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<User> {
@@ -203,6 +237,32 @@ pub async fn admit(
     }
     db::users::touch(tx, &user.id, now).await?;
     Ok(Ok(user))
+}
+
+/// This mark leads to her no more: what it gave her is taken back, and all that she is signed in with ends.
+pub async fn forget_mark(
+    tx: &mut Tx,
+    user: &User,
+    subject: &Subject,
+    grants: &Grants,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let Some(known) = db::identities::find(tx, subject).await? else {
+        return Ok(());
+    };
+    let told: BTreeSet<String> = serde_json::from_str(&known.groups).unwrap_or_default();
+    let who = std::slice::from_ref(&user.name);
+    for group in &told {
+        if db::groups::remove_member(tx, group, &user.id).await? {
+            groups::announce(tx, grants, group, who, now).await?;
+        }
+    }
+    if known.admin && user.admin {
+        db::users::set_admin(tx, &user.id, false).await?;
+    }
+    db::identities::delete(tx, subject).await?;
+    db::sessions::end_all(tx, &user.id).await?;
+    revocations::announce(tx, user.name.as_str(), now).await
 }
 
 /// Whose row this identity is, by its mark and not by its name.

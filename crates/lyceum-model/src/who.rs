@@ -5,6 +5,7 @@
 //! that out is the caller's business.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -190,6 +191,44 @@ impl Who {
             Self::Person(own) => own.as_str() == name,
             Self::Group(group) => groups.contains(group),
             Self::Course { .. } | Self::Role(_) => false,
+        }
+    }
+}
+
+/// A whole list, however long: people by name, and groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    pub people: BTreeSet<UserName>,
+    pub groups: BTreeSet<String>,
+}
+
+impl Listed {
+    /// Whether it names somebody who is in these groups.
+    pub fn has(&self, name: &UserName, groups: &[String]) -> bool {
+        self.people.contains(name) || groups.iter().any(|group| self.groups.contains(group))
+    }
+}
+
+impl FromIterator<Who> for Listed {
+    /// Of those forms that lists of people understand.
+    fn from_iter<I: IntoIterator<Item = Who>>(list: I) -> Self {
+        let mut listed = Self::default();
+        for who in list {
+            match who {
+                Who::Person(name) => drop(listed.people.insert(name)),
+                Who::Group(group) => drop(listed.groups.insert(group)),
+                Who::Course { .. } | Who::Role(_) => {}
+            }
+        }
+        listed
+    }
+}
+
+impl From<BTreeSet<UserName>> for Listed {
+    fn from(people: BTreeSet<UserName>) -> Self {
+        Self {
+            people,
+            groups: BTreeSet::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, SignIn,
+    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NobodyKnown, SignIn,
     Throttle,
 };
 use lyceum_hub::config::StartLimits;
@@ -136,7 +136,7 @@ impl TestHub {
             Throttle::new(db.clone(), clock.clone()),
             Chain::new(vec![Arc::new(accounts.clone())]),
             Admission::new(People::default()),
-            Arc::new(NoGroupsKnown),
+            Arc::new(NobodyKnown),
         );
         let proxy_secret = Secret::new(PROXY_SECRET);
         let mut settings = Settings {
@@ -277,7 +277,7 @@ impl TestHub {
             Throttle::new(db.clone(), clock.clone()),
             Chain::new(asked),
             Admission::new(people),
-            Arc::new(NoGroupsKnown),
+            Arc::new(lyceum_hub::users::KnownOf(db.clone())),
         );
         let journeys = Journeys::new(keys, db, clock);
         self.hub

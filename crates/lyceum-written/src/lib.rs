@@ -5,11 +5,12 @@
 //! way. What keys there are is theirs.
 //!
 //! Reading order: [`tree`] (text → places and values), [`fit`] (→ a struct), [`problem`] (what is wrong
-//! and where), [`units`], [`environment`]. [`read`] does the first two and sorts what was found.
+//! and where), [`units`], [`environment`]; [`table`] is for files of other programs. [`read`] does the first two and sorts what was found.
 
 pub mod environment;
 pub mod fit;
 pub mod problem;
+pub mod table;
 pub mod tree;
 pub mod units;
 

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
+use lyceum_auth::config::{Listed, LocalConfig as LocalAccountsConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
-    NoGroupsKnown, OAuth2, Oidc, SignIn, Throttle,
+    Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts, OAuth2, Oidc,
+    SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
@@ -498,13 +498,15 @@ fn build_sign_in(
     accounts: &LocalAccounts,
     config: &Config,
 ) -> SignIn {
-    let users = |names: &std::collections::BTreeSet<lyceum_model::name::UserName>| -> Vec<Who> {
-        names.iter().cloned().map(Who::Person).collect()
-    };
+    let lists = &config.people;
     let people = People {
-        admins: users(&config.people.admins),
-        allow: config.people.allow.as_ref().map(users),
-        block: users(&config.people.block),
+        admins: Listed {
+            people: lists.admins.clone(),
+            groups: lists.admin_groups.clone(),
+        },
+        allow: lists.allow.clone(),
+        existing: lists.existing,
+        block: lists.block.clone(),
     };
     let mut asked: Vec<Arc<dyn Authenticator>> = Vec::new();
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
@@ -531,7 +533,7 @@ fn build_sign_in(
         Throttle::new(db.clone(), clock.clone()),
         Chain::new(asked),
         Admission::new(people),
-        Arc::new(NoGroupsKnown),
+        Arc::new(lyceum_hub::users::KnownOf(db.clone())),
     )
     .with_elsewhere(elsewhere, journeys)
 }
@@ -605,7 +607,9 @@ fn settings(
         shared_in_browsers: config.servers.shared_in_browsers,
         admission: lyceum_hub::config::Admission {
             admins: config.people.admins.clone(),
+            admin_groups: config.people.admin_groups.clone(),
             allow: config.people.allow.clone(),
+            existing: config.people.existing,
             block: config.people.block.clone(),
         },
         grants: grants(config, keys),

@@ -21,6 +21,7 @@ mod ldap;
 mod notes;
 mod oauth2;
 mod oidc;
+mod people;
 mod profiles;
 mod proxy;
 mod quotas;
@@ -37,10 +38,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use self::check::{
-    Config, Front, Hub, People, Servers, Spawner, Store, check_shared_secret, https_port,
+    Config, Front, Hub, Servers, Spawner, Store, check_shared_secret, https_port,
 };
 pub use self::languages::SiteLanguages;
 pub use self::notes::of_exchange;
+pub use self::people::People;
 pub use self::proxy::ProxySettings;
 pub use self::raw::{LogFormat, LogLevel, RawConfig, RawLog, SpawnerAccounts, SpawnerKind};
 pub use self::secret_ref::SecretRef;

@@ -42,19 +42,19 @@ pub enum Look {
     Refused,
 }
 
-/// What changes with the configuration's file, and with the files it names for pages.
+/// What changes with the configuration's file, and with the files it names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     /// `None`: the file was not there.
     file: Option<Stamp>,
-    pages: u64,
+    files: u64,
 }
 
 impl Seen {
     fn now(path: Option<&Path>, config: &Config) -> Self {
         Self {
             file: stamp(path),
-            pages: config.pages_stamp(),
+            files: config.files_stamp(),
         }
     }
 }
@@ -77,7 +77,7 @@ impl ConfigWatch {
     pub fn open(path: Option<PathBuf>, clock: Clock) -> Result<Arc<Self>, Problems> {
         let file = stamp(path.as_deref());
         let loaded = config::load(path.as_deref())?;
-        let pages = loaded.config.pages_stamp();
+        let files = loaded.config.files_stamp();
         let state = ConfigState {
             loaded_at: clock.now(),
             looked_at: clock.now(),
@@ -92,7 +92,7 @@ impl ConfigWatch {
             current: ArcSwap::from_pointee(loaded.config),
             state: ArcSwap::from_pointee(state),
             news: watch::Sender::new(1),
-            seen: Mutex::new(Seen { file, pages }),
+            seen: Mutex::new(Seen { file, files }),
         }))
     }
 
@@ -125,7 +125,11 @@ impl ConfigWatch {
         {
             let mut before = self.seen.lock().expect("no holder panics");
             if *before == now {
-                return Look::Unchanged;
+                // What is wrong may be put right in a file that only the refused edit names.
+                return match self.state().problem {
+                    Some(_) => self.read_now(),
+                    None => Look::Unchanged,
+                };
             }
             *before = now;
         }
@@ -141,10 +145,10 @@ impl ConfigWatch {
             Ok(Loaded { mut config, .. }) => {
                 let current = self.current();
                 let at_next_start = keep_fixed(&current, &mut config);
-                if config.page_files() != current.page_files() {
+                if config.watched_files() != current.watched_files() {
                     // Others are looked at from now on; they were read just now.
-                    let pages = config.pages_stamp();
-                    self.seen.lock().expect("no holder panics").pages = pages;
+                    let files = config.files_stamp();
+                    self.seen.lock().expect("no holder panics").files = files;
                 }
                 let generation = state.generation + 1;
                 tracing::info!(generation, ?at_next_start, "configuration read again");
@@ -159,6 +163,10 @@ impl ConfigWatch {
                 }));
                 self.news.send_replace(generation);
                 Look::Loaded
+            }
+            // That was told.
+            Err(problems) if state.problem.as_ref() == Some(&problems.to_string()) => {
+                Look::Unchanged
             }
             Err(problems) => {
                 tracing::error!(%problems, "the configuration was edited wrongly; the last good one stays in force");

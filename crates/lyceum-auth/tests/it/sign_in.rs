@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lyceum_auth::config::{LocalConfig, People, Who};
+use lyceum_auth::config::{Listed, LocalConfig, People, Who};
 use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Attempt, Authenticator, Chain, Dummy, GroupsOf, LocalAccounts, NoGroupsKnown,
+    Admission, Attempt, Authenticator, Chain, Dummy, Here, KnownHere, LocalAccounts, NobodyKnown,
     Refused, SignIn, Throttle,
 };
 use lyceum_model::clock::{Clock, Millis};
@@ -55,23 +55,23 @@ impl Door {
     }
 
     fn open(&self, before: Vec<Arc<dyn Authenticator>>, people: People) -> SignIn {
-        self.open_with(before, people, Arc::new(NoGroupsKnown))
+        self.open_with(before, people, Arc::new(NobodyKnown))
     }
 
     fn open_with(
         &self,
         mut methods: Vec<Arc<dyn Authenticator>>,
         people: People,
-        groups: Arc<dyn GroupsOf>,
+        known: Arc<dyn KnownHere>,
     ) -> SignIn {
         methods.push(Arc::new(self.local.clone()));
         let chain = Chain::new(methods);
-        SignIn::new(self.throttle.clone(), chain, Admission::new(people), groups)
+        SignIn::new(self.throttle.clone(), chain, Admission::new(people), known)
     }
 
     /// With these methods alone, in their order.
     fn of(&self, methods: Vec<Arc<dyn Authenticator>>) -> SignIn {
-        let (admission, groups) = (Admission::default(), Arc::new(NoGroupsKnown));
+        let (admission, groups) = (Admission::default(), Arc::new(NobodyKnown));
         SignIn::new(
             self.throttle.clone(),
             Chain::new(methods),
@@ -124,16 +124,19 @@ impl Authenticator for Broken {
 struct ZoeIsStaff;
 
 #[async_trait]
-impl GroupsOf for ZoeIsStaff {
-    async fn groups_of(&self, name: &UserName) -> anyhow::Result<Vec<String>> {
-        Ok(match name.as_str() {
-            "zoe" => vec!["staff".into()],
-            _ => Vec::new(),
+impl KnownHere for ZoeIsStaff {
+    async fn here(&self, identity: &Identity) -> anyhow::Result<Here> {
+        Ok(Here {
+            exists: false,
+            groups: match identity.name.as_str() {
+                "zoe" => vec!["staff".into()],
+                _ => Vec::new(),
+            },
         })
     }
 }
 
-fn list(names: &[&str]) -> Vec<Who> {
+fn list(names: &[&str]) -> Listed {
     names
         .iter()
         .map(|name| Who::parse(name, Forms::People).unwrap())
@@ -145,8 +148,8 @@ async fn who_comes_in() {
     for test in TestDb::both().await {
         let people = People {
             admins: list(&["ada"]),
-            allow: None,
             block: list(&["mallory"]),
+            ..People::default()
         };
         let door = Door::new(&test).await.open(Vec::new(), people);
         let ada = ask(&door, " Ada ", "correct horse").await.unwrap();

@@ -290,9 +290,10 @@ pub async fn token(
         good => good,
     };
     let user = match &good {
-        Some(code) => db::users::get(&mut tx, &code.user_id)
-            .await?
-            .filter(|user| !hub.shuts_out(user)),
+        Some(code) => {
+            let user = db::users::get(&mut tx, &code.user_id).await?;
+            hub.let_in(&mut tx, user).await?
+        }
         None => None,
     };
     let (Some(code), Some(user)) = (good, user) else {

@@ -95,3 +95,40 @@ pub async fn lead_to(tx: &mut Tx, user_id: &str) -> sqlx::Result<bool> {
     .await)?;
     Ok(many > 0)
 }
+
+/// A mark as a list shows it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Mark {
+    /// Whose it is here.
+    pub user: String,
+    pub issuer: String,
+    pub subject: String,
+    pub created_at: i64,
+    pub seen_at: i64,
+}
+
+/// All marks of everybody, or of one person, in the order of names.
+pub async fn list(tx: &mut Tx, user_id: Option<&str>, most: i64) -> sqlx::Result<Vec<Mark>> {
+    on!(tx, |c| {
+        sqlx::query_as(
+            "SELECT u.name AS \"user\", i.issuer, i.subject, i.created_at, i.seen_at \
+             FROM identities i JOIN users u ON u.id = i.user_id WHERE $1 IS NULL OR i.user_id = $1 \
+             ORDER BY u.name, i.issuer, i.subject LIMIT $2",
+        )
+        .bind(user_id)
+        .bind(most)
+        .fetch_all(c)
+        .await
+    })
+}
+
+pub async fn delete(tx: &mut Tx, subject: &Subject) -> sqlx::Result<()> {
+    on!(tx, |c| {
+        sqlx::query("DELETE FROM identities WHERE issuer = $1 AND subject = $2")
+            .bind(&subject.issuer)
+            .bind(&subject.id)
+            .execute(c)
+            .await
+            .map(|_| ())
+    })
+}

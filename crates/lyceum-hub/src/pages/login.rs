@@ -486,9 +486,16 @@ pub(crate) async fn let_in(
     }
     let identity = hub.sign_in().admit(proven, address).await?;
     let mut tx = hub.db().read().await?;
-    match db::users::find(&mut tx, &identity.name).await? {
-        Some(user) if hub.shuts_out(&user) => Err(Refused::NotAdmitted),
-        _ => Ok(identity),
+    let Some(user) = db::users::find(&mut tx, &identity.name).await? else {
+        return Ok(identity);
+    };
+    // By what she is now: of her groups her source has just told.
+    let mut groups = users::groups_beside(&mut tx, &user, &identity).await?;
+    groups.extend(identity.groups.iter().flatten().cloned());
+    let settings = hub.settings();
+    match user.blocked_at {
+        None if settings.admission.lets_in(&user.name, &groups) => Ok(identity),
+        _ => Err(Refused::NotAdmitted),
     }
 }
 

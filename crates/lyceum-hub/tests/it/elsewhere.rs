@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::kit::header;
 
+mod lists;
 mod logged_out;
 mod oauth2;
 mod refreshed;
@@ -245,7 +246,7 @@ async fn what_was_made_for_a_name_goes_to_nobody_unasked() {
                 administrators,
             };
             let people = People {
-                admins: vec![Who::Person(root.clone())],
+                admins: [Who::Person(root.clone())].into_iter().collect(),
                 ..People::default()
             };
             hub.offer(vec![way(config)], people).await;
@@ -594,7 +595,7 @@ async fn nobody_unless_named() {
     )
     .await;
     let people = || People {
-        allow: Some(vec![who("ada")]),
+        allow: Some([who("ada")].into_iter().collect()),
         ..People::default()
     };
     check(None, people(), staff(json!([])), 302).await;
@@ -616,13 +617,13 @@ async fn nobody_unless_named() {
     .await;
     // Named as an administrator here, but not whom the provider's rule means.
     let admins = || People {
-        admins: vec![who("root")],
+        admins: [who("root")].into_iter().collect(),
         ..People::default()
     };
     check(rule.clone(), admins(), person("9", "root"), 403).await;
     // Blocked by the name she has here, whatever she is called there now.
     let blocked = || People {
-        block: vec![who("ada")],
+        block: [who("ada")].into_iter().collect(),
         ..People::default()
     };
     check(Some(everyone()), blocked(), person("1", "innocent"), 403).await;

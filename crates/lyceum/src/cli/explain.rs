@@ -209,10 +209,10 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
     let named = config.people.admins.contains(name);
     let admin = named || user.as_ref().is_some_and(|user| user.admin);
     let blocked = user.is_some_and(|user| user.blocked_at.is_some());
-    let kept_out = match (blocked, config.people.block.contains(name)) {
+    let kept_out = match (blocked, config.people.block.has(name, &groups)) {
         (_, true) => Some("she may not come in: `people.block` names her"),
         (true, false) => Some("she may not come in: an administrator keeps her out"),
-        (false, false) if !config.people.admit(name) => {
+        (false, false) if !config.people.admit(name, &groups) => {
             Some("she may not come in: `people.allow` does not name her")
         }
         (false, false) => None,

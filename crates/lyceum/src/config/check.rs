@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use lyceum_hub::cull::Culling;
-use lyceum_hub::grants::Grants;
+use lyceum_hub::grants::{ADMIN, Grants};
 use lyceum_hub::quota::Quota;
 use lyceum_model::base::BasePath;
 use lyceum_model::environment::{Said, rules};
@@ -19,6 +19,7 @@ use lyceum_store::secret::KEY_LEN;
 use url::Url;
 
 use super::grants::{admins, check_grants};
+use super::people::{People, check_people};
 use super::raw::{RawConfig, SpawnerAccounts, SpawnerKind};
 use super::sign_in::{SignInMethod, check_sign_in};
 use super::{Look, ProxySettings, RawLog, SiteWords, Tls};
@@ -61,11 +62,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// Files and folders besides the configuration's own that pages are made from.
-    pub fn page_files(&self) -> Vec<&PathBuf> {
-        self.theme
-            .watched
-            .iter()
+    /// Files and folders besides the configuration's own that it is made from.
+    pub fn watched_files(&self) -> Vec<&PathBuf> {
+        (self.people.watched.iter())
+            .chain(&self.theme.watched)
             .chain(&self.site.watched)
             .collect()
     }
@@ -93,8 +93,8 @@ impl Config {
     }
 
     /// Changes when one of these does.
-    pub fn pages_stamp(&self) -> u64 {
-        super::theme::stamp(&self.page_files())
+    pub fn files_stamp(&self) -> u64 {
+        super::theme::stamp(&self.watched_files())
     }
 }
 
@@ -140,23 +140,6 @@ pub struct Hub {
     pub listen: SocketAddr,
     /// Without a slash at its end. `None`: this hub itself.
     pub api_url: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct People {
-    pub admins: BTreeSet<UserName>,
-    /// `None`: everyone with an account.
-    pub allow: Option<BTreeSet<UserName>>,
-    pub block: BTreeSet<UserName>,
-}
-
-impl People {
-    /// Whether the lists let this person in; blocking wins over everything.
-    pub fn admit(&self, name: &UserName) -> bool {
-        !self.block.contains(name)
-            && (self.admins.contains(name)
-                || self.allow.as_ref().is_none_or(|allow| allow.contains(name)))
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,9 +219,13 @@ pub(crate) fn check(
         proxy,
     } = check_front(raw, folder, problem);
     check_subdomains(raw, public_url.as_ref(), listen, problem);
-    let grants = check_grants(raw, folder, problem);
-    let mut administrators = names("people.admins", &raw.people.admins, problem);
-    administrators.extend(admins(&grants));
+    let mut grants = check_grants(raw, folder, problem);
+    let mut people = check_people(raw, folder, problem);
+    people.admins.extend(admins(&grants));
+    if let Some(role) = grants.roles.get_mut(ADMIN) {
+        role.groups.extend(people.admin_groups.iter().cloned());
+        people.admin_groups.clone_from(&role.groups);
+    }
     let hub = check_hub(raw, &base, problem);
     let time_zone = check_time_zone(raw.time_zone.as_deref(), problem);
     let theme = super::theme::check_theme(raw, folder, problem);
@@ -256,11 +243,7 @@ pub(crate) fn check(
         proxy_secret,
         proxy,
         sign_in: check_sign_in(raw, folder, problem),
-        people: People {
-            admins: administrators,
-            allow: (raw.people.allow.as_ref()).map(|list| names("people.allow", list, problem)),
-            block: names("people.block", &raw.people.block, problem),
-        },
+        people,
         grants,
         servers: check_servers(raw, problem),
         quotas: super::quotas::check_quotas(raw, problem),

@@ -267,10 +267,13 @@ impl Default for SignInList {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawPeople {
-    /// Names of administrators.
+    /// Administrators: names, groups (`group:it`), or files with names (`file:admins.csv`), with the column
+    /// where it is not clear (`file:admins.csv#UID`).
     pub admins: Vec<String>,
     /// Nobody but these (and administrators) may sign in. Left out: everyone with an account.
     pub allow: Option<Vec<String>>,
+    /// `true`: besides, whoever has an account already, by whatever way in.
+    pub existing: bool,
     /// These may not sign in, whatever else is said.
     pub block: Vec<String>,
     /// People who have not come for so long are deleted, `365d`: administrators, whom this file names

@@ -25,6 +25,7 @@ use super::dummy::{RawDummy, check_dummy};
 use super::ldap::{RawLdap, check_ldap};
 use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
+use super::people::names_somebody;
 use super::raw::RawConfig;
 
 /// More ways in than anybody could choose from.
@@ -189,7 +190,7 @@ pub(super) fn check_sign_in(
                 }
             }
             RawSignIn::Ldap(ldap) => {
-                if ldap.allow.is_none() && raw.people.allow.is_none() {
+                if ldap.allow.is_none() && !names_somebody(&raw.people) {
                     problem(&at, NOBODY.into());
                 }
                 let twice =
@@ -236,7 +237,7 @@ fn check_way_out<'a>(
     if raw.public_url.is_none() {
         problem(at, "the provider sends browsers back to an address that is registered there; write it as `public_url`".into());
     }
-    if !says_who && raw.people.allow.is_none() {
+    if !says_who && !names_somebody(&raw.people) {
         problem(at, NOBODY.into());
     }
     let twice = "two ways in have this id, or none; each wants its own, all but one";

@@ -77,7 +77,7 @@ fn is_named(settings: &Settings, name: &str) -> bool {
     let (lists, grants) = (&settings.admission, &settings.grants);
     let listed = lists.allow.as_ref();
     lists.admins.contains(&name)
-        || listed.is_some_and(|allow| allow.contains(&name))
+        || listed.is_some_and(|allow| allow.people.contains(&name))
         || grants.roles.values().any(|role| role.users.contains(&name))
         || grants
             .groups

@@ -112,6 +112,13 @@ impl Work {
         }
     }
 
+    async fn owner_may_come_in(&self) -> sqlx::Result<bool> {
+        let (hub, server) = (&self.hub, &self.server);
+        let mut tx = hub.db().read().await?;
+        hub.lists_let_in(&mut tx, &server.user_name, &server.user_id)
+            .await
+    }
+
     /// Only the wait for an answer can be broken off: a launch under way is seen to its end, so that
     /// nothing comes up behind a stop that found nothing.
     async fn start(&self, key: &ServerKey) -> anyhow::Result<Outcome> {
@@ -121,7 +128,7 @@ impl Work {
             Status::Running { address, .. } => Some(address),
             Status::Exited { .. } | Status::Gone => None,
         };
-        if running.is_none() && !hub.lists_let_in(&server.user_name) {
+        if running.is_none() && !self.owner_may_come_in().await? {
             tracing::info!(user = %server.user_name, server = %server.name, "a start is cancelled: the lists keep its owner out");
             return Ok(Outcome::Unwanted);
         }

@@ -60,7 +60,13 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
     let may = |scope| caller.may(scope, target);
     let settings = hub.settings();
     let mut tx = hub.db().read().await?;
-    let servers = servers_of(visit, &mut tx, user).await?;
+    let lists_let_in = hub.lists_let_in(&mut tx, &user.name, &user.id).await?;
+    let shut_out = user.blocked_at.is_some() || !lists_let_in;
+    let mut servers = servers_of(visit, &mut tx, user).await?;
+    for row in &mut servers {
+        // Nothing is started for her.
+        row.may_start &= !shut_out;
+    }
     let running = servers.iter().filter(|row| {
         use lyceum_web::page::contexts::ServerState::{Failed, Stopped};
         !matches!(row.server.state, Stopped | Failed)
@@ -110,7 +116,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
             running,
             url: visit.hub.at(&user_url(user.name.as_str())),
         },
-        shut_out: !settings.admission.lets_in(&user.name) && may(ScopeName::AdminUsers),
+        shut_out: !lists_let_in && may(ScopeName::AdminUsers),
         sees_activity: may(ScopeName::ReadUsersActivity),
         servers: (!servers.is_empty()).then_some(servers),
         may: PersonMay {
@@ -147,13 +153,7 @@ async fn servers_of(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult<Vec<Ad
         let target = Target::Server(&server.user_name, &server.name);
         visit.caller.may(ScopeName::ReadServers, target)
     });
-    let rows = seen.map(|server| {
-        let mut row = servers::row(visit, server);
-        // Nothing is started for her.
-        row.may_start &= !visit.hub.shuts_out(user);
-        row
-    });
-    Ok(rows.collect())
+    Ok(seen.map(|server| servers::row(visit, server)).collect())
 }
 
 /// The newest, and how many there are.

@@ -210,7 +210,9 @@ async fn the_lists_of_this_place_are_looked_at_again() {
     let hub = offering_at(&db, &provider, &clock, |_| {}).await;
     let ada = comes(&hub, &provider, person("1", "ada")).await;
     let people = People {
-        block: vec![Who::Person(UserName::parse("ada").expect("a name"))],
+        block: [Who::Person(UserName::parse("ada").expect("a name"))]
+            .into_iter()
+            .collect(),
         ..People::default()
     };
     hub.offer(vec![way(config(&provider, ""))], people).await;

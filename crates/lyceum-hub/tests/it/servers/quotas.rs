@@ -409,7 +409,7 @@ async fn who_waits_does_not_begin_in_a_maintenance_or_while_kept_out() {
         let started = spawner.orders().len();
         wish(&hub, "ben", "", "small").await;
         let mut settings = hub.hub.settings().as_ref().clone();
-        settings.admission.block = [crate::grants::name("ben")].into();
+        settings.admission.block.people = [crate::grants::name("ben")].into();
         hub.hub.reload(settings).await;
         stop(&hub, "tim").await;
         until_state(db.db(), "ben", State::Stopped).await;

@@ -167,7 +167,7 @@ async fn who_is_shut_out_gives_and_gets_nothing() {
     let mut socket = story.shared(with_user("ben")).await;
     let block = async |name: Option<&str>| {
         let mut settings = hub.hub.settings().as_ref().clone();
-        settings.admission.block = name.map(crate::grants::name).into_iter().collect();
+        settings.admission.block.people = name.map(crate::grants::name).into_iter().collect();
         hub.hub.reload(settings).await;
     };
     block(Some("ben")).await;
