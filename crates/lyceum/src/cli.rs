@@ -7,8 +7,10 @@ pub mod doctor;
 mod exchange;
 pub mod explain;
 mod guarantees;
+pub mod import;
 mod languages;
 mod maintenance;
+mod marks;
 pub mod people;
 pub mod proxy;
 pub mod serve;
@@ -75,6 +77,8 @@ pub enum Command {
     Course(courses::CourseCommand),
     #[command(subcommand)]
     Exchange(exchange::ExchangeCommand),
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     Explain(explain::Explain),
     Backup(backup::Backup),
     Restore(backup::Restore),
@@ -149,6 +153,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Language(command) => command.run(),
         Command::Course(command) => command.run(),
         Command::Exchange(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`compose`] (how the parts are joined), [`cli`] (what can be said), [`config`] and
 //! [`reload`], [`data`], [`keys`] and [`jupyter`] (what `up` prepares, until an [`interrupt`]), [`serve`], [`up`] and [`demo`]
-//! (what then runs), [`launch`] (what the hub asks us), [`exchange`], [`proxy`] (the data plane alone), [`open_files`],
+//! (what then runs), [`launch`] (what the hub asks us), [`import`] (what others were told), [`exchange`], [`proxy`] (the data plane alone), [`open_files`],
 //! [`telemetry`].
 
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod data;
 pub mod demo;
 pub mod exchange;
 pub mod failure;
+pub mod import;
 pub mod interrupt;
 pub mod jupyter;
 mod jupyter_config;

@@ -36,6 +36,8 @@ pub enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+    #[command(subcommand)]
+    Identity(super::marks::IdentityCommand),
     /// List the people there are.
     List {
         #[command(flatten)]
@@ -115,6 +117,7 @@ impl UserCommand {
                 }
                 Ok(Outcome::Good)
             }
+            Self::Identity(command) => command.run(),
             Self::List { data, config, json } => {
                 let people = block_on(async move {
                     let (ground, _, _) = ground(&data, &config).await?;
@@ -213,16 +216,23 @@ fn revoke(
         for admin in &config.people.admins {
             let known = ground.accounts.exists(admin).await;
             let known = known.map_err(|error| Failure::new(format!("the database: {error:#}")))?;
-            if known && config.people.admit(admin) {
+            let groups = match known {
+                true => groups_of(&ground, admin).await?,
+                false => Vec::new(),
+            };
+            if known && config.people.admit(admin, &groups) {
                 configured.push(admin.clone());
             }
         }
         let mut tx = ground.db.write().await.map_err(failed)?;
         let user = get(&mut tx, name).await?;
         let stored = db::users::admins(&mut tx).await.map_err(failed)?;
-        let another = stored.iter().any(|other| {
-            other.id != user.id && other.blocked_at.is_none() && config.people.admit(&other.name)
-        });
+        let mut another = false;
+        for other in &stored {
+            let groups = db::groups::names_of(&mut tx, &other.id).await;
+            let admitted = config.people.admit(&other.name, &groups.map_err(failed)?);
+            another |= other.id != user.id && other.blocked_at.is_none() && admitted;
+        }
         if user.admin && !another && configured.is_empty() && !force {
             return Err(Failure::new(format!(
                 "{name} is the last administrator: nobody could administer after that"
@@ -247,7 +257,20 @@ fn revoke(
     Ok(Outcome::Good)
 }
 
-async fn get(tx: &mut lyceum_store::Tx, name: &UserName) -> Result<db::users::User, Failure> {
+async fn groups_of(ground: &Ground, name: &UserName) -> Result<Vec<String>, Failure> {
+    let mut tx = ground.db.read().await.map_err(failed)?;
+    match db::users::find(&mut tx, name).await.map_err(failed)? {
+        Some(user) => db::groups::names_of(&mut tx, &user.id)
+            .await
+            .map_err(failed),
+        None => Ok(Vec::new()),
+    }
+}
+
+pub(super) async fn get(
+    tx: &mut lyceum_store::Tx,
+    name: &UserName,
+) -> Result<db::users::User, Failure> {
     let user = db::users::find(tx, name).await.map_err(failed)?;
     user.ok_or_else(|| {
         Failure::new(format!("there is nobody called {name}"))
