@@ -12,7 +12,7 @@ use std::time::Duration;
 use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
+    Admission, Authenticator, ByHeader, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
     NoGroupsKnown, OAuth2, Oidc, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
@@ -285,6 +285,7 @@ impl Machine {
         let public = order.public.map(|public| {
             let config = lyceum_proxy::Config {
                 trusted_proxies: config.trusted_proxies.clone(),
+                identity: config.identity.clone(),
                 access_log: config.proxy.access_log,
                 limits: config.proxy.limits.clone(),
                 upstream: config.proxy.upstream(),
@@ -508,6 +509,7 @@ fn build_sign_in(
     };
     let mut asked: Vec<Arc<dyn Authenticator>> = Vec::new();
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
+    let mut header = None;
     for method in &config.sign_in {
         match method {
             SignInMethod::Local(local) => asked.push(Arc::new(accounts.configured(local))),
@@ -523,6 +525,7 @@ fn build_sign_in(
                 Ok(ldap) => asked.push(Arc::new(ldap)),
                 Err(error) => not_offered(&ldap.title, &error),
             },
+            SignInMethod::Header(config) => header = Some(ByHeader::new((**config).clone())),
             SignInMethod::Dummy(dummy) => asked.push(Arc::new(Dummy::new(dummy.clone()))),
         }
     }
@@ -534,6 +537,7 @@ fn build_sign_in(
         Arc::new(NoGroupsKnown),
     )
     .with_elsewhere(elsewhere, journeys)
+    .with_header(header)
 }
 
 fn not_offered(title: &str, error: &anyhow::Error) {
@@ -742,6 +746,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         ));
         if let Some(proxy) = &reload.proxy {
             proxy.set_access_log(config.proxy.access_log);
+            proxy.set_identity(config.identity.clone());
         }
         reload.hub.event_log().open(config.events.clone());
         reload.hub.reload(settings).await;
