@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
 //! [`password`] and [`links`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
-//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`ldap`].
+//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`ldap`], [`header`] (a proxy in front says who it is).
 //!
 //! # How to add an authenticator
 //! One that asks for a password is an [`Authenticator`], one that sends browsers to another site an
@@ -37,6 +37,7 @@ pub mod config;
 mod db;
 pub mod dummy;
 pub mod elsewhere;
+pub mod header;
 mod http;
 pub mod journey;
 pub mod ldap;
@@ -54,6 +55,7 @@ pub use attempt::{Attempt, Refused};
 pub use chain::Chain;
 pub use dummy::Dummy;
 pub use elsewhere::{Elsewhere, LoggedOut};
+pub use header::ByHeader;
 pub use http::{check_authorities, may_be_asked};
 pub use journey::Journeys;
 pub use ldap::Ldap;

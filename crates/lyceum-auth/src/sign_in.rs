@@ -13,6 +13,7 @@ use crate::admit::{Admission, Admitted, Here, KnownHere};
 use crate::attempt::{Attempt, Refused};
 use crate::chain::{Chain, Unproven};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
+use crate::header::{ByHeader, Lines};
 use crate::journey::Journeys;
 use crate::local::LocalAccounts;
 use crate::renewal::{Grant, NotSaid, Renewed, Renewing};
@@ -24,6 +25,7 @@ pub struct SignIn {
     throttle: Throttle,
     chain: Chain,
     away: Option<Away>,
+    header: Option<Arc<ByHeader>>,
     admission: Arc<Admission>,
     known: Arc<dyn KnownHere>,
 }
@@ -71,6 +73,7 @@ impl SignIn {
             throttle,
             chain,
             away: None,
+            header: None,
             admission: Arc::new(admission),
             known,
         }
@@ -84,6 +87,32 @@ impl SignIn {
             journeys,
         });
         self
+    }
+
+    /// With a proxy in front that says who it is.
+    #[must_use]
+    pub fn with_header(mut self, way: Option<ByHeader>) -> Self {
+        self.header = way.map(Arc::new);
+        self
+    }
+
+    pub fn header(&self) -> Option<&ByHeader> {
+        self.header.as_deref()
+    }
+
+    /// Whom a proxy in front names. Nobody: it says nothing, or does not count here.
+    pub fn prove_by_header(
+        &self,
+        peer: Option<IpAddr>,
+        lines: Lines<'_>,
+    ) -> Option<Result<Proven, Refused>> {
+        let way = self.header()?;
+        let identity = way.identity(peer, lines)?;
+        Some(identity.map(|identity| Proven {
+            identity,
+            kind: "header",
+            names_people: way.names_people(),
+        }))
     }
 
     pub fn chain(&self) -> &Chain {

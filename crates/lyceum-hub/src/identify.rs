@@ -112,7 +112,8 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
     // To look is all that a page does by itself.
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
     let counts = !(looks && is_unattended(request.uri().query()));
-    let Some(caller) = by_cookie(hub, request.headers(), counts).await? else {
+    let info = request.extensions().get::<RequestInfo>();
+    let Some(caller) = by_cookie(hub, request.headers(), info, counts).await? else {
         return Ok(None);
     };
     let Credential::Session { binding, .. } = &caller.credential else {
@@ -257,7 +258,7 @@ pub async fn now(hub: &Hub, headers: &HeaderMap) -> Option<Caller> {
             let sight = by_token(hub, &token).await.ok()??;
             Some(sight.seen.caller.clone())
         }
-        None => by_cookie(hub, headers, false).await.ok()?,
+        None => by_cookie(hub, headers, None, false).await.ok()?,
     }
 }
 
@@ -286,7 +287,12 @@ pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: St
 }
 
 /// `counts`: this is use of the session, and activity of the person.
-async fn by_cookie(hub: &Hub, headers: &HeaderMap, counts: bool) -> ApiResult<Option<Caller>> {
+async fn by_cookie(
+    hub: &Hub,
+    headers: &HeaderMap,
+    info: Option<&RequestInfo>,
+    counts: bool,
+) -> ApiResult<Option<Caller>> {
     let now = hub.now();
     // A browser may hold several of one name (tossed by a sibling); only a real one counts. Where two
     // people's are real, one was planted to make her work as somebody else: then nobody is there.
@@ -326,6 +332,11 @@ async fn by_cookie(hub: &Hub, headers: &HeaderMap, counts: bool) -> ApiResult<Op
             Some(now) => user = now,
             None => return Ok(None),
         }
+    }
+    if let Some(info) = info
+        && !pages::by_header::goes_on(hub, &session, info, headers).await?
+    {
+        return Ok(None);
     }
     let mut tx = hub.db().read().await?;
     let standing = Standing::of_user(hub, &mut tx, &user).await?;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod assets;
+pub(crate) mod by_header;
 pub mod documents;
 mod elsewhere;
 pub mod enter;
@@ -81,6 +82,7 @@ pub fn routes() -> Routes<Hub> {
             login::sign_in,
         )
         .merge(elsewhere::routes())
+        .merge(by_header::routes())
         .public(
             Method::GET,
             "/hub/logout",

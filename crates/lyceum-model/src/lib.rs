@@ -20,6 +20,7 @@ pub mod lang;
 pub mod language;
 pub mod messages;
 pub mod name;
+pub mod network;
 pub mod plural;
 pub mod saying;
 pub mod scope;

@@ -8,8 +8,8 @@ use std::{fmt, net::IpAddr, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access_log::AccessLog, descriptors, error_page::ErrorPages, http2::Http2, listen::Arrivals,
-    metrics::Kind, rewrite::Rewrite, upstream::Upstream,
+    access_log::AccessLog, descriptors, error_page::ErrorPages, http2::Http2, identity::Identity,
+    listen::Arrivals, metrics::Kind, rewrite::Rewrite, upstream::Upstream,
 };
 
 /// The data plane's settings.
@@ -28,6 +28,9 @@ pub struct Config {
     pub language_cookie: String,
     /// Networks of proxies in front of this one, whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Headers by which a proxy in front says who people are, until [`crate::Proxy::set_identity`] says
+    /// otherwise.
+    pub identity: Option<Identity>,
     /// Sent to the hub as `X-Lyceum-Proxy`, so that it believes our headers.
     #[serde(skip_serializing)]
     pub proxy_secret: ProxySecret,
@@ -62,6 +65,7 @@ impl Default for Config {
             .to_vec(),
             language_cookie: "lyceum-language".into(),
             trusted_proxies: Vec::new(),
+            identity: None,
             proxy_secret: ProxySecret::default(),
             host_routing: false,
             drop_in: false,

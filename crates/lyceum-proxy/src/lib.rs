@@ -41,6 +41,7 @@ mod head;
 mod heap;
 mod http1;
 mod http2;
+mod identity;
 mod io;
 mod link;
 mod listen;
@@ -85,6 +86,7 @@ pub use heap::give_back as give_back_memory;
 pub use http2::Http2;
 /// The type of [`Ask::method`].
 pub use hyper::Method;
+pub use identity::Identity;
 pub use listen::{Arrivals, Door, HandOver, Handed, ListenAddress, Listener, inherited, take_over};
 pub use moment::Moment;
 pub use passage::{Passage, passage};
@@ -110,6 +112,7 @@ pub struct Proxy {
 struct Inner {
     config: Config,
     access_log: access_log::InForce,
+    identity: identity::InForce,
     /// Of error pages, besides the built-in ones.
     languages: error_page::Languages,
     /// Where everything goes that no route matches; none in front of somebody else's hub.
@@ -229,6 +232,7 @@ impl Proxy {
         let inner = Inner {
             hidden,
             access_log: access_log::InForce::new(config.access_log),
+            identity: identity::InForce::new(config.identity.clone()),
             languages: error_page::Languages::default(),
             live: ArcSwap::default(),
             turn: Mutex::default(),
@@ -306,6 +310,11 @@ impl Proxy {
     /// Forgets decisions, so that each is asked for again. WebSockets go on.
     pub fn forget_decisions(&self) {
         self.inner.decisions.forget();
+    }
+
+    /// Another proxy in front says who people are from now on than [`Config::identity`] says, or none.
+    pub fn set_identity(&self, identity: Option<Identity>) {
+        self.inner.identity.set(identity);
     }
 
     /// Tells other requests in the log from now on than [`Config::access_log`] says.

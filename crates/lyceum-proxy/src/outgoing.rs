@@ -98,7 +98,19 @@ pub(crate) fn request_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, way: &Way<'_>, head
         let theirs = config.rewrite.change_origin.then(|| way.target.host());
         line(out, b"host", theirs.map_or(host, str::as_bytes));
     }
+    let identity = ctx.inner.identity.get();
+    let peer = ctx.conn.address.ip().to_canonical();
+    let says_who = (identity.as_ref()).filter(|one| way.is_hub() && one.counts_from(peer));
     for field in &fields.list {
+        if let Some(identity) = &*identity
+            && identity.is_one(fields.at(field.name))
+        {
+            let name = fields.at(field.name);
+            if says_who.is_some() && !name.contains(&b'_') {
+                line(out, name, fields.at(field.value));
+            }
+            continue;
+        }
         let value = fields.at(field.value);
         let value = match field.known {
             // No client takes away what a proxy in front of us says.
@@ -131,6 +143,9 @@ pub(crate) fn request_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, way: &Way<'_>, head
         let client = ctx.conn.client(ctx.inner, said);
         // Writing to memory cannot fail.
         let _ = write!(out, "x-lyceum-client: {client}\r\n");
+        if says_who.is_some() {
+            let _ = write!(out, "x-lyceum-peer: {peer}\r\n");
+        }
     }
     out.extend_from_slice(&custom.lines);
     match head.framing {

@@ -356,9 +356,14 @@ impl Client {
         if !cookies.is_empty() {
             all.insert(COOKIE, HeaderValue::from_str(&cookies).expect("cookies"));
         }
-        for (name, value) in headers {
+        for (at, (name, value)) in headers.iter().enumerate() {
+            let again = headers[..at].iter().any(|(before, _)| before == name);
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
-            all.insert(name, HeaderValue::from_str(value).expect("a header value"));
+            let value = HeaderValue::from_str(value).expect("a header value");
+            match again {
+                true => drop(all.append(name, value)),
+                false => drop(all.insert(name, value)),
+            }
         }
         if !all.contains_key(CONTENT_TYPE) && !body.is_empty() {
             all.insert(

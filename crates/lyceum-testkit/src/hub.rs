@@ -284,6 +284,26 @@ impl TestHub {
             .replace_sign_in(sign_in.with_elsewhere(methods, journeys));
     }
 
+    /// Believes a proxy in front, beside passwords or alone.
+    pub fn believe(&self, config: lyceum_auth::header::HeaderConfig, alone: bool) {
+        self.proxy.set_identity(Some(lyceum_proxy::Identity {
+            headers: config.headers().map(str::to_owned).collect(),
+            from: (config.from.iter())
+                .map(|network| network.to_string().parse().expect("a network"))
+                .collect(),
+        }));
+        let accounts: Arc<dyn Authenticator> = Arc::new(self.accounts.clone());
+        let chain = if alone { Vec::new() } else { vec![accounts] };
+        let sign_in = SignIn::new(
+            Throttle::new(self.hub.db().clone(), self.clock.clone()),
+            Chain::new(chain),
+            Admission::new(People::default()),
+            Arc::new(NoGroupsKnown),
+        );
+        let way = lyceum_auth::ByHeader::new(config);
+        self.hub.replace_sign_in(sign_in.with_header(Some(way)));
+    }
+
     /// What course files would say of meetings.
     pub fn plan_rooms(&self, rooms: Vec<Room>) {
         *self.rooms.lock().unwrap_or_else(PoisonError::into_inner) = rooms;

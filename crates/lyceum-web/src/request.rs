@@ -19,6 +19,11 @@ pub const PROXY_HEADER: &str = "x-lyceum-proxy";
 
 /// Header by which it says whom a request comes from.
 pub const CLIENT_HEADER: &str = "x-lyceum-client";
+
+/// Header by which it says who made the connection to it, where that one may say who people are. A proxy
+/// that does not know of such says nothing.
+pub const PEER_HEADER: &str = "x-lyceum-peer";
+
 /// What a proxy's secret is known by: its hash, so that the secret does not lie in memory.
 #[derive(Clone)]
 pub struct ProxyKey([u8; 32]);
@@ -49,6 +54,9 @@ impl std::fmt::Debug for ProxyKey {
 pub struct RequestInfo {
     pub id: String,
     pub address: IpAddr,
+    /// Who made the connection to our proxy, if by the proxy's own configuration that one may say who
+    /// people are.
+    pub peer: Option<IpAddr>,
     pub secure: bool,
     /// `host[:port]` as the browser typed it.
     pub host: String,
@@ -77,6 +85,7 @@ pub async fn describe(proxy_key: ProxyKey, mut request: Request, next: Next) -> 
                 list.rsplit(',').next()?.trim().parse().ok()
             })
             .unwrap_or(peer),
+        peer: forwarded(PEER_HEADER).and_then(|peer| peer.parse().ok()),
         secure: forwarded("x-forwarded-proto") == Some("https"),
         host: header(headers, "host").unwrap_or_default().to_owned(),
         agent: header(headers, "user-agent")

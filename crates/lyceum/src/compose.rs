@@ -12,8 +12,8 @@ use std::time::Duration;
 use lyceum_auth::config::{Listed, LocalConfig as LocalAccountsConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts, OAuth2, Oidc,
-    SignIn, Throttle,
+    Admission, Authenticator, ByHeader, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
+    OAuth2, Oidc, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
@@ -285,6 +285,7 @@ impl Machine {
         let public = order.public.map(|public| {
             let config = lyceum_proxy::Config {
                 trusted_proxies: config.trusted_proxies.clone(),
+                identity: config.identity.clone(),
                 access_log: config.proxy.access_log,
                 limits: config.proxy.limits.clone(),
                 upstream: config.proxy.upstream(),
@@ -510,6 +511,7 @@ fn build_sign_in(
     };
     let mut asked: Vec<Arc<dyn Authenticator>> = Vec::new();
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
+    let mut header = None;
     for method in &config.sign_in {
         match method {
             SignInMethod::Local(local) => asked.push(Arc::new(accounts.configured(local))),
@@ -525,6 +527,7 @@ fn build_sign_in(
                 Ok(ldap) => asked.push(Arc::new(ldap)),
                 Err(error) => not_offered(&ldap.title, &error),
             },
+            SignInMethod::Header(config) => header = Some(ByHeader::new((**config).clone())),
             SignInMethod::Dummy(dummy) => asked.push(Arc::new(Dummy::new(dummy.clone()))),
         }
     }
@@ -536,6 +539,7 @@ fn build_sign_in(
         Arc::new(lyceum_hub::users::KnownOf(db.clone())),
     )
     .with_elsewhere(elsewhere, journeys)
+    .with_header(header)
 }
 
 fn not_offered(title: &str, error: &anyhow::Error) {
@@ -746,6 +750,7 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         ));
         if let Some(proxy) = &reload.proxy {
             proxy.set_access_log(config.proxy.access_log);
+            proxy.set_identity(config.identity.clone());
         }
         reload.hub.event_log().open(config.events.clone());
         reload.hub.reload(settings).await;

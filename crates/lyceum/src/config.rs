@@ -16,6 +16,7 @@ mod cull;
 mod dummy;
 mod events;
 mod grants;
+mod header;
 mod languages;
 mod ldap;
 mod notes;

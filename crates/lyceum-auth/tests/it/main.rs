@@ -6,6 +6,7 @@
 )]
 
 mod db;
+mod header;
 mod ldap;
 mod local;
 mod renewal;

@@ -74,6 +74,7 @@ pub(super) fn links(hub: &Hub, next: &str) -> Vec<LoginMethod> {
             name: method.title().to_owned(),
             url: format!("{}{query}", hub.at(&path(OUT, method.id()))),
         })
+        .chain(super::by_header::link(hub, &query))
         .collect()
 }
 
@@ -286,6 +287,9 @@ async fn answer(
 
 /// Where somebody who came by this way logs out there.
 pub(super) async fn log_out(hub: &Hub, method: &str) -> Option<StillThere> {
+    if method == lyceum_auth::header::METHOD {
+        return super::by_header::log_out(hub);
+    }
     let sign_in = hub.sign_in();
     let found = sign_in.find_elsewhere(method)?;
     let back = hub.settings().origins.hub_url("/hub/login")?;

@@ -58,6 +58,9 @@ pub async fn show(
         let to = target(&hub, user_id, &query.next, &info).await?;
         return Ok(redirect(&hub.base(), &to));
     }
+    if let Some(to) = super::by_header::by_itself(&hub, &info, &headers, &query.next) {
+        return Ok(redirect(&hub.base(), &to));
+    }
     let error = why_out(&hub, &headers).await?;
     form(
         &hub,
@@ -599,7 +602,9 @@ pub async fn sign_out(
         Some(method) => super::elsewhere::log_out(&hub, method).await,
         None => None,
     };
-    let mut response = farewell(&hub, &headers, &info, there)?;
+    // There the log-in page would let her in again at once.
+    let waits = method.as_deref() != Some(lyceum_auth::header::METHOD);
+    let mut response = farewell(&hub, &headers, &info, there, waits)?;
     let secure = super::secure(&hub, &info);
     let base = settings.origins.base();
     let (login, path) = settings.origins.login_cookie();
@@ -634,16 +639,18 @@ pub async fn sign_out_link(
 
 /// The log-in page, or a page of its own. JupyterHub shows its `logout.html` where the way in begins by
 /// itself, so that nobody is back in at once. Here the log-in page waits for her, so it is shown where
-/// a site brings one, and where she is still logged in at the place she came by.
+/// a site brings one, and where she is still logged in at the place she came by. `waits`: the log-in page lets
+/// nobody in by itself.
 fn farewell(
     hub: &Hub,
     headers: &HeaderMap,
     info: &RequestInfo,
     there: Option<StillThere>,
+    waits: bool,
 ) -> ApiResult<Response> {
     let settings = hub.settings();
     let own = (settings.theme.site()).is_some_and(|site| site.has("logout.html"));
-    if !own && there.is_none() {
+    if !own && there.is_none() && waits {
         return Ok(to(hub, "/hub/login"));
     }
     let goes_on = there.as_ref().filter(|there| there.at_once);

@@ -15,6 +15,7 @@ mod elsewhere;
 mod errors;
 mod event_log;
 mod grants;
+mod header;
 mod identify;
 mod kit;
 mod ldap;

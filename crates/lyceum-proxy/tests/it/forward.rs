@@ -100,6 +100,54 @@ async fn only_the_hub_is_told_the_secret_and_nobody_can_forge_our_headers() {
 }
 
 #[tokio::test]
+async fn who_people_are_is_told_to_the_hub_alone_and_by_whom_it_may() {
+    let (hub, server) = (Server::ok().await, Server::ok().await);
+    let identity = |from: &str| lyceum_proxy::Identity {
+        headers: ["X-Remote-User", "x-forwarded-email"]
+            .map(str::to_owned)
+            .into(),
+        from: vec![from.parse().unwrap()],
+    };
+    let config = Config {
+        proxy_secret: "s3cret".to_owned().into(),
+        identity: Some(identity("127.0.0.1")),
+        ..Config::default()
+    };
+    let routes = vec![route("/open/", server.address, RouteAccess::Open)];
+    let proxy = TestProxy::start(config, hub.address, routes).await;
+    let said = "X-Remote-User: ada\r\nX_Remote_User: ada\r\nX-Forwarded-Email: ada\r\nX-Lyceum-Peer: 10.0.0.1\r\nX-Other: bea\r\n";
+    proxy.get("/hub/", said).await;
+    let (head, _) = hub.last();
+    assert_eq!(header(&head, "x-remote-user").unwrap(), "ada");
+    assert_eq!(header(&head, "x-forwarded-email").unwrap(), "ada");
+    assert_eq!(header(&head, "x_remote_user"), None);
+    assert_eq!(header(&head, "x-lyceum-peer").unwrap(), "127.0.0.1");
+    proxy.get("/open/", said).await;
+    let (head, _) = server.last();
+    assert!(
+        !head.contains("ada") && !head.contains("x-lyceum-peer"),
+        "{head}"
+    );
+    assert_eq!(header(&head, "x-other").unwrap(), "bea");
+    // From elsewhere, whatever the chain says.
+    proxy.proxy.set_identity(Some(identity("10.0.0.1")));
+    let chain = format!("{said}X-Forwarded-For: 10.0.0.1\r\n");
+    for (path, server) in [("/hub/", &hub), ("/open/", &server)] {
+        proxy.get(path, &chain).await;
+        let (head, _) = server.last();
+        assert!(
+            !head.contains("ada") && !head.contains("x-lyceum-peer"),
+            "{head}"
+        );
+    }
+    // Where there is none such it is a header like any other, and nobody's word.
+    proxy.proxy.set_identity(None);
+    proxy.get("/hub/", said).await;
+    let (head, _) = hub.last();
+    assert_eq!(header(&head, "x-lyceum-peer"), None);
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_is_believed() {
     let server = Server::ok().await;
     let config = Config {

@@ -53,8 +53,8 @@ const TRUSTED: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 )]
 pub struct ProxyCommand {
     /// Take what concerns the public port from this configuration, as `lyceum up` does: listen,
-    /// tls with ACME and several names, public_url, trusted_proxies, proxy_protocol and proxy.
-    /// Options count more. Its other keys are for hubs.
+    /// tls with ACME and several names, public_url, trusted_proxies, proxy_protocol, proxy, and the
+    /// headers of `kind: header` in sign_in. Options count more. Its other keys are for hubs.
     #[arg(long, value_name = "FILE", conflicts_with_all = tls::IN_FILE)]
     pub config: Option<PathBuf>,
     #[command(flatten)]
@@ -249,6 +249,7 @@ impl ProxyCommand {
                 (None, None) => AccessLog::Off,
             },
             trusted_proxies: self.trusted_proxies(file),
+            identity: file.and_then(|file| file.identity.clone()),
             host_routing: self.host_routing,
             rewrite: self.rewrite(),
             error_pages: ErrorPages {

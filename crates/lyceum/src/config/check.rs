@@ -43,6 +43,8 @@ pub struct Config {
     pub proxy_secret: Option<Secret>,
     pub proxy: ProxySettings,
     pub sign_in: Vec<SignInMethod>,
+    /// By which headers a proxy in front says who people are, for our own proxy.
+    pub identity: Option<lyceum_proxy::Identity>,
     pub people: People,
     pub grants: Grants,
     pub servers: Servers,
@@ -110,6 +112,8 @@ pub struct Front {
     pub proxy_protocol: Vec<Network>,
     pub proxy_secret: Option<Secret>,
     pub proxy: ProxySettings,
+    /// By which headers a proxy in front says who people are.
+    pub identity: Option<lyceum_proxy::Identity>,
 }
 
 impl Front {
@@ -198,6 +202,7 @@ pub(crate) fn check_front(
         proxy_protocol: networks("proxy_protocol", &raw.proxy_protocol, problem),
         proxy_secret: check_proxy_secret(raw, folder, problem),
         proxy: super::proxy::check_proxy(raw, problem),
+        identity: super::sign_in::identity(raw),
     }
 }
 
@@ -217,6 +222,7 @@ pub(crate) fn check(
         proxy_protocol,
         proxy_secret,
         proxy,
+        identity,
     } = check_front(raw, folder, problem);
     check_subdomains(raw, public_url.as_ref(), listen, problem);
     let mut grants = check_grants(raw, folder, problem);
@@ -243,6 +249,7 @@ pub(crate) fn check(
         proxy_secret,
         proxy,
         sign_in: check_sign_in(raw, folder, problem),
+        identity,
         people,
         grants,
         servers: check_servers(raw, problem),

@@ -9,6 +9,7 @@ use lyceum_auth::claims::Rule;
 use lyceum_auth::code::RESERVED;
 use lyceum_auth::config::LocalConfig;
 use lyceum_auth::dummy::DummyConfig;
+use lyceum_auth::header::HeaderConfig;
 use lyceum_auth::ldap::LdapConfig;
 use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
@@ -22,6 +23,7 @@ use url::Url;
 
 use super::SecretRef;
 use super::dummy::{RawDummy, check_dummy};
+use super::header::{RawHeader, check_header};
 use super::ldap::{RawLdap, check_ldap};
 use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
@@ -53,9 +55,11 @@ pub enum RawSignIn {
     Dummy(RawDummy),
     /// The directory of an organisation, with passwords that people have there.
     Ldap(Box<RawLdap>),
+    /// A proxy in front that says who people are.
+    Header(Box<RawHeader>),
 }
 
-const KINDS: [&str; 5] = ["local", "oidc", "oauth2", "ldap", "dummy"];
+const KINDS: [&str; 6] = ["local", "oidc", "oauth2", "ldap", "header", "dummy"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +99,9 @@ impl<'de> Deserialize<'de> for RawSignIn {
                         RawOAuth2::deserialize(rest).map(|oauth| RawSignIn::OAuth2(oauth.into()))
                     }
                     "ldap" => RawLdap::deserialize(rest).map(|ldap| RawSignIn::Ldap(ldap.into())),
+                    "header" => {
+                        RawHeader::deserialize(rest).map(|header| RawSignIn::Header(header.into()))
+                    }
                     "dummy" => RawDummy::deserialize(rest).map(RawSignIn::Dummy),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
                 }
@@ -111,6 +118,7 @@ pub enum SignInMethod {
     Oidc(Box<OidcConfig>),
     OAuth2(Box<OAuth2Config>),
     Ldap(Box<LdapConfig>),
+    Header(Box<HeaderConfig>),
     Dummy(DummyConfig),
 }
 
@@ -138,6 +146,7 @@ pub(super) fn check_sign_in(
             RawSignIn::Oidc(oidc) => &oidc.title,
             RawSignIn::OAuth2(oauth) => &oauth.title,
             RawSignIn::Ldap(ldap) => &ldap.title,
+            RawSignIn::Header(header) => &header.title,
             RawSignIn::Dummy(dummy) => &dummy.title,
         };
         if title.trim().is_empty() || title.chars().count() > 80 {
@@ -202,6 +211,19 @@ pub(super) fn check_sign_in(
                 let config = check_ldap(ldap, folder, &mut say);
                 methods.push(SignInMethod::Ldap(config.into()));
             }
+            RawSignIn::Header(header) => {
+                if header.allow.is_none() && !names_somebody(&raw.people) {
+                    problem(&at, NOBODY.into());
+                }
+                if (methods.iter()).any(|one| matches!(one, SignInMethod::Header(_))) {
+                    let message = "this kind stands here a second time";
+                    problem(&format!("{at}.kind"), message.into());
+                }
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                if let Some(config) = check_header(header, folder, &mut say) {
+                    methods.push(SignInMethod::Header(config.into()));
+                }
+            }
             RawSignIn::Dummy(dummy) => {
                 if list.len() > 1 {
                     problem(&format!("{at}.kind"), "`dummy` stands alone: by it anybody would be those whom other ways in know".into());
@@ -214,6 +236,14 @@ pub(super) fn check_sign_in(
         }
     }
     methods
+}
+
+/// What our own proxy has to know of a proxy in front that says who people are.
+pub(super) fn identity(raw: &RawConfig) -> Option<lyceum_proxy::Identity> {
+    raw.sign_in.0.iter().find_map(|method| match method {
+        RawSignIn::Header(header) => Some(super::header::identity(header)),
+        _ => None,
+    })
 }
 
 /// Whether both tell people by the same marks, though they ask at different addresses.
