@@ -8,7 +8,7 @@
 //! hub's.
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
-//! [`password`] and [`links`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
+//! [`password`] and [`links`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
 //! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`ldap`].
 //!
 //! # How to add an authenticator
@@ -37,6 +37,7 @@ pub mod config;
 mod db;
 pub mod dummy;
 pub mod elsewhere;
+pub mod half_way;
 mod http;
 pub mod journey;
 pub mod ldap;
@@ -45,8 +46,10 @@ pub mod local;
 pub mod oauth2;
 pub mod oidc;
 pub mod password;
+pub mod second_factor;
 pub mod sign_in;
 pub mod throttle;
+pub mod totp;
 
 pub use admit::{Admission, GroupsOf, NoGroupsKnown};
 pub use attempt::{Attempt, Refused};
@@ -59,6 +62,7 @@ pub use ldap::Ldap;
 pub use local::LocalAccounts;
 pub use oauth2::OAuth2;
 pub use oidc::Oidc;
+pub use second_factor::SecondFactors;
 pub use sign_in::SignIn;
 pub use throttle::Throttle;
 

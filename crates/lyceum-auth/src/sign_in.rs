@@ -15,6 +15,7 @@ use crate::chain::{Chain, Unproven};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::journey::Journeys;
 use crate::local::LocalAccounts;
+use crate::second_factor::SecondFactors;
 use crate::throttle::Throttle;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
@@ -23,6 +24,7 @@ pub struct SignIn {
     throttle: Throttle,
     chain: Chain,
     away: Option<Away>,
+    second_factors: Option<SecondFactors>,
     admission: Arc<Admission>,
     groups: Arc<dyn GroupsOf>,
 }
@@ -62,6 +64,7 @@ impl SignIn {
             throttle,
             chain,
             away: None,
+            second_factors: None,
             admission: Arc::new(admission),
             groups,
         }
@@ -75,6 +78,19 @@ impl SignIn {
             journeys,
         });
         self
+    }
+
+    /// With a second step behind passwords.
+    #[must_use]
+    pub fn with_second_factors(mut self, second_factors: SecondFactors) -> Self {
+        self.second_factors = Some(second_factors);
+        self
+    }
+
+    /// The second step behind passwords, if there are any.
+    pub fn second_factors(&self) -> Option<&SecondFactors> {
+        let asks = !self.chain.methods().is_empty();
+        self.second_factors.as_ref().filter(|_| asks)
     }
 
     pub fn chain(&self) -> &Chain {

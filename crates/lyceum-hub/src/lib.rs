@@ -42,6 +42,7 @@ pub mod proxy;
 pub mod queue;
 pub mod quota;
 pub mod rooms;
+pub mod second_factor;
 pub mod seen;
 pub mod select;
 pub mod servers;

@@ -122,6 +122,11 @@ pub const STEPS: &[Step] = &[
         name: "password_links",
         sql: include_str!("../../../migrations/0023_password_links.sql"),
     },
+    Step {
+        version: 25,
+        name: "second_factors",
+        sql: include_str!("../../../migrations/0025_second_factors.sql"),
+    },
 ];
 
 pub struct Step {

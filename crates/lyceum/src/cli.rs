@@ -11,6 +11,7 @@ mod languages;
 mod maintenance;
 pub mod people;
 pub mod proxy;
+mod second_factor;
 pub mod serve;
 pub mod servers;
 mod services;

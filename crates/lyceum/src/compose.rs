@@ -13,7 +13,7 @@ use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
     Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
-    NoGroupsKnown, OAuth2, Oidc, SignIn, Throttle,
+    NoGroupsKnown, OAuth2, Oidc, SecondFactors, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
@@ -527,6 +527,7 @@ fn build_sign_in(
         }
     }
     let journeys = Journeys::new(keys.clone(), db.clone(), clock.clone());
+    let second_factors = SecondFactors::new(keys.clone(), db.clone(), clock.clone());
     SignIn::new(
         Throttle::new(db.clone(), clock.clone()),
         Chain::new(asked),
@@ -534,6 +535,7 @@ fn build_sign_in(
         Arc::new(NoGroupsKnown),
     )
     .with_elsewhere(elsewhere, journeys)
+    .with_second_factors(second_factors)
 }
 
 fn not_offered(title: &str, error: &anyhow::Error) {
@@ -608,6 +610,7 @@ fn settings(
             allow: config.people.allow.clone(),
             block: config.people.block.clone(),
         },
+        second_factor: config.second_factor.clone(),
         grants: grants(config, keys),
         profiles: config.profiles.clone(),
         site_name: config.theme.name.clone(),

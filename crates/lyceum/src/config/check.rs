@@ -42,6 +42,7 @@ pub struct Config {
     pub proxy_secret: Option<Secret>,
     pub proxy: ProxySettings,
     pub sign_in: Vec<SignInMethod>,
+    pub second_factor: lyceum_hub::second_factor::Required,
     pub people: People,
     pub grants: Grants,
     pub servers: Servers,
@@ -256,6 +257,7 @@ pub(crate) fn check(
         proxy_secret,
         proxy,
         sign_in: check_sign_in(raw, folder, problem),
+        second_factor: super::second_factor::check_second_factor(raw, problem),
         people: People {
             admins: administrators,
             allow: (raw.people.allow.as_ref()).map(|list| names("people.allow", list, problem)),
