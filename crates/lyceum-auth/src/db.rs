@@ -1,6 +1,7 @@
-//! The SQL of this part: accounts with a password and links to new ones, failed sign-ins, ways back.
+//! The SQL of this part: accounts with a password and links to new ones, failed sign-ins, ways back, second factors.
 
 pub(crate) mod local_accounts;
 pub(crate) mod password_links;
+pub(crate) mod second_factors;
 pub(crate) mod sign_in_failures;
 pub(crate) mod sign_in_returns;

@@ -8,7 +8,7 @@
 //! hub's.
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
-//! [`password`] and [`links`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
+//! [`password`] and [`links`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
 //! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`ldap`], [`header`] (a proxy in front says who it is).
 //!
 //! # How to add an authenticator
@@ -37,6 +37,7 @@ pub mod config;
 mod db;
 pub mod dummy;
 pub mod elsewhere;
+pub mod half_way;
 pub mod header;
 mod http;
 pub mod journey;
@@ -47,8 +48,10 @@ pub mod oauth2;
 pub mod oidc;
 pub mod password;
 pub mod renewal;
+pub mod second_factor;
 pub mod sign_in;
 pub mod throttle;
+pub mod totp;
 
 pub use admit::{Admission, Here, KnownHere, NobodyKnown};
 pub use attempt::{Attempt, Refused};
@@ -63,6 +66,7 @@ pub use local::LocalAccounts;
 pub use oauth2::OAuth2;
 pub use oidc::Oidc;
 pub use renewal::{Grant, NotSaid, Renewing};
+pub use second_factor::SecondFactors;
 pub use sign_in::SignIn;
 pub use throttle::Throttle;
 

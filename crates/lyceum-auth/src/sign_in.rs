@@ -17,6 +17,7 @@ use crate::header::{ByHeader, Lines};
 use crate::journey::Journeys;
 use crate::local::LocalAccounts;
 use crate::renewal::{Grant, NotSaid, Renewed, Renewing};
+use crate::second_factor::SecondFactors;
 use crate::throttle::Throttle;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
@@ -26,6 +27,7 @@ pub struct SignIn {
     chain: Chain,
     away: Option<Away>,
     header: Option<Arc<ByHeader>>,
+    second_factors: Option<SecondFactors>,
     admission: Arc<Admission>,
     known: Arc<dyn KnownHere>,
 }
@@ -74,6 +76,7 @@ impl SignIn {
             chain,
             away: None,
             header: None,
+            second_factors: None,
             admission: Arc::new(admission),
             known,
         }
@@ -112,7 +115,21 @@ impl SignIn {
             identity,
             kind: "header",
             names_people: way.names_people(),
+            grant: None,
         }))
+    }
+
+    /// With a second step behind passwords.
+    #[must_use]
+    pub fn with_second_factors(mut self, second_factors: SecondFactors) -> Self {
+        self.second_factors = Some(second_factors);
+        self
+    }
+
+    /// The second step behind passwords, if there are any.
+    pub fn second_factors(&self) -> Option<&SecondFactors> {
+        let asks = !self.chain.methods().is_empty();
+        self.second_factors.as_ref().filter(|_| asks)
     }
 
     pub fn chain(&self) -> &Chain {

@@ -8,6 +8,7 @@
 //! | account *at* an address | 5 | 1 s, doubling to 5 min | 10 min |
 //! | the same, account under attack (30 failures from anywhere) | 1 | 60 s, doubling to 15 min | 10 min |
 //! | address, any account | 300 | 1 s, doubling to 60 s | 2 s |
+//! | codes behind one password, from anywhere | 5 | 5 s, doubling to 15 min | 30 min |
 //!
 //! What follows from it:
 //! - Who guesses at one account is slowed down where *she* is. The owner at another address, one
@@ -22,6 +23,9 @@
 //! - Where one source finds a password wrong while another is busy or away, the attempt counts for
 //!   the account, but not for the address: everybody there may be waiting for the same source. Where
 //!   nobody could look at the password, it does not count at all.
+//! - Codes of a second factor count for the account alone, wherever they are typed: a thousand addresses gain
+//!   nothing, and a guess at six digits would take years. Only who knows the password gets to them, so
+//!   nobody else can make the owner wait; and with a new password the count begins anew.
 //! - Names nobody has are counted like the others, so the waits tell nothing.
 //!
 //! Subjects are kept as hashes (people type passwords into the name field), IPv6 addresses by
@@ -57,6 +61,12 @@ const ADDRESS: Rule = Rule {
     first: SECOND,
     most: 60 * SECOND,
     leak: 2 * SECOND,
+};
+const CODE: Rule = Rule {
+    free: 5,
+    first: 5 * SECOND,
+    most: 15 * MINUTE,
+    leak: 30 * MINUTE,
 };
 /// From so many failures on an account is under attack; one is forgotten per `ACCOUNT_LEAK`.
 const ATTACK: i64 = 30;
@@ -146,6 +156,11 @@ pub struct Counted {
 #[derive(Debug)]
 #[must_use = "what was not a guess has to be taken back"]
 pub struct CountedAddress(String);
+
+/// The same of a code that is typed after the right password.
+#[derive(Debug)]
+#[must_use = "a right code has to be taken back"]
+pub struct CountedCode(String);
 
 /// What is counted is kept as a hash.
 fn subject(text: &str) -> String {
@@ -254,19 +269,39 @@ impl Throttle {
 
     /// Lets a way back from elsewhere through and counts it for its address alone: nobody says a name.
     pub async fn begin_unnamed(&self, address: IpAddr) -> Result<CountedAddress, Refused> {
-        let counted = CountedAddress(subject(&format!("address {}", network(address))));
+        let subject = subject(&format!("address {}", network(address)));
+        self.begin_one(&subject, ADDRESS).await?;
+        Ok(CountedAddress(subject))
+    }
+
+    /// Lets a code through and counts it for its account. `password`: something that changes with her password.
+    pub async fn begin_code(&self, account: &str, password: &str) -> Result<CountedCode, Refused> {
+        let subject = subject(&format!("code {account} {password}"));
+        self.begin_one(&subject, CODE).await?;
+        Ok(CountedCode(subject))
+    }
+
+    /// The code was right: those before it are forgotten. Otherwise it was no guess, and does not count.
+    pub async fn code_counts_not(&self, counted: CountedCode, right: bool) -> anyhow::Result<()> {
         let mut tx = self.db.write().await?;
-        let tally = failures::lock(&mut tx, &counted.0, self.clock.now()).await?;
+        failures::take_back(&mut tx, &counted.0, right).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn begin_one(&self, subject: &str, rule: Rule) -> Result<(), Refused> {
+        let mut tx = self.db.write().await?;
+        let tally = failures::lock(&mut tx, subject, self.clock.now()).await?;
         let now = self.clock.now();
-        let tally = tally.leaked(ADDRESS.leak, now);
-        let wait = ADDRESS.wait(tally, now);
+        let tally = tally.leaked(rule.leak, now);
+        let wait = rule.wait(tally, now);
         if wait > 0 {
             tx.rollback().await?;
             return Err(too_many(wait));
         }
-        failures::update(&mut tx, &counted.0, tally.with_another(now)).await?;
+        failures::update(&mut tx, subject, tally.with_another(now)).await?;
         tx.commit().await?;
-        Ok(counted)
+        Ok(())
     }
 
     /// It was no guess: it does not count.

@@ -43,6 +43,7 @@ pub mod queue;
 pub mod quota;
 pub mod refreshing;
 pub mod rooms;
+pub mod second_factor;
 pub mod seen;
 pub mod select;
 pub mod servers;

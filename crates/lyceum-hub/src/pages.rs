@@ -15,6 +15,8 @@ pub mod login;
 pub mod logs;
 pub mod password;
 pub mod reports;
+mod second_factor;
+mod second_step;
 pub mod sessions;
 pub mod sharing;
 pub mod site_files;
@@ -81,6 +83,8 @@ pub fn routes() -> Routes<Hub> {
             "the log-in form",
             login::sign_in,
         )
+        .merge(second_step::routes())
+        .merge(second_factor::routes())
         .merge(elsewhere::routes())
         .merge(by_header::routes())
         .public(
@@ -269,6 +273,10 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("progress.html", include_str!("../templates/progress.html")),
         ("sharing.html", include_str!("../templates/sharing.html")),
         ("password.html", include_str!("../templates/password.html")),
+        (
+            "second_factor.html",
+            include_str!("../templates/second_factor.html"),
+        ),
         ("sessions.html", include_str!("../templates/sessions.html")),
         ("spawn.html", include_str!("../templates/spawn.html")),
         (

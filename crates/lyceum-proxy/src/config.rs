@@ -59,6 +59,7 @@ impl Default for Config {
                 "lyceum-access",
                 "jupyterhub-hub-login",
                 "lyceum-sign-in",
+                "lyceum-half-way",
                 "lyceum-language",
             ]
             .map(str::to_owned)

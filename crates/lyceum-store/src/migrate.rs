@@ -127,6 +127,11 @@ pub const STEPS: &[Step] = &[
         name: "session_refreshes",
         sql: include_str!("../../../migrations/0024_session_refreshes.sql"),
     },
+    Step {
+        version: 25,
+        name: "second_factors",
+        sql: include_str!("../../../migrations/0025_second_factors.sql"),
+    },
 ];
 
 pub struct Step {

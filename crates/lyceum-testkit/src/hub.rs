@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NobodyKnown, SignIn,
-    Throttle,
+    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NobodyKnown,
+    SecondFactors, SignIn, Throttle,
 };
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::course_work::CourseWork;
@@ -29,6 +29,7 @@ use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole, Forms, Who};
 use lyceum_proxy::Proxy;
 use lyceum_store::Db;
+use lyceum_store::secret::Keys;
 use lyceum_web::Caller;
 use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::{Part, RouteInfo};
@@ -46,6 +47,14 @@ pub const PASSWORD: &str = "correct horse battery staple";
 
 /// The secret that hub and proxies share in tests.
 pub const PROXY_SECRET: &str = "the secret of tests";
+
+fn keys() -> Keys {
+    Keys::from_bytes([9; 32])
+}
+
+fn second_factors(db: &Db, clock: &Clock) -> SecondFactors {
+    SecondFactors::new(keys(), db.clone(), clock.clone())
+}
 
 /// A running hub; it ends when dropped.
 pub struct TestHub {
@@ -137,7 +146,8 @@ impl TestHub {
             Chain::new(vec![Arc::new(accounts.clone())]),
             Admission::new(People::default()),
             Arc::new(NobodyKnown),
-        );
+        )
+        .with_second_factors(second_factors(&db, &clock));
         let proxy_secret = Secret::new(PROXY_SECRET);
         let mut settings = Settings {
             origins: lyceum_hub::origins::Origins::one(None),
@@ -153,6 +163,7 @@ impl TestHub {
             named_servers: 3,
             shared_in_browsers: false,
             admission: Default::default(),
+            second_factor: Default::default(),
             grants: Default::default(),
             profiles: Default::default(),
             site_name: "Lyceum".into(),
@@ -271,15 +282,15 @@ impl TestHub {
         settings.origins = lyceum_hub::origins::Origins::one(own).below_path(self.hub.base());
         self.hub.reload(settings).await;
         let (db, clock) = (self.hub.db().clone(), self.clock.clone());
-        let keys = lyceum_store::secret::Keys::from_bytes([9; 32]);
         asked.push(Arc::new(self.accounts.clone()));
         let sign_in = SignIn::new(
             Throttle::new(db.clone(), clock.clone()),
             Chain::new(asked),
             Admission::new(people),
             Arc::new(lyceum_hub::users::KnownOf(db.clone())),
-        );
-        let journeys = Journeys::new(keys, db, clock);
+        )
+        .with_second_factors(second_factors(&db, &clock));
+        let journeys = Journeys::new(keys(), db, clock);
         self.hub
             .replace_sign_in(sign_in.with_elsewhere(methods, journeys));
     }

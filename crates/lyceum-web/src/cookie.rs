@@ -16,6 +16,10 @@ pub const ACCESS_ONE_HOST: &str = "__Host-lyceum-access";
 pub const JOURNEY: &str = "lyceum-sign-in";
 /// The same by TLS, where browsers keep it to one host.
 pub const JOURNEY_ONE_HOST: &str = "__Host-lyceum-sign-in";
+/// What a browser keeps between the right password and the code that belongs to it; the proxy takes it out, too.
+pub const HALF_WAY: &str = "lyceum-half-way";
+/// The same by TLS, where browsers keep it to one host.
+pub const HALF_WAY_ONE_HOST: &str = "__Host-lyceum-half-way";
 /// The server that somebody has just accepted, so that she is not asked once more when she opens it. Only
 /// the OAuth provider is sent it.
 pub const AGREED: &str = "lyceum-agreed";

@@ -13,6 +13,7 @@ mod maintenance;
 mod marks;
 pub mod people;
 pub mod proxy;
+mod second_factor;
 pub mod serve;
 pub mod servers;
 mod services;

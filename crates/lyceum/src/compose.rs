@@ -13,7 +13,7 @@ use lyceum_auth::config::{Listed, LocalConfig as LocalAccountsConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
     Admission, Authenticator, ByHeader, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
-    OAuth2, Oidc, SignIn, Throttle,
+    OAuth2, Oidc, SecondFactors, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
@@ -532,6 +532,7 @@ fn build_sign_in(
         }
     }
     let journeys = Journeys::new(keys.clone(), db.clone(), clock.clone());
+    let second_factors = SecondFactors::new(keys.clone(), db.clone(), clock.clone());
     SignIn::new(
         Throttle::new(db.clone(), clock.clone()),
         Chain::new(asked),
@@ -540,6 +541,7 @@ fn build_sign_in(
     )
     .with_elsewhere(elsewhere, journeys)
     .with_header(header)
+    .with_second_factors(second_factors)
 }
 
 fn not_offered(title: &str, error: &anyhow::Error) {
@@ -616,6 +618,7 @@ fn settings(
             existing: config.people.existing,
             block: config.people.block.clone(),
         },
+        second_factor: config.second_factor.clone(),
         grants: grants(config, keys),
         profiles: config.profiles.clone(),
         site_name: config.theme.name.clone(),

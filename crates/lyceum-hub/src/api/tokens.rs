@@ -24,7 +24,7 @@ use crate::grants::{self, Grants};
 use crate::jobs::revocations;
 use crate::standing::Standing;
 use crate::tokens::{NewToken, issue, room_for_one_more};
-use crate::{Hub, db};
+use crate::{Hub, db, second_factor};
 
 /// Scopes one token may name.
 const SCOPES_MOST: usize = 200;
@@ -177,6 +177,13 @@ pub async fn create_token(
         (None, Some(identity)) => {
             let holder = holder(&hub, &mut tx, identity, &info).await?;
             let holder = holder.ok_or_else(nobody)?;
+            // There is no second step here; whoever has one makes tokens on the page for them.
+            if second_factor::needed(&hub, &mut tx, &holder)
+                .await?
+                .is_some()
+            {
+                return Err(ApiError::forbidden(say!("refused.second_factor")));
+            }
             let standing = Standing::of_user(&hub, &mut tx, &holder).await?;
             standing.held().clone()
         }

@@ -36,6 +36,7 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     crate::trouble::prune(&mut tx, now).await?;
     db::failures::prune(&mut tx, now).await?;
     crate::deeds::prune(&mut tx, now).await?;
+    lyceum_auth::second_factor::prune(&mut tx, now).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;
     hub.sign_in().tidy().await?;

@@ -13,6 +13,7 @@ mod overview;
 mod password_link;
 mod people;
 mod person;
+mod second_factor_off;
 mod servers;
 mod services;
 mod tokens;

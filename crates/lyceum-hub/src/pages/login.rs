@@ -32,7 +32,7 @@ use crate::refreshing::{self, Why};
 use crate::sessions::{self, Which};
 use crate::standing::Standing;
 use crate::visit::is_from_elsewhere;
-use crate::{Hub, db, metrics, notices, tokens, users};
+use crate::{Hub, db, metrics, notices, second_factor, tokens, users};
 
 /// How long a browser stays signed in.
 const SESSION_DAYS: i64 = 14;
@@ -166,7 +166,7 @@ pub(super) struct Way<'a> {
 
 impl Way<'_> {
     /// The log-in page with a sentence about what went wrong.
-    fn refuse(&self, hub: &Hub, refused: Refused) -> ApiResult<Response> {
+    pub(super) fn refuse(&self, hub: &Hub, refused: Refused) -> ApiResult<Response> {
         hub.metrics().sign_in("failure");
         let away = self.method.is_some();
         let (status, error, wait) = match refused {
@@ -285,18 +285,35 @@ pub(super) async fn come_in(
     if let Some(refused) = held_up(hub, &identity).await? {
         return Err(refused);
     }
-    let info = way.info;
-    let now = hub.now();
-    let (cookie_secret, access_secret) = (new_secret(), new_secret());
     let mut tx = hub.db().write().await?;
-    let settings = hub.settings();
-    let user = match bring_in(hub, &mut tx, &identity, info.address).await? {
+    let user = match bring_in(hub, &mut tx, &identity, way.info.address).await? {
         Ok(user) => user,
         Err(why) => {
             tx.rollback().await?;
             return way.refuse(hub, why);
         }
     };
+    // Whoever proves elsewhere who she is has her second step there.
+    if way.method.is_none()
+        && let Some(needed) = second_factor::needed(hub, &mut tx, &user).await?
+    {
+        tx.commit().await?;
+        crate::proxy::pass_on(hub).await;
+        return super::second_step::ask(hub, &user, &way, needed).await;
+    }
+    begin(hub, tx, &user, &identity, &way).await
+}
+
+/// The new session of somebody who has proved all that she has to.
+pub(super) async fn begin(
+    hub: &Hub,
+    mut tx: Tx,
+    user: &User,
+    identity: &Identity,
+    way: &Way<'_>,
+) -> ApiResult<Response> {
+    let (info, now, settings) = (way.info, hub.now(), hub.settings());
+    let (cookie_secret, access_secret) = (new_secret(), new_secret());
     hub.metrics().sign_in("success");
     let mut ended = None;
     // Whoever signs in gets a new session; the one before it ends, so none can be planted.
@@ -325,7 +342,7 @@ pub(super) async fn come_in(
         refresh_at: None,
     };
     db::sessions::insert(&mut tx, &session).await?;
-    keep_grant(hub, &mut tx, &session, &way, &identity).await?;
+    keep_grant(hub, &mut tx, &session, way, identity).await?;
     let too_many = sessions::are_too_many(&mut tx, &user.id, now).await?;
     if let Some((name, id)) = ended {
         revocations::announce_fallen(&mut tx, name, &[id], now).await?;

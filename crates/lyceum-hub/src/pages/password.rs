@@ -241,14 +241,21 @@ async fn own(hub: &Hub, caller: &Caller) -> ApiResult<LocalAccounts> {
 
 /// Whether she has a password here, and came by it.
 pub(super) async fn has_own(hub: &Hub, caller: &Caller) -> ApiResult<bool> {
-    let (Ok(accounts), Credential::Session { id, .. }) = (way_in(hub), &caller.credential) else {
+    let Ok(accounts) = way_in(hub) else {
+        return Ok(false);
+    };
+    let came_by_it = came_by_password(hub, caller).await?;
+    Ok(came_by_it && accounts.exists(&caller.person()?.name).await?)
+}
+
+/// Whether this browser's person came in by a password, of this place or of a directory.
+pub(super) async fn came_by_password(hub: &Hub, caller: &Caller) -> ApiResult<bool> {
+    let Credential::Session { id, .. } = &caller.credential else {
         return Ok(false);
     };
     let mut tx = hub.db().read().await?;
     let session = db::sessions::by_id(&mut tx, id, hub.now().0).await?;
-    drop(tx);
-    let came_by_it = session.is_some_and(|session| session.method.is_none());
-    Ok(came_by_it && accounts.exists(&caller.person()?.name).await?)
+    Ok(session.is_some_and(|session| session.method.is_none()))
 }
 
 async fn whose(hub: &Hub, tx: &mut Tx, link: &str) -> ApiResult<Option<User>> {

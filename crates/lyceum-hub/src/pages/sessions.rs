@@ -39,6 +39,7 @@ pub async fn show(
         sessions: rows,
         deeds,
         password,
+        second_factor: super::second_factor::on_sessions(&hub, &caller).await?,
         others: others.try_into().unwrap_or(u64::MAX),
     };
     html(&hub, &headers, StatusCode::OK, "sessions.html", &page)

@@ -230,6 +230,8 @@ async fn what_strangers_may_send_is_a_short_list() {
         "POST /hub/language",
         // With a form token of its own: `pages::login`.
         "POST /hub/login",
+        // Likewise, after the right password.
+        "POST /hub/login/code",
         // There is nothing to end.
         "POST /hub/logout",
         // Whoever has a link for a password may have nothing else.

@@ -9,6 +9,7 @@ use lyceum_auth::claims::Rule;
 use lyceum_auth::config::People;
 use lyceum_auth::ldap::{Attributes, Groups, GroupsBy, LdapConfig, Reader, Template};
 use lyceum_auth::{Authenticator, Ldap};
+use lyceum_hub::second_factor::{Meant, Required};
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::identity::Adopts;
 use lyceum_model::secret::Secret;
@@ -17,6 +18,8 @@ use lyceum_testkit::hub::PASSWORD;
 use lyceum_testkit::slapd::{GROUPS, PEOPLE, READER, READER_PASSWORD};
 use lyceum_testkit::{Client, Slapd, TestDb, TestHub};
 use serde_json::{Value, json};
+
+use crate::pages::second_factor::{key_on, type_code};
 
 const HERS: &str = "her password there";
 
@@ -114,6 +117,41 @@ async fn from_the_page_to_the_home_and_the_same_person_for_ever() {
         let refused = other.log_in("ada", "another's password").await.expect(403);
         assert!(refused.text().contains("belongs to another account"));
         assert_eq!(other.get("/hub/api/user").await.status, 403);
+    }
+}
+
+/// The second step stands behind the password of a directory, too, and is the same person's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_step_stands_behind_the_password_of_a_directory() {
+    for db in TestDb::both().await {
+        let slapd = Slapd::start().await;
+        let dn = slapd.add_person("ada", HERS).await;
+        slapd.add_group(GROUPS, "staff", &[&dn]).await;
+        let hub = asking(&db, slapd.url()).await;
+        let mut settings = hub.hub.settings().as_ref().clone();
+        let staff = Meant::parse("group:staff").expect("a good entry");
+        settings.second_factor = Required(vec![staff]);
+        hub.hub.reload(settings).await;
+        // That she is in the group is known from this very log-in.
+        let ada = hub.client();
+        let asked = ada.log_in("ada", HERS).await.expect(302);
+        assert!(asked.location().ends_with("/hub/login/code"));
+        assert_eq!(ada.get("/hub/api/user").await.status, 403);
+        let page = ada.get("/hub/login/code").await.expect(200).text();
+        let key = key_on(&page);
+        let code = key.code_at(hub.clock.now());
+        let set_up = type_code(&ada, &code).await.expect(200).text();
+        assert!(set_up.contains("recovery codes"), "{set_up}");
+        assert_eq!(user_of(&ada).await["groups"], json!(["staff"]));
+        let again = hub.client();
+        again.log_in("ada", HERS).await.expect(302);
+        let page = again.get("/hub/login/code").await.expect(200).text();
+        assert!(!page.contains("key-text"), "{page}");
+        assert_eq!(again.get("/hub/api/user").await.status, 403);
+        let body = json!({"auth": {"username": "ada", "password": HERS}});
+        let program = hub.client();
+        let token = program.post_json("/hub/api/users/ada/tokens", &body);
+        assert_eq!(token.await.status, 403);
     }
 }
 

@@ -8,6 +8,7 @@ mod lists;
 mod login;
 mod password;
 mod rendering;
+pub(crate) mod second_factor;
 mod sessions;
 mod start;
 mod themes;

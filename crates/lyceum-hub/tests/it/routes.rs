@@ -18,6 +18,9 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/hub/logo", 200),
     // Log-in with nothing filled in, a file that isn't there, a client without a secret.
     ("POST", "/hub/login", 403),
+    // A code that belongs to no password.
+    ("GET", "/hub/login/code", 302),
+    ("POST", "/hub/login/code", 403),
     // A link that nobody made.
     ("GET", "/hub/new-password", 404),
     ("POST", "/hub/new-password", 404),

@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::kit::{program, start_server};
+use crate::pages::second_factor;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -122,6 +123,21 @@ async fn a_whole_story_leaves_no_secret_in_the_log() {
         .await
         .expect(201);
     secrets.push(("a new token", made));
+    let (key, codes) = second_factor::set_up(&ada, &hub.clock).await;
+    let half_way = second_factor::half_way(&hub, "ada").await;
+    let sealed = half_way.cookie(cookie::HALF_WAY).expect("half-way");
+    second_factor::type_code(&half_way, &codes[0])
+        .await
+        .expect(302);
+    for (what, secret) in [
+        ("the app's key", key.text()),
+        ("the app's key as one word", key.text().replace(' ', "")),
+        ("a recovery code", codes[0].clone()),
+        ("a recovery code as digits", codes[0].replace('-', "")),
+        ("what is half-way", sealed),
+    ] {
+        secrets.push((what, secret));
+    }
     ada.get("/user/ada/lab").await.expect(200);
     ada.post_form("/hub/servers/stop", &[("user", "ada")])
         .await

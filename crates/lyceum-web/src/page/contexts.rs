@@ -31,6 +31,7 @@ mod culling;
 mod deeds;
 pub mod password;
 pub mod rooms;
+pub mod second_factor;
 pub mod sessions;
 
 mod shares;

@@ -305,6 +305,7 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
         tokens: true,
         end_sessions: true,
         password_link: true,
+        second_factor_off: true,
     };
     let role = |source, group: Option<&str>| RoleRow {
         name: "tutor".into(),

@@ -59,6 +59,7 @@ fn builder() -> PagesBuilder {
         "oauth.html",
         "password.html",
         "progress.html",
+        "second_factor.html",
         "sharing.html",
         "sessions.html",
         "spawn.html",

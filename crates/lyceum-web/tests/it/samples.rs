@@ -1,10 +1,11 @@
 //! What pages could have to show: a rich and a bare sample of each, and the special cases.
 
+mod second_factor;
 mod shares;
 mod spawn;
 
 use lyceum_web::page::contexts::password::{PasswordPage, PasswordProblem, PasswordState};
-use lyceum_web::page::contexts::sessions::{SessionRow, SessionsPage};
+use lyceum_web::page::contexts::sessions::{SecondStep, SessionRow, SessionsPage};
 use lyceum_web::page::contexts::*;
 use lyceum_web::page::plain::{Document, Piece, pieces};
 use minijinja::value::{Serde, Value};
@@ -242,6 +243,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(spawn::all());
     all.extend(tokens());
     all.extend(crate::admin_samples::all());
+    all.extend(second_factor::all());
     all.extend(others());
     all
 }
@@ -957,6 +959,10 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                 others: 1,
                 deeds: deeds(),
                 password: true,
+                second_factor: Some(SecondStep {
+                    on: true,
+                    news: second_factor::events(),
+                }),
             }),
         ),
         (

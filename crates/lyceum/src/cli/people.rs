@@ -10,6 +10,7 @@ use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 
+use super::second_factor::SecondFactorArgs;
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
 use crate::compose::Ground;
 use crate::failure::Failure;
@@ -48,6 +49,8 @@ pub enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Tell whether a second step stands behind somebody's password, or take it off.
+    SecondFactor(SecondFactorArgs),
 }
 
 /// Say who administers this installation.
@@ -118,6 +121,7 @@ impl UserCommand {
                 Ok(Outcome::Good)
             }
             Self::Identity(command) => command.run(),
+            Self::SecondFactor(args) => args.run(),
             Self::List { data, config, json } => {
                 let people = block_on(async move {
                     let (ground, _, _) = ground(&data, &config).await?;

@@ -45,6 +45,7 @@ pub struct Config {
     pub sign_in: Vec<SignInMethod>,
     /// By which headers a proxy in front says who people are, for our own proxy.
     pub identity: Option<lyceum_proxy::Identity>,
+    pub second_factor: lyceum_hub::second_factor::Required,
     pub people: People,
     pub grants: Grants,
     pub servers: Servers,
@@ -250,6 +251,7 @@ pub(crate) fn check(
         proxy,
         sign_in: check_sign_in(raw, folder, problem),
         identity,
+        second_factor: super::second_factor::check_second_factor(raw, problem),
         people,
         grants,
         servers: check_servers(raw, problem),

@@ -13,6 +13,7 @@ use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
 use super::profiles::{RawProfile, a_list_of_profiles};
 use super::proxy::RawProxy;
 use super::quotas::RawQuota;
+use super::second_factor::RawSecondFactor;
 use super::secret_ref::SecretRef;
 use super::sign_in::{RawLocal, RawSignIn};
 use super::site::{RawAnnouncement, RawMaintenance, RawSite};
@@ -57,6 +58,8 @@ pub struct RawConfig {
     pub proxy: RawProxy,
     /// The ways to sign in, in the order of the log-in page.
     pub sign_in: SignInList,
+    /// A second step behind passwords: the code of an app.
+    pub second_factor: RawSecondFactor,
     /// Who may do what.
     pub people: RawPeople,
     /// Groups and who is in them, each by its name: `staff: [ada]` or

@@ -88,6 +88,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "hub",
         "proxy",
         "sign_in",
+        "second_factor",
         "people",
         "load_groups",
         "load_roles",

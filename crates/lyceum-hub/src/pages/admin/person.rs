@@ -13,7 +13,7 @@ use lyceum_web::page::contexts::admin::{
 };
 use lyceum_web::{ApiError, ApiResult, Credential};
 
-use super::{Tally, Visit, group_url, password_link, people, servers, user_url};
+use super::{Tally, Visit, group_url, password_link, people, second_factor_off, servers, user_url};
 use crate::api::groups;
 use crate::api::users::change;
 use crate::db::search::tokens;
@@ -74,6 +74,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
     let running = u64::try_from(running.count()).unwrap_or(u64::MAX);
     let names = db::groups::names_of(&mut tx, &user.id).await?;
     let password_link = password_link::may_make(visit, &mut tx, user).await?;
+    let second_factor_off = second_factor_off::may(visit, &mut tx, user).await?;
     let sees_all = may(ScopeName::ReadUsers);
     let tokens = match may(ScopeName::ReadTokens) {
         true => Some(tokens_of(visit, &mut tx, user).await?),
@@ -128,6 +129,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
             tokens: may(ScopeName::Tokens),
             end_sessions: may(ScopeName::AdminUsers) && over_her,
             password_link,
+            second_factor_off,
         },
         groups: sees_groups.then(|| names.iter().map(|name| group_row(visit, name)).collect()),
         // By which group she has a role tells that she is in it.
@@ -318,6 +320,10 @@ pub(super) async fn act(
                 ..Extra::default()
             };
             page(&visit, &user, &query, extra).await
+        }
+        "second-factor-off" => {
+            second_factor_off::take_off(&visit, &user).await?;
+            Ok(visit.back(&form, &own, "changed", &Tally::one()))
         }
         _ => Err(ApiError::bad_request(say!("admin.no_such_action"))),
     }

@@ -214,6 +214,8 @@ pub struct PersonMay {
     pub end_sessions: bool,
     /// Makes a link by which she gives herself a password.
     pub password_link: bool,
+    /// Takes off the second step behind her password, which she has.
+    pub second_factor_off: bool,
 }
 
 /// A role and why somebody has it.

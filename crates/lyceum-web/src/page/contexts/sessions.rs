@@ -13,8 +13,17 @@ pub struct SessionsPage {
     pub others: u64,
     /// Whether she has a password here that she can change.
     pub password: bool,
+    /// The second step behind it, if she came in by one.
+    pub second_factor: Option<SecondStep>,
     /// What others did with her servers, the newest first.
     pub deeds: Vec<super::DeedRow>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SecondStep {
+    pub on: bool,
+    /// What she should know of the last days, the newest first.
+    pub news: Vec<super::second_factor::SecondFactorEvent>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

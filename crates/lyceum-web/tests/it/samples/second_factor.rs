@@ -1,0 +1,145 @@
+//! The second step behind a password, as it could be shown.
+
+use lyceum_web::page::contexts::second_factor::{
+    KeyToShow, SecondFactorEvent, SecondFactorPage, SecondFactorProblem, SecondFactorState,
+};
+use minijinja::value::Value;
+
+use super::{EVIL, HOUR, NOW, bare, of, page};
+
+pub(super) fn events() -> Vec<SecondFactorEvent> {
+    let event = |what: &str, who: Option<&str>, address: Option<&str>| SecondFactorEvent {
+        what: what.into(),
+        who: who.map(str::to_owned),
+        address: address.map(str::to_owned),
+        at: NOW - HOUR,
+    };
+    let own = [
+        "set_up",
+        "moved",
+        "codes",
+        "recovery",
+        "wrong",
+        "switched_off",
+    ];
+    let own = own.map(|what| event(what, None, Some("2001:db8::17")));
+    let others = [
+        event("taken_off", Some(EVIL), None),
+        event("taken_off", None, None),
+    ];
+    own.into_iter().chain(others).collect()
+}
+
+fn key() -> Option<KeyToShow> {
+    Some(KeyToShow {
+        text: "gezd gnbv gy3t qojq gezd gnbv gy3t qojq".into(),
+        address: format!("otpauth://totp/{EVIL}"),
+        outline: "M4 4h7v1h-7z".into(),
+        width: 29,
+        sealed: EVIL.into(),
+    })
+}
+
+pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
+    let sample = |variant, page: SecondFactorPage| ("second_factor.html", variant, of(page));
+    let codes = (0..10).map(|n| format!("0123-4567-890{n}")).collect();
+    vec![
+        sample(
+            "code",
+            SecondFactorPage {
+                page: bare(),
+                at_log_in: true,
+                name: EVIL.into(),
+                problem: Some(SecondFactorProblem::Wait),
+                wait_seconds: Some(7),
+                ..SecondFactorPage::default()
+            },
+        ),
+        sample(
+            "required at the log-in",
+            SecondFactorPage {
+                page: bare(),
+                state: SecondFactorState::SetUp,
+                at_log_in: true,
+                required: true,
+                name: "ada".into(),
+                key: key(),
+                problem: Some(SecondFactorProblem::Wrong),
+                ..SecondFactorPage::default()
+            },
+        ),
+        sample(
+            "set up",
+            SecondFactorPage {
+                page: page(),
+                state: SecondFactorState::SetUp,
+                asks_password: true,
+                required: true,
+                name: EVIL.into(),
+                key: key(),
+                events: events(),
+                problem: Some(SecondFactorProblem::Password),
+                ..SecondFactorPage::default()
+            },
+        ),
+        sample(
+            "no picture",
+            SecondFactorPage {
+                page: page(),
+                state: SecondFactorState::SetUp,
+                name: "ada".into(),
+                key: key().map(|key| KeyToShow {
+                    outline: String::new(),
+                    ..key
+                }),
+                problem: Some(SecondFactorProblem::Expired),
+                ..SecondFactorPage::default()
+            },
+        ),
+        sample(
+            "on",
+            SecondFactorPage {
+                page: page(),
+                state: SecondFactorState::On,
+                name: "ada".into(),
+                since: Some(NOW),
+                codes_left: 9,
+                events: events(),
+                problem: Some(SecondFactorProblem::Used),
+                ..SecondFactorPage::default()
+            },
+        ),
+        sample(
+            "on and required, few codes",
+            SecondFactorPage {
+                page: page(),
+                state: SecondFactorState::On,
+                required: true,
+                name: "ada".into(),
+                since: Some(NOW),
+                codes_left: 1,
+                problem: Some(SecondFactorProblem::Required),
+                ..SecondFactorPage::default()
+            },
+        ),
+        sample(
+            "out of order",
+            SecondFactorPage {
+                page: bare(),
+                at_log_in: true,
+                problem: Some(SecondFactorProblem::Unavailable),
+                ..SecondFactorPage::default()
+            },
+        ),
+        sample(
+            "codes",
+            SecondFactorPage {
+                page: bare(),
+                state: SecondFactorState::Codes,
+                codes,
+                next: EVIL.into(),
+                ..SecondFactorPage::default()
+            },
+        ),
+    ]
+}
