@@ -15,7 +15,10 @@ use crate::chain::{Chain, Unproven};
 use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::journey::Journeys;
 use crate::local::LocalAccounts;
+use crate::lti::Lti;
 use crate::throttle::Throttle;
+
+mod launch;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub struct SignIn {
     throttle: Throttle,
     chain: Chain,
     away: Option<Away>,
+    /// Learning platforms from which people come; they go back by the same journeys.
+    platforms: Arc<[Arc<Lti>]>,
     admission: Arc<Admission>,
     groups: Arc<dyn GroupsOf>,
 }
@@ -62,6 +67,7 @@ impl SignIn {
             throttle,
             chain,
             away: None,
+            platforms: Arc::default(),
             admission: Arc::new(admission),
             groups,
         }

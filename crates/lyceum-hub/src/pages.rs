@@ -12,6 +12,7 @@ pub mod languages;
 mod list;
 pub mod login;
 pub mod logs;
+mod lti;
 pub mod password;
 pub mod reports;
 pub mod sessions;
@@ -81,6 +82,7 @@ pub fn routes() -> Routes<Hub> {
             login::sign_in,
         )
         .merge(elsewhere::routes())
+        .merge(lti::routes())
         .public(
             Method::GET,
             "/hub/logout",
@@ -260,6 +262,10 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("logout.html", include_str!("../templates/logout.html")),
         ("logs.html", include_str!("../templates/logs.html")),
         (
+            "lti_onward.html",
+            include_str!("../templates/lti_onward.html"),
+        ),
+        (
             "not_running.html",
             include_str!("../templates/not_running.html"),
         ),
@@ -277,6 +283,11 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("switch.html", include_str!("../templates/switch.html")),
         ("token.html", include_str!("../templates/token.html")),
     ])
+}
+
+/// Whether a browser is sent here by a learning platform, with a form that has no token of ours.
+pub(crate) fn is_launch(path: &str) -> bool {
+    lti::takes(path)
 }
 
 /// For whatever has no route: paths outside `/hub/` lead below it, where they are explained.

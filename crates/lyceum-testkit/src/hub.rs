@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown, SignIn,
-    Throttle,
+    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, Lti, NoGroupsKnown,
+    SignIn, Throttle,
 };
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::course_work::CourseWork;
@@ -258,6 +258,13 @@ impl TestHub {
     /// Asks these for passwords first, before its own accounts.
     pub async fn ask_first(&self, methods: Vec<Arc<dyn Authenticator>>, people: People) {
         self.offer_all(methods, Vec::new(), people).await;
+    }
+
+    /// Lets people come from these learning platforms, beside passwords.
+    pub async fn offer_platforms(&self, platforms: Vec<Arc<Lti>>, people: People) {
+        self.offer_all(Vec::new(), Vec::new(), people).await;
+        let sign_in = self.hub.sign_in().as_ref().clone();
+        self.hub.replace_sign_in(sign_in.with_platforms(platforms));
     }
 
     async fn offer_all(
@@ -556,6 +563,14 @@ impl CourseShelf for OneCourse {
             found.entry(course.clone()).or_default().push(*role);
         }
         found.into_iter().collect()
+    }
+
+    fn naming_group(&self, group: &str) -> Vec<CourseId> {
+        let all = self.in_courses.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        let named = |who: &Who| matches!(who, Who::Group(named) if named == group);
+        let found = all.iter().filter(|(who, ..)| named(who));
+        found.map(|(_, course, _)| course.clone()).collect()
     }
 
     /// Everybody may start for every course, except for those that begin with `closed`.

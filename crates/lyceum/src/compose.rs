@@ -12,7 +12,7 @@ use std::time::Duration;
 use lyceum_auth::config::{LocalConfig as LocalAccountsConfig, People, Who};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
+    Admission, Authenticator, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts, Lti,
     NoGroupsKnown, OAuth2, Oidc, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
@@ -477,6 +477,12 @@ pub fn site(config: &Config) -> Site {
     Site {
         environments: config.environments.keys().cloned().collect(),
         services: config.grants.services.keys().cloned().collect(),
+        platforms: (config.sign_in.iter())
+            .filter_map(|method| match method {
+                SignInMethod::Lti(lti) => Some(lti.id.clone()),
+                _ => None,
+            })
+            .collect(),
         zone: config.time_zone.clone(),
     }
 }
@@ -508,6 +514,7 @@ fn build_sign_in(
     };
     let mut asked: Vec<Arc<dyn Authenticator>> = Vec::new();
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
+    let mut platforms = Vec::new();
     for method in &config.sign_in {
         match method {
             SignInMethod::Local(local) => asked.push(Arc::new(accounts.configured(local))),
@@ -523,6 +530,10 @@ fn build_sign_in(
                 Ok(ldap) => asked.push(Arc::new(ldap)),
                 Err(error) => not_offered(&ldap.title, &error),
             },
+            SignInMethod::Lti(lti) => match Lti::new((**lti).clone(), clock.clone()) {
+                Ok(lti) => platforms.push(Arc::new(lti)),
+                Err(error) => not_offered(&lti.title, &error),
+            },
             SignInMethod::Dummy(dummy) => asked.push(Arc::new(Dummy::new(dummy.clone()))),
         }
     }
@@ -534,6 +545,7 @@ fn build_sign_in(
         Arc::new(NoGroupsKnown),
     )
     .with_elsewhere(elsewhere, journeys)
+    .with_platforms(platforms)
 }
 
 fn not_offered(title: &str, error: &anyhow::Error) {

@@ -10,6 +10,7 @@ use lyceum_auth::code::RESERVED;
 use lyceum_auth::config::LocalConfig;
 use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::ldap::LdapConfig;
+use lyceum_auth::lti::LtiConfig;
 use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
 use lyceum_auth::password::{NEW_MIN, NEW_MIN_MOST};
@@ -23,6 +24,7 @@ use url::Url;
 use super::SecretRef;
 use super::dummy::{RawDummy, check_dummy};
 use super::ldap::{RawLdap, check_ldap};
+use super::lti::{RawLti, check_lti};
 use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
 use super::raw::RawConfig;
@@ -52,9 +54,11 @@ pub enum RawSignIn {
     Dummy(RawDummy),
     /// The directory of an organisation, with passwords that people have there.
     Ldap(Box<RawLdap>),
+    /// A learning platform from which people come, by LTI 1.3.
+    Lti(Box<RawLti>),
 }
 
-const KINDS: [&str; 5] = ["local", "oidc", "oauth2", "ldap", "dummy"];
+const KINDS: [&str; 6] = ["local", "oidc", "oauth2", "ldap", "lti", "dummy"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +86,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawSignIn, A::Error> {
                 if map.next_key::<String>()?.as_deref() != Some("kind") {
                     return Err(de::Error::custom(
-                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc`, `kind: oauth2` or `kind: ldap`",
+                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc`, `kind: oauth2`, `kind: ldap` or `kind: lti`",
                     ));
                 }
                 let kind = map.next_value::<String>()?;
@@ -94,6 +98,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
                         RawOAuth2::deserialize(rest).map(|oauth| RawSignIn::OAuth2(oauth.into()))
                     }
                     "ldap" => RawLdap::deserialize(rest).map(|ldap| RawSignIn::Ldap(ldap.into())),
+                    "lti" => RawLti::deserialize(rest).map(|lti| RawSignIn::Lti(lti.into())),
                     "dummy" => RawDummy::deserialize(rest).map(RawSignIn::Dummy),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
                 }
@@ -110,6 +115,7 @@ pub enum SignInMethod {
     Oidc(Box<OidcConfig>),
     OAuth2(Box<OAuth2Config>),
     Ldap(Box<LdapConfig>),
+    Lti(Box<LtiConfig>),
     Dummy(DummyConfig),
 }
 
@@ -129,6 +135,7 @@ pub(super) fn check_sign_in(
         );
     }
     let (mut ids, mut directories) = (BTreeSet::new(), BTreeSet::new());
+    let mut platforms = BTreeSet::new();
     let mut methods = Vec::new();
     for (index, method) in list.iter().enumerate().take(METHODS_MAX) {
         let at = format!("sign_in[{index}]");
@@ -137,6 +144,7 @@ pub(super) fn check_sign_in(
             RawSignIn::Oidc(oidc) => &oidc.title,
             RawSignIn::OAuth2(oauth) => &oauth.title,
             RawSignIn::Ldap(ldap) => &ldap.title,
+            RawSignIn::Lti(lti) => &lti.title,
             RawSignIn::Dummy(dummy) => &dummy.title,
         };
         if title.trim().is_empty() || title.chars().count() > 80 {
@@ -200,6 +208,14 @@ pub(super) fn check_sign_in(
                 let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
                 let config = check_ldap(ldap, folder, &mut say);
                 methods.push(SignInMethod::Ldap(config.into()));
+            }
+            RawSignIn::Lti(lti) => {
+                let known = (lti.id.as_str(), lti.allow.is_some());
+                check_way_out(raw, &at, known, &mut platforms, problem);
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                if let Some(config) = check_lti(lti, folder, &mut say) {
+                    methods.push(SignInMethod::Lti(config.into()));
+                }
             }
             RawSignIn::Dummy(dummy) => {
                 if list.len() > 1 {
