@@ -59,6 +59,8 @@ pub enum Refused {
     Expired,
     #[error("You did not log in there, or it did not let you in.")]
     Denied,
+    #[error("It does not say who you are.")]
+    Anonymous,
     #[error("No user name can be made of what is known of you there.")]
     Unnamed,
     #[error("Your user name belongs to somebody else here.")]

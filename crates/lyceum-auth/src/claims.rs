@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lyceum_model::identity::{Adopts, Identity, Subject};
+use lyceum_model::lti::is_platforms;
 use lyceum_model::name::{UserName, is_free_name};
 use serde_json::{Map, Value};
 
@@ -244,7 +245,8 @@ impl Mapping {
     ) -> Result<Identity, Refused> {
         let told = self.groups.as_deref().map(|claim| many(claims, claim));
         let groups = told.map(|groups| {
-            let fits = |group: &String| is_free_name(group);
+            // What a platform says of its courses nobody else says.
+            let fits = |group: &String| is_free_name(group) && !is_platforms(group);
             let groups: BTreeSet<String> = groups.into_iter().filter(fits).collect();
             groups.into_iter().take(GROUPS_MAX).collect::<Vec<_>>()
         });

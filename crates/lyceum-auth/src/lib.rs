@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
 //! [`password`] and [`links`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
-//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`ldap`], [`header`] (a proxy in front says who it is).
+//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`lti`], [`ldap`], [`header`] (a proxy in front says who it is).
 //!
 //! # How to add an authenticator
 //! One that asks for a password is an [`Authenticator`], one that sends browsers to another site an
@@ -44,6 +44,7 @@ pub mod journey;
 pub mod ldap;
 pub mod links;
 pub mod local;
+pub mod lti;
 pub mod oauth2;
 pub mod oidc;
 pub mod password;
@@ -63,6 +64,7 @@ pub use http::{check_authorities, may_be_asked};
 pub use journey::Journeys;
 pub use ldap::Ldap;
 pub use local::LocalAccounts;
+pub use lti::Lti;
 pub use oauth2::OAuth2;
 pub use oidc::Oidc;
 pub use renewal::{Grant, NotSaid, Renewing};

@@ -28,8 +28,8 @@ use crate::renewal::{self, Arrived, Grant, NotSaid, OutOfOrder, Renewed, Renewin
 mod id_token;
 mod provider;
 
-pub(crate) use id_token::is_subject;
-use id_token::{Expected, Untrusted};
+pub(crate) use id_token::{Expected, Untrusted, is_subject, verify_launch};
+pub(crate) use provider::KeySet;
 use provider::{Metadata, Provider};
 
 /// How long whoever logs out waits for a provider.

@@ -16,9 +16,12 @@ use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::header::{ByHeader, Lines};
 use crate::journey::Journeys;
 use crate::local::LocalAccounts;
+use crate::lti::Lti;
 use crate::renewal::{Grant, NotSaid, Renewed, Renewing};
 use crate::second_factor::SecondFactors;
 use crate::throttle::Throttle;
+
+mod launch;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct SignIn {
     away: Option<Away>,
     header: Option<Arc<ByHeader>>,
     second_factors: Option<SecondFactors>,
+    /// Learning platforms from which people come; they go back by the same journeys.
+    platforms: Arc<[Arc<Lti>]>,
     admission: Arc<Admission>,
     known: Arc<dyn KnownHere>,
 }
@@ -77,6 +82,7 @@ impl SignIn {
             away: None,
             header: None,
             second_factors: None,
+            platforms: Arc::default(),
             admission: Arc::new(admission),
             known,
         }

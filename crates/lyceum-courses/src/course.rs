@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::assignment::{Assignment, RawAssignment};
 use crate::environment::{Environment, RawEnvironment};
+use crate::lti::RawLink;
 use crate::schedule::Meeting;
 use crate::server::{RawServer, Server};
 
@@ -34,6 +35,9 @@ pub struct RawCourse {
     pub assignments: BTreeMap<String, RawAssignment>,
     /// When many come at once; room is made for them before.
     pub schedule: Vec<Meeting>,
+    /// Courses at learning platforms whose people are this one's, as what they are there. Those in `people`
+    /// belong to it besides.
+    pub lti: Vec<RawLink>,
 }
 
 /// A course.
@@ -146,6 +150,11 @@ impl Course {
         let lives = self.visible != Visibility::Archived;
         let openers = server.open_to.iter().flat_map(|role| self.members(*role));
         lives.then(|| (server, openers.collect()))
+    }
+
+    pub(crate) fn names_group(&self, role: Role, group: &str) -> bool {
+        let mut members = self.members(role).iter();
+        members.any(|who| matches!(who, Who::Group(named) if named == group))
     }
 
     fn members(&self, role: Role) -> &[Who] {

@@ -11,6 +11,7 @@ mod as_text;
 pub mod assignment;
 pub mod course;
 pub mod environment;
+pub mod lti;
 pub mod moments;
 pub mod read;
 pub mod schedule;

@@ -9,6 +9,7 @@ use lyceum_written::{Problems, Tell};
 use crate::assignment::check_all;
 use crate::course::{Course, People, RawCourse};
 use crate::environment::Environment;
+use crate::lti;
 use crate::server::Server;
 
 /// A course file is a page or two; more is a mistake or an attack.
@@ -24,6 +25,8 @@ pub struct Site {
     pub environments: Vec<String>,
     /// Names of services, each found where the server of a course of this id would be.
     pub services: Vec<String>,
+    /// Ids of learning platforms.
+    pub platforms: Vec<String>,
     /// In which moments are written.
     pub zone: TimeZone,
 }
@@ -33,6 +36,7 @@ impl Default for Site {
         Self {
             environments: Vec::new(),
             services: Vec::new(),
+            platforms: Vec::new(),
             zone: TimeZone::UTC,
         }
     }
@@ -62,16 +66,19 @@ pub fn read_course(file: &Path, text: &str, site: &Site) -> Result<Course, Probl
         let whose = environment.as_ref();
         let server = Server::check(&raw.server, whose, &short, tree, environments, problem);
         check_labels(&raw.people, problem);
-        let assignments = check_all(&raw.assignments, &raw.people, &site.zone, tree, problem);
-        (environment, server, assignments)
+        lti::check(&raw.lti, &site.platforms, problem);
+        let mut people = raw.people.clone();
+        lti::add(&mut people, &raw.lti);
+        let assignments = check_all(&raw.assignments, &people, &site.zone, tree, problem);
+        (environment, server, assignments, people)
     })?;
-    let (environment, server, assignments) = read.checked;
+    let (environment, server, assignments, people) = read.checked;
     let raw = read.written;
     Ok(Course {
         title: raw.title,
         term: raw.term,
         visible: raw.visible,
-        people: raw.people,
+        people,
         environment,
         server,
         assignments,
@@ -119,6 +126,42 @@ mod tests {
 
     fn name(text: &str) -> UserName {
         UserName::parse(text).expect("a good name")
+    }
+
+    #[test]
+    fn people_of_a_learning_platform_are_its_people() {
+        let site = Site {
+            platforms: vec!["moodle".into()],
+            ..site(&[])
+        };
+        let read = |lti: &str| {
+            let text = format!("title: T\npeople: {{teachers: [ada]}}\nlti: {lti}\n");
+            read_course(Path::new("courses/x.yaml"), &text, &site)
+        };
+        let course =
+            read("[{platform: moodle, context: '42'}, {platform: moodle, label: B}]").unwrap();
+        let check = |user: &str, group: &str, expect: &[Role]| {
+            let roles = course.roles_of(&name(user), &[group.to_owned()]);
+            assert_eq!(roles, expect, "{user} {group}");
+        };
+        check("ada", "", &[Role::Teacher]);
+        check("ben", "lti:moodle:context:42/student", &[Role::Student]);
+        check("ben", "lti:moodle:context:42/grader", &[Role::Grader]);
+        check("ben", "lti:moodle:label:B/teacher", &[Role::Teacher]);
+        check("ben", "lti:moodle:label:42/teacher", &[]);
+        check("ben", "lti::context:42/teacher", &[]);
+        for (lti, expect) in [
+            ("[{platform: moodle}]", "wants one of"),
+            ("[{platform: moodle, context: ''}]", "wants one of"),
+            ("[{platform: moodle, context: a, label: b}]", "wants one of"),
+            ("[{platform: canvas, context: a}]", "the id `canvas`"),
+            ("[{context: a}]", "which platform?"),
+            ("[{platform: moodle, contxt: a}]", "contxt"),
+            ("{platform: moodle, context: a}", "x.yaml"),
+        ] {
+            let said = read(lti).expect_err(lti).to_string();
+            assert!(said.contains(expect), "{lti}: {said}");
+        }
     }
 
     fn site(environments: &[&str]) -> Site {

@@ -432,6 +432,20 @@ impl Shelf {
         courses.collect()
     }
 
+    /// The courses that name this group as their people; of those that are archived nothing follows.
+    pub fn naming_group(&self, group: &str) -> Vec<CourseId> {
+        let state = self.state.load();
+        let names = |course: &Course| {
+            let mut roles = Role::ALL.into_iter();
+            roles.any(|role| course.names_group(role, group))
+        };
+        let courses = state.files.iter().filter_map(|(id, entry)| {
+            let course = entry.course.as_ref()?;
+            (course.visible != Visibility::Archived && names(course)).then(|| id.clone())
+        });
+        courses.collect()
+    }
+
     /// The next meetings to which many come, with their courses, in no order.
     pub fn meetings(
         &self,

@@ -131,7 +131,9 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
         // a request counts as nobody's.
         return Ok(None);
     }
-    if xsrf::needed(&method, request.headers()) {
+    // A platform's launch, which a page of ours may post once more: bound to this browser by its own state.
+    let is_launch = method == Method::POST && pages::is_launch(request.uri().path());
+    if !is_launch && xsrf::needed(&method, request.headers()) {
         let mut given = xsrf::given_outside_body(request.headers(), request.uri().query());
         if given.is_none() && has_type(request.headers(), "application/x-www-form-urlencoded") {
             given = from_form(request).await?;

@@ -147,6 +147,9 @@ pub trait CourseShelf: Send + Sync + 'static {
     /// What she is in which course, whether she sees it or not.
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)>;
 
+    /// The courses that name this group as their people.
+    fn naming_group(&self, group: &str) -> Vec<CourseId>;
+
     /// As what she may start a server for a course; what she may not use looks like what does not exist.
     async fn starts(
         &self,

@@ -30,6 +30,7 @@ pub mod jobs;
 pub mod languages;
 pub mod launch;
 pub mod launching;
+pub mod lti;
 pub mod maintenance;
 pub mod metrics;
 pub mod next;

@@ -13,6 +13,7 @@ pub mod languages;
 mod list;
 pub mod login;
 pub mod logs;
+mod lti;
 pub mod password;
 pub mod reports;
 mod second_factor;
@@ -87,6 +88,7 @@ pub fn routes() -> Routes<Hub> {
         .merge(second_factor::routes())
         .merge(elsewhere::routes())
         .merge(by_header::routes())
+        .merge(lti::routes())
         .public(
             Method::GET,
             "/hub/logout",
@@ -266,6 +268,10 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("logout.html", include_str!("../templates/logout.html")),
         ("logs.html", include_str!("../templates/logs.html")),
         (
+            "lti_onward.html",
+            include_str!("../templates/lti_onward.html"),
+        ),
+        (
             "not_running.html",
             include_str!("../templates/not_running.html"),
         ),
@@ -287,6 +293,11 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("switch.html", include_str!("../templates/switch.html")),
         ("token.html", include_str!("../templates/token.html")),
     ])
+}
+
+/// Whether a browser is sent here by a learning platform, with a form that has no token of ours.
+pub(crate) fn is_launch(path: &str) -> bool {
+    lti::takes(path)
 }
 
 /// For whatever has no route: paths outside `/hub/` lead below it, where they are explained.

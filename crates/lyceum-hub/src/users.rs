@@ -7,6 +7,7 @@ use lyceum_auth::{Here, KnownHere, Refused};
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
 use lyceum_model::identity::{Identity, Subject};
+use lyceum_model::lti::is_platforms;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{Filter, Owner, ScopeSet};
@@ -354,7 +355,8 @@ async fn bring_groups(
     let Some(told) = &identity.groups else {
         return Ok(known.groups.clone());
     };
-    let told: BTreeSet<&String> = told.iter().collect();
+    // Who is in a course at a learning platform that platform says.
+    let told: BTreeSet<&String> = told.iter().filter(|group| !is_platforms(group)).collect();
     let mut given = BTreeSet::new();
     let who = std::slice::from_ref(&user.name);
     for group in before.iter().filter(|group| !told.contains(group)) {

@@ -4,7 +4,7 @@
 //! checked at the edge ("parse once, then trust the type") and slow to change.
 //!
 //! Reading order: [`id`] and [`name`] (who and what), [`clock`] (when), [`digest`] and
-//! [`secret`] (proof), [`scope`] (may I), [`who`] (whom a list names),
+//! [`secret`] (proof), [`scope`] (may I), [`who`] (whom a list names), [`lti`] (how courses elsewhere are called),
 //! [`identity`] (what sign-in says of a person), [`server`] (what a notebook server is made of),
 //! [`environment`] (what is said of one, and where),
 //! [`base`] (below which path all stands), [`saying`] (what people are told, with
@@ -18,6 +18,7 @@ pub mod id;
 pub mod identity;
 pub mod lang;
 pub mod language;
+pub mod lti;
 pub mod messages;
 pub mod name;
 pub mod network;

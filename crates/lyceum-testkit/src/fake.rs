@@ -1,9 +1,11 @@
 //! Small real servers on loopback that stand where a test needs something quick or naughty.
 
+pub mod lti;
 pub mod notebook_server;
 pub mod provider;
 pub mod spawner;
 
+pub use lti::{FakePlatform, Slip};
 pub use notebook_server::{Manner, NotebookServer};
 pub use provider::{FakeProvider, Twist};
 pub use spawner::{Behaviour, Ending, FakeSpawner};

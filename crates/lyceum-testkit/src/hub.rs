@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
-    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NobodyKnown,
+    Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, Lti, NobodyKnown,
     SecondFactors, SignIn, Throttle,
 };
 use lyceum_hub::config::StartLimits;
@@ -271,6 +271,13 @@ impl TestHub {
         self.offer_all(methods, Vec::new(), people).await;
     }
 
+    /// Lets people come from these learning platforms, beside passwords.
+    pub async fn offer_platforms(&self, platforms: Vec<Arc<Lti>>, people: People) {
+        self.offer_all(Vec::new(), Vec::new(), people).await;
+        let sign_in = self.hub.sign_in().as_ref().clone();
+        self.hub.replace_sign_in(sign_in.with_platforms(platforms));
+    }
+
     async fn offer_all(
         &self,
         mut asked: Vec<Arc<dyn Authenticator>>,
@@ -309,7 +316,7 @@ impl TestHub {
             Throttle::new(self.hub.db().clone(), self.clock.clone()),
             Chain::new(chain),
             Admission::new(People::default()),
-            Arc::new(NoGroupsKnown),
+            Arc::new(lyceum_hub::users::KnownOf(self.hub.db().clone())),
         );
         let way = lyceum_auth::ByHeader::new(config);
         self.hub.replace_sign_in(sign_in.with_header(Some(way)));
@@ -587,6 +594,14 @@ impl CourseShelf for OneCourse {
             found.entry(course.clone()).or_default().push(*role);
         }
         found.into_iter().collect()
+    }
+
+    fn naming_group(&self, group: &str) -> Vec<CourseId> {
+        let all = self.in_courses.lock();
+        let all = all.unwrap_or_else(PoisonError::into_inner);
+        let named = |who: &Who| matches!(who, Who::Group(named) if named == group);
+        let found = all.iter().filter(|(who, ..)| named(who));
+        found.map(|(_, course, _)| course.clone()).collect()
     }
 
     /// Everybody may start for every course, except for those that begin with `closed`.

@@ -13,7 +13,7 @@ use lyceum_auth::config::{Listed, LocalConfig as LocalAccountsConfig, People};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
     Admission, Authenticator, ByHeader, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
-    OAuth2, Oidc, SecondFactors, SignIn, Throttle,
+    Lti, OAuth2, Oidc, SecondFactors, SignIn, Throttle,
 };
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
@@ -478,6 +478,12 @@ pub fn site(config: &Config) -> Site {
     Site {
         environments: config.environments.keys().cloned().collect(),
         services: config.grants.services.keys().cloned().collect(),
+        platforms: (config.sign_in.iter())
+            .filter_map(|method| match method {
+                SignInMethod::Lti(lti) => Some(lti.id.clone()),
+                _ => None,
+            })
+            .collect(),
         zone: config.time_zone.clone(),
     }
 }
@@ -512,6 +518,7 @@ fn build_sign_in(
     let mut asked: Vec<Arc<dyn Authenticator>> = Vec::new();
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
     let mut header = None;
+    let mut platforms = Vec::new();
     for method in &config.sign_in {
         match method {
             SignInMethod::Local(local) => asked.push(Arc::new(accounts.configured(local))),
@@ -528,6 +535,10 @@ fn build_sign_in(
                 Err(error) => not_offered(&ldap.title, &error),
             },
             SignInMethod::Header(config) => header = Some(ByHeader::new((**config).clone())),
+            SignInMethod::Lti(lti) => match Lti::new((**lti).clone(), clock.clone()) {
+                Ok(lti) => platforms.push(Arc::new(lti)),
+                Err(error) => not_offered(&lti.title, &error),
+            },
             SignInMethod::Dummy(dummy) => asked.push(Arc::new(Dummy::new(dummy.clone()))),
         }
     }
@@ -542,6 +553,7 @@ fn build_sign_in(
     .with_elsewhere(elsewhere, journeys)
     .with_header(header)
     .with_second_factors(second_factors)
+    .with_platforms(platforms)
 }
 
 fn not_offered(title: &str, error: &anyhow::Error) {

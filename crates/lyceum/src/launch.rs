@@ -284,6 +284,10 @@ impl CourseShelf for Courses {
         self.shelf.roles_of(user, groups)
     }
 
+    fn naming_group(&self, group: &str) -> Vec<CourseId> {
+        self.shelf.naming_group(group)
+    }
+
     async fn starts(
         &self,
         user: &UserName,

@@ -35,6 +35,10 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::EdDSA,
 ];
 
+/// Those of a launch from a learning platform (1EdTech Security Framework 1.0, 5.1.3: RS256, and what was
+/// agreed on besides).
+const LAUNCHES: [Algorithm; 2] = [Algorithm::RS256, Algorithm::ES256];
+
 /// What the token must say.
 pub(crate) struct Expected<'a> {
     pub(crate) issuer: &'a str,
@@ -85,6 +89,22 @@ pub(crate) fn verify(
     let claims = signed_claims(token, keys)?;
     check(&claims, expected)?;
     Ok(claims)
+}
+
+/// As [`verify`], with fewer signatures.
+pub(crate) fn verify_launch(
+    token: &str,
+    keys: &[Jwk],
+    expected: &Expected<'_>,
+) -> Result<Claims, Untrusted> {
+    if token.len() > TOKEN_MAX {
+        return Err(Untrusted::Form);
+    }
+    let header = decode_header(token).map_err(|_| Untrusted::Algorithm)?;
+    match LAUNCHES.contains(&header.alg) {
+        true => verify(token, keys, expected),
+        false => Err(Untrusted::Algorithm),
+    }
 }
 
 fn signed_claims(token: &str, keys: &[Jwk]) -> Result<Claims, Untrusted> {

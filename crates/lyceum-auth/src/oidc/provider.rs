@@ -258,22 +258,50 @@ impl Provider {
     /// Its keys. `old`: a token was signed with one that is not among these.
     pub(crate) async fn keys(&self, old: Option<&Arc<Vec<Jwk>>>) -> anyhow::Result<Arc<Vec<Jwk>>> {
         let metadata = self.metadata().await?;
-        let fetch = async {
-            let url = &metadata.jwks_uri;
-            let answer = self.http.get(url, Proof::None).await?;
-            ensure!(
-                answer.status.is_success(),
-                "{url} answered {}",
-                answer.status
-            );
-            read_keys(&answer.json().with_context(|| format!("reading {url}"))?)
-        };
+        let fetch = fetch_keys(&self.http, &metadata.jwks_uri);
         let keys = match old {
             Some(old) => self.keys.renew(old, fetch).await,
             None => self.keys.get(FRESH, fetch).await,
         };
         keys.with_context(|| format!("fetching the keys of {}", self.issuer))
     }
+}
+
+/// Keys at an address that is known without asking: those of somebody who tells nothing else of itself.
+pub(crate) struct KeySet {
+    url: Url,
+    http: Http,
+    keys: Fetched<Vec<Jwk>>,
+}
+
+impl KeySet {
+    pub(crate) fn new(url: Url, http: Http) -> Self {
+        Self {
+            url,
+            http,
+            keys: Fetched::new(),
+        }
+    }
+
+    /// As [`Provider::keys`].
+    pub(crate) async fn keys(&self, old: Option<&Arc<Vec<Jwk>>>) -> anyhow::Result<Arc<Vec<Jwk>>> {
+        let fetch = fetch_keys(&self.http, &self.url);
+        let keys = match old {
+            Some(old) => self.keys.renew(old, fetch).await,
+            None => self.keys.get(FRESH, fetch).await,
+        };
+        keys.with_context(|| format!("fetching the keys at {}", self.url))
+    }
+}
+
+async fn fetch_keys(http: &Http, url: &Url) -> anyhow::Result<Vec<Jwk>> {
+    let answer = http.get(url, Proof::None).await?;
+    ensure!(
+        answer.status.is_success(),
+        "{url} answered {}",
+        answer.status
+    );
+    read_keys(&answer.json().with_context(|| format!("reading {url}"))?)
 }
 
 /// Keys of kinds that nobody here knows are no mistake; they sign nothing for us.

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::lti::is_platforms;
 use lyceum_model::name::{UserName, is_free_name};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
@@ -297,6 +298,9 @@ async fn join(
     group: &str,
     users: &[User],
 ) -> ApiResult<()> {
+    if is_platforms(group) {
+        return Err(ApiError::bad_request(say!("group.is_platforms")));
+    }
     let there = db::groups::members(tx, group).await?;
     let mut added = Vec::new();
     for user in users.iter().filter(|user| !there.contains(&user.name)) {

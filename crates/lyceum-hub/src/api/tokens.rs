@@ -158,6 +158,7 @@ pub async fn create_token(
                     | Refused::Expired
                     | Refused::Denied
                     | Refused::Unnamed
+                    | Refused::Anonymous
                     | Refused::Taken
                     | Refused::Reserved => nobody(),
                 })?;

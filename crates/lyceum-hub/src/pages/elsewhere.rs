@@ -51,7 +51,7 @@ pub(super) fn routes() -> Routes<Hub> {
 }
 
 /// The path of a way in.
-fn path(base: &str, method: &str) -> String {
+pub(super) fn path(base: &str, method: &str) -> String {
     match method {
         "" => base.to_owned(),
         method => format!("{base}/{method}"),
@@ -85,7 +85,7 @@ fn way_back(hub: &Hub, method: &str) -> Option<Url> {
 }
 
 /// Name and path of the cookie that a browser has while it is away.
-fn cookie_of(hub: &Hub, info: &RequestInfo) -> (&'static str, String) {
+pub(super) fn cookie_of(hub: &Hub, info: &RequestInfo) -> (&'static str, String) {
     match super::secure(hub, info) {
         true => (cookie::JOURNEY_ONE_HOST, "/".into()),
         false => (cookie::JOURNEY, hub.base().hub()),
@@ -94,14 +94,14 @@ fn cookie_of(hub: &Hub, info: &RequestInfo) -> (&'static str, String) {
 
 /// What says that it is the same browser. Without TLS a neighbour's page could plant the cookie, so
 /// there the address counts too.
-fn browser(hub: &Hub, info: &RequestInfo, secret: &str) -> String {
+pub(super) fn browser(hub: &Hub, info: &RequestInfo, secret: &str) -> String {
     match super::secure(hub, info) {
         true => secret.to_owned(),
         false => format!("{secret} {}", info.address),
     }
 }
 
-fn kept(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn kept(headers: &HeaderMap, name: &str) -> Option<String> {
     let mut values = cookie::values(headers, name);
     let value = values.next()?;
     // Two of a name: one of them was planted.

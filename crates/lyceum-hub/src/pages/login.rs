@@ -178,6 +178,7 @@ impl Way<'_> {
             Refused::Expired => (StatusCode::FORBIDDEN, Some(LoginError::Stale), None),
             Refused::Denied => (StatusCode::FORBIDDEN, Some(LoginError::Denied), None),
             Refused::Unnamed => (StatusCode::FORBIDDEN, Some(LoginError::Unnamed), None),
+            Refused::Anonymous => (StatusCode::FORBIDDEN, Some(LoginError::Anonymous), None),
             Refused::Taken => (StatusCode::FORBIDDEN, Some(LoginError::Taken), None),
             Refused::Reserved => (StatusCode::FORBIDDEN, Some(LoginError::Reserved), None),
             Refused::TooMany { retry_after } => (
@@ -520,7 +521,12 @@ pub(crate) async fn let_in(
 }
 
 /// Where to go once signed in: where she wanted to, else her server if it runs, else home.
-async fn target(hub: &Hub, user_id: &str, next: &str, info: &RequestInfo) -> ApiResult<String> {
+pub(super) async fn target(
+    hub: &Hub,
+    user_id: &str,
+    next: &str,
+    info: &RequestInfo,
+) -> ApiResult<String> {
     if let Some(next) = local_target(&hub.base(), next, &info.host) {
         return Ok(next);
     }
@@ -557,6 +563,7 @@ fn form(
     let page = LoginPage {
         page: frame(hub, None, info),
         methods: super::elsewhere::links(hub, &next),
+        platforms: super::lti::links(hub),
         password_form: !hub.sign_in().chain().methods().is_empty(),
         next,
         username,

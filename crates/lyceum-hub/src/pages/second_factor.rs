@@ -374,7 +374,7 @@ impl<'a> Desk<'a> {
     async fn confirm(&self, password: Secret) -> Result<(), Refused> {
         let (sign_in, name) = (self.hub.sign_in(), self.user.name.as_str());
         let proven = sign_in.prove(name, password, self.info.address).await?;
-        let identity = let_in(self.hub, proven, self.info).await?;
+        let identity = let_in(self.hub, proven, self.info.address).await?;
         match identity.name == self.user.name {
             true => Ok(()),
             false => Err(Refused::Credentials),

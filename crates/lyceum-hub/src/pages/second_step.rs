@@ -182,7 +182,10 @@ async fn prove(
         return visit.page(&here, Some(Trouble::expired()));
     }
     let way = visit.way(&here.half_way.next);
-    if hub.shuts_out(&here.user) {
+    let mut tx = hub.db().read().await?;
+    let is_out = hub.shuts_out(&mut tx, &here.user).await?;
+    drop(tx);
+    if is_out {
         return way.refuse(&hub, Refused::NotAdmitted);
     }
     let mut identity = Identity::named(here.user.name.clone());
@@ -222,6 +225,7 @@ impl<'a> Visit<'a> {
             headers: self.headers,
             next,
             method: None,
+            grant: None,
             username: "",
         }
     }
@@ -260,7 +264,11 @@ impl<'a> Visit<'a> {
         let mut tx = hub.db().write().await.map_err(anyhow::Error::from)?;
         db::servers::lock_owner(&mut tx, &here.user.id).await?;
         let now = db::users::get(&mut tx, &here.user.id).await?;
-        let is_her = now.is_some_and(|now| now.name == here.user.name && !hub.shuts_out(&now));
+        let now = hub
+            .let_in(&mut tx, now)
+            .await
+            .map_err(anyhow::Error::from)?;
+        let is_her = now.is_some_and(|now| now.name == here.user.name);
         if !is_her || mark(hub, &mut tx, &here.user).await? != here.half_way.password {
             return Err(CodeRefused::Gone);
         }

@@ -20,6 +20,7 @@ mod identify;
 mod kit;
 mod ldap;
 mod life;
+mod lti;
 mod maintenance;
 mod markup;
 mod metrics;

@@ -86,7 +86,7 @@ struct Refresh {
     family: usize,
 }
 
-enum Key {
+pub(super) enum Key {
     Rsa(Box<RsaKey>),
     Ec(Box<EcdsaKeyPair>),
 }
@@ -358,29 +358,29 @@ impl FakeProvider {
     }
 }
 
-fn rsa() -> Key {
+pub(super) fn rsa() -> Key {
     Key::Rsa(Box::new(RsaKey::generate(KeySize::Rsa2048).expect("a key")))
 }
 
-fn ec() -> Key {
+pub(super) fn ec() -> Key {
     Key::Ec(Box::new(
         EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"),
     ))
 }
 
-fn coded(bytes: &[u8]) -> String {
+pub(super) fn coded(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
 impl Key {
-    fn algorithm(&self) -> &'static str {
+    pub(super) fn algorithm(&self) -> &'static str {
         match self {
             Self::Rsa(_) => "RS256",
             Self::Ec(_) => "ES256",
         }
     }
 
-    fn public(&self, id: &str) -> Value {
+    pub(super) fn public(&self, id: &str) -> Value {
         match self {
             Self::Rsa(key) => {
                 let public = key.public_key();
@@ -401,7 +401,7 @@ impl Key {
         }
     }
 
-    fn sign(&self, text: &str) -> String {
+    pub(super) fn sign(&self, text: &str) -> String {
         let random = SystemRandom::new();
         match self {
             Self::Rsa(key) => {
@@ -623,7 +623,7 @@ fn id_token(inner: &Inner, person: &Value, nonce: Option<&str>) -> String {
     sign(inner, &claims)
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let now = std::time::SystemTime::now();
     let since = now.duration_since(std::time::UNIX_EPOCH);
     since.expect("after 1970").as_secs()

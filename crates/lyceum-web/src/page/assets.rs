@@ -40,6 +40,11 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "text/javascript; charset=utf-8",
         include_bytes!("../../assets/lyceum.js"),
     ),
+    (
+        "onward.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../assets/onward.js"),
+    ),
     // For a site's templates: what JupyterHub's scripts do, and what stands at their places.
     (
         "classic.js",

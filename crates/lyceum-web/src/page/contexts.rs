@@ -101,6 +101,8 @@ pub struct LoginPage {
     pub page: Page,
     /// Ways in besides the form, each a link.
     pub methods: Vec<LoginMethod>,
+    /// Learning platforms from which people come; nobody is sent there to log in.
+    pub platforms: Vec<Platform>,
     /// Whether user name and password are asked for.
     pub password_form: bool,
     /// What was typed before.
@@ -120,6 +122,25 @@ pub struct LoginMethod {
     /// "Log in with {name}".
     pub name: String,
     pub url: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Platform {
+    pub name: String,
+    /// Where people find it, if that is known.
+    pub url: Option<String>,
+}
+
+/// `lti_onward.html`: a form that goes on with what a learning platform has sent.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LtiOnwardPage {
+    pub page: Page,
+    /// What the platform is called.
+    pub platform: String,
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+    /// It is shown inside a page of the platform, and goes on in a window of its own.
+    pub new_window: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -143,6 +164,8 @@ pub enum LoginError {
     Outsider,
     /// What the other site says of her makes no user name.
     Unnamed,
+    /// The other site does not say who she is.
+    Anonymous,
     /// Her name there is somebody else's here.
     Taken,
     /// An account of her name was made beforehand, and may be meant for somebody else.

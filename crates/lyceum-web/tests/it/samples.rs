@@ -285,6 +285,7 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
         ),
         ("login.html", "outsider", of(form(LoginError::Outsider))),
         ("login.html", "unnamed", of(form(LoginError::Unnamed))),
+        ("login.html", "anonymous", of(form(LoginError::Anonymous))),
         ("login.html", "taken", of(form(LoginError::Taken))),
         ("login.html", "reserved", of(form(LoginError::Reserved))),
         ("login.html", "gone", of(form(LoginError::Gone))),
@@ -314,6 +315,49 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
                 page: bare(),
                 password_form: true,
                 ..LoginPage::default()
+            }),
+        ),
+        (
+            "login.html",
+            "by platforms",
+            of(LoginPage {
+                page: bare(),
+                platforms: vec![
+                    Platform {
+                        name: EVIL.into(),
+                        url: Some("https://moodle.example.edu/".into()),
+                    },
+                    Platform {
+                        name: "Canvas".into(),
+                        url: None,
+                    },
+                ],
+                ..LoginPage::default()
+            }),
+        ),
+        (
+            "lti_onward.html",
+            "again",
+            of(LtiOnwardPage {
+                page: bare(),
+                platform: "Moodle".into(),
+                action: "/hub/lti13/oauth_callback".into(),
+                fields: vec![
+                    ("state".into(), EVIL.into()),
+                    ("id_token".into(), "a.b.c".into()),
+                ],
+                new_window: false,
+            }),
+        ),
+        (
+            "lti_onward.html",
+            "framed",
+            of(LtiOnwardPage {
+                page: bare(),
+                platform: EVIL.into(),
+                action: "/hub/lti13/oauth_login".into(),
+                fields: vec![("iss".into(), EVIL.into())],
+                new_window: true,
             }),
         ),
         (

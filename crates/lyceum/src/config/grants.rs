@@ -7,6 +7,7 @@ use std::path::Path;
 
 use lyceum_hub::grants::{ADMIN, CLIENT_PREFIX, Grants, GroupWish, Managed, Role, Service};
 use lyceum_hub::{services, tokens};
+use lyceum_model::lti::is_platforms;
 use lyceum_model::name::{UserName, is_free_name};
 use lyceum_model::scope::{Definition, ScopeSet, Vocabulary};
 use lyceum_model::secret::Secret;
@@ -181,6 +182,14 @@ fn check_groups(
     for (name, group) in &raw.load_groups {
         let path = format!("load_groups.{name}");
         group_name(&path, name, problem);
+        if is_platforms(name) {
+            problem(
+                &path,
+                format!(
+                    "{name:?}: who is in a group whose name begins with `lti:` a learning platform says; take another name"
+                ),
+            );
+        }
         let (users, properties, path) = match group {
             RawGroup::Users(users) => (users, None, path),
             RawGroup::Keys(keys) => (&keys.users, keys.properties.clone(), path + ".users"),

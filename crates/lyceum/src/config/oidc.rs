@@ -337,7 +337,7 @@ pub(super) fn check_only(
     Some(only.clone())
 }
 
-fn check_issuer(text: &str) -> Result<(), String> {
+pub(super) fn check_issuer(text: &str) -> Result<(), String> {
     let wrong = || {
         format!("{text:?} is not the address of a provider, such as `https://login.example.edu`")
     };

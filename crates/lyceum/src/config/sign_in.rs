@@ -11,6 +11,7 @@ use lyceum_auth::config::LocalConfig;
 use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::header::HeaderConfig;
 use lyceum_auth::ldap::LdapConfig;
+use lyceum_auth::lti::LtiConfig;
 use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
 use lyceum_auth::password::{NEW_MIN, NEW_MIN_MOST};
@@ -25,6 +26,7 @@ use super::SecretRef;
 use super::dummy::{RawDummy, check_dummy};
 use super::header::{RawHeader, check_header};
 use super::ldap::{RawLdap, check_ldap};
+use super::lti::{RawLti, check_lti};
 use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
 use super::people::names_somebody;
@@ -57,9 +59,11 @@ pub enum RawSignIn {
     Ldap(Box<RawLdap>),
     /// A proxy in front that says who people are.
     Header(Box<RawHeader>),
+    /// A learning platform from which people come, by LTI 1.3.
+    Lti(Box<RawLti>),
 }
 
-const KINDS: [&str; 6] = ["local", "oidc", "oauth2", "ldap", "header", "dummy"];
+const KINDS: [&str; 7] = ["local", "oidc", "oauth2", "ldap", "lti", "header", "dummy"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -87,7 +91,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawSignIn, A::Error> {
                 if map.next_key::<String>()?.as_deref() != Some("kind") {
                     return Err(de::Error::custom(
-                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc`, `kind: oauth2` or `kind: ldap`",
+                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc`, `kind: oauth2`, `kind: ldap` or `kind: lti`",
                     ));
                 }
                 let kind = map.next_value::<String>()?;
@@ -102,6 +106,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
                     "header" => {
                         RawHeader::deserialize(rest).map(|header| RawSignIn::Header(header.into()))
                     }
+                    "lti" => RawLti::deserialize(rest).map(|lti| RawSignIn::Lti(lti.into())),
                     "dummy" => RawDummy::deserialize(rest).map(RawSignIn::Dummy),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
                 }
@@ -119,6 +124,7 @@ pub enum SignInMethod {
     OAuth2(Box<OAuth2Config>),
     Ldap(Box<LdapConfig>),
     Header(Box<HeaderConfig>),
+    Lti(Box<LtiConfig>),
     Dummy(DummyConfig),
 }
 
@@ -138,6 +144,7 @@ pub(super) fn check_sign_in(
         );
     }
     let (mut ids, mut directories) = (BTreeSet::new(), BTreeSet::new());
+    let mut platforms = BTreeSet::new();
     let mut methods = Vec::new();
     for (index, method) in list.iter().enumerate().take(METHODS_MAX) {
         let at = format!("sign_in[{index}]");
@@ -147,6 +154,7 @@ pub(super) fn check_sign_in(
             RawSignIn::OAuth2(oauth) => &oauth.title,
             RawSignIn::Ldap(ldap) => &ldap.title,
             RawSignIn::Header(header) => &header.title,
+            RawSignIn::Lti(lti) => &lti.title,
             RawSignIn::Dummy(dummy) => &dummy.title,
         };
         if title.trim().is_empty() || title.chars().count() > 80 {
@@ -222,6 +230,14 @@ pub(super) fn check_sign_in(
                 let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
                 if let Some(config) = check_header(header, folder, &mut say) {
                     methods.push(SignInMethod::Header(config.into()));
+                }
+            }
+            RawSignIn::Lti(lti) => {
+                let known = (lti.id.as_str(), lti.allow.is_some());
+                check_way_out(raw, &at, known, &mut platforms, problem);
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                if let Some(config) = check_lti(lti, folder, &mut say) {
+                    methods.push(SignInMethod::Lti(config.into()));
                 }
             }
             RawSignIn::Dummy(dummy) => {

@@ -1,0 +1,68 @@
+//! What a learning platform says of who is in its courses. It stands in groups that nobody else fills
+//! ([`lyceum_model::lti`]); course files name these as their people, and all else follows from that.
+
+use lyceum_auth::lti::Launch;
+use lyceum_model::lti::Place;
+use lyceum_model::who::{CourseId, CourseRole};
+use lyceum_store::Tx;
+
+use crate::db::users::User;
+use crate::{Hub, db, groups};
+
+/// She is in her course what the launch says, and nothing else any more.
+pub(crate) async fn settle(
+    hub: &Hub,
+    tx: &mut Tx,
+    user: &User,
+    launch: &Launch,
+) -> sqlx::Result<()> {
+    for place in &launch.places {
+        be(hub, tx, user, place, launch.role).await?;
+    }
+    Ok(())
+}
+
+/// Puts her into the one group of a course there in which she belongs, and takes her out of its others. A
+/// course that no file names makes no groups.
+pub(crate) async fn be(
+    hub: &Hub,
+    tx: &mut Tx,
+    user: &User,
+    place: &Place,
+    role: Option<CourseRole>,
+) -> sqlx::Result<()> {
+    let now = hub.now();
+    let grants = &hub.settings().grants;
+    let who = std::slice::from_ref(&user.name);
+    for one in CourseRole::ALL {
+        let group = place.group(one);
+        let changed = if role == Some(one) {
+            if hub.shelf().naming_group(&group).is_empty() {
+                continue;
+            }
+            db::groups::ensure(tx, &group, now).await?;
+            db::groups::add_member(tx, &group, &user.id).await?
+        } else {
+            db::groups::remove_member(tx, &group, &user.id).await?
+        };
+        if changed {
+            groups::announce(tx, grants, &group, who, now).await?;
+            tracing::info!(user = %user.name, group, is_in = role == Some(one), "a learning platform says who is in its course");
+        }
+    }
+    Ok(())
+}
+
+/// The courses here whose people those of hers there are.
+pub(crate) fn courses_of(hub: &Hub, launch: &Launch) -> Vec<CourseId> {
+    let Some(role) = launch.role else {
+        return Vec::new();
+    };
+    let places = launch.places.iter();
+    let mut found: Vec<CourseId> = places
+        .flat_map(|place| hub.shelf().naming_group(&place.group(role)))
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}

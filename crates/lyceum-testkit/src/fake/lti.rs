@@ -1,0 +1,330 @@
+//! A learning platform that speaks LTI 1.3 and is strict: it fails whoever asks for less, or otherwise, than
+//! the specification has it. It slips only where it is told to. It writes its tokens by hand, so that it
+//! shares no mistake with whoever reads them.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::provider::{Key, coded, ec, now, rsa};
+
+pub const TOOL: &str = "10000000000003";
+pub const DEPLOYMENT: &str = "07940580-b309";
+const CLAIM: &str = "https://purl.imsglobal.org/spec/lti/claim/";
+const MEMBERSHIP: &str = "http://purl.imsglobal.org/vocab/lis/v2/membership";
+
+/// What it does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slip {
+    /// `alg: none` and no signature.
+    Unsigned,
+    /// Signed with a word that is no secret (HS256 in the header).
+    SignedWithWord,
+    /// Signed by a key that is not published, with the id of one that is.
+    ForeignKey,
+    /// The same, with an id that is not published.
+    UnknownKey,
+    /// The signature is of something else.
+    Tampered,
+    /// Everything is answered with "away".
+    Away,
+}
+
+struct Inner {
+    issuer: String,
+    /// Where launches may be posted to.
+    registered: HashSet<String>,
+    person: Value,
+    /// Claims of LTI, by their last words.
+    launch: HashMap<String, Value>,
+    /// Over the claims of each token; `@WORD` is one of LTI.
+    replaced: Vec<(String, Value)>,
+    slip: Option<Slip>,
+    keys: Vec<(String, Key)>,
+    asked_for_keys: usize,
+    /// Hints that were given and not come back yet, with where the link leads.
+    hints: HashMap<String, String>,
+    next_hint: usize,
+    nonces: HashSet<String>,
+}
+
+/// A running platform; it ends with its maker.
+#[derive(Clone)]
+pub struct FakePlatform {
+    inner: Shared,
+    _running: Arc<Running>,
+}
+
+struct Running(tokio::task::JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+type Shared = Arc<Mutex<Inner>>;
+
+fn lock(inner: &Shared) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A role in a course, in the platform's words.
+pub fn role(word: &str) -> String {
+    format!("{MEMBERSHIP}#{word}")
+}
+
+impl FakePlatform {
+    /// Ada is logged in there and takes the course `42`.
+    pub async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.expect("a port");
+        let address: SocketAddr = listener.local_addr().expect("an address");
+        let launch = [
+            ("message_type", json!("LtiResourceLinkRequest")),
+            ("version", json!("1.3.0")),
+            ("deployment_id", json!(DEPLOYMENT)),
+            (
+                "resource_link",
+                json!({"id": "link 1", "title": "Notebooks"}),
+            ),
+            ("roles", json!([role("Learner")])),
+            (
+                "context",
+                json!({"id": "42", "label": "BIO-101", "title": "Biology", "type": ["http://purl.imsglobal.org/vocab/lis/v2/course#CourseOffering"]}),
+            ),
+            ("ext", json!({"user_username": "ada", "lms": "fake"})),
+        ];
+        let inner = Arc::new(Mutex::new(Inner {
+            issuer: format!("http://{address}/lms"),
+            registered: HashSet::new(),
+            person: json!({"sub": "1", "name": "Ada Lovelace", "email": "ada@example.edu"}),
+            launch: launch.map(|(word, value)| (word.to_owned(), value)).into(),
+            replaced: Vec::new(),
+            slip: None,
+            keys: vec![("first".into(), rsa())],
+            asked_for_keys: 0,
+            hints: HashMap::new(),
+            next_hint: 0,
+            nonces: HashSet::new(),
+        }));
+        let router = Router::new()
+            .route("/lms/keys", get(keys))
+            .layer(axum::middleware::from_fn_with_state(
+                inner.clone(),
+                slipping,
+            ))
+            .with_state(inner.clone());
+        let task = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("served");
+        });
+        Self {
+            inner,
+            _running: Arc::new(Running(task)),
+        }
+    }
+
+    pub fn issuer(&self) -> String {
+        lock(&self.inner).issuer.clone()
+    }
+
+    /// Launches may be posted there.
+    pub fn register(&self, redirect_uri: &str) -> &Self {
+        lock(&self.inner).registered.insert(redirect_uri.to_owned());
+        self
+    }
+
+    /// Somebody else is logged in there from now on; `name` is what the platform calls her.
+    pub fn log_in(&self, sub: &str, name: &str) -> &Self {
+        let mut inner = lock(&self.inner);
+        inner.person = json!({"sub": sub, "name": name, "email": format!("{name}@example.edu")});
+        let ext = json!({"user_username": name});
+        inner.launch.insert("ext".into(), ext);
+        drop(inner);
+        self
+    }
+
+    /// Launches have this from now on; `null`: they don't.
+    pub fn say(&self, word: &str, value: Value) -> &Self {
+        lock(&self.inner).launch.insert(word.into(), value);
+        self
+    }
+
+    pub fn slip(&self, slip: Option<Slip>) -> &Self {
+        lock(&self.inner).slip = slip;
+        self
+    }
+
+    /// Tokens have this claim from now on, `@WORD` being one of LTI; `null`: they don't have it.
+    pub fn replace(&self, claim: &str, value: Value) -> &Self {
+        lock(&self.inner).replaced.push((claim.into(), value));
+        self
+    }
+
+    pub fn as_usual(&self) -> &Self {
+        let mut inner = lock(&self.inner);
+        inner.replaced.clear();
+        inner.slip = None;
+        drop(inner);
+        self
+    }
+
+    /// New keys, of another kind; the old ones sign nothing any more and are not published.
+    pub fn rotate(&self) -> &Self {
+        let mut inner = lock(&self.inner);
+        let number = inner.keys.len() + 1;
+        inner.keys = vec![(format!("key {number} of another kind"), ec())];
+        drop(inner);
+        self
+    }
+
+    pub fn times_asked_for_keys(&self) -> usize {
+        lock(&self.inner).asked_for_keys
+    }
+
+    /// Somebody follows a link there that leads to `target`: what her browser is sent to the tool with.
+    pub fn follow(&self, target: &str) -> Vec<(String, String)> {
+        let mut inner = lock(&self.inner);
+        inner.next_hint += 1;
+        let hint = format!("hint & {}", inner.next_hint);
+        inner.hints.insert(hint.clone(), target.to_owned());
+        [
+            ("iss", inner.issuer.as_str()),
+            ("login_hint", &hint),
+            ("target_link_uri", target),
+            ("lti_message_hint", &format!("message of {hint}")),
+            ("client_id", TOOL),
+            ("lti_deployment_id", DEPLOYMENT),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// A browser was sent here. Gives where the platform posts to, and the form.
+    #[track_caller]
+    pub fn authorize(&self, way_out: &str) -> (String, Vec<(String, String)>) {
+        let url: Url = way_out.parse().expect("an address");
+        let mut asked: HashMap<String, String> = HashMap::new();
+        for (key, value) in url.query_pairs().into_owned() {
+            let before = asked.insert(key.clone(), value);
+            assert!(before.is_none(), "{key} is said twice");
+        }
+        let of = |key: &str| asked.get(key).cloned().unwrap_or_default();
+        let mut inner = lock(&self.inner);
+        let here = format!("{}/auth", inner.issuer);
+        assert_eq!(url.as_str().split('?').next(), Some(&*here));
+        assert_eq!(of("scope"), "openid");
+        assert_eq!(of("response_type"), "id_token");
+        assert_eq!(of("response_mode"), "form_post");
+        assert_eq!(of("prompt"), "none");
+        assert_eq!(of("client_id"), TOOL);
+        let back = of("redirect_uri");
+        assert!(inner.registered.contains(&back), "{back} is not registered");
+        let hint = of("login_hint");
+        assert_eq!(of("lti_message_hint"), format!("message of {hint}"));
+        let target = inner.hints.remove(&hint);
+        let target = target.expect("a hint that was given, once");
+        let (state, nonce) = (of("state"), of("nonce"));
+        assert!(!state.is_empty() && nonce.len() >= 16, "{url}");
+        assert!(
+            inner.nonces.insert(nonce.clone()),
+            "the nonce was used before"
+        );
+        let token = id_token(&inner, &nonce, &target);
+        let form = [("state", state), ("id_token", token)];
+        (
+            back,
+            form.map(|(key, value)| (key.to_owned(), value)).into(),
+        )
+    }
+}
+
+async fn slipping(
+    State(inner): State<Shared>,
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> Response {
+    let slip = lock(&inner).slip;
+    match slip {
+        Some(Slip::Away) => StatusCode::BAD_GATEWAY.into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+async fn keys(State(inner): State<Shared>) -> Response {
+    let mut inner = lock(&inner);
+    inner.asked_for_keys += 1;
+    let keys: Vec<Value> = inner.keys.iter().map(|(id, key)| key.public(id)).collect();
+    let kind = [(header::CONTENT_TYPE, "application/jwk-set+json")];
+    (kind, Json(json!({ "keys": keys }))).into_response()
+}
+
+fn id_token(inner: &Inner, nonce: &str, target: &str) -> String {
+    let mut claims = inner.person.clone();
+    let all = claims.as_object_mut().expect("claims");
+    for (name, value) in [
+        ("iss", json!(inner.issuer)),
+        ("aud", json!([TOOL])),
+        ("azp", json!(TOOL)),
+        ("nonce", json!(nonce)),
+        ("iat", json!(now())),
+        ("exp", json!(now() + 300)),
+    ] {
+        all.insert(name.into(), value);
+    }
+    all.insert(format!("{CLAIM}target_link_uri"), json!(target));
+    for (word, value) in &inner.launch {
+        if !value.is_null() {
+            all.insert(format!("{CLAIM}{word}"), value.clone());
+        }
+    }
+    for (name, value) in &inner.replaced {
+        let name = match name.strip_prefix('@') {
+            Some(word) => format!("{CLAIM}{word}"),
+            None => name.clone(),
+        };
+        match value {
+            Value::Null => all.remove(&name),
+            value => all.insert(name, value.clone()),
+        };
+    }
+    sign(inner, &claims)
+}
+
+fn sign(inner: &Inner, claims: &Value) -> String {
+    let (id, key) = inner.keys.last().expect("a key");
+    let algorithm = match inner.slip {
+        Some(Slip::Unsigned) => "none",
+        Some(Slip::SignedWithWord) => "HS256",
+        _ => key.algorithm(),
+    };
+    let id = match inner.slip {
+        Some(Slip::UnknownKey) => "unknown",
+        _ => id,
+    };
+    let header = json!({"alg": algorithm, "kid": id, "typ": "JWT"});
+    let text = format!(
+        "{}.{}",
+        coded(header.to_string().as_bytes()),
+        coded(claims.to_string().as_bytes())
+    );
+    let signature = match inner.slip {
+        Some(Slip::Unsigned) => String::new(),
+        Some(Slip::SignedWithWord) => {
+            let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, TOOL.as_bytes());
+            coded(aws_lc_rs::hmac::sign(&key, text.as_bytes()).as_ref())
+        }
+        Some(Slip::ForeignKey | Slip::UnknownKey) => rsa().sign(&text),
+        Some(Slip::Tampered) => key.sign("something else"),
+        _ => key.sign(&text),
+    };
+    format!("{text}.{signature}")
+}
