@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod faults;
 mod harness;
+mod import;
 mod jupyterhub;
 mod newer;
 mod ngshare;

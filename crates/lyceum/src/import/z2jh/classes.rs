@@ -7,6 +7,7 @@
 pub(super) enum Kind {
     OAuth(&'static Class),
     Ldap,
+    Platform,
     Passwords(&'static Class),
 }
 
@@ -15,6 +16,7 @@ impl Kind {
         match self {
             Self::OAuth(class) | Self::Passwords(class) => class,
             Self::Ldap => find("LDAPAuthenticator").expect("it is one of them"),
+            Self::Platform => find("LTI13Authenticator").expect("it is one of them"),
         }
     }
 }
@@ -44,6 +46,7 @@ impl Class {
         match self.name {
             "Authenticator" | "LocalAuthenticator" | "OAuthenticator" => None,
             "LDAPAuthenticator" => Some(Kind::Ldap),
+            "LTI13Authenticator" => Some(Kind::Platform),
             _ if self.parents.contains(&"OAuthenticator") => Some(Kind::OAuth(self)),
             _ => Some(Kind::Passwords(self)),
         }

@@ -1,0 +1,70 @@
+//! Learning platforms, by LTI 1.3.
+
+use super::Work;
+use super::said::Said;
+
+const NEEDLESS: [(&str, &str); 12] = [
+    ("any_allow_config", "nobody comes in unless she is named"),
+    ("auto_login", "people come by links at the platform"),
+    ("delete_invalid_users", "who was renamed at the platform is the same person here"),
+    ("otp_prompt", "the platform asks for what it wants"),
+    ("request_otp", "the platform asks for what it wants"),
+    ("enable_auth_state", "servers get nothing of a launch"),
+    ("auth_refresh_age", "a platform can't be asked about people who are here"),
+    ("auth_refresh_strict", "a platform can't be asked about people who are here"),
+    ("jwks_algorithms", "signatures count by the kinds that the standard has"),
+    ("tool_description", "the platform is told at its own page"),
+    ("uri_scheme", "`public_url` says it"),
+    ("manage_groups", "what people are in courses there they are here"),
+];
+
+const PYTHON: &str = "Python can't run here; what it decides has to be said by keys of `lyceum.yaml`";
+
+const REFUSED: [(&str, &str); 5] = [
+    ("post_auth_hook", PYTHON),
+    ("reconcile_auth_state_hook", PYTHON),
+    ("username_map", "names can't be replaced by others here"),
+    ("username_pattern", "it keeps people out by their names, which can't be said here; say with `allow` who may come"),
+    ("manage_roles", "roles are given by groups here (`load_roles`)"),
+];
+
+pub(super) fn translate(work: &mut Work, said: &mut Said) {
+    work.method.put("kind", "lti");
+    let name = said.text("tool_name", &mut work.report);
+    if let Some((_, at)) = &name {
+        at.taken("sign_in[0].title", &mut work.report);
+    }
+    let title = name.map_or("Learning platform".to_owned(), |(name, _)| name);
+    work.method.put("title", title);
+    for (from, to) in [
+        ("issuer", "issuer"),
+        ("authorize_url", "authorize_url"),
+        ("jwks_endpoint", "keys_url"),
+    ] {
+        if let Some((text, at)) = said.text(from, &mut work.report) {
+            at.taken(&format!("sign_in[0].{to}"), &mut work.report);
+            work.method.put(to, text);
+        }
+    }
+    if let Some((ids, at)) = said.list("client_id", &mut work.report) {
+        at.taken("sign_in[0].client_ids", &mut work.report);
+        work.method.put("client_ids", ids);
+    }
+    let claim = said.text("username_key", &mut work.report);
+    if let Some((_, at)) = &claim {
+        at.taken("sign_in[0].username", &mut work.report);
+    }
+    let claim = claim.map_or("email".to_owned(), |(claim, _)| claim);
+    // There, parameters of a link are said so.
+    let claim = match claim.strip_prefix("custom_") {
+        Some(name) => format!("custom.{name}"),
+        None => claim,
+    };
+    if claim == "email" {
+        work.report.to_do("`mail_is_verified` of the way in: names are made of addresses of mail, which count where the platform makes sure of them");
+    }
+    work.method.put("username", format!("claim:{claim}"));
+    work.report.to_do("`deployments` of the way in: the ids of the deployments at the platform from which people come");
+    said.drop_needless(&NEEDLESS, &mut work.report);
+    said.refuse(&REFUSED, &mut work.report);
+}
