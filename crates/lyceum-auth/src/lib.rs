@@ -8,7 +8,7 @@
 //! hub's.
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
-//! [`password`] and [`links`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
+//! [`password`], [`links`] and [`invitations`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
 //! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`ldap`].
 //!
 //! # How to add an authenticator
@@ -39,6 +39,7 @@ pub mod dummy;
 pub mod elsewhere;
 pub mod half_way;
 mod http;
+pub mod invitations;
 pub mod journey;
 pub mod ldap;
 pub mod links;

@@ -18,6 +18,7 @@ mod second_factor;
 mod second_step;
 pub mod sessions;
 pub mod sharing;
+mod sign_up;
 pub mod site_files;
 mod spawn;
 pub mod start;
@@ -84,6 +85,7 @@ pub fn routes() -> Routes<Hub> {
         )
         .merge(second_step::routes())
         .merge(second_factor::routes())
+        .merge(sign_up::routes())
         .merge(elsewhere::routes())
         .public(
             Method::GET,
@@ -275,6 +277,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             "second_factor.html",
             include_str!("../templates/second_factor.html"),
         ),
+        ("sign_up.html", include_str!("../templates/sign_up.html")),
         ("sessions.html", include_str!("../templates/sessions.html")),
         ("spawn.html", include_str!("../templates/spawn.html")),
         (

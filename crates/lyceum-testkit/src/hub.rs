@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lyceum_auth::config::{LocalConfig, People};
+use lyceum_auth::config::{LocalConfig, People, SignUp};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
     Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, NoGroupsKnown,
@@ -293,6 +293,24 @@ impl TestHub {
         let journeys = Journeys::new(keys(), db, clock);
         self.hub
             .replace_sign_in(sign_in.with_elsewhere(methods, journeys));
+    }
+
+    /// How people come to accounts by themselves from now on.
+    pub fn sign_up(&self, sign_up: SignUp) {
+        let config = LocalConfig {
+            sign_up,
+            ..LocalConfig::default()
+        };
+        let (db, clock) = (self.hub.db().clone(), self.clock.clone());
+        let accounts = self.accounts.configured(&config);
+        let sign_in = SignIn::new(
+            Throttle::new(db.clone(), clock.clone()),
+            Chain::new(vec![Arc::new(accounts)]),
+            Admission::new(People::default()),
+            Arc::new(NoGroupsKnown),
+        );
+        self.hub
+            .replace_sign_in(sign_in.with_second_factors(second_factors(&db, &clock)));
     }
 
     /// What course files would say of meetings.
