@@ -13,6 +13,19 @@ pub struct LocalConfig {
     pub title: String,
     /// Fewest characters of a new password.
     pub password_length: usize,
+    /// How people come to accounts that nobody made for them.
+    pub sign_up: SignUp,
+}
+
+/// How people come to accounts that nobody made for them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignUp {
+    /// Not at all.
+    #[default]
+    Closed,
+    /// By a link that an administrator hands over.
+    Invitation,
 }
 
 impl Default for LocalConfig {
@@ -20,6 +33,7 @@ impl Default for LocalConfig {
         Self {
             title: "Local account".into(),
             password_length: crate::password::NEW_MIN,
+            sign_up: SignUp::Closed,
         }
     }
 }

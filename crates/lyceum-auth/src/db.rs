@@ -1,5 +1,6 @@
-//! The SQL of this part: accounts with a password and links to new ones, failed sign-ins, ways back, second factors.
+//! The SQL of this part: accounts with a password and links to new ones, invitations, failed sign-ins, ways back, second factors.
 
+pub(crate) mod invitations;
 pub(crate) mod local_accounts;
 pub(crate) mod password_links;
 pub(crate) mod second_factors;

@@ -8,7 +8,7 @@
 //! hub's.
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
-//! [`password`] and [`links`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
+//! [`password`], [`links`] and [`invitations`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
 //! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`lti`], [`ldap`], [`header`] (a proxy in front says who it is).
 //!
 //! # How to add an authenticator
@@ -40,6 +40,7 @@ pub mod elsewhere;
 pub mod half_way;
 pub mod header;
 mod http;
+pub mod invitations;
 pub mod journey;
 pub mod ldap;
 pub mod links;

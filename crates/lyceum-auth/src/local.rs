@@ -8,7 +8,7 @@ use lyceum_model::secret::Secret;
 use lyceum_store::{Db, Tx};
 
 use crate::attempt::{Attempt, Refused};
-use crate::config::LocalConfig;
+use crate::config::{LocalConfig, SignUp};
 use crate::password::{Busy, Hasher, PasswordError, check_new};
 use crate::{Authenticator, db};
 
@@ -20,6 +20,7 @@ pub struct LocalAccounts {
     hasher: Hasher,
     title: String,
     shortest: usize,
+    sign_up: SignUp,
 }
 
 /// A new password, as it is kept.
@@ -33,6 +34,7 @@ impl LocalAccounts {
             hasher,
             title: config.title.clone(),
             shortest: config.password_length,
+            sign_up: config.sign_up,
         }
     }
 
@@ -42,6 +44,7 @@ impl LocalAccounts {
         Self {
             title: config.title.clone(),
             shortest: config.password_length,
+            sign_up: config.sign_up,
             ..self.clone()
         }
     }
@@ -49,6 +52,11 @@ impl LocalAccounts {
     /// Fewest characters of a new password.
     pub fn shortest(&self) -> usize {
         self.shortest
+    }
+
+    /// Whether people make accounts by invitations.
+    pub fn takes_invitations(&self) -> bool {
+        self.sign_up == SignUp::Invitation
     }
 
     /// Makes the account, or gives the one there is a new password.

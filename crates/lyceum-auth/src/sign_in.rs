@@ -19,7 +19,7 @@ use crate::local::LocalAccounts;
 use crate::lti::Lti;
 use crate::renewal::{Grant, NotSaid, Renewed, Renewing};
 use crate::second_factor::SecondFactors;
-use crate::throttle::Throttle;
+use crate::throttle::{CountedAddress, Throttle};
 
 mod launch;
 
@@ -404,6 +404,16 @@ impl SignIn {
             Some(away) => away.journeys.note_done(&told.message(), told.until).await,
             None => Ok(()),
         }
+    }
+
+    /// Counts for an address what may be a guess at something else than a password, or says how long to wait.
+    pub async fn begin_unnamed(&self, address: IpAddr) -> Result<CountedAddress, Refused> {
+        self.throttle.begin_unnamed(address).await
+    }
+
+    /// It was none.
+    pub async fn no_guess(&self, counted: CountedAddress) {
+        self.settle(self.throttle.no_guess(counted).await);
     }
 
     /// Forgets what nobody needs any more; to be called now and then.

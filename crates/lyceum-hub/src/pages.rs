@@ -20,6 +20,7 @@ mod second_factor;
 mod second_step;
 pub mod sessions;
 pub mod sharing;
+mod sign_up;
 pub mod site_files;
 mod spawn;
 pub mod start;
@@ -86,6 +87,7 @@ pub fn routes() -> Routes<Hub> {
         )
         .merge(second_step::routes())
         .merge(second_factor::routes())
+        .merge(sign_up::routes())
         .merge(elsewhere::routes())
         .merge(by_header::routes())
         .merge(lti::routes())
@@ -283,6 +285,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             "second_factor.html",
             include_str!("../templates/second_factor.html"),
         ),
+        ("sign_up.html", include_str!("../templates/sign_up.html")),
         ("sessions.html", include_str!("../templates/sessions.html")),
         ("spawn.html", include_str!("../templates/spawn.html")),
         (

@@ -132,6 +132,11 @@ pub const STEPS: &[Step] = &[
         name: "second_factors",
         sql: include_str!("../../../migrations/0025_second_factors.sql"),
     },
+    Step {
+        version: 26,
+        name: "invitations",
+        sql: include_str!("../../../migrations/0026_invitations.sql"),
+    },
 ];
 
 pub struct Step {

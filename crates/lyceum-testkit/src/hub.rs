@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lyceum_auth::config::{LocalConfig, People};
+use lyceum_auth::config::{LocalConfig, People, SignUp};
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
     Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, Lti, NobodyKnown,
@@ -320,6 +320,24 @@ impl TestHub {
         );
         let way = lyceum_auth::ByHeader::new(config);
         self.hub.replace_sign_in(sign_in.with_header(Some(way)));
+    }
+
+    /// How people come to accounts by themselves from now on.
+    pub fn sign_up(&self, sign_up: SignUp) {
+        let config = LocalConfig {
+            sign_up,
+            ..LocalConfig::default()
+        };
+        let (db, clock) = (self.hub.db().clone(), self.clock.clone());
+        let accounts = self.accounts.configured(&config);
+        let sign_in = SignIn::new(
+            Throttle::new(db.clone(), clock.clone()),
+            Chain::new(vec![Arc::new(accounts)]),
+            Admission::new(People::default()),
+            Arc::new(lyceum_hub::users::KnownOf(db.clone())),
+        );
+        self.hub
+            .replace_sign_in(sign_in.with_second_factors(second_factors(&db, &clock)));
     }
 
     /// What course files would say of meetings.

@@ -7,6 +7,7 @@
 mod activity;
 mod csv;
 mod groups;
+mod invitations;
 mod maintenance;
 mod members;
 mod overview;
@@ -59,6 +60,7 @@ pub fn routes() -> Routes<Hub> {
         .scoped(Method::POST, "/hub/admin/user/{user}", person::act)
         .public(Method::GET, groups::LIST, anon, groups::show)
         .public(Method::GET, groups::FILE, anon, groups::file)
+        .scoped(Method::POST, "/hub/admin/users/invite", invitations::act)
         .scoped(Method::POST, "/hub/admin/groups/add", groups::add)
         .public(Method::GET, groups::ONE, anon, groups::one)
         .scoped(Method::POST, groups::ONE, groups::act)

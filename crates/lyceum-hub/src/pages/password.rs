@@ -274,7 +274,7 @@ async fn whose_name(tx: &mut Tx, name: &UserName) -> ApiResult<Option<User>> {
     Ok((!elsewhere).then_some(user))
 }
 
-async fn prepare(
+pub(super) async fn prepare(
     accounts: &LocalAccounts,
     name: &UserName,
     new: String,
@@ -313,14 +313,14 @@ async fn put(
 }
 
 /// What came in the way.
-struct Trouble {
-    status: StatusCode,
-    problem: PasswordProblem,
-    wait: Option<u64>,
+pub(super) struct Trouble {
+    pub(super) status: StatusCode,
+    pub(super) problem: PasswordProblem,
+    pub(super) wait: Option<u64>,
 }
 
 impl Trouble {
-    fn is(status: StatusCode, problem: PasswordProblem) -> Self {
+    pub(super) fn is(status: StatusCode, problem: PasswordProblem) -> Self {
         Self {
             status,
             problem,
@@ -346,7 +346,7 @@ impl Trouble {
         )
     }
 
-    fn of(refused: Refused) -> Self {
+    pub(super) fn of(refused: Refused) -> Self {
         match refused {
             Refused::TooMany { retry_after } => {
                 let (status, problem) = (StatusCode::TOO_MANY_REQUESTS, PasswordProblem::Wait);

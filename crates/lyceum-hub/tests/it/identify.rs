@@ -251,6 +251,8 @@ async fn what_strangers_may_send_is_a_short_list() {
         // A provider's word, which it signs.
         "POST /hub/oauth_backchannel",
         "POST /hub/oauth_backchannel/{method}",
+        // Whoever is invited has no account yet.
+        "POST /hub/sign-up",
     ];
     assert_eq!(open, known);
 }

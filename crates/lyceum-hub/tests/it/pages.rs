@@ -10,6 +10,7 @@ mod password;
 mod rendering;
 pub(crate) mod second_factor;
 mod sessions;
+mod sign_up;
 mod start;
 mod themes;
 mod tokens;

@@ -21,6 +21,9 @@ const OPEN: &[(&str, &str, u16)] = &[
     // A code that belongs to no password.
     ("GET", "/hub/login/code", 302),
     ("POST", "/hub/login/code", 403),
+    // Nobody is invited.
+    ("GET", "/hub/sign-up", 404),
+    ("POST", "/hub/sign-up", 404),
     // A link that nobody made.
     ("GET", "/hub/new-password", 404),
     ("POST", "/hub/new-password", 404),

@@ -33,6 +33,7 @@ pub mod password;
 pub mod rooms;
 pub mod second_factor;
 pub mod sessions;
+pub mod sign_up;
 
 mod shares;
 mod site;

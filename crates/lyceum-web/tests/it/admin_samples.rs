@@ -325,6 +325,22 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                 may_block: true,
                 may_group: true,
                 may_make_admins: true,
+                invitations: Some(Invitations {
+                    link: Some(PasswordLink {
+                        url: format!("https://hub.example.edu/hub/sign-up?invitation={EVIL}"),
+                        expires: NOW,
+                    }),
+                    note: EVIL.into(),
+                    groups: EVIL.into(),
+                    error: Some("There is no group.".into()),
+                    open: vec![InvitationRow {
+                        id: "01K".into(),
+                        note: EVIL.into(),
+                        groups: vec![EVIL.into()],
+                        made_by: "root".into(),
+                        expires: NOW,
+                    }],
+                }),
                 form: AddForm {
                     text: EVIL.into(),
                     error: Some("The name is empty.".into()),

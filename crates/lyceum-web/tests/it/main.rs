@@ -63,6 +63,7 @@ fn builder() -> PagesBuilder {
         "second_factor.html",
         "sharing.html",
         "sessions.html",
+        "sign_up.html",
         "spawn.html",
         "spawn_form.html",
         "stopping.html",

@@ -244,6 +244,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(tokens());
     all.extend(crate::admin_samples::all());
     all.extend(second_factor::all());
+    all.extend(second_factor::sign_up());
     all.extend(others());
     all
 }

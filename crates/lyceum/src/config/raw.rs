@@ -263,6 +263,7 @@ impl Default for SignInList {
         Self(vec![RawSignIn::Local(RawLocal {
             title: "Lyceum".into(),
             password_length: super::sign_in::shortest(),
+            sign_up: Default::default(),
         })])
     }
 }

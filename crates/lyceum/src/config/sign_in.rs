@@ -7,7 +7,7 @@ use std::path::Path;
 use lyceum_auth::check_authorities;
 use lyceum_auth::claims::Rule;
 use lyceum_auth::code::RESERVED;
-use lyceum_auth::config::LocalConfig;
+use lyceum_auth::config::{LocalConfig, SignUp};
 use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::header::HeaderConfig;
 use lyceum_auth::ldap::LdapConfig;
@@ -73,6 +73,14 @@ pub struct RawLocal {
     /// Fewest characters of a new password: 8 to 64.
     #[serde(default = "shortest")]
     pub password_length: usize,
+    /// How people come to accounts that nobody made for them: `invitation`, by a link that an administrator
+    /// hands over. Left out: not at all.
+    #[serde(default, skip_serializing_if = "is_closed")]
+    pub sign_up: SignUp,
+}
+
+fn is_closed(sign_up: &SignUp) -> bool {
+    *sign_up == SignUp::Closed
 }
 
 pub(super) fn shortest() -> usize {
@@ -180,6 +188,7 @@ pub(super) fn check_sign_in(
                     methods.push(SignInMethod::Local(LocalConfig {
                         title: local.title.clone(),
                         password_length: local.password_length,
+                        sign_up: local.sign_up,
                     }));
                 }
             }
@@ -549,6 +558,7 @@ mod tests {
         check("{title: T, kind: local}", "stands first");
         check("{kind: ldapp, title: T}", "ldapp");
         check("{kind: local, titel: T}", "lyceum.yaml:3:");
+        check("{kind: local, title: T, sign_up: everybody}", "everybody");
         check("{kind: local, title: T, issuer: x}", "issuer");
         check(&oidc("isuer: x"), "isuer");
         check(

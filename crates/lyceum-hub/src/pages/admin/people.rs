@@ -10,10 +10,10 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
-use lyceum_web::page::contexts::admin::{AddForm, PersonRow, UsersPage};
+use lyceum_web::page::contexts::admin::{AddForm, Invitations, PersonRow, UsersPage};
 use lyceum_web::{ApiError, ApiResult, Caller};
 
-use super::{Tally, Visit, csv, user_url};
+use super::{Tally, Visit, csv, invitations, user_url};
 use crate::api::users::change;
 use crate::api::{find_person, groups, require_everywhere};
 use crate::db::servers::of_users;
@@ -26,7 +26,8 @@ pub(super) const LIST: &str = "/hub/admin/users";
 pub(super) const FILE: &str = "/hub/admin/users.csv";
 
 pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiResult<Response> {
-    page(&visit, &query, StatusCode::OK, AddForm::default()).await
+    let invited = Invitations::default();
+    page(&visit, &query, StatusCode::OK, AddForm::default(), invited).await
 }
 
 /// What a list of people can show this visitor, and be asked for.
@@ -105,11 +106,13 @@ fn search<'a>(asked: &'a Asked, among: &Option<Among>) -> Search<'a> {
     }
 }
 
-async fn page(
+/// `invited`: what came of a wish for an invitation.
+pub(super) async fn page(
     visit: &Visit,
     query: &ListQuery,
     status: StatusCode,
     form: AddForm,
+    invited: Invitations,
 ) -> ApiResult<Response> {
     let among = visit.among(ScopeName::ListUsers)?;
     let sees = Sees::of(visit, ScopeName::ListUsers);
@@ -121,8 +124,13 @@ async fn page(
         .page(&mut tx, sort(asked.sort()), asked.offset, asked.limit)
         .await?;
     let rows = rows(&visit.hub, &mut tx, &visit.caller, sees, users).await?;
+    let invitations = invitations::shown(visit, &mut tx).await?;
     drop(tx);
     let page = UsersPage {
+        invitations: invitations.map(|shown| Invitations {
+            open: shown.open,
+            ..invited
+        }),
         page: visit.page(),
         area: visit.area("users", query),
         list: asked.listing(rows, total, &sees.columns(), Some(FILE)),
@@ -226,7 +234,8 @@ pub(super) async fn add(visit: Visit, form: Fields) -> ApiResult<Response> {
             text: form.get("names").to_owned(),
             error: Some(why.sentence(visit.lang())),
         };
-        page(&visit, &ListQuery::default(), StatusCode::BAD_REQUEST, form).await
+        let (query, status) = (ListQuery::default(), StatusCode::BAD_REQUEST);
+        page(&visit, &query, status, form, Invitations::default()).await
     };
     if names.is_empty() {
         return refuse(say!("admin.no_names")).await;

@@ -153,6 +153,30 @@ pub struct UsersPage {
     pub may_group: bool,
     pub may_make_admins: bool,
     pub form: AddForm,
+    /// None for those who make none.
+    pub invitations: Option<Invitations>,
+}
+
+/// Links by which people make accounts.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Invitations {
+    /// One that was just made.
+    pub link: Option<PasswordLink>,
+    /// What was typed before, and what is wrong with it.
+    pub note: String,
+    pub groups: String,
+    pub error: Option<String>,
+    /// The newest first.
+    pub open: Vec<InvitationRow>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct InvitationRow {
+    pub id: String,
+    pub note: String,
+    pub groups: Vec<String>,
+    pub made_by: String,
+    pub expires: i64,
 }
 
 /// What was typed before, and what is wrong with it.

@@ -1,8 +1,10 @@
 //! The second step behind a password, as it could be shown.
 
+use lyceum_web::page::contexts::password::PasswordProblem;
 use lyceum_web::page::contexts::second_factor::{
     KeyToShow, SecondFactorEvent, SecondFactorPage, SecondFactorProblem, SecondFactorState,
 };
+use lyceum_web::page::contexts::sign_up::{SignUpPage, SignUpState};
 use minijinja::value::Value;
 
 use super::{EVIL, HOUR, NOW, bare, of, page};
@@ -141,5 +143,35 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
                 ..SecondFactorPage::default()
             },
         ),
+    ]
+}
+
+pub(super) fn sign_up() -> Vec<(&'static str, &'static str, Value)> {
+    let sample = |variant, page: SignUpPage| ("sign_up.html", variant, of(page));
+    let asks = || SignUpPage {
+        page: bare(),
+        invitation: EVIL.into(),
+        name: EVIL.into(),
+        shortest: 8,
+        ..SignUpPage::default()
+    };
+    let problem = |problem| SignUpPage {
+        problem: Some(problem),
+        wait_seconds: (problem == PasswordProblem::Wait).then_some(7),
+        ..asks()
+    };
+    let state = |state| SignUpPage { state, ..asks() };
+    let name = SignUpPage {
+        name_problem: Some(format!("The name {EVIL} is taken.")),
+        ..asks()
+    };
+    vec![
+        sample("asks", asks()),
+        sample("name", name),
+        sample("common", problem(PasswordProblem::Common)),
+        sample("differs", problem(PasswordProblem::Differs)),
+        sample("wait", problem(PasswordProblem::Wait)),
+        sample("done", state(SignUpState::Done)),
+        sample("gone", state(SignUpState::Gone)),
     ]
 }

@@ -1,0 +1,220 @@
+//! Accounts that people make themselves, by an invitation.
+
+use lyceum_auth::config::SignUp;
+use lyceum_hub::db;
+use lyceum_model::clock::Clock;
+use lyceum_model::name::UserName;
+use lyceum_model::who::CourseRole;
+use lyceum_store::on;
+use lyceum_testkit::fake::FakeSpawner;
+use lyceum_testkit::{Client, TestDb, TestHub};
+
+use crate::grants::{group, role};
+
+const PAGE: &str = "/hub/sign-up";
+const INVITE: &str = "/hub/admin/users/invite";
+const NEW: &str = "lantern orbit gravel";
+const DAY: i64 = 24 * 3_600_000;
+
+async fn hub(db: &TestDb) -> (TestHub, Clock) {
+    let clock = Clock::manual(Clock::system().now());
+    let spawner = FakeSpawner::default();
+    let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock.clone(), |settings, _| {
+        let name = |text| UserName::parse(text).expect("a good name");
+        settings.admission.block = [name("eve")].into();
+        settings.admission.admins = [name("chief")].into();
+        role(&mut settings.grants, "tutor", &["list:users"], &["tutor"]);
+        group(&mut settings.grants, "staff", &["stan"]);
+        group(&mut settings.grants, "guests", &[]);
+    });
+    let hub = hub.await.with_admin("root").await.with_user("ada").await;
+    hub.sign_up(SignUp::Invitation);
+    (hub, clock)
+}
+
+/// The secret of an invitation that this administrator makes.
+async fn invite(root: &Client, groups: &str) -> String {
+    let fields = [("do", "make"), ("note", "the guest"), ("groups", groups)];
+    let page = root.post_form(INVITE, &fields).await.expect(200).text();
+    let (_, rest) = page.split_once("/hub/sign-up?invitation=").expect("a link");
+    rest.split('"').next().unwrap_or_default().to_owned()
+}
+
+async fn use_it(client: &Client, secret: &str, name: &str, new: &str) -> (u16, String) {
+    let fields = [
+        ("invitation", secret),
+        ("name", name),
+        ("new", new),
+        ("again", new),
+    ];
+    let answer = client.post_form(PAGE, &fields).await;
+    (answer.status.as_u16(), answer.text())
+}
+
+async fn look(client: &Client, secret: &str) -> u16 {
+    client.status(&format!("{PAGE}?invitation={secret}")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_invited_makes_an_account_once() {
+    for db in TestDb::both().await {
+        let (hub, clock) = hub(&db).await;
+        let root = hub.signed_in("root").await;
+        let secret = invite(&root, "guests").await;
+        let page = root.get("/hub/admin/users").await.expect(200).text();
+        assert!(
+            page.contains("the guest") && page.contains("guests"),
+            "{page}"
+        );
+        assert!(!page.contains(&secret), "it is shown once");
+        let guest = hub.client();
+        assert_eq!(look(&guest, &secret).await, 200);
+        for (name, new, status, words) in [
+            ("gu est", NEW, 400, "user name has letters"),
+            ("", NEW, 400, "empty"),
+            ("grete", "kurz", 400, "at least 8 characters"),
+            ("grete", "password1", 400, "guessed first"),
+        ] {
+            let (got, page) = use_it(&guest, &secret, name, new).await;
+            assert!(
+                got == status && page.contains(words),
+                "{got} {words}: {page}"
+            );
+            assert!(!page.contains(NEW), "{page}");
+        }
+        let (got, page) = use_it(&guest, &secret, "Grete", NEW).await;
+        assert!(
+            got == 200 && page.contains("You are called grete"),
+            "{page}"
+        );
+        guest.log_in("grete", NEW).await.expect(302);
+        let user = guest.get("/hub/api/user").await.expect(200).json();
+        assert_eq!(user["groups"], serde_json::json!(["guests"]));
+        assert_eq!(user["admin"], false);
+        // Used up.
+        let other = hub.client();
+        assert_eq!(look(&other, &secret).await, 404);
+        other.get("/hub/login").await.expect(200);
+        assert_eq!(use_it(&other, &secret, "hans", NEW).await.0, 404);
+        // Too late, and taken back.
+        let late = invite(&root, "").await;
+        clock.advance(7 * DAY);
+        assert_eq!(look(&other, &late).await, 404);
+        let root = hub.signed_in("root").await;
+        let back = invite(&root, "").await;
+        let page = root.get("/hub/admin/users").await.expect(200).text();
+        let (_, rest) = page
+            .split_once("name=\"id\" value=\"")
+            .expect("one is open");
+        let id = rest.split('"').next().unwrap_or_default();
+        let fields = [("do", "withdraw"), ("id", id)];
+        root.post_form(INVITE, &fields).await.expect(302);
+        assert_eq!(look(&other, &back).await, 404);
+        root.post_form(INVITE, &fields).await.expect(404);
+        // Nothing of them stands in the database as it is.
+        let again = invite(&root, "").await;
+        let mut tx = db.db().read().await.expect("a transaction");
+        let hashes: Vec<String> = on!(&mut tx, |c| sqlx::query_scalar(
+            "SELECT hash FROM invitations"
+        )
+        .fetch_all(c)
+        .await)
+        .expect("read");
+        assert!(hashes.len() == 1 && hashes[0] != again, "{hashes:?}");
+        drop(tx);
+        hub.stop().await;
+    }
+}
+
+/// Names that are somebody's, or meant for somebody, are not to be had.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_meant_for_somebody_is_not_to_be_had() {
+    for db in TestDb::both().await {
+        let (hub, _) = hub(&db).await;
+        let hub = hub.with_account("late").await;
+        hub.put_in_course("tess", "bio", CourseRole::Teacher);
+        hub.put_in_course("stu", "bio", CourseRole::Student);
+        let root = hub.signed_in("root").await;
+        let secret = invite(&root, "").await;
+        let guest = hub.client();
+        assert_eq!(look(&guest, &secret).await, 200);
+        for name in [
+            "ada", "ADA", "root", "late", "chief", "tutor", "stan", "tess", "stu", "eve",
+        ] {
+            let (got, page) = use_it(&guest, &secret, name, NEW).await;
+            assert!(got == 400 && page.contains("be had here"), "{name}: {page}");
+            hub.client().log_in(name, NEW).await.expect(403);
+            // It is said only of what is right otherwise.
+            let (_, page) = use_it(&guest, &secret, name, "kurz").await;
+            assert!(!page.contains("be had here"), "{page}");
+        }
+        assert_eq!(use_it(&guest, &secret, "grete", NEW).await.0, 200);
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_administrators_invite_and_only_where_it_is_meant() {
+    for db in TestDb::both().await {
+        let (hub, _) = hub(&db).await;
+        let (root, ada) = (hub.signed_in("root").await, hub.signed_in("ada").await);
+        let make = [("do", "make"), ("note", "x"), ("groups", "")];
+        ada.post_form(INVITE, &make).await.expect(403);
+        let script = crate::kit::program(&hub, "root").await;
+        script.post_form(INVITE, &make).await.expect(403);
+        let wrong = [("do", "make"), ("note", "x"), ("groups", "nobodys")];
+        let page = root.post_form(INVITE, &wrong).await.expect(400).text();
+        assert!(page.contains("no group nobodys"), "{page}");
+        let long = "x".repeat(201);
+        let wrong = [("do", "make"), ("note", &*long), ("groups", "")];
+        root.post_form(INVITE, &wrong).await.expect(400);
+        root.post_form(INVITE, &[("do", "dance")]).await.expect(400);
+        let secret = invite(&root, "").await;
+        // A page elsewhere posts nothing here.
+        let guest = hub.client();
+        assert_eq!(look(&guest, &secret).await, 200);
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let body = format!("invitation={secret}&name=grete&new={NEW}&again={NEW}");
+        let foreign = guest.send(hyper::Method::POST, PAGE, &form, body.into());
+        foreign.await.expect(403);
+        hub.client().log_in("grete", NEW).await.expect(403);
+        // No more once the configuration says so.
+        hub.sign_up(SignUp::Closed);
+        assert_eq!(look(&guest, &secret).await, 404);
+        assert_eq!(use_it(&guest, &secret, "grete", NEW).await.0, 404);
+        root.post_form(INVITE, &make).await.expect(404);
+        let page = root.get("/hub/admin/users").await.expect(200).text();
+        assert!(!page.contains("invite"), "{page}");
+        hub.stop().await;
+    }
+}
+
+/// Of two who use one at the same moment one has an account.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_at_once_one_makes_an_account() {
+    for db in TestDb::both().await {
+        let (hub, _) = hub(&db).await;
+        let root = hub.signed_in("root").await;
+        let secret = invite(&root, "").await;
+        let (one, other) = (hub.client(), hub.client());
+        for client in [&one, &other] {
+            assert_eq!(look(client, &secret).await, 200);
+        }
+        let (first, second) = tokio::join!(
+            use_it(&one, &secret, "grete", NEW),
+            use_it(&other, &secret, "hans", NEW)
+        );
+        let mut statuses = [first.0, second.0];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 404], "{first:?} {second:?}");
+        let mut tx = db.db().read().await.expect("a transaction");
+        let name = |text| UserName::parse(text).expect("a good name");
+        let grete = db::users::find(&mut tx, &name("grete"))
+            .await
+            .expect("read");
+        let hans = db::users::find(&mut tx, &name("hans")).await.expect("read");
+        assert!(grete.is_some() != hans.is_some());
+        drop(tx);
+        hub.stop().await;
+    }
+}
