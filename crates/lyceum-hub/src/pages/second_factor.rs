@@ -427,7 +427,7 @@ impl<'a> Desk<'a> {
         let mut tx = self.still().await?;
         second_factor::remove(&mut tx, &self.user.id).await?;
         self.note(tx, What::SwitchedOff).await?;
-        Ok(super::to(self.hub, "/hub/sessions"))
+        Ok(super::to(self.hub, super::sessions::PAGE))
     }
 
     async fn prove(&self, code: &str) -> Result<(), CodeRefused> {

@@ -14,7 +14,7 @@ use crate::sessions::{self, Which};
 use crate::visit::SignedIn;
 use crate::{Hub, db, deeds};
 
-const PAGE: &str = "/hub/sessions";
+pub(super) const PAGE: &str = "/hub/sessions";
 
 pub async fn show(
     State(hub): State<Hub>,

@@ -21,7 +21,7 @@ async fn hub(db: &TestDb) -> (TestHub, Clock) {
     let spawner = FakeSpawner::default();
     let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock.clone(), |settings, _| {
         let name = |text| UserName::parse(text).expect("a good name");
-        settings.admission.block = [name("eve")].into();
+        settings.admission.block.people = [name("eve")].into();
         settings.admission.admins = [name("chief")].into();
         role(&mut settings.grants, "tutor", &["list:users"], &["tutor"]);
         group(&mut settings.grants, "staff", &["stan"]);
