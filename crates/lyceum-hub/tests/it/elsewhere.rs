@@ -25,6 +25,7 @@ use crate::kit::header;
 
 mod lists;
 mod logged_out;
+mod marks;
 mod oauth2;
 mod refreshed;
 

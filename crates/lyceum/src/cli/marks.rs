@@ -32,7 +32,7 @@ pub enum IdentityCommand {
     /// Take a mark away from an account, for one that was given to the wrong person.
     ///
     /// Groups and the role of an administrator that came by it go with it, and all sessions and tokens of
-    /// the account end. Whoever brings the mark again is somebody new here.
+    /// the account end. Then nothing leads to it; whoever brings its name gets it where `adopt` says so.
     #[command(
         after_help = "Example:\n  lyceum user identity list ada\n  lyceum user identity remove ada --issuer https://login.example.edu --mark 248289761001"
     )]

@@ -71,7 +71,7 @@ mod tests {
             "there is no role `admins`; did you mean `admin`",
         );
         check("ada, course:*/teachers", "known: teacher, grader, student");
-        check("group:", "`group:` needs a name");
+        check("'group:'", "`group:` needs a name");
         let text = "second_factor: {required: [ada]}\n";
         let said = parse("lyceum.yaml", text, Path::new(".")).expect_err("a mistake");
         assert!(said.to_string().contains("required_for"), "{said}");

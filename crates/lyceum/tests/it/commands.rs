@@ -102,6 +102,28 @@ fn a_server_that_is_not_there_is_called_by_name() {
 }
 
 #[test]
+fn marks_at_other_places_are_asked_after() {
+    let site = demo();
+    let list = site.run(&["user", "identity", "list", "--json"]);
+    assert_eq!((list.code, list.out.trim()), (Some(0), "[]"));
+    assert_eq!(site.run(&["user", "identity", "list", "ben"]).out, "");
+    let of_nobody = site.run(&["user", "identity", "list", "beb"]);
+    assert_eq!(of_nobody.code, Some(1));
+    assert!(
+        of_nobody.err.contains("nobody called beb"),
+        "{}",
+        of_nobody.err
+    );
+    let place = ["--issuer", "https://login.example.edu", "--mark", "7"];
+    let said = site.run(&[&["user", "identity", "remove", "ben"], &place[..]].concat());
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @r#"
+    lyceum: no such mark leads to ben
+            `lyceum user identity list ben` shows those that do
+    "#);
+}
+
+#[test]
 fn what_somebody_would_get_is_explained() {
     let site = demo();
     site.write(

@@ -570,8 +570,10 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     sign_in[0].kind                       local                           default
     sign_in[0].password_length            8                               default
     sign_in[0].title                      Lyceum                          default
+    second_factor.required_for            []                              default
     people.admins                         []                              default
     people.allow                          -                               default
+    people.existing                       false                           default
     people.block                          []                              default
     people.forget_after                   -                               default
     load_groups                           {}                              default
@@ -720,6 +722,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "proxy",
             "proxy_protocol",
             "public_url",
+            "second_factor",
             "servers",
             "services",
             "sign_in",

@@ -117,6 +117,9 @@ fn server(work: &mut Work, said: &mut Said) {
             .put("servers", vec![format!("{scheme}://{bare}{behind}")]);
     }
     if let Some((node, at)) = said.take("tls_kwargs") {
+        if map(&node).is_empty() {
+            at.problem("names with values are expected here", &mut work.report);
+        }
         for entry in map(&node) {
             let at = At {
                 key: format!("{}.{}", at.key, entry.key),

@@ -146,7 +146,10 @@ fn native(work: &mut Work, said: &mut Said) {
     work.method.put("title", "Local account");
     length(work, said, "minimum_password_length");
     if let Some((_, at)) = said.flag("allow_2fa", &mut work.report) {
-        at.not_needed("everybody may have a second step behind the password", &mut work.report);
+        at.not_needed(
+            "everybody may have a second step behind the password",
+            &mut work.report,
+        );
     }
     for key in ["open_signup", "enable_signup"] {
         if let Some((yes, at)) = said.flag(key, &mut work.report) {

@@ -6,26 +6,48 @@ use super::said::Said;
 const NEEDLESS: [(&str, &str); 12] = [
     ("any_allow_config", "nobody comes in unless she is named"),
     ("auto_login", "people come by links at the platform"),
-    ("delete_invalid_users", "who was renamed at the platform is the same person here"),
+    (
+        "delete_invalid_users",
+        "who was renamed at the platform is the same person here",
+    ),
     ("otp_prompt", "the platform asks for what it wants"),
     ("request_otp", "the platform asks for what it wants"),
     ("enable_auth_state", "servers get nothing of a launch"),
-    ("auth_refresh_age", "a platform can't be asked about people who are here"),
-    ("auth_refresh_strict", "a platform can't be asked about people who are here"),
-    ("jwks_algorithms", "signatures count by the kinds that the standard has"),
+    (
+        "auth_refresh_age",
+        "a platform can't be asked about people who are here",
+    ),
+    (
+        "auth_refresh_strict",
+        "a platform can't be asked about people who are here",
+    ),
+    (
+        "jwks_algorithms",
+        "signatures count by the kinds that the standard has",
+    ),
     ("tool_description", "the platform is told at its own page"),
     ("uri_scheme", "`public_url` says it"),
-    ("manage_groups", "what people are in courses there they are here"),
+    (
+        "manage_groups",
+        "what people are in courses there they are here",
+    ),
 ];
 
-const PYTHON: &str = "Python can't run here; what it decides has to be said by keys of `lyceum.yaml`";
+const PYTHON: &str =
+    "Python can't run here; what it decides has to be said by keys of `lyceum.yaml`";
 
 const REFUSED: [(&str, &str); 5] = [
     ("post_auth_hook", PYTHON),
     ("reconcile_auth_state_hook", PYTHON),
     ("username_map", "names can't be replaced by others here"),
-    ("username_pattern", "it keeps people out by their names, which can't be said here; say with `allow` who may come"),
-    ("manage_roles", "roles are given by groups here (`load_roles`)"),
+    (
+        "username_pattern",
+        "it keeps people out by their names, which can't be said here; say with `allow` who may come",
+    ),
+    (
+        "manage_roles",
+        "roles are given by groups here (`load_roles`)",
+    ),
 ];
 
 pub(super) fn translate(work: &mut Work, said: &mut Said) {

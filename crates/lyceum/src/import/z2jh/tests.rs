@@ -415,8 +415,15 @@ fn a_learning_platform() {
     let text = "hub: {config: {JupyterHub: {authenticator_class: ltiauthenticator.lti13.auth.LTI13Authenticator, }, LTI13Authenticator: {issuer: 'https://lms.example.edu', client_id: [a1, b2], authorize_url: 'https://lms.example.edu/auth', jwks_endpoint: 'https://lms.example.edu/keys', username_key: custom_login}, Authenticator: {allow_all: true}}}";
     let translated = good(text);
     let why = read(&translated).expect_err("something is left to do");
-    assert!(why.contains("deployments") && why.contains("client_ids: [a1, b2]"), "{why}");
-    assert!(why.contains("claim:custom.login") && why.contains("keys_url: https://lms.example.edu/keys"), "{why}");
+    assert!(
+        why.contains("deployments") && why.contains("client_ids: [a1, b2]"),
+        "{why}"
+    );
+    assert!(
+        why.contains("claim:custom.login")
+            && why.contains("keys_url: https://lms.example.edu/keys"),
+        "{why}"
+    );
 }
 
 /// Each trait there is has a fate; none is passed over, and none is unknown by mistake.
