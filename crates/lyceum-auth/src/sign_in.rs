@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lyceum_model::identity::Identity;
+use lyceum_model::identity::{Identity, Subject};
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use url::Url;
@@ -385,6 +385,13 @@ impl SignIn {
             grant: renewed.grant.map(|grant| grant.seal(keys, session)),
             said: renewed.said.map(|said| said.map(proven)),
         }
+    }
+
+    /// Whom what is kept of a session is about.
+    pub fn whom(&self, session: &str, sealed: &str) -> Option<Subject> {
+        let keys = self.away.as_ref()?.journeys.keys();
+        let grant = Grant::open(keys, session, sealed).ok()?;
+        Some(grant.subject)
     }
 
     /// A site says to the address of this method that somebody has logged out there. Nobody: that was

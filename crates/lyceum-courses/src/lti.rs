@@ -12,6 +12,16 @@ const KEY: &str = "lti";
 const LINKS_MAX: usize = 50;
 const VALUE_MAX: usize = 255;
 
+/// A learning platform, and what of its courses may be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Platform {
+    pub id: String,
+    /// Their short names, too.
+    pub trusts_labels: bool,
+    /// What links say, too.
+    pub trusts_links: bool,
+}
+
 /// A course at a learning platform: one of `context`, `label` and `link`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -47,7 +57,7 @@ impl RawLink {
 }
 
 /// Whether they name courses at platforms that there are.
-pub(crate) fn check(links: &[RawLink], platforms: &[String], problem: Tell<'_>) {
+pub(crate) fn check(links: &[RawLink], platforms: &[Platform], problem: Tell<'_>) {
     if links.len() > LINKS_MAX {
         problem(KEY, format!("has more than {LINKS_MAX} entries"));
     }
@@ -57,7 +67,20 @@ pub(crate) fn check(links: &[RawLink], platforms: &[String], problem: Tell<'_>) 
             let message = "wants one of `context`, `label` and `link`, with the text that the platform tells: `{platform: moodle, context: \"42\"}`";
             problem(&at, message.into());
         }
-        if !platforms.contains(&link.platform) {
+        let platform = platforms.iter().find(|one| one.id == link.platform);
+        if let Some(platform) = platform {
+            for (key, written, trusts) in [
+                ("label", &link.label, platform.trusts_labels),
+                ("link", &link.link, platform.trusts_links),
+            ] {
+                if written.is_some() && !trusts {
+                    let message = format!(
+                        "the configuration does not trust that of this platform (`trust_{key}s`); write `context`"
+                    );
+                    problem(&format!("{at}.{key}"), message);
+                }
+            }
+        } else {
             let message = match link.platform.as_str() {
                 "" => "which platform? Every `kind: lti` in `sign_in` of the configuration has an `id`; write it as `platform`, or add the platform".to_owned(),
                 id => format!("there is no `kind: lti` with the id `{}` in `sign_in` of the configuration", id.chars().take(40).collect::<String>()),

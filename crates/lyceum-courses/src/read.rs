@@ -9,7 +9,7 @@ use lyceum_written::{Problems, Tell};
 use crate::assignment::check_all;
 use crate::course::{Course, People, RawCourse};
 use crate::environment::Environment;
-use crate::lti;
+use crate::lti::{self, Platform};
 use crate::server::Server;
 
 /// A course file is a page or two; more is a mistake or an attack.
@@ -25,8 +25,8 @@ pub struct Site {
     pub environments: Vec<String>,
     /// Names of services, each found where the server of a course of this id would be.
     pub services: Vec<String>,
-    /// Ids of learning platforms.
-    pub platforms: Vec<String>,
+    /// Learning platforms from which people come.
+    pub platforms: Vec<Platform>,
     /// In which moments are written.
     pub zone: TimeZone,
 }
@@ -131,7 +131,11 @@ mod tests {
     #[test]
     fn people_of_a_learning_platform_are_its_people() {
         let site = Site {
-            platforms: vec!["moodle".into()],
+            platforms: vec![Platform {
+                id: "moodle".into(),
+                trusts_labels: true,
+                trusts_links: false,
+            }],
             ..site(&[])
         };
         let read = |lti: &str| {
@@ -156,6 +160,7 @@ mod tests {
             ("[{platform: moodle, context: a, label: b}]", "wants one of"),
             ("[{platform: canvas, context: a}]", "the id `canvas`"),
             ("[{context: a}]", "which platform?"),
+            ("[{platform: moodle, link: a}]", "`trust_links`"),
             ("[{platform: moodle, contxt: a}]", "contxt"),
             ("{platform: moodle, context: a}", "x.yaml"),
         ] {

@@ -433,7 +433,12 @@ impl Seen<'_> {
 
     async fn ended(&self, hub: &Hub, why: Why) -> anyhow::Result<()> {
         let claimed = (self.due.id.as_str(), self.by);
-        if let Some(user) = sessions::end_unasked(hub, claimed, &self.due.user_id, why).await? {
+        let loses = match why {
+            Why::Outsider => hub.sign_in().whom(&self.due.id, &self.due.grant),
+            Why::Ended | Why::Unconfirmed => None,
+        };
+        let (user_id, loses) = (&self.due.user_id, loses.as_ref());
+        if let Some(user) = sessions::end_unasked(hub, claimed, user_id, why, loses).await? {
             let ended = &hub.metrics().refreshes;
             ended.get_or_create(&metrics::ENDED).inc();
             tracing::info!(%user, method = self.due.method, "logged out: {}", why.word());

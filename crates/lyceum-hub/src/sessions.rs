@@ -81,12 +81,14 @@ async fn end_in(
 }
 
 /// Ends a session that is still this claim's ([`crate::refreshing`]), and remembers why for that browser.
-/// Tells whose it was; nobody's: it is another replica's by now, or has ended.
+/// Tells whose it was; nobody's: it is another replica's by now, or has ended. `loses`: the mark by which she
+/// is not let in any more; what it gave her goes, too.
 pub async fn end_unasked(
     hub: &Hub,
     (id, claim): (&str, &str),
     user_id: &str,
     why: Why,
+    loses: Option<&Subject>,
 ) -> anyhow::Result<Option<UserName>> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
@@ -98,6 +100,9 @@ pub async fn end_unasked(
     };
     let name = user.name.as_str();
     end_in(hub, &mut tx, user_id, name, Which::One(id)).await?;
+    if let Some(subject) = loses {
+        crate::users::take_back(&mut tx, &user, subject, &hub.settings().grants, now).await?;
+    }
     let until = now.plus(REMEMBERED_MS).0;
     db::refreshes::note_end(&mut tx, &cookie, why.word(), until).await?;
     tx.commit().await?;

@@ -240,7 +240,46 @@ pub async fn admit(
     Ok(Ok(user))
 }
 
+/// The place by which she came does not let her in any more: groups and the role that it gave her are taken
+/// back, whatever else she holds.
+pub async fn take_back(
+    tx: &mut Tx,
+    user: &User,
+    subject: &Subject,
+    grants: &Grants,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let known = db::identities::find(tx, subject).await?;
+    let Some(known) = known.filter(|known| known.user_id == user.id) else {
+        return Ok(());
+    };
+    let told: Vec<String> = serde_json::from_str(&known.groups).unwrap_or_default();
+    leave(tx, user, &told, grants, now).await?;
+    if known.admin && user.admin {
+        db::users::set_admin(tx, &user.id, false).await?;
+        revocations::announce(tx, user.name.as_str(), now).await?;
+    }
+    db::identities::update(tx, subject, "[]", false, now).await
+}
+
+async fn leave(
+    tx: &mut Tx,
+    user: &User,
+    groups_left: &[String],
+    grants: &Grants,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let who = std::slice::from_ref(&user.name);
+    for group in groups_left {
+        if db::groups::remove_member(tx, group, &user.id).await? {
+            groups::announce(tx, grants, group, who, now).await?;
+        }
+    }
+    Ok(())
+}
+
 /// This mark leads to her no more: what it gave her is taken back, and all that she is signed in with ends.
+/// Which platform's mark made her a member of its courses is not written down, so she leaves all of them.
 pub async fn forget_mark(
     tx: &mut Tx,
     user: &User,
@@ -248,19 +287,10 @@ pub async fn forget_mark(
     grants: &Grants,
     now: Millis,
 ) -> sqlx::Result<()> {
-    let Some(known) = db::identities::find(tx, subject).await? else {
-        return Ok(());
-    };
-    let told: BTreeSet<String> = serde_json::from_str(&known.groups).unwrap_or_default();
-    let who = std::slice::from_ref(&user.name);
-    for group in &told {
-        if db::groups::remove_member(tx, group, &user.id).await? {
-            groups::announce(tx, grants, group, who, now).await?;
-        }
-    }
-    if known.admin && user.admin {
-        db::users::set_admin(tx, &user.id, false).await?;
-    }
+    take_back(tx, user, subject, grants, now).await?;
+    let mut of_platforms = db::groups::names_of(tx, &user.id).await?;
+    of_platforms.retain(|group| is_platforms(group));
+    leave(tx, user, &of_platforms, grants, now).await?;
     db::identities::delete(tx, subject).await?;
     db::sessions::end_all(tx, &user.id).await?;
     revocations::announce(tx, user.name.as_str(), now).await

@@ -45,7 +45,8 @@ impl Place {
     pub fn group(&self, role: CourseRole) -> String {
         let (platform, by) = (&self.platform, self.by.as_str());
         let role = role.as_str();
-        let room = FREE_NAME_MAX - MARK.len() - platform.len() - by.len() - role.len() - 4;
+        let taken = MARK.len() + platform.len() + by.len() + role.len() + 4;
+        let room = FREE_NAME_MAX.saturating_sub(taken);
         let fits = self.value.len() <= room && !self.value.chars().any(char::is_control);
         match fits {
             true => format!("{MARK}{platform}:{by}:{}/{role}", self.value),

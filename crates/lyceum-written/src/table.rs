@@ -39,7 +39,6 @@ pub fn column(bytes: &[u8], wanted: Option<&str>, usual: &[&str]) -> Result<Colu
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
-        .comment(Some(b'#'))
         .delimiter(delimiter(&text))
         .from_reader(text.as_bytes())
         .into_records();
@@ -50,6 +49,16 @@ pub fn column(bytes: &[u8], wanted: Option<&str>, usual: &[&str]) -> Result<Colu
         let line = lines.number(&row);
         if row.iter().all(str::is_empty) {
             continue;
+        }
+        // Notes stand before the table, or in a simple list of names.
+        let is_note = row.get(0).is_some_and(|cell| cell.starts_with('#'));
+        if is_note && (chosen.is_none() || row.len() == 1) {
+            continue;
+        }
+        if row.iter().any(|cell| cell.contains('\n')) {
+            return Err(format!(
+                "line {line}: a text goes on in the next line; is a quotation mark (\") missing that ends it?"
+            ));
         }
         if row.len() > MAX_COLUMNS {
             return Err(format!(
@@ -69,7 +78,7 @@ pub fn column(bytes: &[u8], wanted: Option<&str>, usual: &[&str]) -> Result<Colu
             }
         };
         let Some(text) = row.get(at).filter(|text| !text.is_empty()) else {
-            continue;
+            return Err(format!("line {line}: nothing stands in that column"));
         };
         if found.len() == MAX_ROWS {
             return Err(format!("more than {MAX_ROWS} rows"));
@@ -155,8 +164,8 @@ impl<'a> Lines<'a> {
         while self.at < from {
             self.step();
         }
-        // Empty lines and notes before it.
-        while self.text[self.at..].starts_with(['\n', '#']) {
+        // Empty lines before it.
+        while self.text[self.at..].starts_with('\n') {
             self.step();
         }
         self.number
@@ -263,8 +272,11 @@ mod tests {
             .collect();
         check(&wide, None, &[(2, "ada")]);
         check(b"", None, &[]);
-        // A short row has no such column.
-        check(b"x,login\n1\n2,ben\n", None, &[(3, "ben")]);
+        check(
+            b"# by hand\nada\n# not him\nben",
+            None,
+            &[(2, "ada"), (4, "ben")],
+        );
     }
 
     #[test]
@@ -280,6 +292,15 @@ mod tests {
         );
         refused(b"login,x\nada,1\n", Some("uid"), "no column \"uid\"");
         refused(b"", Some("uid"), "empty");
+        // A hole in a list of people lets somebody in.
+        refused(b"x,login\n1\n2,ben\n", None, "line 2: nothing stands");
+        refused(b"login;x\n;1\n", None, "line 2: nothing stands");
+        refused(
+            b"x;login\nada;\"Ada\neve;Eve\n",
+            None,
+            "line 2: a text goes on",
+        );
+        check(b"name,login\n#1 Eve,eve\n", None, &[(2, "eve")]);
         refused(b"ada\0ben", None, "not a text");
         refused(&[b'a'; MAX_BYTES as usize + 1], None, "larger than 16 MiB");
         refused("x\n".repeat(MAX_ROWS + 1).as_bytes(), None, "rows");

@@ -15,6 +15,7 @@ use lyceum_auth::{
     Admission, Authenticator, ByHeader, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
     Lti, OAuth2, Oidc, SecondFactors, SignIn, Throttle,
 };
+use lyceum_courses::lti::Platform;
 use lyceum_courses::{Shelf, Site};
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::grants::Grants;
@@ -480,7 +481,11 @@ pub fn site(config: &Config) -> Site {
         services: config.grants.services.keys().cloned().collect(),
         platforms: (config.sign_in.iter())
             .filter_map(|method| match method {
-                SignInMethod::Lti(lti) => Some(lti.id.clone()),
+                SignInMethod::Lti(lti) => Some(Platform {
+                    id: lti.id.clone(),
+                    trusts_labels: lti.trust_labels,
+                    trusts_links: lti.trust_links,
+                }),
                 _ => None,
             })
             .collect(),

@@ -334,7 +334,7 @@ pub(super) async fn begin(
         user_id: user.id.clone(),
         created_at: now.0,
         seen_at: now.0,
-        expires_at: now.plus(SESSION_DAYS * 24 * 3_600_000).0,
+        expires_at: now.plus(longest(hub, way)).0,
         address: Some(info.address.to_string()),
         agent: Some(info.agent.clone()),
         method: way.method.map(str::to_owned),
@@ -411,6 +411,18 @@ pub(super) async fn begin(
     Ok(response)
 }
 
+/// How long a session may last: no longer unconfirmed than the configuration allows, also where her way in gave
+/// nothing to ask about her with.
+fn longest(hub: &Hub, way: &Way<'_>) -> i64 {
+    let all = SESSION_DAYS * 24 * 3_600_000;
+    let sign_in = hub.sign_in();
+    let renewing = way.method.and_then(|method| sign_in.renewing(method));
+    match (renewing.and_then(|renewing| renewing.grace), &way.grant) {
+        (Some(grace), None) => all.min(i64::try_from(grace.as_millis()).unwrap_or(all)),
+        _ => all,
+    }
+}
+
 /// Keeps what her way in can be asked about her with, if it gave that and is to be asked.
 async fn keep_grant(
     hub: &Hub,
@@ -421,7 +433,12 @@ async fn keep_grant(
 ) -> sqlx::Result<()> {
     let sign_in = hub.sign_in();
     let renewing = way.method.and_then(|method| sign_in.renewing(method));
-    let (Some(renewing), Some(grant)) = (renewing, &way.grant) else {
+    let Some(renewing) = renewing else {
+        return Ok(());
+    };
+    let Some(grant) = &way.grant else {
+        let method = way.method;
+        tracing::info!(name = %identity.name, method, "her sign-in provider gave nothing to ask about her with; she stays until her session ends");
         return Ok(());
     };
     let Some(sealed) = sign_in.seal(&session.id, grant) else {

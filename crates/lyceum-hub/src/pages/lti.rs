@@ -281,6 +281,10 @@ async fn answer(
     id: &str,
     came: Result<(Identity, Launch), Refused>,
 ) -> ApiResult<Response> {
+    // Who reloads a launch by which she is here already is here already.
+    if let (Some(_), Err(Refused::Expired)) = (caller, &came) {
+        return Ok(to(hub, "/hub/home"));
+    }
     // No id of a way that leads out has such a sign: nobody is sent to log out there.
     let method = format!("lti/{id}");
     let mut way = Way {
@@ -369,10 +373,10 @@ fn wish(hub: &Hub, launch: &Launch) -> Option<String> {
     let target = local_target(&base, &launch.target, host)?;
     let path = target.split(['?', '#']).next().unwrap_or_default();
     let inner = base.within(path)?;
-    if matches!(&*inner, "/" | "/hub" | "/hub/") {
+    if matches!(inner, "/" | "/hub" | "/hub/") {
         return Some(String::new());
     }
-    if !takes(&inner) {
+    if !takes(inner) {
         return Some(target);
     }
     // Many platforms have one address for everything; where it leads stands behind it.

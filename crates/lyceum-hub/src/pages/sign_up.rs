@@ -6,6 +6,7 @@ use axum::response::Response;
 use lyceum_auth::LocalAccounts;
 use lyceum_auth::invitations::{self, Invitation};
 use lyceum_auth::local::{self, NewPassword};
+use lyceum_model::lti::is_platforms;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
@@ -168,7 +169,7 @@ async fn make(
     accounts.put(&mut tx, name, new).await?;
     for group in invitation.groups() {
         // It may have been deleted since.
-        if db::groups::find(&mut tx, &group).await?.is_some() {
+        if !is_platforms(&group) && db::groups::find(&mut tx, &group).await?.is_some() {
             db::groups::add_member(&mut tx, &group, &user.id).await?;
             let (grants, her) = (&hub.settings().grants, std::slice::from_ref(name));
             groups::announce(&mut tx, grants, &group, her, now).await?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -90,7 +90,8 @@ impl ImportCommand {
         for what in &todo {
             let _ = writeln!(told, "left to do: {what}");
         }
-        eprint!("{told}");
+        // Who reads no report has its configuration all the same.
+        let _ = std::io::stderr().lock().write_all(told.as_bytes());
         match &out {
             Some(folder) => print(&format!("{}\n", folder.join(CONFIG).display()))?,
             None => print(&translated.text)?,
@@ -151,7 +152,6 @@ fn write(folder: &Path, translated: &z2jh::Translated) -> Result<(), Failure> {
 
 /// For whoever runs Lyceum alone, and never over what is there.
 fn put(path: &Path, text: &Secret) -> Result<(), Failure> {
-    use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let failed = |error: std::io::Error| {
         Failure::new(format!("{}: {error}", path.display()))

@@ -50,7 +50,7 @@ impl Report {
             .push((Some(place), format!("`{key}`: {message}")));
     }
 
-    pub(super) fn to_do(&mut self, what: impl Into<String>) {
+    pub(super) fn leave(&mut self, what: impl Into<String>) {
         let what = what.into();
         if !self.todo.contains(&what) {
             self.todo.push(what);

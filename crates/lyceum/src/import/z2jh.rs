@@ -108,6 +108,15 @@ impl Work {
                     entry.key_place,
                     "Python that the hub runs; it can't run here. What of it decides who comes in has to be said by keys of `lyceum.yaml`; remove it from a copy of this file to have the rest translated",
                 ),
+                "extraFiles" if is_python(&entry.node) => self.report.problem(
+                    &key,
+                    entry.key_place,
+                    "a file below `jupyterhub_config.d` is Python that the hub runs, as `extraConfig` is; it can't run here. Remove it from a copy of this file to have the rest translated",
+                ),
+                "existingSecret" if !is_empty(&entry.node) => {
+                    self.report.note(&key, entry.key_place, Fate::NotRead);
+                    self.report.leave("`hub.existingSecret`: what that secret says of `hub.config` is not seen here");
+                }
                 _ => self.report.note(&key, entry.key_place, Fate::NotRead),
             }
         }
@@ -173,7 +182,7 @@ impl Work {
             Some(url) => keys.put("public_url", url.as_str()),
             None => self
                 .report
-                .to_do("`public_url`: the address that people type"),
+                .leave("`public_url`: the address that people type"),
         }
         let is_local = matches!(self.method.get("kind"), Some(Out::Text(kind)) if kind == "local");
         let is_elsewhere = !is_local
@@ -195,14 +204,14 @@ impl Work {
             false if allow.is_empty() && is_local => {}
             false => {
                 if allow.is_empty() && !self.existing {
-                    self.report.to_do("who may come in: the values name nobody, and nobody but administrators comes in then. Name people in `people.allow`, or write `allow: {everyone: true}` at the way in for everybody who has an account there");
+                    self.report.leave("who may come in: the values name nobody, and nobody but administrators comes in then. Name people in `people.allow`, or write `allow: {everyone: true}` at the way in for everybody who has an account there");
                 }
                 people.put("allow", allow);
             }
         }
         if self.existing {
             people.put("existing", true);
-            self.report.to_do("`people.existing`: it is about accounts here; people of the old hub have none until they come or are made");
+            self.report.leave("`people.existing`: it is about accounts here; people of the old hub have none until they come or are made");
         }
         if !self.block.is_empty() {
             people.put("block", self.block.clone());
@@ -220,6 +229,17 @@ impl Work {
             report: self.report,
         }
     }
+}
+
+/// Whether one of these files is run by the hub when it starts.
+fn is_python(files: &Node) -> bool {
+    map(files).iter().any(|file| {
+        let mut keys = map(&file.node).iter();
+        keys.any(|key| match &key.node.value {
+            Value::Text(text) => key.key == "mountPath" && text.contains("jupyterhub_config.d"),
+            _ => false,
+        })
+    })
 }
 
 fn is_empty(node: &Node) -> bool {

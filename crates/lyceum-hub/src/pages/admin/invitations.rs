@@ -5,6 +5,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 use lyceum_auth::invitations::{self, MOST};
+use lyceum_model::lti::is_platforms;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_store::Tx;
@@ -104,6 +105,9 @@ async fn what_is_wrong(
         return Ok(Some(say!("invitation.long_note", most = NOTE_MAX)));
     }
     for group in groups {
+        if is_platforms(group) {
+            return Ok(Some(say!("group.is_platforms")));
+        }
         if db::groups::find(tx, group).await?.is_none() {
             let group: String = group.chars().take(60).collect();
             return Ok(Some(say!("invitation.no_group", group = group)));

@@ -192,10 +192,21 @@ async fn what_changes_of_her_there_changes_here() {
         later(&hub, &clock, DUE_MS).await;
         round(&hub).await;
         assert_eq!(seen().await.0, json!(["uni"]));
-        provider.change(in_groups("1", "ada.king", &["physics"]));
+        provider.change(in_groups("1", "ada.king", &["uni", "it"]));
+        later(&hub, &clock, DUE_MS).await;
+        round(&hub).await;
+        assert_eq!(seen().await.1, json!(true));
+        let program = hub.client().with_token(&hub.token("ada").await);
+        // Who is not let in any more loses what her place gave her, with whatever she holds.
+        provider.change(in_groups("1", "ada.king", &["it"]));
         later(&hub, &clock, DUE_MS).await;
         round(&hub).await;
         assert!(is_out(&ada).await);
+        let user = user_of(&program).await;
+        assert_eq!(
+            (&user["admin"], &user["groups"]),
+            (&json!(false), &json!([]))
+        );
         let page = told_at_log_in(&ada).await;
         assert!(page.contains("admitted here any more"), "{page}");
         hub.stop().await;

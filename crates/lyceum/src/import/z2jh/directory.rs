@@ -71,11 +71,17 @@ pub(super) fn translate(work: &mut Work, said: &mut Said) {
             false => at.not_needed("servers get no attributes of people", &mut work.report),
         }
     }
-    if let Some((_, at)) = said.text("valid_username_regex", &mut work.report) {
-        at.changed(
-            "one rule for names holds everywhere: letters, digits and `. _ @ + -`",
-            &mut work.report,
-        );
+    if let Some((form, at)) = said.text("valid_username_regex", &mut work.report) {
+        match form.as_str() {
+            r"^[a-z][.a-z0-9_-]*$" => at.changed(
+                "one rule for names holds everywhere: letters, digits and `. _ @ + -`",
+                &mut work.report,
+            ),
+            _ => at.problem(
+                "it keeps people out by their names, which can't be said here; say with `filter` or `allow` who may come",
+                &mut work.report,
+            ),
+        }
     }
     said.drop_needless(&NEEDLESS, &mut work.report);
     said.refuse(&REFUSED, &mut work.report);
@@ -100,7 +106,7 @@ fn server(work: &mut Work, said: &mut Said) {
         "on_connect" => "ldaps",
         "insecure" => {
             work.method.put("insecure", true);
-            work.report.to_do("`insecure: true`: passwords go to the directory for whoever listens; take it out, and StartTLS or `ldaps://` is asked for");
+            work.report.leave("`insecure: true`: passwords go to the directory for whoever listens; take it out, and StartTLS or `ldaps://` is asked for");
             "ldap"
         }
         _ => "ldap",
@@ -266,6 +272,7 @@ fn groups(work: &mut Work, said: &mut Said) {
         names.push(name.to_owned());
     }
     at.taken("people.allow", &mut work.report);
+    work.report.leave("groups of the directory are known by their names here (`groups.name`): see that no other group below `groups.base` has the name of one that lets people in");
     work.groups.extend(names);
     let mut groups = Keys::default();
     groups.put("base", base.unwrap_or_default());

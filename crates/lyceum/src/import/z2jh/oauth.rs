@@ -336,7 +336,7 @@ fn client(work: &mut Work, said: &mut Said) {
             let left = format!(
                 "register the way back at the provider: `public_url` with `{CALLBACK}` behind it"
             );
-            work.report.to_do(left);
+            work.report.leave(left);
         }
     }
 }
@@ -391,7 +391,7 @@ fn name(work: &mut Work, said: &mut Said, place: &Place, scopes: &[String]) {
     if matches!(place, Place::Generic) {
         match scopes.iter().any(|scope| scope == "openid") {
             true => work.method.put("mark", "claim:sub"),
-            false => work.report.to_do("`mark` of the way in: the claim by which the provider knows somebody for ever, such as `claim:id`; names are given to others one day"),
+            false => work.report.leave("`mark` of the way in: the claim by which the provider knows somebody for ever, such as `claim:id`; names are given to others one day"),
         }
     }
 }

@@ -111,8 +111,16 @@ fn unknown(at: &At, key: &str, known: &[&str], report: &mut Report) {
     at.problem(&message, report);
 }
 
+/// What is no mapping would be passed over.
+fn expect_keys(at: &At, entry: &Entry, report: &mut Report) {
+    if !matches!(entry.node.value, Value::Map(_) | Value::Null) {
+        at.problem("keys are expected here, such as `users: [ada]`", report);
+    }
+}
+
 /// `users` below it.
 fn users(at: &At, entry: &Entry, name: &str, said: &mut Said, report: &mut Report) {
+    expect_keys(at, entry, report);
     for one in map(&entry.node) {
         let key = format!("{}.{}", at.key, one.key);
         match one.key.as_str() {
@@ -131,6 +139,7 @@ fn users(at: &At, entry: &Entry, name: &str, said: &mut Said, report: &mut Repor
 }
 
 fn admin(at: &At, entry: &Entry, said: &mut Said, report: &mut Report) {
+    expect_keys(at, entry, report);
     for one in map(&entry.node) {
         let at = At {
             key: format!("{}.{}", at.key, one.key),

@@ -138,7 +138,7 @@ fn dummy(work: &mut Work, said: &mut Said) {
         let kept = work.secret("password", &password);
         work.method.put("password", kept);
     }
-    work.report.to_do("`kind: dummy` lets in whoever comes from this machine as whoever she says; on another machine it wants `anywhere: true`, and is for nothing but trying out");
+    work.report.leave("`kind: dummy` lets in whoever comes from this machine as whoever she says; on another machine it wants `anywhere: true`, and is for nothing but trying out");
 }
 
 fn native(work: &mut Work, said: &mut Said) {
@@ -178,7 +178,7 @@ fn native(work: &mut Work, said: &mut Said) {
             );
         }
     }
-    work.report.to_do("passwords of the old hub are not taken over: make links for new ones, on each person's page in the area of administrators");
+    work.report.leave("passwords of the old hub are not taken over: make links for new ones, on each person's page in the area of administrators");
 }
 
 fn first_use(work: &mut Work, said: &mut Said) {
@@ -191,7 +191,7 @@ fn first_use(work: &mut Work, said: &mut Said) {
             &mut work.report,
         );
     }
-    work.report.to_do("accounts: whoever came first by a name had it there. Here they are made, by `lyceum user add` or in the area of administrators");
+    work.report.leave("accounts: whoever came first by a name had it there. Here they are made, by `lyceum user add` or in the area of administrators");
 }
 
 fn length(work: &mut Work, said: &mut Said, key: &str) {

@@ -83,10 +83,10 @@ pub(super) fn translate(work: &mut Work, said: &mut Said) {
         None => claim,
     };
     if claim == "email" {
-        work.report.to_do("`mail_is_verified` of the way in: names are made of addresses of mail, which count where the platform makes sure of them");
+        work.report.leave("`mail_is_verified` of the way in: names are made of addresses of mail, which count where the platform makes sure of them");
     }
     work.method.put("username", format!("claim:{claim}"));
-    work.report.to_do("`deployments` of the way in: the ids of the deployments at the platform from which people come");
+    work.report.leave("`deployments` of the way in: the ids of the deployments at the platform from which people come");
     said.drop_needless(&NEEDLESS, &mut work.report);
     said.refuse(&REFUSED, &mut work.report);
 }

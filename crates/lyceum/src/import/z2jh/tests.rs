@@ -179,6 +179,14 @@ fn nobody_is_let_in_by_being_left_out() {
         "hub: {config: {DummyAuthenticator: {}}}\nauth: {type: dummy}",
         &["which of them holds?"],
     );
+    refused(
+        "hub: {extraFiles: {a: {mountPath: /usr/local/etc/jupyterhub/jupyterhub_config.d/a.py, stringData: x}}}",
+        &["hub.extraFiles", "Python"],
+    );
+    refused(
+        "hub: {config: {JupyterHub: {authenticator_class: ldap}, LDAPAuthenticator: {valid_username_regex: '^staff-.*'}}}",
+        &["valid_username_regex", "keeps people out"],
+    );
     refused("hub: &a {config: {}}", &["anchors"]);
 }
 
@@ -406,6 +414,10 @@ auth:
     refused(
         "auth: {whitelist: [ada], alowlist: {users: [ada]}}",
         &["did you mean `allowlist`?"],
+    );
+    refused(
+        "auth: {type: google, blacklist: [eve]}",
+        &["auth.blacklist", "keys are expected"],
     );
     refused("auth: {type: hmac}", &["no such authenticator"]);
 }
