@@ -9,6 +9,7 @@ import { check } from './support/axe.mjs';
 import { startBrowser, watchForFaults } from './support/browser.mjs';
 import { Client } from './support/http.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
+import { stopServer } from './support/pages.mjs';
 import { DEPLOYMENT, startPlatform, TOOL } from './support/platform.mjs';
 import { tellIn } from './support/story.mjs';
 
@@ -76,6 +77,7 @@ sign_in:
     await page.waitForURL(`${here}/hub/token`);
     assert.equal(await session(), before);
     assert.deepEqual(faults, []);
+    await stopServer(page, `${here}/`);
     await page.context().close();
   });
 
