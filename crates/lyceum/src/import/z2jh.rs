@@ -1,8 +1,8 @@
 //! Values of the Zero-to-JupyterHub chart: who may come in, and how.
 //!
 //! Read are `hub.config` with the traits of JupyterHub's authenticators, and the layout of before 1.0,
-//! `auth.*` ([`old`]), which is turned into the same first. [`classes`] knows which traits there are,
-//! [`said`] hands them out; then each kind of authenticator has a file that says what becomes of its own.
+//! `auth.*` (`old`), which is turned into the same first. `classes` knows which traits there are,
+//! `said` hands them out; then each kind of authenticator has a file that says what becomes of its own.
 
 mod classes;
 mod directory;
