@@ -573,8 +573,8 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     second_factor.required_for            []                              default
     people.admins                         []                              default
     people.allow                          -                               default
-    people.existing                       false                           default
     people.block                          []                              default
+    people.existing                       false                           default
     people.forget_after                   -                               default
     load_groups                           {}                              default
     load_roles                            []                              default
