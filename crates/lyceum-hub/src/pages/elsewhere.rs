@@ -164,7 +164,7 @@ async fn go_out(
         }
         return Ok(redirect(&hub.base(), there.as_str()));
     }
-    let (name, cookie_path) = cookie_of(&hub, &info);
+    let (name, _) = cookie_of(&hub, &info);
     let secret = kept(&headers, name).unwrap_or_else(new_secret);
     let browser = browser(&hub, &info, &secret);
     let left = sign_in.depart(found.id(), &browser, &next, &back).await;
@@ -183,18 +183,24 @@ async fn go_out(
             return come_in(&hub, Err(refused), way).await;
         }
     };
-    let mut response = redirect(&hub.base(), out.as_str());
+    Ok(away(&hub, &info, &out, &secret))
+}
+
+/// Sends this browser to another site. It keeps a secret meanwhile, by which it is known when it is back.
+pub(super) fn away(hub: &Hub, info: &RequestInfo, out: &Url, secret: &str) -> Response {
+    let (name, path) = cookie_of(hub, info);
     let cookie = Cookie {
         name,
-        value: &secret,
-        path: &cookie_path,
+        value: secret,
+        path: &path,
         domain: None,
         http_only: true,
-        secure: super::secure(&hub, &info),
+        secure: super::secure(hub, info),
         max_age: Some(LIFE_SECONDS),
     };
+    let mut response = redirect(&hub.base(), out.as_str());
     (response.headers_mut()).append(header::SET_COOKIE, cookie.header());
-    Ok(response)
+    response
 }
 
 async fn return_here(

@@ -19,18 +19,16 @@ use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use lyceum_auth::Refused;
-use lyceum_auth::journey::LIFE_SECONDS;
 use lyceum_auth::lti::{Initiation, Launch, Lti, Posted};
 use lyceum_model::id::new_secret;
 use lyceum_model::identity::Identity;
-use lyceum_web::cookie::Cookie;
 use lyceum_web::page::contexts::{LtiOnwardPage, Platform};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::routes::Routes;
 use lyceum_web::{ApiResult, Caller, Credential};
 use url::Url;
 
-use super::elsewhere::{browser, cookie_of, kept, path};
+use super::elsewhere::{away, browser, cookie_of, kept, path};
 use super::login::{Way, bring_in, come_in, held_up, let_in, target};
 use super::start::start_url;
 use super::{frame, html, redirect, to};
@@ -171,7 +169,7 @@ async fn begin(
             .extend_pairs(asked.fields(back.as_str()));
         return Ok(redirect(&hub.base(), there.as_str()));
     }
-    let (name, cookie_path) = cookie_of(&hub, &info);
+    let (name, _) = cookie_of(&hub, &info);
     let secret = kept(&headers, name).unwrap_or_else(new_secret);
     let browser = browser(&hub, &info, &secret);
     let out = sign_in.begin_launch(id, &asked, &browser, &back);
@@ -181,18 +179,7 @@ async fn begin(
             return refuse(&hub, caller.as_ref(), &info, &headers, id, refused).await;
         }
     };
-    let mut response = redirect(&hub.base(), out.as_str());
-    let cookie = Cookie {
-        name,
-        value: &secret,
-        path: &cookie_path,
-        domain: None,
-        http_only: true,
-        secure: super::secure(&hub, &info),
-        max_age: Some(LIFE_SECONDS),
-    };
-    (response.headers_mut()).append(header::SET_COOKIE, cookie.header());
-    Ok(response)
+    Ok(away(&hub, &info, &out, &secret))
 }
 
 /// Whether the answer is shown inside another page. Browsers tell it to sites that they trust (TLS, this
