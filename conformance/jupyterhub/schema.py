@@ -39,6 +39,8 @@ PARTS = {
     "service": ["grader", "never"],
     "name": ["jupyterhub-hub-login"],
     "session": ["never"],
+    "sitting": ["never"],
+    "place": ["1", "never"],
     "course": ["bio", "never"],
     "assignment": ["ps1", "never"],
     "version": ["newest", "1", "7", "never"],

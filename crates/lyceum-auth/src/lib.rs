@@ -9,7 +9,7 @@
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
 //! [`password`], [`links`] and [`invitations`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
-//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`lti`], [`ldap`], [`header`] (a proxy in front says who it is).
+//! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`lti`], [`ldap`], [`header`] (a proxy in front says who it is), [`otp`] (codes on paper).
 //!
 //! # How to add an authenticator
 //! One that asks for a password is an [`Authenticator`], one that sends browsers to another site an
@@ -48,6 +48,7 @@ pub mod local;
 pub mod lti;
 pub mod oauth2;
 pub mod oidc;
+pub mod otp;
 pub mod password;
 pub mod renewal;
 pub mod second_factor;

@@ -138,6 +138,26 @@ impl SignIn {
         self.second_factors.as_ref().filter(|_| asks)
     }
 
+    /// Somebody types a code: counted for her address as a wrong one, until it is found to be none.
+    pub async fn begin_code(&self, address: IpAddr) -> Result<CountedAddress, Refused> {
+        self.throttle.begin_unnamed(address).await
+    }
+
+    /// It is one of ours, whatever becomes of it.
+    pub async fn is_a_code(&self, counted: CountedAddress) {
+        self.settle(self.throttle.no_guess(counted).await);
+    }
+
+    /// Whom a code of ours is for. Whoever made it has named her.
+    pub fn prove_by_code(&self, name: UserName) -> Proven {
+        Proven {
+            identity: Identity::named(name),
+            kind: "code",
+            names_people: true,
+            grant: None,
+        }
+    }
+
     pub fn chain(&self) -> &Chain {
         &self.chain
     }

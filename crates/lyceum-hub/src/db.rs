@@ -16,6 +16,7 @@ pub mod servers;
 pub mod services;
 pub mod sessions;
 pub mod shares;
+pub mod sittings;
 pub mod tokens;
 pub mod trouble;
 pub mod users;

@@ -16,7 +16,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Who};
 use crate::db::users::User;
 use crate::grants::USER;
 use crate::standing::Standing;
-use crate::{Hub, db, services};
+use crate::{Hub, db, services, sittings};
 
 /// Whether this one may do everything, and so wins nothing by whatever she gives.
 pub fn holds_all(caller: &Caller) -> bool {
@@ -215,10 +215,16 @@ pub async fn may_rename(
 }
 
 /// Refuses to call a person by a name to which the configuration or a course file gives more than the
-/// caller holds, by itself or by a group.
+/// caller holds, by itself or by a group; or by that of an account which an exam has made.
 pub async fn may_name(hub: &Hub, tx: &mut Tx, caller: &Caller, name: &UserName) -> ApiResult<()> {
     if holds_all(caller) {
         return Ok(());
+    }
+    if sittings::keeps(tx, name, hub.now()).await? {
+        return Err(ApiError::forbidden(say!(
+            "person.name_of_exam",
+            name = name.as_str()
+        )));
     }
     let settings = hub.settings();
     let grants = &settings.grants;

@@ -51,6 +51,7 @@ pub mod servers;
 pub mod services;
 pub mod sessions;
 pub mod shares;
+pub mod sittings;
 pub mod size;
 pub mod standing;
 pub mod survive;
@@ -62,12 +63,13 @@ pub mod users;
 pub mod uses;
 pub mod visit;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use lyceum_auth::SignIn;
+use lyceum_auth::otp::CodeKey;
 use lyceum_model::base::BasePath;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_model::id::new_id;
@@ -102,6 +104,8 @@ pub struct Parts {
     pub xsrf: XsrfKey,
     /// For cookies that open one host's servers.
     pub host_key: origins::HostKey,
+    /// By which codes on paper are kept.
+    pub code_key: CodeKey,
     /// By which a proxy proves itself to the hub.
     pub proxy_secret: ProxyKey,
     /// What is served beside the hub's own pages and API: to those who call, who are looked up here.
@@ -120,6 +124,7 @@ struct Inner {
     timings: ArcSwap<Timings>,
     xsrf: XsrfKey,
     host_key: origins::HostKey,
+    code_key: CodeKey,
     proxy_secret: ProxyKey,
     beside: Vec<Part>,
     /// The API's, once somebody has asked for it.
@@ -127,6 +132,9 @@ struct Inner {
     replica: String,
     links: proxy::Links,
     suspicion: suspicion::Suspicion,
+    /// Whether an exam goes on, or begins soon, to which people come in with codes; when somebody last
+    /// looked.
+    sittings_near: AtomicBool,
     /// When this replica last began to look after all servers that are ready, and came to the end of it.
     watched: AtomicI64,
     line: queue::Line,
@@ -162,11 +170,13 @@ impl Hub {
             timings: ArcSwap::default(),
             xsrf: parts.xsrf,
             host_key: parts.host_key,
+            code_key: parts.code_key,
             proxy_secret: parts.proxy_secret,
             beside: parts.beside,
             document: OnceLock::new(),
             links: proxy::Links::default(),
             suspicion: suspicion::Suspicion::default(),
+            sittings_near: AtomicBool::default(),
             watched: AtomicI64::new(i64::MIN),
             line: queue::Line::default(),
             rooms: rooms::Known::default(),
@@ -363,6 +373,19 @@ impl Hub {
 
     pub fn xsrf(&self) -> &XsrfKey {
         &self.0.xsrf
+    }
+
+    /// As far as this replica knows, for the log-in page.
+    pub(crate) fn sittings_are_near(&self) -> bool {
+        self.0.sittings_near.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_sittings(&self, near: bool) {
+        self.0.sittings_near.store(near, Ordering::Relaxed);
+    }
+
+    pub fn code_key(&self) -> &CodeKey {
+        &self.0.code_key
     }
 
     pub fn host_key(&self) -> &origins::HostKey {

@@ -16,12 +16,14 @@ pub mod logs;
 mod lti;
 pub mod password;
 pub mod reports;
+mod seat;
 mod second_factor;
 mod second_step;
 pub mod sessions;
 pub mod sharing;
 mod sign_up;
 pub mod site_files;
+mod sittings;
 mod spawn;
 pub mod start;
 mod switch;
@@ -91,6 +93,8 @@ pub fn routes() -> Routes<Hub> {
         .merge(elsewhere::routes())
         .merge(by_header::routes())
         .merge(lti::routes())
+        .merge(seat::routes())
+        .merge(sittings::routes())
         .public(
             Method::GET,
             "/hub/logout",
@@ -279,6 +283,10 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ),
         ("oauth.html", include_str!("../templates/oauth.html")),
         ("progress.html", include_str!("../templates/progress.html")),
+        ("seat.html", include_str!("../templates/seat.html")),
+        ("sheets.html", include_str!("../templates/sheets.html")),
+        ("sitting.html", include_str!("../templates/sitting.html")),
+        ("sittings.html", include_str!("../templates/sittings.html")),
         ("sharing.html", include_str!("../templates/sharing.html")),
         ("password.html", include_str!("../templates/password.html")),
         (

@@ -18,7 +18,7 @@ use crate::db::users::User;
 use crate::event_log::Event;
 use crate::jobs::revocations;
 use crate::refreshing::Why;
-use crate::{Hub, db, giving};
+use crate::{Hub, db, giving, sittings};
 
 /// So many are announced at a time, so that none counts for all that a person has.
 const ANNOUNCED: usize = 32;
@@ -184,6 +184,16 @@ pub async fn end_elsewhere(hub: &Hub, method: &str, out: &LoggedOut) -> ApiResul
     Ok(ended)
 }
 
+/// How long a browser keeps the cookie of a session, in seconds. The end of an exam can be moved while people
+/// are in, and no browser would hear of it: there the row alone says when it is over.
+pub fn cookie_age(session: &Session, now: Millis) -> i64 {
+    let left = match session.method.as_deref() {
+        Some(sittings::METHOD) => sittings::LONGEST_MS,
+        _ => Millis(session.expires_at).since(now),
+    };
+    left / 1000
+}
+
 /// After a log-in: whether there are more than are kept. To end them is a transaction of its own.
 pub async fn are_too_many(tx: &mut Tx, user_id: &str, now: Millis) -> sqlx::Result<bool> {
     let beyond = db::sessions::ids_beyond(tx, user_id, MOST, now.0).await?;
@@ -244,6 +254,30 @@ pub fn browser(agent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_browser_forgets_a_session_whose_end_can_be_moved() {
+        let check = |method: Option<&str>, expect: i64| {
+            let session = Session {
+                id: "s".into(),
+                cookie_hash: String::new(),
+                access_hash: String::new(),
+                user_id: "u".into(),
+                created_at: 0,
+                seen_at: 0,
+                expires_at: 61_000,
+                address: None,
+                agent: None,
+                method: method.map(str::to_owned),
+                elsewhere: None,
+                refresh_at: None,
+            };
+            assert_eq!(cookie_age(&session, Millis(1_000)), expect, "{method:?}");
+        };
+        check(None, 60);
+        check(Some("idp"), 60);
+        check(Some(sittings::METHOD), 14 * 24 * 3_600);
+    }
 
     #[test]
     fn browsers_in_short_words() {

@@ -16,7 +16,7 @@ use lyceum_store::{Db, Tx, settings};
 use crate::db::users::User;
 use crate::grants::Grants;
 use crate::jobs::revocations;
-use crate::{db, groups};
+use crate::{db, groups, sittings};
 
 /// The setting that remembers whose role is the configuration's.
 const BY_CONFIGURATION: &str = "admins-by-configuration";
@@ -116,6 +116,7 @@ pub async fn rename(tx: &mut Tx, user: &User, to: &UserName, now: Millis) -> Res
         }
         done => done?,
     }
+    db::sittings::rename(tx, user.name.as_str(), to.as_str()).await?;
     for name in [&user.name, to] {
         revocations::announce(tx, name.as_str(), now).await?;
     }
@@ -135,6 +136,7 @@ pub async fn remove(tx: &mut Tx, user: &User, now: Millis) -> Result<Vec<String>
     }
     // Before she is gone: those with whom she shared are found by her.
     revocations::announce(tx, user.name.as_str(), now).await?;
+    db::sittings::revoke_unused(tx, user.name.as_str(), now.0).await?;
     db::shares::forget_giver(tx, &user.id).await?;
     db::users::delete(tx, &user.id).await?;
     lyceum_auth::local::remove(tx, &user.name).await?;
@@ -178,13 +180,15 @@ pub enum NotHers {
         "an account of this name administers here, or has a role over others; if nobody chooses names at the provider, let this way in have such accounts (`adopt_administrators: true`)"
     )]
     Administrator,
+    #[error("it is the name of an account that was made for an exam")]
+    Numbered,
 }
 
 impl From<NotHers> for Refused {
     fn from(why: NotHers) -> Self {
         match why {
             NotHers::Taken => Self::Taken,
-            NotHers::Made | NotHers::Administrator => Self::Reserved,
+            NotHers::Made | NotHers::Administrator | NotHers::Numbered => Self::Reserved,
         }
     }
 }
@@ -309,6 +313,10 @@ async fn owner(
     now: Millis,
 ) -> sqlx::Result<Result<(User, Option<db::identities::Known>), NotHers>> {
     if db::identities::find(tx, subject).await?.is_none() {
+        // Whoever has the code for it would come into her account, or she into that one's.
+        if sittings::keeps(tx, &identity.name, now).await? {
+            return Ok(Err(NotHers::Numbered));
+        }
         let (user, is_new) = match create(tx, &identity.name, now).await? {
             Some(user) => (user, true),
             None => (ensure(tx, &identity.name, now).await?, false),
@@ -341,7 +349,11 @@ async fn owner(
 
 /// Whether the account may do more than look after itself: by its row, by the configuration that will
 /// raise it, or by a role that her name or one of her groups has.
-async fn rules_over_others(tx: &mut Tx, user: &User, in_force: InForce<'_>) -> sqlx::Result<bool> {
+pub(crate) async fn rules_over_others(
+    tx: &mut Tx,
+    user: &User,
+    in_force: InForce<'_>,
+) -> sqlx::Result<bool> {
     if user.admin || in_force.admins.contains(&user.name) {
         return Ok(true);
     }

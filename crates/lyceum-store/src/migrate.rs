@@ -137,6 +137,11 @@ pub const STEPS: &[Step] = &[
         name: "invitations",
         sql: include_str!("../../../migrations/0026_invitations.sql"),
     },
+    Step {
+        version: 30,
+        name: "sittings",
+        sql: include_str!("../../../migrations/0030_sittings.sql"),
+    },
 ];
 
 pub struct Step {

@@ -17,6 +17,7 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use lyceum_model::base::BasePath;
+use lyceum_model::clock::{Clock, Millis};
 
 use crate::below;
 use crate::hub::PASSWORD;
@@ -73,6 +74,8 @@ struct Stored {
     /// Sent to hosts below as well.
     wide: bool,
     path: String,
+    /// When its time is over, if it has an end that this browser keeps to.
+    until: Option<Millis>,
 }
 
 impl Stored {
@@ -132,6 +135,7 @@ pub struct Client {
     /// Where all it asks for stands; see [`crate::below`].
     base: BasePath,
     cookies: Mutex<Vec<Stored>>,
+    clock: Option<Clock>,
     token: Option<String>,
     headers: HeaderMap,
 }
@@ -144,6 +148,7 @@ impl Client {
             host: address.to_string(),
             base: BasePath::default(),
             cookies: Mutex::default(),
+            clock: None,
             token: None,
             headers: HeaderMap::new(),
         }
@@ -153,6 +158,14 @@ impl Client {
     #[must_use]
     pub fn below(mut self, base: BasePath) -> Self {
         self.base = base;
+        self
+    }
+
+    /// Forgets cookies by this clock when their `Max-Age` is over, as browsers do. Without one it sends them for
+    /// ever, as a thief does.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -381,7 +394,7 @@ impl Client {
         let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
         cookies
             .iter()
-            .find(|cookie| cookie.name == name)
+            .find(|cookie| cookie.name == name && !self.is_over(cookie))
             .map(|cookie| cookie.value.clone())
     }
 
@@ -396,13 +409,20 @@ impl Client {
                 host: self.host.split(':').next().unwrap_or_default().into(),
                 wide: false,
                 path: below::outwards(&self.base, path),
+                until: None,
             },
         );
     }
 
+    fn is_over(&self, cookie: &Stored) -> bool {
+        let now = self.clock.as_ref().map(Clock::now);
+        now.zip(cookie.until).is_some_and(|(now, until)| now.0 >= until.0)
+    }
+
     fn cookies_for(&self, host: &str, path: &str) -> String {
         let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = cookies.iter().filter(|cookie| cookie.is_for(host, path));
+        let fitting = (cookies.iter())
+            .filter(|cookie| cookie.is_for(host, path) && !self.is_over(cookie));
         fitting
             .map(|cookie| format!("{}={}", cookie.name, cookie.value))
             .collect::<Vec<_>>()
@@ -431,6 +451,10 @@ impl Client {
             cookies.retain(|cookie| {
                 !(cookie.name == name && cookie.path == path && cookie.host == own)
             });
+            let age = rest.iter().find_map(|part| part.strip_prefix("Max-Age="));
+            let age = age.and_then(|age| age.parse::<i64>().ok());
+            let until = (self.clock.as_ref().zip(age))
+                .map(|(clock, age)| clock.now().plus(age.saturating_mul(1000)));
             if !rest.contains(&"Max-Age=0") {
                 cookies.push(Stored {
                     name: name.into(),
@@ -438,6 +462,7 @@ impl Client {
                     host: own,
                     wide: domain.is_some(),
                     path,
+                    until,
                 });
             }
         }

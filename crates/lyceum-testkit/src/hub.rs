@@ -204,6 +204,7 @@ impl TestHub {
             settings,
             xsrf: XsrfKey::new([7; 32]),
             host_key: lyceum_hub::origins::HostKey::new([8; 32]),
+            code_key: lyceum_auth::otp::CodeKey::new([10; 32]),
             proxy_secret: ProxyKey::of(&proxy_secret),
             beside,
         });

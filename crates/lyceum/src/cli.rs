@@ -17,6 +17,7 @@ mod second_factor;
 pub mod serve;
 pub mod servers;
 mod services;
+mod sittings;
 pub mod tokens;
 pub mod up;
 
@@ -70,6 +71,8 @@ pub enum Command {
     Server(servers::ServerCommand),
     #[command(subcommand)]
     Service(services::ServiceCommand),
+    #[command(subcommand)]
+    Sitting(sittings::SittingCommand),
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
     #[command(subcommand)]
@@ -150,6 +153,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Token(command) => command.run(),
         Command::Server(command) => command.run(),
         Command::Service(command) => command.run(),
+        Command::Sitting(command) => command.run(),
         Command::Maintenance(command) => command.run(),
         Command::Language(command) => command.run(),
         Command::Course(command) => command.run(),

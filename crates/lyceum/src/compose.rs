@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lyceum_auth::config::{Listed, LocalConfig as LocalAccountsConfig, People};
+use lyceum_auth::otp::CodeKey;
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
     Admission, Authenticator, ByHeader, Chain, Dummy, Elsewhere, Journeys, Ldap, LocalAccounts,
@@ -280,6 +281,7 @@ impl Machine {
             ),
             xsrf: XsrfKey::new(ground.keys.derive("lyceum xsrf")),
             host_key: HostKey::new(ground.keys.derive("lyceum hosts")),
+            code_key: code_key(&ground.keys),
             proxy_secret: ProxyKey::of(&proxy_secret),
             beside,
         });
@@ -596,6 +598,11 @@ fn localhost(address: SocketAddr, tls: bool) -> Option<Url> {
     let scheme = if tls { "https" } else { "http" };
     let url = format!("{scheme}://localhost:{}", address.port());
     is_here.then(|| url.parse().ok()).flatten()
+}
+
+/// By which codes on paper are kept.
+pub fn code_key(keys: &Keys) -> CodeKey {
+    CodeKey::new(keys.derive("lyceum codes of sittings"))
 }
 
 /// Who may do what, services that the hub runs among them.

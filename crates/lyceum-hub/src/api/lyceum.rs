@@ -4,6 +4,7 @@ pub mod people;
 pub mod profiles;
 pub mod proxy;
 pub mod servers;
+pub mod sittings;
 pub mod upkeep;
 
 use axum::http::Method;
@@ -32,4 +33,5 @@ pub fn routes() -> Routes<Hub> {
         .merge(servers::routes())
         .merge(people::routes())
         .merge(upkeep::routes())
+        .merge(sittings::routes())
 }

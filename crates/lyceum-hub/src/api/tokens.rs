@@ -24,7 +24,7 @@ use crate::grants::{self, Grants};
 use crate::jobs::revocations;
 use crate::standing::Standing;
 use crate::tokens::{NewToken, issue, room_for_one_more};
-use crate::{Hub, db, second_factor};
+use crate::{Hub, db, second_factor, sittings};
 
 /// Scopes one token may name.
 const SCOPES_MOST: usize = 200;
@@ -173,6 +173,11 @@ pub async fn create_token(
         (None, None) => return Err(nobody()),
     };
     let mut tx = hub.db().write().await?;
+    if let Some(caller) = &caller
+        && sittings::let_in(&mut tx, caller).await?
+    {
+        return Err(ApiError::forbidden(say!("token.not_by_code")));
+    }
     let held = match (&caller, &signed_in) {
         (Some(caller), _) => caller.scopes.as_ref().clone(),
         (None, Some(identity)) => {

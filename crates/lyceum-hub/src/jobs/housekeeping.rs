@@ -30,6 +30,7 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
 async fn once(hub: &Hub) -> anyhow::Result<()> {
     let now = hub.now();
     let mut tx = hub.db().write().await?;
+    crate::sittings::close_over(&mut tx, now).await?;
     db::sessions::prune(&mut tx, now.0).await?;
     db::refreshes::prune_ends(&mut tx, now.0).await?;
     db::shares::prune_codes(&mut tx, now.0).await?;

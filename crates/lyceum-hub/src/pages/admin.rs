@@ -148,6 +148,7 @@ impl Visit {
         let entry = |shown: bool, key: &'static str| {
             let url = match key {
                 "overview" => self.hub.at(HOME),
+                "sittings" => self.hub.at(super::sittings::LIST),
                 key => self.hub.at(&format!("{HOME}/{key}")),
             };
             shown.then_some(AreaEntry { key, url })
@@ -159,6 +160,7 @@ impl Visit {
             entry(reaches(ScopeName::ReadServers), "servers"),
             entry(reaches(ScopeName::ListServices), "services"),
             entry(reaches(ScopeName::ReadTokens), "tokens"),
+            entry(self.holds_all(), "sittings"),
             entry(reaches(ScopeName::ListUsers), "activity"),
             entry(self.sees_all(ScopeName::ReadHub), "configuration"),
         ];

@@ -99,6 +99,7 @@ async fn enter(
         method: Some(METHOD),
         grant: None,
         username: "",
+        ticket: None,
     };
     come_in(&hub, identity, way).await
 }

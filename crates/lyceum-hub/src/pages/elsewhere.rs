@@ -179,6 +179,7 @@ async fn go_out(
                 method: Some(found.id()),
                 grant: None,
                 username: "",
+                ticket: None,
             };
             return come_in(&hub, Err(refused), way).await;
         }
@@ -287,6 +288,7 @@ async fn answer(
         method: Some(method),
         grant,
         username: "",
+        ticket: None,
     };
     come_in(hub, identity, way).await
 }

@@ -7,7 +7,6 @@ use axum::extract::{Extension, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use lyceum_model::clock::Millis;
 use lyceum_model::digest::hash_secret;
 use lyceum_model::id::new_secret;
 use lyceum_model::name::UserName;
@@ -19,7 +18,7 @@ use serde::Deserialize;
 
 use super::{redirect, to, user_paths, wants_page};
 use crate::origins::without_port;
-use crate::{Hub, db};
+use crate::{Hub, db, sessions};
 
 /// The one path of the hub's that hosts of people have.
 pub const PATH: &str = "/hub/enter";
@@ -108,7 +107,7 @@ pub async fn enter(
         domain: None,
         http_only: true,
         secure: super::secure(&hub, &info),
-        max_age: Some(Millis(session.expires_at).since(now) / 1000),
+        max_age: Some(sessions::cookie_age(&session, now)),
     };
     let mut response = redirect(origins.base(), &code.redirect_uri);
     response

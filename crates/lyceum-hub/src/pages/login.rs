@@ -30,6 +30,7 @@ use crate::jobs::revocations;
 use crate::next::local_target;
 use crate::refreshing::{self, Why};
 use crate::sessions::{self, Which};
+use crate::sittings::Ticket;
 use crate::standing::Standing;
 use crate::visit::is_from_elsewhere;
 use crate::{Hub, db, metrics, notices, second_factor, tokens, users};
@@ -58,6 +59,9 @@ pub async fn show(
         let to = target(&hub, user_id, &query.next, &info).await?;
         return Ok(redirect(&hub.base(), &to));
     }
+    let mut tx = hub.db().read().await?;
+    hub.note_sittings(crate::sittings::are_near(&mut tx, hub.now()).await?);
+    drop(tx);
     if let Some(to) = super::by_header::by_itself(&hub, &info, &headers, &query.next) {
         return Ok(redirect(&hub.base(), &to));
     }
@@ -134,6 +138,7 @@ pub async fn sign_in(
         method: None,
         grant: None,
         username: &given.username,
+        ticket: None,
     };
     come_in(&hub, proven, way).await
 }
@@ -162,12 +167,17 @@ pub(super) struct Way<'a> {
     pub(super) grant: Option<Grant>,
     /// What was typed.
     pub(super) username: &'a str,
+    /// The code on paper that she came with, which this uses up.
+    pub(super) ticket: Option<&'a Ticket>,
 }
 
 impl Way<'_> {
     /// The log-in page with a sentence about what went wrong.
     pub(super) fn refuse(&self, hub: &Hub, refused: Refused) -> ApiResult<Response> {
         hub.metrics().sign_in("failure");
+        if self.ticket.is_some() {
+            return super::seat::refuse(hub, self, refused);
+        }
         let away = self.method.is_some();
         let (status, error, wait) = match refused {
             Refused::Credentials => (StatusCode::FORBIDDEN, Some(LoginError::Refused), None),
@@ -211,7 +221,11 @@ impl Way<'_> {
 }
 
 /// Whether course files make somebody of this name a teacher or grader.
-async fn has_power_in_courses(hub: &Hub, tx: &mut Tx, name: &UserName) -> ApiResult<bool> {
+pub(super) async fn has_power_in_courses(
+    hub: &Hub,
+    tx: &mut Tx,
+    name: &UserName,
+) -> ApiResult<bool> {
     let mut groups = match db::users::find(tx, name).await? {
         Some(user) => db::groups::names_of(tx, &user.id).await?,
         None => Vec::new(),
@@ -287,6 +301,12 @@ pub(super) async fn come_in(
         return Err(refused);
     }
     let mut tx = hub.db().write().await?;
+    if let Some(ticket) = way.ticket
+        && !ticket.hold(&mut tx).await?
+    {
+        tx.rollback().await?;
+        return way.refuse(hub, Refused::Expired);
+    }
     let user = match bring_in(hub, &mut tx, &identity, way.info.address).await? {
         Ok(user) => user,
         Err(why) => {
@@ -315,7 +335,6 @@ pub(super) async fn begin(
 ) -> ApiResult<Response> {
     let (info, now, settings) = (way.info, hub.now(), hub.settings());
     let (cookie_secret, access_secret) = (new_secret(), new_secret());
-    hub.metrics().sign_in("success");
     let mut ended = None;
     // Whoever signs in gets a new session; the one before it ends, so none can be planted.
     if let Some(Caller {
@@ -327,6 +346,10 @@ pub(super) async fn begin(
         db::sessions::end(&mut tx, id, &person.id).await?;
         ended = Some((person.name.as_str(), id.clone()));
     }
+    let expires = match way.ticket {
+        Some(ticket) => ticket.ends(&mut tx).await?.unwrap_or(now),
+        None => now.plus(longest(hub, way)),
+    };
     let session = db::sessions::Session {
         id: new_id(now),
         cookie_hash: tokens::hash_session(&cookie_secret),
@@ -334,7 +357,7 @@ pub(super) async fn begin(
         user_id: user.id.clone(),
         created_at: now.0,
         seen_at: now.0,
-        expires_at: now.plus(longest(hub, way)).0,
+        expires_at: expires.0,
         address: Some(info.address.to_string()),
         agent: Some(info.agent.clone()),
         method: way.method.map(str::to_owned),
@@ -344,11 +367,20 @@ pub(super) async fn begin(
     };
     db::sessions::insert(&mut tx, &session).await?;
     keep_grant(hub, &mut tx, &session, way, identity).await?;
+    if let Some(ticket) = way.ticket
+        && let Some(why) =
+            super::seat::kept_out(hub, &mut tx, ticket, user, &session.id, info).await?
+    {
+        tx.rollback().await?;
+        hub.metrics().sign_in("failure");
+        return super::seat::tell_why(hub, way, why);
+    }
     let too_many = sessions::are_too_many(&mut tx, &user.id, now).await?;
     if let Some((name, id)) = ended {
         revocations::announce_fallen(&mut tx, name, &[id], now).await?;
     }
     tx.commit().await?;
+    hub.metrics().sign_in("success");
     // A session may have ended, and a place elsewhere may have changed roles and groups.
     crate::proxy::pass_on(hub).await;
     hub.tell(Event::Session {
@@ -366,7 +398,7 @@ pub(super) async fn begin(
     let target = target(hub, &user.id, way.next, info).await?;
     let mut response = redirect(&hub.base(), &target);
     let secure = super::secure(hub, info);
-    let age = Some(SESSION_DAYS * 24 * 3600);
+    let age = Some(sessions::cookie_age(&session, now));
     let origins = &settings.origins;
     let (login, path) = origins.login_cookie();
     let proof = Cookie {
@@ -581,6 +613,7 @@ fn form(
         page: frame(hub, None, info),
         methods: super::elsewhere::links(hub, &next),
         platforms: super::lti::links(hub),
+        code_url: hub.sittings_are_near().then(|| hub.at(super::seat::PATH)),
         password_form: !hub.sign_in().chain().methods().is_empty(),
         next,
         username,

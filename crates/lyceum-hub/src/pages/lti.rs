@@ -282,6 +282,7 @@ async fn answer(
         method: Some(&method),
         grant: None,
         username: "",
+        ticket: None,
     };
     let (identity, launch) = match came {
         Ok(came) => came,

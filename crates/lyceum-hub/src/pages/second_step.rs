@@ -227,6 +227,7 @@ impl<'a> Visit<'a> {
             method: None,
             grant: None,
             username: "",
+            ticket: None,
         }
     }
 

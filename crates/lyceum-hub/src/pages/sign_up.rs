@@ -24,7 +24,7 @@ use super::password::{Trouble, prepare, way_in};
 use super::{frame, html, language};
 use crate::api::users::change::new_name;
 use crate::grants::USER;
-use crate::{Hub, db, groups, proxy, users};
+use crate::{Hub, db, groups, proxy, sittings, users};
 
 pub(super) const PATH: &str = "/hub/sign-up";
 
@@ -181,14 +181,18 @@ async fn make(
 }
 
 /// Whether a name belongs to somebody, or is meant for somebody: the configuration gives it something, a course
-/// file names it, or it may not come in. Whoever chose such a name would be taken for her.
+/// file names it, it is that of a seat in an exam, or it may not come in. Whoever chose such a name would be
+/// taken for her.
 async fn is_spoken_for(
     hub: &Hub,
     tx: &mut Tx,
     name: &UserName,
     groups: &[String],
 ) -> ApiResult<bool> {
-    if db::users::find(tx, name).await?.is_some() || local::is_there(tx, name).await? {
+    if db::users::find(tx, name).await?.is_some()
+        || local::is_there(tx, name).await?
+        || sittings::keeps(tx, name, hub.now()).await?
+    {
         return Ok(true);
     }
     let settings = hub.settings();

@@ -29,7 +29,7 @@ use crate::next::local_target;
 use crate::standing::Standing;
 use crate::tokens::{NewToken, issue, room_for_one_more};
 use crate::visit::SignedIn;
-use crate::{Hub, db};
+use crate::{Hub, db, sittings};
 
 const PAGE: &str = "/hub/token";
 
@@ -306,6 +306,10 @@ pub async fn create(
     let user = db::users::get(&mut tx, &caller.person()?.id)
         .await?
         .ok_or_else(ApiError::not_found)?;
+    if sittings::let_in(&mut tx, &caller).await? {
+        drop(tx);
+        return refuse(say!("token.not_by_code")).await;
+    }
     if let Err(full) = room_for_one_more(&mut tx, &user, now).await {
         drop(tx);
         return match full.status {

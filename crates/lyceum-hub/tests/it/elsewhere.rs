@@ -28,6 +28,7 @@ mod logged_out;
 mod marks;
 mod oauth2;
 mod refreshed;
+mod sheets;
 
 const EVERY: Renewing = Renewing {
     every: Duration::from_secs(300),

@@ -238,6 +238,8 @@ async fn what_strangers_may_send_is_a_short_list() {
         "POST /hub/login",
         // Likewise, after the right password.
         "POST /hub/login/code",
+        // By a code on paper, with a form token of its own: `pages::seat`.
+        "POST /hub/login/seat",
         // There is nothing to end.
         "POST /hub/logout",
         // A platform's word, which it signs, in the browser that left for it: `pages::lti`.

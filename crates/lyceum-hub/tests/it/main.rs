@@ -34,4 +34,5 @@ mod routes;
 mod secrets;
 mod servers;
 mod shares;
+mod sittings;
 mod walk;

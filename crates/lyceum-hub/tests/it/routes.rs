@@ -24,6 +24,9 @@ const OPEN: &[(&str, &str, u16)] = &[
     // Nobody is invited.
     ("GET", "/hub/sign-up", 404),
     ("POST", "/hub/sign-up", 404),
+    // A code that nobody typed.
+    ("GET", "/hub/login/seat", 200),
+    ("POST", "/hub/login/seat", 403),
     // A link that nobody made.
     ("GET", "/hub/new-password", 404),
     ("POST", "/hub/new-password", 404),
@@ -43,6 +46,8 @@ fn fill(path: &str, user: &str) -> String {
         .replace("{server}", "gpu")
         .replace("{owner}", user)
         .replace("{id}", "a01")
+        .replace("{sitting}", "never")
+        .replace("{place}", "1")
         .replace("{status}", "503")
         .replace("{*path}", &format!("{user}/lab"))
 }

@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::kit::{program, start_server};
 use crate::pages::second_factor;
+use crate::sittings;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -138,6 +139,17 @@ async fn a_whole_story_leaves_no_secret_in_the_log() {
     ] {
         secrets.push((what, secret));
     }
+    let (_, sheets) = sittings::make(&hub.hub, sittings::wish(&hub.hub, "grace")).await;
+    let code = sheets[0].code.shown();
+    sittings::come_by(&hub.client(), &sheets[0])
+        .await
+        .expect(302);
+    // Used up, and said so.
+    sittings::come_by(&hub.client(), &sheets[0])
+        .await
+        .expect(403);
+    secrets.push(("an exam's code as one word", code.replace('-', "")));
+    secrets.push(("an exam's code", code));
     ada.get("/user/ada/lab").await.expect(200);
     ada.post_form("/hub/servers/stop", &[("user", "ada")])
         .await

@@ -68,6 +68,8 @@ pub(crate) fn fill(path: &str, id: &str) -> String {
         ("{method}", "staff"),
         ("{status}", "503"),
         ("{session}", "never"),
+        ("{sitting}", "never"),
+        ("{place}", "1"),
         (
             "{*path}",
             match path.starts_with("/hub/services/") {

@@ -45,6 +45,17 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "text/javascript; charset=utf-8",
         include_bytes!("../../assets/onward.js"),
     ),
+    // For codes on paper: where they are typed, and their sheets.
+    (
+        "seat.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../assets/seat.js"),
+    ),
+    (
+        "sheets.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../../assets/sheets.css"),
+    ),
     // For a site's templates: what JupyterHub's scripts do, and what stands at their places.
     (
         "classic.js",

@@ -34,6 +34,7 @@ pub mod rooms;
 pub mod second_factor;
 pub mod sessions;
 pub mod sign_up;
+pub mod sittings;
 
 mod shares;
 mod site;
@@ -106,6 +107,8 @@ pub struct LoginPage {
     pub platforms: Vec<Platform>,
     /// Whether user name and password are asked for.
     pub password_form: bool,
+    /// Where a code on paper is typed, while there is an exam for which there are some.
+    pub code_url: Option<String>,
     /// What was typed before.
     pub username: String,
     /// In templates `next_path`: `next` is JupyterHub's, made for a query.

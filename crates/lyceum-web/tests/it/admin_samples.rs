@@ -15,6 +15,7 @@ fn area(here: &'static str) -> Area {
         "servers",
         "services",
         "tokens",
+        "sittings",
         "activity",
         "configuration",
     ];

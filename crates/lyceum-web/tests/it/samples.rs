@@ -2,6 +2,7 @@
 
 mod second_factor;
 mod shares;
+mod sittings;
 mod spawn;
 
 use lyceum_web::page::contexts::password::{PasswordPage, PasswordProblem, PasswordState};
@@ -240,6 +241,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(homes());
     all.extend(starts());
     all.extend(shares::all());
+    all.extend(sittings::all());
     all.extend(spawn::all());
     all.extend(tokens());
     all.extend(crate::admin_samples::all());
@@ -271,6 +273,7 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
                     name: "University account".into(),
                     url: "/hub/oauth_login".into(),
                 }],
+                code_url: Some("/hub/login/seat".into()),
                 hint: Some("The first password was printed where Lyceum was started.".into()),
                 ..form(LoginError::Refused)
             }),

@@ -7,6 +7,7 @@ mod people;
 mod servers;
 mod services;
 mod shares;
+mod sittings;
 mod upkeep;
 
 use axum::http::Method;
@@ -25,6 +26,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("Shares", "Servers that are shared"),
     ("Groups", "Groups of people"),
     ("Services", "Programs of the site that the hub knows"),
+    ("Exams", "Exams to which people come in with codes on paper"),
     (
         "OAuth",
         "The provider by which servers and services learn who is in front of them",
@@ -49,6 +51,8 @@ pub(super) const PATH_PARTS: &[PathPart] = &[
     ("name", "^[^/]+$", "The name of a cookie"),
     ("value", "^[^/]+$", "The value of a cookie"),
     ("session", "^[^/]+$", "The id of a session"),
+    ("sitting", "^[^/]+$", "The id of an exam with codes"),
+    ("place", "^[^/]+$", "The number of a place in an exam"),
 ];
 
 pub(super) fn all() -> Vec<Operation> {
@@ -64,6 +68,7 @@ pub(super) fn all() -> Vec<Operation> {
         shares::shares(),
         services::oauth(),
         upkeep::hub(),
+        sittings::all(),
         hub::proxies(),
         hub::gone(),
     ]

@@ -10,6 +10,7 @@ use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{Client, TestDb, TestHub};
 
 use crate::grants::{group, role};
+use crate::sittings;
 
 const PAGE: &str = "/hub/sign-up";
 const INVITE: &str = "/hub/admin/users/invite";
@@ -216,5 +217,26 @@ async fn of_two_at_once_one_makes_an_account() {
         assert!(grete.is_some() != hans.is_some());
         drop(tx);
         hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_of_an_exams_accounts_are_kept() {
+    for db in TestDb::both().await {
+        let (hub, clock) = hub(&db).await;
+        let people = "exam-bio-{1..3}";
+        sittings::make(&hub.hub, sittings::wish(&hub.hub, people)).await;
+        let secret = invite(&hub.signed_in("root").await, "guests").await;
+        let guest = hub.client();
+        assert_eq!(look(&guest, &secret).await, 200);
+        let (status, page) = use_it(&guest, &secret, "exam-bio-2", NEW).await;
+        assert!(status == 400 && page.contains("kept for somebody"), "{page}");
+        // Long after the exam it is a name like others.
+        clock.advance(91 * DAY);
+        let secret = invite(&hub.signed_in("root").await, "guests").await;
+        let guest = hub.client();
+        assert_eq!(look(&guest, &secret).await, 200);
+        let (status, page) = use_it(&guest, &secret, "exam-bio-2", NEW).await;
+        assert_eq!(status, 200, "{page}");
     }
 }
