@@ -91,7 +91,7 @@ test('axe finds nothing on any page', { timeout: 900_000 }, async (t) => {
   });
   for (const path of [
     'admin/users?q=a', 'admin/users?q=nobody-is-called-so', `admin/user/${student.name}`, 'admin/groups', 'admin/group?name=axe',
-    'admin/servers', 'admin/servers?state=failed', 'admin/services', 'admin/tokens', 'admin/activity', 'admin/configuration', 'sessions', 'token',
+    'admin/servers', 'admin/servers?state=failed', 'admin/services', 'admin/tokens', 'admin/activity', 'admin/audit', 'admin/configuration', 'sessions', 'token',
   ]) {
     await t.test(path, async () => {
       if (path.includes('group?')) {

@@ -37,6 +37,8 @@ pub struct Settings {
     pub shared_in_browsers: bool,
     /// Who may come in. What others hold (sessions, tokens) counts for nothing.
     pub admission: Admission,
+    /// How long it is kept who did what ([`crate::audit`]).
+    pub log_kept: Duration,
     /// Whose password is not enough.
     pub second_factor: crate::second_factor::Required,
     /// Who has which role, and what that grants.

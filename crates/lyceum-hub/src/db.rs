@@ -1,5 +1,6 @@
 //! The hub's SQL: plain functions, transaction first, domain types out. One file per noun.
 
+pub mod audit;
 pub mod census;
 pub mod cull;
 pub mod deeds;

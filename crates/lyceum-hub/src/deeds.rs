@@ -2,7 +2,8 @@
 //!
 //! Whoever is not the owner counts, an administrator, a guest or a service. What she does herself is
 //! not written down, nor what rules do ([`crate::cull`]): their reason stands at the server. The server
-//! of a course belongs to nobody who could look.
+//! of a course belongs to nobody who could look. The site's own list of what was done has it, too
+//! ([`crate::audit`]).
 
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
@@ -10,12 +11,14 @@ use lyceum_model::name::{ServerName, UserName};
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_store::Tx;
-use lyceum_web::caller::Who;
 use lyceum_web::page::contexts::DeedRow;
 
 use crate::Hub;
+use crate::audit::{self, Act};
 use crate::db::deeds::{self, Deed};
 use crate::db::servers::Server;
+
+pub use crate::audit::Doer;
 
 /// Who keeps a server open opens it once in this time.
 const SAME_VISIT_MS: i64 = 3_600_000;
@@ -47,34 +50,24 @@ impl What {
             Self::Removed => "removed",
         }
     }
+
+    fn in_audit(self) -> audit::What {
+        match self {
+            Self::Opened => audit::What::ServerOpened,
+            Self::Started => audit::What::ServerStarted,
+            Self::Stopped => audit::What::ServerStopped,
+            Self::Added => audit::What::ServerAdded,
+            Self::Changed => audit::What::ServerChanged,
+            Self::Removed => audit::What::ServerRemoved,
+        }
+    }
 }
 
-/// Who does something: `ada`, or `service:cull`, which is nobody's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doer(String);
-
-impl Doer {
-    pub fn of(who: &Who) -> Self {
-        match who {
-            Who::Person(person) => Self(person.name.to_string()),
-            Who::Service(name) => Self::service(name),
-        }
-    }
-
-    pub fn person(name: &UserName) -> Self {
-        Self(name.to_string())
-    }
-
-    pub fn service(name: &str) -> Self {
-        Self(format!("{SERVICE}{name}"))
-    }
-
-    /// Why a server has ended that this one stopped.
-    fn why_stopped(&self) -> Saying {
-        match self.0.strip_prefix(SERVICE) {
-            Some(service) => say!("stopped.by_service", name = service),
-            None => say!("stopped.by_person", name = self.0.as_str()),
-        }
+/// Why a server has ended that this one stopped.
+fn why_stopped(doer: &Doer) -> Saying {
+    match doer.as_service() {
+        Some(service) => say!("stopped.by_service", name = service),
+        None => say!("stopped.by_person", name = doer.name()),
     }
 }
 
@@ -98,21 +91,21 @@ impl<'a> From<&'a Server> for About<'a> {
 
 impl About<'_> {
     fn concerns(&self, doer: &Doer) -> bool {
-        !self.owner.is_of_course() && doer.0 != self.owner.as_str()
+        !self.owner.is_of_course() && !doer.is(self.owner)
     }
 
     fn deed(&self, doer: &Doer, what: What, now: Millis) -> Deed {
         Deed {
             server: self.server.to_string(),
             what: what.word().to_owned(),
-            doer: doer.0.clone(),
+            doer: doer.name().to_owned(),
             at: now.0,
         }
     }
 
     /// The reason that is left at the server, if another than its owner stops it.
     pub fn why_stopped(&self, doer: &Doer) -> Option<Saying> {
-        self.concerns(doer).then(|| doer.why_stopped())
+        self.concerns(doer).then(|| why_stopped(doer))
     }
 }
 
@@ -130,7 +123,11 @@ pub async fn note(
     }
     let deed = about.deed(doer, what, now);
     deeds::insert(tx, &new_id(now), about.owner_id, &deed).await?;
-    tracing::info!(by = doer.0, user = %about.owner, server = %about.server, what = deed.what, "somebody else's server");
+    let act = Act::new(doer, what.in_audit())
+        .about_her(about.owner_id, about.owner.as_str())
+        .with("server", about.server);
+    audit::note(tx, act, now).await?;
+    tracing::info!(by = doer.name(), user = %about.owner, server = %about.server, what = deed.what, "somebody else's server");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use lyceum_model::server::RunAs;
 use lyceum_store::{Tx, events};
 use serde_json::{Map, Value};
 
+use crate::audit::{self, Act, Doer, What};
 use crate::db::services::Row;
 use crate::jobs::revocations;
 use crate::{db, groups, services, users};
@@ -259,6 +260,12 @@ pub async fn follow(tx: &mut Tx, grants: &Grants, now: Millis) -> sqlx::Result<(
         for name in wish.users.difference(&there) {
             let user = users::ensure(tx, name, now).await?;
             db::groups::add_member(tx, group, &user.id).await?;
+            let nobody = Doer::nobody();
+            let act = Act::new(&nobody, What::MemberAdded)
+                .about(&user)
+                .with("group", group)
+                .with("by", "configuration");
+            audit::note(tx, act, now).await?;
             added.push(user.name);
         }
         if !added.is_empty() {

@@ -62,7 +62,7 @@ async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> R
     if let Some(token) = bearer(request.headers()).filter(|_| !is_for_everybody(&request)) {
         return match by_token(&hub, &token).await {
             Ok(Some(sight)) => {
-                let caller = sight.seen.caller.clone();
+                let caller = here(sight.seen.caller.clone(), &request);
                 request.extensions_mut().insert(caller.clone());
                 request.extensions_mut().insert(sight);
                 tell_failure(next.run(request).await, caller)
@@ -73,12 +73,20 @@ async fn identify(State(hub): State<Hub>, mut request: Request, next: Next) -> R
     }
     match caller(&hub, &mut request).await {
         Ok(Some(caller)) => {
+            let caller = here(caller, &request);
             request.extensions_mut().insert(caller.clone());
             tell_failure(next.run(request).await, caller)
         }
         Ok(None) => next.run(request).await,
         Err(error) => error.into_response(),
     }
+}
+
+/// The caller with the address that this request comes from.
+fn here(mut caller: Caller, request: &Request) -> Caller {
+    let info = request.extensions().get::<RequestInfo>();
+    caller.from = info.map(|info| info.address);
+    caller
 }
 
 /// An error page is dressed outside of here and shows who is signed in.
@@ -215,6 +223,7 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
                 who: Who::Service(known.name),
                 scopes: scopes.into(),
                 members,
+                from: None,
             };
             let seen = keep(hub, hash, (stamp, settings), Ticket::default(), caller);
             return Ok(Some(Sight::new(seen, stamp)));
@@ -285,6 +294,7 @@ pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: St
         credential,
         scopes: scopes.into(),
         members,
+        from: None,
     }
 }
 

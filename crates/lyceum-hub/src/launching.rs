@@ -93,7 +93,7 @@ pub struct Wish {
 impl Wish {
     pub fn by(self, caller: &Caller) -> Self {
         Self {
-            by: Some(Doer::of(&caller.who)),
+            by: Some(Doer::of(caller)),
             ..self
         }
     }
@@ -533,7 +533,7 @@ pub async fn stop(hub: &Hub, server: &Server) -> Result<(), WishError> {
 
 /// The same, for somebody who may be another than its owner.
 pub async fn stop_by(hub: &Hub, server: &Server, caller: &Caller) -> Result<(), WishError> {
-    stop_as(hub, server, Doer::of(&caller.who)).await
+    stop_as(hub, server, Doer::of(caller)).await
 }
 
 pub async fn stop_as(hub: &Hub, server: &Server, doer: Doer) -> Result<(), WishError> {
@@ -634,7 +634,7 @@ pub async fn want_removed(hub: &Hub, server: &Server, caller: &Caller) -> Result
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     if db::servers::request_removal(&mut tx, &server.id, now.0).await? {
-        deeds::note(&mut tx, server, &Doer::of(&caller.who), What::Removed, now).await?;
+        deeds::note(&mut tx, server, &Doer::of(caller), What::Removed, now).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -9,10 +9,12 @@
 //! [`profiles`] and [`choosing`] (what may be started), [`course_servers`] (servers that courses have), [`course_work`] (what is to be done in them), [`below`] (where it all stands),
 //! [`identify`] (who calls), [`refreshing`] (whether she still may), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
-//! and access for the data plane), [`metrics`] and [`event_log`] (what it tells of itself).
+//! and access for the data plane), [`audit`] and [`deeds`] (who did what), [`metrics`] and [`event_log`]
+//! (what it tells of itself).
 
 pub mod access;
 pub mod api;
+pub mod audit;
 pub mod below;
 pub mod choosing;
 pub mod config;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
+use crate::audit::{self, Act, Doer, What};
 use crate::notices::{Maintenance, Words};
 use crate::select::People;
 
@@ -78,6 +79,29 @@ pub async fn switch_off(tx: &mut Tx, now: Millis) -> sqlx::Result<bool> {
     Ok(was)
 }
 
+/// Writes down who began it, or ended it.
+pub async fn note_switched(
+    tx: &mut Tx,
+    doer: &Doer,
+    begun: Option<&Switched>,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let mut act = match begun {
+        Some(_) => Act::new(doer, What::MaintenanceBegun),
+        None => Act::new(doer, What::MaintenanceEnded),
+    };
+    if doer.name().is_empty() {
+        act = act.with("by", "command_line");
+    }
+    if let Some(until) = begun.and_then(|order| order.until) {
+        act = act.with("until", until.to_iso());
+    }
+    if let Some(message) = begun.and_then(|order| order.message.as_ref()) {
+        act = act.with("message", message);
+    }
+    audit::note(tx, act, now).await
+}
+
 /// What this process knows to be switched on.
 pub(crate) fn in_force(hub: &Hub) -> Option<Arc<Switched>> {
     let now = hub.now();
@@ -127,6 +151,8 @@ pub(crate) async fn begin(
     };
     let mut tx = hub.db().write().await?;
     switch_on(&mut tx, &order).await?;
+    let doer = Doer::of(caller);
+    note_switched(&mut tx, &doer, Some(&order), hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, until = until.map(Millis::to_iso), "maintenance switched on");
     Ok(look(hub).await?)
@@ -135,7 +161,9 @@ pub(crate) async fn begin(
 /// Somebody who may ends it.
 pub(crate) async fn end(hub: &Hub, caller: &Caller) -> ApiResult<()> {
     let mut tx = hub.db().write().await?;
-    switch_off(&mut tx, hub.now()).await?;
+    if switch_off(&mut tx, hub.now()).await? {
+        note_switched(&mut tx, &Doer::of(caller), None, hub.now()).await?;
+    }
     tx.commit().await?;
     tracing::info!(by = %caller.who, "maintenance switched off");
     Ok(look(hub).await?)

@@ -236,6 +236,10 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             include_str!("../templates/admin_activity.html"),
         ),
         (
+            "admin_audit.html",
+            include_str!("../templates/admin_audit.html"),
+        ),
+        (
             "admin_configuration.html",
             include_str!("../templates/admin_configuration.html"),
         ),
@@ -268,6 +272,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             include_str!("../templates/admin_users.html"),
         ),
         ("lists.html", include_str!("../templates/lists.html")),
+        ("audit.html", include_str!("../templates/audit.html")),
         ("document.html", include_str!("../templates/document.html")),
         ("home.html", include_str!("../templates/home.html")),
         ("login.html", include_str!("../templates/login.html")),

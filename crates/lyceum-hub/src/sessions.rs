@@ -13,6 +13,7 @@ use lyceum_store::Tx;
 use lyceum_web::page::contexts::sessions::SessionRow;
 use lyceum_web::{ApiError, ApiResult, Caller};
 
+use crate::audit::{self, Act, Doer, What};
 use crate::db::sessions::Session;
 use crate::db::users::User;
 use crate::event_log::Event;
@@ -40,10 +41,21 @@ pub enum Which<'a> {
     Beyond,
 }
 
-/// Ends sessions of a person, and with them their tokens and sockets. Tells how many.
-pub async fn end(hub: &Hub, user_id: &str, name: &str, which: Which<'_>) -> ApiResult<usize> {
+/// Ends sessions of a person, and with them their tokens and sockets. Tells how many. `act`: who does it, to be
+/// written down if there are any.
+pub async fn end<'a>(
+    hub: &Hub,
+    user_id: &'a str,
+    name: &'a str,
+    which: Which<'_>,
+    act: Act<'a>,
+) -> ApiResult<usize> {
     let mut tx = hub.db().write().await?;
     let ended = end_in(hub, &mut tx, user_id, name, which).await?;
+    if ended > 0 {
+        let act = act.about_her(user_id, name).with("sessions", ended);
+        audit::note(&mut tx, act, hub.now()).await?;
+    }
     tx.commit().await?;
     for _ in 0..ended {
         hub.tell(Event::Session {
@@ -105,11 +117,25 @@ pub async fn end_unasked(
     }
     let until = now.plus(REMEMBERED_MS).0;
     db::refreshes::note_end(&mut tx, &cookie, why.word(), until).await?;
+    let nobody = Doer::nobody();
+    let act = Act::new(&nobody, What::SignOut)
+        .about(&user)
+        .with("by", "provider")
+        .with("why", why_in_audit(why));
+    audit::note(&mut tx, act, now).await?;
     tx.commit().await?;
     let reason = why.word();
     hub.tell(Event::SessionEnded { user: name, reason });
     crate::proxy::pass_on(hub).await;
     Ok(Some(user.name))
+}
+
+fn why_in_audit(why: Why) -> &'static str {
+    match why {
+        Why::Ended => "ended",
+        Why::Outsider => "outsider",
+        Why::Unconfirmed => "unconfirmed",
+    }
 }
 
 /// As [`end`], by somebody else: `admin:users` over her, and over an administrator only what
@@ -124,7 +150,13 @@ pub async fn end_of_other(
     if user.admin && !giving::holds_all(caller) {
         return Err(ApiError::forbidden(say!("person.admins_only")));
     }
-    let ended = end(hub, &user.id, user.name.as_str(), which).await?;
+    let doer = Doer::of(caller);
+    let what = match doer.is(&user.name) {
+        true => What::SignOut,
+        false => What::SessionsEnded,
+    };
+    let act = Act::new(&doer, what);
+    let ended = end(hub, &user.id, user.name.as_str(), which, act).await?;
     tracing::info!(by = %caller.who, user = %user.name, ended, "sessions ended");
     Ok(ended)
 }
@@ -171,10 +203,12 @@ pub async fn end_elsewhere(hub: &Hub, method: &str, out: &LoggedOut) -> ApiResul
     }
     drop(tx);
     let mut ended = 0;
+    let nobody = Doer::nobody();
     for user in users {
         let these = of_users.remove(&user.id).unwrap_or_default();
         let name = user.name.as_str();
-        ended += end(hub, &user.id, name, Which::These(&these)).await?;
+        let act = Act::new(&nobody, What::SignOut).with("by", "provider");
+        ended += end(hub, &user.id, name, Which::These(&these), act).await?;
         tracing::info!(
             user = name,
             method,

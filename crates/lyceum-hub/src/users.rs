@@ -13,6 +13,7 @@ use lyceum_model::say;
 use lyceum_model::scope::{Filter, Owner, ScopeSet};
 use lyceum_store::{Db, Tx, settings};
 
+use crate::audit::{self, Act, Doer, What};
 use crate::db::users::User;
 use crate::grants::Grants;
 use crate::jobs::revocations;
@@ -61,14 +62,45 @@ pub async fn ensure(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<U
     }
     // Two browsers may bring the same new person at the same moment: one row, whoever made it.
     match create(tx, name, now).await? {
-        Some(user) => Ok(user),
+        Some(user) => {
+            note_made(tx, &user, now).await?;
+            Ok(user)
+        }
         None => db::users::find(tx, name)
             .await?
             .ok_or(sqlx::Error::RowNotFound),
     }
 }
 
-/// Makes a person, unless there is one of that name. The home is named once and for ever; the name of
+/// She is here because she came, or because the configuration or the command line names her.
+async fn note_made(tx: &mut Tx, user: &User, now: Millis) -> sqlx::Result<()> {
+    if user.name.is_of_course() {
+        return Ok(());
+    }
+    let nobody = Doer::nobody();
+    let act = Act::new(&nobody, What::PersonMade).about(user);
+    audit::note(tx, act, now).await
+}
+
+/// The role of an administrator comes or goes without an administrator.
+async fn note_role(
+    tx: &mut Tx,
+    user: &User,
+    admin: bool,
+    by: &'static str,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let what = match admin {
+        true => What::AdminGiven,
+        false => What::AdminTaken,
+    };
+    let nobody = Doer::nobody();
+    let act = Act::new(&nobody, what).about(user).with("by", by);
+    audit::note(tx, act, now).await
+}
+
+/// Makes a person, unless there is one of that name; whoever calls writes down who did. The home is
+/// named once and for ever; the name of
 /// a deleted person never leads to the old home, since each home carries its id.
 pub async fn create(tx: &mut Tx, name: &UserName, now: Millis) -> sqlx::Result<Option<User>> {
     let id = new_id(now);
@@ -227,6 +259,11 @@ pub async fn admit(
     if admin != user.admin {
         db::users::set_admin(tx, &user.id, admin).await?;
         revocations::announce(tx, user.name.as_str(), now).await?;
+        let by = match in_force.admins.contains(&identity.name) {
+            true => "configuration",
+            false => "provider",
+        };
+        note_role(tx, &user, admin, by, now).await?;
         user.admin = admin;
         if admin && in_force.admins.contains(&identity.name) {
             let mut ids = configured(tx, now).await?;
@@ -262,6 +299,7 @@ pub async fn take_back(
     if known.admin && user.admin {
         db::users::set_admin(tx, &user.id, false).await?;
         revocations::announce(tx, user.name.as_str(), now).await?;
+        note_role(tx, user, false, "provider", now).await?;
     }
     db::identities::update(tx, subject, "[]", false, now).await
 }
@@ -318,7 +356,10 @@ async fn owner(
             return Ok(Err(NotHers::Numbered));
         }
         let (user, is_new) = match create(tx, &identity.name, now).await? {
-            Some(user) => (user, true),
+            Some(user) => {
+                note_made(tx, &user, now).await?;
+                (user, true)
+            }
             None => (ensure(tx, &identity.name, now).await?, false),
         };
         // Two who bring the same name wait for each other here.
@@ -472,6 +513,7 @@ pub async fn follow_configuration(
         } else if user.admin {
             db::users::set_admin(tx, id, false).await?;
             revocations::announce(tx, user.name.as_str(), now).await?;
+            note_role(tx, &user, false, "configuration", now).await?;
             lost.push(user.name);
         }
     }

@@ -142,6 +142,11 @@ pub const STEPS: &[Step] = &[
         name: "sittings",
         sql: include_str!("../../../migrations/0030_sittings.sql"),
     },
+    Step {
+        version: 32,
+        name: "audit",
+        sql: include_str!("../../../migrations/0032_audit.sql"),
+    },
 ];
 
 pub struct Step {

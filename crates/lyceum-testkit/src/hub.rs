@@ -163,6 +163,7 @@ impl TestHub {
             named_servers: 3,
             shared_in_browsers: false,
             admission: Default::default(),
+            log_kept: Duration::from_secs(365 * 24 * 3600),
             second_factor: Default::default(),
             grants: Default::default(),
             profiles: Default::default(),

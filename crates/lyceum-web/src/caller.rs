@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
@@ -21,6 +22,8 @@ pub struct Caller {
     pub scopes: Arc<ScopeSet>,
     /// Who is in the groups that the scopes are narrowed down to.
     pub members: Arc<Members>,
+    /// From where this request comes; what is kept of a caller between requests has none.
+    pub from: Option<IpAddr>,
 }
 
 /// A person, or a service of the site.

@@ -1,5 +1,6 @@
 //! The command line: what can be said, and who does it. One file per subcommand in `cli/`.
 
+mod audit;
 pub mod backup;
 pub mod config;
 mod courses;
@@ -73,6 +74,7 @@ pub enum Command {
     Service(services::ServiceCommand),
     #[command(subcommand)]
     Sitting(sittings::SittingCommand),
+    Audit(audit::AuditCommand),
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
     #[command(subcommand)]
@@ -154,6 +156,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Server(command) => command.run(),
         Command::Service(command) => command.run(),
         Command::Sitting(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Maintenance(command) => command.run(),
         Command::Language(command) => command.run(),
         Command::Course(command) => command.run(),

@@ -642,6 +642,7 @@ fn settings(
             existing: config.people.existing,
             block: config.people.block.clone(),
         },
+        log_kept: config.people.log_kept,
         second_factor: config.second_factor.clone(),
         grants: grants(config, keys),
         profiles: config.profiles.clone(),

@@ -203,6 +203,7 @@ assignments:
             },
             scopes: Arc::new(scopes.iter().cloned().collect::<ScopeSet>()),
             members: Arc::new(Members::default()),
+            from: None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use lyceum_hub::audit::{self, Act, Doer, What};
 use lyceum_hub::users;
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
@@ -110,6 +111,13 @@ async fn account(
     let user = users::ensure(&mut tx, &user_name, now).await?;
     if fingerprint.is_none() {
         lyceum_hub::db::users::set_admin(&mut tx, &user.id, admin).await?;
+        if admin {
+            let nobody = Doer::nobody();
+            let act = Act::new(&nobody, What::AdminGiven)
+                .about(&user)
+                .with("by", "command_line");
+            audit::note(&mut tx, act, now).await?;
+        }
         if let Some(display_name) = display_name {
             lyceum_hub::db::users::set_display_name(&mut tx, &user.id, display_name).await?;
         }

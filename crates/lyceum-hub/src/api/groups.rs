@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use lyceum_model::clock::Millis;
 use lyceum_model::lti::is_platforms;
 use lyceum_model::name::{UserName, is_free_name};
 use lyceum_model::say;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::model::{self, GROUP_FIELDS};
 use super::paging::Page;
+use crate::audit::{self, Act, Doer, What};
 use crate::db::groups::Group;
 use crate::db::users::User;
 use crate::{Hub, db, giving, groups};
@@ -166,6 +168,11 @@ pub async fn delete_group(
     let grants = &hub.settings().grants;
     groups::announce(&mut tx, grants, &name, &members, hub.now()).await?;
     db::groups::delete(&mut tx, &group.id).await?;
+    let doer = Doer::of(&caller);
+    let act = Act::new(&doer, What::GroupDeleted)
+        .with("group", &name)
+        .with("members", members.len());
+    audit::note(&mut tx, act, hub.now()).await?;
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     tracing::info!(by = %caller.who, group = name, members = members.len(), "group deleted");
@@ -233,6 +240,7 @@ pub(crate) async fn move_people(
         let mut gone = Vec::new();
         for user in &users {
             if db::groups::remove_member(&mut tx, name, &user.id).await? {
+                note_member(&mut tx, caller, What::MemberRemoved, (name, user), hub.now()).await?;
                 gone.push(user.name.clone());
             }
         }
@@ -285,10 +293,25 @@ async fn create(
         return Err(ApiError::conflict(say!("group.exists", name = name)));
     }
     let users = people(tx, users).await?;
+    let doer = Doer::of(caller);
+    let act = Act::new(&doer, What::GroupMade).with("group", name);
+    audit::note(tx, act, hub.now()).await?;
     tracing::info!(by = %caller.who, group = name, "group created");
     join(hub, tx, caller, name, &users).await?;
     let group = find(tx, name).await?;
     show(hub, tx, caller, &group).await
+}
+
+async fn note_member(
+    tx: &mut Tx,
+    caller: &Caller,
+    what: What,
+    (group, user): (&str, &User),
+    now: Millis,
+) -> sqlx::Result<()> {
+    let doer = Doer::of(caller);
+    let act = Act::new(&doer, what).about(user).with("group", group);
+    audit::note(tx, act, now).await
 }
 
 async fn join(
@@ -306,6 +329,7 @@ async fn join(
     for user in users.iter().filter(|user| !there.contains(&user.name)) {
         giving::may_add(hub, tx, caller, group, user).await?;
         if db::groups::add_member(tx, group, &user.id).await? {
+            note_member(tx, caller, What::MemberAdded, (group, user), hub.now()).await?;
             added.push(user.name.clone());
         }
     }

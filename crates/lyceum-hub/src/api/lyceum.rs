@@ -1,5 +1,6 @@
 //! Lyceum's own API, below `/hub/api/lyceum/`: what JupyterHub has no word for.
 
+pub mod audit;
 pub mod people;
 pub mod profiles;
 pub mod proxy;
@@ -30,6 +31,7 @@ pub fn routes() -> Routes<Hub> {
             proves,
             proxy::take_report,
         )
+        .merge(audit::routes())
         .merge(servers::routes())
         .merge(people::routes())
         .merge(upkeep::routes())

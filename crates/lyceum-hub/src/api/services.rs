@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::model::{self, SERVICE_FIELDS};
+use crate::audit::{self, Act, Doer, What};
 use crate::grants::{self, CLIENT_PREFIX, Grants, Service};
 use crate::jobs::revocations;
 use crate::services::{self, Known};
@@ -130,6 +131,9 @@ pub async fn create_service(
     let service = check(grants, &mut tx, &caller, &name, wish).await?;
     db::services::put(&mut tx, &services::row_of(&name, &service)).await?;
     grants::announce_route(&mut tx, &name, hub.now()).await?;
+    let doer = Doer::of(&caller);
+    let act = Act::new(&doer, What::ServiceMade).with("service", &name);
+    audit::note(&mut tx, act, hub.now()).await?;
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     tracing::info!(by = %caller.who, service = name, admin = service.admin, "service made");
@@ -257,6 +261,9 @@ pub async fn delete_service(
     let subject = groups::service_subject(&name);
     revocations::announce(&mut tx, &subject, now).await?;
     db::shares::forget_giver(&mut tx, &subject).await?;
+    let doer = Doer::of(&caller);
+    let act = Act::new(&doer, What::ServiceDeleted).with("service", &name);
+    audit::note(&mut tx, act, now).await?;
     tx.commit().await?;
     crate::proxy::pass_on(&hub).await;
     tracing::info!(by = %caller.who, service = name, "service deleted");

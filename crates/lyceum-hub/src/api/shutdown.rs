@@ -13,6 +13,7 @@ use lyceum_web::{ApiError, ApiResult, Caller};
 use serde_json::json;
 
 use super::{body, require_everywhere};
+use crate::audit::{self, Act, Doer, What};
 use crate::{Hub, db, launching};
 
 /// How long the end waits for servers that are to be stopped before it.
@@ -37,6 +38,10 @@ pub async fn shut_down(State(hub): State<Hub>, caller: Caller, body: Bytes) -> A
     }?;
     tracing::warn!(by = %caller.who, servers, "this hub is asked to end");
     tokio::spawn(async move {
+        // A database that is away keeps nobody from ending the hub.
+        if let Err(error) = note(&hub, &caller, servers).await {
+            tracing::warn!(error = %error, "it could not be written down who asked for the end");
+        }
         if servers && let Err(error) = stop_all(&hub, &caller).await {
             tracing::error!(
                 error = format!("{error:#}"),
@@ -47,6 +52,15 @@ pub async fn shut_down(State(hub): State<Hub>, caller: Caller, body: Bytes) -> A
     });
     let told = json!({ "message": "Shutting down Hub" });
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
+}
+
+async fn note(hub: &Hub, caller: &Caller, servers: bool) -> anyhow::Result<()> {
+    let doer = Doer::of(caller);
+    let act = Act::new(&doer, What::Shutdown).with("servers_stopped", servers);
+    let mut tx = hub.db().write().await?;
+    audit::note(&mut tx, act, hub.now()).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 async fn stop_all(hub: &Hub, caller: &Caller) -> anyhow::Result<()> {

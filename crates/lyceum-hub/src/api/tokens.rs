@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::body::{self, Fields};
 use super::{find_person, model};
+use crate::audit::{self, Act, Doer, What};
 use crate::event_log::Event;
 use crate::grants::{self, Grants};
 use crate::jobs::revocations;
@@ -85,6 +86,14 @@ pub async fn delete_token(
         .ok_or_else(ApiError::not_found)?;
     let fallen = db::tokens::delete(&mut tx, &token).await?;
     revocations::announce_fallen(&mut tx, owner.name.as_str(), &fallen, hub.now()).await?;
+    let doer = Doer::of(&caller);
+    if !doer.is(&owner.name) {
+        let act = Act::new(&doer, What::TokenRevoked)
+            .about(&owner)
+            .with("token", &token.id)
+            .with("note", &token.note);
+        audit::note(&mut tx, act, hub.now()).await?;
+    }
     tx.commit().await?;
     hub.tell(Event::Token {
         action: "revoke",
@@ -141,6 +150,9 @@ pub async fn create_token(
         (None, Some((name, password))) => {
             let identity = crate::pages::login::check(&hub, name, password, &info)
                 .await
+                .inspect_err(|refused| {
+                    crate::pages::login::note_refused(&hub, name, refused, &info);
+                })
                 .map_err(|refused| match refused {
                     Refused::TooMany { retry_after } => ApiError::later(
                         StatusCode::TOO_MANY_REQUESTS,
@@ -232,6 +244,19 @@ pub async fn create_token(
     room_for_one_more(&mut tx, &owner, now).await?;
     let (token, secret) = issue(&mut tx, &owner, new, now).await?;
     let scopes = standing.token(&mut tx, &token).await?;
+    let doer = match (&caller, &signed_in) {
+        (Some(caller), _) => Doer::of(caller),
+        (None, Some(identity)) => Doer::person(&identity.name).at(Some(info.address)),
+        (None, None) => return Err(nobody()),
+    };
+    // Who makes one for herself by her password has come in by it, too.
+    if !own || caller.is_none() {
+        let act = Act::new(&doer, What::TokenMade)
+            .about(&owner)
+            .with("token", &token.id)
+            .with("note", &token.note);
+        audit::note(&mut tx, act, now).await?;
+    }
     tx.commit().await?;
     hub.tell(Event::Token {
         action: "make",

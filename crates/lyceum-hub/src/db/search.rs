@@ -1,9 +1,10 @@
-//! Lists that are searched, sorted and read in pages: servers, their failures, groups, tokens, sign-ins. People are in
+//! Lists that are searched, sorted and read in pages: servers, their failures, groups, tokens, sign-ins, who did what. People are in
 //! [`super::users::Search`].
 //!
 //! What somebody may see is a part of the question, so that pages and counts are right for her. The
 //! statements are put together here from pieces of our own; whatever comes from outside is bound.
 
+pub mod audit;
 pub mod failures;
 pub mod groups;
 pub mod servers;

@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions and why others ended, tokens, codes of all kinds, old events, failures of starts and servers, what others did with servers, failed sign-ins, removed servers.
+//! What must be cleared away now and then: expired sessions and why others ended, tokens, codes of all kinds, old events, failures of starts and servers, what others did with servers, the list of what was done, failed sign-ins, removed servers.
 
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     crate::trouble::prune(&mut tx, now).await?;
     db::failures::prune(&mut tx, now).await?;
     crate::deeds::prune(&mut tx, now).await?;
+    crate::audit::prune(hub, &mut tx).await?;
     lyceum_auth::second_factor::prune(&mut tx, now).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;

@@ -5,6 +5,7 @@
 //! which ask once more.
 
 mod activity;
+mod audit;
 mod csv;
 mod groups;
 mod invitations;
@@ -73,6 +74,8 @@ pub fn routes() -> Routes<Hub> {
         .public(Method::GET, tokens::FILE, anon, tokens::file)
         .scoped(Method::POST, "/hub/admin/tokens/do", tokens::act)
         .public(Method::GET, "/hub/admin/activity", anon, activity::show)
+        .public(Method::GET, audit::LIST, anon, audit::show)
+        .public(Method::GET, audit::FILE, anon, audit::file)
         .public(
             Method::GET,
             "/hub/admin/configuration",
@@ -162,6 +165,7 @@ impl Visit {
             entry(reaches(ScopeName::ReadTokens), "tokens"),
             entry(self.holds_all(), "sittings"),
             entry(reaches(ScopeName::ListUsers), "activity"),
+            entry(self.sees_all(audit::SCOPE), "audit"),
             entry(self.sees_all(ScopeName::ReadHub), "configuration"),
         ];
         // Words of our own only: the address can come from anywhere.

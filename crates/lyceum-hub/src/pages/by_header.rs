@@ -13,6 +13,7 @@ use lyceum_web::{ApiResult, Caller};
 
 use super::login::{NextQuery, Way, come_in, let_in};
 use super::{redirect, to};
+use crate::audit::{Act, Doer, What};
 use crate::db::sessions::Session;
 use crate::next::local_target;
 use crate::sessions::{self, Which};
@@ -135,7 +136,9 @@ pub(crate) async fn goes_on(
     if let Some(user) = user {
         tracing::info!(user = %user.name, address = %info.address, "the proxy in front names somebody else: the session ends");
         let which = Which::One(&session.id);
-        sessions::end(hub, &user.id, user.name.as_str(), which).await?;
+        let nobody = Doer::nobody().at(Some(info.address));
+        let act = Act::new(&nobody, What::SignOut).with("by", "proxy");
+        sessions::end(hub, &user.id, user.name.as_str(), which, act).await?;
     }
     Ok(false)
 }

@@ -20,6 +20,8 @@ pub struct ListQuery {
     pub(super) state: String,
     pub(super) role: String,
     pub(super) kind: String,
+    /// Where a name is looked for, if there are several places.
+    pub(super) side: String,
     /// Of a group.
     pub(super) name: String,
     pub(super) offset: Option<i64>,

@@ -24,6 +24,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
 use serde::Deserialize;
 
 use super::{frame, html, redirect, to};
+use crate::audit::{self, Act, Doer, What};
 use crate::db::users::User;
 use crate::event_log::Event;
 use crate::jobs::revocations;
@@ -295,7 +296,10 @@ pub(super) async fn come_in(
 ) -> ApiResult<Response> {
     let identity = match proven {
         Ok(identity) => identity,
-        Err(refused) => return way.refuse(hub, refused),
+        Err(refused) => {
+            note_refused(hub, way.username, &refused, way.info);
+            return way.refuse(hub, refused);
+        }
     };
     if let Some(refused) = held_up(hub, &identity).await? {
         return Err(refused);
@@ -311,6 +315,7 @@ pub(super) async fn come_in(
         Ok(user) => user,
         Err(why) => {
             tx.rollback().await?;
+            note_refused(hub, identity.name.as_str(), &why, way.info);
             return way.refuse(hub, why);
         }
     };
@@ -323,6 +328,25 @@ pub(super) async fn come_in(
         return super::second_step::ask(hub, &user, &way, needed).await;
     }
     begin(hub, tx, &user, &identity, &way).await
+}
+
+/// Writes it down for the account of this name, if there is one. Where too many try, or something is out of order,
+/// nobody has looked who it is.
+pub(crate) fn note_refused(hub: &Hub, name: &str, refused: &Refused, info: &RequestInfo) {
+    let why = match refused {
+        Refused::Credentials => "credentials",
+        Refused::NotAdmitted => "not_admitted",
+        Refused::Taken => "taken",
+        Refused::Reserved => "reserved",
+        Refused::TooMany { .. }
+        | Refused::Busy
+        | Refused::Expired
+        | Refused::Denied
+        | Refused::Anonymous
+        | Refused::Unnamed
+        | Refused::Internal(_) => return,
+    };
+    audit::note_refused(hub, name, info.address, why);
 }
 
 /// The new session of somebody who has proved all that she has to.
@@ -375,6 +399,12 @@ pub(super) async fn begin(
         hub.metrics().sign_in("failure");
         return super::seat::tell_why(hub, way, why);
     }
+    let doer = Doer::person(&user.name).at(Some(info.address));
+    let act = Act::new(&doer, What::SignIn)
+        .about(user)
+        .with("method", way.method.unwrap_or(audit::BY_PASSWORD))
+        .with("agent", &info.agent);
+    audit::note(&mut tx, act, now).await?;
     let too_many = sessions::are_too_many(&mut tx, &user.id, now).await?;
     if let Some((name, id)) = ended {
         revocations::announce_fallen(&mut tx, name, &[id], now).await?;
@@ -388,7 +418,10 @@ pub(super) async fn begin(
         user: user.name.as_str(),
     });
     if too_many {
-        let ended = sessions::end(hub, &user.id, user.name.as_str(), Which::Beyond).await;
+        let nobody = Doer::nobody();
+        let act = Act::new(&nobody, What::SignOut).with("by", "limit");
+        let name = user.name.as_str();
+        let ended = sessions::end(hub, &user.id, name, Which::Beyond, act).await;
         if let Err(error) = ended {
             // She is signed in all the same; the next log-in tries again.
             tracing::warn!(user = %user.name, error = %error.message, "old sessions could not be ended");
@@ -661,6 +694,9 @@ pub async fn sign_out(
         db::sessions::end(&mut tx, id, &person.id).await?;
         let fallen = std::slice::from_ref(id);
         revocations::announce_fallen(&mut tx, person.name.as_str(), fallen, hub.now()).await?;
+        let doer = Doer::person(&person.name).at(Some(info.address));
+        let act = Act::new(&doer, What::SignOut).about_her(&person.id, person.name.as_str());
+        audit::note(&mut tx, act, hub.now()).await?;
         tx.commit().await?;
         crate::proxy::pass_on(&hub).await;
         hub.tell(Event::Session {

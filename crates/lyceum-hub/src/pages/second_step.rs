@@ -27,7 +27,7 @@ use super::{frame, to};
 use crate::db::users::User;
 use crate::next::local_target;
 use crate::second_factor::Needed;
-use crate::{Hub, db};
+use crate::{Hub, audit, db};
 
 const PATH: &str = "/hub/login/code";
 
@@ -186,6 +186,7 @@ async fn prove(
     let is_out = hub.shuts_out(&mut tx, &here.user).await?;
     drop(tx);
     if is_out {
+        audit::note_refused(&hub, here.user.name.as_str(), info.address, "not_admitted");
         return way.refuse(&hub, Refused::NotAdmitted);
     }
     let mut identity = Identity::named(here.user.name.clone());
@@ -203,6 +204,7 @@ async fn prove(
             hub.metrics().sign_in("failure");
             if let CodeRefused::Wrong | CodeRefused::Used = refused {
                 tracing::info!(user = %here.user.name, address = %info.address, "sign-in refused: {refused}");
+                audit::note_refused(&hub, here.user.name.as_str(), info.address, "wrong_code");
             }
             visit.page(&here, Some(Trouble::of(refused)))
         }

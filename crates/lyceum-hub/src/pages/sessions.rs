@@ -1,4 +1,4 @@
-//! Where I am signed in, and what others did with my servers.
+//! Where I am signed in and was, and what others did with my servers and with my account.
 
 use axum::extract::{Extension, Form, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -10,6 +10,7 @@ use lyceum_web::{ApiError, ApiResult, Caller, Credential};
 
 use super::tokens::IdForm;
 use super::{frame, html, to};
+use crate::audit::{self, Act, Doer, What};
 use crate::sessions::{self, Which};
 use crate::visit::SignedIn;
 use crate::{Hub, db, deeds};
@@ -27,6 +28,8 @@ pub async fn show(
     let person = caller.person()?;
     let all = db::sessions::of_user(&mut tx, &person.id, hub.now().0).await?;
     let deeds = deeds::all(&mut tx, &person.id, hub.now()).await?;
+    let acts = audit::by_others(&mut tx, &person.id).await?;
+    let sign_ins = audit::sign_ins(&mut tx, &person.id).await?;
     drop(tx);
     let password = super::password::has_own(&hub, &caller).await?;
     let rows: Vec<_> = all
@@ -38,6 +41,8 @@ pub async fn show(
         page: frame(&hub, Some(&caller), &info),
         sessions: rows,
         deeds,
+        acts,
+        sign_ins,
         password,
         second_factor: super::second_factor::on_sessions(&hub, &caller).await?,
         others: others.try_into().unwrap_or(u64::MAX),
@@ -63,7 +68,9 @@ pub async fn end_others(State(hub): State<Hub>, caller: Caller) -> ApiResult<Res
 
 async fn end_own(hub: &Hub, caller: &Caller, which: Which<'_>) -> ApiResult<Response> {
     let person = caller.person()?;
-    let ended = sessions::end(hub, &person.id, person.name.as_str(), which).await?;
+    let doer = Doer::of(caller);
+    let act = Act::new(&doer, What::SignOut);
+    let ended = sessions::end(hub, &person.id, person.name.as_str(), which, act).await?;
     tracing::info!(user = %person.name, ended, "sessions ended");
     Ok(to(hub, PAGE))
 }

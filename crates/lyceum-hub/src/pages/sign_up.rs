@@ -23,6 +23,7 @@ use super::login::is_foreign;
 use super::password::{Trouble, prepare, way_in};
 use super::{frame, html, language};
 use crate::api::users::change::new_name;
+use crate::audit::{self, Act, Doer, What};
 use crate::grants::USER;
 use crate::{Hub, db, groups, proxy, sittings, users};
 
@@ -113,7 +114,7 @@ async fn sign_up(
         Ok(counted) => counted,
         Err(refused) => return desk.refuse(page, Trouble::of(refused)),
     };
-    let made = make(&hub, &desk.accounts, &form.invitation, &name, &new).await?;
+    let made = make(&desk, &form.invitation, &name, &new).await?;
     if !matches!(made, Made::Taken) {
         sign_in.no_guess(counted).await;
     }
@@ -142,13 +143,12 @@ enum Made {
 }
 
 async fn make(
-    hub: &Hub,
-    accounts: &LocalAccounts,
+    desk: &Desk<'_>,
     secret: &str,
     name: &UserName,
     new: &NewPassword,
 ) -> ApiResult<Made> {
-    let now = hub.now();
+    let (hub, now) = (desk.hub, desk.hub.now());
     let mut tx = hub.db().write().await?;
     let Some(invitation) = invitations::find(&mut tx, secret, now).await? else {
         tx.rollback().await?;
@@ -166,7 +166,13 @@ async fn make(
         tx.rollback().await?;
         return Ok(Made::Gone);
     };
-    accounts.put(&mut tx, name, new).await?;
+    let doer = Doer::person(name).at(Some(desk.info.address));
+    let act = Act::new(&doer, What::InvitationUsed)
+        .about(&user)
+        .with("invitation", &invitation.id)
+        .with("made_by", &invitation.made_by);
+    audit::note(&mut tx, act, now).await?;
+    desk.accounts.put(&mut tx, name, new).await?;
     for group in invitation.groups() {
         // It may have been deleted since.
         if !is_platforms(&group) && db::groups::find(&mut tx, &group).await?.is_some() {

@@ -328,7 +328,7 @@ pub(super) async fn start(visit: Visit, user: String, server: String) -> ApiResu
         options: (options.clone()).map_or(launching::Options::Usual, launching::Options::Chosen),
         display_name: course_servers::title(hub, &owner.name)
             .filter(|title| is_display_name(title)),
-        by: Some(Doer::of(&caller.who)),
+        by: Some(Doer::of(caller)),
     };
     match launching::start(hub, &owner, &name, wish).await {
         Ok(_) | Err(WishError::Running | WishError::Stopping) => Ok(redirect(&base, &pending)),
@@ -448,7 +448,7 @@ pub async fn remove_form(
     let mut tx = hub.db().write().await?;
     let removed = db::servers::delete(&mut tx, &row.id).await?;
     if removed {
-        let doer = Doer::of(&caller.who);
+        let doer = Doer::of(&caller);
         deeds::note(&mut tx, &row, &doer, What::Removed, hub.now()).await?;
     }
     tx.commit().await?;

@@ -4,6 +4,7 @@
 
 mod admins;
 mod api;
+mod audit;
 mod below;
 mod contract;
 mod course_servers;

@@ -26,6 +26,7 @@
 //! of sessions in [`sessions`].
 
 pub mod admin;
+mod audit;
 mod course_work;
 mod culling;
 mod deeds;
@@ -44,6 +45,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use audit::AuditRow;
 pub use course_work::{ArrivalRow, FeedbackRow, MistakeRow, TaskRow, WaitingRow};
 pub use culling::{Hold, ServerEnd};
 pub use deeds::DeedRow;

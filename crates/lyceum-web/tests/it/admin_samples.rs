@@ -5,7 +5,7 @@ use lyceum_web::page::contexts::rooms::RoomRow;
 use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 use minijinja::value::Value;
 
-use crate::samples::{EVIL, HOUR, NOW, all_servers, bare, of, page, session, token};
+use crate::samples::{EVIL, HOUR, NOW, acts, all_servers, bare, of, page, session, token};
 
 fn area(here: &'static str) -> Area {
     let entries = [
@@ -17,6 +17,7 @@ fn area(here: &'static str) -> Area {
         "tokens",
         "sittings",
         "activity",
+        "audit",
         "configuration",
     ];
     Area {
@@ -388,6 +389,11 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                     total: 73,
                 }),
                 sessions: Some(vec![session("s1", "203.0.113.7", true)]),
+                audit: Some(PersonAudit {
+                    rows: acts(),
+                    total: 73,
+                    url: Some("/hub/admin/audit?q=ada&side=about".into()),
+                }),
                 link: Some(PasswordLink {
                     url: EVIL.into(),
                     expires: 1_800_000_000_000,
@@ -405,6 +411,7 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                 groups: Some(Vec::new()),
                 tokens: Some(PersonTokens::default()),
                 sessions: Some(Vec::new()),
+                audit: Some(PersonAudit::default()),
                 ..PersonPage::default()
             }),
         ),
@@ -505,7 +512,32 @@ fn things() -> Vec<(&'static str, &'static str, Value)> {
         ("last_used", true),
         ("expires", false),
     ];
+    let of_acts = [
+        ("at", false),
+        ("what", false),
+        ("about", false),
+        ("doer", false),
+        ("address", false),
+        ("detail", false),
+    ];
     vec![
+        (
+            "admin_audit.html",
+            "full",
+            of(AuditPage {
+                page: page(),
+                area: area("audit"),
+                list: list(acts(), &of_acts),
+            }),
+        ),
+        (
+            "admin_audit.html",
+            "empty",
+            of(AuditPage {
+                page: bare(),
+                ..AuditPage::default()
+            }),
+        ),
         (
             "admin_servers.html",
             "full",

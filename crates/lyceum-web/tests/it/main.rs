@@ -41,6 +41,7 @@ fn builder() -> PagesBuilder {
         "accept_share.html",
         "admin.html",
         "admin_activity.html",
+        "admin_audit.html",
         "admin_configuration.html",
         "admin_group.html",
         "admin_groups.html",
@@ -49,6 +50,7 @@ fn builder() -> PagesBuilder {
         "admin_tokens.html",
         "admin_user.html",
         "admin_users.html",
+        "audit.html",
         "document.html",
         "home.html",
         "lists.html",
@@ -152,7 +154,7 @@ fn every_template_renders() {
         .iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .filter(|name| {
-            let pieces = ["base.html", "lists.html", "spawn_form.html", "ui.html"];
+            let pieces = ["audit.html", "base.html", "lists.html", "spawn_form.html", "ui.html"];
             !pieces.contains(&name.as_str())
         })
         .collect();

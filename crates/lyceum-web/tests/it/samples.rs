@@ -416,6 +416,37 @@ fn deeds() -> Vec<DeedRow> {
     ]
 }
 
+/// What was done, by whom there is.
+pub(crate) fn acts() -> Vec<AuditRow> {
+    let act = |what: &str, who: Option<&str>, key: &str, text: &str| AuditRow {
+        at: NOW - HOUR,
+        who: who.map(str::to_owned),
+        who_url: who.map(|who| format!("/hub/admin/user/{who}")),
+        address: Some("203.0.113.7".into()),
+        what: what.into(),
+        about: Some("ada".into()),
+        about_url: Some("/hub/admin/user/ada".into()),
+        detail: vec![(key.into(), text.into())],
+        times: 1,
+        ..AuditRow::default()
+    };
+    let mut acts = vec![
+        act("sign_in", Some("ada"), "agent", "Firefox 145, Linux"),
+        act("admin_given", None, "by", "configuration"),
+        act("person_renamed", Some("root"), "to", EVIL),
+    ];
+    acts.push(AuditRow {
+        times: 17,
+        ..act("sign_in_refused", None, "why", "credentials")
+    });
+    acts.push(AuditRow {
+        who_url: None,
+        is_service: true,
+        ..act("server_stopped", Some(EVIL), "server", EVIL)
+    });
+    acts
+}
+
 fn started_for_a_course() -> NextThing {
     NextThing {
         course: Some("signals-2026".into()),
@@ -1006,6 +1037,8 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                 ],
                 others: 1,
                 deeds: deeds(),
+                acts: acts(),
+                sign_ins: acts(),
                 password: true,
                 second_factor: Some(SecondStep {
                     on: true,

@@ -3,6 +3,7 @@
 
 use clap::Subcommand;
 use jiff::tz::TimeZone;
+use lyceum_hub::audit::Doer;
 use lyceum_hub::maintenance::{self, MESSAGE_MAX, Switched};
 use lyceum_model::clock::Millis;
 use serde_json::{Value, json};
@@ -85,6 +86,9 @@ impl MaintenanceCommand {
                     let mut tx = ground.db.write().await.map_err(failed)?;
                     let done = maintenance::switch_on(&mut tx, &order).await;
                     done.map_err(failed)?;
+                    let (nobody, now) = (Doer::nobody(), ground.clock.now());
+                    let noted = maintenance::note_switched(&mut tx, &nobody, Some(&order), now);
+                    noted.await.map_err(failed)?;
                     tx.commit().await.map_err(failed)?;
                     Ok((until, config.time_zone))
                 })?;
@@ -101,6 +105,11 @@ impl MaintenanceCommand {
                     let mut tx = ground.db.write().await.map_err(failed)?;
                     let was = maintenance::switch_off(&mut tx, now).await;
                     let was = was.map_err(failed)?;
+                    if was {
+                        let noted =
+                            maintenance::note_switched(&mut tx, &Doer::nobody(), None, now).await;
+                        noted.map_err(failed)?;
+                    }
                     tx.commit().await.map_err(failed)?;
                     Ok((was, planned(&config, now)))
                 })?;

@@ -1,6 +1,7 @@
 //! `lyceum user identity …`: by which marks people are known at other places.
 
 use clap::Subcommand;
+use lyceum_hub::audit::{self, Act, Doer, What};
 use lyceum_hub::db::{self, identities::Mark};
 use lyceum_hub::users;
 use lyceum_model::clock::Millis;
@@ -114,6 +115,13 @@ async fn remove(
     users::forget_mark(&mut tx, &user, subject, &grants, ground.clock.now())
         .await
         .map_err(failed)?;
+    let (nobody, now) = (Doer::nobody(), ground.clock.now());
+    let act = Act::new(&nobody, What::MarkRemoved)
+        .about(&user)
+        .with("by", "command_line")
+        .with("issuer", &subject.issuer)
+        .with("mark", &subject.id);
+    audit::note(&mut tx, act, now).await.map_err(failed)?;
     tx.commit().await.map_err(failed)
 }
 

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 
 use clap::Subcommand;
+use lyceum_hub::audit::{self, Act, Doer, What};
 use lyceum_hub::db;
 use lyceum_hub::jobs::revocations;
 use lyceum_hub::users;
@@ -190,8 +191,23 @@ async fn add(ground: &Ground, name: &UserName, password: Secret) -> Result<bool,
             .await
             .map_err(failed)?;
     }
+    note(&mut tx, What::PasswordSet, &user, now).await?;
     tx.commit().await.map_err(failed)?;
     Ok(known)
+}
+
+/// Nobody calls here by a name of ours.
+async fn note(
+    tx: &mut lyceum_store::Tx,
+    what: What,
+    user: &db::users::User,
+    now: Millis,
+) -> Result<(), Failure> {
+    let nobody = Doer::nobody();
+    let act = Act::new(&nobody, what)
+        .about(user)
+        .with("by", "command_line");
+    audit::note(tx, act, now).await.map_err(failed)
 }
 
 fn grant(name: &UserName, data: &DataArgs, config: &ConfigArgs) -> Result<Outcome, Failure> {
@@ -199,9 +215,13 @@ fn grant(name: &UserName, data: &DataArgs, config: &ConfigArgs) -> Result<Outcom
         let (ground, _, _) = ground(data, config).await?;
         let mut tx = ground.db.write().await.map_err(failed)?;
         let user = get(&mut tx, name).await?;
-        users::grant_admin(&mut tx, &user, ground.clock.now())
+        let now = ground.clock.now();
+        users::grant_admin(&mut tx, &user, now)
             .await
             .map_err(failed)?;
+        if !user.admin {
+            note(&mut tx, What::AdminGiven, &user, now).await?;
+        }
         tx.commit().await.map_err(failed)
     })?;
     print(&format!("{name} is an administrator now\n"))?;
@@ -246,9 +266,13 @@ fn revoke(
         db::users::set_admin(&mut tx, &user.id, false)
             .await
             .map_err(failed)?;
-        revocations::announce(&mut tx, user.name.as_str(), ground.clock.now())
+        let now = ground.clock.now();
+        revocations::announce(&mut tx, user.name.as_str(), now)
             .await
             .map_err(failed)?;
+        if user.admin {
+            note(&mut tx, What::AdminTaken, &user, now).await?;
+        }
         tx.commit().await.map_err(failed)?;
         Ok(config.people.admins.contains(name))
     })?;

@@ -3,6 +3,7 @@
 
 use clap::Args;
 use lyceum_auth::second_factor::{self, Doer, State, What};
+use lyceum_hub::audit::{self, Act};
 use lyceum_hub::db;
 use lyceum_model::name::UserName;
 
@@ -53,6 +54,11 @@ impl SecondFactorArgs {
                 second_factor::note(&mut tx, &user.id, what, doer, now)
                     .await
                     .map_err(failed)?;
+                let nobody = audit::Doer::nobody();
+                let act = Act::new(&nobody, audit::What::SecondFactorOff)
+                    .about(&user)
+                    .with("by", "command_line");
+                audit::note(&mut tx, act, now).await.map_err(failed)?;
                 tx.commit().await.map_err(failed)?;
             }
             Ok::<Option<State>, Failure>(state)

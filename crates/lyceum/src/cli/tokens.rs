@@ -1,6 +1,7 @@
 //! `lyceum token …`: API tokens for programs.
 
 use clap::Subcommand;
+use lyceum_hub::audit::{self, Act, Doer, What};
 use lyceum_hub::db;
 use lyceum_hub::tokens::{NewToken, issue, room_for_one_more};
 use lyceum_model::name::UserName;
@@ -86,6 +87,15 @@ impl TokenCommand {
                 .await
                 .map_err(|full| failed(anyhow::anyhow!(full.message.to_string())))?;
             let made = issue(&mut tx, &owner, new, now).await.map_err(failed)?;
+            let nobody = Doer::nobody();
+            let act = Act::new(&nobody, What::TokenMade)
+                .about(&owner)
+                .with("by", "command_line")
+                .with("token", &made.0.id)
+                .with("note", &made.0.note);
+            audit::note(&mut tx, act, now)
+                .await
+                .map_err(|error| failed(error.into()))?;
             tx.commit().await.map_err(|error| failed(error.into()))?;
             Ok(made)
         })?;

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lyceum_model::name::UserName;
 use lyceum_model::who::{Forms, Listed, Who};
@@ -29,6 +30,8 @@ const COLUMNS: [&str; 9] = [
 /// So many bad rows of a file are told.
 const ROWS_TOLD: usize = 5;
 const FILES_MAX: usize = 64;
+const LOG_KEPT_LEAST: Duration = Duration::from_secs(24 * 3600);
+const LOG_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct People {
@@ -42,6 +45,8 @@ pub struct People {
     pub block: Listed,
     /// Files with names.
     pub watched: Vec<PathBuf>,
+    /// How long it is kept who did what.
+    pub log_kept: Duration,
 }
 
 impl People {
@@ -112,7 +117,19 @@ pub(super) fn check_people(
         existing: raw.existing,
         block,
         watched,
+        log_kept: log_kept(raw, problem),
     }
+}
+
+fn log_kept(raw: &RawPeople, problem: &mut dyn FnMut(&str, String)) -> Duration {
+    let Some(kept) = raw.log_kept else {
+        return LOG_KEPT;
+    };
+    if kept.0 < LOG_KEPT_LEAST {
+        let message = format!("it is kept for `1d` at least, found `{kept}`");
+        problem("people.log_kept", message);
+    }
+    kept.0
 }
 
 /// The names in a file.

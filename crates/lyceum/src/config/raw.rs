@@ -283,6 +283,8 @@ pub struct RawPeople {
     /// People who have not come for so long are deleted, `365d`: administrators, whom this file names
     /// and whose server runs excepted. Their files stay. Left out: nobody.
     pub forget_after: Option<Span>,
+    /// How long it is kept who signed in, and who did what as an administrator. Left out: `365d`.
+    pub log_kept: Option<Span>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

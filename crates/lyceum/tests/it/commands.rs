@@ -124,6 +124,26 @@ fn marks_at_other_places_are_asked_after() {
 }
 
 #[test]
+fn what_the_command_line_did_is_written_down() {
+    let site = demo();
+    assert_eq!(site.run(&["admin", "grant", "ada"]).code, Some(0));
+    let said = site.run(&["audit", "list", "--person", "ada"]);
+    let newest = said.out.lines().next().unwrap_or_default();
+    assert!(
+        newest.ends_with("admin_given  about=ada  through=command_line"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+    let said = site.run(&["audit", "list", "--json", "--limit", "1"]);
+    assert!(said.out.contains("\"what\": \"admin_given\""), "{}", said.out);
+    assert_eq!(site.run(&["audit", "list", "--since", "2999-01-01"]).out, "");
+    let said = site.run(&["audit", "list", "--since", "yesterday"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("--since: "), "{}", said.err);
+}
+
+#[test]
 fn what_somebody_would_get_is_explained() {
     let site = demo();
     site.write(

@@ -576,6 +576,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     people.block                          []                              default
     people.existing                       false                           default
     people.forget_after                   -                               default
+    people.log_kept                       -                               default
     load_groups                           {}                              default
     load_roles                            []                              default
     custom_scopes                         {}                              default

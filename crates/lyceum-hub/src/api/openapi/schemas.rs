@@ -84,6 +84,19 @@ pub(super) fn all() -> Value {
                 },
             }),
         ),
+        "Act": of(
+            &["id", "at", "what", "about", "doer", "address", "times", "detail"],
+            json!({
+                "id": text(),
+                "at": moment(),
+                "what": { "type": "string", "description": "A word, `sign_in` or `person_renamed`" },
+                "about": { "type": ["string", "null"], "description": "Whose account it is about, as she was called then" },
+                "doer": { "type": ["string", "null"], "description": "A person, or `service:NAME`; null: the command line, the configuration, rules, and refused log-ins" },
+                "address": maybe("string"),
+                "times": { "type": "integer", "description": "How often, where one entry stands for several" },
+                "detail": { "type": "object", "additionalProperties": { "type": "string" } },
+            }),
+        ),
         "Session": of(
             &["id", "address", "agent", "method", "since", "last_seen", "expires"],
             json!({

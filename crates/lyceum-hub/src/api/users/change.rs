@@ -22,8 +22,8 @@ use serde_json::Value;
 use super::super::body::{self, Fields};
 use super::super::model::Person;
 use super::super::{find_person, require_everywhere};
+use crate::audit::{self, Act, Doer, What};
 use crate::db::users::User;
-use crate::deeds::Doer;
 use crate::servers::State as ServerState;
 use crate::users::{self, NotNow};
 use crate::{Hub, db, giving, launching};
@@ -155,10 +155,15 @@ pub(crate) async fn alter(
         // change the people of a group only can't give out any name there is.
         caller.require(ScopeName::AdminUsers, Target::User(to))?;
     }
+    let doer = Doer::of(caller);
     let mut user = still_changeable(hub, tx, caller, user).await?;
     if let Some(to) = to {
         giving::may_rename(hub, tx, caller, &user, to).await?;
         users::rename(tx, &user, to, hub.now()).await?;
+        let act = Act::new(&doer, What::PersonRenamed)
+            .about(&user)
+            .with("to", to);
+        audit::note(tx, act, hub.now()).await?;
         tracing::info!(by = %caller.who, from = %user.name, %to, "person renamed");
         user.name = to.clone();
     }
@@ -169,6 +174,11 @@ pub(crate) async fn alter(
             true => users::grant_admin(tx, &user, hub.now()).await?,
             false => users::revoke_admin(tx, &user, hub.now()).await?,
         }
+        let what = match admin {
+            true => What::AdminGiven,
+            false => What::AdminTaken,
+        };
+        audit::note(tx, Act::new(&doer, what).about(&user), hub.now()).await?;
         tracing::info!(by = %caller.who, user = %user.name, admin, "role of administrator changed");
         user.admin = admin;
     }
@@ -187,13 +197,15 @@ pub(crate) async fn block(hub: &Hub, caller: &Caller, user: &User, blocked: bool
         return Ok(());
     }
     users::set_blocked(&mut tx, &user, blocked, hub.now()).await?;
-    let over = match blocked {
+    let doer = Doer::of(caller);
+    let (what, over) = match blocked {
         true => {
-            let by = Doer::of(&caller.who);
-            launching::end_starts(&mut tx, &user, &by, hub.now()).await?
+            let over = launching::end_starts(&mut tx, &user, &doer, hub.now()).await?;
+            (What::PersonKeptOut, over)
         }
-        false => Vec::new(),
+        false => (What::PersonLetIn, Vec::new()),
     };
+    audit::note(&mut tx, Act::new(&doer, what).about(&user), hub.now()).await?;
     tx.commit().await?;
     launching::starts_ended(hub, &over);
     tracing::info!(by = %caller.who, user = %user.name, blocked, "person kept out or let in");
@@ -294,6 +306,9 @@ pub async fn delete_user(
     }
     giving::still_reaches(&hub, &mut tx, &caller, SCOPE, &user).await?;
     let keys = users::remove(&mut tx, &user, hub.now()).await?;
+    let doer = Doer::of(&caller);
+    let act = Act::new(&doer, What::PersonDeleted).about(&user);
+    audit::note(&mut tx, act, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by = %caller.who, user = %user.name, "person deleted");
     crate::proxy::pass_on(&hub).await;
@@ -322,8 +337,13 @@ async fn make(
     let Some(mut user) = users::create(tx, name, hub.now()).await? else {
         return Ok(None);
     };
+    let doer = Doer::of(caller);
+    let act = Act::new(&doer, What::PersonMade).about(&user);
+    audit::note(tx, act, hub.now()).await?;
     if admin {
         users::grant_admin(tx, &user, hub.now()).await?;
+        let act = Act::new(&doer, What::AdminGiven).about(&user);
+        audit::note(tx, act, hub.now()).await?;
         user.admin = true;
     }
     tracing::info!(by = %caller.who, user = %name, admin, "person added");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lyceum_model::name::UserName;
 
 use super::{give_turn_back, take_turn};
+use crate::audit::{self, Act, Doer, What};
 use crate::cull::in_ms;
 use crate::db::users::User;
 use crate::users::NotNow;
@@ -62,6 +63,11 @@ async fn forget_one(hub: &Hub, id: &str, since: i64) -> anyhow::Result<bool> {
         Err(NotNow::Busy(_) | NotNow::Gone | NotNow::Taken(_)) => return Ok(false),
         Err(NotNow::Database(error)) => return Err(error.into()),
     };
+    let nobody = Doer::nobody();
+    let act = Act::new(&nobody, What::PersonForgotten)
+        .about(&user)
+        .with("by", "configuration");
+    audit::note(&mut tx, act, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(user = %user.name, "person forgotten: she has not come for as long as `people.forget_after` says");
     crate::proxy::pass_on(hub).await;

@@ -14,6 +14,7 @@ use lyceum_web::{ApiError, ApiResult};
 
 use super::{Tally, Visit, people};
 use crate::api::shares::full;
+use crate::audit::{self, Act, Doer, What};
 use crate::db;
 use crate::pages::fields::Fields;
 use crate::pages::list::ListQuery;
@@ -54,6 +55,9 @@ pub(super) async fn act(visit: Visit, form: Fields) -> ApiResult<Response> {
             if !invitations::withdraw(&mut tx, form.get("id")).await? {
                 return Err(ApiError::not_found());
             }
+            let doer = Doer::of(&visit.caller);
+            let act = Act::new(&doer, What::InvitationWithdrawn).with("invitation", form.get("id"));
+            audit::note(&mut tx, act, visit.hub.now()).await?;
             tx.commit().await?;
             tracing::info!(by = %visit.caller.who, invitation = form.get("id"), "invitation taken back");
             Ok(visit.back(&form, people::LIST, "withdrawn", &Tally::one()))
@@ -81,6 +85,12 @@ async fn make(visit: &Visit, form: &Fields) -> ApiResult<Response> {
     }
     let by = visit.caller.who.to_string();
     let (made, secret) = invitations::make(&mut tx, note, &groups, &by, hub.now()).await?;
+    let doer = Doer::of(&visit.caller);
+    let act = Act::new(&doer, What::InvitationMade)
+        .with("invitation", &made.id)
+        .with("note", note)
+        .with("groups", groups.join(", "));
+    audit::note(&mut tx, act, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by, invitation = made.id, ?groups, "invitation made");
     let path = format!("{}?invitation={secret}", sign_up::PATH);

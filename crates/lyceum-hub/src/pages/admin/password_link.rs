@@ -9,6 +9,7 @@ use lyceum_web::{ApiError, ApiResult};
 
 use super::Visit;
 use crate::api::shares::full;
+use crate::audit::{self, Act, Doer, What};
 use crate::db;
 use crate::db::users::User;
 use crate::pages::password::way_in;
@@ -41,6 +42,9 @@ pub(super) async fn make(visit: &Visit, user: &User) -> ApiResult<PasswordLink> 
     }
     let by = visit.caller.who.to_string();
     let made = links::make(&mut tx, &user.name, &by, hub.now()).await?;
+    let doer = Doer::of(&visit.caller);
+    let act = Act::new(&doer, What::PasswordLink).about(user);
+    audit::note(&mut tx, act, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by, user = %user.name, "link for a password made");
     let path = format!("{LINK}{}", made.secret);

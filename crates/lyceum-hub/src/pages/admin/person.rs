@@ -13,7 +13,7 @@ use lyceum_web::page::contexts::admin::{
 };
 use lyceum_web::{ApiError, ApiResult, Credential};
 
-use super::{Tally, Visit, group_url, password_link, people, second_factor_off, servers, user_url};
+use super::{Tally, Visit, audit, group_url, password_link, people, second_factor_off, servers, user_url};
 use crate::api::groups;
 use crate::api::users::change;
 use crate::db::search::tokens;
@@ -92,6 +92,10 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
         }
         false => None,
     };
+    let audit = match may(audit::SCOPE) {
+        true => Some(audit::latest(visit, &mut tx, user).await?),
+        false => None,
+    };
     drop(tx);
     let sees_groups = sees_all || may(ScopeName::ReadUsersGroups);
     let sees_roles = sees_all || may(ScopeName::ReadRolesUsers);
@@ -139,6 +143,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
         }),
         tokens,
         sessions,
+        audit,
         link: extra.link,
         problem: extra.problem.map(|why| why.sentence(visit.lang())),
     };

@@ -7,6 +7,7 @@ use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult};
 
 use super::Visit;
+use crate::audit::{self, Act};
 use crate::db;
 use crate::db::users::User;
 
@@ -34,6 +35,9 @@ pub(super) async fn take_off(visit: &Visit, user: &User) -> ApiResult<()> {
     let by = visit.caller.who.to_string();
     let doer = Doer::Another(&by);
     second_factor::note(&mut tx, &user.id, What::TakenOff, doer, hub.now()).await?;
+    let doer = audit::Doer::of(&visit.caller);
+    let act = Act::new(&doer, audit::What::SecondFactorOff).about(user);
+    audit::note(&mut tx, act, hub.now()).await?;
     tx.commit().await?;
     tracing::info!(by, user = %user.name, "second factor taken off");
     Ok(())

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::rooms::RoomRow;
 use super::sessions::SessionRow;
-use super::{ConfigState, Page, ServerRow, TokenRow};
+use super::{AuditRow, ConfigState, Page, ServerRow, TokenRow};
 
 /// What each page of the area shows besides its own.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -215,6 +215,8 @@ pub struct PersonPage {
     pub roles: Option<Vec<RoleRow>>,
     pub tokens: Option<PersonTokens>,
     pub sessions: Option<Vec<SessionRow>>,
+    /// What was done with her account, for those who may know.
+    pub audit: Option<PersonAudit>,
     /// A link for a new password that was just made.
     pub link: Option<PasswordLink>,
     pub problem: Option<String>,
@@ -386,6 +388,23 @@ pub struct SignInRow {
     pub at: i64,
     /// The browser in short words.
     pub agent: String,
+}
+
+/// `admin_audit.html`: who did what.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AuditPage {
+    pub page: Page,
+    pub area: Area,
+    pub list: Listing<AuditRow>,
+}
+
+/// The latest about one person.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PersonAudit {
+    pub rows: Vec<AuditRow>,
+    pub total: u64,
+    /// The whole list, for those who may see it.
+    pub url: Option<String>,
 }
 
 /// `admin_configuration.html`.

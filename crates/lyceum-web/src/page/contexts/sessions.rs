@@ -17,6 +17,10 @@ pub struct SessionsPage {
     pub second_factor: Option<SecondStep>,
     /// What others did with her servers, the newest first.
     pub deeds: Vec<super::DeedRow>,
+    /// What others did with her account, the newest first.
+    pub acts: Vec<super::AuditRow>,
+    /// When and from where she came in, or was not let in.
+    pub sign_ins: Vec<super::AuditRow>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

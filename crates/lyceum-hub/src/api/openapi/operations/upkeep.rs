@@ -4,10 +4,12 @@ use lyceum_model::scope::ScopeName::{AdminUsers, ReadHub, Shutdown};
 use serde_json::{Value, json};
 
 use super::super::Operation;
-use super::super::schemas::{maybe_moment, moment, named, of, text};
+use super::super::schemas::{list_of, maybe_moment, moment, named, of, text};
 use super::{delete, get, put};
+use crate::api::lyceum::audit::AUDIT;
 use crate::api::lyceum::people::{BLOCK, SESSION, SESSIONS};
 use crate::api::lyceum::upkeep::{CONFIGURATION, MAINTENANCE};
+use crate::audit::Kind;
 
 pub(super) fn people() -> Vec<Operation> {
     let blocked = json!({ "blocked": { "type": "boolean" }, "since": maybe_moment() });
@@ -113,7 +115,27 @@ pub(super) fn hub() -> Vec<Operation> {
             ),
         ),
     ];
-    all.into_iter().map(|one| one.tag("Hub")).collect()
+    let all = all.into_iter().chain([list_audit()]);
+    all.map(|one| one.tag("Hub")).collect()
+}
+
+fn list_audit() -> Operation {
+    let page = of(
+        &["items", "_pagination"],
+        json!({ "items": list_of("Act"), "_pagination": named("Pagination") }),
+    );
+    get(
+        AUDIT,
+        "list_audit",
+        "Lists who logged in and what administrators and services did, and from where, the newest first.",
+    )
+    .scopes(&[AdminUsers])
+    .query("person", text(), "Only what she did, and what is about her account")
+    .query("kind", json!({ "enum": Kind::WORDS }), "Only what is of this kind")
+    .query("since", moment(), "Only what was done since then")
+    .pages()
+    .json(200, "What was done", page)
+    .refuses(&[400])
 }
 
 fn course_file() -> Value {
