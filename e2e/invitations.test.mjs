@@ -65,7 +65,7 @@ test('somebody who is invited makes an account', { timeout: 600_000, skip }, asy
     await check(page, 'an account was made');
     await logIn(page, lyceum.url, { name: 'grete', password: NEW });
     await page.goto(link);
-    await page.getByRole('heading', { name: 'This invitation is not good any more' }).waitFor();
+    await page.getByRole('heading', { name: 'This link is not good any more' }).waitFor();
     await check(page, 'an invitation that was used');
     assert.deepEqual(faults, []);
   });

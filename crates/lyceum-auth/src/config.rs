@@ -18,7 +18,7 @@ pub struct LocalConfig {
 }
 
 /// How people come to accounts that nobody made for them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignUp {
     /// Not at all.
@@ -26,6 +26,20 @@ pub enum SignUp {
     Closed,
     /// By a link that an administrator hands over.
     Invitation,
+    /// By asking for one, and an administrator's yes.
+    Approval,
+    /// Whoever reads an address of mail in one of these domains, without being asked about further.
+    Domains(Vec<String>),
+}
+
+impl SignUp {
+    /// Whether whoever reads mail at this domain makes an account.
+    pub fn takes_domain(&self, domain: &str) -> bool {
+        match self {
+            Self::Domains(domains) => domains.iter().any(|one| one.eq_ignore_ascii_case(domain)),
+            _ => false,
+        }
+    }
 }
 
 impl Default for LocalConfig {

@@ -8,7 +8,7 @@
 //! hub's.
 //!
 //! Reading order: [`attempt`] (what is asked and how it can end), [`sign_in`], [`local`] with
-//! [`password`], [`links`] and [`invitations`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
+//! [`password`], [`links`] with [`addresses`], [`invitations`] and [`sign_ups`], [`second_factor`] with [`totp`] and [`half_way`], [`throttle`], [`chain`], [`admit`], [`config`]; then [`elsewhere`], [`journey`],
 //! [`oidc`] and [`oauth2`] with [`code`], [`claims`], [`renewal`], [`lti`], [`ldap`], [`header`] (a proxy in front says who it is), [`otp`] (codes on paper).
 //!
 //! # How to add an authenticator
@@ -28,6 +28,7 @@
 use async_trait::async_trait;
 use lyceum_model::identity::Identity;
 
+pub mod addresses;
 pub mod admit;
 pub mod attempt;
 pub mod chain;
@@ -53,6 +54,7 @@ pub mod password;
 pub mod renewal;
 pub mod second_factor;
 pub mod sign_in;
+pub mod sign_ups;
 pub mod throttle;
 pub mod totp;
 

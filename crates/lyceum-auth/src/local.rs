@@ -10,7 +10,7 @@ use lyceum_store::{Db, Tx};
 use crate::attempt::{Attempt, Refused};
 use crate::config::{LocalConfig, SignUp};
 use crate::password::{Busy, Hasher, PasswordError, check_new};
-use crate::{Authenticator, db};
+use crate::{Authenticator, addresses, db};
 
 /// The accounts in the store. Cheap to clone.
 #[derive(Clone)]
@@ -26,6 +26,17 @@ pub struct LocalAccounts {
 /// A new password, as it is kept.
 pub struct NewPassword(String);
 
+impl NewPassword {
+    /// One that was hashed before.
+    pub(crate) fn kept(hash: String) -> Self {
+        Self(hash)
+    }
+
+    pub(crate) fn hash(&self) -> &str {
+        &self.0
+    }
+}
+
 impl LocalAccounts {
     pub fn new(db: Db, clock: Clock, hasher: Hasher, config: &LocalConfig) -> Self {
         Self {
@@ -34,7 +45,7 @@ impl LocalAccounts {
             hasher,
             title: config.title.clone(),
             shortest: config.password_length,
-            sign_up: config.sign_up,
+            sign_up: config.sign_up.clone(),
         }
     }
 
@@ -44,7 +55,7 @@ impl LocalAccounts {
         Self {
             title: config.title.clone(),
             shortest: config.password_length,
-            sign_up: config.sign_up,
+            sign_up: config.sign_up.clone(),
             ..self.clone()
         }
     }
@@ -54,9 +65,14 @@ impl LocalAccounts {
         self.shortest
     }
 
-    /// Whether people make accounts by invitations.
+    /// Whether people make accounts by invitations: they do wherever they come to accounts by themselves.
     pub fn takes_invitations(&self) -> bool {
-        self.sign_up == SignUp::Invitation
+        self.sign_up != SignUp::Closed
+    }
+
+    /// How people come to accounts that nobody made for them.
+    pub fn sign_up(&self) -> &SignUp {
+        &self.sign_up
     }
 
     /// Makes the account, or gives the one there is a new password.
@@ -130,7 +146,11 @@ impl LocalAccounts {
 pub async fn rename(tx: &mut Tx, from: &UserName, to: &UserName) -> sqlx::Result<bool> {
     // A link is for the name that it was made for.
     db::password_links::delete(tx, from).await?;
-    db::local_accounts::rename(tx, from, to).await
+    if !db::local_accounts::rename(tx, from, to).await? {
+        return Ok(false);
+    }
+    addresses::rename(tx, from, to).await?;
+    Ok(true)
 }
 
 /// Whether there is an account of this name.
@@ -142,6 +162,7 @@ pub async fn is_there(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
 /// Somebody is gone, and with her the account.
 pub async fn remove(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
     db::password_links::delete(tx, name).await?;
+    addresses::remove(tx, name).await?;
     db::local_accounts::delete(tx, name).await
 }
 

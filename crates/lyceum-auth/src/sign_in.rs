@@ -438,6 +438,16 @@ impl SignIn {
         self.throttle.begin_unnamed(address).await
     }
 
+    /// Whether a wish from this address may make work for others now: a letter, a line on a list.
+    pub async fn begin_errand(&self, address: IpAddr) -> Result<(), Refused> {
+        self.throttle.begin_errand(address).await
+    }
+
+    /// Whether one more letter goes to this mailbox now.
+    pub async fn begin_letter(&self, mailbox: &str) -> Result<(), Refused> {
+        self.throttle.begin_letter(mailbox).await
+    }
+
     /// It was none.
     pub async fn no_guess(&self, counted: CountedAddress) {
         self.settle(self.throttle.no_guess(counted).await);

@@ -9,6 +9,8 @@
 //! | the same, account under attack (30 failures from anywhere) | 1 | 60 s, doubling to 15 min | 10 min |
 //! | address, any account | 300 | 1 s, doubling to 60 s | 2 s |
 //! | codes behind one password, from anywhere | 5 | 5 s, doubling to 15 min | 30 min |
+//! | wishes for mail or an account, at an address | 40 | 5 s, doubling to 5 min | 30 s |
+//! | letters to one mailbox, from anywhere | 3 | 20 min, doubling to 1 h | 20 min |
 //!
 //! What follows from it:
 //! - Who guesses at one account is slowed down where *she* is. The owner at another address, one
@@ -27,6 +29,8 @@
 //!   nothing, and a guess at six digits would take years. Only who knows the password gets to them, so
 //!   nobody else can make the owner wait; and with a new password the count begins anew.
 //! - Names nobody has are counted like the others, so the waits tell nothing.
+//! - Whoever wants letters sent to others is slowed down where she is, and fills nobody's mailbox: three in an
+//!   hour go there, whoever asks. The last of them is still good, so she keeps nobody from hers.
 //!
 //! Subjects are kept as hashes (people type passwords into the name field), IPv6 addresses by
 //! their /64 network.
@@ -67,6 +71,18 @@ const CODE: Rule = Rule {
     first: 5 * SECOND,
     most: 15 * MINUTE,
     leak: 30 * MINUTE,
+};
+const ERRAND: Rule = Rule {
+    free: 40,
+    first: 5 * SECOND,
+    most: 5 * MINUTE,
+    leak: 30 * SECOND,
+};
+const MAILBOX: Rule = Rule {
+    free: 3,
+    first: 20 * MINUTE,
+    most: 60 * MINUTE,
+    leak: 20 * MINUTE,
 };
 /// From so many failures on an account is under attack; one is forgotten per `ACCOUNT_LEAK`.
 const ATTACK: i64 = 30;
@@ -287,6 +303,18 @@ impl Throttle {
         failures::take_back(&mut tx, &counted.0, right).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Lets a wish through that makes work for others (a letter, a line on a list), and counts it for its address.
+    pub async fn begin_errand(&self, address: IpAddr) -> Result<(), Refused> {
+        let subject = subject(&format!("errand {}", network(address)));
+        self.begin_one(&subject, ERRAND).await
+    }
+
+    /// Lets a letter to this mailbox through and counts it.
+    pub async fn begin_letter(&self, mailbox: &str) -> Result<(), Refused> {
+        let subject = subject(&format!("letter {mailbox}"));
+        self.begin_one(&subject, MAILBOX).await
     }
 
     async fn begin_one(&self, subject: &str, rule: Rule) -> Result<(), Refused> {

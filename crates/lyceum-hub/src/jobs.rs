@@ -37,6 +37,7 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(rooms::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
         Box::pin(refreshes::run(hub.clone(), shutdown.clone())),
+        Box::pin(crate::mail::run(hub.clone(), shutdown.clone())),
         Box::pin(census::people(hub.clone(), shutdown.clone())),
         Box::pin(census::turns(hub.clone(), shutdown.clone())),
         Box::pin(crate::maintenance::follow(hub.clone(), shutdown.clone())),

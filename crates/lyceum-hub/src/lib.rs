@@ -10,7 +10,7 @@
 //! [`identify`] (who calls), [`refreshing`] (whether she still may), [`grants`], [`shares`] and [`standing`] (what they may do), [`origins`] (where
 //! browsers meet whom), [`api`] and [`pages`] (what people and programs see), [`proxy`] (routes
 //! and access for the data plane), [`audit`] and [`deeds`] (who did what), [`metrics`] and [`event_log`]
-//! (what it tells of itself).
+//! (what it tells of itself), [`mail`] (what it writes to people).
 
 pub mod access;
 pub mod api;
@@ -33,6 +33,7 @@ pub mod languages;
 pub mod launch;
 pub mod launching;
 pub mod lti;
+pub mod mail;
 pub mod maintenance;
 pub mod metrics;
 pub mod next;
@@ -152,6 +153,7 @@ struct Inner {
     reports: uses::Reports,
     switched: arc_swap::ArcSwapOption<maintenance::Switched>,
     samples: usage::Samples,
+    post: mail::Post,
     registry: OnceLock<Registry>,
     ending: CancellationToken,
 }
@@ -193,6 +195,7 @@ impl Hub {
             reports: uses::Reports::default(),
             switched: arc_swap::ArcSwapOption::empty(),
             samples: usage::Samples::default(),
+            post: mail::Post::default(),
             registry: OnceLock::new(),
             ending: CancellationToken::new(),
         }))
@@ -509,6 +512,11 @@ impl Hub {
     /// What was measured of servers.
     pub(crate) fn samples(&self) -> &usage::Samples {
         &self.0.samples
+    }
+
+    /// Where mail to people waits until it is sent.
+    pub(crate) fn post(&self) -> &mail::Post {
+        &self.0.post
     }
 
     /// Where it is noted that a token was used.

@@ -14,6 +14,7 @@ mod list;
 pub mod login;
 pub mod logs;
 mod lti;
+mod mail;
 pub mod password;
 pub mod reports;
 mod seat;
@@ -90,6 +91,7 @@ pub fn routes() -> Routes<Hub> {
         .merge(second_step::routes())
         .merge(second_factor::routes())
         .merge(sign_up::routes())
+        .merge(mail::routes())
         .merge(elsewhere::routes())
         .merge(by_header::routes())
         .merge(lti::routes())
@@ -293,6 +295,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
         ("sitting.html", include_str!("../templates/sitting.html")),
         ("sittings.html", include_str!("../templates/sittings.html")),
         ("sharing.html", include_str!("../templates/sharing.html")),
+        ("mail.html", include_str!("../templates/mail.html")),
         ("password.html", include_str!("../templates/password.html")),
         (
             "second_factor.html",

@@ -147,6 +147,11 @@ pub const STEPS: &[Step] = &[
         name: "audit",
         sql: include_str!("../../../migrations/0032_audit.sql"),
     },
+    Step {
+        version: 33,
+        name: "mail",
+        sql: include_str!("../../../migrations/0033_mail.sql"),
+    },
 ];
 
 pub struct Step {

@@ -18,6 +18,7 @@ use lyceum_hub::launch::{
     CourseCard, CourseServer, CourseServers, CourseShelf, CourseStart, FaultyFile, LaunchPlanner,
     LaunchRequest, Refusal,
 };
+use lyceum_hub::mail::MailConfig;
 use lyceum_hub::rooms::Room;
 use lyceum_hub::{Hub, Parts, Settings, Timings, users};
 use lyceum_model::clock::{Clock, Millis};
@@ -165,6 +166,7 @@ impl TestHub {
             admission: Default::default(),
             log_kept: Duration::from_secs(365 * 24 * 3600),
             second_factor: Default::default(),
+            mail: None,
             grants: Default::default(),
             profiles: Default::default(),
             site_name: "Lyceum".into(),
@@ -322,6 +324,15 @@ impl TestHub {
         );
         let way = lyceum_auth::ByHeader::new(config);
         self.hub.replace_sign_in(sign_in.with_header(Some(way)));
+    }
+
+    /// Sends mail by this server from now on, with links to the one address that there is.
+    pub async fn send_mail_by(&self, config: MailConfig) {
+        let mut settings = self.hub.settings().as_ref().clone();
+        let own = Some(format!("http://{}", self.address));
+        settings.origins = lyceum_hub::origins::Origins::one(own).below_path(self.hub.base());
+        settings.mail = Some(Arc::new(config));
+        self.hub.reload(settings).await;
     }
 
     /// How people come to accounts by themselves from now on.

@@ -10,6 +10,7 @@ pub mod explain;
 mod guarantees;
 pub mod import;
 mod languages;
+mod mail;
 mod maintenance;
 mod marks;
 pub mod people;
@@ -75,6 +76,7 @@ pub enum Command {
     #[command(subcommand)]
     Sitting(sittings::SittingCommand),
     Audit(audit::AuditCommand),
+    Mail(mail::MailCommand),
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),
     #[command(subcommand)]
@@ -157,6 +159,7 @@ pub fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Service(command) => command.run(),
         Command::Sitting(command) => command.run(),
         Command::Audit(command) => command.run(),
+        Command::Mail(command) => command.run(),
         Command::Maintenance(command) => command.run(),
         Command::Language(command) => command.run(),
         Command::Course(command) => command.run(),

@@ -644,6 +644,7 @@ fn settings(
         },
         log_kept: config.people.log_kept,
         second_factor: config.second_factor.clone(),
+        mail: config.mail.clone(),
         grants: grants(config, keys),
         profiles: config.profiles.clone(),
         site_name: config.theme.name.clone(),

@@ -5,6 +5,7 @@
     reason = "helpers of tests fail the test; the lint knows only test functions themselves"
 )]
 
+mod addresses;
 mod db;
 mod header;
 mod ldap;

@@ -1,4 +1,4 @@
-//! What must be cleared away now and then: expired sessions and why others ended, tokens, codes of all kinds, old events, failures of starts and servers, what others did with servers, the list of what was done, failed sign-ins, removed servers.
+//! What must be cleared away now and then: expired sessions and why others ended, tokens, codes of all kinds, old events, failures of starts and servers, what others did with servers, the list of what was done, failed sign-ins, links sent by mail, those who asked for an account in vain, removed servers.
 
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ async fn once(hub: &Hub) -> anyhow::Result<()> {
     crate::deeds::prune(&mut tx, now).await?;
     crate::audit::prune(hub, &mut tx).await?;
     lyceum_auth::second_factor::prune(&mut tx, now).await?;
+    lyceum_auth::links::prune(&mut tx, now).await?;
+    lyceum_auth::addresses::prune(&mut tx, now).await?;
+    lyceum_auth::sign_ups::prune(&mut tx, now).await?;
     events::prune(&mut tx, now.plus(-KEEP_EVENTS_MS)).await?;
     tx.commit().await?;
     hub.sign_in().tidy().await?;

@@ -9,6 +9,7 @@ mod audit;
 mod csv;
 mod groups;
 mod invitations;
+mod mail_address;
 mod maintenance;
 mod members;
 mod overview;
@@ -18,6 +19,7 @@ mod person;
 mod second_factor_off;
 mod servers;
 mod services;
+mod sign_ups;
 mod tokens;
 
 use axum::extract::FromRequestParts;
@@ -62,6 +64,7 @@ pub fn routes() -> Routes<Hub> {
         .public(Method::GET, groups::LIST, anon, groups::show)
         .public(Method::GET, groups::FILE, anon, groups::file)
         .scoped(Method::POST, "/hub/admin/users/invite", invitations::act)
+        .scoped(Method::POST, "/hub/admin/users/sign-ups", sign_ups::act)
         .scoped(Method::POST, "/hub/admin/groups/add", groups::add)
         .public(Method::GET, groups::ONE, anon, groups::one)
         .scoped(Method::POST, groups::ONE, groups::act)
@@ -185,6 +188,9 @@ impl Visit {
             "group_deleted",
             "maintenance_begun",
             "maintenance_ended",
+            "withdrawn",
+            "approved",
+            "turned_down",
         ];
         let done = done.into_iter().find(|word| *word == query.done);
         Area {

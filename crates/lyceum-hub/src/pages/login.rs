@@ -657,6 +657,8 @@ fn form(
             .sign_in_hint
             .as_ref()
             .map(|hint| hint.in_lang(super::language(hub, headers))),
+        forgotten: super::mail::sends_links(hub),
+        sign_up: super::sign_up::is_open(hub),
     };
     let mut response = html(hub, headers, status, "login.html", &page)?;
     if let Some(seconds) = wait_seconds {

@@ -232,7 +232,7 @@ pub(super) fn way_in(hub: &Hub) -> ApiResult<LocalAccounts> {
 }
 
 /// The same, if this browser's person came in by one.
-async fn own(hub: &Hub, caller: &Caller) -> ApiResult<LocalAccounts> {
+pub(super) async fn own(hub: &Hub, caller: &Caller) -> ApiResult<LocalAccounts> {
     match has_own(hub, caller).await? {
         true => way_in(hub),
         false => Err(ApiError::not_found()),
@@ -410,6 +410,7 @@ impl Desk<'_> {
             shortest: self.shortest.try_into().unwrap_or(u64::MAX),
             problem: trouble.map(|trouble| trouble.problem),
             wait_seconds: wait,
+            has_mail: self.link.is_none() && super::mail::sends_links(hub),
         };
         let mut response = html(hub, headers, status, "password.html", &page)?;
         if let Some(seconds) = wait {

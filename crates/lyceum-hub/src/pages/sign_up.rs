@@ -1,18 +1,22 @@
-//! An account of one's own, by an invitation: whoever has the link chooses a name that is free, and a password.
+//! An account of one's own: whoever has an invitation, or reads an address of mail in the right domain, chooses a
+//! name that is free, and a password; elsewhere she asks for it, and an administrator says yes or no.
 
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use lyceum_auth::LocalAccounts;
+use lyceum_auth::addresses::{self, MailAddress};
+use lyceum_auth::config::SignUp;
 use lyceum_auth::invitations::{self, Invitation};
 use lyceum_auth::local::{self, NewPassword};
+use lyceum_auth::sign_ups::{self, Asked, NOTE_MAX};
 use lyceum_model::lti::is_platforms;
 use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_store::Tx;
 use lyceum_web::page::contexts::password::PasswordProblem;
-use lyceum_web::page::contexts::sign_up::{SignUpPage, SignUpState};
+use lyceum_web::page::contexts::sign_up::{SignUpKind, SignUpPage, SignUpState};
 use lyceum_web::request::RequestInfo;
 use lyceum_web::routes::Routes;
 use lyceum_web::xsrf::Binding;
@@ -25,18 +29,19 @@ use super::{frame, html, language};
 use crate::api::users::change::new_name;
 use crate::audit::{self, Act, Doer, What};
 use crate::grants::USER;
+use crate::mail::Errand;
 use crate::{Hub, db, groups, proxy, sittings, users};
 
 pub(super) const PATH: &str = "/hub/sign-up";
 
 pub(super) fn routes() -> Routes<Hub> {
-    let why = "whoever is invited has no account yet";
+    let why = "whoever makes an account has none yet";
     Routes::default()
         .public(Method::GET, PATH, why, show)
         .public(Method::POST, PATH, why, sign_up)
 }
 
-/// The accounts, if people make theirs by invitations.
+/// The accounts, if people come to theirs by themselves: then by invitations, too.
 pub(super) fn by_invitation(hub: &Hub) -> ApiResult<LocalAccounts> {
     let accounts = way_in(hub)?;
     match accounts.takes_invitations() {
@@ -45,10 +50,70 @@ pub(super) fn by_invitation(hub: &Hub) -> ApiResult<LocalAccounts> {
     }
 }
 
+/// Whether whoever comes by herself can make an account, or ask for one.
+pub(super) fn is_open(hub: &Hub) -> bool {
+    way_in(hub).is_ok_and(|accounts| match accounts.sign_up() {
+        SignUp::Closed | SignUp::Invitation => false,
+        SignUp::Approval => true,
+        SignUp::Domains(_) => hub.mail().is_some(),
+    })
+}
+
+/// By what somebody comes to an account.
+#[derive(Clone, Copy)]
+enum Ticket<'a> {
+    Invitation(&'a str),
+    /// A link that was sent to an address in one of the domains.
+    Mail(&'a str),
+    /// None: an administrator says yes or no.
+    Approval,
+    /// None yet: one is sent to her.
+    Address,
+}
+
+impl<'a> Ticket<'a> {
+    fn of(desk: &Desk<'_>, invitation: &'a str, mail: &'a str) -> Self {
+        match desk.accounts.sign_up() {
+            _ if !invitation.is_empty() => Self::Invitation(invitation),
+            SignUp::Domains(_) if !mail.is_empty() => Self::Mail(mail),
+            SignUp::Domains(_) if desk.hub.mail().is_some() => Self::Address,
+            SignUp::Approval => Self::Approval,
+            _ => Self::Invitation(""),
+        }
+    }
+
+    /// What it opens: nothing if it is good no more.
+    async fn look(self, desk: &Desk<'_>, tx: &mut Tx) -> ApiResult<Option<SignUpPage>> {
+        let now = desk.hub.now();
+        Ok(match self {
+            Self::Invitation(secret) => {
+                let found = invitations::find(tx, secret, now).await?;
+                found.map(|_| SignUpPage {
+                    invitation: secret.to_owned(),
+                    ..desk.form(SignUpKind::Invitation)
+                })
+            }
+            Self::Mail(secret) => {
+                let found = addresses::find_sign_up(tx, secret, now).await?;
+                let found = found.filter(|address| desk.takes(address));
+                found.map(|address| SignUpPage {
+                    mail: secret.to_owned(),
+                    address: address.to_string(),
+                    ..desk.form(SignUpKind::Mail)
+                })
+            }
+            Self::Approval => Some(desk.form(SignUpKind::Approval)),
+            Self::Address => Some(desk.form(SignUpKind::Address)),
+        })
+    }
+}
+
 #[derive(Deserialize)]
-struct InvitationQuery {
+struct SignUpQuery {
     #[serde(default)]
     invitation: String,
+    #[serde(default)]
+    mail: String,
 }
 
 /// Looking at it does not use it up.
@@ -57,12 +122,15 @@ async fn show(
     caller: Option<Caller>,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    Query(query): Query<InvitationQuery>,
+    Query(query): Query<SignUpQuery>,
 ) -> ApiResult<Response> {
     let desk = Desk::new(&hub, caller.as_ref(), &info, &headers)?;
     let mut tx = hub.db().read().await?;
-    match invitations::find(&mut tx, &query.invitation, hub.now()).await? {
-        Some(_) => desk.answer(StatusCode::OK, desk.form(&query.invitation, "")),
+    let ticket = Ticket::of(&desk, &query.invitation, &query.mail);
+    let page = ticket.look(&desk, &mut tx).await?;
+    drop(tx);
+    match page {
+        Some(page) => desk.answer(StatusCode::OK, page),
         None => desk.gone(),
     }
 }
@@ -72,7 +140,13 @@ struct SignUpForm {
     #[serde(default)]
     invitation: String,
     #[serde(default)]
+    mail: String,
+    #[serde(default)]
+    address: String,
+    #[serde(default)]
     name: String,
+    #[serde(default)]
+    note: String,
     #[serde(default)]
     new: String,
     #[serde(default)]
@@ -89,16 +163,35 @@ async fn sign_up(
     Form(form): Form<SignUpForm>,
 ) -> ApiResult<Response> {
     let desk = Desk::new(&hub, caller.as_ref(), &info, &headers)?;
+    let ticket = Ticket::of(&desk, &form.invitation, &form.mail);
     let mut tx = hub.db().read().await?;
-    let found = invitations::find(&mut tx, &form.invitation, hub.now()).await?;
+    let found = ticket.look(&desk, &mut tx).await?;
     drop(tx);
-    if found.is_none() {
+    let Some(page) = found else {
         return desk.gone();
-    }
-    let page = desk.form(&form.invitation, &form.name);
+    };
+    let page = SignUpPage {
+        name: shown(&form.name, 128),
+        note: shown(&form.note, NOTE_MAX),
+        ..page
+    };
     if caller.is_none() && is_foreign(&hub, &headers, &info, &form.xsrf) {
         let trouble = Trouble::is(StatusCode::FORBIDDEN, PasswordProblem::Expired);
         return desk.refuse(page, trouble);
+    }
+    let sign_in = hub.sign_in();
+    if let Ticket::Address = ticket {
+        return desk.send_ticket(page, &form.address).await;
+    }
+    if let Ticket::Approval = ticket {
+        // Whoever has nothing to show makes work for an administrator, and for the machine.
+        if let Err(refused) = sign_in.begin_errand(info.address).await {
+            return desk.refuse(page, Trouble::of(refused));
+        }
+        let note = form.note.trim();
+        if note.chars().count() > NOTE_MAX || note.chars().any(char::is_control) {
+            return desk.refuse_name(page, say!("sign_up.long_note", most = NOTE_MAX));
+        }
     }
     let name = match new_name(&form.name) {
         Ok(name) => name,
@@ -109,40 +202,82 @@ async fn sign_up(
         Err(trouble) => return desk.refuse(page, trouble),
     };
     // Only now it is said whether a name is taken, and whoever asks for many waits.
-    let sign_in = hub.sign_in();
     let counted = match sign_in.begin_unnamed(info.address).await {
         Ok(counted) => counted,
         Err(refused) => return desk.refuse(page, Trouble::of(refused)),
     };
-    let made = make(&desk, &form.invitation, &name, &new).await?;
+    let made = make(&desk, ticket, &name, &new, form.note.trim()).await?;
     if !matches!(made, Made::Taken) {
         sign_in.no_guess(counted).await;
     }
-    match made {
-        Made::Yes(invitation) => {
-            let (id, by, address) = (invitation.id, invitation.made_by, info.address);
+    let address = info.address;
+    let state = match made {
+        Made::Invited(invitation) => {
+            let (id, by) = (invitation.id, invitation.made_by);
             tracing::info!(user = %name, %address, invitation = id, by, "account made by an invitation");
-            let done = SignUpPage {
-                state: SignUpState::Done,
-                name: name.to_string(),
-                ..page
-            };
-            desk.answer(StatusCode::OK, done)
+            SignUpState::Done
         }
-        Made::Taken => desk.refuse_name(page, say!("person.name_not_free", name = name.as_str())),
-        Made::Gone => desk.gone(),
-    }
+        Made::Mailed(mailbox) => {
+            tracing::info!(user = %name, %address, %mailbox, "account made by an address of mail");
+            SignUpState::Done
+        }
+        Made::Waits => {
+            tracing::info!(user = %name, %address, "somebody asks for an account");
+            SignUpState::Waits
+        }
+        Made::Taken => {
+            let why = say!("person.name_not_free", name = name.as_str());
+            return desk.refuse_name(page, why);
+        }
+        Made::Full => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return desk.refuse_with(page, status, say!("sign_up.full"));
+        }
+        Made::Gone => return desk.gone(),
+    };
+    let done = SignUpPage {
+        state,
+        name: name.to_string(),
+        ..page
+    };
+    desk.answer(StatusCode::OK, done)
+}
+
+/// What was typed, as it is shown once more.
+fn shown(text: &str, most: usize) -> String {
+    let text = text.chars().filter(|c| !c.is_control());
+    text.take(most).collect()
 }
 
 enum Made {
-    Yes(Invitation),
+    Invited(Invitation),
+    Mailed(MailAddress),
+    /// An administrator decides.
+    Waits,
     /// The name is somebody's, or kept for somebody.
     Taken,
-    /// Another one used the invitation meanwhile, or it was taken back.
+    /// Too many wait.
+    Full,
+    /// Another one used the link meanwhile, or it was taken back.
     Gone,
 }
 
 async fn make(
+    desk: &Desk<'_>,
+    ticket: Ticket<'_>,
+    name: &UserName,
+    new: &NewPassword,
+    note: &str,
+) -> ApiResult<Made> {
+    match ticket {
+        Ticket::Invitation(secret) => make_invited(desk, secret, name, new).await,
+        Ticket::Mail(secret) => make_mailed(desk, secret, name, new).await,
+        Ticket::Approval => ask(desk.hub, name, new, note).await,
+        Ticket::Address => Ok(Made::Gone),
+    }
+}
+
+async fn make_invited(
     desk: &Desk<'_>,
     secret: &str,
     name: &UserName,
@@ -183,13 +318,61 @@ async fn make(
     }
     tx.commit().await?;
     proxy::pass_on(hub).await;
-    Ok(Made::Yes(invitation))
+    Ok(Made::Invited(invitation))
+}
+
+/// By a link that was sent to an address: one account for each.
+async fn make_mailed(
+    desk: &Desk<'_>,
+    secret: &str,
+    name: &UserName,
+    new: &NewPassword,
+) -> ApiResult<Made> {
+    let hub = desk.hub;
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    // The link goes first: of two who use it at once one comes this far, whatever names they want.
+    let address = addresses::take_sign_up(&mut tx, secret, now).await?;
+    let Some(address) = address.filter(|address| desk.takes(address)) else {
+        tx.rollback().await?;
+        return Ok(Made::Gone);
+    };
+    if !addresses::names(&mut tx, &address).await?.is_empty() {
+        tx.rollback().await?;
+        return Ok(Made::Gone);
+    }
+    if is_spoken_for(hub, &mut tx, name, &[]).await?
+        || users::create(&mut tx, name, now).await?.is_none()
+    {
+        tx.rollback().await?;
+        return Ok(Made::Taken);
+    }
+    desk.accounts.put(&mut tx, name, new).await?;
+    addresses::put(&mut tx, name, &address, name.as_str(), Some(now)).await?;
+    tx.commit().await?;
+    proxy::pass_on(hub).await;
+    Ok(Made::Mailed(address))
+}
+
+async fn ask(hub: &Hub, name: &UserName, new: &NewPassword, note: &str) -> ApiResult<Made> {
+    let mut tx = hub.db().write().await?;
+    if is_spoken_for(hub, &mut tx, name, &[]).await? {
+        tx.rollback().await?;
+        return Ok(Made::Taken);
+    }
+    let made = match sign_ups::ask(&mut tx, name, new, note, hub.now()).await? {
+        Asked::Waits(_) => Made::Waits,
+        Asked::Taken => Made::Taken,
+        Asked::Full => Made::Full,
+    };
+    tx.commit().await?;
+    Ok(made)
 }
 
 /// Whether a name belongs to somebody, or is meant for somebody: the configuration gives it something, a course
 /// file names it, it is that of a seat in an exam, or it may not come in. Whoever chose such a name would be
 /// taken for her.
-async fn is_spoken_for(
+pub(super) async fn is_spoken_for(
     hub: &Hub,
     tx: &mut Tx,
     name: &UserName,
@@ -237,21 +420,61 @@ impl<'a> Desk<'a> {
         })
     }
 
-    fn form(&self, invitation: &str, name: &str) -> SignUpPage {
-        let name = name.chars().filter(|c| !c.is_control()).take(128);
+    /// Whether whoever reads this address makes an account.
+    fn takes(&self, address: &MailAddress) -> bool {
+        self.accounts.sign_up().takes_domain(address.domain())
+    }
+
+    fn form(&self, kind: SignUpKind) -> SignUpPage {
+        let domains = match self.accounts.sign_up() {
+            SignUp::Domains(domains) => domains.clone(),
+            _ => Vec::new(),
+        };
         SignUpPage {
             page: frame(self.hub, self.caller, self.info),
-            invitation: invitation.to_owned(),
-            name: name.collect(),
+            kind,
+            domains,
             shortest: self.accounts.shortest().try_into().unwrap_or(u64::MAX),
             ..SignUpPage::default()
         }
     }
 
+    /// A link goes to an address, if it is in one of the domains; the answer is the same whether somebody has
+    /// an account by it.
+    async fn send_ticket(&self, page: SignUpPage, typed: &str) -> ApiResult<Response> {
+        let page = SignUpPage {
+            address: shown(typed, 254),
+            ..page
+        };
+        let address = match MailAddress::parse(typed) {
+            Ok(address) if self.takes(&address) => address,
+            _ => {
+                let domains = page.domains.join(", ");
+                let why = say!("sign_up.no_such_address", domains = domains);
+                return self.refuse_name(page, why);
+            }
+        };
+        let (hub, from) = (self.hub, self.info.address);
+        if let Err(refused) = hub.sign_in().begin_errand(from).await {
+            return self.refuse(page, Trouble::of(refused));
+        }
+        let lang = language(hub, self.headers);
+        hub.post().ask(Errand::SignUp {
+            address: address.clone(),
+            lang,
+        });
+        let page = SignUpPage {
+            state: SignUpState::Sent,
+            address: address.to_string(),
+            ..page
+        };
+        self.answer(StatusCode::OK, page)
+    }
+
     fn gone(&self) -> ApiResult<Response> {
         let page = SignUpPage {
             state: SignUpState::Gone,
-            ..self.form("", "")
+            ..self.form(SignUpKind::Invitation)
         };
         self.answer(StatusCode::NOT_FOUND, page)
     }
@@ -266,12 +489,21 @@ impl<'a> Desk<'a> {
     }
 
     fn refuse_name(&self, page: SignUpPage, why: Saying) -> ApiResult<Response> {
+        self.refuse_with(page, StatusCode::BAD_REQUEST, why)
+    }
+
+    fn refuse_with(
+        &self,
+        page: SignUpPage,
+        status: StatusCode,
+        why: Saying,
+    ) -> ApiResult<Response> {
         let lang = language(self.hub, self.headers);
         let page = SignUpPage {
             name_problem: Some(why.sentence(lang)),
             ..page
         };
-        self.answer(StatusCode::BAD_REQUEST, page)
+        self.answer(status, page)
     }
 
     fn answer(&self, status: StatusCode, page: SignUpPage) -> ApiResult<Response> {

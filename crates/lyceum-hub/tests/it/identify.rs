@@ -232,6 +232,8 @@ async fn what_strangers_may_send_is_a_short_list() {
         "POST /hub/api/oauth2/token",
         // By name and password.
         "POST /hub/api/users/{user}/tokens",
+        // Whoever has forgotten her password can't log in.
+        "POST /hub/forgotten",
         // Which words a reader sees.
         "POST /hub/language",
         // With a form token of its own: `pages::login`.
@@ -248,6 +250,8 @@ async fn what_strangers_may_send_is_a_short_list() {
         // Sends a browser to its platform.
         "POST /hub/lti13/oauth_login",
         "POST /hub/lti13/oauth_login/{method}",
+        // A link says whose address it is about.
+        "POST /hub/mail",
         // Whoever has a link for a password may have nothing else.
         "POST /hub/new-password",
         // A provider's word, which it signs.

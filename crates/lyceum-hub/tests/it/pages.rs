@@ -6,6 +6,7 @@ mod home;
 mod languages;
 mod lists;
 mod login;
+mod mail;
 mod password;
 mod rendering;
 pub(crate) mod second_factor;

@@ -27,7 +27,12 @@ const OPEN: &[(&str, &str, u16)] = &[
     // A code that nobody typed.
     ("GET", "/hub/login/seat", 200),
     ("POST", "/hub/login/seat", 403),
+    // No mail is sent.
+    ("GET", "/hub/forgotten", 404),
+    ("POST", "/hub/forgotten", 404),
     // A link that nobody made.
+    ("GET", "/hub/mail", 404),
+    ("POST", "/hub/mail", 404),
     ("GET", "/hub/new-password", 404),
     ("POST", "/hub/new-password", 404),
     ("GET", "/hub/static/{*path}", 404),

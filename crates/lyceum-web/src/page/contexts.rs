@@ -30,6 +30,7 @@ mod audit;
 mod course_work;
 mod culling;
 mod deeds;
+pub mod mail;
 pub mod password;
 pub mod rooms;
 pub mod second_factor;
@@ -121,6 +122,10 @@ pub struct LoginPage {
     pub wait_seconds: Option<u64>,
     /// A first-time hint of the operator's.
     pub hint: Option<String>,
+    /// Whether whoever has forgotten her password has a link sent.
+    pub forgotten: bool,
+    /// Whether people make accounts by themselves, or ask for one.
+    pub sign_up: bool,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

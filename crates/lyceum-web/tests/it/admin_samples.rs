@@ -343,6 +343,13 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                         expires: NOW,
                     }],
                 }),
+                sign_ups: Some(vec![SignUpRow {
+                    id: "01K".into(),
+                    name: "grete".into(),
+                    note: EVIL.into(),
+                    asked: NOW,
+                    expires: NOW + HOUR,
+                }]),
                 form: AddForm {
                     text: EVIL.into(),
                     error: Some("The name is empty.".into()),
@@ -355,6 +362,7 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
             of(UsersPage {
                 page: page(),
                 list: list(Vec::new(), &columns[..1]),
+                sign_ups: Some(Vec::new()),
                 ..UsersPage::default()
             }),
         ),
@@ -398,6 +406,11 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                     url: EVIL.into(),
                     expires: 1_800_000_000_000,
                 }),
+                mail: Some(AddressRow {
+                    address: EVIL.into(),
+                    given_by: "root".into(),
+                    verified: Some(NOW),
+                }),
                 problem: Some("The name is taken.".into()),
             }),
         ),
@@ -409,6 +422,11 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                 area: area("users"),
                 person: person("ada", true, 0),
                 groups: Some(Vec::new()),
+                mail: Some(AddressRow {
+                    address: "ada@example.edu".into(),
+                    given_by: EVIL.into(),
+                    verified: None,
+                }),
                 tokens: Some(PersonTokens::default()),
                 sessions: Some(Vec::new()),
                 audit: Some(PersonAudit::default()),

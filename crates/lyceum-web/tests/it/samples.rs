@@ -247,6 +247,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(crate::admin_samples::all());
     all.extend(second_factor::all());
     all.extend(second_factor::sign_up());
+    all.extend(second_factor::mail());
     all.extend(others());
     all
 }
@@ -275,6 +276,8 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
                 }],
                 code_url: Some("/hub/login/seat".into()),
                 hint: Some("The first password was printed where Lyceum was started.".into()),
+                forgotten: true,
+                sign_up: true,
                 ..form(LoginError::Refused)
             }),
         ),
@@ -1062,6 +1065,7 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                 name: "ada".into(),
                 shortest: 12,
                 problem: Some(PasswordProblem::Common),
+                has_mail: true,
                 ..PasswordPage::default()
             }),
         ),

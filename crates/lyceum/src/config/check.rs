@@ -46,6 +46,8 @@ pub struct Config {
     /// By which headers a proxy in front says who people are, for our own proxy.
     pub identity: Option<lyceum_proxy::Identity>,
     pub second_factor: lyceum_hub::second_factor::Required,
+    /// `None`: no mail is sent.
+    pub mail: Option<std::sync::Arc<lyceum_hub::mail::MailConfig>>,
     pub people: People,
     pub grants: Grants,
     pub servers: Servers,
@@ -252,6 +254,7 @@ pub(crate) fn check(
         sign_in: check_sign_in(raw, folder, problem),
         identity,
         second_factor: super::second_factor::check_second_factor(raw, problem),
+        mail: super::mail::check_mail(raw, folder, problem),
         people,
         grants,
         servers: check_servers(raw, problem),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cull::RawCull;
 use super::events::RawEvents;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
+use super::mail::RawMail;
 use super::profiles::{RawProfile, a_list_of_profiles};
 use super::proxy::RawProxy;
 use super::quotas::RawQuota;
@@ -60,6 +61,8 @@ pub struct RawConfig {
     pub sign_in: SignInList,
     /// A second step behind passwords: the code of an app.
     pub second_factor: RawSecondFactor,
+    /// Mail to people, by SMTP: links to new passwords, and to accounts.
+    pub mail: RawMail,
     /// Who may do what.
     pub people: RawPeople,
     /// Groups and who is in them, each by its name: `staff: [ada]` or

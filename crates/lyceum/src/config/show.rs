@@ -34,7 +34,12 @@ impl Loaded {
 }
 
 /// What holds where a secret is.
-const SECRETS: [&str; 3] = ["store.database", "store.key", "proxy.secret"];
+const SECRETS: [&str; 4] = [
+    "store.database",
+    "store.key",
+    "proxy.secret",
+    "mail.password",
+];
 
 fn walk(json: &Json, steps: &mut Vec<Step>, loaded: &Loaded, rows: &mut Vec<Shown>) {
     match json {
@@ -89,6 +94,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "proxy",
         "sign_in",
         "second_factor",
+        "mail",
         "people",
         "load_groups",
         "load_roles",

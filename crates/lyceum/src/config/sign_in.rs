@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use lyceum_auth::addresses::is_domain;
 use lyceum_auth::check_authorities;
 use lyceum_auth::claims::Rule;
 use lyceum_auth::code::RESERVED;
@@ -34,6 +35,8 @@ use super::raw::RawConfig;
 
 /// More ways in than anybody could choose from.
 const METHODS_MAX: usize = 16;
+/// More domains than one place has.
+const DOMAINS_MAX: usize = 50;
 /// A certificate authority's file is not larger.
 const AUTHORITY_MAX: u64 = 1024 * 1024;
 
@@ -74,7 +77,8 @@ pub struct RawLocal {
     #[serde(default = "shortest")]
     pub password_length: usize,
     /// How people come to accounts that nobody made for them: `invitation`, by a link that an administrator
-    /// hands over. Left out: not at all.
+    /// hands over; `approval`, by asking for one, and an administrator's yes; `{domains: [example.edu]}`, by
+    /// a link that is sent to an address there. Left out: not at all.
     #[serde(default, skip_serializing_if = "is_closed")]
     pub sign_up: SignUp,
 }
@@ -179,6 +183,8 @@ pub(super) fn check_sign_in(
                         format!("say a number from {NEW_MIN} to {NEW_MIN_MOST}"),
                     );
                 }
+                let mut say = |message| problem(&format!("{at}.sign_up"), message);
+                check_sign_up(&local.sign_up, raw, &mut say);
                 if (methods.iter()).any(|one| matches!(one, SignInMethod::Local(_))) {
                     problem(
                         &format!("{at}.kind"),
@@ -188,7 +194,7 @@ pub(super) fn check_sign_in(
                     methods.push(SignInMethod::Local(LocalConfig {
                         title: local.title.clone(),
                         password_length: local.password_length,
-                        sign_up: local.sign_up,
+                        sign_up: local.sign_up.clone(),
                     }));
                 }
             }
@@ -261,6 +267,25 @@ pub(super) fn check_sign_in(
         }
     }
     methods
+}
+
+fn check_sign_up(sign_up: &SignUp, raw: &RawConfig, say: &mut dyn FnMut(String)) {
+    let SignUp::Domains(domains) = sign_up else {
+        return;
+    };
+    if domains.is_empty() || domains.len() > DOMAINS_MAX {
+        say(format!(
+            "say which domains, 1 to {DOMAINS_MAX} of them, such as `domains: [example.edu]`"
+        ));
+    }
+    for domain in domains.iter().filter(|domain| !is_domain(domain)) {
+        say(format!(
+            "{domain:?} is no domain such as `example.edu`; what is below one is another"
+        ));
+    }
+    if raw.mail.server.is_none() {
+        say("a link is sent to each address, so `mail` must say by which server".into());
+    }
 }
 
 /// What our own proxy has to know of a proxy in front that says who people are.
@@ -559,6 +584,18 @@ mod tests {
         check("{kind: ldapp, title: T}", "ldapp");
         check("{kind: local, titel: T}", "lyceum.yaml:3:");
         check("{kind: local, title: T, sign_up: everybody}", "everybody");
+        check(
+            "{kind: local, title: T, sign_up: {domains: [example.edu]}}",
+            "`mail` must say",
+        );
+        check(
+            "{kind: local, title: T, sign_up: {domains: [example]}}",
+            "is no domain",
+        );
+        check(
+            "{kind: local, title: T, sign_up: {domains: []}}",
+            "say which domains",
+        );
         check("{kind: local, title: T, issuer: x}", "issuer");
         check(&oidc("isuer: x"), "isuer");
         check(

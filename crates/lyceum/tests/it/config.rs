@@ -571,6 +571,13 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     sign_in[0].password_length            8                               default
     sign_in[0].title                      Lyceum                          default
     second_factor.required_for            []                              default
+    mail.authority                        -                               default
+    mail.from                             -                               default
+    mail.password                         -                               default
+    mail.port                             -                               default
+    mail.security                         starttls                        default
+    mail.server                           -                               default
+    mail.user                             -                               default
     people.admins                         []                              default
     people.allow                          -                               default
     people.block                          []                              default
@@ -715,6 +722,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "load_groups",
             "load_roles",
             "log",
+            "mail",
             "maintenance",
             "metrics_prefix",
             "oauth",

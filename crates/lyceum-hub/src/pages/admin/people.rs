@@ -13,7 +13,7 @@ use lyceum_store::Tx;
 use lyceum_web::page::contexts::admin::{AddForm, Invitations, PersonRow, UsersPage};
 use lyceum_web::{ApiError, ApiResult, Caller};
 
-use super::{Tally, Visit, csv, invitations, user_url};
+use super::{Tally, Visit, csv, invitations, sign_ups, user_url};
 use crate::api::users::change;
 use crate::api::{find_person, groups, require_everywhere};
 use crate::db::servers::of_users;
@@ -125,12 +125,14 @@ pub(super) async fn page(
         .await?;
     let rows = rows(&visit.hub, &mut tx, &visit.caller, sees, users).await?;
     let invitations = invitations::shown(visit, &mut tx).await?;
+    let sign_ups = sign_ups::shown(visit, &mut tx).await?;
     drop(tx);
     let page = UsersPage {
         invitations: invitations.map(|shown| Invitations {
             open: shown.open,
             ..invited
         }),
+        sign_ups,
         page: visit.page(),
         area: visit.area("users", query),
         list: asked.listing(rows, total, &sees.columns(), Some(FILE)),

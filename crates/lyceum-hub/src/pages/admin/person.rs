@@ -13,7 +13,10 @@ use lyceum_web::page::contexts::admin::{
 };
 use lyceum_web::{ApiError, ApiResult, Credential};
 
-use super::{Tally, Visit, audit, group_url, password_link, people, second_factor_off, servers, user_url};
+use super::{
+    Tally, Visit, audit, group_url, mail_address, password_link, people, second_factor_off,
+    servers, user_url,
+};
 use crate::api::groups;
 use crate::api::users::change;
 use crate::db::search::tokens;
@@ -75,6 +78,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
     let names = db::groups::names_of(&mut tx, &user.id).await?;
     let password_link = password_link::may_make(visit, &mut tx, user).await?;
     let second_factor_off = second_factor_off::may(visit, &mut tx, user).await?;
+    let mail = mail_address::shown(visit, &mut tx, user).await?;
     let sees_all = may(ScopeName::ReadUsers);
     let tokens = match may(ScopeName::ReadTokens) {
         true => Some(tokens_of(visit, &mut tx, user).await?),
@@ -145,6 +149,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
         sessions,
         audit,
         link: extra.link,
+        mail,
         problem: extra.problem.map(|why| why.sentence(visit.lang())),
     };
     visit.html(status, "admin_user.html", &page)
@@ -326,6 +331,10 @@ pub(super) async fn act(
             };
             page(&visit, &user, &query, extra).await
         }
+        "mail" => match mail_address::give(&visit, &user, form.get("address")).await? {
+            Ok(()) => Ok(visit.back(&form, &own, "changed", &Tally::one())),
+            Err(why) => page(&visit, &user, &query, Extra::problem(why)).await,
+        },
         "second-factor-off" => {
             second_factor_off::take_off(&visit, &user).await?;
             Ok(visit.back(&form, &own, "changed", &Tally::one()))

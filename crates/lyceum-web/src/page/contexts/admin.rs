@@ -155,6 +155,19 @@ pub struct UsersPage {
     pub form: AddForm,
     /// None for those who make none.
     pub invitations: Option<Invitations>,
+    /// Who asks for an account, for those who decide; who asked first at the top.
+    pub sign_ups: Option<Vec<SignUpRow>>,
+}
+
+/// Somebody who waits for an account.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SignUpRow {
+    pub id: String,
+    pub name: String,
+    /// Who she is, in her words.
+    pub note: String,
+    pub asked: i64,
+    pub expires: i64,
 }
 
 /// Links by which people make accounts.
@@ -219,7 +232,18 @@ pub struct PersonPage {
     pub audit: Option<PersonAudit>,
     /// A link for a new password that was just made.
     pub link: Option<PasswordLink>,
+    /// Where she reads her mail, for those who may give her another address.
+    pub mail: Option<AddressRow>,
     pub problem: Option<String>,
+}
+
+/// An address of mail; empty where there is none.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AddressRow {
+    pub address: String,
+    pub given_by: String,
+    /// When it was shown that it is read.
+    pub verified: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

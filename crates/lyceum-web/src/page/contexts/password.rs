@@ -19,6 +19,8 @@ pub struct PasswordPage {
     pub problem: Option<PasswordProblem>,
     /// Seconds until the next try is allowed.
     pub wait_seconds: Option<u64>,
+    /// Whether there is a page for her address of mail.
+    pub has_mail: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -4,7 +4,8 @@ use lyceum_web::page::contexts::password::PasswordProblem;
 use lyceum_web::page::contexts::second_factor::{
     KeyToShow, SecondFactorEvent, SecondFactorPage, SecondFactorProblem, SecondFactorState,
 };
-use lyceum_web::page::contexts::sign_up::{SignUpPage, SignUpState};
+use lyceum_web::page::contexts::mail::{MailPage, MailProblem, MailState};
+use lyceum_web::page::contexts::sign_up::{SignUpKind, SignUpPage, SignUpState};
 use minijinja::value::Value;
 
 use super::{EVIL, HOUR, NOW, bare, of, page};
@@ -161,6 +162,15 @@ pub(super) fn sign_up() -> Vec<(&'static str, &'static str, Value)> {
         ..asks()
     };
     let state = |state| SignUpPage { state, ..asks() };
+    let kind = |kind| SignUpPage {
+        kind,
+        invitation: String::new(),
+        mail: if kind == SignUpKind::Mail { EVIL.into() } else { String::new() },
+        address: EVIL.into(),
+        note: EVIL.into(),
+        domains: vec!["example.edu".into(), EVIL.into()],
+        ..asks()
+    };
     let name = SignUpPage {
         name_problem: Some(format!("The name {EVIL} is taken.")),
         ..asks()
@@ -173,5 +183,51 @@ pub(super) fn sign_up() -> Vec<(&'static str, &'static str, Value)> {
         sample("wait", problem(PasswordProblem::Wait)),
         sample("done", state(SignUpState::Done)),
         sample("gone", state(SignUpState::Gone)),
+        sample("by mail", kind(SignUpKind::Mail)),
+        sample("asks for approval", kind(SignUpKind::Approval)),
+        sample("where a link goes", kind(SignUpKind::Address)),
+        sample("waits", state(SignUpState::Waits)),
+        sample(
+            "sent",
+            SignUpPage {
+                state: SignUpState::Sent,
+                ..kind(SignUpKind::Address)
+            },
+        ),
+    ]
+}
+
+pub(super) fn mail() -> Vec<(&'static str, &'static str, Value)> {
+    let sample = |variant, page: MailPage| ("mail.html", variant, of(page));
+    let state = |state| MailPage {
+        page: bare(),
+        state,
+        name: EVIL.into(),
+        address: Some(EVIL.into()),
+        typed: EVIL.into(),
+        link: EVIL.into(),
+        ..MailPage::default()
+    };
+    let problem = |problem| MailPage {
+        problem: Some(problem),
+        wait_seconds: (problem == MailProblem::Wait).then_some(7),
+        ..state(MailState::Own)
+    };
+    let none = MailPage {
+        address: None,
+        ..state(MailState::Own)
+    };
+    vec![
+        sample("forgotten", state(MailState::Forgotten)),
+        sample("sent", state(MailState::Sent)),
+        sample("own", state(MailState::Own)),
+        sample("none", none),
+        sample("no address", problem(MailProblem::Address)),
+        sample("wrong", problem(MailProblem::Wrong)),
+        sample("wait", problem(MailProblem::Wait)),
+        sample("own sent", state(MailState::OwnSent)),
+        sample("prove", state(MailState::Prove)),
+        sample("proved", state(MailState::Proved)),
+        sample("gone", state(MailState::Gone)),
     ]
 }

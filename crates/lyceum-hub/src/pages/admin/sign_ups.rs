@@ -1,0 +1,96 @@
+//! Those who ask for an account, beside the list of people: one yes makes somebody known here, so only those say it
+//! who may do all.
+
+use axum::response::Response;
+use lyceum_auth::config::SignUp;
+use lyceum_auth::sign_ups;
+use lyceum_model::say;
+use lyceum_store::Tx;
+use lyceum_web::page::contexts::admin::SignUpRow;
+use lyceum_web::{ApiError, ApiResult};
+
+use super::{Tally, Visit, people};
+use crate::pages::fields::Fields;
+use crate::pages::password::way_in;
+use crate::pages::sign_up::is_spoken_for;
+use crate::{Hub, proxy, users};
+
+fn decides(visit: &Visit) -> bool {
+    let accounts = way_in(&visit.hub);
+    visit.holds_all() && accounts.is_ok_and(|accounts| *accounts.sign_up() == SignUp::Approval)
+}
+
+/// Those who wait; none for those who don't decide.
+pub(super) async fn shown(visit: &Visit, tx: &mut Tx) -> ApiResult<Option<Vec<SignUpRow>>> {
+    if !decides(visit) {
+        return Ok(None);
+    }
+    let waiting = sign_ups::waiting(tx, visit.hub.now()).await?;
+    let rows = waiting.into_iter().map(|one| SignUpRow {
+        id: one.id,
+        name: one.user_name,
+        note: one.note,
+        asked: one.asked_at,
+        expires: one.expires_at,
+    });
+    Ok(Some(rows.collect()))
+}
+
+/// `POST /hub/admin/users/sign-ups`: what `do` says, of each that was chosen.
+pub(super) async fn act(visit: Visit, form: Fields) -> ApiResult<Response> {
+    if !visit.holds_all() {
+        return Err(ApiError::forbidden(say!("person.admins_only")));
+    }
+    if !decides(&visit) {
+        return Err(ApiError::not_found());
+    }
+    let mut tally = Tally::default();
+    let done = match form.get("do") {
+        "approve" => "approved",
+        "refuse" => "turned_down",
+        _ => return Err(ApiError::bad_request(say!("admin.no_such_action"))),
+    };
+    for id in form.all("chosen") {
+        tally.note(match done {
+            "approved" => approve(&visit, id).await,
+            _ => refuse(&visit, id).await,
+        });
+    }
+    let tally = tally.settle()?;
+    Ok(visit.back(&form, people::LIST, done, &tally))
+}
+
+/// The account is made, unless somebody else has the name by now: then she waits on, to be refused.
+async fn approve(visit: &Visit, id: &str) -> ApiResult<()> {
+    let hub: &Hub = &visit.hub;
+    let accounts = way_in(hub)?;
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    let Some((name, password)) = sign_ups::take(&mut tx, id, now).await? else {
+        tx.rollback().await?;
+        return Err(ApiError::not_found());
+    };
+    if is_spoken_for(hub, &mut tx, &name, &[]).await?
+        || users::create(&mut tx, &name, now).await?.is_none()
+    {
+        tx.rollback().await?;
+        let why = say!("person.name_not_free", name = name.as_str());
+        return Err(ApiError::bad_request(why));
+    }
+    accounts.put(&mut tx, &name, &password).await?;
+    tx.commit().await?;
+    proxy::pass_on(hub).await;
+    tracing::info!(by = %visit.caller.who, user = %name, "account approved");
+    Ok(())
+}
+
+async fn refuse(visit: &Visit, id: &str) -> ApiResult<()> {
+    let mut tx = visit.hub.db().write().await?;
+    if !sign_ups::refuse(&mut tx, id).await? {
+        tx.rollback().await?;
+        return Err(ApiError::not_found());
+    }
+    tx.commit().await?;
+    tracing::info!(by = %visit.caller.who, sign_up = id, "account refused");
+    Ok(())
+}
