@@ -633,6 +633,9 @@ mod tests {
         };
         let ada = identity(json!(["it", "b", "b", "a\nb", " x", "", 7, {"x": 1}]));
         assert_eq!(ada.groups.unwrap(), ["7", "b", "it"]);
+        // Who is in a course elsewhere its platform says, and nobody else.
+        let groups = identity(json!(["lti::context:42/teacher", "b"])).groups;
+        assert_eq!(groups.unwrap(), ["b"]);
         assert_eq!(ada.admin, Some(true));
         assert_eq!(ada.display_name.as_deref(), Some("Ada Lovelace"));
         assert_eq!(ada.subject.unwrap().id, "1");

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use hyper::{Method, Request, StatusCode};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -32,6 +32,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const PRECIOUS: Duration = Duration::from_secs(30);
 /// No document of a provider is longer.
 const MAX_BODY: usize = 512 * 1024;
+const JSON: &str = "application/json";
 /// As many calls may be under way; whoever waits longer than an answer may take is told so.
 const AT_ONCE: usize = 64;
 
@@ -40,6 +41,8 @@ const AT_ONCE: usize = 64;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     content_type: String,
+    /// Where the next page is (RFC 8288), as it says it.
+    pub(crate) next: Option<String>,
     body: Bytes,
 }
 
@@ -75,6 +78,22 @@ impl Answer {
             )
         })
     }
+}
+
+/// What a header `Link` says of the next page. What stands around it does not matter here.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let lines = headers.get_all(LINK).iter();
+    let lines = lines.filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).find_map(|link| {
+        let (url, more) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let is_next = more.split(';').any(|part| {
+            let part = part.trim().split_once('=');
+            part.is_some_and(|(key, value)| {
+                key.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"') == "next"
+            })
+        });
+        is_next.then(|| url.to_owned())
+    })
 }
 
 /// How a call proves who calls.
@@ -117,8 +136,23 @@ impl Http {
     }
 
     pub(crate) async fn get(&self, url: &Url, proof: Proof<'_>) -> anyhow::Result<Answer> {
-        self.call(Method::GET, url, proof, Bytes::new(), false)
-            .await
+        self.get_as(url, proof, JSON).await
+    }
+
+    /// As JSON of this kind.
+    pub(crate) async fn get_as(
+        &self,
+        url: &Url,
+        proof: Proof<'_>,
+        kind: &str,
+    ) -> anyhow::Result<Answer> {
+        let call = Call {
+            method: Method::GET,
+            kind,
+            body: Bytes::new(),
+            is_precious: false,
+        };
+        self.call(url, proof, call).await
     }
 
     pub(crate) async fn post_form(
@@ -127,8 +161,7 @@ impl Http {
         proof: Proof<'_>,
         fields: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        let body = form(fields);
-        self.call(Method::POST, url, proof, body, false).await
+        self.call(url, proof, Call::post(fields)).await
     }
 
     /// As [`Self::post_form`], for an answer that must not be lost.
@@ -138,23 +171,25 @@ impl Http {
         proof: Proof<'_>,
         fields: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        let body = form(fields);
-        self.call(Method::POST, url, proof, body, true).await
+        let call = Call {
+            is_precious: true,
+            ..Call::post(fields)
+        };
+        self.call(url, proof, call).await
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        url: &Url,
-        proof: Proof<'_>,
-        body: Bytes,
-        is_precious: bool,
-    ) -> anyhow::Result<Answer> {
+    async fn call(&self, url: &Url, proof: Proof<'_>, call: Call<'_>) -> anyhow::Result<Answer> {
+        let Call {
+            method,
+            kind,
+            body,
+            is_precious,
+        } = call;
         may_be_asked(url)?;
         let mut request = Request::builder()
             .method(&method)
             .uri(url.as_str())
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, kind)
             .header("user-agent", "lyceum");
         if method == Method::POST {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -193,6 +228,7 @@ impl Http {
             let content_type = content_type.and_then(|value| value.to_str().ok());
             anyhow::Ok(Answer {
                 status: parts.status,
+                next: next_page(&parts.headers),
                 content_type: content_type.unwrap_or_default().chars().take(80).collect(),
                 body,
             })
@@ -204,9 +240,25 @@ impl Http {
     }
 }
 
-fn form(fields: &[(&str, &str)]) -> Bytes {
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.extend_pairs(fields).finish().into()
+/// What is sent, and what kind of answer is wanted.
+struct Call<'a> {
+    method: Method,
+    kind: &'a str,
+    body: Bytes,
+    is_precious: bool,
+}
+
+impl Call<'_> {
+    fn post(fields: &[(&str, &str)]) -> Self {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        Self {
+            method: Method::POST,
+            kind: JSON,
+            body: form.finish().into(),
+            is_precious: false,
+        }
+    }
 }
 
 impl Proof<'_> {
@@ -313,6 +365,31 @@ mod tests {
         assert_eq!(pair, b"client%3A1:a%3Ab+c%25%C3%BC");
         let odd = Secret::new("a\nb");
         assert!(Proof::Bearer(&odd).header().is_err());
+    }
+
+    #[test]
+    fn the_next_page_is_found() {
+        let check = |lines: &[&'static str], expect: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(LINK, HeaderValue::from_static(line));
+            }
+            assert_eq!(next_page(&headers).as_deref(), expect, "{lines:?}");
+        };
+        check(&[], None);
+        check(&["<https://x/2>; rel=\"next\""], Some("https://x/2"));
+        check(
+            &["<https://x/d>; rel=differences, <https://x/2>;rel=next"],
+            Some("https://x/2"),
+        );
+        check(
+            &["<https://x/d>; rel=\"differences\"", "</2>; rel=\"next\""],
+            Some("/2"),
+        );
+        check(
+            &["<https://x/2>; rel=\"nextish\"", "https://x/2; rel=next"],
+            None,
+        );
     }
 
     #[test]

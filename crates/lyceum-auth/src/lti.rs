@@ -25,9 +25,13 @@ use crate::oidc::{Expected, KeySet, Untrusted, is_subject, verify_launch};
 mod form;
 mod message;
 mod role;
+mod roster;
+mod tool;
 
 pub use form::{Initiation, Posted};
 pub use message::{Context, Message};
+pub use roster::Roster;
+pub use tool::ToolKeys;
 
 /// One platform, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +47,10 @@ pub struct LtiConfig {
     pub deployments: BTreeSet<String>,
     pub authorize_url: Url,
     pub keys_url: Url,
+    /// Where it gives out tokens; `None`: it is asked for nothing.
+    pub token_url: Option<Url>,
+    /// What it wants to be called there, if not by that address.
+    pub token_audience: Option<String>,
     /// Where people find it.
     pub home: Option<Url>,
     pub mapping: Mapping,
@@ -62,6 +70,9 @@ pub struct LtiConfig {
 pub struct Lti {
     config: LtiConfig,
     keys: KeySet,
+    http: Http,
+    /// By which it knows us when it is asked for something.
+    tool: Option<ToolKeys>,
     clock: Clock,
 }
 
@@ -76,16 +87,37 @@ pub struct Launch {
     pub places: Vec<Place>,
     /// What she is in it.
     pub role: Option<CourseRole>,
+    /// As whom we are known there.
+    pub client: String,
 }
 
 impl Lti {
     pub fn new(config: LtiConfig, clock: Clock) -> anyhow::Result<Self> {
         let http = Http::new(config.authorities.as_deref())?;
         Ok(Self {
-            keys: KeySet::new(config.keys_url.clone(), http),
+            keys: KeySet::new(config.keys_url.clone(), http.clone()),
+            http,
+            tool: None,
             config,
             clock,
         })
+    }
+
+    /// With keys by which the platform knows us when it is asked who is in its courses.
+    #[must_use]
+    pub fn with_tool(mut self, tool: ToolKeys) -> Self {
+        self.tool = Some(tool);
+        self
+    }
+
+    /// The keys by which platforms know us.
+    pub fn tool(&self) -> Option<&ToolKeys> {
+        self.tool.as_ref()
+    }
+
+    /// What it calls itself.
+    pub fn issuer(&self) -> &str {
+        &self.config.issuer
     }
 
     pub fn id(&self) -> &str {
@@ -208,6 +240,7 @@ impl Lti {
             message,
             places,
             role,
+            client: client.to_owned(),
         })
     }
 

@@ -174,6 +174,8 @@ pub struct Timings {
     pub cull_after: Duration,
     /// How often it is looked for meetings that need room.
     pub rooms_every: Duration,
+    /// How often it is looked which learning platforms are to be asked who is in their courses.
+    pub rosters_every: Duration,
     /// How often it is looked, also without news, which courses have servers; and for how long a course
     /// has to have none before its server is stopped.
     pub courses_every: Duration,
@@ -205,6 +207,7 @@ impl Default for Timings {
             cull_every: Duration::from_secs(60),
             cull_after: Duration::from_secs(360),
             rooms_every: Duration::from_secs(10),
+            rosters_every: Duration::from_secs(20),
             courses_every: Duration::from_secs(10),
             refresh_every: Duration::from_secs(5),
             refresh_patience: Duration::from_secs(3),

@@ -12,6 +12,7 @@ pub mod oauth;
 pub mod queue;
 pub mod quotas;
 pub mod refreshes;
+pub mod rosters;
 pub mod search;
 pub mod servers;
 pub mod services;

@@ -9,6 +9,7 @@ pub mod managed;
 pub mod refreshes;
 pub mod revocations;
 pub mod rooms;
+pub mod rosters;
 pub mod token_uses;
 
 use std::future::Future;
@@ -35,6 +36,7 @@ pub fn all(hub: &Hub, shutdown: &CancellationToken) -> Vec<Task> {
         Box::pin(culler::run(hub.clone(), shutdown.clone())),
         Box::pin(course_servers::run(hub.clone(), shutdown.clone())),
         Box::pin(rooms::run(hub.clone(), shutdown.clone())),
+        Box::pin(rosters::run(hub.clone(), shutdown.clone())),
         Box::pin(token_uses::run(hub.clone(), shutdown.clone())),
         Box::pin(refreshes::run(hub.clone(), shutdown.clone())),
         Box::pin(crate::mail::run(hub.clone(), shutdown.clone())),

@@ -2,11 +2,13 @@
 //! ([`lyceum_model::lti`]); course files name these as their people, and all else follows from that.
 
 use lyceum_auth::lti::Launch;
-use lyceum_model::lti::Place;
+use lyceum_model::lti::{By, Place};
 use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_store::Tx;
 
+use crate::db::rosters;
 use crate::db::users::User;
+use crate::jobs::rosters as asked;
 use crate::{Hub, db, groups};
 
 /// She is in her course what the launch says, and nothing else any more.
@@ -16,10 +18,43 @@ pub(crate) async fn settle(
     user: &User,
     launch: &Launch,
 ) -> sqlx::Result<()> {
+    // Before people: whoever settles a whole course has its row first, too.
+    for place in &launch.places {
+        note_roster(hub, tx, place, launch).await?;
+    }
     for place in &launch.places {
         be(hub, tx, user, place, launch.role).await?;
     }
     Ok(())
+}
+
+/// Who else is in the course is asked for soon, if a file here names it and the platform tells.
+async fn note_roster(hub: &Hub, tx: &mut Tx, place: &Place, launch: &Launch) -> sqlx::Result<()> {
+    let message = &launch.message;
+    let (Some(url), Some(context)) = (&message.roster, &message.context) else {
+        return Ok(());
+    };
+    let sign_in = hub.sign_in();
+    let platform = sign_in.find_platform(&place.platform);
+    // Several courses there may have one label, or links that name one course; none of them tells who is in
+    // the others.
+    if place.by != By::Context {
+        return Ok(());
+    }
+    let is_named = |role: &CourseRole| !hub.shelf().naming_group(&place.group(*role)).is_empty();
+    if !platform.is_some_and(|platform| platform.tells_rosters())
+        || !CourseRole::ALL.iter().any(is_named)
+    {
+        return Ok(());
+    }
+    let told = rosters::Told {
+        place,
+        context: &context.id,
+        client: &launch.client,
+        url: url.as_str(),
+    };
+    let pauses = (asked::EVERY, asked::REST);
+    rosters::upsert(tx, &told, hub.now(), pauses).await
 }
 
 /// Puts her into the one group of a course there in which she belongs, and takes her out of its others. A

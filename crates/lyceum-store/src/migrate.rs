@@ -138,6 +138,11 @@ pub const STEPS: &[Step] = &[
         sql: include_str!("../../../migrations/0026_invitations.sql"),
     },
     Step {
+        version: 28,
+        name: "lti_rosters",
+        sql: include_str!("../../../migrations/0028_lti_rosters.sql"),
+    },
+    Step {
         version: 30,
         name: "sittings",
         sql: include_str!("../../../migrations/0030_sittings.sql"),

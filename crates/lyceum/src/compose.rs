@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lyceum_auth::config::{Listed, LocalConfig as LocalAccountsConfig, People};
+use lyceum_auth::lti::ToolKeys;
 use lyceum_auth::otp::CodeKey;
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
@@ -526,6 +527,7 @@ fn build_sign_in(
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
     let mut header = None;
     let mut platforms = Vec::new();
+    let tool = ToolKeys::new(db.clone(), keys.clone(), clock.clone());
     for method in &config.sign_in {
         match method {
             SignInMethod::Local(local) => asked.push(Arc::new(accounts.configured(local))),
@@ -543,7 +545,7 @@ fn build_sign_in(
             },
             SignInMethod::Header(config) => header = Some(ByHeader::new((**config).clone())),
             SignInMethod::Lti(lti) => match Lti::new((**lti).clone(), clock.clone()) {
-                Ok(lti) => platforms.push(Arc::new(lti)),
+                Ok(lti) => platforms.push(Arc::new(lti.with_tool(tool.clone()))),
                 Err(error) => not_offered(&lti.title, &error),
             },
             SignInMethod::Dummy(dummy) => asked.push(Arc::new(Dummy::new(dummy.clone()))),

@@ -14,10 +14,11 @@
 //! afterwards. There a button opens a window in which the launch begins anew. That page may stand in frames
 //! because whoever is led to press it gets no further than to her own platform.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use lyceum_auth::Refused;
 use lyceum_auth::lti::{Initiation, Launch, Lti, Posted};
 use lyceum_model::id::new_secret;
@@ -40,6 +41,8 @@ use crate::{Hub, db, lti};
 const BEGIN: &str = "/hub/lti13/oauth_login";
 /// Where it posts it.
 const LAUNCH: &str = "/hub/lti13/oauth_callback";
+/// Where it finds the keys by which we ask it for something.
+const KEYS: &str = "/hub/lti13/jwks";
 /// What all of it is below.
 const BELOW: &str = "/hub/lti13/";
 /// Everything may show it: see above.
@@ -62,6 +65,12 @@ pub(super) fn routes() -> Routes<Hub> {
             "/hub/lti13/oauth_login/{method}",
             begin,
             begin_by_form,
+        )
+        .public(
+            Method::GET,
+            KEYS,
+            "public keys, which anybody may know",
+            keys,
         )
         .public(Method::POST, LAUNCH, launch, launch_here)
         .public(
@@ -247,6 +256,18 @@ async fn launch_here(
         Err(refused) => Err(refused),
     };
     answer(&hub, caller.as_ref(), &info, &headers, id, came).await
+}
+
+/// A set of keys (RFC 7517); empty where no platform is known.
+async fn keys(State(hub): State<Hub>) -> ApiResult<Response> {
+    let sign_in = hub.sign_in();
+    let tool = sign_in.platforms().iter().find_map(|one| one.tool());
+    let keys = match tool {
+        Some(tool) => tool.published().await?,
+        None => serde_json::json!({"keys": []}),
+    };
+    let kept = (header::CACHE_CONTROL, "public, max-age=300");
+    Ok(([kept], Json(keys)).into_response())
 }
 
 async fn refuse(

@@ -7,7 +7,7 @@ use hyper::Method;
 use lyceum_auth::Lti;
 use lyceum_auth::claims::{Mapping, NameFrom, Rule};
 use lyceum_auth::config::People;
-use lyceum_auth::lti::LtiConfig;
+use lyceum_auth::lti::{LtiConfig, ToolKeys};
 use lyceum_model::clock::Clock;
 use lyceum_model::identity::Adopts;
 use lyceum_testkit::client::Answer;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use crate::kit::header;
 
 mod courses;
+mod rosters;
 
 const COOKIE: &str = "lyceum-sign-in";
 const BEGIN: &str = "/hub/lti13/oauth_login";
@@ -32,9 +33,11 @@ fn config(platform: &FakePlatform, id: &str) -> LtiConfig {
         title: "The Moodle".into(),
         authorize_url: format!("{issuer}/auth").parse().expect("an address"),
         keys_url: format!("{issuer}/keys").parse().expect("an address"),
-        issuer,
         client_ids: [TOOL.to_owned()].into(),
         deployments: [DEPLOYMENT.to_owned()].into(),
+        token_url: format!("{issuer}/token").parse().ok(),
+        token_audience: None,
+        issuer,
         home: None,
         mapping: Mapping {
             username: NameFrom::parse("claim:ext.user_username").expect("a good one"),
@@ -58,6 +61,11 @@ fn config(platform: &FakePlatform, id: &str) -> LtiConfig {
 
 fn platform_of(config: LtiConfig) -> Arc<Lti> {
     Arc::new(Lti::new(config, Clock::system()).expect("a platform"))
+}
+
+fn tool_of(db: &TestDb, clock: &Clock) -> ToolKeys {
+    let keys = lyceum_store::secret::Keys::from_bytes([9; 32]);
+    ToolKeys::new(db.db().clone(), keys, clock.clone())
 }
 
 /// The hub's own address, as it stands in the configuration.

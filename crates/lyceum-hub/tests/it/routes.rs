@@ -42,6 +42,7 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("POST", "/hub/api/users/{user}/tokens", 403),
     // A provider's word without one.
     ("POST", "/hub/oauth_backchannel", 400),
+    ("GET", "/hub/lti13/jwks", 200),
     ("POST", "/hub/oauth_backchannel/{method}", 400),
 ];
 

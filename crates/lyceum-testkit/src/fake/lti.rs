@@ -6,11 +6,14 @@ use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use aws_lc_rs::rsa::PublicKeyComponents;
+use aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256;
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -19,6 +22,10 @@ use super::provider::{Key, coded, ec, now, rsa};
 pub const TOOL: &str = "10000000000003";
 pub const DEPLOYMENT: &str = "07940580-b309";
 const CLAIM: &str = "https://purl.imsglobal.org/spec/lti/claim/";
+const NRPS: &str = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice";
+const NRPS_SCOPE: &str =
+    "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly";
+const NRPS_KIND: &str = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json";
 const MEMBERSHIP: &str = "http://purl.imsglobal.org/vocab/lis/v2/membership";
 
 /// What it does wrong.
@@ -36,6 +43,14 @@ pub enum Slip {
     Tampered,
     /// Everything is answered with "away".
     Away,
+    /// Its second page of members is at another site.
+    StrayPage,
+    /// It tells the members of another course.
+    OtherCourse,
+    /// It says that a course is empty.
+    Nobody,
+    /// Its tokens are of a kind of their own.
+    OtherTokens,
 }
 
 struct Inner {
@@ -54,6 +69,15 @@ struct Inner {
     hints: HashMap<String, String>,
     next_hint: usize,
     nonces: HashSet<String>,
+    /// What the tool publishes (JWKS), as it was registered.
+    tool_keys: Value,
+    assertions: HashSet<String>,
+    tokens: HashSet<String>,
+    /// Who is in the course, two on a page.
+    members: Vec<Value>,
+    asked_for_members: usize,
+    /// What was wrong with what the tool asked for, most lately.
+    refused: Option<String>,
 }
 
 /// A running platform; it ends with its maker.
@@ -115,9 +139,17 @@ impl FakePlatform {
             hints: HashMap::new(),
             next_hint: 0,
             nonces: HashSet::new(),
+            tool_keys: Value::Null,
+            assertions: HashSet::new(),
+            tokens: HashSet::new(),
+            members: Vec::new(),
+            asked_for_members: 0,
+            refused: None,
         }));
         let router = Router::new()
             .route("/lms/keys", get(keys))
+            .route("/lms/token", post(token))
+            .route("/lms/members", get(members))
             .layer(axum::middleware::from_fn_with_state(
                 inner.clone(),
                 slipping,
@@ -184,6 +216,42 @@ impl FakePlatform {
         inner.keys = vec![(format!("key {number} of another kind"), ec())];
         drop(inner);
         self
+    }
+
+    /// The keys that the tool publishes, as an administrator there registers them.
+    pub fn know_tool(&self, keys: Value) -> &Self {
+        lock(&self.inner).tool_keys = keys;
+        self
+    }
+
+    /// Launches say where it is told who is in the course; these are: mark, roles, whether active.
+    pub fn enrol(&self, people: &[(&str, &[&str], &str)]) -> &Self {
+        let mut inner = lock(&self.inner);
+        inner.members = people
+            .iter()
+            .map(|(mark, roles, status)| {
+                let roles: Vec<String> = roles.iter().map(|word| role(word)).collect();
+                json!({"user_id": mark, "roles": roles, "status": status, "name": "Somebody"})
+            })
+            .collect();
+        let claim = json!({
+            "context_memberships_url": format!("{}/members?course=42", inner.issuer),
+            "service_versions": ["2.0"],
+        });
+        inner.replaced.retain(|(name, _)| name != NRPS);
+        inner.replaced.push((NRPS.into(), claim));
+        drop(inner);
+        self
+    }
+
+    /// How often the first page of members was asked for in the right way.
+    pub fn times_asked_for_members(&self) -> usize {
+        lock(&self.inner).asked_for_members
+    }
+
+    /// What it last refused the tool, and why.
+    pub fn refusal(&self) -> Option<String> {
+        lock(&self.inner).refused.take()
     }
 
     pub fn times_asked_for_keys(&self) -> usize {
@@ -327,4 +395,134 @@ fn sign(inner: &Inner, claims: &Value) -> String {
         _ => key.sign(&text),
     };
     format!("{text}.{signature}")
+}
+
+/// Who asks, by what the tool has signed; why not otherwise.
+fn assertion(inner: &mut Inner, token: &str) -> Result<(), String> {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, claims, signature] = parts[..] else {
+        return Err("no token".into());
+    };
+    let part = |text: &str| BASE64URL_NOPAD.decode(text.as_bytes());
+    let read = |text: &str| -> Option<Value> { serde_json::from_slice(&part(text).ok()?).ok() };
+    let (header_read, said) = (read(header), read(claims));
+    let (Some(head), Some(said)) = (header_read, said) else {
+        return Err("not JSON".into());
+    };
+    if head["alg"] != "RS256" {
+        return Err(format!("signed by {}", head["alg"]));
+    }
+    let keys = inner.tool_keys["keys"].as_array().cloned();
+    let keys = keys.unwrap_or_default();
+    let key = keys.iter().find(|key| key["kid"] == head["kid"]);
+    let key = key.ok_or("a key that is not registered")?;
+    let number = |name: &str| part(key[name].as_str().unwrap_or_default()).unwrap_or_default();
+    let components = PublicKeyComponents {
+        n: number("n"),
+        e: number("e"),
+    };
+    let text = format!("{header}.{claims}");
+    let signature = part(signature).map_err(|_| "no signature")?;
+    components
+        .verify(&RSA_PKCS1_2048_8192_SHA256, text.as_bytes(), &signature)
+        .map_err(|_| "a wrong signature")?;
+    let token_url = format!("{}/token", inner.issuer);
+    if said["iss"] != TOOL || said["sub"] != TOOL || said["aud"] != json!(token_url) {
+        return Err(format!("for somebody else: {said}"));
+    }
+    let at = |name: &str| said[name].as_u64().unwrap_or_default();
+    if at("iat") > now() + 5 || at("exp") <= now() || at("exp") > now() + 300 {
+        return Err(format!("not for now: {said}"));
+    }
+    let mark = said["jti"].as_str().unwrap_or_default();
+    match !mark.is_empty() && inner.assertions.insert(mark.to_owned()) {
+        true => Ok(()),
+        false => Err("a mark that was used before, or none".into()),
+    }
+}
+
+async fn token(State(inner): State<Shared>, Form(form): Form<HashMap<String, String>>) -> Response {
+    let of = |key: &str| form.get(key).map(String::as_str).unwrap_or_default();
+    let mut inner = lock(&inner);
+    let wanted = [
+        ("grant_type", "client_credentials"),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+        ("scope", NRPS_SCOPE),
+    ];
+    let odd = wanted.iter().find(|(key, value)| of(key) != *value);
+    let checked = match odd {
+        Some((key, _)) => Err(format!("{key} is {:?}", of(key))),
+        None => assertion(&mut inner, of("client_assertion")),
+    };
+    if let Err(why) = checked {
+        inner.refused = Some(why);
+        let error = Json(json!({"error": "invalid_client"}));
+        return (StatusCode::BAD_REQUEST, error).into_response();
+    }
+    let access = format!("access {}", inner.tokens.len());
+    inner.tokens.insert(access.clone());
+    let kind = match inner.slip {
+        Some(Slip::OtherTokens) => "mac",
+        _ => "bearer",
+    };
+    Json(json!({
+        "access_token": access, "token_type": kind, "expires_in": 3600, "scope": NRPS_SCOPE,
+    }))
+    .into_response()
+}
+
+async fn members(
+    State(inner): State<Shared>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let mut inner = lock(&inner);
+    let of = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let token = of("authorization").and_then(|line| line.strip_prefix("Bearer "));
+    if !token.is_some_and(|token| inner.tokens.contains(token)) {
+        inner.refused = Some("members without a token".into());
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if of("accept") != Some(NRPS_KIND) {
+        inner.refused = Some(format!("members as {:?}", of("accept")));
+        return StatusCode::NOT_ACCEPTABLE.into_response();
+    }
+    let page: usize = query
+        .get("page")
+        .map_or(0, |page| page.parse().unwrap_or(0));
+    if page == 0 {
+        inner.asked_for_members += 1;
+    }
+    let all: &[Value] = match inner.slip {
+        Some(Slip::Nobody) => &[],
+        _ => &inner.members,
+    };
+    let shown: Vec<&Value> = all.iter().skip(page * 2).take(2).collect();
+    let context = match inner.slip {
+        Some(Slip::OtherCourse) => "43",
+        _ => "42",
+    };
+    let body = json!({
+        "id": format!("{}/members", inner.issuer),
+        "context": {"id": context, "label": "BIO-101"},
+        "members": shown,
+    });
+    let mut response = ([(header::CONTENT_TYPE, NRPS_KIND)], body.to_string()).into_response();
+    if all.len() > page * 2 + 2 {
+        let next = match inner.slip {
+            Some(Slip::StrayPage) => "http://localhost:9/members".to_owned(),
+            _ => format!("{}/members?course=42&page={}", inner.issuer, page + 1),
+        };
+        let line = format!(
+            "<{}/members?since=1>; rel=\"differences\", <{next}>; rel=\"next\"",
+            inner.issuer
+        );
+        response
+            .headers_mut()
+            .insert(header::LINK, line.parse().expect("a header"));
+    }
+    response
 }

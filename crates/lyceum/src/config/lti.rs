@@ -42,6 +42,10 @@ pub struct RawLti {
     pub authorize_url: String,
     /// Where it publishes its keys (JWKS).
     pub keys_url: String,
+    /// Where it gives out tokens. Left out, and without a preset: it is not asked who is in its courses.
+    pub token_url: Option<String>,
+    /// What it calls itself to those who ask for tokens, if not by `token_url`.
+    pub token_audience: Option<String>,
     /// What becomes the user name: `claim:custom.login`, or a template such as `{email|local}`. It counts
     /// when somebody comes for the first time; later she is known by the platform's mark for her (`sub`).
     /// Left out: the preset's.
@@ -83,6 +87,8 @@ impl Default for RawLti {
             deployments: Vec::new(),
             authorize_url: String::new(),
             keys_url: String::new(),
+            token_url: None,
+            token_audience: None,
             username: None,
             display_name: "claim:name".into(),
             mail_is_verified: false,
@@ -112,6 +118,7 @@ struct Known {
     issuer: String,
     authorize_url: String,
     keys_url: String,
+    token_url: Option<String>,
     username: Option<&'static str>,
 }
 
@@ -122,6 +129,7 @@ impl Preset {
                 issuer: CANVAS.into(),
                 authorize_url: format!("{CANVAS_SSO}/api/lti/authorize_redirect"),
                 keys_url: format!("{CANVAS_SSO}/api/lti/security/jwks"),
+                token_url: Some(format!("{CANVAS_SSO}/login/oauth2/token")),
                 username: None,
             },
             Self::Moodle => {
@@ -137,6 +145,7 @@ impl Preset {
                     issuer: home.into(),
                     authorize_url: format!("{home}/mod/lti/auth.php"),
                     keys_url: format!("{home}/mod/lti/certs.php"),
+                    token_url: Some(format!("{home}/mod/lti/token.php")),
                     username: Some("claim:ext.user_username"),
                 }
             }
@@ -175,6 +184,8 @@ pub(super) fn check_lti(raw: &RawLti, folder: &Path, say: Say<'_>) -> Option<Lti
         say,
     );
     let keys_url = address("keys_url", &or(&raw.keys_url, known.keys_url), say);
+    let token_url = raw.token_url.clone().or(known.token_url);
+    let token_url = token_url.map(|text| address("token_url", &text, say));
     let home = raw.home.as_deref().map(|text| address("home", text, say));
     let username = match raw.username.as_deref().or(known.username) {
         Some(text) => NameFrom::parse(text)
@@ -201,7 +212,9 @@ pub(super) fn check_lti(raw: &RawLti, folder: &Path, say: Say<'_>) -> Option<Lti
     let mut roles = BTreeMap::new();
     for (word, role) in &raw.roles {
         match role.parse::<CourseRole>() {
-            Ok(role) => drop(roles.insert(word.clone(), role)),
+            Ok(role) => {
+                roles.insert(word.clone(), role);
+            }
             Err(message) => say("roles", message),
         }
     }
@@ -222,6 +235,8 @@ pub(super) fn check_lti(raw: &RawLti, folder: &Path, say: Say<'_>) -> Option<Lti
         deployments,
         authorize_url: authorize_url?,
         keys_url: keys_url?,
+        token_url: token_url.flatten(),
+        token_audience: raw.token_audience.clone(),
         home: home.flatten(),
         mapping: Mapping {
             username,
@@ -316,6 +331,8 @@ mod tests {
             "https://moodle.example.edu/mod/lti/certs.php"
         );
         assert!(moodle.mapping.names("ext.user_username"));
+        let token = moodle.token_url.expect("known");
+        assert_eq!(token.path(), "/mod/lti/token.php");
         let canvas = platform(&format!(
             "preset: canvas, username: 'claim:custom.login', {ALL}"
         ));
@@ -392,6 +409,9 @@ mod tests {
             let said = parse("lyceum.yaml", &text(list), Path::new(".")).expect_err(list);
             assert!(said.to_string().contains(expect), "{said}");
         }
+        let groups = "load_groups: {'lti::context:42/teacher': [ada]}\n";
+        let said = parse("lyceum.yaml", groups, Path::new(".")).expect_err("a platform's");
+        assert!(said.to_string().contains("learning platform"), "{said}");
         let twice = text("client_ids: [c], deployments: ['1']");
         let entry = twice.lines().last().expect("a line");
         let both = format!("{}{entry}\n", twice);

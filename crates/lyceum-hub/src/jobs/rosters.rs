@@ -1,0 +1,145 @@
+//! Keeps true who is in the courses of learning platforms: asks those that tell it, after a launch and every
+//! hour. One replica asks for a course at a time. A platform that is away changes nothing; whoever left a
+//! course there is no member of it here any more, and all her work stays.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+use lyceum_auth::Lti;
+use lyceum_auth::lti::Roster;
+use lyceum_model::identity::Subject;
+use lyceum_model::who::CourseRole;
+use lyceum_store::Tx;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::db::rosters::{self, Row};
+use crate::{Hub, db, lti};
+
+/// So often a course is asked for.
+pub(crate) const EVERY: i64 = 3_600_000;
+/// Launches don't make it asked for more often than this.
+pub(crate) const REST: i64 = 300_000;
+/// After failures more and more seldom, at last so.
+const SELDOM: i64 = 24 * 3_600_000;
+/// Longer than asking may take.
+const LEASE: i64 = 180_000;
+/// Courses in one round, one after the other.
+const AT_ONCE: i64 = 200;
+
+pub async fn run(hub: Hub, shutdown: CancellationToken) {
+    let mut tick = tokio::time::interval(hub.timings().rosters_every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let rounds = async {
+        loop {
+            tick.tick().await;
+            if hub.sign_in().platforms().is_empty() {
+                continue;
+            }
+            if let Err(error) = round(&hub).await {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "it could not be looked which learning platforms are to be asked"
+                );
+            }
+        }
+    };
+    shutdown.run_until_cancelled(rounds).await;
+}
+
+async fn round(hub: &Hub) -> anyhow::Result<()> {
+    let mut tx = hub.db().read().await?;
+    let due = rosters::due(&mut tx, hub.now(), AT_ONCE).await?;
+    drop(tx);
+    for row in due {
+        one(hub, &row).await?;
+    }
+    Ok(())
+}
+
+async fn one(hub: &Hub, row: &Row) -> anyhow::Result<()> {
+    let now = hub.now();
+    let mut tx = hub.db().write().await?;
+    let is_ours = rosters::claim(&mut tx, row, hub.replica(), now, now.plus(LEASE)).await?;
+    tx.commit().await?;
+    if !is_ours {
+        return Ok(());
+    }
+    let sign_in = hub.sign_in();
+    let platform = sign_in.find_platform(&row.platform);
+    // One that is no longer configured may come back.
+    let told = match platform {
+        Some(platform) if platform.tells_rosters() => ask(platform, row).await,
+        _ => Err(anyhow::anyhow!("no such platform can be asked")),
+    };
+    let mut tx = hub.db().write().await?;
+    let now = hub.now();
+    let failures = match &told {
+        Ok(_) => 0,
+        Err(_) => row.failures + 1,
+    };
+    let pause = EVERY << failures.clamp(0, 5);
+    let due = now.plus(pause.min(SELDOM));
+    // Meanwhile another replica may have been at it.
+    if !rosters::finish(&mut tx, row, hub.replica(), failures, due).await? {
+        tx.rollback().await?;
+        return Ok(());
+    }
+    match (&told, platform) {
+        (Ok(roster), Some(platform)) => settle(hub, &mut tx, platform, row, roster).await?,
+        (Err(error), _) => tracing::warn!(
+            platform = row.platform,
+            context = row.context,
+            error = format!("{error:#}"),
+            "a learning platform does not tell who is in a course; everybody stays what she was in it"
+        ),
+        _ => {}
+    }
+    tx.commit().await?;
+    crate::proxy::pass_on(hub).await;
+    Ok(())
+}
+
+async fn ask(platform: &Lti, row: &Row) -> anyhow::Result<Roster> {
+    let url = row.url.parse().context("its address can't be read")?;
+    platform.roster(&row.client, &row.context, &url).await
+}
+
+/// Everybody who is known here is what the roster says, and who is not in it is nothing.
+async fn settle(
+    hub: &Hub,
+    tx: &mut Tx,
+    platform: &Lti,
+    row: &Row,
+    roster: &Roster,
+) -> anyhow::Result<()> {
+    let Some(place) = row.place() else {
+        return Ok(());
+    };
+    let mut seen = BTreeSet::new();
+    for (mark, role) in roster {
+        let subject = Subject {
+            issuer: platform.issuer().to_owned(),
+            id: mark.clone(),
+        };
+        // Who never came is put into her course when she does.
+        let Some(known) = db::identities::find(tx, &subject).await? else {
+            continue;
+        };
+        if let Some(user) = db::users::get(tx, &known.user_id).await? {
+            lti::be(hub, tx, &user, &place, *role).await?;
+            seen.insert(user.name.clone());
+        }
+    }
+    for role in CourseRole::ALL {
+        for name in db::groups::members(tx, &place.group(role)).await? {
+            if seen.contains(&name) {
+                continue;
+            }
+            if let Some(user) = db::users::find(tx, &name).await? {
+                lti::be(hub, tx, &user, &place, None).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! A platform tells who is in its course: people come and go here as they do there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lyceum_model::clock::Millis;
+use lyceum_model::who::CourseRole;
+use lyceum_testkit::fake::FakeSpawner;
+
+use super::courses::link;
+use super::*;
+
+/// A hub that asks this platform without delay; it knows our keys.
+async fn asking(db: &TestDb, platform: &FakePlatform) -> TestHub {
+    let clock = Clock::manual(Clock::system().now());
+    let spawner = FakeSpawner::default();
+    let hub = TestHub::start_tuned_at(db.db().clone(), spawner, clock, |_, timings| {
+        timings.rosters_every = Duration::from_millis(20);
+    })
+    .await;
+    platform.register(&address(&hub, LAUNCH));
+    let lti = Lti::new(config(platform, ""), Clock::system()).expect("a platform");
+    let lti = lti.with_tool(tool_of(db, &Clock::system()));
+    hub.offer_platforms(vec![Arc::new(lti)], People::default())
+        .await;
+    link(&hub, ":context:42", "bio");
+    let keys = hub.client().get("/hub/lti13/jwks").await.expect(200).json();
+    platform.know_tool(keys);
+    hub
+}
+
+/// Who is what in the course: `ada student`.
+async fn people(hub: &TestHub) -> Vec<String> {
+    let mut tx = hub.hub.db().read().await.expect("a database");
+    let mut found = Vec::new();
+    for role in CourseRole::ALL {
+        let group = format!("lti::context:42/{}", role.as_str());
+        let members = lyceum_hub::db::groups::members(&mut tx, &group).await;
+        let members = members.expect("read");
+        found.extend(
+            members
+                .iter()
+                .map(|name| format!("{name} {}", role.as_str())),
+        );
+    }
+    found.sort();
+    found
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    assert!(done.is_ok(), "waited in vain: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_come_and_go_as_they_do_there() {
+    for db in TestDb::both().await {
+        let platform = FakePlatform::start().await;
+        let hub = asking(&db, &platform).await;
+        for (mark, name) in [("1", "ada"), ("2", "ben"), ("3", "cleo"), ("4", "dora")] {
+            platform.log_in(mark, name);
+            come(&hub, &platform, "/").await.1.expect(302);
+        }
+        assert_eq!(people(&hub).await.len(), 4);
+        // Ben is away for good, Cleo helps from now on, Dora is somewhere on the next page; one has never
+        // been here.
+        platform.enrol(&[
+            ("1", &["Learner"], "Active"),
+            ("9", &["Learner"], "Active"),
+            ("3", &["Instructor"], "Active"),
+            ("2", &["Learner"], "Inactive"),
+            ("4", &["Learner"], "Active"),
+        ]);
+        platform.log_in("1", "ada");
+        let (ada, _) = come(&hub, &platform, "/").await;
+        let expect = ["ada student", "cleo teacher", "dora student"];
+        until("the course there", async || people(&hub).await == expect).await;
+        assert_eq!(platform.refusal(), None);
+        assert_eq!(name_of(&ada).await, "ada");
+        // Nobody asks once more without a reason.
+        come(&hub, &platform, "/").await.1.expect(302);
+        assert_eq!(platform.times_asked_for_members(), 1);
+        hub.clock.advance(6 * 60_000);
+        // Out of the list is out of the course, and her account stays.
+        platform.enrol(&[("1", &["Learner"], "Active"), ("3", &["Learner"], "Active")]);
+        come(&hub, &platform, "/").await.1.expect(302);
+        let expect = ["ada student", "cleo student"];
+        until("who left", async || people(&hub).await == expect).await;
+        platform.log_in("4", "dora");
+        let (dora, _) = come(&hub, &platform, "/").await;
+        assert_eq!(name_of(&dora).await, "dora");
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_odd_changes_nothing() {
+    for slip in [
+        Slip::Nobody,
+        Slip::OtherCourse,
+        Slip::StrayPage,
+        Slip::OtherTokens,
+    ] {
+        let db = TestDb::sqlite().await;
+        let platform = FakePlatform::start().await;
+        let hub = asking(&db, &platform).await;
+        for (mark, name) in [("2", "ben"), ("1", "ada")] {
+            platform.log_in(mark, name);
+            if name == "ada" {
+                // Ben is none of these.
+                let three = [
+                    ("1", &["Learner"][..], "Active"),
+                    ("8", &["Learner"], "Active"),
+                    ("9", &["Learner"], "Active"),
+                ];
+                platform.enrol(&three).slip(Some(slip));
+            }
+            come(&hub, &platform, "/").await.1.expect(302);
+        }
+        until("it failed", async || failures(&hub).await == 1).await;
+        let both = ["ada student", "ben student"];
+        assert_eq!(people(&hub).await, both, "{slip:?}");
+        hub.stop().await;
+    }
+}
+
+async fn failures(hub: &TestHub) -> i64 {
+    let mut tx = hub.hub.db().read().await.expect("a database");
+    let late = Millis(i64::MAX);
+    let rows = lyceum_hub::db::rosters::due(&mut tx, late, 10).await;
+    rows.expect("read").first().map_or(0, |row| row.failures)
+}
+
+/// A platform that does not know our keys tells nothing, and the log says so; nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_gives_tokens_to_our_keys_alone() {
+    let db = TestDb::sqlite().await;
+    let platform = FakePlatform::start().await;
+    let hub = asking(&db, &platform).await;
+    platform.know_tool(json!({"keys": []}));
+    platform.enrol(&[("1", &["Instructor"], "Active")]);
+    come(&hub, &platform, "/").await.1.expect(302);
+    until("it failed", async || failures(&hub).await == 1).await;
+    assert_eq!(
+        platform.refusal().as_deref(),
+        Some("a key that is not registered")
+    );
+    assert_eq!(people(&hub).await, ["ada student"]);
+    hub.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_change_and_the_old_ones_are_known_for_a_while() {
+    const DAY: i64 = 24 * 3_600_000;
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(1_000_000 * DAY / 50));
+        let tool = tool_of(&db, &clock);
+        let ids = async || -> BTreeSet<String> {
+            let published = tool.published().await.expect("published");
+            let text = published.to_string();
+            assert!(!text.contains("\"d\"") && !text.contains("\"p\""), "{text}");
+            let keys = published["keys"].as_array().expect("keys").clone();
+            let id = |key: &Value| key["kid"].as_str().expect("an id").to_owned();
+            keys.iter().map(id).collect()
+        };
+        let first = ids().await;
+        assert_eq!(first.len(), 1);
+        // Another replica has the same, and the database does not hold them openly.
+        let other = tool_of(&db, &clock).published().await.expect("published");
+        assert_eq!(other["keys"].as_array().map(Vec::len), Some(1));
+        let mut tx = db.db().read().await.expect("a database");
+        let kept = lyceum_store::settings::get(&mut tx, "lti-tool-keys").await;
+        assert!(kept.expect("read").expect("there").starts_with("sealed1."));
+        drop(tx);
+        clock.advance(89 * DAY);
+        assert_eq!(ids().await, first);
+        clock.advance(2 * DAY);
+        let both = ids().await;
+        assert!(both.len() == 2 && both.is_superset(&first));
+        clock.advance(30 * DAY);
+        let second = ids().await;
+        assert!(second.len() == 1 && second.is_disjoint(&first));
+    }
+}
