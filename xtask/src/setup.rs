@@ -87,6 +87,16 @@ const NEEDS: &[Need] = &[
         browser: false,
     },
     Need {
+        what: "PAM, and libraries by which tests have rules and accounts of their own",
+        packages: &["libpam0g-dev", "libpam-wrapper", "libnss-wrapper"],
+        there: || {
+            let folder = Path::new("/usr/lib/x86_64-linux-gnu");
+            let wanted = ["libpam.so", "libpam_wrapper.so", "libnss_wrapper.so"];
+            wanted.iter().all(|file| folder.join(file).exists())
+        },
+        browser: false,
+    },
+    Need {
         what: "Python 3 with venv",
         packages: &["python3", "python3-venv"],
         there: || succeeds(command("python3").args(["-c", "import venv, ensurepip"])),

@@ -86,6 +86,10 @@ fn run_phases(phases: &mut Phases, extent: Extent) -> Result<()> {
                 .env("LYCEUM_TEST_SCHEMATHESIS_ENV", schemathesis_env()),
         )
     })?;
+    // What needs a library of the system to be built, a small crate by itself.
+    phases.run("tests with PAM", || {
+        call(cargo().args(["test", "-p", "lyceum-pam", "--features", "system"]))
+    })?;
     // The same words told once more where all of it is below a path.
     phases.run("tests below a path", || {
         call(

@@ -50,6 +50,7 @@ pub mod lti;
 pub mod oauth2;
 pub mod oidc;
 pub mod otp;
+pub mod pam;
 pub mod password;
 pub mod renewal;
 pub mod second_factor;

@@ -548,6 +548,11 @@ fn build_sign_in(
                 Ok(lti) => platforms.push(Arc::new(lti.with_tool(tool.clone()))),
                 Err(error) => not_offered(&lti.title, &error),
             },
+            #[cfg(feature = "pam")]
+            SignInMethod::Pam(pam) => asked.push(Arc::new(lyceum_pam::Pam::new(pam.clone()))),
+            // Its check has refused it already.
+            #[cfg(not(feature = "pam"))]
+            SignInMethod::Pam(_) => {}
             SignInMethod::Dummy(dummy) => asked.push(Arc::new(Dummy::new(dummy.clone()))),
         }
     }

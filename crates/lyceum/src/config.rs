@@ -24,6 +24,7 @@ mod mail;
 mod notes;
 mod oauth2;
 mod oidc;
+mod pam;
 mod people;
 mod profiles;
 mod proxy;

@@ -15,6 +15,7 @@ use lyceum_auth::ldap::LdapConfig;
 use lyceum_auth::lti::LtiConfig;
 use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
+use lyceum_auth::pam::PamConfig;
 use lyceum_auth::password::{NEW_MIN, NEW_MIN_MOST};
 use lyceum_model::secret::Secret;
 use schemars::JsonSchema;
@@ -30,6 +31,7 @@ use super::ldap::{RawLdap, check_ldap};
 use super::lti::{RawLti, check_lti};
 use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
+use super::pam::{RawPam, check_pam};
 use super::people::names_somebody;
 use super::raw::RawConfig;
 
@@ -64,9 +66,13 @@ pub enum RawSignIn {
     Header(Box<RawHeader>),
     /// A learning platform from which people come, by LTI 1.3.
     Lti(Box<RawLti>),
+    /// Accounts of the machine, by its own rules; in programs that are built with it.
+    Pam(RawPam),
 }
 
-const KINDS: [&str; 7] = ["local", "oidc", "oauth2", "ldap", "lti", "header", "dummy"];
+const KINDS: [&str; 8] = [
+    "local", "oidc", "oauth2", "ldap", "lti", "header", "pam", "dummy",
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -119,6 +125,7 @@ impl<'de> Deserialize<'de> for RawSignIn {
                         RawHeader::deserialize(rest).map(|header| RawSignIn::Header(header.into()))
                     }
                     "lti" => RawLti::deserialize(rest).map(|lti| RawSignIn::Lti(lti.into())),
+                    "pam" => RawPam::deserialize(rest).map(RawSignIn::Pam),
                     "dummy" => RawDummy::deserialize(rest).map(RawSignIn::Dummy),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
                 }
@@ -137,6 +144,7 @@ pub enum SignInMethod {
     Ldap(Box<LdapConfig>),
     Header(Box<HeaderConfig>),
     Lti(Box<LtiConfig>),
+    Pam(PamConfig),
     Dummy(DummyConfig),
 }
 
@@ -167,6 +175,7 @@ pub(super) fn check_sign_in(
             RawSignIn::Ldap(ldap) => &ldap.title,
             RawSignIn::Header(header) => &header.title,
             RawSignIn::Lti(lti) => &lti.title,
+            RawSignIn::Pam(pam) => &pam.title,
             RawSignIn::Dummy(dummy) => &dummy.title,
         };
         if title.trim().is_empty() || title.chars().count() > 80 {
@@ -254,6 +263,17 @@ pub(super) fn check_sign_in(
                 if let Some(config) = check_lti(lti, folder, &mut say) {
                     methods.push(SignInMethod::Lti(config.into()));
                 }
+            }
+            RawSignIn::Pam(pam) => {
+                if pam.allow.is_none() && raw.people.allow.is_none() {
+                    problem(&at, NOBODY.into());
+                }
+                if (methods.iter()).any(|one| matches!(one, SignInMethod::Pam(_))) {
+                    let message = "this kind stands here a second time";
+                    problem(&format!("{at}.kind"), message.into());
+                }
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                methods.push(SignInMethod::Pam(check_pam(pam, &mut say)));
             }
             RawSignIn::Dummy(dummy) => {
                 if list.len() > 1 {

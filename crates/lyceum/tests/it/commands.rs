@@ -690,3 +690,54 @@ fn a_maintenance_is_switched_and_asked_after() {
         said.out
     );
 }
+
+#[test]
+fn a_sitting_is_made_listed_and_looked_after() {
+    let site = demo();
+    assert_snapshot!(site.run(&["sitting", "list"]).out, @"there is no exam with codes; `lyceum sitting create` makes one");
+    site.write("people.txt", "ada, A 17\nexam-{1..2}\n");
+    let window = ["--begins", "2998-12-31 09:00", "--ends", "2998-12-31 11:00"];
+    let create = |more: &[&str]| {
+        let begin: &[&str] = &["sitting", "create", "--title", "Signals"];
+        site.run(&[begin, &window, more].concat())
+    };
+    site.write("odd.txt", "no body\n");
+    let said = create(&["odd.txt"]);
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(said.err, @"lyceum: people: Line 1 is not understood: no body");
+    let said = create(&["--network", "room 5", "people.txt"]);
+    assert_snapshot!(said.err, @"lyceum: networks: room 5 is no network; write it like 10.0.5.0/24");
+    let said = create(&["--network", "10.0.5.0/24", "--json", "people.txt"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let made: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let id = made["id"].as_str().expect("an id");
+    let code = made["codes"][0]["code"]
+        .as_str()
+        .expect("a code")
+        .to_owned();
+    assert_eq!(
+        (code.len(), made["codes"].as_array().map(Vec::len)),
+        (11, Some(3))
+    );
+    let shown = site.run(&["sitting", "show", id]).out;
+    assert!(shown.contains("1  seat A 17  ada  not yet"), "{shown}");
+    assert!(!shown.contains(&code), "told once");
+    let renewed = site.run(&["sitting", "renew", id, "--place", "1"]);
+    assert!(renewed.out.contains("  ada  seat A 17") && !renewed.out.contains(&code));
+    assert_eq!(
+        site.run(&["sitting", "take-back", id, "2"]).out,
+        "the code is taken back\n"
+    );
+    let again = site.run(&["sitting", "take-back", id, "2"]);
+    assert_eq!(again.code, Some(1));
+    assert_snapshot!(again.err, @r"
+    lyceum: no code is good at this place
+      hint: `lyceum sitting show ID` lists the places with their numbers
+    ");
+    let said = create(&["people.txt"]);
+    assert_snapshot!(said.err, @"lyceum: people: There is an account exam-1 already; take another word for the accounts of this exam");
+    let list = site.run(&["sitting", "list"]).out;
+    assert!(list.contains("0 of 3  Signals"), "{list}");
+    assert_eq!(site.run(&["sitting", "remove", id]).out, "removed\n");
+    assert_eq!(site.run(&["sitting", "remove", id]).code, Some(1));
+}
