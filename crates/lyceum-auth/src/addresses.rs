@@ -185,11 +185,7 @@ pub async fn prove(tx: &mut Tx, secret: &str, now: Millis) -> sqlx::Result<Optio
 }
 
 /// The secret of a link by which whoever reads this address makes an account; the one before it ends.
-pub async fn ask_sign_up(
-    tx: &mut Tx,
-    address: &MailAddress,
-    now: Millis,
-) -> sqlx::Result<String> {
+pub async fn ask_sign_up(tx: &mut Tx, address: &MailAddress, now: Millis) -> sqlx::Result<String> {
     let secret = new_secret();
     let until = now.plus(PROOF_HOURS * 3_600_000);
     mail_addresses::upsert_sign_up(tx, address.as_str(), &hashed(&secret), until).await?;

@@ -129,6 +129,9 @@ pub async fn run(hub: Hub, shutdown: CancellationToken) {
     let in_time = tokio::time::timeout(LAST, rest).await.is_ok();
     let left = errands.len() + under_way.len();
     if !in_time || left > 0 {
-        tracing::warn!(left, "mail was not sent before the end; whoever waits for it asks once more");
+        tracing::warn!(
+            left,
+            "mail was not sent before the end; whoever waits for it asks once more"
+        );
     }
 }

@@ -416,13 +416,14 @@ impl Client {
 
     fn is_over(&self, cookie: &Stored) -> bool {
         let now = self.clock.as_ref().map(Clock::now);
-        now.zip(cookie.until).is_some_and(|(now, until)| now.0 >= until.0)
+        now.zip(cookie.until)
+            .is_some_and(|(now, until)| now.0 >= until.0)
     }
 
     fn cookies_for(&self, host: &str, path: &str) -> String {
         let cookies = self.cookies.lock().unwrap_or_else(PoisonError::into_inner);
-        let fitting = (cookies.iter())
-            .filter(|cookie| cookie.is_for(host, path) && !self.is_over(cookie));
+        let fitting =
+            (cookies.iter()).filter(|cookie| cookie.is_for(host, path) && !self.is_over(cookie));
         fitting
             .map(|cookie| format!("{}={}", cookie.name, cookie.value))
             .collect::<Vec<_>>()

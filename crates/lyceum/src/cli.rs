@@ -75,7 +75,9 @@ pub enum Command {
     Service(services::ServiceCommand),
     #[command(subcommand)]
     Sitting(sittings::SittingCommand),
+    #[command(subcommand)]
     Audit(audit::AuditCommand),
+    #[command(subcommand)]
     Mail(mail::MailCommand),
     #[command(subcommand)]
     Maintenance(maintenance::MaintenanceCommand),

@@ -27,7 +27,8 @@ pub(crate) async fn names(tx: &mut Tx, address: &str, most: i64) -> sqlx::Result
 }
 
 pub(crate) async fn upsert(tx: &mut Tx, name: &UserName, known: &Known) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO mail_addresses (user_name, address, given_by, verified_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (user_name) DO UPDATE SET address = $2, given_by = $3, verified_at = $4"
     )
@@ -37,7 +38,8 @@ pub(crate) async fn upsert(tx: &mut Tx, name: &UserName, known: &Known) -> sqlx:
     .bind(known.verified_at)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub(crate) async fn delete(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
@@ -98,11 +100,13 @@ pub(crate) async fn find_proof(
 
 /// Of two at once one gets it.
 pub(crate) async fn delete_proof_hash(tx: &mut Tx, hash: &str) -> sqlx::Result<bool> {
-    on!(tx, |c| sqlx::query("DELETE FROM mail_proofs WHERE hash = $1")
-        .bind(hash)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected() > 0))
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM mail_proofs WHERE hash = $1"
+    )
+    .bind(hash)
+    .execute(c)
+    .await
+    .map(|done| done.rows_affected() > 0))
 }
 
 pub(crate) async fn delete_proof(tx: &mut Tx, name: &UserName) -> sqlx::Result<()> {

@@ -8,7 +8,8 @@ use crate::sign_ups::Waiting;
 
 /// Not when somebody waits by that name.
 pub(crate) async fn insert(tx: &mut Tx, waiting: &Waiting, hash: &str) -> sqlx::Result<bool> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO sign_ups (id, user_name, password_hash, note, asked_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (user_name) DO NOTHING"
     )
@@ -20,7 +21,8 @@ pub(crate) async fn insert(tx: &mut Tx, waiting: &Waiting, hash: &str) -> sqlx::
     .bind(waiting.expires_at)
     .execute(c)
     .await
-    .map(|done| done.rows_affected() == 1))
+    .map(|done| done.rows_affected() == 1)
+    })
 }
 
 /// The oldest first.

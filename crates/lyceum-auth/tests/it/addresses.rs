@@ -50,7 +50,11 @@ async fn a_link_shows_once_whose_an_address_is() {
             let proof = addresses::prove(tx, secret, now).await.unwrap();
             proof.map(|proof| proof.address.to_string())
         };
-        assert_eq!(prove(&mut tx, &first, NOW).await, None, "a newer one ends it");
+        assert_eq!(
+            prove(&mut tx, &first, NOW).await,
+            None,
+            "a newer one ends it"
+        );
         assert_eq!(prove(&mut tx, "", NOW).await, None);
         assert_eq!(address_of(&mut tx, "ada").await, None);
         let proved = prove(&mut tx, &second, NOW).await;
@@ -72,7 +76,9 @@ async fn what_was_sent_to_another_address_is_good_for_nothing() {
         made.await.unwrap();
         let mut tx = test.db().write().await.unwrap();
         let put = async |tx: &mut Tx, to: &str| {
-            addresses::put(tx, &ada, &address(to), "root", None).await.unwrap();
+            addresses::put(tx, &ada, &address(to), "root", None)
+                .await
+                .unwrap();
         };
         put(&mut tx, "ada@example.edu").await;
         let mailed = links::make_mailed(&mut tx, &ada, NOW).await.unwrap();
@@ -94,7 +100,11 @@ async fn what_was_sent_to_another_address_is_good_for_nothing() {
         let again = links::take(&mut tx, &mailed.secret, NOW).await.unwrap();
         assert_eq!(again, None);
         // It goes with her name, and ends with her.
-        assert!(local::rename(&mut tx, &ada, &name("augusta")).await.unwrap());
+        assert!(
+            local::rename(&mut tx, &ada, &name("augusta"))
+                .await
+                .unwrap()
+        );
         assert_eq!(address_of(&mut tx, "ada").await, None);
         let moved = address_of(&mut tx, "augusta").await;
         assert_eq!(moved.as_deref(), Some("lovelace@example.edu"));
@@ -107,7 +117,8 @@ async fn what_was_sent_to_another_address_is_good_for_nothing() {
 async fn only_so_many_wait_and_not_for_ever() {
     for test in TestDb::both().await {
         let accounts = accounts(&test);
-        let new = accounts.prepare(&name("ada"), Secret::new("lantern orbit gravel"));
+        let ada = name("ada");
+        let new = accounts.prepare(&ada, Secret::new("lantern orbit gravel"));
         let new = new.await.unwrap();
         let mut tx = test.db().write().await.unwrap();
         let ask = async |tx: &mut Tx, who: &str, now: Millis| {
@@ -132,7 +143,10 @@ async fn only_so_many_wait_and_not_for_ever() {
         assert!(sign_ups::waiting(&mut tx, late).await.unwrap().is_empty());
         let taken = sign_ups::take(&mut tx, &waiting[1].id, late).await.unwrap();
         assert!(taken.is_none());
-        assert!(matches!(ask(&mut tx, "guest1", late).await, Asked::Waits(_)));
+        assert!(matches!(
+            ask(&mut tx, "guest1", late).await,
+            Asked::Waits(_)
+        ));
     }
 }
 

@@ -240,7 +240,14 @@ pub(crate) async fn move_people(
         let mut gone = Vec::new();
         for user in &users {
             if db::groups::remove_member(&mut tx, name, &user.id).await? {
-                note_member(&mut tx, caller, What::MemberRemoved, (name, user), hub.now()).await?;
+                note_member(
+                    &mut tx,
+                    caller,
+                    What::MemberRemoved,
+                    (name, user),
+                    hub.now(),
+                )
+                .await?;
                 gone.push(user.name.clone());
             }
         }

@@ -109,10 +109,7 @@ pub async fn hold(tx: &mut Tx, id: &str) -> sqlx::Result<Option<Sitting>> {
         Engine::Sqlite => sittings!("WHERE id = $1"),
         Engine::Postgres => sittings!("WHERE id = $1 FOR UPDATE"),
     };
-    on!(tx, |c| sqlx::query_as(sql)
-        .bind(id)
-        .fetch_optional(c)
-        .await)
+    on!(tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)
 }
 
 /// The newest first.
@@ -150,14 +147,16 @@ pub async fn is_named(tx: &mut Tx, name: &str) -> sqlx::Result<bool> {
 
 /// Whether an account of this name was made for a sitting that ends, or ended, after this moment.
 pub async fn is_numbered(tx: &mut Tx, name: &str, after: i64) -> sqlx::Result<bool> {
-    let found: Option<String> = on!(tx, |c| sqlx::query_scalar(
+    let found: Option<String> = on!(tx, |c| {
+        sqlx::query_scalar(
         "SELECT sitting_codes.id FROM sitting_codes JOIN sittings ON sittings.id = sitting_codes.sitting_id \
          WHERE sitting_codes.user_name = $1 AND sitting_codes.is_numbered AND sittings.ends_at > $2 LIMIT 1"
     )
     .bind(name)
     .bind(after)
     .fetch_optional(c)
-    .await)?;
+    .await
+    })?;
     Ok(found.is_some())
 }
 

@@ -19,7 +19,10 @@ pub async fn deliver(config: &MailConfig, letter: &Letter) -> anyhow::Result<()>
     let (server, port) = (&config.server, config.port);
     let sent = tokio::time::timeout(LONGEST, transport.send(message)).await;
     sent.with_context(|| {
-        format!("{server}:{port} did not take it within {} s", LONGEST.as_secs())
+        format!(
+            "{server}:{port} did not take it within {} s",
+            LONGEST.as_secs()
+        )
     })?
     .with_context(|| format!("{server}:{port} did not take it"))?;
     Ok(())
@@ -120,8 +123,16 @@ mod tests {
             .filter_map(|line| line.split_once(':').map(|(name, _)| name))
             .collect();
         assert!(!names.contains(&"Bcc"), "{head}");
-        assert!(names.contains(&"Message-ID") && names.contains(&"Date"), "{head}");
-        let to: Vec<String> = message.envelope().to().iter().map(ToString::to_string).collect();
+        assert!(
+            names.contains(&"Message-ID") && names.contains(&"Date"),
+            "{head}"
+        );
+        let to: Vec<String> = message
+            .envelope()
+            .to()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(to, ["ada@example.edu"]);
     }
 }

@@ -80,12 +80,7 @@ async fn attend(hub: &Hub, config: &MailConfig, errand: &Errand) -> anyhow::Resu
 }
 
 /// A link to each account that is meant. Nobody hears which there are but their owners.
-async fn forgotten(
-    hub: &Hub,
-    config: &MailConfig,
-    typed: &str,
-    lang: &Lang,
-) -> anyhow::Result<()> {
+async fn forgotten(hub: &Hub, config: &MailConfig, typed: &str, lang: &Lang) -> anyhow::Result<()> {
     let mut tx = hub.db().read().await?;
     let mut names: Vec<UserName> = UserName::parse(typed).into_iter().collect();
     if let Ok(address) = MailAddress::parse(typed) {

@@ -50,7 +50,9 @@ async fn log_ins_are_written_down_with_address_and_browser() {
     for db in TestDb::both().await {
         let (hub, clock) = hub(&db).await;
         let root = program(&hub, "root").await;
-        let ada = hub.client().with_header("user-agent", "Mozilla/5.0 Firefox/145.0");
+        let ada = hub
+            .client()
+            .with_header("user-agent", "Mozilla/5.0 Firefox/145.0");
         ada.log_in("ada", PASSWORD).await.expect(302);
         let rows = told(&root, "person=ada&kind=sign_ins").await;
         assert_eq!(rows.len(), 1, "{rows:?}");
@@ -88,7 +90,10 @@ async fn refused_log_ins_are_one_row_for_account_address_and_hour() {
         let rows = told(&root, "kind=sign_ins").await;
         assert_eq!(rows.len(), 1, "{rows:?}");
         assert_eq!(rows[0]["what"], "sign_in_refused");
-        assert_eq!((&rows[0]["about"], &rows[0]["doer"]), (&json!("ada"), &Value::Null));
+        assert_eq!(
+            (&rows[0]["about"], &rows[0]["doer"]),
+            (&json!("ada"), &Value::Null)
+        );
         assert_eq!(rows[0]["detail"]["why"], "credentials");
         clock.advance(hour);
         client.log_in("ada", "wrong").await.expect(403);
@@ -108,11 +113,32 @@ async fn acts_on_people_say_who_it_was() {
         let users = |rest: &str| format!("/hub/api/users/{rest}");
         json_of(&root, Method::POST, &users("new"), json!({}), 201).await;
         clock.advance(1);
-        json_of(&root, Method::PATCH, &users("new"), json!({ "name": "newer" }), 200).await;
+        json_of(
+            &root,
+            Method::PATCH,
+            &users("new"),
+            json!({ "name": "newer" }),
+            200,
+        )
+        .await;
         clock.advance(1);
-        json_of(&root, Method::PATCH, &users("newer"), json!({ "admin": true }), 200).await;
+        json_of(
+            &root,
+            Method::PATCH,
+            &users("newer"),
+            json!({ "admin": true }),
+            200,
+        )
+        .await;
         clock.advance(1);
-        json_of(&root, Method::PATCH, &users("newer"), json!({ "admin": false }), 200).await;
+        json_of(
+            &root,
+            Method::PATCH,
+            &users("newer"),
+            json!({ "admin": false }),
+            200,
+        )
+        .await;
         clock.advance(1);
         let block = "/hub/api/lyceum/users/newer/block";
         json_of(&root, Method::PUT, block, json!({}), 204).await;
@@ -140,7 +166,10 @@ async fn acts_on_people_say_who_it_was() {
         // What was refused did not happen.
         let eve = program(&hub, "eve").await;
         json_of(&eve, Method::POST, &users("more"), json!({}), 403).await;
-        assert_eq!(acts(&root, "person=eve&kind=people").await, [act("person_made", "eve", "")]);
+        assert_eq!(
+            acts(&root, "person=eve&kind=people").await,
+            [act("person_made", "eve", "")]
+        );
         hub.stop().await;
     }
 }
@@ -155,9 +184,23 @@ async fn groups_tokens_sessions_and_the_site() {
         let members = json!({ "users": ["ada"] });
         json_of(&root, Method::POST, group, json!({}), 201).await;
         clock.advance(1);
-        json_of(&root, Method::POST, &format!("{group}/users"), members.clone(), 200).await;
+        json_of(
+            &root,
+            Method::POST,
+            &format!("{group}/users"),
+            members.clone(),
+            200,
+        )
+        .await;
         clock.advance(1);
-        json_of(&root, Method::DELETE, &format!("{group}/users"), members, 200).await;
+        json_of(
+            &root,
+            Method::DELETE,
+            &format!("{group}/users"),
+            members,
+            200,
+        )
+        .await;
         clock.advance(1);
         root.delete(group).await.expect(204);
         assert_eq!(
@@ -171,11 +214,30 @@ async fn groups_tokens_sessions_and_the_site() {
         );
         // Her own tokens are her own matter.
         let hers = program(&hub, "ada").await;
-        json_of(&hers, Method::POST, "/hub/api/users/ada/tokens", json!({}), 201).await;
+        json_of(
+            &hers,
+            Method::POST,
+            "/hub/api/users/ada/tokens",
+            json!({}),
+            201,
+        )
+        .await;
         assert_eq!(acts(&root, "kind=tokens").await, []);
-        json_of(&root, Method::POST, "/hub/api/users/ada/tokens", json!({}), 201).await;
-        assert_eq!(acts(&root, "kind=tokens").await, [act("token_made", "ada", "root")]);
-        root.delete("/hub/api/lyceum/users/ada/sessions").await.expect(200);
+        json_of(
+            &root,
+            Method::POST,
+            "/hub/api/users/ada/tokens",
+            json!({}),
+            201,
+        )
+        .await;
+        assert_eq!(
+            acts(&root, "kind=tokens").await,
+            [act("token_made", "ada", "root")]
+        );
+        root.delete("/hub/api/lyceum/users/ada/sessions")
+            .await
+            .expect(200);
         let ended = acts(&root, "person=ada&kind=sign_ins").await;
         assert_eq!(ended[0], act("sessions_ended", "ada", "root"));
         drop(ada);
@@ -240,25 +302,45 @@ async fn pages_show_it_to_administrators_and_to_her() {
         let ada = hub.signed_in("ada").await;
         clock.advance(1);
         let to = json!({ "users": ["ada"] });
-        json_of(&program, Method::POST, "/hub/api/groups/bio", json!({}), 201).await;
+        json_of(
+            &program,
+            Method::POST,
+            "/hub/api/groups/bio",
+            json!({}),
+            201,
+        )
+        .await;
         json_of(&program, Method::POST, "/hub/api/groups/bio/users", to, 200).await;
 
         let list = root.get("/hub/admin/audit").await.expect(200).text();
-        assert!(list.contains("Put into a group") && list.contains("127.0.0.1"), "{list}");
+        assert!(
+            list.contains("Put into a group") && list.contains("127.0.0.1"),
+            "{list}"
+        );
         let narrow = "/hub/admin/audit?q=root&side=about&kind=groups";
         let narrow = root.get(narrow).await.expect(200).text();
         assert!(!narrow.contains("Put into a group"), "{narrow}");
-        let first = root.get("/hub/admin/audit?limit=1").await.expect(200).text();
+        let first = root
+            .get("/hub/admin/audit?limit=1")
+            .await
+            .expect(200)
+            .text();
         assert!(first.contains("rel=\"next\""), "{first}");
         let file = root.get("/hub/admin/audit.csv?q=ada&side=about&kind=groups");
         let file = file.await.expect(200).text();
         let lines: Vec<&str> = file.lines().collect();
         assert_eq!(lines.len(), 2, "{file}");
-        assert!(lines[1].contains("\"member_added\",\"ada\",\"root\",\"127.0.0.1\""), "{file}");
+        assert!(
+            lines[1].contains("\"member_added\",\"ada\",\"root\",\"127.0.0.1\""),
+            "{file}"
+        );
         let hers = root.get("/hub/admin/user/ada").await.expect(200).text();
         assert!(hers.contains("/hub/admin/audit?q=ada"), "{hers}");
         let own = ada.get("/hub/sessions").await.expect(200).text();
-        assert!(own.contains("Put into a group") && own.contains("My last log-ins"), "{own}");
+        assert!(
+            own.contains("Put into a group") && own.contains("My last log-ins"),
+            "{own}"
+        );
         for (who, path) in [("root", "/hub/admin/audit"), ("ada", "/hub/sessions")] {
             let german = in_german(hub.client());
             german.log_in(who, PASSWORD).await.expect(302);
@@ -282,7 +364,12 @@ async fn what_is_old_is_forgotten_and_what_is_asked_wrongly_is_refused() {
         let since = clock.now().to_iso();
         json_of(&root, Method::POST, "/hub/api/groups/new", json!({}), 201).await;
         assert_eq!(acts(&root, "kind=groups").await.len(), 2);
-        assert_eq!(acts(&root, &format!("kind=groups&since={since}")).await.len(), 1);
+        assert_eq!(
+            acts(&root, &format!("kind=groups&since={since}"))
+                .await
+                .len(),
+            1
+        );
         clock.advance(200 * DAY_MS);
         let mut tx = db.db().write().await.expect("a transaction");
         audit::prune(&hub.hub, &mut tx).await.expect("pruned");
@@ -291,7 +378,9 @@ async fn what_is_old_is_forgotten_and_what_is_asked_wrongly_is_refused() {
         assert_eq!(left.len(), 1, "{left:?}");
         assert_eq!(left[0]["detail"]["group"], "new");
         root.get(&format!("{LIST}?kind=none")).await.expect(400);
-        root.get(&format!("{LIST}?since=yesterday")).await.expect(400);
+        root.get(&format!("{LIST}?since=yesterday"))
+            .await
+            .expect(400);
         hub.stop().await;
     }
 }

@@ -505,7 +505,10 @@ async fn another_end_gives_more_time_to_browsers_that_are_in() {
         let ada = hub.client().with_clock(clock.clone());
         come_by(&ada, &sheets[0]).await.expect(302);
         let ends = sitting.ends.plus(HOUR);
-        assert_eq!(end(&hub.hub, &sitting, ends, By::maker("root")).await, Ok(()));
+        assert_eq!(
+            end(&hub.hub, &sitting, ends, By::maker("root")).await,
+            Ok(())
+        );
         // Past the end that was known when she came in.
         clock.advance(HOUR + 1_000);
         assert_eq!(name_of(&ada).await.as_deref(), Some("ada"));
@@ -526,13 +529,17 @@ async fn no_token_outlives_an_exam() {
         assert!(page.contains("came in with a code"), "{page}");
         let xsrf = ada.cookie("_xsrf").expect("a form token");
         let own = "/hub/api/users/ada/tokens";
-        let answer = ada.post_json(&format!("{own}?_xsrf={xsrf}"), &json!({})).await;
+        let answer = ada
+            .post_json(&format!("{own}?_xsrf={xsrf}"), &json!({}))
+            .await;
         let text = answer.expect(403).text();
         assert!(text.contains("came in with a code"), "{text}");
         // Nor by a token that a program has got by her session.
         let row = row_of(&hub.hub, "ada").await;
         let mut tx = hub.hub.db().write().await.expect("a database");
-        let codes = db::sittings::codes_of(&mut tx, &sitting.id).await.expect("read");
+        let codes = db::sittings::codes_of(&mut tx, &sitting.id)
+            .await
+            .expect("read");
         let new = NewToken {
             scopes: vec!["inherit".into()],
             session_id: codes[0].session_id.clone(),
@@ -566,7 +573,9 @@ async fn a_numbered_account_that_is_somebodys_opens_by_no_code() {
         let (_, sheets) = make(&hub.hub, wish(&hub.hub, "exam-bio-{1..2}")).await;
         // Whoever keeps accounts calls nobody so.
         let dora = program(&hub, "dora").await;
-        let made = dora.post_json("/hub/api/users/exam-bio-1", &json!({})).await;
+        let made = dora
+            .post_json("/hub/api/users/exam-bio-1", &json!({}))
+            .await;
         assert!(made.expect(403).text().contains("made for an exam"));
         dora.post_json("/hub/api/users/anybody", &json!({}))
             .await
@@ -650,7 +659,10 @@ async fn whoever_looks_after_a_room_does_so_until_the_end_and_by_her_account() {
             ..wish(hub, "exam-{1..2}")
         };
         let (field, why) = not_made(&hub.hub, by_ivy(&hub.hub)).await;
-        assert!(field == "invigilators" && why.contains("no account ivy"), "{why}");
+        assert!(
+            field == "invigilators" && why.contains("no account ivy"),
+            "{why}"
+        );
         let hub = hub.with_user("ivy").await.with_admin("root").await;
         let (sitting, _) = make(&hub.hub, by_ivy(&hub.hub)).await;
         let path = format!("/hub/sitting/{}", sitting.id);

@@ -155,7 +155,13 @@ fn every_template_renders() {
         .iter()
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .filter(|name| {
-            let pieces = ["audit.html", "base.html", "lists.html", "spawn_form.html", "ui.html"];
+            let pieces = [
+                "audit.html",
+                "base.html",
+                "lists.html",
+                "spawn_form.html",
+                "ui.html",
+            ];
             !pieces.contains(&name.as_str())
         })
         .collect();

@@ -129,14 +129,22 @@ mod tests {
             times: 3,
         };
         let told = line(&row);
-        assert!(told.ends_with("person_renamed  about=ada  by=root  times=3  to=a\\nb\n"), "{told}");
+        assert!(
+            told.ends_with("person_renamed  about=ada  by=root  times=3  to=a\\nb\n"),
+            "{told}"
+        );
     }
 
     #[test]
     fn a_day_begins_at_midnight() {
         let zone = jiff::tz::TimeZone::UTC;
         let at = day_or_moment("2026-11-30", &zone).expect("a day");
-        assert_eq!(at.to_iso(), day_or_moment("2026-11-30 00:00", &zone).expect("a time").to_iso());
+        assert_eq!(
+            at.to_iso(),
+            day_or_moment("2026-11-30 00:00", &zone)
+                .expect("a time")
+                .to_iso()
+        );
         assert!(day_or_moment("yesterday", &zone).is_err());
     }
 }

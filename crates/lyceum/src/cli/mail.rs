@@ -26,7 +26,7 @@ impl MailCommand {
         let Self::Test { address, config } = self;
         let to = MailAddress::parse(&address)
             .map_err(|error| Failure::new(format!("{address:?}: {error}")))?;
-        let loaded = config::load(config::locate(config.config.as_deref()).as_deref())?;
+        let loaded = super::config::load(config::locate(config.config.as_deref()).as_deref())?;
         let site = loaded.config.theme.name.clone();
         let Some(mail) = loaded.config.mail else {
             return Err(Failure::new("no mail is sent here")
@@ -46,7 +46,9 @@ impl MailCommand {
                 )
             })
         })?;
-        print(&format!("{server}:{port} has taken a letter to {address}\n"))?;
+        print(&format!(
+            "{server}:{port} has taken a letter to {address}\n"
+        ))?;
         Ok(Outcome::Good)
     }
 }

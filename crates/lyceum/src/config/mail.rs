@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn ports_follow_from_security() {
         for (security, port) in [("starttls", 587), ("tls", 465), ("none", 25)] {
-            let keys = format!("server: smtp.example.edu, from: j@example.edu, security: {security}");
+            let keys =
+                format!("server: smtp.example.edu, from: j@example.edu, security: {security}");
             let mail = read(&keys).expect("good").expect("mail");
             assert_eq!(mail.port, port, "{security}");
             assert_eq!(mail.hello.as_deref(), Some("jupyter.example.edu"));

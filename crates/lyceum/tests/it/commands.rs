@@ -136,8 +136,15 @@ fn what_the_command_line_did_is_written_down() {
         said.err
     );
     let said = site.run(&["audit", "list", "--json", "--limit", "1"]);
-    assert!(said.out.contains("\"what\": \"admin_given\""), "{}", said.out);
-    assert_eq!(site.run(&["audit", "list", "--since", "2999-01-01"]).out, "");
+    assert!(
+        said.out.contains("\"what\": \"admin_given\""),
+        "{}",
+        said.out
+    );
+    assert_eq!(
+        site.run(&["audit", "list", "--since", "2999-01-01"]).out,
+        ""
+    );
     let said = site.run(&["audit", "list", "--since", "yesterday"]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("--since: "), "{}", said.err);

@@ -84,7 +84,8 @@ pub(super) async fn latest(visit: &Visit, tx: &mut Tx, user: &User) -> ApiResult
     };
     let total = search.count(tx).await?;
     let found = search.page(tx, 0, LATEST).await?;
-    let name: String = url::form_urlencoded::byte_serialize(user.name.as_str().as_bytes()).collect();
+    let name: String =
+        url::form_urlencoded::byte_serialize(user.name.as_str().as_bytes()).collect();
     let list = format!("{LIST}?q={name}&side=about");
     Ok(PersonAudit {
         rows: found.into_iter().map(|one| row(visit, one)).collect(),
@@ -99,9 +100,7 @@ pub(super) async fn file(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
     let asked = asked(&visit, &query);
     let (side, kind) = (side(asked.value("side")), Kind::parse(asked.value("kind")));
     let (hub, q) = (visit.hub.clone(), asked.q);
-    let head = [
-        "at", "what", "about", "doer", "address", "times", "detail",
-    ];
+    let head = ["at", "what", "about", "doer", "address", "times", "detail"];
     let first = Some(None::<(i64, String)>);
     csv::answer("audit.csv", &head, visit.still(), first, move |after| {
         let (hub, q) = (hub.clone(), q.clone());

@@ -42,7 +42,11 @@ async fn a_code_stands_in_nobodys_way_to_her_account() {
         let checked = checked.expect("good lines");
         let made = lyceum_hub::sittings::made_by(&hub.hub, &checked, "root").await;
         let wrong = made.expect("a database").expect_err("nobody of that name");
-        assert!(wrong.why.to_string().contains("log in once"), "{}", wrong.why);
+        assert!(
+            wrong.why.to_string().contains("log in once"),
+            "{}",
+            wrong.why
+        );
         provider.log_in(person("1", "ada"));
         let (_, answer) = log_in(&hub, &provider).await;
         answer.expect(302);

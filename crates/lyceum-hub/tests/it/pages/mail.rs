@@ -147,7 +147,11 @@ async fn nobody_is_harmed_by_what_others_ask_for() {
         let show = format!("/hub/new-password?link={handed}");
         stranger.get(&show).await.expect(200);
         hub.stop().await;
-        assert_eq!(smtp.letters().len(), 4, "the fourth of an hour was not sent");
+        assert_eq!(
+            smtp.letters().len(),
+            4,
+            "the fourth of an hour was not sent"
+        );
     }
 }
 
@@ -198,7 +202,10 @@ async fn her_own_address_wants_her_password_and_a_link() {
         };
         ada.get("/hub/password/mail").await.expect(200);
         let (status, page) = give("ada", PASSWORD).await;
-        assert!(status == 400 && page.contains("no address of mail"), "{page}");
+        assert!(
+            status == 400 && page.contains("no address of mail"),
+            "{page}"
+        );
         let (status, page) = give("ada@example.edu", "a guess").await;
         assert!(status == 403 && page.contains("is not right"), "{page}");
         assert_eq!(give("ada@example.edu", PASSWORD).await.0, 200);
@@ -321,7 +328,11 @@ async fn whoever_reads_mail_in_the_right_domain_makes_one_account() {
         assert_eq!(status, 200);
         assert_eq!(without_tokens(&second), without_tokens(&first));
         let letter = smtp.letter(2).await;
-        assert!(letter.text.contains("There is one: grete"), "{}", letter.text);
+        assert!(
+            letter.text.contains("There is one: grete"),
+            "{}",
+            letter.text
+        );
         assert!(!letter.text.contains("mail="), "{}", letter.text);
         // Her address is known, since she has shown it.
         forget(&other, "grete").await;
@@ -342,7 +353,12 @@ async fn whoever_reads_mail_in_the_right_domain_makes_one_account() {
 async fn make_again(hub: &TestHub, mail: &str) -> u16 {
     let client = hub.client();
     client.get("/hub/login").await.expect(200);
-    let fields = [("mail", mail), ("name", "hans"), ("new", NEW), ("again", NEW)];
+    let fields = [
+        ("mail", mail),
+        ("name", "hans"),
+        ("new", NEW),
+        ("again", NEW),
+    ];
     make(&client, &fields).await.0
 }
 
@@ -396,7 +412,9 @@ async fn whoever_asks_for_an_account_waits_for_a_yes() {
         hub.client().log_in("grete", NEW).await.expect(302);
         // Her name is kept from others who ask alone: an administrator may make another of it.
         let add = [("names", "hans")];
-        root.post_form("/hub/admin/users/add", &add).await.expect(302);
+        root.post_form("/hub/admin/users/add", &add)
+            .await
+            .expect(302);
         let late = [("do", "approve"), ("chosen", ids[1].as_str())];
         root.post_form(DECIDE, &late).await.expect(400);
         let no = [("do", "refuse"), ("chosen", ids[1].as_str())];

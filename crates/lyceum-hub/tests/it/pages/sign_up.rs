@@ -230,7 +230,10 @@ async fn the_names_of_an_exams_accounts_are_kept() {
         let guest = hub.client();
         assert_eq!(look(&guest, &secret).await, 200);
         let (status, page) = use_it(&guest, &secret, "exam-bio-2", NEW).await;
-        assert!(status == 400 && page.contains("kept for somebody"), "{page}");
+        assert!(
+            status == 400 && page.contains("kept for somebody"),
+            "{page}"
+        );
         // Long after the exam it is a name like others.
         clock.advance(91 * DAY);
         let secret = invite(&hub.signed_in("root").await, "guests").await;

@@ -1,10 +1,10 @@
 //! The second step behind a password, as it could be shown.
 
+use lyceum_web::page::contexts::mail::{MailPage, MailProblem, MailState};
 use lyceum_web::page::contexts::password::PasswordProblem;
 use lyceum_web::page::contexts::second_factor::{
     KeyToShow, SecondFactorEvent, SecondFactorPage, SecondFactorProblem, SecondFactorState,
 };
-use lyceum_web::page::contexts::mail::{MailPage, MailProblem, MailState};
 use lyceum_web::page::contexts::sign_up::{SignUpKind, SignUpPage, SignUpState};
 use minijinja::value::Value;
 
@@ -165,7 +165,11 @@ pub(super) fn sign_up() -> Vec<(&'static str, &'static str, Value)> {
     let kind = |kind| SignUpPage {
         kind,
         invitation: String::new(),
-        mail: if kind == SignUpKind::Mail { EVIL.into() } else { String::new() },
+        mail: if kind == SignUpKind::Mail {
+            EVIL.into()
+        } else {
+            String::new()
+        },
         address: EVIL.into(),
         note: EVIL.into(),
         domains: vec!["example.edu".into(), EVIL.into()],
