@@ -48,6 +48,7 @@ pub enum What {
     PersonForgotten,
     PasswordSet,
     PasswordLink,
+    SecondFactorOn,
     SecondFactorOff,
     MarkRemoved,
     AdminGiven,
@@ -67,6 +68,11 @@ pub enum What {
     ServerAdded,
     ServerChanged,
     ServerRemoved,
+    ExamMade,
+    ExamCodeMade,
+    ExamCodeWithdrawn,
+    ExamEndMoved,
+    ExamRemoved,
     MaintenanceBegun,
     MaintenanceEnded,
     Shutdown,
@@ -125,6 +131,7 @@ impl What {
         Self::PersonForgotten,
         Self::PasswordSet,
         Self::PasswordLink,
+        Self::SecondFactorOn,
         Self::SecondFactorOff,
         Self::MarkRemoved,
         Self::AdminGiven,
@@ -144,6 +151,11 @@ impl What {
         Self::ServerAdded,
         Self::ServerChanged,
         Self::ServerRemoved,
+        Self::ExamMade,
+        Self::ExamCodeMade,
+        Self::ExamCodeWithdrawn,
+        Self::ExamEndMoved,
+        Self::ExamRemoved,
         Self::MaintenanceBegun,
         Self::MaintenanceEnded,
         Self::Shutdown,
@@ -165,6 +177,7 @@ impl What {
             Self::PersonForgotten => "person_forgotten",
             Self::PasswordSet => "password_set",
             Self::PasswordLink => "password_link",
+            Self::SecondFactorOn => "second_factor_on",
             Self::SecondFactorOff => "second_factor_off",
             Self::MarkRemoved => "mark_removed",
             Self::AdminGiven => "admin_given",
@@ -184,6 +197,11 @@ impl What {
             Self::ServerAdded => "server_added",
             Self::ServerChanged => "server_changed",
             Self::ServerRemoved => "server_removed",
+            Self::ExamMade => "exam_made",
+            Self::ExamCodeMade => "exam_code_made",
+            Self::ExamCodeWithdrawn => "exam_code_withdrawn",
+            Self::ExamEndMoved => "exam_end_moved",
+            Self::ExamRemoved => "exam_removed",
             Self::MaintenanceBegun => "maintenance_begun",
             Self::MaintenanceEnded => "maintenance_ended",
             Self::Shutdown => "shutdown",
@@ -205,6 +223,7 @@ impl What {
             | Self::PersonForgotten
             | Self::PasswordSet
             | Self::PasswordLink
+            | Self::SecondFactorOn
             | Self::SecondFactorOff
             | Self::MarkRemoved
             | Self::AdminGiven
@@ -222,7 +241,12 @@ impl What {
             | Self::ServerAdded
             | Self::ServerChanged
             | Self::ServerRemoved => Kind::Servers,
-            Self::MaintenanceBegun
+            Self::ExamMade
+            | Self::ExamCodeMade
+            | Self::ExamCodeWithdrawn
+            | Self::ExamEndMoved
+            | Self::ExamRemoved
+            | Self::MaintenanceBegun
             | Self::MaintenanceEnded
             | Self::Shutdown
             | Self::ServiceMade

@@ -15,8 +15,8 @@ mod tickets;
 
 use std::collections::BTreeMap;
 
-use lyceum_auth::local;
 use lyceum_auth::otp::{Code, CodeKey};
+use lyceum_auth::{local, second_factor};
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
 use lyceum_model::name::UserName;
@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use self::deeds::{By, as_text, ended_by, made_by, removed_by, renewed_by, taken_back_by};
 pub use self::lines::{Place, places};
 pub use self::tickets::{Ticket, Unfit, look_up};
+use crate::audit::{self, Act, What};
 use crate::db::sittings::{Code as Row, Sitting as SittingRow};
 use crate::db::users::User;
 use crate::jobs::revocations;
@@ -214,7 +215,7 @@ pub async fn make(
     tx: &mut Tx,
     key: &CodeKey,
     wish: &Checked,
-    by: &str,
+    by: By<'_>,
     now: Millis,
 ) -> sqlx::Result<Result<(Sitting, Vec<Sheet>), Wrong>> {
     // Two that are made at once do not take the same names for their accounts.
@@ -242,7 +243,7 @@ pub async fn make(
         ends_at: wish.ends.0,
         networks: serde_json::json!(networks).to_string(),
         invigilators: serde_json::json!(invigilators).to_string(),
-        made_by: by.to_owned(),
+        made_by: by.name().to_owned(),
         created_at: now.0,
     };
     db::sittings::insert(tx, &row).await?;
@@ -250,6 +251,8 @@ pub async fn make(
     for (at, place) in (1..).zip(&wish.places) {
         sheets.push(issue(tx, key, &row.id, at, place, now).await?);
     }
+    let act = by.act(What::ExamMade, &row.title);
+    audit::note(tx, act.with("codes", sheets.len()), now).await?;
     Ok(Ok((row.into(), sheets)))
 }
 
@@ -259,6 +262,11 @@ async fn misfit(tx: &mut Tx, place: &Place) -> sqlx::Result<Option<Saying>> {
     let user = db::users::find(tx, who).await?;
     if user.as_ref().is_some_and(|user| user.admin) {
         return Ok(Some(say!("sitting.administrator", name = name)));
+    }
+    if let Some(user) = &user
+        && second_factor::is_on(tx, &user.id).await?
+    {
+        return Ok(Some(say!("sitting.second_step", name = name)));
     }
     let is_there = user.is_some() || local::is_there(tx, who).await?;
     if place.is_numbered {
@@ -383,9 +391,10 @@ pub async fn renew(
     by: By<'_>,
     now: Millis,
 ) -> sqlx::Result<Result<Vec<Sheet>, NotNow>> {
-    if let Err(why) = held(tx, sitting, by, now).await? {
-        return Ok(Err(why));
-    }
+    let held = match held(tx, sitting, by, now).await? {
+        Ok(held) => held,
+        Err(why) => return Ok(Err(why)),
+    };
     let mut sheets = Vec::new();
     for row in now_at(tx, sitting).await? {
         let is_meant = match which {
@@ -409,14 +418,52 @@ pub async fn renew(
         };
         sheets.push(issue(tx, key, sitting, row.place, &place, now).await?);
     }
+    for sheet in &sheets {
+        let act = by.act(What::ExamCodeMade, &held.title);
+        about(tx, act, &sheet.who, &sheet.seat, now).await?;
+    }
     Ok(Ok(sheets))
 }
 
 /// The code of a place is good no more, and the session that it began ends. Tells whether it was good.
-pub async fn take_back(tx: &mut Tx, sitting: &str, place: i64, now: Millis) -> sqlx::Result<bool> {
-    match db::sittings::hold(tx, sitting).await? {
-        Some(_) => revoke(tx, sitting, place, now).await,
-        None => Ok(false),
+pub async fn take_back(
+    tx: &mut Tx,
+    sitting: &str,
+    place: i64,
+    by: By<'_>,
+    now: Millis,
+) -> sqlx::Result<bool> {
+    let Some(held) = db::sittings::hold(tx, sitting).await? else {
+        return Ok(false);
+    };
+    let rows = now_at(tx, sitting).await?;
+    let was = revoke(tx, sitting, place, now).await?;
+    let row = rows.into_iter().find(|row| row.place == place);
+    let who = (row.as_ref()).and_then(|row| UserName::parse(&row.user_name).ok());
+    if let (Some(row), Some(who)) = (row, who) {
+        let act = by.act(What::ExamCodeWithdrawn, &held.title);
+        about(tx, act, &who, &row.seat, now).await?;
+    }
+    Ok(was)
+}
+
+/// Writes down what was done to a place, with whose account it is.
+async fn about(
+    tx: &mut Tx,
+    act: Act<'_>,
+    who: &UserName,
+    seat: &str,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let user = db::users::find(tx, who).await?;
+    let act = match seat.is_empty() {
+        true => act,
+        false => act.with("seat", seat),
+    };
+    match &user {
+        Some(user) => audit::note(tx, act.about(user), now).await,
+        // A numbered one is made when somebody comes.
+        None => audit::note(tx, act.with("account", who), now).await,
     }
 }
 
@@ -466,6 +513,8 @@ pub async fn set_end(
         true => end_sessions(tx, sitting, now).await?,
         false => db::sittings::set_end_of_sessions(tx, sitting, ends.0).await?,
     }
+    let act = by.act(What::ExamEndMoved, &row.title);
+    audit::note(tx, act.with("ends", ends.to_iso()), now).await?;
     Ok(Ok(()))
 }
 
@@ -477,11 +526,12 @@ async fn end_sessions(tx: &mut Tx, sitting: &str, now: Millis) -> sqlx::Result<(
 }
 
 /// Forgets it, its codes and the sessions they began.
-pub async fn remove(tx: &mut Tx, sitting: &str, now: Millis) -> sqlx::Result<bool> {
-    if db::sittings::hold(tx, sitting).await?.is_none() {
+pub async fn remove(tx: &mut Tx, sitting: &str, by: By<'_>, now: Millis) -> sqlx::Result<bool> {
+    let Some(held) = db::sittings::hold(tx, sitting).await? else {
         return Ok(false);
-    }
+    };
     end_sessions(tx, sitting, now).await?;
+    audit::note(tx, by.act(What::ExamRemoved, &held.title), now).await?;
     db::sittings::delete(tx, sitting).await
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess,
     SeqAccess, Unexpected, Visitor,
@@ -230,6 +230,10 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Text(text) => {
                 let word: StrDeserializer<'_, Misfit> = text.as_str().into_deserializer();
                 visitor.visit_enum(word)
+            }
+            // A word that has something to say besides: `{domains: [example.edu]}`.
+            Value::Map(entries) if entries.len() == 1 => {
+                visitor.visit_enum(MapAccessDeserializer::new(Entries { entries, next: 0 }))
             }
             _ => Err(Misfit::new(format!("expected one of {}", known.join(", ")))),
         }

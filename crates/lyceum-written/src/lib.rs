@@ -57,7 +57,7 @@ pub fn read<T: DeserializeOwned + Default, C>(
                 .is_some_and(|rest| rest.starts_with('['))
         };
         if !shortened.iter().any(in_list) {
-            found.push((tree.place_of(path), fit::of_key(path, &message)));
+            found.push((tree.near(path), fit::of_key(path, &message)));
         }
     });
     if found.is_empty() {

@@ -154,6 +154,18 @@ impl Node {
 }
 
 impl Node {
+    /// The place of a value, or of the nearest one around it that is written.
+    pub fn near(&self, path: &str) -> Option<Place> {
+        let mut path = path;
+        loop {
+            let place = self.place_of(path);
+            let Some(end) = path.rfind(['.', '[']).filter(|_| place.is_none()) else {
+                return place;
+            };
+            path = &path[..end];
+        }
+    }
+
     /// The place of the value at a written path such as `people.admins[2]`.
     pub fn place_of(&self, path: &str) -> Option<Place> {
         fn walk(node: &Node, steps: &mut Vec<Step>, path: &str) -> Option<Place> {

@@ -134,14 +134,17 @@ async fn only_so_many_wait_and_not_for_ever() {
         assert_eq!(ask(&mut tx, "ada", NOW).await, Asked::Full);
         let waiting = sign_ups::waiting(&mut tx, NOW).await.unwrap();
         assert_eq!(waiting.len(), MOST);
-        let first = &waiting[0].id;
+        let first = (waiting.iter()).find(|waits| waits.user_name == "guest0");
+        let first = &first.unwrap().id;
         let taken = sign_ups::take(&mut tx, first, NOW).await.unwrap();
         assert_eq!(taken.map(|(name, _)| name), Some(name("guest0")));
         let again = sign_ups::take(&mut tx, first, NOW).await.unwrap();
         assert!(again.is_none());
         let late = NOW.plus(14 * DAY);
+        let other = (waiting.iter()).find(|waits| waits.user_name != "guest0");
+        let other = other.unwrap();
         assert!(sign_ups::waiting(&mut tx, late).await.unwrap().is_empty());
-        let taken = sign_ups::take(&mut tx, &waiting[1].id, late).await.unwrap();
+        let taken = sign_ups::take(&mut tx, &other.id, late).await.unwrap();
         assert!(taken.is_none());
         assert!(matches!(
             ask(&mut tx, "guest1", late).await,

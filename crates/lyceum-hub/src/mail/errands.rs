@@ -10,6 +10,11 @@ use lyceum_web::page::Lang;
 use super::{Letter, MailConfig, deliver};
 use crate::{Hub, db};
 
+const NEW_PASSWORD: &str = "/hub/new-password";
+const CONFIRM: &str = "/hub/mail";
+const FORGOTTEN: &str = "/hub/forgotten";
+const SIGN_UP: &str = "/hub/sign-up";
+
 /// Something to send, if there is somebody to send it to.
 #[derive(Debug)]
 pub enum Errand {
@@ -140,7 +145,7 @@ async fn new_password(
     let subject = say!("letter.forgotten", site = site);
     let what = say!("letter.forgotten_what", name = name, site = site);
     let means = say!("letter.forgotten_means");
-    let link = link(hub, &format!("/hub/new-password?link={}", made.secret));
+    let link = link(hub, NEW_PASSWORD, Some(("link", &made.secret)));
     let text = [what.sentence(lang), link, means.sentence(lang)];
     send(hub, config, address, subject.in_lang(lang), &text).await
 }
@@ -166,7 +171,7 @@ async fn prove(
     let subject = say!("letter.prove", site = site);
     let what = say!("letter.prove_what", name = name, site = site);
     let means = say!("letter.prove_means");
-    let link = link(hub, &format!("/hub/mail?link={secret}"));
+    let link = link(hub, CONFIRM, Some(("link", &secret)));
     let text = [what.sentence(lang), link, means.sentence(lang)];
     send(hub, config, address, subject.in_lang(lang), &text).await
 }
@@ -194,14 +199,14 @@ async fn sign_up(
         let names: Vec<&str> = names.iter().map(UserName::as_str).collect();
         let names = names.join(", ");
         let what = say!("letter.has_account", site = site, names = names.as_str());
-        let text = [what.sentence(lang), link(hub, "/hub/forgotten")];
+        let text = [what.sentence(lang), link(hub, FORGOTTEN, None)];
         return send(hub, config, address, subject, &text).await;
     }
     let secret = addresses::ask_sign_up(&mut tx, address, hub.now()).await?;
     tx.commit().await?;
     let what = say!("letter.sign_up_what", site = site);
     let means = say!("letter.sign_up_means");
-    let link = link(hub, &format!("/hub/sign-up?mail={secret}"));
+    let link = link(hub, SIGN_UP, Some(("mail", &secret)));
     let text = [what.sentence(lang), link, means.sentence(lang)];
     send(hub, config, address, subject, &text).await
 }
@@ -223,8 +228,12 @@ fn site(hub: &Hub) -> String {
 }
 
 /// By the address that the configuration says.
-fn link(hub: &Hub, path: &str) -> String {
-    hub.settings().origins.hub_url(path).unwrap_or_default()
+fn link(hub: &Hub, path: &str, secret: Option<(&str, &str)>) -> String {
+    let url = hub.settings().origins.hub_url(path).unwrap_or_default();
+    match secret {
+        Some((key, secret)) => format!("{url}?{key}={secret}"),
+        None => url,
+    }
 }
 
 async fn send(

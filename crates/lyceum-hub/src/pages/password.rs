@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use super::login::is_foreign;
 use super::{frame, html};
+use crate::audit::{self, Act, Doer, What};
 use crate::db::users::User;
 use crate::jobs::revocations;
 use crate::visit::SignedIn;
@@ -120,7 +121,15 @@ async fn change(
     // Renamed meanwhile, it would be somebody else's.
     let user = user.filter(|user| user.name == person.name);
     let user = user.ok_or_else(ApiError::not_found)?;
-    put(&hub, tx, &accounts, &user, &new).await?;
+    let doer = Doer::person(&user.name).at(Some(info.address));
+    put(
+        &hub,
+        tx,
+        &accounts,
+        (&user, &new),
+        Act::new(&doer, What::PasswordSet),
+    )
+    .await?;
     tracing::info!(user = %user.name, address = %info.address, "password changed");
     Desk {
         caller: None,
@@ -214,7 +223,9 @@ async fn use_link(
         tx.rollback().await?;
         return gone(&hub, caller.as_ref(), &headers, &info);
     }
-    put(&hub, tx, &accounts, &user, &new).await?;
+    let doer = Doer::person(&user.name).at(Some(info.address));
+    let act = Act::new(&doer, What::PasswordSet).with("by", "link");
+    put(&hub, tx, &accounts, (&user, &new), act).await?;
     tracing::info!(user = %user.name, address = %info.address, "password set by a link");
     // Her own session, if it was hers, has ended.
     let other = caller.as_ref().filter(|caller| !caller.is(&user.name));
@@ -301,10 +312,11 @@ async fn put(
     hub: &Hub,
     mut tx: Tx,
     accounts: &LocalAccounts,
-    user: &User,
-    new: &NewPassword,
+    (user, new): (&User, &NewPassword),
+    act: Act<'_>,
 ) -> ApiResult<()> {
     accounts.put(&mut tx, &user.name, new).await?;
+    audit::note(&mut tx, act.about(user), hub.now()).await?;
     db::sessions::end_all(&mut tx, &user.id).await?;
     revocations::announce(&mut tx, user.name.as_str(), hub.now()).await?;
     tx.commit().await?;

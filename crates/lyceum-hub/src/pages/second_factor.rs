@@ -27,6 +27,7 @@ use super::login::let_in;
 use super::password::came_by_password;
 use super::second_step::{factors, mark};
 use super::{frame, html};
+use crate::audit::{self, Act};
 use crate::db::users::User;
 use crate::visit::SignedIn;
 use crate::{Hub, db};
@@ -455,7 +456,17 @@ impl<'a> Desk<'a> {
 
     async fn note(&self, mut tx: Tx, what: What) -> ApiResult<()> {
         let doer = Doer::At(self.info.address);
-        second_factor::note(&mut tx, &self.user.id, what, doer, self.hub.now()).await?;
+        let now = self.hub.now();
+        second_factor::note(&mut tx, &self.user.id, what, doer, now).await?;
+        let in_audit = match what {
+            What::SetUp | What::Moved => Some(audit::What::SecondFactorOn),
+            What::SwitchedOff | What::TakenOff => Some(audit::What::SecondFactorOff),
+            _ => None,
+        };
+        if let Some(what) = in_audit {
+            let doer = audit::Doer::person(&self.user.name).at(Some(self.info.address));
+            audit::note(&mut tx, Act::new(&doer, what).about(&self.user), now).await?;
+        }
         tx.commit().await?;
         let (user, address) = (&self.user.name, self.info.address);
         tracing::info!(%user, %address, ?what, "second factor changed");

@@ -24,10 +24,11 @@ use serde::Deserialize;
 use super::login::{Way, begin, held_up, is_foreign};
 use super::second_factor::{Trouble, answer, key_to_show};
 use super::{frame, to};
+use crate::audit::{self, Act};
 use crate::db::users::User;
 use crate::next::local_target;
 use crate::second_factor::Needed;
-use crate::{Hub, audit, db};
+use crate::{Hub, db};
 
 const PATH: &str = "/hub/login/code";
 
@@ -257,6 +258,11 @@ impl<'a> Visit<'a> {
         let codes = factors.set_up(&mut tx, &user.id, key, code).await?;
         let doer = Doer::At(address);
         second_factor::note(&mut tx, &user.id, What::SetUp, doer, hub.now()).await?;
+        let doer = audit::Doer::person(&user.name).at(Some(address));
+        let act = Act::new(&doer, audit::What::SecondFactorOn).about(user);
+        audit::note(&mut tx, act, hub.now())
+            .await
+            .map_err(anyhow::Error::from)?;
         tracing::info!(user = %user.name, %address, "second factor set up");
         Ok((tx, Some(codes)))
     }

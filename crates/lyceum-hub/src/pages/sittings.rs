@@ -24,6 +24,7 @@ use serde::Deserialize;
 use super::fields::Fields;
 use super::{frame, html, redirect, seat};
 use crate::api::shares::full;
+use crate::audit::Doer;
 use crate::sittings::{self, By, NotNow, Sheet, Sitting, Which, Wish, Wrong, qr};
 use crate::visit::SignedIn;
 use crate::{Hub, db, giving};
@@ -235,8 +236,8 @@ async fn made(visit: &Visit<'_>, form: &Fields) -> ApiResult<Result<(Sitting, Ve
         Ok(checked) => checked,
         Err(wrong) => return Ok(Err(wrong)),
     };
-    let by = visit.caller.who.to_string();
-    sittings::made_by(visit.hub, &checked, &by).await
+    let doer = Doer::of(visit.caller);
+    sittings::made_by(visit.hub, &checked, By::maker(&doer)).await
 }
 
 /// What is typed means the site's zone.
@@ -355,9 +356,9 @@ async fn act(
     let sitting = find(&visit, &id).await?;
     let no_such = || ApiError::bad_request(say!("admin.no_such_action"));
     let place = || form.get("place").parse::<i64>().map_err(|_| no_such());
-    let who = caller.who.to_string();
+    let doer = Doer::of(&caller);
     let by = By {
-        who: &who,
+        doer: &doer,
         is_maker: visit.may_make(),
     };
     let back = |done: &str| {
@@ -366,7 +367,7 @@ async fn act(
     };
     match form.get("do") {
         "take_back" => {
-            sittings::taken_back_by(&hub, &sitting, place()?, &who).await?;
+            sittings::taken_back_by(&hub, &sitting, place()?, by).await?;
             back("taken_back")
         }
         "renew" => {
@@ -394,7 +395,7 @@ async fn act(
             show_one(&visit, &sitting, StatusCode::BAD_REQUEST, None, error).await
         }
         "remove" if visit.may_make() => {
-            sittings::removed_by(&hub, &sitting, &who).await?;
+            sittings::removed_by(&hub, &sitting, by).await?;
             let url = hub.at(LIST);
             Ok(redirect(&hub.base(), &format!("{url}?done=removed")))
         }

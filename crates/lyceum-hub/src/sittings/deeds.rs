@@ -7,20 +7,37 @@ use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult};
 
 use super::{Checked, NotNow, Place, Sheet, Sitting, Which, Wrong};
+use crate::audit::{Act, Doer, What};
 use crate::{Hub, db, proxy, second_factor};
 
 /// Who does something to a sitting.
 #[derive(Debug, Clone, Copy)]
 pub struct By<'a> {
-    pub who: &'a str,
+    pub doer: &'a Doer,
     /// Whether she makes sittings: after the end nobody else gives more time, or new codes.
     pub is_maker: bool,
 }
 
 impl<'a> By<'a> {
-    pub fn maker(who: &'a str) -> Self {
+    pub fn maker(doer: &'a Doer) -> Self {
         let is_maker = true;
-        Self { who, is_maker }
+        Self { doer, is_maker }
+    }
+
+    /// As it is shown; nobody calls by a name of ours at the command line.
+    pub(super) fn name(self) -> &'a str {
+        match self.doer.name() {
+            "" => "command line",
+            name => name,
+        }
+    }
+
+    pub(super) fn act(self, what: What, title: &str) -> Act<'a> {
+        let act = Act::new(self.doer, what).with("exam", title);
+        match self.doer.name() {
+            "" => act.with("by", "command_line"),
+            _ => act,
+        }
     }
 }
 
@@ -39,7 +56,7 @@ impl From<NotNow> for ApiError {
 pub async fn made_by(
     hub: &Hub,
     wish: &Checked,
-    by: &str,
+    by: By<'_>,
 ) -> ApiResult<Result<(Sitting, Vec<Sheet>), Wrong>> {
     let settings = hub.settings();
     let admins = &settings.admission.admins;
@@ -61,7 +78,7 @@ pub async fn made_by(
             tx.commit().await?;
             let codes = sheets.len();
             tracing::info!(
-                by,
+                by = by.name(),
                 sitting = sitting.id,
                 title = sitting.title,
                 codes,
@@ -95,7 +112,7 @@ pub async fn renewed_by(
     let sheets = super::renew(&mut tx, key, &sitting.id, which, by, hub.now()).await??;
     tx.commit().await?;
     proxy::pass_on(hub).await;
-    let by = by.who;
+    let by = by.name();
     if let (Which::One(_), true) = (which, sheets.is_empty()) {
         return Err(ApiError::not_found());
     }
@@ -105,13 +122,18 @@ pub async fn renewed_by(
     Ok(sheets)
 }
 
-pub async fn taken_back_by(hub: &Hub, sitting: &Sitting, place: i64, by: &str) -> ApiResult<bool> {
+pub async fn taken_back_by(
+    hub: &Hub,
+    sitting: &Sitting,
+    place: i64,
+    by: By<'_>,
+) -> ApiResult<bool> {
     let mut tx = hub.db().write().await?;
-    let was = super::take_back(&mut tx, &sitting.id, place, hub.now()).await?;
+    let was = super::take_back(&mut tx, &sitting.id, place, by, hub.now()).await?;
     tx.commit().await?;
     proxy::pass_on(hub).await;
     tracing::info!(
-        by,
+        by = by.name(),
         sitting = sitting.id,
         place,
         was,
@@ -136,7 +158,7 @@ pub async fn ended_by(
     tx.commit().await?;
     proxy::pass_on(hub).await;
     tracing::info!(
-        by = by.who,
+        by = by.name(),
         sitting = sitting.id,
         ends = ends.to_iso(),
         "another end of a sitting"
@@ -144,13 +166,13 @@ pub async fn ended_by(
     Ok(set)
 }
 
-pub async fn removed_by(hub: &Hub, sitting: &Sitting, by: &str) -> ApiResult<()> {
+pub async fn removed_by(hub: &Hub, sitting: &Sitting, by: By<'_>) -> ApiResult<()> {
     let mut tx = hub.db().write().await?;
-    super::remove(&mut tx, &sitting.id, hub.now()).await?;
+    super::remove(&mut tx, &sitting.id, by, hub.now()).await?;
     tx.commit().await?;
     proxy::pass_on(hub).await;
     tracing::info!(
-        by,
+        by = by.name(),
         sitting = sitting.id,
         title = sitting.title,
         "sitting removed"

@@ -384,3 +384,72 @@ async fn what_is_old_is_forgotten_and_what_is_asked_wrongly_is_refused() {
         hub.stop().await;
     }
 }
+
+/// What she does with her own account is among what is written down, and so is what is done with exams.
+#[tokio::test(flavor = "multi_thread")]
+async fn own_passwords_second_steps_and_exams() {
+    for db in TestDb::both().await {
+        let (hub, clock) = hub(&db).await;
+        let root = program(&hub, "root").await;
+        let phone = hub.signed_in("eve").await;
+        crate::pages::second_factor::set_up(&phone, &clock).await;
+        let ada = hub.signed_in("ada").await;
+        let new = "lantern orbit gravel";
+        let fields = [("old", PASSWORD), ("new", new), ("again", new)];
+        ada.post_form("/hub/password", &fields).await.expect(200);
+        let rows = told(&root, "person=ada&kind=people").await;
+        assert_eq!(
+            (&rows[0]["what"], &rows[0]["doer"]),
+            (&json!("password_set"), &json!("ada"))
+        );
+        assert_eq!(rows[0]["address"], "127.0.0.1");
+        let rows = acts(&root, "person=eve&kind=people").await;
+        assert_eq!(rows[0], act("second_factor_on", "eve", "eve"));
+
+        let sittings = "/hub/api/lyceum/sittings";
+        let (begins, ends) = (clock.now(), clock.now().plus(DAY_MS));
+        let wish = json!({
+            "title": "Signals",
+            "begins": begins.to_iso(),
+            "ends": ends.to_iso(),
+            "people": "ada, 17\n1..2",
+        });
+        let made = send_json(&root, Method::POST, sittings, &wish).await;
+        let id = made.expect(201).json()["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let place = |place: u8| format!("{sittings}/{id}/places/{place}");
+        clock.advance(1);
+        root.post_json(&place(1), &json!({})).await.expect(201);
+        clock.advance(1);
+        root.delete(&place(2)).await.expect(204);
+        clock.advance(1);
+        root.delete(&format!("{sittings}/{id}")).await.expect(204);
+        let rows = told(&root, "kind=site").await;
+        let short: Vec<(&str, &str)> = (rows.iter())
+            .map(|row| {
+                (
+                    row["what"].as_str().unwrap(),
+                    row["about"].as_str().unwrap_or(""),
+                )
+            })
+            .collect();
+        assert_eq!(
+            short[..4],
+            [
+                ("exam_removed", ""),
+                ("exam_code_withdrawn", ""),
+                ("exam_code_made", "ada"),
+                ("exam_made", ""),
+            ],
+        );
+        assert!(
+            rows[..4].iter().all(|row| row["doer"] == "root"),
+            "{rows:?}"
+        );
+        assert_eq!(rows[0]["detail"]["exam"], "Signals");
+        assert_eq!(rows[2]["detail"]["seat"], "17");
+        hub.stop().await;
+    }
+}

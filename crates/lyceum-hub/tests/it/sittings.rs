@@ -1,5 +1,8 @@
 //! Exams to which people come in with codes on paper: who gets in, once, when and from where.
 
+use std::sync::LazyLock;
+
+use lyceum_hub::audit::Doer;
 use lyceum_hub::db::users::User;
 use lyceum_hub::second_factor::{Meant, Required};
 use lyceum_hub::sittings::{self, By, NotNow, Sheet, Sitting, Which, Wish};
@@ -13,16 +16,25 @@ use lyceum_testkit::{Client, TestDb, TestHub};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 
-use crate::grants::role;
+use crate::grants::{name, role};
 use crate::kit::{Socket, program, start_server};
 
 const CODE: &str = "/hub/login/seat";
 const HOUR: i64 = 3_600_000;
 /// Looks after the room and makes no sittings.
-const IVY: By<'static> = By {
-    who: "ivy",
-    is_maker: false,
-};
+static IVY: LazyLock<Doer> = LazyLock::new(|| Doer::person(&name("ivy")));
+static ROOT: LazyLock<Doer> = LazyLock::new(|| Doer::person(&name("root")));
+
+fn ivy() -> By<'static> {
+    By {
+        doer: &IVY,
+        is_maker: false,
+    }
+}
+
+pub(crate) fn root() -> By<'static> {
+    By::maker(&ROOT)
+}
 
 /// Goes on for two hours, from an hour ago.
 pub(crate) fn wish(hub: &Hub, people: &str) -> Wish {
@@ -47,14 +59,14 @@ pub(crate) async fn make(hub: &Hub, wish: Wish) -> (Sitting, Vec<Sheet>) {
     }
     tx.commit().await.expect("written");
     let checked = wish.check(hub.now()).expect("a good wish");
-    let made = sittings::made_by(hub, &checked, "root").await;
+    let made = sittings::made_by(hub, &checked, root()).await;
     made.expect("a database").expect("a sitting")
 }
 
 /// The field that is wrong with it, and why.
 async fn not_made(hub: &Hub, wish: Wish) -> (&'static str, String) {
     let checked = wish.check(hub.now()).expect("good lines");
-    let made = sittings::made_by(hub, &checked, "root").await;
+    let made = sittings::made_by(hub, &checked, root()).await;
     let wrong = made.expect("a database").expect_err("nothing good");
     (wrong.field, wrong.why.to_string())
 }
@@ -163,7 +175,7 @@ async fn what_is_wrong_is_said_of_codes_of_ours_only() {
         refuse(&room[0].code.shown(), 403, "in another network").await;
         refuse(&seat[0].code.shown(), 403, "for another seat: A 17").await;
         let back = running[0].code.shown();
-        let taken = sittings::taken_back_by(&hub.hub, &now, 1, "root").await;
+        let taken = sittings::taken_back_by(&hub.hub, &now, 1, root()).await;
         assert!(taken.expect("done"));
         refuse(&back, 403, "was taken back").await;
         let stranger = lyceum_auth::otp::Code::new().shown();
@@ -300,7 +312,7 @@ async fn a_code_taken_back_ends_what_it_began_and_a_new_one_begins_anew() {
         come_by(&ada, &sheets[0]).await.expect(302);
         let mut socket = Socket::by_cookie(&hub, &ada).await;
         let which = Which::One(1);
-        let new = sittings::renewed_by(&hub.hub, &sitting, which, IVY).await;
+        let new = sittings::renewed_by(&hub.hub, &sitting, which, ivy()).await;
         let new = new.expect("a new code");
         assert_eq!((new.len(), new[0].seat.as_str()), (1, "17"));
         assert_eq!(name_of(&ada).await, None);
@@ -314,16 +326,16 @@ async fn a_code_taken_back_ends_what_it_began_and_a_new_one_begins_anew() {
         .await;
         come_by(&ada, &new[0]).await.expect(302);
         // The rest anew: whoever is in stays.
-        let rest = sittings::renewed_by(&hub.hub, &sitting, Which::Unused, IVY).await;
+        let rest = sittings::renewed_by(&hub.hub, &sitting, Which::Unused, ivy()).await;
         let rest = rest.expect("new codes");
         assert_eq!((rest.len(), rest[0].who.as_str()), (1, "ben"));
         assert_eq!(name_of(&ada).await.as_deref(), Some("ada"));
         // A later end holds for her, too; one that has passed logs her out.
         let ends = hub.hub.now().plus(3 * HOUR);
-        assert_eq!(end(&hub.hub, &sitting, ends, IVY).await, Ok(()));
+        assert_eq!(end(&hub.hub, &sitting, ends, ivy()).await, Ok(()));
         assert_eq!(name_of(&ada).await.as_deref(), Some("ada"));
         let over: Millis = hub.hub.now().plus(-1);
-        assert_eq!(end(&hub.hub, &sitting, over, IVY).await, Ok(()));
+        assert_eq!(end(&hub.hub, &sitting, over, ivy()).await, Ok(()));
         assert_eq!(name_of(&ada).await, None);
         refused(
             &hub.client(),
@@ -505,10 +517,7 @@ async fn another_end_gives_more_time_to_browsers_that_are_in() {
         let ada = hub.client().with_clock(clock.clone());
         come_by(&ada, &sheets[0]).await.expect(302);
         let ends = sitting.ends.plus(HOUR);
-        assert_eq!(
-            end(&hub.hub, &sitting, ends, By::maker("root")).await,
-            Ok(())
-        );
+        assert_eq!(end(&hub.hub, &sitting, ends, root()).await, Ok(()));
         // Past the end that was known when she came in.
         clock.advance(HOUR + 1_000);
         assert_eq!(name_of(&ada).await.as_deref(), Some("ada"));
@@ -616,7 +625,7 @@ async fn codes_are_for_accounts_that_are_there_and_go_with_them() {
         // Who has but a password has an account.
         let hub = hub.with_account("pat").await;
         let checked = wish(&hub.hub, "pat").check(hub.hub.now()).expect("good");
-        let made = sittings::made_by(&hub.hub, &checked, "root").await;
+        let made = sittings::made_by(&hub.hub, &checked, root()).await;
         made.expect("a database").expect("a sitting");
         let people = "ada\nben\ncid";
         let (sitting, sheets) = make(&hub.hub, wish(&hub.hub, people)).await;
@@ -627,7 +636,7 @@ async fn codes_are_for_accounts_that_are_there_and_go_with_them() {
         rename(&hub.hub, "ben", "benny").await;
         come_by(&ben, &sheets[1]).await.expect(302);
         assert_eq!(name_of(&ben).await.as_deref(), Some("benny"));
-        let taken = sittings::taken_back_by(&hub.hub, &sitting, 1, "root").await;
+        let taken = sittings::taken_back_by(&hub.hub, &sitting, 1, root()).await;
         assert!(taken.expect("done"));
         assert_eq!(name_of(&ada).await, None);
         // Whoever is deleted has no sheet any more, nor has the next of her name.
@@ -638,11 +647,11 @@ async fn codes_are_for_accounts_that_are_there_and_go_with_them() {
         tx.commit().await.expect("written");
         let code = sheets[2].code.shown();
         refused(&hub.client(), &code, 403, "was taken back").await;
-        let new = sittings::renewed_by(&hub.hub, &sitting, Which::One(3), By::maker("root"));
+        let new = sittings::renewed_by(&hub.hub, &sitting, Which::One(3), root());
         let new = new.await.expect("a new code");
         let code = new[0].code.shown();
         refused(&hub.client(), &code, 403, "is not admitted here").await;
-        sittings::removed_by(&hub.hub, &sitting, "root")
+        sittings::removed_by(&hub.hub, &sitting, root())
             .await
             .expect("removed");
         assert_eq!(name_of(&ben).await, None);
@@ -709,8 +718,8 @@ async fn what_is_done_at_once_is_done_one_after_the_other() {
             let checked = |hub: &Hub| wish(hub, &lines).check(hub.now()).expect("good lines");
             let (here, there) = (checked(&one.hub), checked(&other.hub));
             let (here, there) = tokio::join!(
-                sittings::made_by(&one.hub, &here, "root"),
-                sittings::made_by(&other.hub, &there, "root"),
+                sittings::made_by(&one.hub, &here, root()),
+                sittings::made_by(&other.hub, &there, root()),
             );
             let made = [here.expect("a database"), there.expect("a database")];
             assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1);
@@ -720,14 +729,14 @@ async fn what_is_done_at_once_is_done_one_after_the_other() {
             let (ada, ben) = (one.client(), one.client());
             let (_, new) = tokio::join!(
                 come_by(&ada, &sheets[0]),
-                sittings::renewed_by(&other.hub, &sitting, Which::One(1), IVY),
+                sittings::renewed_by(&other.hub, &sitting, Which::One(1), ivy()),
             );
             assert_eq!(new.expect("a new code").len(), 1);
             assert_eq!(name_of(&ada).await, None);
             let now = other.hub.now();
             let (_, ended) = tokio::join!(
                 come_by(&ben, &sheets[1]),
-                end(&other.hub, &sitting, now, IVY),
+                end(&other.hub, &sitting, now, ivy()),
             );
             assert_eq!(ended, Ok(()));
             assert_eq!(name_of(&ben).await, None);

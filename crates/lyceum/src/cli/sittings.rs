@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use lyceum_hub::audit::Doer;
 use lyceum_hub::db;
 use lyceum_hub::sittings::{self, By, NotNow, Sheet, Sitting, Which, Wish, as_text};
 use serde_json::{Value, json};
@@ -16,7 +17,6 @@ use crate::failure::Failure;
 /// Where a code is typed, with the code behind it.
 const PAGE: &str = "/hub/login/seat";
 /// What stands in the log and in lists for whoever did it here.
-const BY: &str = "command line";
 const PEOPLE_MAX: u64 = 1024 * 1024;
 
 /// Make exams with codes on paper: each good once, for one account, in one window of time.
@@ -175,7 +175,8 @@ impl Create {
             }
             let mut tx = ground.db.write().await.map_err(failed)?;
             let key = code_key(&ground.keys);
-            let made = sittings::make(&mut tx, &key, &checked, BY, now).await;
+            let nobody = Doer::nobody();
+            let made = sittings::make(&mut tx, &key, &checked, By::maker(&nobody), now).await;
             let (sitting, sheets) = made.map_err(failed)?.map_err(wrong)?;
             tx.commit().await.map_err(failed)?;
             Ok((sitting, sheets, config))
@@ -331,7 +332,8 @@ fn renew(at: &At, id: &str, place: Option<i64>, as_json: bool) -> Result<(), Fai
         let mut tx = ground.db.write().await.map_err(failed)?;
         let sitting = find(&mut tx, id).await?;
         let (key, now) = (code_key(&ground.keys), ground.clock.now());
-        let sheets = sittings::renew(&mut tx, &key, id, which, By::maker(BY), now).await;
+        let nobody = Doer::nobody();
+        let sheets = sittings::renew(&mut tx, &key, id, which, By::maker(&nobody), now).await;
         let gone = |_: NotNow| no_such(id);
         let sheets = sheets.map_err(failed)?.map_err(gone)?;
         tx.commit().await.map_err(failed)?;
@@ -349,7 +351,9 @@ fn take_back(at: &At, id: &str, place: i64) -> Result<(), Failure> {
         let (ground, _, _) = ground(&at.data, &at.config).await?;
         let mut tx = ground.db.write().await.map_err(failed)?;
         find(&mut tx, id).await?;
-        let was = sittings::take_back(&mut tx, id, place, ground.clock.now()).await;
+        let nobody = Doer::nobody();
+        let by = By::maker(&nobody);
+        let was = sittings::take_back(&mut tx, id, place, by, ground.clock.now()).await;
         let was = was.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
         Ok(was)
@@ -366,7 +370,9 @@ fn remove(at: &At, id: &str) -> Result<(), Failure> {
         let (ground, _, _) = ground(&at.data, &at.config).await?;
         let mut tx = ground.db.write().await.map_err(failed)?;
         find(&mut tx, id).await?;
-        let removed = sittings::remove(&mut tx, id, ground.clock.now()).await;
+        let nobody = Doer::nobody();
+        let by = By::maker(&nobody);
+        let removed = sittings::remove(&mut tx, id, by, ground.clock.now()).await;
         removed.map_err(failed)?;
         tx.commit().await.map_err(failed)
     })?;

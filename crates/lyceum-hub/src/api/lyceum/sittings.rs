@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::api::body::{self, Fields};
 use crate::api::require_everywhere;
+use crate::audit::Doer;
 use crate::db::sittings::Code;
 use crate::sittings::{self, By, LIST_MAX, Sheet, Sitting, Which, Wish};
 use crate::{Hub, db, giving};
@@ -122,8 +123,8 @@ async fn make(
         ApiError::bad_request(Saying::quote(words))
     };
     let checked = wish.check(hub.now()).map_err(wrong)?;
-    let by = caller.who.to_string();
-    let (sitting, sheets) = sittings::made_by(&hub, &checked, &by)
+    let doer = Doer::of(&caller);
+    let (sitting, sheets) = sittings::made_by(&hub, &checked, By::maker(&doer))
         .await?
         .map_err(wrong)?;
     let mut made = model(&sitting);
@@ -182,7 +183,8 @@ async fn remove(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     let sitting = find(&hub, &caller, &id).await?;
-    sittings::removed_by(&hub, &sitting, &caller.who.to_string()).await?;
+    let doer = Doer::of(&caller);
+    sittings::removed_by(&hub, &sitting, By::maker(&doer)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -197,8 +199,8 @@ async fn renew(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let sitting = find(&hub, &caller, &id).await?;
     let which = Which::One(number(&place)?);
-    let who = caller.who.to_string();
-    let sheets = sittings::renewed_by(&hub, &sitting, which, By::maker(&who)).await?;
+    let doer = Doer::of(&caller);
+    let sheets = sittings::renewed_by(&hub, &sitting, which, By::maker(&doer)).await?;
     let made = sheets.first().map(sheet).ok_or_else(ApiError::not_found)?;
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -209,8 +211,8 @@ async fn take_back(
     Path((id, place)): Path<(String, String)>,
 ) -> ApiResult<StatusCode> {
     let sitting = find(&hub, &caller, &id).await?;
-    let by = caller.who.to_string();
-    match sittings::taken_back_by(&hub, &sitting, number(&place)?, &by).await? {
+    let doer = Doer::of(&caller);
+    match sittings::taken_back_by(&hub, &sitting, number(&place)?, By::maker(&doer)).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found()),
     }

@@ -40,7 +40,7 @@ async fn a_code_stands_in_nobodys_way_to_her_account() {
         // For somebody who has not been here there is none: it would make an account that is not hers.
         let checked = wish(&hub.hub, "ada").check(hub.hub.now());
         let checked = checked.expect("good lines");
-        let made = lyceum_hub::sittings::made_by(&hub.hub, &checked, "root").await;
+        let made = lyceum_hub::sittings::made_by(&hub.hub, &checked, crate::sittings::root()).await;
         let wrong = made.expect("a database").expect_err("nobody of that name");
         assert!(
             wrong.why.to_string().contains("log in once"),

@@ -381,6 +381,8 @@ async fn whoever_asks_for_an_account_waits_for_a_yes() {
         hub.sign_up(SignUp::Approval);
         let root = hub.signed_in("root").await;
         let ask = async |name: &str, note: &str| {
+            // They stand in the order in which they ask.
+            clock.advance(1);
             let guest = hub.client();
             guest.get("/hub/sign-up").await.expect(200);
             let fields = [("name", name), ("note", note), ("new", NEW), ("again", NEW)];
