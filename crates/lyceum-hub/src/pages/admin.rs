@@ -125,6 +125,23 @@ impl FromRequestParts<Hub> for Visit {
     }
 }
 
+/// What stands above a page that is reached from the area and is not of it.
+pub(super) fn area_above(
+    hub: &Hub,
+    caller: &Caller,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    here: &'static str,
+) -> Area {
+    let visit = Visit {
+        hub: hub.clone(),
+        caller: caller.clone(),
+        info: info.clone(),
+        headers: headers.clone(),
+    };
+    visit.area(here, &ListQuery::default())
+}
+
 impl Visit {
     /// Asks anew whether the visitor is let in with the same rights, for answers that take long.
     fn still(&self) -> impl Fn() -> BoxFuture<'static, bool> + Send + 'static {

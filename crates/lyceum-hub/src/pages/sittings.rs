@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Unit};
 use lyceum_model::clock::Millis;
 use lyceum_model::say;
+use lyceum_web::page::contexts::admin::Area;
 use lyceum_web::page::contexts::sittings::{
     PlaceRow, Sheet as SheetShown, SheetsPage, SittingForm, SittingPage, SittingRow, SittingsPage,
 };
@@ -21,6 +22,7 @@ use lyceum_web::routes::Routes;
 use lyceum_web::{ApiError, ApiResult, Caller};
 use serde::Deserialize;
 
+use super::admin;
 use super::fields::Fields;
 use super::{frame, html, redirect, seat};
 use crate::api::shares::full;
@@ -83,6 +85,10 @@ impl<'a> Visit<'a> {
         page: &impl serde::Serialize,
     ) -> ApiResult<Response> {
         html(self.hub, self.headers, status, name, page)
+    }
+
+    fn area(&self) -> Area {
+        admin::area_above(self.hub, self.caller, self.info, self.headers, "sittings")
     }
 
     fn zone(&self) -> TimeZone {
@@ -168,6 +174,7 @@ async fn show_list(
     }
     let page = SittingsPage {
         page: frame(visit.hub, Some(visit.caller), visit.info),
+        area: may_make.then(|| visit.area()),
         sittings: rows,
         may_make,
         form,

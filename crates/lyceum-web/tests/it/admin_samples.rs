@@ -7,7 +7,7 @@ use minijinja::value::Value;
 
 use crate::samples::{EVIL, HOUR, NOW, acts, all_servers, bare, of, page, session, token};
 
-fn area(here: &'static str) -> Area {
+pub(crate) fn area(here: &'static str) -> Area {
     let entries = [
         "overview",
         "users",

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use super::Page;
+use super::admin::Area;
 
 /// `seat.html`: where a code is typed.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -55,6 +56,8 @@ pub enum SeatProblem {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct SittingsPage {
     pub page: Page,
+    /// Where administrators go from here.
+    pub area: Option<Area>,
     pub sittings: Vec<SittingRow>,
     /// Whether she may make one.
     pub may_make: bool,

@@ -58,6 +58,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
     };
     let lists = SittingsPage {
         page: page(),
+        area: Some(crate::admin_samples::area("sittings")),
         sittings: vec![row("coming"), row("running"), row("over")],
         may_make: true,
         form: SittingForm {
