@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md`.
 
 mod hub;
+mod login;
 mod proxy;
 mod start;
 
@@ -31,8 +32,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         ["start"] => start::run(keep),
         ["proxy", options @ ..] => proxy::run(options, keep),
         ["hub", options @ ..] => hub::run(options, keep),
+        ["login", options @ ..] => login::run(options, keep),
         _ => bail!(
-            "no benchmark `{}`; there are: start, proxy [--quick] [--only WORD], hub [--quick], each with --save if you like",
+            "no benchmark `{}`; there are: start, proxy [--quick] [--only WORD], hub [--quick], login [--quick] [--json], each with --save if you like",
             words.join(" ")
         ),
     }

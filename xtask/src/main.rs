@@ -31,6 +31,7 @@ cargo xtask COMMAND
   test --fast      the same without the stories in a browser
   e2e [NAME]       tell the stories in e2e/ (or the one named) to the real program
   bench NAME       measure (--save keeps the result); `start`: memory, time to first answer, size;
+                   `login`: a lecture hall logs in (--quick, --json);
                    `proxy`: against configurable-http-proxy, nginx and haproxy
                    (--quick: under two minutes; --only WORD: measures with that word in their name)
   soak [SECONDS]   the proxy under random faults, five minutes unless said otherwise

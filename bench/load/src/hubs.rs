@@ -1,9 +1,11 @@
 //! `cargo xtask bench hub`: a real JupyterHub with its proxy and Lyceum, each with 50,000 people,
 //! asked the same by the API and by a browser's pages. CPU time is that of hub and proxy together.
 //! What concerns servers is in `hubs/servers.rs`, two hubs on one database in `hubs/replicas.rs`,
-//! and homes with courses in `hubs/courses.rs`.
+//! and homes with courses in `hubs/courses.rs`. `cargo xtask bench login` is `hubs/login.rs`.
 
 mod courses;
+mod directory;
+pub(crate) mod login;
 mod page;
 mod peers;
 mod replicas;
@@ -29,6 +31,10 @@ pub(crate) struct Programs {
     pub(crate) chp: PathBuf,
     /// A virtual environment with JupyterHub.
     pub(crate) jupyter: PathBuf,
+}
+
+/// What stands beside the hubs.
+pub(crate) struct Beside {
     /// A script for Node.js that looks at pages in a browser.
     pub(crate) paint: PathBuf,
     /// Where a PostgreSQL is, as `postgres://…`, of which all is ours.
@@ -41,6 +47,30 @@ struct Scale {
     window: Duration,
     /// Visits of a page, one after the other.
     visits: usize,
+}
+
+impl Scale {
+    fn of(quick: bool) -> Self {
+        match quick {
+            true => Self {
+                rounds: 1,
+                window: Duration::from_millis(500),
+                visits: 20,
+            },
+            false => Self {
+                rounds: 5,
+                window: Duration::from_secs(2),
+                visits: 101,
+            },
+        }
+    }
+}
+
+/// One that goes away with its keeper.
+fn make_folder() -> Result<(PathBuf, crate::measure::Scratch)> {
+    let folder = std::env::temp_dir().join(format!("lyceum-bench-{}", std::process::id()));
+    std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok((folder.clone(), crate::measure::Scratch(folder)))
 }
 
 const CONNECTIONS: usize = 8;
@@ -81,35 +111,27 @@ const PAINTED: [&str; 3] = ["/hub/admin", "/hub/admin/users", "/hub/admin/server
 const SERVERS: &str = "servers";
 const REPLICAS: &str = "replicas";
 
-pub(crate) async fn run(programs: &Programs, quick: bool, only: Option<&str>) -> Result<()> {
+pub(crate) async fn run(
+    programs: &Programs,
+    beside: &Beside,
+    quick: bool,
+    only: Option<&str>,
+) -> Result<()> {
     ensure!(
         only.is_none_or(|only| [SERVERS, REPLICAS].contains(&only)),
         "--only knows `{SERVERS}` and `{REPLICAS}`"
     );
-    let scale = match quick {
-        true => Scale {
-            rounds: 1,
-            window: Duration::from_millis(500),
-            visits: 20,
-        },
-        false => Scale {
-            rounds: 5,
-            window: Duration::from_secs(2),
-            visits: 101,
-        },
-    };
-    let folder = std::env::temp_dir().join(format!("lyceum-bench-{}", std::process::id()));
-    std::fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let _scratch = crate::measure::Scratch(folder.clone());
+    let scale = Scale::of(quick);
+    let (folder, _scratch) = make_folder()?;
     let mut rows = match only {
-        None => of_requests(programs, &folder, &scale).await?,
+        None => of_requests(programs, &beside.paint, &folder, &scale).await?,
         Some(_) => Vec::new(),
     };
     if only != Some(REPLICAS) {
         rows.extend(servers::measure(programs, &folder.join(SERVERS), quick).await?);
     }
     if only != Some(SERVERS) {
-        let (postgres, folder) = (&programs.postgres, folder.join(REPLICAS));
+        let (postgres, folder) = (&beside.postgres, folder.join(REPLICAS));
         rows.extend(replicas::measure(programs, postgres, &folder, quick).await?);
     }
     print!("{}", render(&rows));
@@ -118,6 +140,7 @@ pub(crate) async fn run(programs: &Programs, quick: bool, only: Option<&str>) ->
 
 async fn of_requests(
     programs: &Programs,
+    painter: &std::path::Path,
     folder: &std::path::Path,
     scale: &Scale,
 ) -> Result<Vec<Row>> {
@@ -126,6 +149,7 @@ async fn of_requests(
         kind: Kind::JupyterHub,
         programs,
         folder: folder.join("jupyterhub"),
+        more: String::new(),
     };
     let jupyterhub = jupyterhub.prepare().await?;
     eprintln!("filling Lyceum");
@@ -133,6 +157,7 @@ async fn of_requests(
         kind: Kind::Lyceum,
         programs,
         folder: folder.join("lyceum"),
+        more: String::new(),
     };
     let lyceum = lyceum.prepare().await?;
 
@@ -188,7 +213,7 @@ async fn of_requests(
         };
         rows.push(visit(path, &lyceum, &lyceum.request(path, &cookies), scale).await?);
     }
-    rows.extend(paint(programs, &lyceum, scale).await?);
+    rows.extend(paint(painter, &lyceum, scale).await?);
     // The last: what is filled in for it is on the pages before, too.
     let folder = folder.join("lyceum");
     rows.extend(courses::measure(programs, &folder, &lyceum, scale).await?);
@@ -271,7 +296,7 @@ async fn visit(path: &str, hub: &Running, request: &[u8], scale: &Scale) -> Resu
 }
 
 /// What a browser tells of pages, with all that they bring along.
-async fn paint(programs: &Programs, hub: &Running, scale: &Scale) -> Result<Vec<Row>> {
+async fn paint(painter: &std::path::Path, hub: &Running, scale: &Scale) -> Result<Vec<Row>> {
     let wish = serde_json::json!({
         "url": format!("http://{}/", hub.address),
         "account": { "name": "root", "password": PASSWORD },
@@ -279,7 +304,7 @@ async fn paint(programs: &Programs, hub: &Running, scale: &Scale) -> Result<Vec<
         "visits": scale.visits,
     });
     let mut node = tokio::process::Command::new("node");
-    node.arg(&programs.paint)
+    node.arg(painter)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true);

@@ -35,6 +35,7 @@ const DESCRIPTORS: u64 = 200_000;
 const USAGE: &str = "\
 lyceum-load measure --lyceum PROGRAM --chp PROGRAM [--quick] [--only WORD]
 lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER --paint SCRIPT --postgres URL [--quick] [--only servers|replicas]
+lyceum-load login --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER [--quick] [--json]
 lyceum-load stub FOLDER    (a notebook server, started by a hub)
 lyceum-load run PROGRAM [ARGUMENT ..]    (a child that ends when this one's caller does)";
 
@@ -50,6 +51,8 @@ struct Options {
     postgres: Option<String>,
     /// Only measures whose name has this word.
     only: Option<String>,
+    /// For programs instead of people.
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Some((verb, rest)) if verb == "run" => run(rest),
         Some((verb, rest)) if verb == "stub" => hubs::stub::run(rest),
         Some((verb, rest)) if verb == "measure" => read_options(rest).and_then(measure),
+        Some((verb, rest)) if verb == "login" => read_options(rest).and_then(measure_login),
         Some((verb, rest)) if verb == "hubs" => read_options(rest).and_then(measure_hubs),
         _ => {
             eprintln!("{USAGE}");
@@ -76,11 +80,15 @@ fn main() -> ExitCode {
 fn read_options(arguments: &[String]) -> Result<Options> {
     let (mut lyceum, mut chp, mut jupyter, mut only) = (None, None, None, None);
     let (mut paint, mut postgres) = (None, None);
-    let mut extent = measure::Extent::Full;
+    let (mut extent, mut json) = (measure::Extent::Full, false);
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
         if name == "--quick" {
             extent = measure::Extent::Quick;
+            continue;
+        }
+        if name == "--json" {
+            json = true;
             continue;
         }
         let value = rest
@@ -107,6 +115,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
         postgres,
         extent,
         only,
+        json,
     })
 }
 
@@ -128,12 +137,30 @@ fn measure_hubs(options: Options) -> Result<()> {
         lyceum: options.programs.lyceum,
         chp: options.programs.chp,
         jupyter: options.jupyter.context("--jupyter is missing")?,
+    };
+    let beside = hubs::Beside {
         paint: options.paint.context("--paint is missing")?,
         postgres: options.postgres.context("--postgres is missing")?,
     };
     raise_descriptor_limit()?;
     let quick = options.extent == measure::Extent::Quick;
-    until_told_to_stop(hubs::run(&programs, quick, options.only.as_deref()))
+    until_told_to_stop(hubs::run(
+        &programs,
+        &beside,
+        quick,
+        options.only.as_deref(),
+    ))
+}
+
+fn measure_login(options: Options) -> Result<()> {
+    let programs = hubs::Programs {
+        lyceum: options.programs.lyceum,
+        chp: options.programs.chp,
+        jupyter: options.jupyter.context("--jupyter is missing")?,
+    };
+    raise_descriptor_limit()?;
+    let quick = options.extent == measure::Extent::Quick;
+    until_told_to_stop(hubs::login::run(&programs, quick, options.json))
 }
 
 fn until_told_to_stop(measures: impl Future<Output = Result<()>>) -> Result<()> {

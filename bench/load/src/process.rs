@@ -195,6 +195,13 @@ pub(crate) struct Used {
 }
 
 impl Usage {
+    /// Seconds of CPU time since then, with that of threads that have ended; in ticks of 10 ms.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    pub(crate) fn seconds_since(&self, before: &Self) -> f64 {
+        let ticks = |usage: &Self| (usage.user + usage.system) as f64;
+        (ticks(self) - ticks(before)) / 100.0
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     pub(crate) fn since(&self, before: &Self) -> Used {
         let mut threads: Vec<u64> = self

@@ -4,18 +4,22 @@ use super::peers::{PASSWORD, Running};
 use crate::http::{PATIENCE, connect};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// Somebody who is signed in.
 pub(super) struct Browser {
     cookies: BTreeMap<String, String>,
+    /// What its slowest request took, from connecting to the end of the answer.
+    pub(super) slowest: Duration,
 }
 
 impl Browser {
     pub(super) async fn log_in(hub: &Running, name: &str) -> Result<Self> {
         let mut browser = Self {
             cookies: BTreeMap::new(),
+            slowest: Duration::ZERO,
         };
         let form = browser.ask(hub, "GET", "/hub/login", "").await?;
         ensure!(
@@ -43,6 +47,20 @@ impl Browser {
         Ok(browser)
     }
 
+    /// Looks at a page, which must be there.
+    pub(super) async fn visit(&mut self, hub: &Running, path: &str) -> Result<()> {
+        let answer = self.ask(hub, "GET", path, "").await?;
+        let status = answer.status;
+        ensure!(status == 200, "{}: GET {path}: {status}", hub.name());
+        Ok(())
+    }
+
+    /// What a script of a page sends along, as a header.
+    pub(super) fn form_token(&self) -> Result<String> {
+        let token = self.cookies.get("_xsrf").context("no form token")?;
+        Ok(format!("X-XSRFToken: {token}\r\n"))
+    }
+
     /// As a header.
     pub(super) fn cookies(&self) -> String {
         let pairs: Vec<String> = self
@@ -63,7 +81,10 @@ impl Browser {
         let get = b"GET".len();
         bytes.splice(..get, method.bytes());
         bytes.extend_from_slice(form.as_bytes());
-        let answer = exchange(hub, &bytes).await?;
+        let asked = Instant::now();
+        let answer = exchange(hub, &bytes).await;
+        self.slowest = self.slowest.max(asked.elapsed());
+        let answer = answer?;
         for cookie in answer.headers("set-cookie") {
             let pair = cookie.split(';').next().unwrap_or_default();
             if let Some((name, value)) = pair.split_once('=') {

@@ -26,6 +26,8 @@ pub(super) struct Hub<'a> {
     pub(super) kind: Kind,
     pub(super) programs: &'a Programs,
     pub(super) folder: PathBuf,
+    /// Further lines of its configuration.
+    pub(super) more: String,
 }
 
 /// One that answers, with its people.
@@ -138,7 +140,10 @@ impl Hub<'_> {
             Kind::JupyterHub => "jupyterhub_config.py",
             Kind::Lyceum => "lyceum.yaml",
         };
-        Ok(std::fs::write(self.folder.join(name), text)?)
+        Ok(std::fs::write(
+            self.folder.join(name),
+            text + self.more.as_str(),
+        )?)
     }
 
     async fn start(&self) -> Result<Running> {
