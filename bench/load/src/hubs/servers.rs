@@ -138,6 +138,7 @@ async fn of_jupyterhub(programs: &Programs, folder: &Path, starts: usize) -> Res
         kind: Kind::JupyterHub,
         programs,
         folder: folder.join("jupyterhub"),
+        more: String::new(),
     };
     let running = hub.prepare().await?;
     let before = running.process.alone()?;
@@ -227,6 +228,7 @@ impl<'a> Apart<'a> {
             kind: Kind::Lyceum,
             programs,
             folder: folder.join("lyceum"),
+            more: String::new(),
         };
         let inside = hub.folder.clone();
         // Filled by the hub that has its proxy in the same process; the token is good for all.
