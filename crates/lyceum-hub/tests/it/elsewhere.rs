@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::kit::header;
 
+mod linked;
 mod lists;
 mod logged_out;
 mod marks;
@@ -79,7 +80,7 @@ fn way(config: OidcConfig) -> Arc<dyn Elsewhere> {
 }
 
 /// A hub with this way in.
-async fn offering(
+pub(crate) async fn offering(
     db: &TestDb,
     provider: &FakeProvider,
     tune: impl FnOnce(&mut OidcConfig),
@@ -92,12 +93,12 @@ async fn offering(
 }
 
 /// Goes out, and gives the query with which the provider sends back.
-async fn go_out(client: &Client, provider: &FakeProvider, page: &str) -> String {
+pub(crate) async fn go_out(client: &Client, provider: &FakeProvider, page: &str) -> String {
     let out = client.get(page).await.expect(302);
     provider.authorize(out.location())
 }
 
-async fn come_back(client: &Client, query: &str) -> Answer {
+pub(crate) async fn come_back(client: &Client, query: &str) -> Answer {
     client.get(&format!("/hub/oauth_callback?{query}")).await
 }
 

@@ -15,7 +15,7 @@ use crate::kit::{header, start_server};
 const HERE: &str = "127.0.0.1/32";
 const IN: &str = "/hub/login/header";
 
-fn config(from: &str) -> HeaderConfig {
+pub(crate) fn config(from: &str) -> HeaderConfig {
     HeaderConfig {
         title: "University".into(),
         header: "x-remote-user".into(),
@@ -49,7 +49,7 @@ async fn get(client: &Client, path: &str, headers: &[(&str, &str)]) -> Answer {
     client.send(Method::GET, path, headers, Bytes::new()).await
 }
 
-async fn as_user(client: &Client, path: &str, name: &str) -> Answer {
+pub(crate) async fn as_user(client: &Client, path: &str, name: &str) -> Answer {
     get(client, path, &[("x-remote-user", name)]).await
 }
 

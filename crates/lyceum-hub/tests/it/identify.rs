@@ -29,7 +29,7 @@ const MODES: [Option<&str>; 6] = [
 ];
 
 /// Every combination of them, as headers.
-fn fetches() -> impl Iterator<Item = Vec<(&'static str, &'static str)>> {
+pub(crate) fn fetches() -> impl Iterator<Item = Vec<(&'static str, &'static str)>> {
     let pairs = SITES
         .into_iter()
         .flat_map(|site| MODES.map(|mode| (site, mode)));

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::pages::second_factor::{key_on, type_code};
 
-const HERS: &str = "her password there";
+pub(crate) const HERS: &str = "her password there";
 
 fn directory(url: String) -> Arc<dyn Authenticator> {
     let groups = "(|(member={dn})(memberUid={username}))";
@@ -63,7 +63,7 @@ fn directory(url: String) -> Arc<dyn Authenticator> {
     Arc::new(Ldap::new(config).expect("a way in"))
 }
 
-async fn asking(db: &TestDb, url: String) -> TestHub {
+pub(crate) async fn asking(db: &TestDb, url: String) -> TestHub {
     let hub = TestHub::start(db).await;
     hub.ask_first(vec![directory(url)], People::default()).await;
     hub

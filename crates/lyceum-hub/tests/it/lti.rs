@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 use crate::kit::header;
 
 mod courses;
+mod flood;
 mod rosters;
 
 const COOKIE: &str = "lyceum-sign-in";
 const BEGIN: &str = "/hub/lti13/oauth_login";
-const LAUNCH: &str = "/hub/lti13/oauth_callback";
+pub(crate) const LAUNCH: &str = "/hub/lti13/oauth_callback";
 const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
 
 fn config(platform: &FakePlatform, id: &str) -> LtiConfig {
@@ -79,7 +80,7 @@ fn address(hub: &TestHub, path: &str) -> String {
 }
 
 /// A hub to which people come from this platform.
-async fn offering(
+pub(crate) async fn offering(
     db: &TestDb,
     platform: &FakePlatform,
     tune: impl FnOnce(&mut LtiConfig),
@@ -99,13 +100,13 @@ fn encoded(fields: &[(String, String)]) -> String {
         .finish()
 }
 
-async fn post(client: &Client, path: &str, fields: &[(String, String)]) -> Answer {
+pub(crate) async fn post(client: &Client, path: &str, fields: &[(String, String)]) -> Answer {
     let body = encoded(fields).into();
     client.send(Method::POST, path, &FORM, body).await
 }
 
 /// Follows a link there; gives the launch that the platform posts.
-async fn leave(
+pub(crate) async fn leave(
     hub: &TestHub,
     client: &Client,
     platform: &FakePlatform,

@@ -4,6 +4,7 @@
 
 mod admins;
 mod api;
+mod attacks;
 mod audit;
 mod below;
 mod contract;

@@ -15,6 +15,8 @@ use crate::kit::{program, start_server};
 use crate::pages::second_factor;
 use crate::sittings;
 
+mod doors;
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -74,7 +76,7 @@ async fn a_whole_story_leaves_no_secret_in_the_log() {
     }
     let env = start_server(&hub, "ada").await;
     let ada = hub.signed_in("ada").await;
-    let mut secrets = vec![
+    let mut secrets: doors::Secrets = vec![
         ("the password", PASSWORD.to_owned()),
         ("the wrong password", typed_wrong.to_owned()),
         ("the server's token", env.api_token.expose().to_owned()),
@@ -156,11 +158,16 @@ async fn a_whole_story_leaves_no_secret_in_the_log() {
         .expect(302);
     ada.post_form("/hub/logout", &[]).await.expect(302);
     hub.stop().await;
+    doors::links(&mut secrets).await;
+    doors::providers(&mut secrets).await;
+    doors::others(&mut secrets).await;
 
     let log = log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let log = String::from_utf8_lossy(&log);
     assert!(log.contains("signed in"), "the log holds the story");
     assert!(log.contains("/hub/no-such-page"), "the log holds requests");
+    let by_link = "account made by an invitation";
+    assert!(log.contains(by_link), "the log holds the other doors");
     assert!(!log.lines().any(|line| line.starts_with(forged)), "forged");
     let flooded = log.lines().find(|line| line.contains(&flood[..2_000]));
     assert!(flooded.is_none(), "a name of 200 kB is in the log");

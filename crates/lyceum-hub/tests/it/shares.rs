@@ -30,7 +30,7 @@ fn grants(grants: &mut Grants) {
 }
 
 /// A hub on which ada's default server runs.
-async fn sharing(db: &TestDb) -> TestHub {
+pub(crate) async fn sharing(db: &TestDb) -> TestHub {
     tuned(db, |_, _| {}).await
 }
 
@@ -79,13 +79,13 @@ async fn opens(client: &Client) -> u16 {
 }
 
 /// Makes a code, and tells it with its id.
-async fn code(client: &Client) -> (String, String) {
+pub(crate) async fn code(client: &Client) -> (String, String) {
     let made = client.post_json(CODES, &json!({})).await.expect(200).json();
     let text = |field: &str| made[field].as_str().expect("a text").to_owned();
     (text("code"), text("id"))
 }
 
-async fn accept(browser: &Client, code: &str) -> Answer {
+pub(crate) async fn accept(browser: &Client, code: &str) -> Answer {
     // The page sets the form token.
     browser.get("/hub/home").await.expect(200);
     let fields = [("code", code)];

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use lyceum_auth::Authenticator;
 use lyceum_auth::attempt::{Attempt, Refused};
-use lyceum_auth::ldap::{LdapConfig, Template};
+use lyceum_auth::ldap::{LdapConfig, Reader, Template};
 use lyceum_model::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +15,8 @@ use super::{PASSWORD, ask, door, everyone, is_let_in};
 
 const BIND: u8 = 0x60;
 const SEARCH: u8 = 0x63;
+/// Whom no search finds.
+const NOBODY: &[u8] = b"nobody";
 /// Where its groups are.
 pub(super) const GROUPS: &str = "ou=g";
 
@@ -32,6 +34,8 @@ pub(super) struct Fake {
     pub(super) groups_end: u8,
     /// The names that were bound, in their order.
     asked: Arc<Mutex<Vec<String>>>,
+    /// What it was asked: binds and searches, in their order.
+    operations: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Fake {
@@ -52,6 +56,7 @@ impl Fake {
             member_of: Vec::new(),
             groups_end: 0,
             asked: Arc::default(),
+            operations: Arc::default(),
         }
     }
 
@@ -78,11 +83,14 @@ impl Fake {
             let [(_, id), (operation, request)] = parts[..2] else {
                 return;
             };
+            self.operations.lock().unwrap().push(operation);
+            let is_nobody = || request.windows(NOBODY.len()).any(|part| part == NOBODY);
             let answers = match operation {
                 BIND => vec![self.bind(request)],
                 SEARCH if self::parts(request)[0].1 == GROUPS.as_bytes() => {
                     vec![tlv(0x65, &result(self.groups_end))]
                 }
+                SEARCH if is_nobody() => vec![tlv(0x65, &result(0))],
                 SEARCH => vec![self.entry(), tlv(0x65, &result(0))],
                 _ => return,
             };
@@ -217,6 +225,35 @@ async fn the_entry_that_is_found_has_to_take_the_password_too() {
     let ldap = door(config(url));
     assert!(!is_let_in(&ldap, "ada", PASSWORD).await);
     assert!(!is_let_in(&ldap, "ada", "another horse").await);
+}
+
+/// By the time that it takes nobody learns who has an account: it is asked as much about those who have none.
+#[tokio::test]
+async fn an_unknown_name_costs_the_directory_as_much_as_a_wrong_password() {
+    let (ada, reader) = ("cn=Ada,dc=example,dc=edu", "cn=Reader,dc=example,dc=edu");
+    let binds = [(ada, PASSWORD), (reader, "its secret")];
+    let (fake, url) = Fake::start(&binds, (ada, "ada"), 49).await;
+    let looked_up = LdapConfig {
+        bind: Vec::new(),
+        reader: Some(Reader {
+            name: reader.into(),
+            password: Secret::new("its secret"),
+        }),
+        ..config(url.clone())
+    };
+    for (config, expect) in [
+        (looked_up, vec![BIND, SEARCH, BIND]),
+        (config(url), vec![BIND]),
+    ] {
+        let ldap = door(config);
+        // The first one of all makes the connection.
+        assert!(is_let_in(&ldap, "ada", PASSWORD).await || expect.len() == 1);
+        for name in ["ada", "nobody", "ada", "nobody"] {
+            fake.operations.lock().unwrap().clear();
+            assert!(!is_let_in(&ldap, name, "wrong horse").await);
+            assert_eq!(*fake.operations.lock().unwrap(), expect, "{name}");
+        }
+    }
 }
 
 #[tokio::test]
