@@ -31,6 +31,8 @@ use crate::{Hub, Settings, db, pages, refreshing, services, tokens};
 
 /// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
 const COOKIES_TRIED: usize = 16;
+/// No cookie of ours is longer.
+const COOKIE_MAX: usize = 256;
 /// A session's "last seen" is written at most this often.
 const SEEN_EVERY_MS: i64 = 60_000;
 /// A request with this in its query is nobody's activity.
@@ -306,12 +308,20 @@ async fn by_cookie(
     counts: bool,
 ) -> ApiResult<Option<Caller>> {
     let now = hub.now();
+    // Before anything is read: what is read later may be newer, never older.
+    let (stamp, settings) = (hub.db().stamp(), hub.settings());
+    let (login, _) = settings.origins.login_cookie();
+    let kept_as = only_cookie(headers, login);
+    if let (Some(kept_as), Some(stamp)) = (&kept_as, stamp)
+        && let Some(seen) = hub.seen().find(kept_as, stamp, &settings, now)
+    {
+        return Ok(Some(seen.caller.clone()));
+    }
     // A browser may hold several of one name (tossed by a sibling); only a real one counts. Where two
     // people's are real, one was planted to make her work as somebody else: then nobody is there.
     let mut found: Option<(db::sessions::Session, User)> = None;
-    let (login, _) = hub.settings().origins.login_cookie();
     for value in cookie::values(headers, login).take(COOKIES_TRIED) {
-        if value.len() > 256 {
+        if value.len() > COOKIE_MAX {
             continue;
         }
         let mut tx = hub.db().read().await?;
@@ -359,12 +369,37 @@ async fn by_cookie(
             tracing::warn!(error = %error, "could not write down that a session was seen");
         }
     }
+    let until = kept_until(&session).filter(|until| *until > now.0);
     let credential = Credential::Session {
         id: session.id,
         binding: session.cookie_hash,
     };
     let scopes = standing.held().clone();
-    Ok(Some(person(user, credential, scopes, standing)))
+    let caller = person(user, credential, scopes, standing);
+    if let (Some(kept_as), Some(_)) = (kept_as, until) {
+        let ticket = Ticket {
+            until,
+            ..Ticket::default()
+        };
+        keep(hub, kept_as, (stamp, settings), ticket, caller.clone());
+    }
+    Ok(Some(caller))
+}
+
+/// By what a browser's caller is kept, which no token is: only where it came with one session.
+fn only_cookie(headers: &HeaderMap, login: &str) -> Option<String> {
+    let mut values = cookie::values(headers, login);
+    let only = values.next().filter(|value| value.len() <= COOKIE_MAX)?;
+    let is_alone = values.next().is_none();
+    is_alone.then(|| format!("session {}", tokens::hash_session(only)))
+}
+
+/// Until when a session may be taken for what it was: not when it has ended, nor when it is to be written down
+/// that it is used. Of one that began elsewhere something else is asked at each request.
+fn kept_until(session: &db::sessions::Session) -> Option<i64> {
+    let seen_again = session.seen_at.saturating_add(SEEN_EVERY_MS);
+    let until = seen_again.min(session.expires_at);
+    session.method.is_none().then_some(until)
 }
 
 /// Whose session this is, if she may still be here.

@@ -1,6 +1,6 @@
-//! Who came lately with which token. It is kept for as long as nothing was committed since it was
-//! looked up ([`lyceum_store::stamp`]) and the configuration is the same, so that nobody holds more
-//! than a look at the rows would give. When something was used and how a server's start goes on gives
+//! Who came lately with which token, or with the session of a password. It is kept for as long as nothing was
+//! committed since it was looked up ([`lyceum_store::stamp`]) and the configuration is the same, so that nobody
+//! holds more than a look at the rows would give. When something was used and how a server's start goes on gives
 //! and takes no rights: [`Callers::pass`]. On PostgreSQL what announces something to other replicas comes
 //! back as news of its own, so there only the quiet ones of these pass.
 
@@ -23,7 +23,7 @@ const ALIKE: usize = 16;
 /// What is longer is made anew each time.
 const LONGEST: usize = 8 * 1024;
 
-/// Somebody who came with a token.
+/// Somebody who came with a token, or a session.
 pub struct Seen {
     pub caller: Caller,
     /// What she was told of herself, and when: without and with the servers at rest.
@@ -91,7 +91,7 @@ pub struct Ticket {
     pub client: Option<String>,
 }
 
-/// By the hash of the token.
+/// By the hash of the token, or of the session's cookie.
 #[derive(Default)]
 pub struct Callers(Mutex<Kept>);
 

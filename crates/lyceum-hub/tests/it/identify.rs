@@ -1,8 +1,12 @@
 //! Which requests with a cookie need the form token, and which count as nobody's.
 
 use hyper::Method;
+use lyceum_model::clock::Clock;
+use lyceum_store::on;
 use lyceum_testkit::client::Answer;
+use lyceum_testkit::fake::FakeSpawner;
 use lyceum_testkit::{Client, TestDb, TestHub};
+use lyceum_web::cookie;
 use lyceum_web::routes::{Guard, RouteInfo};
 
 use crate::kit::{program, quoted};
@@ -368,5 +372,71 @@ async fn a_foreign_form_can_not_post_to_the_api() {
         ada.send(Method::POST, path, &headers[..1], "{}".into())
             .await
             .expect(403);
+    }
+}
+
+/// What is kept of a session saves looking it up; it neither outlives it nor hides that it is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_known_ends_all_the_same() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Clock::system().now());
+        let hub = TestHub::start_at(db.db().clone(), FakeSpawner::default(), clock.clone()).await;
+        let hub = hub.with_user("ada").await.with_admin("root").await;
+        let ada = hub.signed_in("ada").await;
+        let home = async |status: u16| {
+            for _ in 0..3 {
+                ada.get("/hub/home").await.expect(status);
+            }
+        };
+        let seen = async || -> i64 {
+            let mut tx = db.db().read().await.expect("a transaction");
+            let newest = "SELECT CAST(MAX(seen_at) AS BIGINT) FROM sessions";
+            on!(&mut tx, |c| sqlx::query_scalar(newest).fetch_one(c).await).expect("a moment")
+        };
+        home(200).await;
+        let first = seen().await;
+        clock.advance(60_001);
+        home(200).await;
+        assert_eq!(seen().await, first + 60_001);
+        // Who she is changes at once, and so does what she may.
+        ada.get("/hub/admin").await.expect(403);
+        let path = "/hub/api/users/ada";
+        let root = program(&hub, "root").await;
+        root.send(
+            Method::PATCH,
+            path,
+            &[("content-type", "application/json")],
+            r#"{"admin": true}"#.into(),
+        )
+        .await
+        .expect(200);
+        ada.get("/hub/admin").await.expect(200);
+        root.send(
+            Method::PATCH,
+            path,
+            &[("content-type", "application/json")],
+            r#"{"admin": false}"#.into(),
+        )
+        .await
+        .expect(200);
+        ada.get("/hub/admin").await.expect(403);
+        home(200).await;
+        // A second cookie of the name is looked at although the first is known.
+        let eve = hub.signed_in("root").await;
+        let hers = eve.cookie(cookie::LOGIN).expect("a session");
+        let both = format!(
+            "{login}={}; {login}={hers}",
+            ada.cookie(cookie::LOGIN).expect("a session"),
+            login = cookie::LOGIN
+        );
+        let twice = hub.client();
+        get(&twice, "/hub/home", &[("cookie", &both)])
+            .await
+            .expect(302);
+        // Nothing is written down, and its time is over.
+        home(200).await;
+        clock.advance(15 * 24 * 3_600_000);
+        home(302).await;
+        hub.stop().await;
     }
 }
