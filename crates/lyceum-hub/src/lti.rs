@@ -3,6 +3,7 @@
 
 use lyceum_auth::lti::Launch;
 use lyceum_model::lti::{By, Place};
+use lyceum_model::name::UserName;
 use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_store::Tx;
 
@@ -57,32 +58,65 @@ async fn note_roster(hub: &Hub, tx: &mut Tx, place: &Place, launch: &Launch) -> 
     rosters::upsert(tx, &told, hub.now(), pauses).await
 }
 
-/// Puts her into the one group of a course there in which she belongs, and takes her out of its others. A
-/// course that no file names makes no groups.
-pub(crate) async fn be(
+/// Somebody, and what she is in a course from now on.
+pub(crate) struct Change {
+    pub user_id: String,
+    pub name: UserName,
+    pub role: Option<CourseRole>,
+}
+
+/// The same for one person, whatever she was.
+async fn be(
     hub: &Hub,
     tx: &mut Tx,
     user: &User,
     place: &Place,
     role: Option<CourseRole>,
 ) -> sqlx::Result<()> {
+    let change = Change {
+        user_id: user.id.clone(),
+        name: user.name.clone(),
+        role,
+    };
+    change_people(hub, tx, place, &[change]).await
+}
+
+/// Puts each of them into the one group of a course there in which she belongs, and takes her out of its
+/// others. A course that no file names makes no groups.
+pub(crate) async fn change_people(
+    hub: &Hub,
+    tx: &mut Tx,
+    place: &Place,
+    changes: &[Change],
+) -> sqlx::Result<()> {
     let now = hub.now();
     let grants = &hub.settings().grants;
-    let who = std::slice::from_ref(&user.name);
     for one in CourseRole::ALL {
         let group = place.group(one);
-        let changed = if role == Some(one) {
-            if hub.shelf().naming_group(&group).is_empty() {
-                continue;
-            }
+        let is_named = !hub.shelf().naming_group(&group).is_empty();
+        if is_named && changes.iter().any(|change| change.role == Some(one)) {
             db::groups::ensure(tx, &group, now).await?;
-            db::groups::add_member(tx, &group, &user.id).await?
-        } else {
-            db::groups::remove_member(tx, &group, &user.id).await?
-        };
-        if changed {
-            groups::announce(tx, grants, &group, who, now).await?;
-            tracing::info!(user = %user.name, group, is_in = role == Some(one), "a learning platform says who is in its course");
+        }
+        let mut changed = Vec::new();
+        for Change {
+            user_id,
+            name,
+            role,
+        } in changes
+        {
+            let is_in = *role == Some(one);
+            let differs = match is_in {
+                true if !is_named => false,
+                true => db::groups::add_member(tx, &group, user_id).await?,
+                false => db::groups::remove_member(tx, &group, user_id).await?,
+            };
+            if differs {
+                tracing::info!(user = %name, group, is_in, "a learning platform says who is in its course");
+                changed.push(name.clone());
+            }
+        }
+        if !changed.is_empty() {
+            groups::announce(tx, grants, &group, &changed, now).await?;
         }
     }
     Ok(())

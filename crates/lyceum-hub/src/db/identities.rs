@@ -25,6 +25,45 @@ pub async fn find(tx: &mut Tx, subject: &Subject) -> sqlx::Result<Option<Known>>
     .await)
 }
 
+/// Somebody who is known here by a mark.
+#[derive(Debug, Clone)]
+pub struct Marked {
+    pub mark: String,
+    pub user_id: String,
+    pub name: UserName,
+}
+
+/// So many marks are looked up at once.
+const AT_ONCE: usize = 500;
+
+/// Those of these marks at one place that lead to somebody. Whose name is damaged is left out.
+pub async fn find_all(tx: &mut Tx, issuer: &str, marks: &[&str]) -> sqlx::Result<Vec<Marked>> {
+    let mut found = Vec::new();
+    for some in marks.chunks(AT_ONCE) {
+        let sql = format!(
+            "SELECT i.subject, u.id, u.name FROM identities i JOIN users u ON u.id = i.user_id \
+             WHERE i.issuer = $1 AND i.subject IN ({})",
+            super::users::places(2, some.len())
+        );
+        let rows: Vec<(String, String, String)> = on!(tx, |c| {
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(issuer);
+            for mark in some {
+                query = query.bind(*mark);
+            }
+            query.fetch_all(c).await
+        })?;
+        found.extend(rows.into_iter().filter_map(|(mark, user_id, name)| {
+            let name = UserName::parse(&name).ok()?;
+            Some(Marked {
+                mark,
+                user_id,
+                name,
+            })
+        }));
+    }
+    Ok(found)
+}
+
 /// What she is called here, whatever she is called there now.
 pub async fn name_of(tx: &mut Tx, subject: &Subject) -> sqlx::Result<Option<UserName>> {
     let name: Option<String> = on!(tx, |c| {

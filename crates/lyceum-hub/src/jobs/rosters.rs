@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use lyceum_auth::Lti;
 use lyceum_auth::lti::Roster;
-use lyceum_model::identity::Subject;
+use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::db::rosters::{self, Row};
+use crate::lti::Change;
 use crate::{Hub, db, lti};
 
 /// So often a course is asked for.
@@ -105,7 +106,8 @@ async fn ask(platform: &Lti, row: &Row) -> anyhow::Result<Roster> {
     platform.roster(&row.client, &row.context, &url).await
 }
 
-/// Everybody who is known here is what the roster says, and who is not in it is nothing.
+/// Everybody who is known here is what the roster says, and who is not in it is nothing. Only those are
+/// written for whom that is news: most hours it is for nobody.
 async fn settle(
     hub: &Hub,
     tx: &mut Tx,
@@ -116,30 +118,44 @@ async fn settle(
     let Some(place) = row.place() else {
         return Ok(());
     };
-    let mut seen = BTreeSet::new();
-    for (mark, role) in roster {
-        let subject = Subject {
-            issuer: platform.issuer().to_owned(),
-            id: mark.clone(),
-        };
-        // Who never came is put into her course when she does.
-        let Some(known) = db::identities::find(tx, &subject).await? else {
-            continue;
-        };
-        if let Some(user) = db::users::get(tx, &known.user_id).await? {
-            lti::be(hub, tx, &user, &place, *role).await?;
-            seen.insert(user.name.clone());
-        }
-    }
+    let mut present = Vec::new();
     for role in CourseRole::ALL {
-        for name in db::groups::members(tx, &place.group(role)).await? {
-            if seen.contains(&name) {
-                continue;
-            }
-            if let Some(user) = db::users::find(tx, &name).await? {
-                lti::be(hub, tx, &user, &place, None).await?;
-            }
+        let group = place.group(role);
+        let is_named = !hub.shelf().naming_group(&group).is_empty();
+        present.push((role, is_named, db::groups::members(tx, &group).await?));
+    }
+    let is_news = |name: &UserName, role: Option<CourseRole>| {
+        present.iter().any(|(one, is_named, members)| {
+            let belongs = role == Some(*one);
+            // Into a group that no file names nobody is put.
+            belongs != members.contains(name) && (*is_named || !belongs)
+        })
+    };
+    let (mut seen, mut changes) = (BTreeSet::new(), Vec::new());
+    let marks: Vec<&str> = roster.keys().map(String::as_str).collect();
+    // Who never came is put into her course when she does.
+    for known in db::identities::find_all(tx, platform.issuer(), &marks).await? {
+        let role = roster.get(&known.mark).copied().flatten();
+        if is_news(&known.name, role) {
+            changes.push(Change {
+                user_id: known.user_id,
+                name: known.name.clone(),
+                role,
+            });
+        }
+        seen.insert(known.name);
+    }
+    let members = present.iter().flat_map(|(.., members)| members);
+    let gone: BTreeSet<&UserName> = members.filter(|name| !seen.contains(*name)).collect();
+    for name in gone {
+        if let Some(user) = db::users::find(tx, name).await? {
+            changes.push(Change {
+                user_id: user.id,
+                name: user.name,
+                role: None,
+            });
         }
     }
+    lti::change_people(hub, tx, &place, &changes).await?;
     Ok(())
 }

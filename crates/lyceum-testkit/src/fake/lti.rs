@@ -73,8 +73,10 @@ struct Inner {
     tool_keys: Value,
     assertions: HashSet<String>,
     tokens: HashSet<String>,
-    /// Who is in the course, two on a page.
+    /// Who is in the course.
     members: Vec<Value>,
+    /// So many of them on a page.
+    page_size: usize,
     asked_for_members: usize,
     /// What was wrong with what the tool asked for, most lately.
     refused: Option<String>,
@@ -143,6 +145,7 @@ impl FakePlatform {
             assertions: HashSet::new(),
             tokens: HashSet::new(),
             members: Vec::new(),
+            page_size: 2,
             asked_for_members: 0,
             refused: None,
         }));
@@ -241,6 +244,12 @@ impl FakePlatform {
         inner.replaced.retain(|(name, _)| name != NRPS);
         inner.replaced.push((NRPS.into(), claim));
         drop(inner);
+        self
+    }
+
+    /// It tells so many members on a page.
+    pub fn tell_at_once(&self, many: usize) -> &Self {
+        lock(&self.inner).page_size = many;
         self
     }
 
@@ -496,11 +505,12 @@ async fn members(
     if page == 0 {
         inner.asked_for_members += 1;
     }
+    let size = inner.page_size;
     let all: &[Value] = match inner.slip {
         Some(Slip::Nobody) => &[],
         _ => &inner.members,
     };
-    let shown: Vec<&Value> = all.iter().skip(page * 2).take(2).collect();
+    let shown: Vec<&Value> = all.iter().skip(page * size).take(size).collect();
     let context = match inner.slip {
         Some(Slip::OtherCourse) => "43",
         _ => "42",
@@ -511,7 +521,7 @@ async fn members(
         "members": shown,
     });
     let mut response = ([(header::CONTENT_TYPE, NRPS_KIND)], body.to_string()).into_response();
-    if all.len() > page * 2 + 2 {
+    if all.len() > (page + 1) * size {
         let next = match inner.slip {
             Some(Slip::StrayPage) => "http://localhost:9/members".to_owned(),
             _ => format!("{}/members?course=42&page={}", inner.issuer, page + 1),

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lyceum_model::clock::Millis;
+use lyceum_model::identity::Subject;
+use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
+use lyceum_store::on;
 use lyceum_testkit::fake::FakeSpawner;
 
 use super::courses::link;
@@ -96,6 +99,64 @@ async fn people_come_and_go_as_they_do_there() {
         assert_eq!(name_of(&dora).await, "dora");
         hub.stop().await;
     }
+}
+
+/// People who are known here by marks of this platform, as if they had come by it.
+async fn make_known(hub: &TestHub, platform: &FakePlatform, many: usize) {
+    let now = hub.clock.now();
+    let mut tx = hub.hub.db().write().await.expect("a database");
+    for number in 100..100 + many {
+        let name = format!("student{number}");
+        let user = lyceum_hub::db::users::User {
+            id: format!("id-{number}"),
+            name: UserName::parse(&name).expect("a name"),
+            display_name: None,
+            admin: false,
+            home: name,
+            created_at: now.0,
+            last_activity_at: None,
+            blocked_at: None,
+        };
+        let made = lyceum_hub::db::users::insert(&mut tx, &user).await;
+        assert!(made.expect("written"));
+        let mark = Subject {
+            issuer: platform.issuer(),
+            id: number.to_string(),
+        };
+        let made = lyceum_hub::db::identities::insert(&mut tx, &mark, &user.id, now).await;
+        assert!(made.expect("written"));
+    }
+    tx.commit().await.expect("written");
+}
+
+/// Most hours a roster is as it was: then nobody is written anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_thousands_only_those_are_written_for_whom_it_is_news() {
+    const MANY: usize = 3_000;
+    let db = TestDb::sqlite().await;
+    let platform = FakePlatform::start().await;
+    let hub = asking(&db, &platform).await;
+    make_known(&hub, &platform, MANY).await;
+    let marks: Vec<String> = (100..100 + MANY).map(|mark| mark.to_string()).collect();
+    let mut all: Vec<(&str, &[&str], &str)> = vec![("1", &["Learner"], "Active")];
+    let learner: &[&str] = &["Learner"];
+    all.extend(marks.iter().map(|mark| (mark.as_str(), learner, "Active")));
+    platform.tell_at_once(1_000).enrol(&all);
+    come(&hub, &platform, "/").await.1.expect(302);
+    let in_course = async || people(&hub).await.len();
+    until("all are in", async || in_course().await == MANY + 1).await;
+    // Whoever tries to put anybody in again, who is in already or not, fails from now on.
+    let mut tx = hub.hub.db().write().await.expect("a database");
+    let no_more = "CREATE TRIGGER no_more BEFORE INSERT ON group_members \
+         BEGIN SELECT RAISE(ABORT, 'somebody was written'); END";
+    on!(tx, |c| sqlx::query(no_more).execute(c).await.map(|_| ())).expect("a trigger");
+    tx.commit().await.expect("written");
+    platform.enrol(&all[..MANY]);
+    hub.clock.advance(61 * 60_000);
+    until("who left is out", async || in_course().await == MANY).await;
+    assert_eq!(platform.times_asked_for_members(), 2);
+    assert_eq!(failures(&hub).await, 0);
+    hub.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
