@@ -61,6 +61,14 @@ impl Lti {
         self.config.token_url.is_some() && self.tool.is_some()
     }
 
+    /// What it is asked for leave to do.
+    pub fn scopes(&self) -> &'static [&'static str] {
+        match self.tells_rosters() {
+            true => &[SCOPE],
+            false => &[],
+        }
+    }
+
     /// Who is in this course. Whatever is odd in an answer makes all of it count for nothing.
     pub async fn roster(&self, client: &str, context: &str, url: &Url) -> anyhow::Result<Roster> {
         let asking = self.pages(client, context, url);

@@ -26,7 +26,8 @@ use lyceum_model::identity::Identity;
 use lyceum_web::page::contexts::{LtiOnwardPage, Platform};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::routes::Routes;
-use lyceum_web::{ApiResult, Caller, Credential};
+use lyceum_web::{ApiError, ApiResult, Caller, Credential};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::elsewhere::{away, browser, cookie_of, kept, path};
@@ -43,6 +44,8 @@ const BEGIN: &str = "/hub/lti13/oauth_login";
 const LAUNCH: &str = "/hub/lti13/oauth_callback";
 /// Where it finds the keys by which we ask it for something.
 const KEYS: &str = "/hub/lti13/jwks";
+/// Where it reads how this tool is registered.
+const CONFIG: &str = "/hub/lti13/config";
 /// What all of it is below.
 const BELOW: &str = "/hub/lti13/";
 /// Everything may show it: see above.
@@ -51,6 +54,7 @@ const IN_FRAMES: &str = "default-src 'self'; img-src 'self' data:; frame-ancesto
 pub(super) fn routes() -> Routes<Hub> {
     let begin = "sends browsers to the platform";
     let launch = "what the platform has signed is made sure of";
+    let registration = "how this tool is registered, which anybody may know";
     Routes::default()
         .public(Method::GET, BEGIN, begin, begin_by_link)
         .public(Method::POST, BEGIN, begin, begin_by_form)
@@ -71,6 +75,13 @@ pub(super) fn routes() -> Routes<Hub> {
             KEYS,
             "public keys, which anybody may know",
             keys,
+        )
+        .public(Method::GET, CONFIG, registration, config)
+        .public(
+            Method::GET,
+            "/hub/lti13/config/{method}",
+            registration,
+            config,
         )
         .public(Method::POST, LAUNCH, launch, launch_here)
         .public(
@@ -264,10 +275,50 @@ async fn keys(State(hub): State<Hub>) -> ApiResult<Response> {
     let tool = sign_in.platforms().iter().find_map(|one| one.tool());
     let keys = match tool {
         Some(tool) => tool.published().await?,
-        None => serde_json::json!({"keys": []}),
+        None => json!({"keys": []}),
     };
     let kept = (header::CACHE_CONTROL, "public, max-age=300");
     Ok(([kept], Json(keys)).into_response())
+}
+
+/// What Canvas, and whoever reads its form, registers this tool by.
+async fn config(State(hub): State<Hub>, id: Id) -> ApiResult<Json<Value>> {
+    let id = id_of(&id);
+    let sign_in = hub.sign_in();
+    let (Some(platform), Some(begin), Some(launch), Some(keys)) = (
+        sign_in.find_platform(id),
+        address(&hub, BEGIN, id),
+        address(&hub, LAUNCH, id),
+        address(&hub, KEYS, ""),
+    ) else {
+        return Err(ApiError::not_found());
+    };
+    let name = &hub.settings().site_name;
+    let canvas = "canvas.instructure.com";
+    let placement = |place: &str, message: &str| {
+        json!({
+            "placement": place, "message_type": message, "text": name, "enabled": true,
+            "target_link_uri": launch.as_str(), "windowTarget": "_blank",
+        })
+    };
+    Ok(Json(json!({
+        "title": name,
+        "description": format!("JupyterLab and notebooks at {name}"),
+        "target_link_uri": launch.as_str(),
+        "oidc_initiation_url": begin.as_str(),
+        "public_jwk_url": keys.as_str(),
+        "scopes": platform.scopes(),
+        "custom_fields": {"login": "$Canvas.user.loginId"},
+        "extensions": [{
+            "platform": canvas,
+            "privacy_level": "public",
+            "settings": {
+                "platform": canvas,
+                "text": name,
+                "placements": [placement("course_navigation", "LtiResourceLinkRequest")],
+            },
+        }],
+    })))
 }
 
 async fn refuse(

@@ -383,6 +383,46 @@ async fn whoever_is_here_stays_in_her_session() {
     }
 }
 
+/// What Canvas reads when it is given the address instead of all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_can_read_how_to_register_this_tool() {
+    let db = TestDb::sqlite().await;
+    let platform = FakePlatform::start().await;
+    let hub = offering(&db, &platform, |_| {}).await;
+    let asked = Lti::new(config(&platform, "canvas"), Clock::system()).expect("a platform");
+    let asked = asked.with_tool(tool_of(&db, &Clock::system()));
+    let all = vec![platform_of(config(&platform, "")), Arc::new(asked)];
+    hub.offer_platforms(all, People::default()).await;
+    let read = async |page: &str| -> Value { hub.client().get(page).await.expect(200).json() };
+    for (id, scopes) in [
+        ("", json!([])),
+        (
+            "/canvas",
+            json!(["https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"]),
+        ),
+    ] {
+        let said = read(&format!("/hub/lti13/config{id}")).await;
+        assert_eq!(said["scopes"], scopes, "{said}");
+        let at = |path: &str| json!(address(&hub, path));
+        assert_eq!(said["target_link_uri"], at(&format!("{LAUNCH}{id}")));
+        assert_eq!(said["oidc_initiation_url"], at(&format!("{BEGIN}{id}")));
+        assert_eq!(said["public_jwk_url"], at("/hub/lti13/jwks"));
+        let settings = &said["extensions"][0]["settings"];
+        let placements = settings["placements"].as_array().expect("a list");
+        assert_eq!(placements[0]["placement"], "course_navigation");
+        // What it calls the addresses is what answers there.
+        let keys = said["public_jwk_url"].as_str().expect("an address");
+        let keys = keys.strip_prefix(&own(&hub)).expect("ours");
+        assert!(read(keys).await["keys"].is_array());
+        for named in ["title", "description"] {
+            assert!(said[named].as_str().is_some_and(|text| !text.is_empty()));
+        }
+    }
+    let none = hub.client().get("/hub/lti13/config/moodle").await;
+    assert_eq!(none.status, 404);
+    hub.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn platforms_are_not_taken_for_each_other() {
     let db = TestDb::sqlite().await;

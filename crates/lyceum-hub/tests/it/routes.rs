@@ -43,6 +43,9 @@ const OPEN: &[(&str, &str, u16)] = &[
     // A provider's word without one.
     ("POST", "/hub/oauth_backchannel", 400),
     ("GET", "/hub/lti13/jwks", 200),
+    // Of a platform that there is not.
+    ("GET", "/hub/lti13/config", 404),
+    ("GET", "/hub/lti13/config/{method}", 404),
     ("POST", "/hub/oauth_backchannel/{method}", 400),
 ];
 
