@@ -24,12 +24,14 @@ use crate::oidc::{Expected, KeySet, Untrusted, is_subject, verify_launch};
 
 mod form;
 mod message;
+mod picking;
 mod role;
 mod roster;
 mod tool;
 
 pub use form::{Initiation, Posted};
 pub use message::{Context, Message};
+pub use picking::{Picked, Picking, Reply, Wanted};
 pub use roster::Roster;
 pub use tool::ToolKeys;
 
@@ -226,6 +228,13 @@ impl Lti {
                 message.deployment.chars().take(80).collect::<String>()
             );
             return Err(refuse(&said));
+        }
+        if let Some(picking) = &message.picking
+            && !self.may_tell(&picking.back)
+        {
+            return Err(refuse(
+                "what is picked would go to an address without TLS (`deep_link_return_url`)",
+            ));
         }
         let subject = claims.get("sub").and_then(Value::as_str);
         let subject = subject.filter(|text| is_subject(text));

@@ -7,6 +7,7 @@ pub mod deeds;
 pub mod failures;
 pub mod groups;
 pub mod identities;
+pub mod lti_picks;
 pub mod managed;
 pub mod oauth;
 pub mod queue;

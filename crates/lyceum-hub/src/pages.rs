@@ -14,6 +14,7 @@ mod list;
 pub mod login;
 pub mod logs;
 mod lti;
+mod lti_pick;
 mod mail;
 pub mod password;
 pub mod reports;
@@ -95,6 +96,7 @@ pub fn routes() -> Routes<Hub> {
         .merge(elsewhere::routes())
         .merge(by_header::routes())
         .merge(lti::routes())
+        .merge(lti_pick::routes())
         .merge(seat::routes())
         .merge(sittings::routes())
         .public(
@@ -284,6 +286,7 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             "lti_onward.html",
             include_str!("../templates/lti_onward.html"),
         ),
+        ("lti_pick.html", include_str!("../templates/lti_pick.html")),
         (
             "not_running.html",
             include_str!("../templates/not_running.html"),

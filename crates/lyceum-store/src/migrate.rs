@@ -157,6 +157,11 @@ pub const STEPS: &[Step] = &[
         name: "mail",
         sql: include_str!("../../../migrations/0033_mail.sql"),
     },
+    Step {
+        version: 34,
+        name: "lti_picks",
+        sql: include_str!("../../../migrations/0034_lti_picks.sql"),
+    },
 ];
 
 pub struct Step {

@@ -4,21 +4,23 @@
 use serde_json::Value;
 use url::Url;
 
+use super::picking::Picking;
 use crate::claims::Claims;
 
-const CLAIM: &str = "https://purl.imsglobal.org/spec/lti/claim/";
+pub(super) const CLAIM: &str = "https://purl.imsglobal.org/spec/lti/claim/";
 const ROSTER: &str = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice";
-const VERSION: &str = "1.3.0";
+pub(super) const VERSION: &str = "1.3.0";
 /// By the specification, of most marks.
 const ID_MAX: usize = 255;
 const TEXT_MAX: usize = 1_024;
 const TARGET_MAX: usize = 4_096;
 const ROLES_MAX: usize = 100;
 
-/// A launch of a link.
+/// A launch of a link, or of the question what a link shall open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     pub deployment: String,
+    /// Nothing where it is asked what a link shall open.
     pub target: String,
     /// What she is, in the words of LTI.
     pub roles: Vec<String>,
@@ -30,6 +32,8 @@ pub struct Message {
     pub course: Option<String>,
     /// Where it is told who is in the context.
     pub roster: Option<Url>,
+    /// It is asked what a link shall open.
+    pub picking: Option<Picking>,
 }
 
 /// A course at a platform.
@@ -45,7 +49,7 @@ pub(super) fn of_lti<'a>(claims: &'a Claims, word: &str) -> Option<&'a Value> {
     claims.get(&format!("{CLAIM}{word}"))
 }
 
-fn text(value: Option<&Value>, most: usize) -> Option<String> {
+pub(super) fn text(value: Option<&Value>, most: usize) -> Option<String> {
     let text = value?.as_str()?;
     let fits = !text.is_empty() && text.len() <= most && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
@@ -57,16 +61,22 @@ impl Message {
         if of("version").and_then(Value::as_str) != Some(VERSION) {
             return Err("it is not of version 1.3.0 (`version`)");
         }
-        match of("message_type").and_then(Value::as_str) {
-            Some("LtiResourceLinkRequest") => {}
+        let picking = match of("message_type").and_then(Value::as_str) {
+            Some("LtiResourceLinkRequest") => None,
+            Some("LtiDeepLinkingRequest") => Some(Picking::read(claims)?),
             _ => return Err("it is no launch of a link (`message_type`)"),
-        }
+        };
         let deployment = text(of("deployment_id"), ID_MAX)
             .ok_or("it does not say by which deployment (`deployment_id`)")?;
-        let target = text(of("target_link_uri"), TARGET_MAX)
-            .ok_or("it does not say where the link leads (`target_link_uri`)")?;
-        let link = of("resource_link").and_then(|link| link.get("id"));
-        text(link, ID_MAX).ok_or("it does not say which link it is (`resource_link`)")?;
+        let target = match &picking {
+            Some(_) => String::new(),
+            None => {
+                let link = of("resource_link").and_then(|link| link.get("id"));
+                text(link, ID_MAX).ok_or("it does not say which link it is (`resource_link`)")?;
+                text(of("target_link_uri"), TARGET_MAX)
+                    .ok_or("it does not say where the link leads (`target_link_uri`)")?
+            }
+        };
         let roles = of("roles")
             .and_then(Value::as_array)
             .ok_or("it does not say what she is (`roles`)")?;
@@ -89,6 +99,7 @@ impl Message {
                 .get(ROSTER)
                 .and_then(|claim| text(claim.get("context_memberships_url"), TARGET_MAX))
                 .and_then(|url| url.parse().ok()),
+            picking,
         })
     }
 }

@@ -8,6 +8,7 @@ use lyceum_model::who::CourseRole;
 const ROLES: &str = "http://purl.imsglobal.org/vocab/lis/v2/membership#";
 /// The parts of a role; the role itself stands beside its part.
 const TEACHING: &str = "http://purl.imsglobal.org/vocab/lis/v2/membership/Instructor#";
+const CONTENT: &str = "http://purl.imsglobal.org/vocab/lis/v2/membership/ContentDeveloper#";
 /// As LTI 1.1 has it.
 const OLD: &str = "urn:lti:role:ims/lis/";
 
@@ -57,9 +58,36 @@ pub(super) fn in_course(
         .find(|role| found.contains(role))
 }
 
+/// Whether somebody with these roles says what links of the course open. `role`: what she is in it.
+pub(super) fn makes_links(roles: &[String], role: Option<CourseRole>) -> bool {
+    let makes_content = |role: &String| {
+        let word = role.strip_prefix(ROLES).or(role.strip_prefix(OLD));
+        word.unwrap_or(role) == "ContentDeveloper" || role.starts_with(CONTENT)
+    };
+    role.is_some_and(|role| role != CourseRole::Student) || roles.iter().any(makes_content)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_are_made_by_those_who_teach_or_make_content() {
+        let check = |word: &str, expect: bool| {
+            let roles = [word.to_owned()];
+            let role = in_course(&roles, &BTreeMap::new());
+            assert_eq!(makes_links(&roles, role), expect, "{word}");
+        };
+        check(&format!("{ROLES}Instructor"), true);
+        check(&format!("{TEACHING}TeachingAssistant"), true);
+        check(&format!("{ROLES}ContentDeveloper"), true);
+        check(&format!("{CONTENT}Librarian"), true);
+        check("ContentDeveloper", true);
+        check(&format!("{ROLES}Learner"), false);
+        check(&format!("{ROLES}contentdeveloper"), false);
+        let institution = "http://purl.imsglobal.org/vocab/lis/v2/institution/person#Instructor";
+        check(institution, false);
+    }
 
     #[test]
     fn roles_are_those_of_the_course_alone() {

@@ -33,7 +33,7 @@ use url::Url;
 use super::elsewhere::{away, browser, cookie_of, kept, path};
 use super::login::{Way, bring_in, come_in, held_up, let_in, target};
 use super::start::start_url;
-use super::{frame, html, redirect, to};
+use super::{frame, html, lti_pick, redirect, to};
 use crate::db::users::User;
 use crate::next::local_target;
 use crate::{Hub, db, lti};
@@ -46,8 +46,6 @@ const LAUNCH: &str = "/hub/lti13/oauth_callback";
 const KEYS: &str = "/hub/lti13/jwks";
 /// Where it reads how this tool is registered.
 const CONFIG: &str = "/hub/lti13/config";
-/// What all of it is below.
-const BELOW: &str = "/hub/lti13/";
 /// Everything may show it: see above.
 const IN_FRAMES: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors *; base-uri 'none'; form-action *; object-src 'none'";
 
@@ -94,7 +92,11 @@ pub(super) fn routes() -> Routes<Hub> {
 
 /// Whether a platform's forms come to this path.
 pub(super) fn takes(path: &str) -> bool {
-    path.starts_with(BELOW)
+    let is_at = |place: &str| {
+        let rest = path.strip_prefix(place);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    is_at(BEGIN) || is_at(LAUNCH)
 }
 
 /// The platforms that the log-in page names.
@@ -232,6 +234,7 @@ fn onward(
             .map(|(key, value)| (key.to_owned(), value))
             .collect(),
         new_window,
+        answer: false,
     };
     html(hub, headers, StatusCode::OK, "lti_onward.html", &page)
 }
@@ -315,7 +318,10 @@ async fn config(State(hub): State<Hub>, id: Id) -> ApiResult<Json<Value>> {
             "settings": {
                 "platform": canvas,
                 "text": name,
-                "placements": [placement("course_navigation", "LtiResourceLinkRequest")],
+                "placements": [
+                    placement("course_navigation", "LtiResourceLinkRequest"),
+                    placement("link_selection", "LtiDeepLinkingRequest"),
+                ],
             },
         }],
     })))
@@ -382,8 +388,16 @@ async fn answer(
         }
     };
     lti::settle(hub, &mut tx, &user, &launch).await?;
+    let picks = lti_pick::check(&launch);
+    let next = match launch.wanted() {
+        Some(wanted) if picks.is_ok() => lti_pick::put(hub, &mut tx, &user, id, &wanted).await?,
+        _ => next,
+    };
     tx.commit().await?;
     crate::proxy::pass_on(hub).await;
+    if launch.message.picking.is_some() {
+        picks?;
+    }
     let next = match next.as_str() {
         "" => course_page(hub, &user, &launch).await?,
         _ => next,
@@ -427,6 +441,9 @@ fn wish(hub: &Hub, launch: &Launch) -> Option<String> {
     let settings = hub.settings();
     let own = settings.origins.hub()?;
     let host = own.split_once("://").map_or(own, |(_, host)| host);
+    if launch.message.picking.is_some() {
+        return Some(String::new());
+    }
     if let Some(next) = &launch.message.next {
         return local_target(&base, next, host);
     }

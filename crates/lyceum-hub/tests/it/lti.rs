@@ -20,6 +20,7 @@ use crate::kit::header;
 
 mod courses;
 mod flood;
+mod picking;
 mod rosters;
 
 const COOKIE: &str = "lyceum-sign-in";
@@ -409,7 +410,9 @@ async fn a_platform_can_read_how_to_register_this_tool() {
         assert_eq!(said["public_jwk_url"], at("/hub/lti13/jwks"));
         let settings = &said["extensions"][0]["settings"];
         let placements = settings["placements"].as_array().expect("a list");
-        assert_eq!(placements[0]["placement"], "course_navigation");
+        let places = placements.iter().map(|one| &one["placement"]);
+        let places: Vec<&Value> = places.collect();
+        assert_eq!(places, ["course_navigation", "link_selection"]);
         // What it calls the addresses is what answers there.
         let keys = said["public_jwk_url"].as_str().expect("an address");
         let keys = keys.strip_prefix(&own(&hub)).expect("ours");

@@ -26,6 +26,8 @@ const NRPS: &str = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleserv
 const NRPS_SCOPE: &str =
     "https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly";
 const NRPS_KIND: &str = "application/vnd.ims.lti-nrps.v2.membershipcontainer+json";
+const DL: &str = "https://purl.imsglobal.org/spec/lti-dl/claim/";
+const DL_SETTINGS: &str = "https://purl.imsglobal.org/spec/lti-dl/claim/deep_linking_settings";
 const MEMBERSHIP: &str = "http://purl.imsglobal.org/vocab/lis/v2/membership";
 
 /// What it does wrong.
@@ -253,6 +255,42 @@ impl FakePlatform {
         self
     }
 
+    /// Launches ask what a link shall open. Gives where the answer goes.
+    pub fn ask_for_link(&self, data: &str) -> String {
+        let back = format!("{}/picked?course=42", lock(&self.inner).issuer);
+        let settings = json!({
+            "deep_link_return_url": back, "data": data, "accept_multiple": false,
+            "accept_types": ["ltiResourceLink"],
+            "accept_presentation_document_targets": ["iframe", "window"],
+        });
+        self.replace("@message_type", json!("LtiDeepLinkingRequest"))
+            .replace("@resource_link", Value::Null)
+            .replace("@target_link_uri", Value::Null)
+            .replace(DL_SETTINGS, settings);
+        back
+    }
+
+    /// What somebody has picked, as her browser brings it. Refused is what is not ours, not for it, or not for
+    /// now.
+    #[track_caller]
+    pub fn take_link(&self, token: &str, data: &str) -> Vec<Value> {
+        let mut inner = lock(&self.inner);
+        let said = signed_by_tool(&inner, token).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(said["iss"], TOOL);
+        assert_eq!(said["aud"], json!([inner.issuer]));
+        let at = |name: &str| said[name].as_u64().unwrap_or_default();
+        assert!(at("iat") <= now() + 5 && at("exp") > now() && at("exp") <= now() + 300);
+        let nonce = said["nonce"].as_str().unwrap_or_default();
+        assert!(nonce.len() >= 16 && inner.nonces.insert(nonce.to_owned()));
+        let of = |word: &str| said[format!("{CLAIM}{word}")].clone();
+        assert_eq!(of("message_type"), "LtiDeepLinkingResponse");
+        assert_eq!(of("version"), "1.3.0");
+        assert_eq!(of("deployment_id"), DEPLOYMENT);
+        assert_eq!(said[format!("{DL}data")], data);
+        let items = said[format!("{DL}content_items")].as_array();
+        items.expect("a list").clone()
+    }
+
     /// How often the first page of members was asked for in the right way.
     pub fn times_asked_for_members(&self) -> usize {
         lock(&self.inner).asked_for_members
@@ -406,8 +444,8 @@ fn sign(inner: &Inner, claims: &Value) -> String {
     format!("{text}.{signature}")
 }
 
-/// Who asks, by what the tool has signed; why not otherwise.
-fn assertion(inner: &mut Inner, token: &str) -> Result<(), String> {
+/// What the tool has signed; why not otherwise.
+fn signed_by_tool(inner: &Inner, token: &str) -> Result<Value, String> {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, claims, signature] = parts[..] else {
         return Err("no token".into());
@@ -435,6 +473,12 @@ fn assertion(inner: &mut Inner, token: &str) -> Result<(), String> {
     components
         .verify(&RSA_PKCS1_2048_8192_SHA256, text.as_bytes(), &signature)
         .map_err(|_| "a wrong signature")?;
+    Ok(said)
+}
+
+/// Who asks, by what the tool has signed; why not otherwise.
+fn assertion(inner: &mut Inner, token: &str) -> Result<(), String> {
+    let said = signed_by_tool(inner, token)?;
     let token_url = format!("{}/token", inner.issuer);
     if said["iss"] != TOOL || said["sub"] != TOOL || said["aud"] != json!(token_url) {
         return Err(format!("for somebody else: {said}"));

@@ -152,6 +152,24 @@ pub struct LtiOnwardPage {
     pub fields: Vec<(String, String)>,
     /// It is shown inside a page of the platform, and goes on in a window of its own.
     pub new_window: bool,
+    /// It goes to the platform, which has asked for it.
+    pub answer: bool,
+}
+
+/// `lti_pick.html`: what a link at a learning platform opens. Posts `what` (`start` or `file`), `path` and
+/// `name`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LtiPickPage {
+    pub page: Page,
+    /// What the platform is called.
+    pub platform: String,
+    pub action: String,
+    /// As it was sent the last time.
+    pub is_file: bool,
+    pub path: String,
+    pub name: String,
+    /// The path leads nowhere below the home folder.
+    pub is_wrong: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

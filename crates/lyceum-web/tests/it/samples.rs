@@ -353,7 +353,42 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
                     ("state".into(), EVIL.into()),
                     ("id_token".into(), "a.b.c".into()),
                 ],
-                new_window: false,
+                ..LtiOnwardPage::default()
+            }),
+        ),
+        (
+            "lti_onward.html",
+            "answer",
+            of(LtiOnwardPage {
+                page: bare(),
+                platform: EVIL.into(),
+                action: EVIL.into(),
+                fields: vec![("JWT".into(), EVIL.into())],
+                answer: true,
+                ..LtiOnwardPage::default()
+            }),
+        ),
+        (
+            "lti_pick.html",
+            "fresh",
+            of(LtiPickPage {
+                page: page(),
+                platform: "Moodle".into(),
+                action: "/hub/lti13/pick/x".into(),
+                ..LtiPickPage::default()
+            }),
+        ),
+        (
+            "lti_pick.html",
+            "wrong",
+            of(LtiPickPage {
+                page: page(),
+                platform: EVIL.into(),
+                action: "/hub/lti13/pick/x".into(),
+                is_file: true,
+                path: EVIL.into(),
+                name: EVIL.into(),
+                is_wrong: true,
             }),
         ),
         (
@@ -365,6 +400,7 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
                 action: "/hub/lti13/oauth_login".into(),
                 fields: vec![("iss".into(), EVIL.into())],
                 new_window: true,
+                answer: false,
             }),
         ),
         (
