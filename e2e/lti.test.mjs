@@ -29,6 +29,8 @@ test('people come from a learning platform', { timeout: 600_000, skip }, async (
   const platform = await startPlatform({ people: structuredClone(PEOPLE) });
   t.after(() => platform.close());
   platform.begin = `${here}/hub/lti13/oauth_login`;
+  platform.keys = `${here}/hub/lti13/jwks`;
+  platform.old = { to: `${here}/hub/lti/launch/old`, key: 'the old one', secret: 'a secret of many letters' };
   platform.redirectUris = [`${here}/hub/lti13/oauth_callback`];
   await lyceum.interrupt();
   await mkdir(join(lyceum.data, 'courses'), { recursive: true });
@@ -36,6 +38,7 @@ test('people come from a learning platform', { timeout: 600_000, skip }, async (
 lti: [{context: "42"}]
 environment: {}
 `);
+  await writeFile(join(lyceum.data, 'old-platform'), platform.old.secret);
   await lyceum.configure(`public_url: ${here}
 subdomains: false
 sign_in:
@@ -48,6 +51,12 @@ sign_in:
     authorize_url: ${platform.issuer}/auth
     keys_url: ${platform.issuer}/keys
     username: claim:ext.user_username
+    allow: {everyone: true}
+  - kind: lti11
+    title: The old one
+    id: old
+    consumers: {"${platform.old.key}": "file:${join(lyceum.data, 'old-platform')}"}
+    username: claim:custom_login
     allow: {everyone: true}
   - kind: local
     title: Guests
@@ -122,6 +131,83 @@ sign_in:
     await page.getByRole('button', { name: 'Go on' }).click();
     await page.waitForURL(`${here}/hub/token`);
     await page.context().close();
+  });
+
+  await step('who teaches picks in a frame what a link opens, with the keyboard', async () => {
+    platform.people[1939].roles = ['Instructor'];
+    const page = await anew();
+    const faults = watchForFaults(page, here);
+    await follow(page, '1939', `${here}/`, { frame: '1', pick: '1' });
+    const opened = page.context().waitForEvent('page');
+    await page.frameLocator('iframe').getByRole('button', { name: /Open/ }).press('Enter');
+    const window = await opened;
+    await window.getByRole('heading', { name: 'What shall the link open?' }).waitFor();
+    await shoot(window, 'pick');
+    await window.getByLabel('What the course starts with').press('ArrowDown');
+    const path = window.getByLabel('File or folder', { exact: true });
+    await path.fill('../elsewhere');
+    await path.press('Enter');
+    await window.getByRole('alert').waitFor();
+    await path.fill('week 1/a.ipynb');
+    const closed = window.waitForEvent('close');
+    await path.press('Enter');
+    await closed;
+    // The platform has it where it had asked.
+    await page.frameLocator('iframe').getByRole('heading', { name: 'Added a.ipynb' }).waitFor();
+    const url = `${here}/hub/user-redirect/lab/tree/week%201/a.ipynb`;
+    assert.deepEqual(platform.picked.pop(), { data: 'of 1939', items: [{ type: 'ltiResourceLink', title: 'a.ipynb', url }] });
+    assert.deepEqual(faults, []);
+    await page.context().close();
+  });
+
+  await step('and in a window, without script too', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await anew({ javaScriptEnabled });
+      await follow(page, '1939', `${here}/`, { pick: '1' });
+      if (!javaScriptEnabled) {
+        await page.getByRole('button', { name: 'Notebooks' }).click();
+        await page.getByRole('button', { name: 'Go on' }).click();
+      }
+      await page.getByLabel('Name of the link').fill('Our notebooks');
+      await page.getByRole('button', { name: 'Put the link into the course' }).press('Enter');
+      if (!javaScriptEnabled) await page.getByRole('button', { name: 'Go on' }).click();
+      await page.getByRole('heading', { name: 'Added Our notebooks' }).waitFor();
+      assert.equal(platform.picked.pop().items[0].url, `${here}/hub/`);
+      await page.context().close();
+    }
+    const page = await anew();
+    await follow(page, '1878', `${here}/`, { pick: '1' });
+    await page.getByText('Only those who teach').waitFor();
+    await page.context().close();
+  });
+
+  await step('whoever is logged in is asked before somebody else comes', async () => {
+    const page = await anew({ bypassCSP: true });
+    await follow(page, '1939', `${here}/hub/token`, { pick: '1' });
+    await page.getByRole('heading', { name: 'What shall the link open?' }).waitFor();
+    await check(page, 'picking a link');
+    await follow(page, '1878', `${here}/hub/token`);
+    await page.getByRole('heading', { name: 'Somebody else is logged in here' }).waitFor();
+    await check(page, 'somebody else');
+    await shoot(page, 'other');
+    await page.getByRole('link', { name: 'Stay logged in as Barbara Liskov' }).press('Enter');
+    await page.waitForURL(`${here}/hub/home`);
+    await follow(page, '1878', `${here}/hub/token`);
+    await page.getByRole('button', { name: 'Go on as Lise Meitner' }).press('Enter');
+    await page.waitForURL(`${here}/hub/token`);
+    await page.getByText('Lise Meitner').first().waitFor();
+    await page.context().close();
+  });
+
+  await step('an old platform posts a signed form', async () => {
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await anew({ javaScriptEnabled });
+      await page.goto(`${platform.issuer}/old?${new URLSearchParams({ who: '1878', next: '/hub/token' })}`);
+      await page.getByRole('button', { name: 'Notebooks' }).click();
+      if (!javaScriptEnabled) await page.getByRole('button', { name: 'Go on' }).click();
+      await page.waitForURL(`${here}/hub/token`);
+      await page.context().close();
+    }
   });
 
   await step('the log-in page says where people come from', async () => {

@@ -69,6 +69,10 @@ impl Journeys {
         Self { keys, db, clock }
     }
 
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -137,6 +141,19 @@ impl Journeys {
         returns::insert(&mut tx, &hash_secret(TOLD, message), until).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Whether this was never seen before; it will not be taken after `until` anyway.
+    pub(crate) async fn is_first(
+        &self,
+        purpose: &str,
+        mark: &str,
+        until: Millis,
+    ) -> anyhow::Result<bool> {
+        let mut tx = self.db.write().await?;
+        let first = returns::insert(&mut tx, &hash_secret(purpose, mark), until).await?;
+        tx.commit().await?;
+        Ok(first)
     }
 
     /// Where she wanted to go, if this is a journey of hers, whatever became of it.

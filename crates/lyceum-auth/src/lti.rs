@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jsonwebtoken::jwk::Jwk;
 use lyceum_model::clock::Clock;
 use lyceum_model::identity::Identity;
-use lyceum_model::lti::{By, Place};
+use lyceum_model::lti::Place;
 use lyceum_model::who::CourseRole;
 use serde_json::Value;
 use url::Url;
@@ -24,6 +24,8 @@ use crate::oidc::{Expected, KeySet, Untrusted, is_subject, verify_launch};
 
 mod form;
 mod message;
+mod oauth1;
+mod old;
 mod picking;
 mod role;
 mod roster;
@@ -31,6 +33,7 @@ mod tool;
 
 pub use form::{Initiation, Posted};
 pub use message::{Context, Message};
+pub use old::{OldLti, OldLtiConfig, Signed};
 pub use picking::{Picked, Picking, Reply, Wanted};
 pub use roster::Roster;
 pub use tool::ToolKeys;
@@ -255,25 +258,13 @@ impl Lti {
 
     /// From which course it is, and what somebody with these roles is in it.
     fn course(&self, message: &Message) -> (Vec<Place>, Option<CourseRole>) {
-        let Some(context) = &message.context else {
+        if message.context.is_none() {
             return (Vec::new(), None);
-        };
-        let label = context.label.as_ref().filter(|_| self.config.trust_labels);
-        let link = message.course.as_ref().filter(|_| self.config.trust_links);
-        let known = [
-            (By::Context, Some(&context.id)),
-            (By::Label, label),
-            (By::Link, link),
-        ];
-        let places = known.into_iter().filter_map(|(by, value)| {
-            Some(Place {
-                platform: self.config.id.clone(),
-                by,
-                value: value?.clone(),
-            })
-        });
+        }
+        let trusts = (self.config.trust_labels, self.config.trust_links);
+        let places = message.places(&self.config.id, trusts);
         let role = role::in_course(&message.roles, &self.config.roles);
-        (places.collect(), role)
+        (places, role)
     }
 
     /// What the token says, by the platform's keys; it may have new ones.

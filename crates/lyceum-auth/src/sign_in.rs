@@ -16,12 +16,14 @@ use crate::elsewhere::{Elsewhere, LoggedOut, Return};
 use crate::header::{ByHeader, Lines};
 use crate::journey::Journeys;
 use crate::local::LocalAccounts;
-use crate::lti::Lti;
+use crate::lti::{Lti, OldLti};
 use crate::renewal::{Grant, NotSaid, Renewed, Renewing};
 use crate::second_factor::SecondFactors;
 use crate::throttle::{CountedAddress, Throttle};
 
 mod launch;
+
+pub use launch::Held;
 
 /// Throttle, authenticators and admission in one. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +35,7 @@ pub struct SignIn {
     second_factors: Option<SecondFactors>,
     /// Learning platforms from which people come; they go back by the same journeys.
     platforms: Arc<[Arc<Lti>]>,
+    old_platforms: Arc<[Arc<OldLti>]>,
     admission: Arc<Admission>,
     known: Arc<dyn KnownHere>,
 }
@@ -83,6 +86,7 @@ impl SignIn {
             header: None,
             second_factors: None,
             platforms: Arc::default(),
+            old_platforms: Arc::default(),
             admission: Arc::new(admission),
             known,
         }

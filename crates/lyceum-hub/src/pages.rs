@@ -286,6 +286,10 @@ pub fn templates() -> lyceum_web::page::PagesBuilder {
             "lti_onward.html",
             include_str!("../templates/lti_onward.html"),
         ),
+        (
+            "lti_other.html",
+            include_str!("../templates/lti_other.html"),
+        ),
         ("lti_pick.html", include_str!("../templates/lti_pick.html")),
         (
             "not_running.html",

@@ -2,11 +2,13 @@
 
 pub mod lti;
 pub mod notebook_server;
+pub mod old_lti;
 pub mod provider;
 pub mod spawner;
 
 pub use lti::{FakePlatform, Slip};
 pub use notebook_server::{Manner, NotebookServer};
+pub use old_lti::OldPlatform;
 pub use provider::{FakeProvider, Twist};
 pub use spawner::{Behaviour, Ending, FakeSpawner};
 

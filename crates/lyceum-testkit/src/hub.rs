@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lyceum_auth::config::{LocalConfig, People, SignUp};
+use lyceum_auth::lti::OldLti;
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
     Admission, Authenticator, Chain, Elsewhere, Journeys, LocalAccounts, Lti, NobodyKnown,
@@ -280,6 +281,13 @@ impl TestHub {
         self.offer_all(Vec::new(), Vec::new(), people).await;
         let sign_in = self.hub.sign_in().as_ref().clone();
         self.hub.replace_sign_in(sign_in.with_platforms(platforms));
+    }
+
+    /// People come from these platforms by LTI 1.1, beside those that come already.
+    pub fn offer_old_platforms(&self, platforms: Vec<Arc<OldLti>>) {
+        let sign_in = self.hub.sign_in().as_ref().clone();
+        let sign_in = sign_in.with_old_platforms(platforms);
+        self.hub.replace_sign_in(sign_in);
     }
 
     async fn offer_all(

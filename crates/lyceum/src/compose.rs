@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lyceum_auth::config::{Listed, LocalConfig as LocalAccountsConfig, People};
-use lyceum_auth::lti::ToolKeys;
+use lyceum_auth::lti::{OldLti, ToolKeys};
 use lyceum_auth::otp::CodeKey;
 use lyceum_auth::password::Hasher;
 use lyceum_auth::{
@@ -489,6 +489,11 @@ pub fn site(config: &Config) -> Site {
                     trusts_labels: lti.trust_labels,
                     trusts_links: lti.trust_links,
                 }),
+                SignInMethod::OldLti(old) => Some(Platform {
+                    id: old.id.clone(),
+                    trusts_labels: old.trust_labels,
+                    trusts_links: old.trust_links,
+                }),
                 _ => None,
             })
             .collect(),
@@ -526,7 +531,7 @@ fn build_sign_in(
     let mut asked: Vec<Arc<dyn Authenticator>> = Vec::new();
     let mut elsewhere: Vec<Arc<dyn Elsewhere>> = Vec::new();
     let mut header = None;
-    let mut platforms = Vec::new();
+    let (mut platforms, mut old_platforms) = (Vec::new(), Vec::new());
     let tool = ToolKeys::new(db.clone(), keys.clone(), clock.clone());
     for method in &config.sign_in {
         match method {
@@ -548,6 +553,9 @@ fn build_sign_in(
                 Ok(lti) => platforms.push(Arc::new(lti.with_tool(tool.clone()))),
                 Err(error) => not_offered(&lti.title, &error),
             },
+            SignInMethod::OldLti(old) => {
+                old_platforms.push(Arc::new(OldLti::new((**old).clone(), clock.clone())));
+            }
             #[cfg(feature = "pam")]
             SignInMethod::Pam(pam) => asked.push(Arc::new(lyceum_pam::Pam::new(pam.clone()))),
             // Its check has refused it already.
@@ -568,6 +576,7 @@ fn build_sign_in(
     .with_header(header)
     .with_second_factors(second_factors)
     .with_platforms(platforms)
+    .with_old_platforms(old_platforms)
 }
 
 fn not_offered(title: &str, error: &anyhow::Error) {

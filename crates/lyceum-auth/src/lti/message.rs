@@ -1,6 +1,7 @@
 //! What a token says of a launch (LTI Core 1.3, 5.3 and 5.4). Pure rules; that the platform has said it is
 //! made sure of before.
 
+use lyceum_model::lti::{By, Place};
 use serde_json::Value;
 use url::Url;
 
@@ -101,6 +102,29 @@ impl Message {
                 .and_then(|url| url.parse().ok()),
             picking,
         })
+    }
+}
+
+impl Message {
+    /// By what its course may be known here, nothing where it is from none. What people write there counts
+    /// where that is trusted: short names, and what links say.
+    pub(super) fn places(&self, platform: &str, (labels, links): (bool, bool)) -> Vec<Place> {
+        let Some(context) = &self.context else {
+            return Vec::new();
+        };
+        let known = [
+            (By::Context, Some(&context.id)),
+            (By::Label, context.label.as_ref().filter(|_| labels)),
+            (By::Link, self.course.as_ref().filter(|_| links)),
+        ];
+        let places = known.into_iter().filter_map(|(by, value)| {
+            Some(Place {
+                platform: platform.to_owned(),
+                by,
+                value: value?.clone(),
+            })
+        });
+        places.collect()
     }
 }
 

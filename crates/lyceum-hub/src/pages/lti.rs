@@ -1,4 +1,4 @@
-//! Launches from learning platforms by LTI 1.3. The addresses are those of JupyterHub's
+//! Launches from learning platforms by LTI 1.3, and by LTI 1.1 from old ones. The addresses are those of JupyterHub's
 //! `ltiauthenticator`, so that what is registered at a platform stays as it is; a second platform has its
 //! name behind them.
 //!
@@ -14,11 +14,10 @@
 //! afterwards. There a button opens a window in which the launch begins anew. That page may stand in frames
 //! because whoever is led to press it gets no further than to her own platform.
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use lyceum_auth::Refused;
 use lyceum_auth::lti::{Initiation, Launch, Lti, Posted};
 use lyceum_model::id::new_secret;
@@ -26,8 +25,7 @@ use lyceum_model::identity::Identity;
 use lyceum_web::page::contexts::{LtiOnwardPage, Platform};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::routes::Routes;
-use lyceum_web::{ApiError, ApiResult, Caller, Credential};
-use serde_json::{Value, json};
+use lyceum_web::{ApiResult, Caller, Credential};
 use url::Url;
 
 use super::elsewhere::{away, browser, cookie_of, kept, path};
@@ -38,12 +36,18 @@ use crate::db::users::User;
 use crate::next::local_target;
 use crate::{Hub, db, lti};
 
+mod old;
+mod other;
+mod registration;
+
 /// Where a platform asks for a launch.
 const BEGIN: &str = "/hub/lti13/oauth_login";
 /// Where it posts it.
 const LAUNCH: &str = "/hub/lti13/oauth_callback";
 /// Where it finds the keys by which we ask it for something.
 const KEYS: &str = "/hub/lti13/jwks";
+/// Where platforms post launches by LTI 1.1.
+const OLD: &str = "/hub/lti/launch";
 /// Where it reads how this tool is registered.
 const CONFIG: &str = "/hub/lti13/config";
 /// Everything may show it: see above.
@@ -52,7 +56,7 @@ const IN_FRAMES: &str = "default-src 'self'; img-src 'self' data:; frame-ancesto
 pub(super) fn routes() -> Routes<Hub> {
     let begin = "sends browsers to the platform";
     let launch = "what the platform has signed is made sure of";
-    let registration = "how this tool is registered, which anybody may know";
+    let why = "how this tool is registered, which anybody may know";
     Routes::default()
         .public(Method::GET, BEGIN, begin, begin_by_link)
         .public(Method::POST, BEGIN, begin, begin_by_form)
@@ -72,14 +76,14 @@ pub(super) fn routes() -> Routes<Hub> {
             Method::GET,
             KEYS,
             "public keys, which anybody may know",
-            keys,
+            registration::keys,
         )
-        .public(Method::GET, CONFIG, registration, config)
+        .public(Method::GET, CONFIG, why, registration::config)
         .public(
             Method::GET,
             "/hub/lti13/config/{method}",
-            registration,
-            config,
+            why,
+            registration::config,
         )
         .public(Method::POST, LAUNCH, launch, launch_here)
         .public(
@@ -88,6 +92,9 @@ pub(super) fn routes() -> Routes<Hub> {
             launch,
             launch_here,
         )
+        .public(Method::POST, OLD, launch, old::launch)
+        .public(Method::POST, "/hub/lti/launch/{method}", launch, old::launch)
+        .scoped(Method::POST, other::PATH, other::go_on)
 }
 
 /// Whether a platform's forms come to this path.
@@ -96,17 +103,20 @@ pub(super) fn takes(path: &str) -> bool {
         let rest = path.strip_prefix(place);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    is_at(BEGIN) || is_at(LAUNCH)
+    is_at(BEGIN) || is_at(LAUNCH) || is_at(OLD)
 }
 
 /// The platforms that the log-in page names.
 pub(super) fn links(hub: &Hub) -> Vec<Platform> {
     let sign_in = hub.sign_in();
-    let platforms = sign_in.platforms().iter();
-    platforms
-        .map(|platform| Platform {
-            name: platform.title().to_owned(),
-            url: platform.home().map(Url::to_string),
+    let new = sign_in.platforms().iter();
+    let new = new.map(|one| (one.title(), one.home()));
+    let old = sign_in.old_platforms().iter();
+    let old = old.map(|one| (one.title(), one.home()));
+    new.chain(old)
+        .map(|(title, home)| Platform {
+            name: title.to_owned(),
+            url: home.map(Url::to_string),
         })
         .collect()
 }
@@ -115,6 +125,22 @@ pub(super) fn links(hub: &Hub) -> Vec<Platform> {
 fn address(hub: &Hub, base: &str, id: &str) -> Option<Url> {
     let address = hub.settings().origins.hub_url(&path(base, id))?;
     address.parse().ok()
+}
+
+/// From which platform somebody came, and by which kind of launch.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    /// What the session's way in begins with; no id of a way that leads out has such a sign.
+    kind: &'static str,
+    id: &'a str,
+}
+
+fn by_new(id: &str) -> Source<'_> {
+    Source { kind: "lti", id }
+}
+
+fn by_old(id: &str) -> Source<'_> {
+    Source { kind: "lti11", id }
 }
 
 /// The id in the path; none stands for the one platform without.
@@ -165,7 +191,15 @@ async fn begin(
     };
     let Some(asked) = Initiation::parse(asked) else {
         tracing::info!(platform = id, address = %info.address, "a launch was asked for without `iss`, `login_hint` and `target_link_uri`, or with one of them twice");
-        return refuse(&hub, caller.as_ref(), &info, &headers, id, Refused::Denied).await;
+        return refuse(
+            &hub,
+            caller.as_ref(),
+            &info,
+            &headers,
+            by_new(id),
+            Refused::Denied,
+        )
+        .await;
     };
     if is_framed(&headers) {
         let mut response = onward(
@@ -198,7 +232,7 @@ async fn begin(
     let out = match out.unwrap_or(Err(Refused::Expired)) {
         Ok(out) => out,
         Err(refused) => {
-            return refuse(&hub, caller.as_ref(), &info, &headers, id, refused).await;
+            return refuse(&hub, caller.as_ref(), &info, &headers, by_new(id), refused).await;
         }
     };
     Ok(away(&hub, &info, &out, &secret))
@@ -251,13 +285,13 @@ async fn launch_here(
     let sign_in = hub.sign_in();
     let expired = Err(Refused::Expired);
     let (Some(platform), Some(posted)) = (sign_in.find_platform(id), Posted::parse(&body)) else {
-        return answer(&hub, caller.as_ref(), &info, &headers, id, expired).await;
+        return answer(&hub, caller.as_ref(), &info, &headers, by_new(id), expired).await;
     };
     let (name, _) = cookie_of(&hub, &info);
     let Some(secret) = kept(&headers, name) else {
         if posted.again {
             tracing::info!(platform = id, address = %info.address, "a launch is refused: the browser keeps no cookie of this site");
-            return answer(&hub, caller.as_ref(), &info, &headers, id, expired).await;
+            return answer(&hub, caller.as_ref(), &info, &headers, by_new(id), expired).await;
         }
         return onward(&hub, &info, &headers, platform, posted.fields(), false);
     };
@@ -269,62 +303,7 @@ async fn launch_here(
             .map(|identity| (identity, launch)),
         Err(refused) => Err(refused),
     };
-    answer(&hub, caller.as_ref(), &info, &headers, id, came).await
-}
-
-/// A set of keys (RFC 7517); empty where no platform is known.
-async fn keys(State(hub): State<Hub>) -> ApiResult<Response> {
-    let sign_in = hub.sign_in();
-    let tool = sign_in.platforms().iter().find_map(|one| one.tool());
-    let keys = match tool {
-        Some(tool) => tool.published().await?,
-        None => json!({"keys": []}),
-    };
-    let kept = (header::CACHE_CONTROL, "public, max-age=300");
-    Ok(([kept], Json(keys)).into_response())
-}
-
-/// What Canvas, and whoever reads its form, registers this tool by.
-async fn config(State(hub): State<Hub>, id: Id) -> ApiResult<Json<Value>> {
-    let id = id_of(&id);
-    let sign_in = hub.sign_in();
-    let (Some(platform), Some(begin), Some(launch), Some(keys)) = (
-        sign_in.find_platform(id),
-        address(&hub, BEGIN, id),
-        address(&hub, LAUNCH, id),
-        address(&hub, KEYS, ""),
-    ) else {
-        return Err(ApiError::not_found());
-    };
-    let name = &hub.settings().site_name;
-    let canvas = "canvas.instructure.com";
-    let placement = |place: &str, message: &str| {
-        json!({
-            "placement": place, "message_type": message, "text": name, "enabled": true,
-            "target_link_uri": launch.as_str(), "windowTarget": "_blank",
-        })
-    };
-    Ok(Json(json!({
-        "title": name,
-        "description": format!("JupyterLab and notebooks at {name}"),
-        "target_link_uri": launch.as_str(),
-        "oidc_initiation_url": begin.as_str(),
-        "public_jwk_url": keys.as_str(),
-        "scopes": platform.scopes(),
-        "custom_fields": {"login": "$Canvas.user.loginId"},
-        "extensions": [{
-            "platform": canvas,
-            "privacy_level": "public",
-            "settings": {
-                "platform": canvas,
-                "text": name,
-                "placements": [
-                    placement("course_navigation", "LtiResourceLinkRequest"),
-                    placement("link_selection", "LtiDeepLinkingRequest"),
-                ],
-            },
-        }],
-    })))
+    answer(&hub, caller.as_ref(), &info, &headers, by_new(id), came).await
 }
 
 async fn refuse(
@@ -332,10 +311,10 @@ async fn refuse(
     caller: Option<&Caller>,
     info: &RequestInfo,
     headers: &HeaderMap,
-    id: &str,
+    source: Source<'_>,
     refused: Refused,
 ) -> ApiResult<Response> {
-    answer(hub, caller, info, headers, id, Err(refused)).await
+    answer(hub, caller, info, headers, source, Err(refused)).await
 }
 
 async fn answer(
@@ -343,15 +322,16 @@ async fn answer(
     caller: Option<&Caller>,
     info: &RequestInfo,
     headers: &HeaderMap,
-    id: &str,
+    source: Source<'_>,
     came: Result<(Identity, Launch), Refused>,
 ) -> ApiResult<Response> {
+    let Source { kind, id } = source;
     // Who reloads a launch by which she is here already is here already.
     if let (Some(_), Err(Refused::Expired)) = (caller, &came) {
         return Ok(to(hub, "/hub/home"));
     }
-    // No id of a way that leads out has such a sign: nobody is sent to log out there.
-    let method = format!("lti/{id}");
+    // Nobody is sent to log out there.
+    let method = format!("{kind}/{id}");
     let mut way = Way {
         caller,
         info,
@@ -406,8 +386,29 @@ async fn answer(
         let next = target(hub, &user.id, &next, info).await?;
         return Ok(redirect(&hub.base(), &next));
     }
+    if let Some(present) = other::present(caller, &user) {
+        let comes = other::Comes {
+            user: &user,
+            identity: &identity,
+            next: &next,
+            method: &method,
+            platform: title_of(hub, source),
+        };
+        return other::ask(hub, present, info, headers, &comes);
+    }
     way.next = &next;
     come_in(hub, Ok(identity), way).await
+}
+
+fn title_of(hub: &Hub, source: Source<'_>) -> String {
+    let sign_in = hub.sign_in();
+    let new = sign_in.find_platform(source.id).map(|one| one.title());
+    let old = || sign_in.find_old_platform(source.id).map(|one| one.title());
+    let title = match source.kind {
+        "lti" => new,
+        _ => old(),
+    };
+    title.unwrap_or_default().to_owned()
 }
 
 /// Where her server for the one course is opened or offered that she comes from; nothing: there is none.

@@ -16,10 +16,11 @@ use lyceum_testkit::fake::{FakePlatform, Slip};
 use lyceum_testkit::{Client, TestDb, TestHub};
 use serde_json::{Value, json};
 
-use crate::kit::header;
+use crate::kit::{header, hidden_fields};
 
 mod courses;
 mod flood;
+mod old;
 mod picking;
 mod rosters;
 
@@ -362,7 +363,7 @@ async fn in_a_frame_it_goes_on_in_a_window() {
     hub.stop().await;
 }
 
-/// Links are followed all day: what she has open goes on, and whoever else sat there before is out.
+/// Links are followed all day: what she has open goes on, and whoever else sits there is asked first.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_here_stays_in_her_session() {
     for db in TestDb::both().await {
@@ -376,8 +377,16 @@ async fn whoever_is_here_stays_in_her_session() {
         assert_eq!(answer.location(), "/hub/token");
         assert_eq!(ada.cookie("jupyterhub-session-id").as_ref(), Some(&session));
         platform.log_in("2", "eve");
-        let form = leave(&hub, &ada, &platform, "/").await;
-        post(&ada, LAUNCH, &form).await.expect(302);
+        let form = leave(&hub, &ada, &platform, "/hub/token").await;
+        let page = post(&ada, LAUNCH, &form).await.expect(200).text();
+        assert!(page.contains("Somebody else is logged in here"), "{page}");
+        assert_eq!(ada.cookie("jupyterhub-session-id").as_ref(), Some(&session));
+        assert_eq!(name_of(&ada).await, "ada");
+        let fields = hidden_fields(&page);
+        let held = fields.iter().find(|(name, _)| name == "held");
+        let held = held.expect("what goes on").1.as_str();
+        let answer = ada.post_form("/hub/lti13/other", &[("held", held)]).await;
+        assert_eq!(answer.expect(302).location(), "/hub/token");
         assert_eq!(name_of(&ada).await, "eve");
         assert_ne!(ada.cookie("jupyterhub-session-id").as_ref(), Some(&session));
         hub.stop().await;

@@ -156,6 +156,19 @@ pub struct LtiOnwardPage {
     pub answer: bool,
 }
 
+/// `lti_other.html`: somebody comes from a learning platform and somebody else is logged in. Posts `held`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LtiOtherPage {
+    pub page: Page,
+    /// What the platform is called.
+    pub platform: String,
+    /// Who is logged in, and who comes.
+    pub present: String,
+    pub name: String,
+    pub action: String,
+    pub held: String,
+}
+
 /// `lti_pick.html`: what a link at a learning platform opens. Posts `what` (`start` or `file`), `path` and
 /// `name`.
 #[derive(Debug, Clone, Default, Serialize)]

@@ -58,6 +58,7 @@ fn builder() -> PagesBuilder {
         "logout.html",
         "logs.html",
         "lti_onward.html",
+        "lti_other.html",
         "lti_pick.html",
         "mail.html",
         "not_running.html",

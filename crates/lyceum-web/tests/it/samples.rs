@@ -362,10 +362,22 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
             of(LtiOnwardPage {
                 page: bare(),
                 platform: EVIL.into(),
-                action: EVIL.into(),
+                action: "https://lms.example.edu/picked?x=1".into(),
                 fields: vec![("JWT".into(), EVIL.into())],
                 answer: true,
                 ..LtiOnwardPage::default()
+            }),
+        ),
+        (
+            "lti_other.html",
+            "asks",
+            of(LtiOtherPage {
+                page: page(),
+                platform: EVIL.into(),
+                present: EVIL.into(),
+                name: EVIL.into(),
+                action: "/hub/lti13/other".into(),
+                held: EVIL.into(),
             }),
         ),
         (

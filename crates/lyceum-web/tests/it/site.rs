@@ -115,6 +115,8 @@ fn every_page_is_shown_in_the_frame_of_a_site() {
         assert!(!html.contains("<script>alert"), "{place}: not escaped");
         let forms = html.matches("method=\"post\"").count();
         let tokens = html.matches("name=\"_xsrf\"").count();
+        // What goes to a learning platform has none of ours.
+        let forms = forms - usize::from(variant == "answer");
         assert_eq!(forms, tokens, "{place}: each form has its token");
     }
 }

@@ -209,15 +209,7 @@ pub(super) fn check_lti(raw: &RawLti, folder: &Path, say: Say<'_>) -> Option<Lti
             ..check_rule("allow", rule, true, say)
         }
     });
-    let mut roles = BTreeMap::new();
-    for (word, role) in &raw.roles {
-        match role.parse::<CourseRole>() {
-            Ok(role) => {
-                roles.insert(word.clone(), role);
-            }
-            Err(message) => say("roles", message),
-        }
-    }
+    let roles = check_roles(&raw.roles, say);
     let authorities = read_authorities(raw.authority.as_ref(), folder, say);
     let username = username?;
     let domains = allow.as_ref().and_then(|rule| rule.domains.as_ref());
@@ -268,7 +260,23 @@ fn marks(key: &str, list: &[String], wanted: &str, say: Say<'_>) -> BTreeSet<Str
     list.iter().cloned().collect()
 }
 
-fn address(key: &str, text: &str, say: Say<'_>) -> Option<Url> {
+pub(super) fn check_roles(
+    raw: &BTreeMap<String, String>,
+    say: Say<'_>,
+) -> BTreeMap<String, CourseRole> {
+    let mut roles = BTreeMap::new();
+    for (word, role) in raw {
+        match role.parse::<CourseRole>() {
+            Ok(role) => {
+                roles.insert(word.clone(), role);
+            }
+            Err(message) => say("roles", message),
+        }
+    }
+    roles
+}
+
+pub(super) fn address(key: &str, text: &str, say: Say<'_>) -> Option<Url> {
     let url = match text.parse::<Url>() {
         Ok(url) if url.has_host() && url.username().is_empty() => url,
         _ => {

@@ -12,7 +12,7 @@ use lyceum_auth::config::{LocalConfig, SignUp};
 use lyceum_auth::dummy::DummyConfig;
 use lyceum_auth::header::HeaderConfig;
 use lyceum_auth::ldap::LdapConfig;
-use lyceum_auth::lti::LtiConfig;
+use lyceum_auth::lti::{LtiConfig, OldLtiConfig};
 use lyceum_auth::oauth2::OAuth2Config;
 use lyceum_auth::oidc::OidcConfig;
 use lyceum_auth::pam::PamConfig;
@@ -29,6 +29,7 @@ use super::dummy::{RawDummy, check_dummy};
 use super::header::{RawHeader, check_header};
 use super::ldap::{RawLdap, check_ldap};
 use super::lti::{RawLti, check_lti};
+use super::lti11::{RawOldLti, check_old_lti};
 use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
 use super::pam::{RawPam, check_pam};
@@ -66,12 +67,15 @@ pub enum RawSignIn {
     Header(Box<RawHeader>),
     /// A learning platform from which people come, by LTI 1.3.
     Lti(Box<RawLti>),
+    /// An old learning platform, by LTI 1.1.
+    #[serde(rename = "lti11")]
+    OldLti(Box<RawOldLti>),
     /// Accounts of the machine, by its own rules; in programs that are built with it.
     Pam(RawPam),
 }
 
-const KINDS: [&str; 8] = [
-    "local", "oidc", "oauth2", "ldap", "lti", "header", "pam", "dummy",
+const KINDS: [&str; 9] = [
+    "local", "oidc", "oauth2", "ldap", "lti", "lti11", "header", "pam", "dummy",
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -125,6 +129,9 @@ impl<'de> Deserialize<'de> for RawSignIn {
                         RawHeader::deserialize(rest).map(|header| RawSignIn::Header(header.into()))
                     }
                     "lti" => RawLti::deserialize(rest).map(|lti| RawSignIn::Lti(lti.into())),
+                    "lti11" => {
+                        RawOldLti::deserialize(rest).map(|old| RawSignIn::OldLti(old.into()))
+                    }
                     "pam" => RawPam::deserialize(rest).map(RawSignIn::Pam),
                     "dummy" => RawDummy::deserialize(rest).map(RawSignIn::Dummy),
                     other => Err(de::Error::unknown_variant(other, &KINDS)),
@@ -144,6 +151,7 @@ pub enum SignInMethod {
     Ldap(Box<LdapConfig>),
     Header(Box<HeaderConfig>),
     Lti(Box<LtiConfig>),
+    OldLti(Box<OldLtiConfig>),
     Pam(PamConfig),
     Dummy(DummyConfig),
 }
@@ -175,6 +183,7 @@ pub(super) fn check_sign_in(
             RawSignIn::Ldap(ldap) => &ldap.title,
             RawSignIn::Header(header) => &header.title,
             RawSignIn::Lti(lti) => &lti.title,
+            RawSignIn::OldLti(old) => &old.title,
             RawSignIn::Pam(pam) => &pam.title,
             RawSignIn::Dummy(dummy) => &dummy.title,
         };
@@ -262,6 +271,14 @@ pub(super) fn check_sign_in(
                 let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
                 if let Some(config) = check_lti(lti, folder, &mut say) {
                     methods.push(SignInMethod::Lti(config.into()));
+                }
+            }
+            RawSignIn::OldLti(old) => {
+                let known = (old.id.as_str(), old.allow.is_some());
+                check_way_out(raw, &at, known, &mut platforms, problem);
+                let mut say = |key: &str, message| problem(&format!("{at}.{key}"), message);
+                if let Some(config) = check_old_lti(old, folder, &mut say) {
+                    methods.push(SignInMethod::OldLti(config.into()));
                 }
             }
             RawSignIn::Pam(pam) => {

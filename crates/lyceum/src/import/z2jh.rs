@@ -132,13 +132,14 @@ impl Work {
         match kind {
             Kind::OAuth(_) => oauth::old(said, self),
             Kind::Ldap => directory::old(said, self),
-            Kind::Passwords(_) | Kind::Platform => passwords::old(said, self),
+            Kind::Passwords(_) | Kind::Platform | Kind::OldPlatform => passwords::old(said, self),
         }
         self.people(said);
         match kind {
             Kind::OAuth(class) => oauth::translate(self, said, class),
             Kind::Ldap => directory::translate(self, said),
             Kind::Platform => platform::translate(self, said),
+            Kind::OldPlatform => platform::translate_old(self, said),
             Kind::Passwords(class) => passwords::translate(self, said, class),
         }
         said.refuse_rest(kind, &mut self.report);

@@ -8,6 +8,7 @@ pub(super) enum Kind {
     OAuth(&'static Class),
     Ldap,
     Platform,
+    OldPlatform,
     Passwords(&'static Class),
 }
 
@@ -17,6 +18,7 @@ impl Kind {
             Self::OAuth(class) | Self::Passwords(class) => class,
             Self::Ldap => find("LDAPAuthenticator").expect("it is one of them"),
             Self::Platform => find("LTI13Authenticator").expect("it is one of them"),
+            Self::OldPlatform => find("LTI11Authenticator").expect("it is one of them"),
         }
     }
 }
@@ -47,6 +49,7 @@ impl Class {
             "Authenticator" | "LocalAuthenticator" | "OAuthenticator" => None,
             "LDAPAuthenticator" => Some(Kind::Ldap),
             "LTI13Authenticator" => Some(Kind::Platform),
+            "LTI11Authenticator" => Some(Kind::OldPlatform),
             _ if self.parents.contains(&"OAuthenticator") => Some(Kind::OAuth(self)),
             _ => Some(Kind::Passwords(self)),
         }

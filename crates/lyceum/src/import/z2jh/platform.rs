@@ -1,5 +1,6 @@
-//! Learning platforms, by LTI 1.3.
+//! Learning platforms, by LTI 1.3 and 1.1.
 
+use super::super::write::Keys;
 use super::Work;
 use super::said::Said;
 
@@ -32,6 +33,9 @@ const NEEDLESS: [(&str, &str); 12] = [
         "what people are in courses there they are here",
     ),
 ];
+
+/// Of these, what only the newer platforms have, or is said of older ones otherwise.
+const NEWER: [&str; 3] = ["jwks_algorithms", "tool_description", "uri_scheme"];
 
 const PYTHON: &str =
     "Python can't run here; what it decides has to be said by keys of `lyceum.yaml`";
@@ -88,5 +92,60 @@ pub(super) fn translate(work: &mut Work, said: &mut Said) {
     work.method.put("username", format!("claim:{claim}"));
     work.report.leave("`deployments` of the way in: the ids of the deployments at the platform from which people come");
     said.drop_needless(&NEEDLESS, &mut work.report);
+    said.refuse(&REFUSED, &mut work.report);
+}
+
+const OLD_NEEDLESS: [(&str, &str); 3] = [
+    (
+        "config_description",
+        "an address that tells old platforms how to register this site is not there; enter address, key and secret by hand",
+    ),
+    (
+        "config_icon",
+        "an address that tells old platforms how to register this site is not there; enter address, key and secret by hand",
+    ),
+    ("uri_scheme", "`public_url` says it"),
+];
+
+/// What an old platform calls addresses of mail.
+const OLD_MAIL: &str = "lis_person_contact_email_primary";
+
+pub(super) fn translate_old(work: &mut Work, said: &mut Said) {
+    work.method.put("kind", "lti11");
+    let name = said.text("config_title", &mut work.report);
+    if let Some((_, at)) = &name {
+        at.taken("sign_in[0].title", &mut work.report);
+    }
+    let title = name.map_or("Learning platform".to_owned(), |(name, _)| name);
+    work.method.put("title", title);
+    let mut consumers = Keys::default();
+    if let Some((pairs, at)) = said.pairs("consumers", &mut work.report) {
+        for (index, (key, secret)) in pairs.iter().enumerate() {
+            let file = work.secret(&format!("lti-consumer-{}", index + 1), secret);
+            consumers.put(key, file);
+        }
+        at.taken("sign_in[0].consumers", &mut work.report);
+    }
+    if consumers.is_empty() {
+        work.report
+            .leave("`consumers` of the way in: the keys of the platform with their secrets");
+    }
+    work.method.put("consumers", consumers);
+    let field = said.text("username_key", &mut work.report);
+    if let Some((_, at)) = &field {
+        at.taken("sign_in[0].username", &mut work.report);
+    }
+    let field = field.map_or("custom_canvas_user_id".to_owned(), |(field, _)| field);
+    let field = match field.as_str() {
+        OLD_MAIL => "email".to_owned(),
+        _ => field,
+    };
+    if field == "email" {
+        work.report.leave("`mail_is_verified` of the way in: names are made of addresses of mail, which count where the platform makes sure of them");
+    }
+    work.method.put("username", format!("claim:{field}"));
+    let needless = NEEDLESS.iter().filter(|(name, _)| !NEWER.contains(name));
+    let needless: Vec<(&str, &str)> = needless.chain(&OLD_NEEDLESS).copied().collect();
+    said.drop_needless(&needless, &mut work.report);
     said.refuse(&REFUSED, &mut work.report);
 }

@@ -438,6 +438,34 @@ fn a_learning_platform() {
     );
 }
 
+#[test]
+fn an_old_learning_platform() {
+    let text = "hub: {config: {JupyterHub: {authenticator_class: lti11}, LTI11Authenticator: {consumers: {moodle: 0123456789abcdef0123, 'a: b': fedcba9876543210fedc}, username_key: lis_person_contact_email_primary, config_title: The old one}, Authenticator: {allow_all: true}}}";
+    let translated = good(text);
+    let secrets = &translated.secrets;
+    assert_eq!(secrets.len(), 2);
+    assert!(!translated.text.contains("0123456789abcdef0123"));
+    for part in [
+        "kind: lti11",
+        "title: The old one",
+        "moodle: file:secrets/lti-consumer-1",
+        "claim:email",
+    ] {
+        assert!(
+            translated.text.contains(part),
+            "{part}: {}",
+            translated.text
+        );
+    }
+    // Whose mail it is somebody has to say.
+    let why = read(&translated).expect_err("something is left to do");
+    assert!(why.contains("mail_is_verified"), "{why}");
+    let text = text.replace("lis_person_contact_email_primary", "custom_login");
+    let translated = good(&text);
+    let config = "claim:custom_login";
+    assert!(translated.text.contains(config), "{}", translated.text);
+}
+
 /// Each trait there is has a fate; none is passed over, and none is unknown by mistake.
 #[test]
 fn every_trait_has_a_fate() {
