@@ -93,7 +93,12 @@ pub(super) fn routes() -> Routes<Hub> {
             launch_here,
         )
         .public(Method::POST, OLD, launch, old::launch)
-        .public(Method::POST, "/hub/lti/launch/{method}", launch, old::launch)
+        .public(
+            Method::POST,
+            "/hub/lti/launch/{method}",
+            launch,
+            old::launch,
+        )
         .scoped(Method::POST, other::PATH, other::go_on)
 }
 
