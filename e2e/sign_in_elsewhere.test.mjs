@@ -40,7 +40,7 @@ test('people come in by a provider of OpenID Connect', { timeout: 600_000, skip 
   t.after(() => provider.close());
   await lyceum.interrupt();
   await writeFile(join(lyceum.data, 'provider-secret'), SECRET, { mode: 0o600 });
-  await lyceum.configure(`public_url: ${here}
+  const configuration = `public_url: ${here}
 subdomains: false
 sign_in:
   - kind: oidc
@@ -67,7 +67,8 @@ sign_in:
     allow: {claims: {groups: [forge]}}
   - kind: local
     title: Guests
-`);
+`;
+  await lyceum.configure(configuration);
   await lyceum.start();
   const browser = await startBrowser();
   t.after(() => browser.close());
@@ -199,6 +200,24 @@ sign_in:
     // Otherwise it would not ask who she is.
     await enter(page, 'e-1878');
     await page.waitForURL(/\/hub\/home/);
+  });
+
+  await step('where it is chosen for all, nobody is asked which way in, and whoever logs out stays out', async () => {
+    await lyceum.reconfigure(configuration.replace('    refresh: 10s\n', '    refresh: 10s\n    automatic: true\n'));
+    const other = await anew();
+    await goHome(other, here);
+    await logInThere(other, provider.issuer, 'e-1878');
+    await other.waitForURL(/\/hub\/home/);
+    await logOut(other, here);
+    await other.getByRole('link', { name: /Log out of University account/ }).click();
+    await logOutThere(other, provider.issuer);
+    await other.waitForURL(/\/hub\/login/);
+    await comeIn(other).waitFor();
+    await other.goto(`${here}/hub/login`);
+    await other.waitForURL((url) => url.href.startsWith(provider.issuer));
+    await other.goto(`${here}/hub/login?local`);
+    await controls.passwordField(other).waitFor();
+    await other.context().close();
   });
 
   // That pages lead there is what this is about.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lyceum_model::identity::{Adopts, Identity, Subject};
 use lyceum_model::lti::is_platforms;
 use lyceum_model::name::{UserName, is_free_name};
+use lyceum_model::posix::Told;
 use serde_json::{Map, Value};
 
 use crate::attempt::Refused;
@@ -179,6 +180,50 @@ pub struct Mapping {
     /// Who is an administrator. `None`: the provider does not say.
     pub admins: Option<Rule>,
     pub adopts: Adopts,
+    pub numbers: Numbers,
+    /// The claim with an address of mail that is hers without more ado. `None`: none is.
+    pub mail: Option<String>,
+}
+
+/// The claims with numbers for files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbers {
+    pub uid: Option<String>,
+    pub gid: Option<String>,
+    /// What the group of that number is called.
+    pub group: Option<String>,
+    /// Of further groups.
+    pub gids: Option<String>,
+}
+
+impl Numbers {
+    fn claims(&self) -> impl Iterator<Item = &str> {
+        [&self.uid, &self.gid, &self.group, &self.gids]
+            .into_iter()
+            .filter_map(Option::as_deref)
+    }
+
+    /// What can't be a number is as good as nothing, and is told.
+    fn told(&self, claims: &Claims) -> Told {
+        let number = |claim: &String| {
+            let text = one(claims, claim).ok()?;
+            let number = text.trim().parse().ok();
+            if number.is_none() {
+                tracing::warn!(claim, text, "told of somebody, and no number for files");
+            }
+            number
+        };
+        let group = self.group.as_ref();
+        Told {
+            uid: self.uid.as_ref().and_then(number),
+            gid: self.gid.as_ref().and_then(number),
+            group: group.and_then(|claim| one(claims, claim).ok()),
+            gids: self.gids.as_ref().map(|claim| {
+                let all = many(claims, claim);
+                all.iter().filter_map(|text| text.parse().ok()).collect()
+            }),
+        }
+    }
 }
 
 impl Mapping {
@@ -206,6 +251,8 @@ impl Mapping {
             .claims()
             .chain(self.deciding())
             .chain([self.display_name.as_str()])
+            .chain(self.numbers.claims())
+            .chain(self.mail.as_deref())
     }
 
     fn deciding(&self) -> impl Iterator<Item = &str> {
@@ -281,6 +328,8 @@ impl Mapping {
             groups: groups.map(|groups| self.of_ours(groups)),
             admin,
             adopts: self.adopts,
+            posix: self.numbers.told(claims),
+            mail: (self.mail.as_ref()).and_then(|claim| one(claims, claim).ok()),
             subject: Some(Subject {
                 issuer: issuer.into(),
                 id: subject.into(),
@@ -417,6 +466,8 @@ mod tests {
 
     fn mapping(username: &str) -> Mapping {
         Mapping {
+            numbers: Numbers::default(),
+            mail: None,
             username: NameFrom::parse(username).unwrap(),
             display_name: "name".into(),
             groups: Some("groups".into()),

@@ -28,6 +28,8 @@ pub enum SignUp {
     Invitation,
     /// By asking for one, and an administrator's yes.
     Approval,
+    /// By coming: whoever does makes one.
+    Open,
     /// Whoever reads an address of mail in one of these domains, without being asked about further.
     Domains(Vec<String>),
 }

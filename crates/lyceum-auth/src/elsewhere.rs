@@ -24,6 +24,11 @@ pub trait Elsewhere: Send + Sync {
     /// What the log-in page calls it.
     fn title(&self) -> &str;
 
+    /// Whether browsers are sent there from the log-in page without being asked.
+    fn is_automatic(&self) -> bool {
+        false
+    }
+
     /// Whether its own rule says who may come; otherwise an allow list must name the person.
     fn names_people(&self) -> bool;
 

@@ -31,6 +31,8 @@ const USER_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeaderConfig {
     pub title: String,
+    /// Whether it is taken on the log-in page without being asked, also beside other ways in.
+    pub automatic: bool,
     pub header: String,
     pub mark: Option<String>,
     pub display_name: Option<String>,
@@ -81,6 +83,10 @@ impl ByHeader {
 
     pub fn title(&self) -> &str {
         &self.0.title
+    }
+
+    pub fn is_automatic(&self) -> bool {
+        self.0.automatic
     }
 
     /// Where whoever logs out here logs out at the proxy in front.

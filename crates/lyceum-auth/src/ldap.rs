@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::Authenticator;
 use crate::attempt::{Attempt, Refused};
-use crate::claims::{Claims, Mapping, NameFrom, Rule};
+use crate::claims::{Claims, Mapping, NameFrom, Numbers, Rule};
 
 mod connection;
 mod dn;
@@ -46,6 +46,8 @@ const TWO: i32 = 2;
 /// Claims beside the attributes of an entry; no attribute is called so.
 const GROUPS: &str = "(groups)";
 const DISPLAY_NAME: &str = "(display name)";
+const GIDS: &str = "(gids)";
+const OWN_GROUP: &str = "(own group)";
 /// Holds for each entry there is.
 const ANY: &str = "(objectClass=*)";
 
@@ -97,6 +99,20 @@ pub struct Attributes {
     pub display_name: String,
     /// What stays when everything else of a person changes, and is given to nobody else.
     pub mark: String,
+    /// Her numbers for files. `None`: they are not asked for.
+    pub uid: Option<String>,
+    pub gid: Option<String>,
+    /// Her address of mail, as far as it may be taken for hers.
+    pub mail: Option<String>,
+}
+
+impl Attributes {
+    fn all(&self) -> impl Iterator<Item = &String> {
+        let more = [&self.uid, &self.gid, &self.mail].into_iter().flatten();
+        [&self.username, &self.display_name, &self.mark]
+            .into_iter()
+            .chain(more)
+    }
 }
 
 /// How a person's groups are found.
@@ -106,6 +122,8 @@ pub struct Groups {
     pub base: String,
     /// The attribute that holds a group's name.
     pub name: String,
+    /// The attribute that holds its number for files; only where they are found by a filter.
+    pub gid: Option<String>,
     pub by: GroupsBy,
 }
 
@@ -133,7 +151,12 @@ pub struct Ldap {
 struct Found {
     entry: Entry,
     /// `None`: nobody asked.
-    groups: Option<Vec<String>>,
+    groups: Option<Vec<Group>>,
+}
+
+struct Group {
+    name: Option<String>,
+    gid: Option<u32>,
 }
 
 impl Ldap {
@@ -312,11 +335,16 @@ impl Ldap {
         on: &mut Connection,
         entry: &Entry,
         groups: &Groups,
-    ) -> anyhow::Result<Vec<String>> {
+    ) -> anyhow::Result<Vec<Group>> {
         let filter = match &groups.by {
             GroupsBy::Attribute(attribute) => {
                 let told = self.groups_told(entry, attribute, &groups.name);
-                return told.map_err(|problem| problem.context(OfOne));
+                let told = told.map_err(|problem| problem.context(OfOne))?;
+                let named = told.into_iter().map(|name| Group {
+                    name: Some(name),
+                    gid: None,
+                });
+                return Ok(named.collect());
             }
             GroupsBy::Filter(filter) => filter,
         };
@@ -326,7 +354,9 @@ impl Ldap {
         if self.config.reader.is_some() {
             on.be_reader(self.reader()).await?;
         }
-        let wanted = [groups.name.clone()];
+        let wanted: Vec<String> = ([&groups.name].into_iter().chain(&groups.gid))
+            .cloned()
+            .collect();
         let most = i32::try_from(GROUPS_MAX)?;
         let found = on.find(Place::Below(&groups.base), &filter, &wanted, most);
         let found = found.await?;
@@ -335,10 +365,11 @@ impl Ldap {
             let problem = "she is in more groups than the directory gives at once, or than 1000";
             return Err(anyhow!(problem).context(OfOne));
         }
-        let names = found.found.iter();
-        Ok(names
-            .filter_map(|group| name_of(group, &groups.name))
-            .collect())
+        let groups = found.found.iter().map(|entry| Group {
+            name: name_of(entry, &groups.name),
+            gid: (groups.gid.as_ref()).and_then(|gid| number_of(entry, gid)),
+        });
+        Ok(groups.collect())
     }
 
     /// The groups that an attribute of hers names. What can't be read could be one that counts, so there
@@ -408,7 +439,15 @@ impl Ldap {
             claims.insert(DISPLAY_NAME.into(), name.into());
         }
         if let Some(groups) = &found.groups {
-            claims.insert(GROUPS.into(), groups.clone().into());
+            let names = groups.iter().filter_map(|group| group.name.clone());
+            claims.insert(GROUPS.into(), names.collect::<Vec<_>>().into());
+            let gids = groups.iter().filter_map(|group| group.gid);
+            claims.insert(GIDS.into(), gids.collect::<Vec<_>>().into());
+            let own = (self.config.names.gid.as_ref()).and_then(|gid| number_of(entry, gid));
+            let is_own = |group: &&Group| own.is_some() && group.gid == own;
+            if let Some(name) = groups.iter().find(is_own).and_then(|own| own.name.clone()) {
+                claims.insert(OWN_GROUP.into(), name.into());
+            }
         }
         // What one attribute says of somebody, another may say of somebody else.
         let attribute = mark.to_ascii_lowercase();
@@ -453,9 +492,24 @@ fn name_of(group: &Entry, attribute: &str) -> Option<String> {
     }
 }
 
+fn number_of(entry: &Entry, attribute: &str) -> Option<u32> {
+    let mut texts = entry.texts(attribute);
+    let number = texts.next()?.trim().parse().ok()?;
+    texts.next().is_none().then_some(number)
+}
+
 fn mapping(config: &LdapConfig) -> anyhow::Result<Mapping> {
     let username = format!("claim:{}", config.names.username);
     Ok(Mapping {
+        numbers: Numbers {
+            uid: config.names.uid.clone(),
+            gid: config.names.gid.clone(),
+            group: Some(OWN_GROUP.into()),
+            gids: (config.groups.as_ref())
+                .and_then(|groups| groups.gid.as_ref())
+                .map(|_| GIDS.to_owned()),
+        },
+        mail: config.names.mail.clone(),
         username: NameFrom::parse(&username).map_err(|problem| anyhow!(problem))?,
         display_name: DISPLAY_NAME.into(),
         groups: config.groups.as_ref().map(|_| GROUPS.to_owned()),
@@ -468,8 +522,7 @@ fn mapping(config: &LdapConfig) -> anyhow::Result<Mapping> {
 
 /// The attributes that are asked for, each once.
 fn wanted(config: &LdapConfig) -> Vec<String> {
-    let names = &config.names;
-    let mut wanted = BTreeSet::from([&names.username, &names.display_name, &names.mark]);
+    let mut wanted: BTreeSet<&String> = config.names.all().collect();
     if let Some(Groups {
         by: GroupsBy::Attribute(attribute),
         ..

@@ -32,6 +32,8 @@ pub struct OAuth2Config {
     /// Tells it from others in addresses; may be empty.
     pub id: String,
     pub title: String,
+    /// Whether browsers are sent there from the log-in page without being asked.
+    pub automatic: bool,
     pub authorize_url: Url,
     pub token_url: Url,
     pub userdata_url: Url,
@@ -262,6 +264,10 @@ impl Elsewhere for OAuth2 {
 
     fn title(&self) -> &str {
         &self.config.title
+    }
+
+    fn is_automatic(&self) -> bool {
+        self.config.automatic
     }
 
     fn names_people(&self) -> bool {

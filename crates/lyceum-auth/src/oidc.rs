@@ -41,6 +41,8 @@ pub struct OidcConfig {
     /// Tells it from others in addresses; may be empty.
     pub id: String,
     pub title: String,
+    /// Whether browsers are sent there from the log-in page without being asked.
+    pub automatic: bool,
     /// To the letter as it calls itself.
     pub issuer: String,
     pub client_id: String,
@@ -265,6 +267,10 @@ impl Elsewhere for Oidc {
 
     fn title(&self) -> &str {
         &self.config.title
+    }
+
+    fn is_automatic(&self) -> bool {
+        self.config.automatic
     }
 
     fn names_people(&self) -> bool {

@@ -171,6 +171,11 @@ impl SignIn {
         self.away.as_ref().map_or(&[], |away| &away.methods)
     }
 
+    /// The one to which browsers are sent without being asked.
+    pub fn automatic(&self) -> Option<&Arc<dyn Elsewhere>> {
+        self.elsewhere().iter().find(|method| method.is_automatic())
+    }
+
     /// The one of this id.
     pub fn find_elsewhere(&self, id: &str) -> Option<&Arc<dyn Elsewhere>> {
         self.elsewhere().iter().find(|method| method.id() == id)

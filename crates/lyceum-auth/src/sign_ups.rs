@@ -92,9 +92,12 @@ pub async fn take(
     Ok(taken.then(|| (name, NewPassword::kept(hash))))
 }
 
-/// Takes one off the list, for nothing; whether she was on it.
-pub async fn refuse(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
-    sign_ups::delete(tx, id).await
+/// Takes one off the list, for nothing; the name that was asked for, if she was on it.
+pub async fn refuse(tx: &mut Tx, id: &str) -> sqlx::Result<Option<String>> {
+    // Also of those whose time is over.
+    let found = sign_ups::find(tx, id, Millis(0)).await?;
+    let gone = sign_ups::delete(tx, id).await?;
+    Ok(found.map(|(name, _)| name).filter(|_| gone))
 }
 
 /// Forgets who has waited for too long; to be called now and then.

@@ -56,6 +56,16 @@ pub enum What {
     InvitationMade,
     InvitationUsed,
     InvitationWithdrawn,
+    SignedUp,
+    SignUpAsked,
+    SignUpApproved,
+    SignUpRefused,
+    MailGiven,
+    MailProved,
+    MailRemoved,
+    PasswordMailed,
+    PosixSet,
+    PosixRefused,
     GroupMade,
     GroupDeleted,
     MemberAdded,
@@ -139,6 +149,16 @@ impl What {
         Self::InvitationMade,
         Self::InvitationUsed,
         Self::InvitationWithdrawn,
+        Self::SignedUp,
+        Self::SignUpAsked,
+        Self::SignUpApproved,
+        Self::SignUpRefused,
+        Self::MailGiven,
+        Self::MailProved,
+        Self::MailRemoved,
+        Self::PasswordMailed,
+        Self::PosixSet,
+        Self::PosixRefused,
         Self::GroupMade,
         Self::GroupDeleted,
         Self::MemberAdded,
@@ -185,6 +205,16 @@ impl What {
             Self::InvitationMade => "invitation_made",
             Self::InvitationUsed => "invitation_used",
             Self::InvitationWithdrawn => "invitation_withdrawn",
+            Self::SignedUp => "signed_up",
+            Self::SignUpAsked => "sign_up_asked",
+            Self::SignUpApproved => "sign_up_approved",
+            Self::SignUpRefused => "sign_up_refused",
+            Self::MailGiven => "mail_given",
+            Self::MailProved => "mail_proved",
+            Self::MailRemoved => "mail_removed",
+            Self::PasswordMailed => "password_mailed",
+            Self::PosixSet => "posix_set",
+            Self::PosixRefused => "posix_refused",
             Self::GroupMade => "group_made",
             Self::GroupDeleted => "group_deleted",
             Self::MemberAdded => "member_added",
@@ -230,7 +260,17 @@ impl What {
             | Self::AdminTaken
             | Self::InvitationMade
             | Self::InvitationUsed
-            | Self::InvitationWithdrawn => Kind::People,
+            | Self::InvitationWithdrawn
+            | Self::SignedUp
+            | Self::SignUpAsked
+            | Self::SignUpApproved
+            | Self::SignUpRefused
+            | Self::MailGiven
+            | Self::MailProved
+            | Self::MailRemoved
+            | Self::PasswordMailed
+            | Self::PosixSet
+            | Self::PosixRefused => Kind::People,
             Self::GroupMade | Self::GroupDeleted | Self::MemberAdded | Self::MemberRemoved => {
                 Kind::Groups
             }
@@ -460,7 +500,7 @@ pub async fn by_others(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<AuditRow>
     let meant = all.filter(|what| match what {
         What::SessionsEnded => true,
         // Whoever made it, it was before she had one.
-        What::PersonMade => false,
+        What::PersonMade | What::SignUpApproved => false,
         _ => !apart.contains(&what.kind()),
     });
     let words: Vec<&str> = meant.map(|what| what.word()).collect();

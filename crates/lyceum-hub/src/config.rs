@@ -41,6 +41,8 @@ pub struct Settings {
     pub log_kept: Duration,
     /// Whose password is not enough.
     pub second_factor: crate::second_factor::Required,
+    /// Which numbers for files people have.
+    pub posix: crate::posix::Rules,
     /// Where mail to people goes out, if it does.
     pub mail: Option<std::sync::Arc<crate::mail::MailConfig>>,
     /// Who has which role, and what that grants.

@@ -17,6 +17,7 @@ pub mod rosters;
 pub mod search;
 pub mod servers;
 pub mod services;
+pub mod posix;
 pub mod sessions;
 pub mod shares;
 pub mod sittings;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::{ServerName, UserName};
+use lyceum_model::posix::Posix;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole, Who};
@@ -25,6 +26,8 @@ pub struct LaunchRequest {
     pub server: ServerName,
     /// The person's home, as stored with her row.
     pub home: String,
+    /// The numbers by which her files are hers, if she has any.
+    pub posix: Option<Posix>,
     /// What she chose, as JSON.
     pub options: serde_json::Value,
     /// What her options say by the profiles; nothing where there are none.

@@ -19,6 +19,7 @@ use crate::deeds::{self, About, Doer, What};
 use crate::jobs::keeper;
 use crate::launch::{LaunchRequest, Refusal};
 use crate::metrics::StatusLabel;
+use crate::posix::{self, NotHers};
 use crate::profiles::choose::{COURSE, Chosen, Wrong};
 use crate::servers::{State, client_id};
 use crate::{Hub, choosing, db};
@@ -239,12 +240,17 @@ async fn plan(
         refused_choice,
     } = pick(hub, owner, name, options, &standing).await?;
     let options_text = checked(&options)?;
+    let posix = posix::for_start(hub, owner).await.map_err(|why| match why {
+        NotHers::Database(error) => WishError::Internal(error.into()),
+        why => WishError::Refused(why.saying(), StatusCode::FORBIDDEN),
+    })?;
     let request = LaunchRequest {
         user: owner.name.clone(),
         admin: owner.admin,
         groups: standing.groups,
         server: name.clone(),
         home: owner.home.clone(),
+        posix,
         options,
         chosen,
     };

@@ -41,6 +41,7 @@ pub mod notices;
 pub mod oauth;
 pub mod origins;
 pub mod pages;
+pub mod posix;
 pub mod profiles;
 pub mod proxy;
 pub mod queue;

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod assets;
 pub(crate) mod by_header;
 pub mod documents;
+mod by_itself;
 mod elsewhere;
 pub mod enter;
 pub mod fields;

@@ -102,8 +102,8 @@ pub fn told(identity: &Identity) -> String {
         identity.display_name,
         identity.groups,
         identity.admin,
-        identity.uid,
-        identity.gid
+        identity.posix,
+        identity.mail
     ]);
     hash_secret("lyceum identity told 1", &said.to_string())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use lyceum_auth::addresses::{self, MailAddress};
 use lyceum_auth::{Here, KnownHere, Refused};
 use lyceum_model::clock::Millis;
 use lyceum_model::id::new_id;
@@ -17,7 +18,7 @@ use crate::audit::{self, Act, Doer, What};
 use crate::db::users::User;
 use crate::grants::Grants;
 use crate::jobs::revocations;
-use crate::{db, groups, sittings};
+use crate::{db, groups, posix, sittings};
 
 /// The setting that remembers whose role is the configuration's.
 const BY_CONFIGURATION: &str = "admins-by-configuration";
@@ -197,6 +198,7 @@ pub struct InForce<'a> {
     pub admins: &'a BTreeSet<UserName>,
     /// A course names whoever comes as its teacher or grader.
     pub has_power_in_courses: bool,
+    pub posix: &'a posix::Rules,
 }
 
 /// Why somebody who proved who she is does not get the account of the name that she brings.
@@ -277,8 +279,40 @@ pub async fn admit(
         let given = bring_groups(tx, &user, identity, &known, in_force.grants, now).await?;
         db::identities::update(tx, subject, &given, gives, now).await?;
     }
+    posix::follow(tx, &user, identity, in_force.posix, now).await?;
+    bring_mail(tx, &user, identity, now).await?;
     db::users::touch(tx, &user.id, now).await?;
     Ok(Ok(user))
+}
+
+/// Her address of mail, where a place tells it that an administrator trusts in that. One that an administrator
+/// or she herself gave stays.
+async fn bring_mail(
+    tx: &mut Tx,
+    user: &User,
+    identity: &Identity,
+    now: Millis,
+) -> sqlx::Result<()> {
+    let (Some(told), Some(subject)) = (&identity.mail, &identity.subject) else {
+        return Ok(());
+    };
+    let Ok(address) = MailAddress::parse(told) else {
+        return Ok(());
+    };
+    let known = addresses::find(tx, &user.name).await?;
+    let is_theirs = |known: &addresses::Known| known.given_by == subject.issuer;
+    if (known.as_ref())
+        .is_some_and(|known| !is_theirs(known) || known.address == address.as_str())
+    {
+        return Ok(());
+    }
+    addresses::put(tx, &user.name, &address, &subject.issuer, Some(now)).await?;
+    let nobody = Doer::nobody();
+    let act = Act::new(&nobody, What::MailGiven)
+        .about(user)
+        .with("by", "provider")
+        .with("mail", &address);
+    audit::note(tx, act, now).await
 }
 
 /// The place by which she came does not let her in any more: groups and the role that it gave her are taken

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::name::UserName;
+use crate::posix::Told;
 
 /// The answer of an authenticator that has let someone in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,11 +18,12 @@ pub struct Identity {
     /// Whether the source makes this person an administrator. `None`: it does not say.
     #[serde(default)]
     pub admin: Option<bool>,
-    /// POSIX ids, where the institution has them.
+    /// Numbers for files, where the institution has them.
     #[serde(default)]
-    pub uid: Option<u32>,
+    pub posix: Told,
+    /// Her address of mail, where the source is one that an administrator trusts to know it.
     #[serde(default)]
-    pub gid: Option<u32>,
+    pub mail: Option<String>,
     /// Who this is at the source, where that is not the name: it stays when the name changes there.
     #[serde(default)]
     pub subject: Option<Subject>,
@@ -57,8 +59,8 @@ impl Identity {
             display_name: None,
             groups: None,
             admin: None,
-            uid: None,
-            gid: None,
+            posix: Told::default(),
+            mail: None,
             subject: None,
             session: None,
             adopts: Adopts::default(),

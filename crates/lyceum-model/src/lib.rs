@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`id`] and [`name`] (who and what), [`clock`] (when), [`digest`] and
 //! [`secret`] (proof), [`scope`] (may I), [`who`] (whom a list names), [`lti`] (how courses elsewhere are called),
-//! [`identity`] (what sign-in says of a person), [`server`] (what a notebook server is made of),
+//! [`identity`] (what sign-in says of a person), [`posix`] (its numbers for files), [`server`] (what a notebook server is made of),
 //! [`environment`] (what is said of one, and where),
 //! [`base`] (below which path all stands), [`saying`] (what people are told, with
 //! [`lang`] and [`messages`] below it, [`language`] and [`plural`] for those that a site adds).
@@ -23,6 +23,7 @@ pub mod messages;
 pub mod name;
 pub mod network;
 pub mod plural;
+pub mod posix;
 pub mod saying;
 pub mod scope;
 pub mod secret;

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{ServerName, UserName};
+use crate::posix::Posix;
 use crate::secret::Secret;
 
 /// The name under which a spawner knows one server: made once, kept in the row, never derived
@@ -90,6 +91,10 @@ pub struct ServerSpec {
     /// The system account to run as. Local processes: only when the hub runs as root.
     #[serde(default)]
     pub run_as: Option<RunAs>,
+    /// By which numbers her files are hers. Whoever makes pods runs them so; where there is a system account,
+    /// its own count, and these are not here.
+    #[serde(default)]
+    pub posix: Option<Posix>,
     #[serde(default)]
     pub resources: Resources,
     /// Container image; local processes have none.

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use lyceum_auth::pam::{Allow, PamConfig};
 use lyceum_auth::{Attempt, Authenticator, Refused};
 use lyceum_model::identity::{Identity, Subject};
+use lyceum_model::posix::Told;
 use lyceum_model::name::is_free_name;
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use nonstick::items::Items;
@@ -177,8 +178,11 @@ fn identity(config: &PamConfig, name: &str, account: Option<User>) -> Result<Ide
     let name = lyceum_model::name::UserName::parse(name).map_err(|_| Refused::Unnamed)?;
     Ok(Identity {
         display_name: shown(&account),
-        uid: Some(uid),
-        gid: Some(account.gid.as_raw()),
+        posix: Told {
+            uid: Some(uid),
+            gid: Some(account.gid.as_raw()),
+            ..Told::default()
+        },
         // A number stays when a name changes.
         subject: Some(Subject {
             issuer: "pam".into(),

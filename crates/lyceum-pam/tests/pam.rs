@@ -114,7 +114,7 @@ async fn inside() {
         .await
         .expect("she comes in");
     assert_eq!(
-        (ada.name.as_str(), ada.uid, ada.gid),
+        (ada.name.as_str(), ada.posix.uid, ada.posix.gid),
         ("ada", Some(5_001), Some(5_001))
     );
     assert_eq!(ada.display_name.as_deref(), Some("Ada Lovelace"));

@@ -162,6 +162,11 @@ pub const STEPS: &[Step] = &[
         name: "lti_picks",
         sql: include_str!("../../../migrations/0034_lti_picks.sql"),
     },
+    Step {
+        version: 36,
+        name: "posix",
+        sql: include_str!("../../../migrations/0036_posix.sql"),
+    },
 ];
 
 pub struct Step {

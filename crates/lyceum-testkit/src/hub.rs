@@ -167,6 +167,7 @@ impl TestHub {
             admission: Default::default(),
             log_kept: Duration::from_secs(365 * 24 * 3600),
             second_factor: Default::default(),
+            posix: Default::default(),
             mail: None,
             grants: Default::default(),
             profiles: Default::default(),
@@ -538,6 +539,7 @@ impl LaunchPlanner for PlainPlanner {
         let mut spec = ServerSpec {
             command: vec!["fake".into()],
             home: request.home.clone(),
+            posix: request.posix.clone(),
             profile: request.chosen.profile.clone().or_else(|| asked("profile")),
             course: (request.chosen.course.as_ref()).map(|(course, _)| course.to_string()),
             ..ServerSpec::default()

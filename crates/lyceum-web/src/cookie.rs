@@ -20,6 +20,8 @@ pub const JOURNEY_ONE_HOST: &str = "__Host-lyceum-sign-in";
 pub const HALF_WAY: &str = "lyceum-half-way";
 /// The same by TLS, where browsers keep it to one host.
 pub const HALF_WAY_ONE_HOST: &str = "__Host-lyceum-half-way";
+/// Somebody has logged out and was sent elsewhere for it: back at the log-in page she stays there, once.
+pub const LEFT: &str = "lyceum-left";
 /// The server that somebody has just accepted, so that she is not asked once more when she opens it. Only
 /// the OAuth provider is sent it.
 pub const AGREED: &str = "lyceum-agreed";

@@ -660,6 +660,7 @@ fn settings(
         },
         log_kept: config.people.log_kept,
         second_factor: config.second_factor.clone(),
+        posix: config.posix.clone(),
         mail: config.mail.clone(),
         grants: grants(config, keys),
         profiles: config.profiles.clone(),

@@ -5,7 +5,7 @@
 //! file, line, column and the nearest known word.
 //!
 //! `lyceum-written` reads YAML with places, makes structs of it and has amounts with their units;
-//! `secret_ref.rs` is another type people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs`, `languages.rs`, `sign_in.rs` with `ldap.rs`, `lti.rs`, `lti11.rs`, `second_factor.rs`, `mail.rs`, and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
+//! `secret_ref.rs` is another type people write, `tls.rs`, `proxy.rs`, `events.rs` `grants.rs` (roles, groups, services), `profiles.rs`, `theme.rs`, `languages.rs`, `sign_in.rs` with `ldap.rs`, `lti.rs`, `lti11.rs`, `second_factor.rs`, `posix.rs`, `mail.rs`, and `site.rs` (links, announcements, maintenance) are sections, `show.rs` is for `lyceum config show|schema|example`.
 //! Reading again while running is [`crate::reload`].
 //!
 //! A new key: a field in `raw.rs` with its manual, its check in `check.rs`, `cargo run -- config
@@ -32,6 +32,7 @@ mod proxy;
 mod quotas;
 mod raw;
 mod refresh;
+mod posix;
 mod second_factor;
 mod secret_ref;
 mod show;

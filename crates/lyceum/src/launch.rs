@@ -19,6 +19,7 @@ use lyceum_hub::rooms::Room;
 use lyceum_model::clock::Millis;
 use lyceum_model::environment::Said;
 use lyceum_model::name::UserName;
+use lyceum_model::posix::Posix;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{RunAs, ServerSpec};
@@ -145,6 +146,12 @@ impl LaunchPlanner for Planner {
         }
         let values = plan::plan(&config.servers, &command, &chosen);
         let mut order = plan::order(&values, &chosen, &request.home);
+        // Where there is a system account, its own numbers count. What the configuration says of the
+        // variables holds.
+        let posix = request.posix.clone().filter(|_| run_as.is_none());
+        for (name, value) in posix.iter().flat_map(Posix::env) {
+            order.env.entry(name.to_owned()).or_insert(value);
+        }
         // The data folder is closed to other accounts.
         if run_as.is_none() {
             let exchange = !config.grants.services.contains_key(SERVICE);
@@ -154,6 +161,7 @@ impl LaunchPlanner for Planner {
         Ok(ServerSpec {
             path_first: vec![self.environment.bin.display().to_string()],
             run_as,
+            posix,
             ..order
         })
     }
@@ -472,6 +480,7 @@ mod tests {
             groups: Vec::new(),
             server: ServerName::default(),
             home: "course-bio-1".into(),
+            posix: None,
             options: serde_json::json!({}),
             chosen: Chosen {
                 course: Some((bio, CourseRole::Teacher)),

@@ -13,6 +13,7 @@ const GATEWAY: &str = "10.0.0.1";
 fn config() -> HeaderConfig {
     HeaderConfig {
         title: "University".into(),
+        automatic: false,
         header: "x-user".into(),
         mark: None,
         display_name: Some("x-name".into()),
@@ -22,6 +23,8 @@ fn config() -> HeaderConfig {
         from: vec!["10.0.0.1".parse().unwrap(), "fd00:1::/64".parse().unwrap()],
         proof: None,
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username: NameFrom::parse("{user|local}").unwrap(),
             display_name: "display".into(),
             groups: Some(GROUPS.into()),

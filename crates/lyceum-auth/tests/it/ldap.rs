@@ -38,6 +38,9 @@ fn config(slapd: &Slapd) -> LdapConfig {
             username: "uid".into(),
             display_name: "cn".into(),
             mark: "entryUUID".into(),
+            uid: None,
+            gid: None,
+            mail: None,
         },
         groups: None,
         allow: Some(everyone()),
@@ -78,6 +81,7 @@ fn groups(by: GroupsBy) -> Option<Groups> {
     Some(Groups {
         base: GROUPS.into(),
         name: "cn".into(),
+        gid: None,
         by,
     })
 }
@@ -345,6 +349,48 @@ async fn groups_are_found_in_each_way_and_only_where_they_belong() {
     assert!(matches!(refused, Err(Refused::NotAdmitted)));
     assert!(!is_let_in(&ldap, "ada", "wrong horse").await);
     assert!(is_let_in(&ldap, "ben", PASSWORD).await);
+}
+
+#[tokio::test]
+async fn numbers_for_files_and_the_address_of_mail_are_told() {
+    let slapd = Slapd::start().await;
+    let ada = slapd.add_person("ada", PASSWORD).await;
+    slapd.add_posix_group("students", &["ada"]).await;
+    slapd.set(&ada, "mail", &["ada@example.edu"]).await;
+    let names = |numbers: bool, mail: bool| {
+        let config = config(&slapd);
+        let named = |name: &str, is: bool| is.then(|| name.to_owned());
+        LdapConfig {
+            names: Attributes {
+                uid: named("uidNumber", numbers),
+                gid: named("gidNumber", numbers),
+                mail: named("mail", mail),
+                ..config.names.clone()
+            },
+            groups: found_by("(memberUid={username})").map(|groups| Groups {
+                gid: named("gidNumber", numbers),
+                ..groups
+            }),
+            ..config
+        }
+    };
+    let told = ask(&door(names(false, false)), "ada", PASSWORD).await;
+    let told = told.unwrap();
+    assert_eq!((told.posix.uid, told.posix.gid), (None, None));
+    assert_eq!((told.posix.gids, told.mail), (None, None));
+    let told = ask(&door(names(true, true)), "ada", PASSWORD).await;
+    let told = told.unwrap();
+    assert_eq!(told.groups.unwrap(), ["students"]);
+    assert_eq!((told.posix.uid, told.posix.gid), (Some(1000), Some(1000)));
+    assert_eq!(told.posix.gids, Some(vec![2000]));
+    assert_eq!((told.posix.group, told.mail.as_deref()), (None, Some("ada@example.edu")));
+    // Of several nobody knows which is hers; what her own group is called is told with its number.
+    slapd.set(&ada, "gidNumber", &["2000"]).await;
+    slapd.set(&ada, "mail", &["a@example.edu", "b@example.edu"]).await;
+    let told = ask(&door(names(true, true)), "ada", PASSWORD).await;
+    let told = told.unwrap();
+    assert_eq!(told.posix.gid, Some(2000));
+    assert_eq!((told.posix.group.as_deref(), told.mail), (Some("students"), None));
 }
 
 #[tokio::test]

@@ -25,12 +25,15 @@ fn oidc_as(provider: &FakeProvider, client: &str) -> Oidc {
     let config = OidcConfig {
         id: String::new(),
         title: "University account".into(),
+        automatic: false,
         issuer: provider.issuer(),
         client_id: client.into(),
         client_secret: Some(Secret::new(CLIENT_SECRET)),
         scopes: vec!["openid".into()],
         parameters: BTreeMap::new(),
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username: NameFrom::parse("claim:preferred_username").unwrap(),
             display_name: "name".into(),
             groups: None,

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod people;
+pub mod posix;
 pub mod profiles;
 pub mod proxy;
 pub mod servers;
@@ -34,6 +35,7 @@ pub fn routes() -> Routes<Hub> {
         .merge(audit::routes())
         .merge(servers::routes())
         .merge(people::routes())
+        .merge(posix::routes())
         .merge(upkeep::routes())
         .merge(sittings::routes())
 }

@@ -1,5 +1,7 @@
 //! What is asked for by mail, looked up and written once nobody waits for it.
 
+use std::net::IpAddr;
+
 use lyceum_auth::addresses::{self, MailAddress};
 use lyceum_auth::{Refused, links, local};
 use lyceum_model::name::UserName;
@@ -8,6 +10,7 @@ use lyceum_store::Tx;
 use lyceum_web::page::Lang;
 
 use super::{Letter, MailConfig, deliver};
+use crate::audit::{self, Act, Doer, What};
 use crate::{Hub, db};
 
 const NEW_PASSWORD: &str = "/hub/new-password";
@@ -19,7 +22,12 @@ const SIGN_UP: &str = "/hub/sign-up";
 #[derive(Debug)]
 pub enum Errand {
     /// Somebody has forgotten her password, and has typed her name or her address.
-    Forgotten { typed: String, lang: Lang },
+    Forgotten {
+        typed: String,
+        /// Where she is who asks.
+        from: IpAddr,
+        lang: Lang,
+    },
     /// This address shall be hers.
     Prove {
         name: UserName,
@@ -63,7 +71,9 @@ impl Errand {
 
 async fn attend(hub: &Hub, config: &MailConfig, errand: &Errand) -> anyhow::Result<()> {
     match errand {
-        Errand::Forgotten { typed, lang } => forgotten(hub, config, typed, lang).await,
+        Errand::Forgotten { typed, from, lang } => {
+            forgotten(hub, config, typed, *from, lang).await
+        }
         Errand::Prove {
             name,
             address,
@@ -85,7 +95,13 @@ async fn attend(hub: &Hub, config: &MailConfig, errand: &Errand) -> anyhow::Resu
 }
 
 /// A link to each account that is meant. Nobody hears which there are but their owners.
-async fn forgotten(hub: &Hub, config: &MailConfig, typed: &str, lang: &Lang) -> anyhow::Result<()> {
+async fn forgotten(
+    hub: &Hub,
+    config: &MailConfig,
+    typed: &str,
+    from: IpAddr,
+    lang: &Lang,
+) -> anyhow::Result<()> {
     let mut tx = hub.db().read().await?;
     let mut names: Vec<UserName> = UserName::parse(typed).into_iter().collect();
     if let Ok(address) = MailAddress::parse(typed) {
@@ -101,7 +117,7 @@ async fn forgotten(hub: &Hub, config: &MailConfig, typed: &str, lang: &Lang) -> 
     drop(tx);
     for (name, address) in found {
         if may_send(hub, &format!("password {name}")).await? {
-            new_password(hub, config, &name, &address, lang).await?;
+            new_password(hub, config, (&name, &address), from, lang).await?;
         }
     }
     Ok(())
@@ -128,8 +144,8 @@ async fn reach(hub: &Hub, tx: &mut Tx, name: &UserName) -> anyhow::Result<Option
 async fn new_password(
     hub: &Hub,
     config: &MailConfig,
-    name: &UserName,
-    address: &MailAddress,
+    (name, address): (&UserName, &MailAddress),
+    from: IpAddr,
     lang: &Lang,
 ) -> anyhow::Result<()> {
     let mut tx = hub.db().write().await?;
@@ -138,6 +154,12 @@ async fn new_password(
         return Ok(tx.rollback().await?);
     }
     let made = links::make_mailed(&mut tx, name, hub.now()).await?;
+    if let Some(user) = db::users::find(&mut tx, name).await? {
+        // Nobody knows who it was.
+        let nobody = Doer::nobody().at(Some(from));
+        let act = Act::new(&nobody, What::PasswordMailed).about(&user);
+        audit::note(&mut tx, act, hub.now()).await?;
+    }
     tx.commit().await?;
     tracing::info!(user = %name, "link for a password sent by mail");
     let site = site(hub);

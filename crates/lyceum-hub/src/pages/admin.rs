@@ -10,6 +10,7 @@ mod csv;
 mod groups;
 mod invitations;
 mod mail_address;
+mod numbers;
 mod maintenance;
 mod members;
 mod overview;

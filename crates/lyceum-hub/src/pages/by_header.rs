@@ -53,8 +53,8 @@ pub(super) fn link(hub: &Hub, query: &str) -> Option<LoginMethod> {
     })
 }
 
-/// Where to send a browser at the log-in page that has nothing to choose there: the proxy in front says who
-/// it is, and there is no other way in.
+/// Where to send a browser at the log-in page of which the proxy in front says whose it is, if there is no
+/// other way in, or the configuration wants it.
 pub(super) fn by_itself(
     hub: &Hub,
     info: &RequestInfo,
@@ -63,7 +63,8 @@ pub(super) fn by_itself(
 ) -> Option<String> {
     let sign_in = hub.sign_in();
     let is_alone = sign_in.chain().methods().is_empty() && sign_in.elsewhere().is_empty();
-    if !is_alone || proven(&sign_in, info, headers).is_none() {
+    let is_taken = is_alone || sign_in.header()?.is_automatic();
+    if !is_taken || proven(&sign_in, info, headers).is_none() {
         return None;
     }
     let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();

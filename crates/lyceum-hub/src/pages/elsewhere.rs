@@ -58,15 +58,28 @@ pub(super) fn path(base: &str, method: &str) -> String {
     }
 }
 
-/// The links of the log-in page.
-pub(super) fn links(hub: &Hub, next: &str) -> Vec<LoginMethod> {
-    let query = match next {
+/// What stands behind the address of a way out, so that it leads on from here.
+fn onward(next: &str) -> String {
+    match next {
         "" => String::new(),
         next => format!(
             "?next={}",
             url::form_urlencoded::byte_serialize(next.as_bytes()).collect::<String>()
         ),
-    };
+    }
+}
+
+/// Where to send a browser at the log-in page, if the configuration has chosen.
+pub(super) fn by_itself(hub: &Hub, next: &str) -> Option<String> {
+    let sign_in = hub.sign_in();
+    let method = sign_in.automatic()?;
+    way_back(hub, method.id())?;
+    Some(format!("{}{}", hub.at(&path(OUT, method.id())), onward(next)))
+}
+
+/// The links of the log-in page.
+pub(super) fn links(hub: &Hub, next: &str) -> Vec<LoginMethod> {
+    let query = onward(next);
     let sign_in = hub.sign_in();
     let methods = sign_in.elsewhere().iter();
     methods

@@ -23,7 +23,7 @@ use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Who};
 use serde::Deserialize;
 
-use super::{frame, html, redirect, to};
+use super::{by_itself, frame, html, redirect, to};
 use crate::audit::{self, Act, Doer, What};
 use crate::db::users::User;
 use crate::event_log::Event;
@@ -47,13 +47,21 @@ pub struct NextQuery {
     pub next: String,
 }
 
+#[derive(Debug, Deserialize)]
+pub struct ShowQuery {
+    #[serde(default)]
+    next: String,
+    /// Asks for the page itself, with all ways in.
+    local: Option<String>,
+}
+
 /// The form; those who are signed in already go on.
 pub async fn show(
     State(hub): State<Hub>,
     caller: Option<Caller>,
     Extension(info): Extension<RequestInfo>,
     headers: HeaderMap,
-    Query(query): Query<NextQuery>,
+    Query(query): Query<ShowQuery>,
 ) -> ApiResult<Response> {
     if let Some(caller) = &caller {
         let user_id = &caller.person()?.id;
@@ -63,11 +71,14 @@ pub async fn show(
     let mut tx = hub.db().read().await?;
     hub.note_sittings(crate::sittings::are_near(&mut tx, hub.now()).await?);
     drop(tx);
-    if let Some(to) = super::by_header::by_itself(&hub, &info, &headers, &query.next) {
+    let error = why_out(&hub, &headers).await?;
+    if query.local.is_none()
+        && error.is_none()
+        && let Some(to) = by_itself::target(&hub, &info, &headers, &query.next)
+    {
         return Ok(redirect(&hub.base(), &to));
     }
-    let error = why_out(&hub, &headers).await?;
-    form(
+    let mut response = form(
         &hub,
         &headers,
         &info,
@@ -76,7 +87,12 @@ pub async fn show(
         "",
         error,
         None,
-    )
+    )?;
+    if by_itself::has_left(&headers) {
+        let forgotten = by_itself::forget(&hub, &info);
+        (response.headers_mut()).append(header::SET_COOKIE, forgotten);
+    }
+    Ok(response)
 }
 
 /// Why the session of this browser ended, if nobody had logged out.
@@ -254,6 +270,7 @@ pub(crate) async fn bring_in(
             // A password is that name's.
             None => false,
         },
+        posix: &settings.posix,
     };
     let admitted = users::admit(tx, identity, in_force, hub.now()).await?;
     Ok(admitted.map_err(|why| {
@@ -714,10 +731,14 @@ pub async fn sign_out(
         Some(method) => super::elsewhere::log_out(&hub, method).await,
         None => None,
     };
-    // There the log-in page would let her in again at once.
-    let waits = method.as_deref() != Some(lyceum_auth::header::METHOD);
+    let waits = by_itself::waits(&hub, method.as_deref());
+    let leaves = there.is_some() && !waits;
     let mut response = farewell(&hub, &headers, &info, there, waits)?;
     let secure = super::secure(&hub, &info);
+    if leaves {
+        let left = by_itself::remember(&hub, &info);
+        response.headers_mut().append(header::SET_COOKIE, left);
+    }
     let base = settings.origins.base();
     let (login, path) = settings.origins.login_cookie();
     let domain = settings.origins.cookie_domain();

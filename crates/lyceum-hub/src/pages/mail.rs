@@ -18,9 +18,10 @@ use serde::Deserialize;
 use super::login::is_foreign;
 use super::password::{Trouble, own, way_in};
 use super::{frame, html, language};
-use crate::Hub;
+use crate::audit::{self, Act, Doer, What};
 use crate::mail::Errand;
 use crate::visit::SignedIn;
+use crate::{Hub, db};
 
 /// The longest that is looked at of what was typed.
 const TYPED_MAX: usize = 254;
@@ -98,7 +99,11 @@ async fn forgot(
     }
     tracing::info!(address = %info.address, "somebody asks for a link to a new password");
     let lang = language(&hub, &headers);
-    hub.post().ask(Errand::Forgotten { typed, lang });
+    hub.post().ask(Errand::Forgotten {
+        typed,
+        from: info.address,
+        lang,
+    });
     desk.answer(StatusCode::OK, desk.page(MailState::Sent))
 }
 
@@ -234,6 +239,13 @@ async fn prove(
         tx.rollback().await?;
         return desk.gone();
     };
+    if let Some(user) = db::users::find(&mut tx, &proof.name).await? {
+        let doer = Doer::person(&proof.name).at(Some(info.address));
+        let act = Act::new(&doer, What::MailProved)
+            .about(&user)
+            .with("mail", &proof.address);
+        audit::note(&mut tx, act, now).await?;
+    }
     tx.commit().await?;
     tracing::info!(user = %proof.name, address = %info.address, "address of mail shown to be hers");
     let before = before.and_then(|known| MailAddress::parse(&known.address).ok());

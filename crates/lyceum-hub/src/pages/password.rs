@@ -121,15 +121,9 @@ async fn change(
     // Renamed meanwhile, it would be somebody else's.
     let user = user.filter(|user| user.name == person.name);
     let user = user.ok_or_else(ApiError::not_found)?;
-    let doer = Doer::person(&user.name).at(Some(info.address));
-    put(
-        &hub,
-        tx,
-        &accounts,
-        (&user, &new),
-        Act::new(&doer, What::PasswordSet),
-    )
-    .await?;
+    let doer = Doer::of(&caller);
+    let act = Act::new(&doer, What::PasswordSet).about(&user);
+    put(&hub, tx, &accounts, (&user, &new), act).await?;
     tracing::info!(user = %user.name, address = %info.address, "password changed");
     Desk {
         caller: None,
@@ -224,7 +218,9 @@ async fn use_link(
         return gone(&hub, caller.as_ref(), &headers, &info);
     }
     let doer = Doer::person(&user.name).at(Some(info.address));
-    let act = Act::new(&doer, What::PasswordSet).with("by", "link");
+    let act = Act::new(&doer, What::PasswordSet)
+        .about(&user)
+        .with("by", "link");
     put(&hub, tx, &accounts, (&user, &new), act).await?;
     tracing::info!(user = %user.name, address = %info.address, "password set by a link");
     // Her own session, if it was hers, has ended.
@@ -316,7 +312,7 @@ async fn put(
     act: Act<'_>,
 ) -> ApiResult<()> {
     accounts.put(&mut tx, &user.name, new).await?;
-    audit::note(&mut tx, act.about(user), hub.now()).await?;
+    audit::note(&mut tx, act, hub.now()).await?;
     db::sessions::end_all(&mut tx, &user.id).await?;
     revocations::announce(&mut tx, user.name.as_str(), hub.now()).await?;
     tx.commit().await?;

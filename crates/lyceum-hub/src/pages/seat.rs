@@ -158,6 +158,7 @@ pub(super) async fn kept_out(
         grants: &settings.grants,
         admins: &settings.admission.admins,
         has_power_in_courses: has_power_in_courses(hub, tx, &user.name).await?,
+        posix: &settings.posix,
     };
     if users::rules_over_others(tx, user, in_force).await? {
         tracing::warn!(user = %user.name, sitting = ticket.sitting.id, "sign-in refused: codes do not open accounts of those who administer or teach");

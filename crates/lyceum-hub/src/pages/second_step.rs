@@ -144,7 +144,7 @@ async fn show(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let Some(here) = here(&hub, &headers, &info).await? else {
-        return Ok(to(&hub, "/hub/login"));
+        return Ok(to(&hub, "/hub/login?local"));
     };
     let visit = Visit {
         hub: &hub,

@@ -1,5 +1,6 @@
 //! An account of one's own: whoever has an invitation, or reads an address of mail in the right domain, chooses a
-//! name that is free, and a password; elsewhere she asks for it, and an administrator says yes or no.
+//! name that is free, and a password, or whoever comes does; elsewhere she asks for it, and an administrator says
+//! yes or no.
 
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -54,7 +55,7 @@ pub(super) fn by_invitation(hub: &Hub) -> ApiResult<LocalAccounts> {
 pub(super) fn is_open(hub: &Hub) -> bool {
     way_in(hub).is_ok_and(|accounts| match accounts.sign_up() {
         SignUp::Closed | SignUp::Invitation => false,
-        SignUp::Approval => true,
+        SignUp::Approval | SignUp::Open => true,
         SignUp::Domains(_) => hub.mail().is_some(),
     })
 }
@@ -67,6 +68,8 @@ enum Ticket<'a> {
     Mail(&'a str),
     /// None: an administrator says yes or no.
     Approval,
+    /// None: whoever comes has one.
+    Open,
     /// None yet: one is sent to her.
     Address,
 }
@@ -78,6 +81,7 @@ impl<'a> Ticket<'a> {
             SignUp::Domains(_) if !mail.is_empty() => Self::Mail(mail),
             SignUp::Domains(_) if desk.hub.mail().is_some() => Self::Address,
             SignUp::Approval => Self::Approval,
+            SignUp::Open => Self::Open,
             _ => Self::Invitation(""),
         }
     }
@@ -103,6 +107,7 @@ impl<'a> Ticket<'a> {
                 })
             }
             Self::Approval => Some(desk.form(SignUpKind::Approval)),
+            Self::Open => Some(desk.form(SignUpKind::Open)),
             Self::Address => Some(desk.form(SignUpKind::Address)),
         })
     }
@@ -183,11 +188,13 @@ async fn sign_up(
     if let Ticket::Address = ticket {
         return desk.send_ticket(page, &form.address).await;
     }
-    if let Ticket::Approval = ticket {
+    if let Ticket::Approval | Ticket::Open = ticket {
         // Whoever has nothing to show makes work for an administrator, and for the machine.
         if let Err(refused) = sign_in.begin_errand(info.address).await {
             return desk.refuse(page, Trouble::of(refused));
         }
+    }
+    if let Ticket::Approval = ticket {
         let note = form.note.trim();
         if note.chars().count() > NOTE_MAX || note.chars().any(char::is_control) {
             return desk.refuse_name(page, say!("sign_up.long_note", most = NOTE_MAX));
@@ -221,6 +228,10 @@ async fn sign_up(
             tracing::info!(user = %name, %address, %mailbox, "account made by an address of mail");
             SignUpState::Done
         }
+        Made::Alone => {
+            tracing::info!(user = %name, %address, "account made by whoever came");
+            SignUpState::Done
+        }
         Made::Waits => {
             tracing::info!(user = %name, %address, "somebody asks for an account");
             SignUpState::Waits
@@ -252,6 +263,7 @@ fn shown(text: &str, most: usize) -> String {
 enum Made {
     Invited(Invitation),
     Mailed(MailAddress),
+    Alone,
     /// An administrator decides.
     Waits,
     /// The name is somebody's, or kept for somebody.
@@ -272,7 +284,8 @@ async fn make(
     match ticket {
         Ticket::Invitation(secret) => make_invited(desk, secret, name, new).await,
         Ticket::Mail(secret) => make_mailed(desk, secret, name, new).await,
-        Ticket::Approval => ask(desk.hub, name, new, note).await,
+        Ticket::Approval => ask(desk, name, new, note).await,
+        Ticket::Open => make_alone(desk, name, new).await,
         Ticket::Address => Ok(Made::Gone),
     }
 }
@@ -341,12 +354,20 @@ async fn make_mailed(
         tx.rollback().await?;
         return Ok(Made::Gone);
     }
-    if is_spoken_for(hub, &mut tx, name, &[]).await?
-        || users::create(&mut tx, name, now).await?.is_none()
-    {
+    if is_spoken_for(hub, &mut tx, name, &[]).await? {
         tx.rollback().await?;
         return Ok(Made::Taken);
     }
+    let Some(user) = users::create(&mut tx, name, now).await? else {
+        tx.rollback().await?;
+        return Ok(Made::Taken);
+    };
+    let doer = Doer::person(name).at(Some(desk.info.address));
+    let act = Act::new(&doer, What::SignedUp)
+        .about(&user)
+        .with("by", "mail")
+        .with("mail", &address);
+    audit::note(&mut tx, act, now).await?;
     desk.accounts.put(&mut tx, name, new).await?;
     addresses::put(&mut tx, name, &address, name.as_str(), Some(now)).await?;
     tx.commit().await?;
@@ -354,14 +375,55 @@ async fn make_mailed(
     Ok(Made::Mailed(address))
 }
 
-async fn ask(hub: &Hub, name: &UserName, new: &NewPassword, note: &str) -> ApiResult<Made> {
+/// By nothing at all.
+async fn make_alone(desk: &Desk<'_>, name: &UserName, new: &NewPassword) -> ApiResult<Made> {
+    let (hub, now) = (desk.hub, desk.hub.now());
+    // Who is let in by her name may come by another way yet.
+    let allow = &hub.settings().admission.allow;
+    let is_awaited = allow.as_ref().is_some_and(|allow| allow.people.contains(name));
+    let mut tx = hub.db().write().await?;
+    if is_awaited
+        || sign_ups::is_waiting(&mut tx, name, now).await?
+        || is_spoken_for(hub, &mut tx, name, &[]).await?
+    {
+        tx.rollback().await?;
+        return Ok(Made::Taken);
+    }
+    let Some(user) = users::create(&mut tx, name, now).await? else {
+        tx.rollback().await?;
+        return Ok(Made::Taken);
+    };
+    let doer = Doer::person(name).at(Some(desk.info.address));
+    let act = Act::new(&doer, What::SignedUp).about(&user);
+    audit::note(&mut tx, act, now).await?;
+    desk.accounts.put(&mut tx, name, new).await?;
+    tx.commit().await?;
+    proxy::pass_on(hub).await;
+    Ok(Made::Alone)
+}
+
+async fn ask(
+    desk: &Desk<'_>,
+    name: &UserName,
+    new: &NewPassword,
+    note: &str,
+) -> ApiResult<Made> {
+    let (hub, now) = (desk.hub, desk.hub.now());
     let mut tx = hub.db().write().await?;
     if is_spoken_for(hub, &mut tx, name, &[]).await? {
         tx.rollback().await?;
         return Ok(Made::Taken);
     }
-    let made = match sign_ups::ask(&mut tx, name, new, note, hub.now()).await? {
-        Asked::Waits(_) => Made::Waits,
+    let made = match sign_ups::ask(&mut tx, name, new, note, now).await? {
+        Asked::Waits(_) => {
+            // She is nobody yet.
+            let doer = Doer::nobody().at(Some(desk.info.address));
+            let act = Act::new(&doer, What::SignUpAsked)
+                .with("name", name)
+                .with("note", note);
+            audit::note(&mut tx, act, now).await?;
+            Made::Waits
+        }
         Asked::Taken => Made::Taken,
         Asked::Full => Made::Full,
     };

@@ -28,6 +28,7 @@ async fn a_role_of_the_configuration_goes_with_it() {
                 grants: &settings.grants,
                 admins: &configured,
                 has_power_in_courses: false,
+                posix: &Default::default(),
             };
             let user = users::admit(&mut tx, &identity, in_force, now).await;
             let user = user.expect("asked").expect("hers");

@@ -275,6 +275,7 @@ async fn what_the_configuration_does_has_nobody_as_doer() {
             grants: &grants,
             admins: &admins,
             has_power_in_courses: false,
+            posix: &Default::default(),
         };
         let user = users::admit(&mut tx, &identity, in_force, hub.hub.now()).await;
         user.expect("written").expect("admitted");

@@ -23,10 +23,12 @@ use serde_json::{Value, json};
 
 use crate::kit::header;
 
+mod automatic;
 mod linked;
 mod lists;
 mod logged_out;
 mod marks;
+mod numbers;
 mod oauth2;
 mod refreshed;
 mod sheets;
@@ -41,12 +43,15 @@ fn config(provider: &FakeProvider, id: &str) -> OidcConfig {
     OidcConfig {
         id: id.into(),
         title: "University account".into(),
+        automatic: false,
         issuer: provider.issuer(),
         client_id: CLIENT.into(),
         client_secret: Some(Secret::new(CLIENT_SECRET)),
         scopes: ["openid", "profile"].map(str::to_owned).to_vec(),
         parameters: BTreeMap::from([("prompt".into(), "login".into())]),
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username: NameFrom::parse("claim:preferred_username").expect("a good one"),
             display_name: "name".into(),
             groups: Some("groups".into()),

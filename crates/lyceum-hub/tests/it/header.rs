@@ -18,6 +18,7 @@ const IN: &str = "/hub/login/header";
 pub(crate) fn config(from: &str) -> HeaderConfig {
     HeaderConfig {
         title: "University".into(),
+        automatic: false,
         header: "x-remote-user".into(),
         mark: None,
         display_name: Some("x-remote-name".into()),
@@ -27,6 +28,8 @@ pub(crate) fn config(from: &str) -> HeaderConfig {
         from: vec![from.parse().expect("a network")],
         proof: None,
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username: NameFrom::parse("{user}").expect("a template"),
             display_name: "display".into(),
             groups: Some(GROUPS.into()),
@@ -225,6 +228,22 @@ async fn where_there_is_no_other_way_in_nobody_has_to_choose() {
     let page = ada.post_form("/hub/logout", &[]).await.expect(200);
     assert!(page.text().contains(log_out));
     assert_eq!(header(&page, "refresh"), format!("0; url={log_out}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_other_ways_in_it_is_taken_where_the_configuration_says_so() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_user("guest").await;
+    let mut config = config(HERE);
+    config.automatic = true;
+    hub.believe(config, false);
+    let ada = hub.client();
+    let page = as_user(&ada, "/hub/login", "ada").await.expect(302);
+    assert!(page.location().starts_with(IN));
+    let page = as_user(&ada, "/hub/login?local", "ada").await.expect(200);
+    assert!(page.text().contains("type=\"password\""));
+    // Whom it does not name is asked.
+    ada.get("/hub/login").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

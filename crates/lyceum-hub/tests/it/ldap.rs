@@ -42,10 +42,14 @@ fn directory(url: String) -> Arc<dyn Authenticator> {
             username: "uid".into(),
             display_name: "cn".into(),
             mark: "entryUUID".into(),
+            uid: None,
+            gid: None,
+            mail: None,
         },
         groups: Some(Groups {
             base: GROUPS.into(),
             name: "cn".into(),
+            gid: None,
             by: GroupsBy::Filter(Template::groups(groups).expect("a filter")),
         }),
         allow: Some(Rule {

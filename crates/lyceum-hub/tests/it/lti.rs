@@ -43,6 +43,8 @@ fn config(platform: &FakePlatform, id: &str) -> LtiConfig {
         issuer,
         home: None,
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username: NameFrom::parse("claim:ext.user_username").expect("a good one"),
             display_name: "name".into(),
             groups: None,

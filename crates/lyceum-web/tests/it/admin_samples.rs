@@ -411,6 +411,13 @@ fn people() -> Vec<(&'static str, &'static str, Value)> {
                     given_by: "root".into(),
                     verified: Some(NOW),
                 }),
+                numbers: Some(NumbersRow {
+                    uid: EVIL.into(),
+                    gid: EVIL.into(),
+                    group: EVIL.into(),
+                    gids: EVIL.into(),
+                    by_hand: true,
+                }),
                 problem: Some("The name is taken.".into()),
             }),
         ),

@@ -122,8 +122,9 @@ fn check_config(doctor: &Doctor) -> Check {
         None => "no lyceum.yaml, the defaults hold".into(),
     };
     let notes = config::of_exchange(&loaded.config.grants).into_iter();
-    let notes: Vec<String> = notes
-        .map(|(key, words)| format!("{key}: {words}"))
+    let open = loaded.config.open_sign_up();
+    let notes: Vec<String> = (open.map(|words| format!("sign_up {words}")).into_iter())
+        .chain(notes.map(|(key, words)| format!("{key}: {words}")))
         .collect();
     Check {
         hint: (!notes.is_empty()).then(|| notes.join("\n")),

@@ -12,6 +12,7 @@ use lyceum_hub::db;
 use lyceum_hub::profiles::choose::{Chosen, PROFILE};
 use lyceum_model::environment::{Said, Setting, Values};
 use lyceum_model::name::UserName;
+use lyceum_model::posix::Posix;
 use lyceum_model::who::{CourseId, CourseRole, Standing};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -77,6 +78,8 @@ struct Person {
     name: UserName,
     standing: Standing,
     shelf: Shelf,
+    /// The numbers by which her files are hers.
+    posix: Option<Posix>,
     /// Why she may start nothing.
     kept_out: Option<&'static str>,
 }
@@ -160,6 +163,7 @@ impl Explain {
         };
         let slug = chosen.and_then(|chosen| chosen.profile);
         values.splice(0..0, slug.map(|slug| profile_row(&slug, loaded)));
+        values.extend(posix_rows(person));
         notes.extend(others);
         // What she would get is told all the same.
         let may = match person.kept_out {
@@ -204,6 +208,11 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
             .map(|(group, _)| group.clone())
             .collect(),
     };
+    let posix = match &user {
+        Some(user) => db::posix::of(&mut tx, &user.id).await.map_err(failed)?,
+        None => None,
+    };
+    let posix = posix.map(|known| lyceum_hub::posix::in_force(known.posix, &config.posix));
     drop(tx);
     let shelf = crate::compose::shelf(&layout, config)?;
     let named = config.people.admins.contains(name);
@@ -225,8 +234,28 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
             groups,
         },
         shelf,
+        posix,
         kept_out,
     })
+}
+
+/// Whose account says them, not the configuration. With a system account, that one's count.
+fn posix_rows(person: &Person) -> Vec<Row> {
+    let row = |what: &str, value: Value| Row {
+        what: what.into(),
+        value,
+        rule: "posix".into(),
+        from: format!("the account {}", person.name),
+    };
+    let Some(posix) = &person.posix else {
+        return Vec::new();
+    };
+    let mut rows = vec![row("uid", posix.uid.into())];
+    rows.extend(posix.gid.map(|gid| row("gid", gid.into())));
+    if !posix.gids.is_empty() {
+        rows.push(row("groups", posix.gids.clone().into()));
+    }
+    rows
 }
 
 fn profile_row(slug: &str, loaded: &Loaded) -> Row {

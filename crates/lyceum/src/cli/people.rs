@@ -50,6 +50,7 @@ pub enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+    Posix(super::posix::PosixArgs),
     /// Tell whether a second step stands behind somebody's password, or take it off.
     SecondFactor(SecondFactorArgs),
 }
@@ -122,6 +123,7 @@ impl UserCommand {
                 Ok(Outcome::Good)
             }
             Self::Identity(command) => command.run(),
+            Self::Posix(args) => args.run(),
             Self::SecondFactor(args) => args.run(),
             Self::List { data, config, json } => {
                 let people = block_on(async move {
@@ -361,6 +363,6 @@ fn read_password() -> Result<Option<Secret>, Failure> {
     Ok((!line.is_empty()).then(|| Secret::new(line)))
 }
 
-fn failed(error: lyceum_store::DbError) -> Failure {
+pub(super) fn failed(error: lyceum_store::DbError) -> Failure {
     Failure::new(format!("the database: {error}"))
 }

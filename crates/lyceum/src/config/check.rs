@@ -46,6 +46,7 @@ pub struct Config {
     /// By which headers a proxy in front says who people are, for our own proxy.
     pub identity: Option<lyceum_proxy::Identity>,
     pub second_factor: lyceum_hub::second_factor::Required,
+    pub posix: lyceum_hub::posix::Rules,
     /// `None`: no mail is sent.
     pub mail: Option<std::sync::Arc<lyceum_hub::mail::MailConfig>>,
     pub people: People,
@@ -80,9 +81,13 @@ impl Config {
         let hosts = self
             .shared_host()
             .map(|words| ("subdomains".to_owned(), words));
+        let open = self
+            .open_sign_up()
+            .map(|words| ("sign_up".to_owned(), words));
         let told = super::notes::of_profiles(&self.profiles)
             .into_iter()
             .chain(hosts)
+            .chain(open)
             .chain(super::notes::of_exchange(&self.grants));
         let told = told.map(|(key, message)| super::Problem {
             file: key,
@@ -90,6 +95,11 @@ impl Config {
             message,
         });
         told.chain(self.theme.notes()).collect()
+    }
+
+    /// What it means that whoever comes makes an account.
+    pub fn open_sign_up(&self) -> Option<String> {
+        super::notes::of_sign_up(&self.sign_in, self.public_url.as_ref())
     }
 
     /// What it means that all have one host, where nobody has said that it is meant.
@@ -254,6 +264,7 @@ pub(crate) fn check(
         sign_in: check_sign_in(raw, folder, problem),
         identity,
         second_factor: super::second_factor::check_second_factor(raw, problem),
+        posix: super::posix::check_posix(raw, problem),
         mail: super::mail::check_mail(raw, folder, problem),
         people,
         grants,

@@ -24,6 +24,9 @@ const BITS_MIN: (u8, u8) = (16, 32);
 pub struct RawHeader {
     /// What the log-in page calls it: "Log in with …".
     pub title: String,
+    /// `true`: whom the proxy in front names is in without choosing, also where there are other ways in
+    /// (alone it always is so). With `/hub/login?local` the log-in page shows all of them.
+    pub automatic: bool,
     /// The header with the user name: `X-Remote-User`.
     pub header: String,
     /// The addresses of the proxy in front, as it connects to Lyceum: `[10.0.0.1]`. From any other address
@@ -65,6 +68,7 @@ impl Default for RawHeader {
     fn default() -> Self {
         Self {
             title: String::new(),
+            automatic: false,
             header: String::new(),
             from: Vec::new(),
             proof: None,
@@ -145,6 +149,7 @@ pub(super) fn check_header(raw: &RawHeader, folder: &Path, say: Say<'_>) -> Opti
     let (header, username) = (header?, username?);
     Some(HeaderConfig {
         title: raw.title.trim().into(),
+        automatic: raw.automatic,
         header,
         mark,
         display_name,
@@ -154,6 +159,8 @@ pub(super) fn check_header(raw: &RawHeader, folder: &Path, say: Say<'_>) -> Opti
         from,
         proof,
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username,
             display_name: DISPLAY.into(),
             groups: groups.map(|_| GROUPS.into()),

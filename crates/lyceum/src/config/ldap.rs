@@ -57,6 +57,14 @@ pub struct RawLdap {
     /// The attribute that stays when a person is renamed, and is given to nobody else: `objectGUID` in
     /// Active Directory.
     pub mark: String,
+    /// The attribute with her uid: `uidNumber`. Left out: none is asked for.
+    pub uid: Option<String>,
+    /// The attribute with the number of her group: `gidNumber`. Left out: none is asked for.
+    pub gid: Option<String>,
+    /// The attribute with her address of mail: `mail`. Only together with `mail_is_verified`.
+    pub mail: Option<String>,
+    /// `true`: nobody writes her address into the directory herself, so it is hers.
+    pub mail_is_verified: bool,
     /// How groups are found. She is put into these here, and taken out of those that it told before. Left
     /// out: groups are left alone.
     pub groups: Option<RawLdapGroups>,
@@ -90,6 +98,10 @@ impl Default for RawLdap {
             username: "uid".into(),
             display_name: "cn".into(),
             mark: "entryUUID".into(),
+            uid: None,
+            gid: None,
+            mail: None,
+            mail_is_verified: false,
             groups: None,
             allow: None,
             admins: None,
@@ -122,6 +134,9 @@ pub struct RawLdapGroups {
     pub member_of: Option<String>,
     /// The attribute that is a group's name.
     pub name: String,
+    /// The attribute with a group's number for files: `gidNumber`. By it people are in these groups there, too.
+    /// Not beside `member_of`. Left out: none is asked for.
+    pub gid: Option<String>,
 }
 
 impl Default for RawLdapGroups {
@@ -131,6 +146,7 @@ impl Default for RawLdapGroups {
             filter: None,
             member_of: None,
             name: "cn".into(),
+            gid: None,
         }
     }
 }
@@ -159,6 +175,14 @@ pub(super) fn check_ldap(raw: &RawLdap, folder: &Path, say: Say<'_>) -> LdapConf
         ("mark", &raw.mark),
     ] {
         attribute_at(key, attribute, say);
+    }
+    for (key, attribute) in [("uid", &raw.uid), ("gid", &raw.gid), ("mail", &raw.mail)] {
+        if let Some(attribute) = attribute {
+            attribute_at(key, attribute, say);
+        }
+    }
+    if raw.mail.is_some() != raw.mail_is_verified {
+        say("mail", "an address by which links to passwords may go must be hers: write `mail: mail` and `mail_is_verified: true` together, where people can't write it themselves, or neither".into());
     }
     let own_filter = || looks_up.then(|| format!("({}={{username}})", raw.username));
     let filter = raw.filter.clone().or_else(own_filter);
@@ -190,6 +214,9 @@ pub(super) fn check_ldap(raw: &RawLdap, folder: &Path, say: Say<'_>) -> LdapConf
             username: raw.username.clone(),
             display_name: raw.display_name.clone(),
             mark: raw.mark.clone(),
+            uid: raw.uid.clone(),
+            gid: raw.gid.clone(),
+            mail: raw.mail.clone().filter(|_| raw.mail_is_verified),
         },
         groups,
         allow,
@@ -274,6 +301,12 @@ fn check_groups(raw: &RawLdapGroups, say: Say<'_>) -> Option<Groups> {
         say("groups.base", no_entry(&raw.base));
     }
     attribute_at("groups.name", &raw.name, say);
+    if let Some(gid) = &raw.gid {
+        attribute_at("groups.gid", gid, say);
+        if raw.member_of.is_some() {
+            say("groups.gid", "by `member_of` groups are not looked at, only their names; find them by `filter` for their numbers".into());
+        }
+    }
     let by = match (&raw.filter, &raw.member_of) {
         (Some(_), Some(_)) => {
             let message = "groups are found by `filter` or by `member_of`; remove one of the two";
@@ -292,6 +325,7 @@ fn check_groups(raw: &RawLdapGroups, say: Say<'_>) -> Option<Groups> {
     Some(Groups {
         base: raw.base.clone(),
         name: raw.name.clone(),
+        gid: raw.gid.clone(),
         by,
     })
 }
@@ -387,6 +421,13 @@ mod tests {
         let good = |more: &str| format!("{{kind: ldap, title: T, {GOOD}, {more}}}");
         check(&good("fliter: x"), "filter");
         check(&good("groups: {bsae: x}"), "base");
+        check(&good("uid: 'a b'"), "sign_in[0].uid");
+        check(&good("mail: mail"), "mail_is_verified");
+        check(&good("mail_is_verified: true"), "or neither");
+        check(
+            &good("groups: {base: 'ou=groups,dc=edu', member_of: memberOf, gid: gidNumber}"),
+            "find them by `filter`",
+        );
         check(&good("filter: 'uid={username}'"), "is no filter");
         check(&good("filter: '(uid=ada)'"), "{username}");
         check(&good("filter: '(uid={user})'"), "there is no value");

@@ -231,6 +231,8 @@ pub(super) fn check_lti(raw: &RawLti, folder: &Path, say: Say<'_>) -> Option<Lti
         token_audience: raw.token_audience.clone(),
         home: home.flatten(),
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username,
             display_name,
             groups: None,

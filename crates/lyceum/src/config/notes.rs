@@ -1,9 +1,12 @@
 //! What is no mistake of a configuration, but hardly what somebody meant.
 
+use lyceum_auth::config::SignUp;
 use lyceum_hub::grants::{Grants, SERVER};
 use lyceum_hub::profiles::{Override, Profiles, Unlisted};
 use url::Url;
 
+use super::dummy::is_here;
+use super::sign_in::SignInMethod;
 use crate::exchange;
 
 /// What people might type: numbers, sizes, words, images.
@@ -43,6 +46,17 @@ pub(super) fn of_hosts(public_url: Option<&Url>, subdomains: Option<bool>) -> Op
     };
     Some(format!(
         "is not set, so pages of people's servers share the host {host} with the hub: a script in a notebook may act as whoever opens it. Set {way}; or `false`, if that is meant"
+    ))
+}
+
+/// Where strangers make accounts for themselves by an address that is not this machine's own.
+pub(super) fn of_sign_up(methods: &[SignInMethod], public_url: Option<&Url>) -> Option<String> {
+    let is_open =
+        |way: &SignInMethod| matches!(way, SignInMethod::Local(local) if local.sign_up == SignUp::Open);
+    let url = public_url.filter(|url| !is_here(url))?;
+    let host = methods.iter().any(is_open).then(|| url.host_str())??;
+    Some(format!(
+        "is `open`: whoever reaches {host} makes an account and runs programs on your machines, one after another if she likes. Take `approval`, `invitation` or `domains`, unless only those reach it whom you mean"
     ))
 }
 

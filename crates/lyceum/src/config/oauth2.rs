@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::SecretRef;
-use super::oidc::{ONLY_WANTED, RawRule, check_only, check_rule, claim};
+use super::oidc::{ONLY_WANTED, RawRule, check_numbers, check_only, check_rule, claim};
 use super::refresh::{Refresh, check_refresh};
 use super::sign_in::{Say, check_client, read_authorities};
 
@@ -24,6 +24,9 @@ const LISTS_MAX: usize = 8;
 pub struct RawOAuth2 {
     /// What the log-in page calls it: "Log in with …".
     pub title: String,
+    /// `true`: the log-in page sends browsers there by itself. Whoever has just logged out stays, and with
+    /// `/hub/login?local` the page shows all ways in.
+    pub automatic: bool,
     /// Tells several such ways apart in addresses: with `staff` the provider sends browsers back to
     /// `/hub/oauth_callback/staff`. Left out, for one of them: `/hub/oauth_callback`.
     pub id: String,
@@ -70,6 +73,11 @@ pub struct RawOAuth2 {
     /// The claim of whose domain `allow` and `admins` speak: `claim:ocs.data.email`. Only one that people
     /// can't write. Left out: `claim:email`.
     pub domain_of: Option<String>,
+    /// The claim with her uid, the number of her group, and those of further ones: `claim:uidNumber`. Left out:
+    /// none is asked for.
+    pub uid: Option<String>,
+    pub gid: Option<String>,
+    pub gids: Option<String>,
     /// Who may come in this way. Left out: those alone whom `people.allow` names.
     pub allow: Option<RawRule>,
     /// Who is an administrator, as long as it holds at each log-in. Left out: the provider does not say.
@@ -99,6 +107,7 @@ impl Default for RawOAuth2 {
     fn default() -> Self {
         Self {
             title: String::new(),
+            automatic: false,
             id: String::new(),
             preset: None,
             host: None,
@@ -115,6 +124,9 @@ impl Default for RawOAuth2 {
             display_name: "claim:name".into(),
             groups: None,
             groups_only: None,
+            uid: None,
+            gid: None,
+            gids: None,
             lists: None,
             mail_is_verified: false,
             domain_of: None,
@@ -319,7 +331,10 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
         let mut query = userdata_url.query_pairs_mut();
         query.extend_pairs(&raw.userdata_parameters);
     }
+    let numbers = check_numbers(&raw.uid, &raw.gid, &raw.gids, say);
     let mapping = Mapping {
+        numbers,
+        mail: None,
         username: username?,
         display_name,
         groups,
@@ -342,6 +357,7 @@ pub(super) fn check_oauth2(raw: &RawOAuth2, folder: &Path, say: Say<'_>) -> Opti
     Some(OAuth2Config {
         id: raw.id.clone(),
         title: raw.title.trim().into(),
+        automatic: raw.automatic,
         authorize_url: authorize_url?,
         token_url: token_url?,
         userdata_url,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lyceum_auth::claims::{Mapping, NameFrom, Rule};
+use lyceum_auth::claims::{Mapping, NameFrom, Numbers, Rule};
 use lyceum_auth::may_be_asked;
 use lyceum_auth::oidc::OidcConfig;
 use lyceum_model::identity::Adopts;
@@ -24,6 +24,9 @@ const SCOPES: [&str; 3] = ["openid", "profile", "email"];
 pub struct RawOidc {
     /// What the log-in page calls it: "Log in with …".
     pub title: String,
+    /// `true`: the log-in page sends browsers there by itself. Whoever has just logged out stays, and with
+    /// `/hub/login?local` the page shows all ways in.
+    pub automatic: bool,
     /// Tells several such ways apart in addresses: with `staff` the provider sends browsers back to
     /// `/hub/oauth_callback/staff`. Left out, for one of them: `/hub/oauth_callback`.
     pub id: String,
@@ -58,6 +61,11 @@ pub struct RawOidc {
     /// Which of her groups there make groups here: whole names, or what they begin with (`uni:*`). Left
     /// out: all, so only where people can't name groups themselves.
     pub groups_only: Option<Vec<String>>,
+    /// The claim with her uid, the number of her group, and those of further ones: `claim:uidNumber`. Left out:
+    /// none is asked for.
+    pub uid: Option<String>,
+    pub gid: Option<String>,
+    pub gids: Option<String>,
     /// Who may come in this way. Left out: those alone whom `people.allow` names.
     pub allow: Option<RawRule>,
     /// Who is an administrator, as long as it holds at each log-in. Left out: the provider does not say.
@@ -88,6 +96,7 @@ impl Default for RawOidc {
     fn default() -> Self {
         Self {
             title: String::new(),
+            automatic: false,
             id: String::new(),
             preset: None,
             tenant: None,
@@ -101,6 +110,9 @@ impl Default for RawOidc {
             display_name: "claim:name".into(),
             groups: None,
             groups_only: None,
+            uid: None,
+            gid: None,
+            gids: None,
             allow: None,
             admins: None,
             adopt: false,
@@ -281,17 +293,21 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
     if username.drops_domains() && domains.is_none_or(|domains| domains.len() != 1) {
         say("username", "`|local` makes one name of addresses at several domains; `allow: {domains: […]}` has to name the one that is meant".into());
     }
+    let numbers = check_numbers(&raw.uid, &raw.gid, &raw.gids, say);
     let renewing = check_refresh(raw.refresh, raw.refresh_grace, say);
     let authorities = read_authorities(raw.authority.as_ref(), folder, say);
     Some(OidcConfig {
         id: raw.id.clone(),
         title: raw.title.trim().into(),
+        automatic: raw.automatic,
         issuer: issuer?,
         client_id: raw.client_id.clone(),
         client_secret,
         scopes,
         parameters: raw.parameters.clone(),
         mapping: Mapping {
+            numbers,
+            mail: None,
             username,
             display_name,
             groups,
@@ -307,6 +323,25 @@ pub(super) fn check_oidc(raw: &RawOidc, folder: &Path, say: Say<'_>) -> Option<O
         renewing,
         authorities,
     })
+}
+
+/// Claims with numbers for files.
+pub(super) fn check_numbers(
+    uid: &Option<String>,
+    gid: &Option<String>,
+    gids: &Option<String>,
+    say: Say<'_>,
+) -> Numbers {
+    let mut named = |key: &str, text: &Option<String>| {
+        let text = text.as_deref();
+        text.map(|text| claim(key, text, say))
+    };
+    Numbers {
+        uid: named("uid", uid),
+        gid: named("gid", gid),
+        group: None,
+        gids: named("gids", gids),
+    }
 }
 
 pub(super) const ONLY_WANTED: &str = "people make groups there themselves and name them; say which of them count here: `groups_only: [\"uni:*\"]`";

@@ -14,6 +14,7 @@ use super::mail::RawMail;
 use super::profiles::{RawProfile, a_list_of_profiles};
 use super::proxy::RawProxy;
 use super::quotas::RawQuota;
+use super::posix::RawPosix;
 use super::second_factor::RawSecondFactor;
 use super::secret_ref::SecretRef;
 use super::sign_in::{RawLocal, RawSignIn};
@@ -61,6 +62,8 @@ pub struct RawConfig {
     pub sign_in: SignInList,
     /// A second step behind passwords: the code of an app.
     pub second_factor: RawSecondFactor,
+    /// Numbers by which a file system knows people.
+    pub posix: RawPosix,
     /// Mail to people, by SMTP: links to new passwords, and to accounts.
     pub mail: RawMail,
     /// Who may do what.

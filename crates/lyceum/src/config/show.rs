@@ -94,6 +94,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "proxy",
         "sign_in",
         "second_factor",
+        "posix",
         "mail",
         "people",
         "load_groups",

@@ -88,7 +88,8 @@ pub struct RawLocal {
     pub password_length: usize,
     /// How people come to accounts that nobody made for them: `invitation`, by a link that an administrator
     /// hands over; `approval`, by asking for one, and an administrator's yes; `{domains: [example.edu]}`, by
-    /// a link that is sent to an address there. Left out: not at all.
+    /// a link that is sent to an address there; `open`, by coming: whoever reaches the page makes one. Left
+    /// out: not at all.
     #[serde(default, skip_serializing_if = "is_closed")]
     pub sign_up: SignUp,
 }
@@ -172,7 +173,7 @@ pub(super) fn check_sign_in(
         );
     }
     let (mut ids, mut directories) = (BTreeSet::new(), BTreeSet::new());
-    let mut platforms = BTreeSet::new();
+    let (mut platforms, mut chosen) = (BTreeSet::new(), false);
     let mut methods = Vec::new();
     for (index, method) in list.iter().enumerate().take(METHODS_MAX) {
         let at = format!("sign_in[{index}]");
@@ -187,6 +188,18 @@ pub(super) fn check_sign_in(
             RawSignIn::Pam(pam) => &pam.title,
             RawSignIn::Dummy(dummy) => &dummy.title,
         };
+        let automatic = match method {
+            RawSignIn::Oidc(oidc) => oidc.automatic,
+            RawSignIn::OAuth2(oauth) => oauth.automatic,
+            RawSignIn::Header(header) => header.automatic,
+            _ => false,
+        };
+        if automatic && std::mem::replace(&mut chosen, true) {
+            problem(
+                &format!("{at}.automatic"),
+                "another way in is taken by itself already; which one shall it be?".into(),
+            );
+        }
         if title.trim().is_empty() || title.chars().count() > 80 {
             problem(
                 &format!("{at}.title"),
@@ -307,6 +320,9 @@ pub(super) fn check_sign_in(
 }
 
 fn check_sign_up(sign_up: &SignUp, raw: &RawConfig, say: &mut dyn FnMut(String)) {
+    if *sign_up == SignUp::Open && raw.people.allow.is_some() && !raw.people.existing {
+        say("`people.allow` says who may come in, so nobody could make an account for herself; leave one of the two out, or take `sign_up: invitation`".into());
+    }
     let SignUp::Domains(domains) = sign_up else {
         return;
     };
@@ -622,6 +638,10 @@ mod tests {
         check("{kind: local, titel: T}", "lyceum.yaml:3:");
         check("{kind: local, title: T, sign_up: everybody}", "everybody");
         check(
+            "{kind: local, title: T, sign_up: open}\npeople: {allow: [ada]}",
+            "leave one of the two out",
+        );
+        check(
             "{kind: local, title: T, sign_up: {domains: [example.edu]}}",
             "`mail` must say",
         );
@@ -649,6 +669,9 @@ mod tests {
         check(&oidc("scopes: [profile]"), "`openid` among them");
         check(&oidc("parameters: {state: x}"), "said by Lyceum itself");
         check(&oidc("id: A/B"), "small letters");
+        let chosen = |id: &str| oidc(&format!("id: {id}, automatic: true"));
+        let both = format!("{}\n  - {}", chosen("a"), chosen("b"));
+        check(&both, "taken by itself already");
         check(&oidc("tenant: x"), "has one");
         check(&oidc("host: git.example.edu"), "else write `issuer`");
         check(&oidc("domain_of: upn"), "write `claim:NAME`");

@@ -51,6 +51,34 @@ fn a_closed_data_folder_is_called_so() {
 }
 
 #[test]
+fn numbers_for_files_are_said_once() {
+    let site = demo();
+    let said = site.run(&["user", "posix", "ada"]);
+    assert_eq!(said.out, "ada has no numbers for files\n", "{}", said.err);
+    let all = ["--uid", "1234", "--gid", "1000", "--groups", "5000,5001"];
+    let said = site.run(&[&["user", "posix", "ada"], all.as_slice()].concat());
+    let line = "ada  uid 1234  gid 1000  groups 5000,5001\n";
+    assert_eq!(said.out, line, "{}", said.err);
+    assert_eq!(site.run(&["user", "posix", "ada"]).out, line);
+    let said = site.run(&["user", "posix", "ben", "--uid", "1234"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("is or was that of ada"), "{}", said.err);
+    let said = site.run(&["user", "posix", "ben", "--uid", "0"]);
+    assert!(said.err.contains("the lowest is 1000"), "{}", said.err);
+    let said = site.run(&["user", "posix", "ben", "--gid", "1000"]);
+    assert!(said.err.contains("No number"), "{}", said.err);
+    let said = site.run(&["explain", "ada", "--json"]);
+    let explained: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    let values = explained["values"].as_array().expect("a list");
+    let value = |what: &str| {
+        let row = values.iter().find(|row| row["what"] == what);
+        row.map(|row| row["value"].clone())
+    };
+    assert_eq!(value("uid"), Some(1234.into()));
+    assert_eq!(value("groups"), Some(serde_json::json!([5000, 5001])));
+}
+
+#[test]
 fn the_last_administrator_stays_one() {
     let site = demo();
     let said = site.run(&["admin", "revoke", "admin"]);

@@ -571,6 +571,10 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     sign_in[0].password_length            8                               default
     sign_in[0].title                      Lyceum                          default
     second_factor.required_for            []                              default
+    posix.gid                             -                               default
+    posix.lowest_gid                      100                             default
+    posix.lowest_uid                      1000                            default
+    posix.uids                            -                               default
     mail.authority                        -                               default
     mail.from                             -                               default
     mail.password                         -                               default
@@ -727,6 +731,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "metrics_prefix",
             "oauth",
             "people",
+            "posix",
             "profiles",
             "proxy",
             "proxy_protocol",

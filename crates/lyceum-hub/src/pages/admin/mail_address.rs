@@ -10,6 +10,7 @@ use lyceum_web::page::contexts::admin::AddressRow;
 use lyceum_web::{ApiError, ApiResult};
 
 use super::Visit;
+use crate::audit::{self, Act, Doer, What};
 use crate::db;
 use crate::db::users::User;
 use crate::pages::password::way_in;
@@ -61,11 +62,20 @@ pub(super) async fn give(visit: &Visit, user: &User, typed: &str) -> ApiResult<R
         return Err(ApiError::bad_request(say!("admin.no_such_action")));
     }
     let by = visit.caller.who.to_string();
-    match &address {
-        Some(address) => addresses::put(&mut tx, &user.name, address, &by, None).await?,
-        None => {
-            addresses::remove(&mut tx, &user.name).await?;
+    let doer = Doer::of(&visit.caller);
+    let act = match &address {
+        Some(address) => {
+            addresses::put(&mut tx, &user.name, address, &by, None).await?;
+            let act = Act::new(&doer, What::MailGiven).about(user);
+            Some(act.with("mail", address))
         }
+        None => {
+            let had_one = addresses::remove(&mut tx, &user.name).await?;
+            had_one.then(|| Act::new(&doer, What::MailRemoved).about(user))
+        }
+    };
+    if let Some(act) = act {
+        audit::note(&mut tx, act, hub.now()).await?;
     }
     tx.commit().await?;
     tracing::info!(by, user = %user.name, given = address.is_some(), "address of mail changed");

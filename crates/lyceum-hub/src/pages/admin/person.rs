@@ -14,7 +14,7 @@ use lyceum_web::page::contexts::admin::{
 use lyceum_web::{ApiError, ApiResult, Credential};
 
 use super::{
-    Tally, Visit, audit, group_url, mail_address, password_link, people, second_factor_off,
+    Tally, Visit, audit, group_url, mail_address, numbers, password_link, people, second_factor_off,
     servers, user_url,
 };
 use crate::api::groups;
@@ -79,6 +79,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
     let password_link = password_link::may_make(visit, &mut tx, user).await?;
     let second_factor_off = second_factor_off::may(visit, &mut tx, user).await?;
     let mail = mail_address::shown(visit, &mut tx, user).await?;
+    let numbers = numbers::shown(visit, &mut tx, user).await?;
     let sees_all = may(ScopeName::ReadUsers);
     let tokens = match may(ScopeName::ReadTokens) {
         true => Some(tokens_of(visit, &mut tx, user).await?),
@@ -150,6 +151,7 @@ async fn page(visit: &Visit, user: &User, query: &ListQuery, extra: Extra) -> Ap
         audit,
         link: extra.link,
         mail,
+        numbers,
         problem: extra.problem.map(|why| why.sentence(visit.lang())),
     };
     visit.html(status, "admin_user.html", &page)
@@ -332,6 +334,10 @@ pub(super) async fn act(
             page(&visit, &user, &query, extra).await
         }
         "mail" => match mail_address::give(&visit, &user, form.get("address")).await? {
+            Ok(()) => Ok(visit.back(&form, &own, "changed", &Tally::one())),
+            Err(why) => page(&visit, &user, &query, Extra::problem(why)).await,
+        },
+        "numbers" => match numbers::keep(&visit, &user, &form).await? {
             Ok(()) => Ok(visit.back(&form, &own, "changed", &Tally::one())),
             Err(why) => page(&visit, &user, &query, Extra::problem(why)).await,
         },

@@ -10,6 +10,7 @@ use lyceum_web::page::contexts::admin::SignUpRow;
 use lyceum_web::{ApiError, ApiResult};
 
 use super::{Tally, Visit, people};
+use crate::audit::{self, Act, Doer, What};
 use crate::pages::fields::Fields;
 use crate::pages::password::way_in;
 use crate::pages::sign_up::is_spoken_for;
@@ -70,13 +71,18 @@ async fn approve(visit: &Visit, id: &str) -> ApiResult<()> {
         tx.rollback().await?;
         return Err(ApiError::not_found());
     };
-    if is_spoken_for(hub, &mut tx, &name, &[]).await?
-        || users::create(&mut tx, &name, now).await?.is_none()
-    {
+    let made = match is_spoken_for(hub, &mut tx, &name, &[]).await? {
+        true => None,
+        false => users::create(&mut tx, &name, now).await?,
+    };
+    let Some(user) = made else {
         tx.rollback().await?;
         let why = say!("person.name_not_free", name = name.as_str());
         return Err(ApiError::bad_request(why));
-    }
+    };
+    let doer = Doer::of(&visit.caller);
+    let act = Act::new(&doer, What::SignUpApproved).about(&user);
+    audit::note(&mut tx, act, now).await?;
     accounts.put(&mut tx, &name, &password).await?;
     tx.commit().await?;
     proxy::pass_on(hub).await;
@@ -85,11 +91,15 @@ async fn approve(visit: &Visit, id: &str) -> ApiResult<()> {
 }
 
 async fn refuse(visit: &Visit, id: &str) -> ApiResult<()> {
+    let now = visit.hub.now();
     let mut tx = visit.hub.db().write().await?;
-    if !sign_ups::refuse(&mut tx, id).await? {
+    let Some(name) = sign_ups::refuse(&mut tx, id).await? else {
         tx.rollback().await?;
         return Err(ApiError::not_found());
-    }
+    };
+    let doer = Doer::of(&visit.caller);
+    let act = Act::new(&doer, What::SignUpRefused).with("name", name);
+    audit::note(&mut tx, act, now).await?;
     tx.commit().await?;
     tracing::info!(by = %visit.caller.who, sign_up = id, "account refused");
     Ok(())

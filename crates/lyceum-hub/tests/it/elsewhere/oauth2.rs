@@ -20,6 +20,7 @@ pub(super) fn config(provider: &FakeProvider) -> OAuth2Config {
     OAuth2Config {
         id: String::new(),
         title: "Forge".into(),
+        automatic: false,
         authorize_url: at("auth"),
         token_url: at("token"),
         userdata_url: at("user"),
@@ -36,6 +37,8 @@ pub(super) fn config(provider: &FakeProvider) -> OAuth2Config {
             list("teams", "{organization.login}:{slug}"),
         ],
         mapping: Mapping {
+            numbers: Default::default(),
+            mail: None,
             username: NameFrom::parse("claim:preferred_username").expect("a good one"),
             display_name: "name".into(),
             groups: None,

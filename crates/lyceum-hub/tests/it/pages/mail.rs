@@ -52,6 +52,23 @@ async fn count(db: &TestDb, statement: &'static str) -> i64 {
     .expect("counted")
 }
 
+/// What was done that mail and sign-up have to do with: what, who, about whom.
+async fn written(root: &Client) -> Vec<String> {
+    let list = "/hub/api/lyceum/audit?kind=people&limit=100";
+    let items = root.get(list).await.expect(200).json()["items"].clone();
+    let rows = items.as_array().expect("a list").iter().map(|row| {
+        let word = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+        (word("what"), word("doer"), word("about"))
+    });
+    let is_of_it = |what: &str| what != "person_made" && what != "admin_given";
+    let rows = rows.filter(|(what, ..)| is_of_it(what));
+    let mut rows: Vec<String> = rows
+        .map(|(what, doer, about)| format!("{what} {doer} {about}"))
+        .collect();
+    rows.sort();
+    rows
+}
+
 /// A form token is another for each page.
 fn without_tokens(page: &str) -> String {
     let mut left = String::new();
@@ -268,6 +285,10 @@ async fn only_administrators_give_others_an_address() {
     assert!(page.contains("ada@example.edu"), "{page}");
     assert_eq!(give_address(&root, "ada", "").await, 302);
     assert_eq!(count(&db, "SELECT COUNT(*) FROM mail_addresses").await, 0);
+    assert_eq!(
+        written(&root).await,
+        ["mail_given root ada", "mail_removed root ada"]
+    );
     let page = ada.get("/hub/admin/user/ada").await;
     assert_eq!(page.status, 403);
 }
@@ -339,6 +360,11 @@ async fn whoever_reads_mail_in_the_right_domain_makes_one_account() {
         let letter = smtp.letter(3).await;
         assert_eq!(letter.to, ["grete@example.edu"]);
 
+        let root = hub.signed_in("root").await;
+        assert_eq!(
+            written(&root).await,
+            ["password_mailed - grete", "signed_up grete grete"]
+        );
         // A link that is open ends with the configuration that took it.
         make(&other, &[("address", "hans@example.edu")]).await;
         let mail = smtp.letter(4).await.secret("mail");
@@ -381,7 +407,7 @@ async fn whoever_asks_for_an_account_waits_for_a_yes() {
         hub.sign_up(SignUp::Approval);
         let root = hub.signed_in("root").await;
         let ask = async |name: &str, note: &str| {
-            // They stand in the order in which they ask.
+            // Who asked first stands at the top.
             clock.advance(1);
             let guest = hub.client();
             guest.get("/hub/sign-up").await.expect(200);
@@ -429,6 +455,18 @@ async fn whoever_asks_for_an_account_waits_for_a_yes() {
         let old = [("do", "approve"), ("chosen", ids[2].as_str())];
         root.post_form(DECIDE, &old).await.expect(404);
         assert_eq!(ask("eve", "").await.0, 200, "the name is free again");
+        let root = hub.signed_in("root").await;
+        assert_eq!(
+            written(&root).await,
+            [
+                "sign_up_approved root grete",
+                "sign_up_asked - -",
+                "sign_up_asked - -",
+                "sign_up_asked - -",
+                "sign_up_asked - -",
+                "sign_up_refused root -",
+            ]
+        );
         // Passwords are kept as hashes.
         let plain = "SELECT COUNT(*) FROM sign_ups WHERE password_hash NOT LIKE '$argon2id$%'";
         assert_eq!(count(&db, plain).await, 0);

@@ -190,6 +190,86 @@ async fn only_administrators_invite_and_only_where_it_is_meant() {
     }
 }
 
+/// How many names of these acts stand there, for administrators.
+async fn written(root: &Client, what: &str) -> Vec<serde_json::Value> {
+    let list = "/hub/api/lyceum/audit?kind=people&limit=100";
+    let items = root.get(list).await.expect(200).json()["items"].clone();
+    let rows = items.as_array().expect("a list").iter();
+    rows.filter(|row| row["what"] == what).cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_makes_an_account_where_it_is_open() {
+    for db in TestDb::both().await {
+        let (hub, _) = hub(&db).await;
+        hub.sign_up(SignUp::Open);
+        hub.put_in_course("tess", "bio", CourseRole::Teacher);
+        let guest = hub.client();
+        let page = guest.get("/hub/login").await.expect(200).text();
+        assert!(page.contains("/hub/sign-up"), "{page}");
+        guest.get(PAGE).await.expect(200);
+        let make = async |name: &str| {
+            let fields = [("name", name), ("new", NEW), ("again", NEW)];
+            let answer = guest.post_form(PAGE, &fields).await;
+            (answer.status.as_u16(), answer.text())
+        };
+        for name in ["ada", "ADA", "root", "chief", "tutor", "stan", "tess", "eve"] {
+            let (got, page) = make(name).await;
+            assert!(got == 400 && page.contains("be had here"), "{name}: {page}");
+        }
+        let (got, page) = make("Grete").await;
+        assert!(got == 200 && page.contains("called grete"), "{page}");
+        guest.log_in("grete", NEW).await.expect(302);
+        let user = guest.get("/hub/api/user").await.expect(200).json();
+        assert_eq!((&user["admin"], &user["groups"]), (&false.into(), &serde_json::json!([])));
+        let root = hub.signed_in("root").await;
+        let rows = written(&root, "signed_up").await;
+        assert_eq!(rows.len(), 1);
+        assert_eq!(
+            (&rows[0]["doer"], &rows[0]["about"]),
+            (&"grete".into(), &"grete".into())
+        );
+        // Whoever makes many waits.
+        let other = hub.client();
+        other.get(PAGE).await.expect(200);
+        let mut last = 200;
+        for n in 0..45 {
+            let name = format!("g{n}");
+            let fields = [("name", &*name), ("new", "kurz"), ("again", "kurz")];
+            last = other.post_form(PAGE, &fields).await.status.as_u16();
+        }
+        assert_eq!(last, 429);
+        // No more once the configuration says so.
+        hub.sign_up(SignUp::Invitation);
+        other.get(PAGE).await.expect(404);
+        hub.stop().await;
+    }
+}
+
+/// Whom the configuration lets in by her name may come by another way yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_it_is_open_nobody_takes_a_name_that_is_let_in() {
+    let db = TestDb::sqlite().await;
+    let (hub, _) = hub(&db).await;
+    hub.sign_up(SignUp::Open);
+    let mut settings = hub.hub.settings().as_ref().clone();
+    let name = UserName::parse("lise").expect("a good name");
+    let allow = lyceum_model::who::Listed {
+        people: [name].into(),
+        ..Default::default()
+    };
+    settings.admission.allow = Some(allow);
+    settings.admission.existing = true;
+    hub.hub.reload(settings).await;
+    let guest = hub.client();
+    guest.get(PAGE).await.expect(200);
+    for (name, status) in [("lise", 400), ("grete", 200)] {
+        let fields = [("name", name), ("new", NEW), ("again", NEW)];
+        guest.post_form(PAGE, &fields).await.expect(status);
+    }
+    hub.stop().await;
+}
+
 /// Of two who use one at the same moment one has an account.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_at_once_one_makes_an_account() {

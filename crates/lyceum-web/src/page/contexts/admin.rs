@@ -234,6 +234,8 @@ pub struct PersonPage {
     pub link: Option<PasswordLink>,
     /// Where she reads her mail, for those who may give her another address.
     pub mail: Option<AddressRow>,
+    /// The numbers by which her files are hers, for those who may say others.
+    pub numbers: Option<NumbersRow>,
     pub problem: Option<String>,
 }
 
@@ -244,6 +246,18 @@ pub struct AddressRow {
     pub given_by: String,
     /// When it was shown that it is read.
     pub verified: Option<i64>,
+}
+
+/// Numbers for files as they are typed; empty where there is none.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct NumbersRow {
+    pub uid: String,
+    pub gid: String,
+    pub group: String,
+    /// With commas between them.
+    pub gids: String,
+    /// An administrator has said them.
+    pub by_hand: bool,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

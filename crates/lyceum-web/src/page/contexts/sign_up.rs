@@ -57,6 +57,8 @@ pub enum SignUpKind {
     Mail,
     /// An administrator's yes.
     Approval,
+    /// Nothing but coming.
+    Open,
     /// An address to which a link is sent.
     Address,
 }

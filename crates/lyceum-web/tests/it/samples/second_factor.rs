@@ -189,6 +189,7 @@ pub(super) fn sign_up() -> Vec<(&'static str, &'static str, Value)> {
         sample("gone", state(SignUpState::Gone)),
         sample("by mail", kind(SignUpKind::Mail)),
         sample("asks for approval", kind(SignUpKind::Approval)),
+        sample("open to all", kind(SignUpKind::Open)),
         sample("where a link goes", kind(SignUpKind::Address)),
         sample("waits", state(SignUpState::Waits)),
         sample(

@@ -8,7 +8,7 @@ use lyceum_model::name::UserName;
 use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_written::problem::suggest;
 
-use super::{Explain, Explained, Person, Row, Told, told};
+use super::{Explain, Explained, Person, Row, Told, posix_rows, told};
 use crate::config::{Loaded, Problems};
 use crate::failure::Failure;
 use crate::plan::{self, COMMAND, Missing};
@@ -34,10 +34,11 @@ impl Explain {
             notes,
             ..Explained::default()
         };
-        let values = match role {
+        let mut values = match role {
             Some(role) => values(&course, role, loaded)?,
             None => Told::default(),
         };
+        values.0.extend(posix_rows(person));
         let refused = person.kept_out.map(str::to_owned);
         let refused = refused.or_else(|| self.why_not(id, &course, &person.name, &roles));
         if let Some(why) = refused {

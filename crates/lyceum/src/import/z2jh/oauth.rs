@@ -614,7 +614,10 @@ fn more(work: &mut Work, said: &mut Said) {
     }
     if let Some((yes, at)) = said.flag("auto_login", &mut work.report) {
         match yes {
-            true => at.changed("the log-in page has one button", &mut work.report),
+            true => {
+                at.taken("sign_in[0].automatic", &mut work.report);
+                work.method.put("automatic", true);
+            }
             false => at.not_needed("the log-in page is always there", &mut work.report),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Work;
 use super::classes::Class;
-use super::said::Said;
+use super::said::{At, Said};
 
 const SHORTEST: i64 = 8;
 const LONGEST: i64 = 64;
@@ -71,6 +71,35 @@ const NEEDLESS: [(&str, &str); 24] = [
     ("config_icon", "the platform is told at its own page"),
     ("config_title", "the platform is told at its own page"),
     ("uids", "system accounts have their own numbers"),
+];
+
+/// What its sign-up can besides, and what there is here.
+const SIGN_UP_CHANGED: [(&str, &str); 7] = [
+    (
+        "ask_email_on_signup",
+        "people give their address of mail on the page of their password, where there is `mail`",
+    ),
+    ("tos", "a link to terms is one of `theme.links`"),
+    (
+        "recaptcha_key",
+        "no other site is asked; sign-ups are slowed down by address",
+    ),
+    (
+        "recaptcha_secret",
+        "no other site is asked; sign-ups are slowed down by address",
+    ),
+    (
+        "allow_self_approval_for",
+        "name the domains instead: `sign_up: {domains: [example.edu]}`, with `mail`",
+    ),
+    (
+        "self_approval_email",
+        "letters are written here; `mail` says by which server they go out",
+    ),
+    (
+        "self_approval_server",
+        "`mail` says by which server letters go out",
+    ),
 ];
 
 const REFUSED: [(&str, &str); 7] = [
@@ -151,34 +180,34 @@ fn native(work: &mut Work, said: &mut Said) {
             &mut work.report,
         );
     }
-    for key in ["open_signup", "enable_signup"] {
-        if let Some((yes, at)) = said.flag(key, &mut work.report) {
-            match yes {
-                true => at.changed(
-                    "accounts are made by administrators, who hand over a link for a password",
-                    &mut work.report,
-                ),
-                false => at.not_needed("accounts are made by administrators", &mut work.report),
-            }
-        }
-    }
-    for key in [
-        "ask_email_on_signup",
-        "tos",
-        "recaptcha_key",
-        "recaptcha_secret",
-        "allow_self_approval_for",
-        "self_approval_email",
-        "self_approval_server",
-    ] {
+    sign_up(work, said);
+    for (key, what) in SIGN_UP_CHANGED {
         if let Some((_, at)) = said.take(key) {
-            at.changed(
-                "nobody signs up by herself; accounts are made by administrators",
-                &mut work.report,
-            );
+            at.changed(what, &mut work.report);
         }
     }
     work.report.leave("passwords of the old hub are not taken over: make links for new ones, on each person's page in the area of administrators");
+}
+
+/// There whoever signs up waits for an administrator, unless it is said otherwise.
+fn sign_up(work: &mut Work, said: &mut Said) {
+    let open = said.flag("open_signup", &mut work.report);
+    let enabled = said.flag("enable_signup", &mut work.report);
+    let is = |flag: &Option<(bool, At)>| flag.as_ref().map(|(yes, _)| *yes);
+    let how = match (is(&enabled), is(&open)) {
+        (Some(false), _) => None,
+        (_, Some(true)) => Some("open"),
+        _ => Some("approval"),
+    };
+    for (_, at) in [open, enabled].into_iter().flatten() {
+        match how {
+            Some(_) => at.taken("sign_in[0].sign_up", &mut work.report),
+            None => at.not_needed("accounts are made by administrators", &mut work.report),
+        }
+    }
+    if let Some(how) = how {
+        work.method.put("sign_up", how);
+    }
 }
 
 fn first_use(work: &mut Work, said: &mut Said) {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use lyceum_auth::config::SignUp;
+
 use super::classes::CLASSES;
 use super::{Translated, translate};
 use crate::config::{Config, SignInMethod};
@@ -52,6 +54,7 @@ hub:
       username_claim: preferred_username
       scope: [openid, profile]
       login_service: University
+      auto_login: true
 ";
 
 #[test]
@@ -84,6 +87,7 @@ fn a_provider_by_its_addresses() {
             .as_deref(),
         Some("not-for-logs")
     );
+    assert!(way.automatic);
     assert!(way.secret_in_form && way.mark == "sub" && way.mapping.allow.is_none());
     assert_eq!(way.mapping.groups.as_deref(), Some("groups"));
     let people = &config.people;
@@ -138,7 +142,7 @@ fn nobody_is_let_in_by_being_left_out() {
     refused(
         &format!("{GENERIC}    Authenticator: {{allowlist: [ada]}}\n"),
         &[
-            "values.yaml:15:21",
+            "values.yaml:16:21",
             "did you mean `allowed_users`?",
             "hub.config.Authenticator.allowlist",
         ],
@@ -352,6 +356,21 @@ fn accounts_here_and_trying_out() {
         panic!("{:?}", native.sign_in);
     };
     assert_eq!(local.password_length, 10);
+    assert_eq!(local.sign_up, SignUp::Open);
+    for (keys, expect) in [
+        ("", SignUp::Approval),
+        ("open_signup: false", SignUp::Approval),
+        ("enable_signup: true", SignUp::Approval),
+        ("enable_signup: false, open_signup: true", SignUp::Closed),
+    ] {
+        let text = format!(
+            "hub: {{config: {{JupyterHub: {{authenticator_class: native}}, NativeAuthenticator: {{{keys}}}}}}}"
+        );
+        match &self::config(&text).sign_in[..] {
+            [SignInMethod::Local(local)] => assert_eq!(local.sign_up, expect, "{keys}"),
+            other => panic!("{other:?}"),
+        }
+    }
     assert!(native.people.allow.is_none());
     let dummy = good(
         "hub: {config: {DummyAuthenticator: {password: not-for-logs}, Authenticator: {allowed_users: [ada]}}}",

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::super::Operation;
 use super::super::schemas::{list_of, maybe_moment, moment, named, of, text};
-use super::{delete, get, put};
+use super::{delete, get, patch, put};
 use crate::api::lyceum::audit::AUDIT;
 use crate::api::lyceum::people::{BLOCK, SESSION, SESSIONS};
+use crate::api::lyceum::posix::POSIX;
 use crate::api::lyceum::upkeep::{CONFIGURATION, MAINTENANCE};
 use crate::audit::Kind;
 
@@ -15,7 +16,36 @@ pub(super) fn people() -> Vec<Operation> {
     let blocked = json!({ "blocked": { "type": "boolean" }, "since": maybe_moment() });
     let sessions = json!({ "sessions": { "type": "array", "items": named("Session") } });
     let ended = json!({ "ended": { "type": "integer" } });
+    let number = || json!({ "type": ["integer", "null"], "minimum": 0, "maximum": u32::MAX });
+    let numbers = || {
+        json!({
+            "uid": number(),
+            "gid": number(),
+            "group": { "type": ["string", "null"], "description": "What the group of `gid` is called" },
+            "groups": {
+                "type": ["array", "null"],
+                "items": { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+            },
+        })
+    };
     let all = vec![
+        get(POSIX, "get_posix", "Tells by which numbers somebody's files are hers.").json(
+            200,
+            "Her numbers",
+            of(&["uid", "gid", "group", "groups"], numbers()),
+        ),
+        patch(
+            POSIX,
+            "set_posix",
+            "Says by which numbers somebody's files are hers; for those who may do all. What is left out or null stays. A uid is one person's for ever.",
+        )
+        .takes(of(&[], numbers()))
+        .refuses(&[400])
+        .json(
+            200,
+            "Her numbers",
+            of(&["uid", "gid", "group", "groups"], numbers()),
+        ),
         get(BLOCK, "get_block", "Tells whether somebody is kept out.").json(
             200,
             "Whether, and since when",
