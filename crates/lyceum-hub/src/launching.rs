@@ -240,10 +240,12 @@ async fn plan(
         refused_choice,
     } = pick(hub, owner, name, options, &standing).await?;
     let options_text = checked(&options)?;
-    let posix = posix::for_start(hub, owner).await.map_err(|why| match why {
-        NotHers::Database(error) => WishError::Internal(error.into()),
-        why => WishError::Refused(why.saying(), StatusCode::FORBIDDEN),
-    })?;
+    let posix = posix::for_start(hub, owner)
+        .await
+        .map_err(|why| match why {
+            NotHers::Database(error) => WishError::Internal(error.into()),
+            why => WishError::Refused(why.saying(), StatusCode::FORBIDDEN),
+        })?;
     let request = LaunchRequest {
         user: owner.name.clone(),
         admin: owner.admin,

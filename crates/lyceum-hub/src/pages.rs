@@ -3,8 +3,8 @@
 pub mod admin;
 pub mod assets;
 pub(crate) mod by_header;
-pub mod documents;
 mod by_itself;
+pub mod documents;
 mod elsewhere;
 pub mod enter;
 pub mod fields;

@@ -91,9 +91,15 @@ impl NotHers {
     pub fn saying(&self) -> Saying {
         match self {
             Self::Low { number, lowest } => {
-                say!("posix.low", number = number.to_string(), lowest = lowest.to_string())
+                say!(
+                    "posix.low",
+                    number = number.to_string(),
+                    lowest = lowest.to_string()
+                )
             }
-            Self::Taken { uid, name } => say!("posix.taken", uid = uid.to_string(), name = name.as_str()),
+            Self::Taken { uid, name } => {
+                say!("posix.taken", uid = uid.to_string(), name = name.as_str())
+            }
             Self::Group => say!("posix.group"),
             Self::Many => say!("posix.many", most = GIDS_MAX),
             Self::NoneLeft => say!("posix.none_left"),
@@ -191,9 +197,7 @@ pub(crate) async fn follow(
         uid,
         gid: gid.or(kept.as_ref().and_then(|kept| kept.gid)),
         group: group.or(kept.as_ref().and_then(|kept| kept.group.clone())),
-        gids: told_gids
-            .or(kept.map(|kept| kept.gids))
-            .unwrap_or_default(),
+        gids: told_gids.or(kept.map(|kept| kept.gids)).unwrap_or_default(),
     };
     if before.as_ref().is_none_or(|known| known.posix != posix) {
         let known = Known {

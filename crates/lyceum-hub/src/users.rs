@@ -301,8 +301,7 @@ async fn bring_mail(
     };
     let known = addresses::find(tx, &user.name).await?;
     let is_theirs = |known: &addresses::Known| known.given_by == subject.issuer;
-    if (known.as_ref())
-        .is_some_and(|known| !is_theirs(known) || known.address == address.as_str())
+    if (known.as_ref()).is_some_and(|known| !is_theirs(known) || known.address == address.as_str())
     {
         return Ok(());
     }

@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use lyceum_auth::pam::{Allow, PamConfig};
 use lyceum_auth::{Attempt, Authenticator, Refused};
 use lyceum_model::identity::{Identity, Subject};
-use lyceum_model::posix::Told;
 use lyceum_model::name::is_free_name;
+use lyceum_model::posix::Told;
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use nonstick::items::Items;
 use nonstick::{

@@ -383,14 +383,22 @@ async fn numbers_for_files_and_the_address_of_mail_are_told() {
     assert_eq!(told.groups.unwrap(), ["students"]);
     assert_eq!((told.posix.uid, told.posix.gid), (Some(1000), Some(1000)));
     assert_eq!(told.posix.gids, Some(vec![2000]));
-    assert_eq!((told.posix.group, told.mail.as_deref()), (None, Some("ada@example.edu")));
+    assert_eq!(
+        (told.posix.group, told.mail.as_deref()),
+        (None, Some("ada@example.edu"))
+    );
     // Of several nobody knows which is hers; what her own group is called is told with its number.
     slapd.set(&ada, "gidNumber", &["2000"]).await;
-    slapd.set(&ada, "mail", &["a@example.edu", "b@example.edu"]).await;
+    slapd
+        .set(&ada, "mail", &["a@example.edu", "b@example.edu"])
+        .await;
     let told = ask(&door(names(true, true)), "ada", PASSWORD).await;
     let told = told.unwrap();
     assert_eq!(told.posix.gid, Some(2000));
-    assert_eq!((told.posix.group.as_deref(), told.mail), (Some("students"), None));
+    assert_eq!(
+        (told.posix.group.as_deref(), told.mail),
+        (Some("students"), None)
+    );
 }
 
 #[tokio::test]

@@ -61,7 +61,8 @@ pub async fn of(tx: &mut Tx, user_id: &str) -> sqlx::Result<Option<Known>> {
 pub async fn put(tx: &mut Tx, user_id: &str, known: &Known) -> sqlx::Result<()> {
     let Known { posix, by_hand } = known;
     let gids = serde_json::json!(posix.gids).to_string();
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO posix_people (user_id, uid, gid, group_name, gids, by_hand) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (user_id) DO UPDATE SET uid = excluded.uid, gid = excluded.gid,
              group_name = excluded.group_name, gids = excluded.gids, by_hand = excluded.by_hand"
@@ -74,7 +75,8 @@ pub async fn put(tx: &mut Tx, user_id: &str, known: &Known) -> sqlx::Result<()> 
     .bind(*by_hand)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 /// Leaves it alone where it is somebody's already.
@@ -86,7 +88,8 @@ pub async fn claim(
     by: &str,
     now: Millis,
 ) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "INSERT INTO posix_uids (uid, owner, owner_name, mark, given_by, given_at) VALUES ($1, $2, $3, $4, $5, $6)
          ON CONFLICT (uid) DO NOTHING"
     )
@@ -98,7 +101,8 @@ pub async fn claim(
     .bind(now.0)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub async fn owner(tx: &mut Tx, uid: u32) -> sqlx::Result<Option<Owner>> {

@@ -71,9 +71,7 @@ impl Errand {
 
 async fn attend(hub: &Hub, config: &MailConfig, errand: &Errand) -> anyhow::Result<()> {
     match errand {
-        Errand::Forgotten { typed, from, lang } => {
-            forgotten(hub, config, typed, *from, lang).await
-        }
+        Errand::Forgotten { typed, from, lang } => forgotten(hub, config, typed, *from, lang).await,
         Errand::Prove {
             name,
             address,

@@ -74,7 +74,11 @@ pub(super) fn by_itself(hub: &Hub, next: &str) -> Option<String> {
     let sign_in = hub.sign_in();
     let method = sign_in.automatic()?;
     way_back(hub, method.id())?;
-    Some(format!("{}{}", hub.at(&path(OUT, method.id())), onward(next)))
+    Some(format!(
+        "{}{}",
+        hub.at(&path(OUT, method.id())),
+        onward(next)
+    ))
 }
 
 /// The links of the log-in page.

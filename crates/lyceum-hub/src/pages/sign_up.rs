@@ -380,7 +380,9 @@ async fn make_alone(desk: &Desk<'_>, name: &UserName, new: &NewPassword) -> ApiR
     let (hub, now) = (desk.hub, desk.hub.now());
     // Who is let in by her name may come by another way yet.
     let allow = &hub.settings().admission.allow;
-    let is_awaited = allow.as_ref().is_some_and(|allow| allow.people.contains(name));
+    let is_awaited = allow
+        .as_ref()
+        .is_some_and(|allow| allow.people.contains(name));
     let mut tx = hub.db().write().await?;
     if is_awaited
         || sign_ups::is_waiting(&mut tx, name, now).await?
@@ -402,12 +404,7 @@ async fn make_alone(desk: &Desk<'_>, name: &UserName, new: &NewPassword) -> ApiR
     Ok(Made::Alone)
 }
 
-async fn ask(
-    desk: &Desk<'_>,
-    name: &UserName,
-    new: &NewPassword,
-    note: &str,
-) -> ApiResult<Made> {
+async fn ask(desk: &Desk<'_>, name: &UserName, new: &NewPassword, note: &str) -> ApiResult<Made> {
     let (hub, now) = (desk.hub, desk.hub.now());
     let mut tx = hub.db().write().await?;
     if is_spoken_for(hub, &mut tx, name, &[]).await? {

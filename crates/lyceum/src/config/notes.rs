@@ -51,8 +51,7 @@ pub(super) fn of_hosts(public_url: Option<&Url>, subdomains: Option<bool>) -> Op
 
 /// Where strangers make accounts for themselves by an address that is not this machine's own.
 pub(super) fn of_sign_up(methods: &[SignInMethod], public_url: Option<&Url>) -> Option<String> {
-    let is_open =
-        |way: &SignInMethod| matches!(way, SignInMethod::Local(local) if local.sign_up == SignUp::Open);
+    let is_open = |way: &SignInMethod| matches!(way, SignInMethod::Local(local) if local.sign_up == SignUp::Open);
     let url = public_url.filter(|url| !is_here(url))?;
     let host = methods.iter().any(is_open).then(|| url.host_str())??;
     Some(format!(

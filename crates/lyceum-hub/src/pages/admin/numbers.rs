@@ -39,7 +39,11 @@ pub(super) async fn shown(
 }
 
 /// Keeps what was typed; empty is as before, and nobody is in further groups. Or says what is wrong.
-pub(super) async fn keep(visit: &Visit, user: &User, form: &Fields) -> ApiResult<Result<(), Saying>> {
+pub(super) async fn keep(
+    visit: &Visit,
+    user: &User,
+    form: &Fields,
+) -> ApiResult<Result<(), Saying>> {
     if !visit.holds_all() {
         return Err(ApiError::forbidden(say!("person.admins_only")));
     }

@@ -14,8 +14,8 @@ use lyceum_web::page::contexts::admin::{
 use lyceum_web::{ApiError, ApiResult, Credential};
 
 use super::{
-    Tally, Visit, audit, group_url, mail_address, numbers, password_link, people, second_factor_off,
-    servers, user_url,
+    Tally, Visit, audit, group_url, mail_address, numbers, password_link, people,
+    second_factor_off, servers, user_url,
 };
 use crate::api::groups;
 use crate::api::users::change;

@@ -213,7 +213,9 @@ async fn whoever_comes_makes_an_account_where_it_is_open() {
             let answer = guest.post_form(PAGE, &fields).await;
             (answer.status.as_u16(), answer.text())
         };
-        for name in ["ada", "ADA", "root", "chief", "tutor", "stan", "tess", "eve"] {
+        for name in [
+            "ada", "ADA", "root", "chief", "tutor", "stan", "tess", "eve",
+        ] {
             let (got, page) = make(name).await;
             assert!(got == 400 && page.contains("be had here"), "{name}: {page}");
         }
@@ -221,7 +223,10 @@ async fn whoever_comes_makes_an_account_where_it_is_open() {
         assert!(got == 200 && page.contains("called grete"), "{page}");
         guest.log_in("grete", NEW).await.expect(302);
         let user = guest.get("/hub/api/user").await.expect(200).json();
-        assert_eq!((&user["admin"], &user["groups"]), (&false.into(), &serde_json::json!([])));
+        assert_eq!(
+            (&user["admin"], &user["groups"]),
+            (&false.into(), &serde_json::json!([]))
+        );
         let root = hub.signed_in("root").await;
         let rows = written(&root, "signed_up").await;
         assert_eq!(rows.len(), 1);
