@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lyceum_auth::claims::{Mapping, NameFrom, Rule};
+use lyceum_auth::claims::{Mapping, NameFrom, Numbers, Rule};
 use lyceum_auth::lti::OldLtiConfig;
 use lyceum_model::identity::Adopts;
 use lyceum_model::secret::Secret;
@@ -131,6 +131,8 @@ pub(super) fn check_old_lti(raw: &RawOldLti, folder: &Path, say: Say<'_>) -> Opt
                 people: raw.adopt,
                 administrators: raw.adopt_administrators,
             },
+            numbers: Numbers::default(),
+            mail: None,
         },
         mail_is_verified: raw.mail_is_verified,
         trust_labels: raw.trust_labels,

@@ -25,6 +25,7 @@ fn with_groups(by: GroupsBy, config: LdapConfig) -> LdapConfig {
     let groups = Groups {
         base: GROUPS.into(),
         name: "cn".into(),
+        gid: None,
         by,
     };
     LdapConfig {

@@ -23,6 +23,8 @@ fn old_config(id: &str, username: &str) -> OldLtiConfig {
         mapping: Mapping {
             username: NameFrom::parse(username).expect("a good one"),
             display_name: "name".into(),
+            numbers: Default::default(),
+            mail: None,
             groups: None,
             groups_only: None,
             allow: Some(Rule {
