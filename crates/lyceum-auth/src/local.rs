@@ -104,9 +104,11 @@ impl LocalAccounts {
         }
     }
 
-    /// Makes the account, or gives the one there is this password. Links that were made for her end.
+    /// Makes the account, or gives the one there is this password. Links that were made for her end, and so does
+    /// what was asked for by the password before: an address that is not shown to be hers yet.
     pub async fn put(&self, tx: &mut Tx, name: &UserName, new: &NewPassword) -> sqlx::Result<()> {
         db::password_links::delete(tx, name).await?;
+        db::mail_addresses::delete_proof(tx, name).await?;
         db::local_accounts::upsert(tx, name, &new.0, self.clock.now()).await
     }
 

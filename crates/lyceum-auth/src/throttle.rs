@@ -350,7 +350,7 @@ impl Throttle {
 }
 
 /// What one holder of a connection has: an IPv4 address, or the /64 network of an IPv6 one.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

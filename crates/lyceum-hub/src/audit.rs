@@ -6,9 +6,11 @@
 //! hers, asked at each visit, with an end for each kind, and goes with her account. Its one function that writes
 //! it writes this one, too, so that an act is noted at one place.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use lyceum_auth::throttle::network;
 use lyceum_model::clock::Millis;
 use lyceum_model::digest::hash_secret;
 use lyceum_model::id::new_id;
@@ -16,6 +18,7 @@ use lyceum_model::name::UserName;
 use lyceum_store::Tx;
 use lyceum_web::page::contexts::AuditRow;
 use lyceum_web::{Caller, Who};
+use tokio::sync::Semaphore;
 
 use crate::db::audit::{self, Row};
 use crate::db::search::audit::Search;
@@ -30,6 +33,8 @@ pub const BY_PASSWORD: &str = "password";
 const LONGEST: usize = 300;
 /// One row stands for the refused sign-ins of so long.
 const HOUR_MS: i64 = 3_600_000;
+/// So many refused sign-ins are being written down; what comes then is not.
+static REFUSED_AT_ONCE: Semaphore = Semaphore::const_new(32);
 /// On her own page, of each list.
 const SHOWN_TO_HER: i64 = 20;
 
@@ -421,8 +426,13 @@ pub(crate) fn note_refused(hub: &Hub, name: &str, address: IpAddr, why: &'static
     let Ok(name) = UserName::parse(name.trim()) else {
         return;
     };
+    // Under a storm of guesses, log-ins have the database to themselves.
+    let Ok(turn) = REFUSED_AT_ONCE.try_acquire() else {
+        return;
+    };
     let hub = hub.clone();
     tokio::spawn(async move {
+        let _turn = turn;
         if let Err(error) = refused(&hub, &name, address, why).await {
             tracing::warn!(error = %error, "a refused sign-in could not be written down");
         }
@@ -446,7 +456,7 @@ async fn refused(
         .about(&user)
         .with("why", why);
     let hour = now.0.div_euclid(HOUR_MS);
-    let is_same = format!("{}\n{}\n{hour}", user.id, address.to_canonical());
+    let is_same = format!("{}\n{}\n{hour}", user.id, network(address));
     let id = hash_secret("lyceum refused sign-in 1", &is_same);
     audit::insert_or_count(&mut tx, &act.row(id, now)).await?;
     tx.commit().await?;
@@ -514,14 +524,18 @@ pub async fn by_others(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<AuditRow>
     Ok(found.into_iter().map(|one| row(one, |_| None)).collect())
 }
 
-/// Her last sign-ins, and those that were refused.
+/// Her last sign-ins, and those that were refused, which push none of hers out of sight.
 pub async fn sign_ins(tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<AuditRow>> {
-    let search = Search {
-        about: Some(user_id),
-        words: &[What::SignIn.word(), What::SignInRefused.word()],
-        ..Search::default()
-    };
-    let found = search.page(tx, 0, SHOWN_TO_HER).await?;
+    let mut found = Vec::new();
+    for what in [What::SignIn, What::SignInRefused] {
+        let search = Search {
+            about: Some(user_id),
+            words: &[what.word()],
+            ..Search::default()
+        };
+        found.append(&mut search.page(tx, 0, SHOWN_TO_HER).await?);
+    }
+    found.sort_by_key(|one| Reverse(one.at));
     Ok(found.into_iter().map(|one| row(one, |_| None)).collect())
 }
 

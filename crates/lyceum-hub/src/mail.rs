@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use carrier::deliver;
 pub use errands::Errand;
+pub(crate) use errands::comes_by_password;
 
 use crate::Hub;
 

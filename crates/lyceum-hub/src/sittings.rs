@@ -191,6 +191,15 @@ impl Wish {
             let why = say!("sitting.too_many", most = INVIGILATORS_MAX);
             return Err(Wrong::at("invigilators", why));
         }
+        let places = places(&self.people)?;
+        // Whoever sits an exam looks after no room: she could give herself more time.
+        if let Some(both) = places
+            .iter()
+            .find(|place| invigilators.contains(&place.who))
+        {
+            let why = say!("sitting.both", name = both.who.as_str());
+            return Err(Wrong::at("invigilators", why));
+        }
         Ok(Checked {
             title,
             course: (!course.is_empty()).then(|| course.to_owned()),
@@ -198,7 +207,7 @@ impl Wish {
             ends: self.ends,
             networks,
             invigilators,
-            places: places(&self.people)?,
+            places,
         })
     }
 }
@@ -604,5 +613,18 @@ mod tests {
             "invigilators",
         );
         check(&|wish| wish.people = String::new(), "people");
+    }
+
+    #[test]
+    fn whoever_takes_part_looks_after_no_room() {
+        let both = Wish {
+            invigilators: vec!["ben".into()],
+            ..wish()
+        };
+        let wrong = both
+            .check(Millis(0))
+            .expect_err("she would give herself time");
+        assert_eq!(wrong.field, "invigilators");
+        assert!(wish().check(Millis(0)).is_ok());
     }
 }

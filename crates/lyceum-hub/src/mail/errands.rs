@@ -121,18 +121,26 @@ async fn forgotten(
     Ok(())
 }
 
-/// The address of somebody who comes in by a password of this place.
-async fn reach(hub: &Hub, tx: &mut Tx, name: &UserName) -> anyhow::Result<Option<MailAddress>> {
+/// Whether somebody comes in by a password of this place, and may.
+pub(crate) async fn comes_by_password(
+    hub: &Hub,
+    tx: &mut Tx,
+    name: &UserName,
+) -> anyhow::Result<bool> {
     if hub.sign_in().accounts().is_none() || !local::is_there(tx, name).await? {
-        return Ok(None);
+        return Ok(false);
     }
     let Some(user) = db::users::find(tx, name).await? else {
-        return Ok(None);
+        return Ok(false);
     };
-    if user.name.is_of_course()
-        || db::identities::lead_to(tx, &user.id).await?
-        || hub.shuts_out(tx, &user).await?
-    {
+    Ok(!user.name.is_of_course()
+        && !db::identities::lead_to(tx, &user.id).await?
+        && !hub.shuts_out(tx, &user).await?)
+}
+
+/// The address of such a one.
+async fn reach(hub: &Hub, tx: &mut Tx, name: &UserName) -> anyhow::Result<Option<MailAddress>> {
+    if !comes_by_password(hub, tx, name).await? {
         return Ok(None);
     }
     let known = addresses::find(tx, name).await?;
@@ -177,11 +185,11 @@ async fn prove(
     address: &MailAddress,
     lang: &Lang,
 ) -> anyhow::Result<()> {
-    if !may_send(hub, &format!("mailbox {address}")).await? {
+    if !may_send(hub, &mailbox(address)).await? {
         return Ok(());
     }
     let mut tx = hub.db().write().await?;
-    if !local::is_there(&mut tx, name).await? {
+    if !comes_by_password(hub, &mut tx, name).await? {
         return Ok(tx.rollback().await?);
     }
     let secret = addresses::ask_proof(&mut tx, name, address, hub.now()).await?;
@@ -206,7 +214,7 @@ async fn sign_up(
     let sign_in = hub.sign_in();
     let takes = (sign_in.accounts())
         .is_some_and(|accounts| accounts.sign_up().takes_domain(address.domain()));
-    if !takes || !may_send(hub, &format!("mailbox {address}")).await? {
+    if !takes || !may_send(hub, &mailbox(address)).await? {
         return Ok(());
     }
     let site = site(hub);
@@ -229,6 +237,14 @@ async fn sign_up(
     let link = link(hub, SIGN_UP, Some(("mail", &secret)));
     let text = [what.sentence(lang), link, means.sentence(lang)];
     send(hub, config, address, subject, &text).await
+}
+
+/// What letters are counted by: what stands behind a `+` makes no other mailbox.
+fn mailbox(address: &MailAddress) -> String {
+    let text = address.to_string().to_lowercase();
+    let (local, domain) = text.rsplit_once('@').unwrap_or((&text, ""));
+    let local = local.split('+').next().unwrap_or(local);
+    format!("mailbox {local}@{domain}")
 }
 
 /// Whether one more letter may go there; if not, those before it have to do.

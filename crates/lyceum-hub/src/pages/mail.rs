@@ -19,7 +19,7 @@ use super::login::is_foreign;
 use super::password::{Trouble, own, way_in};
 use super::{frame, html, language};
 use crate::audit::{self, Act, Doer, What};
-use crate::mail::Errand;
+use crate::mail::{Errand, comes_by_password};
 use crate::visit::SignedIn;
 use crate::{Hub, db};
 
@@ -233,6 +233,10 @@ async fn prove(
             ..desk.page(MailState::Prove)
         };
         return desk.refuse(page, StatusCode::FORBIDDEN, MailProblem::Expired);
+    }
+    if !comes_by_password(&hub, &mut tx, &wanted.name).await? {
+        tx.rollback().await?;
+        return desk.gone();
     }
     let before = addresses::find(&mut tx, &wanted.name).await?;
     let Some(proof) = addresses::prove(&mut tx, &form.link, now).await? else {

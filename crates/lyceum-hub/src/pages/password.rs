@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use lyceum_auth::local::NewPassword;
 use lyceum_auth::password::PasswordError;
-use lyceum_auth::{LocalAccounts, Refused, links};
+use lyceum_auth::{LocalAccounts, Refused, addresses, links};
 use lyceum_model::name::UserName;
 use lyceum_model::secret::Secret;
 use lyceum_store::Tx;
@@ -67,6 +67,7 @@ async fn show(
         name: &caller.person()?.name,
         link: None,
         shortest: accounts.shortest(),
+        mail: address_of(&hub, &caller.person()?.name).await?,
     };
     desk.answer(StatusCode::OK, PasswordState::Asks, None)
 }
@@ -98,6 +99,7 @@ async fn change(
         name: &person.name,
         link: None,
         shortest: accounts.shortest(),
+        mail: None,
     };
     let known = accounts.fingerprint(&person.name).await?;
     let sign_in = hub.sign_in();
@@ -127,6 +129,7 @@ async fn change(
     tracing::info!(user = %user.name, address = %info.address, "password changed");
     Desk {
         caller: None,
+        mail: address_of(&hub, &user.name).await?,
         ..desk
     }
     .answer(StatusCode::OK, PasswordState::Done, None)
@@ -161,6 +164,7 @@ async fn show_link(
         name: &user.name,
         link: Some(&query.link),
         shortest: accounts.shortest(),
+        mail: None,
     };
     desk.answer(StatusCode::OK, PasswordState::Asks, None)
 }
@@ -199,6 +203,7 @@ async fn use_link(
         name: &user.name,
         link: Some(&form.link),
         shortest: accounts.shortest(),
+        mail: None,
     };
     if caller.is_none() && is_foreign(&hub, &headers, &info, &form.xsrf) {
         return desk.refuse(Trouble::is(StatusCode::FORBIDDEN, PasswordProblem::Expired));
@@ -227,9 +232,20 @@ async fn use_link(
     let other = caller.as_ref().filter(|caller| !caller.is(&user.name));
     Desk {
         caller: other,
+        mail: address_of(&hub, &user.name).await?,
         ..desk
     }
     .answer(StatusCode::OK, PasswordState::Done, None)
+}
+
+/// Where a link to a new password would go: who has changed hers sees whether that is still her.
+async fn address_of(hub: &Hub, name: &UserName) -> ApiResult<Option<String>> {
+    if !super::mail::sends_links(hub) {
+        return Ok(None);
+    }
+    let mut tx = hub.db().read().await?;
+    let known = addresses::find(&mut tx, name).await?;
+    Ok(known.map(|known| known.address))
 }
 
 /// The accounts, if passwords of this place are a way in.
@@ -393,6 +409,8 @@ struct Desk<'a> {
     name: &'a UserName,
     link: Option<&'a str>,
     shortest: usize,
+    /// Where links go if she has forgotten it.
+    mail: Option<String>,
 }
 
 impl Desk<'_> {
@@ -419,6 +437,7 @@ impl Desk<'_> {
             problem: trouble.map(|trouble| trouble.problem),
             wait_seconds: wait,
             has_mail: self.link.is_none() && super::mail::sends_links(hub),
+            mail: self.mail.clone(),
         };
         let mut response = html(hub, headers, status, "password.html", &page)?;
         if let Some(seconds) = wait {

@@ -1114,6 +1114,7 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                 shortest: 12,
                 problem: Some(PasswordProblem::Common),
                 has_mail: true,
+                mail: Some(EVIL.into()),
                 ..PasswordPage::default()
             }),
         ),
@@ -1136,6 +1137,7 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             of(PasswordPage {
                 page: bare(),
                 state: PasswordState::Done,
+                mail: Some(EVIL.into()),
                 ..PasswordPage::default()
             }),
         ),

@@ -474,6 +474,35 @@ async fn whoever_asks_for_an_account_waits_for_a_yes() {
     }
 }
 
+/// Whoever knew the password before has nothing left to come back with, and she sees where links go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_ends_what_the_old_one_asked_for() {
+    for db in TestDb::both().await {
+        let (hub, _, smtp) = hub(&db).await;
+        let root = hub.signed_in("root").await;
+        give_address(&root, "ada", "ada@example.edu").await;
+        let thief = hub.signed_in("ada").await;
+        let fields = [("address", "thief@example.org"), ("old", PASSWORD)];
+        thief
+            .post_form("/hub/password/mail", &fields)
+            .await
+            .expect(200);
+        let link = smtp.letter(1).await.secret("link");
+        let ada = hub.signed_in("ada").await;
+        let fields = [("old", PASSWORD), ("new", NEW), ("again", NEW)];
+        let page = ada.post_form("/hub/password", &fields).await.expect(200);
+        assert!(page.text().contains("ada@example.edu"));
+        let stranger = hub.client();
+        let show = format!("/hub/mail?link={link}");
+        stranger.get(&show).await.expect(404);
+        let fields = [("link", link.as_str())];
+        stranger.post_form("/hub/mail", &fields).await.expect(404);
+        forget(&stranger, "ada").await;
+        assert_eq!(smtp.letter(2).await.to, ["ada@example.edu"]);
+        hub.stop().await;
+    }
+}
+
 /// Whoever reads somebody's mail has her password, and not her phone.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_step_is_asked_for_after_a_link_by_mail() {

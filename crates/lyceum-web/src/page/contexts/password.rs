@@ -21,6 +21,8 @@ pub struct PasswordPage {
     pub wait_seconds: Option<u64>,
     /// Whether there is a page for her address of mail.
     pub has_mail: bool,
+    /// Where links go if she has forgotten it.
+    pub mail: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
