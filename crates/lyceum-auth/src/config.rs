@@ -42,6 +42,11 @@ impl SignUp {
             _ => false,
         }
     }
+
+    /// Whether whoever comes takes a name without anybody's yes.
+    pub fn gives_names_away(&self) -> bool {
+        matches!(self, Self::Open | Self::Domains(_))
+    }
 }
 
 impl Default for LocalConfig {

@@ -41,8 +41,7 @@ const AT_ONCE: usize = 64;
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     content_type: String,
-    /// Where the next page is (RFC 8288), as it says it.
-    pub(crate) next: Option<String>,
+    next: Result<Option<String>, Unread>,
     body: Bytes,
 }
 
@@ -59,6 +58,14 @@ impl Answer {
             true => Ok(()),
             false if self.is_out_of_order() => Err(OutOfOrder(problem).into()),
             false => bail!(problem),
+        }
+    }
+
+    /// Where the next page is, as it says it. That it says so in a way that can't be read is not that there is none.
+    pub(crate) fn next_page(&self) -> anyhow::Result<Option<&str>> {
+        match &self.next {
+            Ok(next) => Ok(next.as_deref()),
+            Err(Unread) => bail!("where its next page is can't be read (`Link`)"),
         }
     }
 
@@ -80,20 +87,67 @@ impl Answer {
     }
 }
 
-/// What a header `Link` says of the next page. What stands around it does not matter here.
-fn next_page(headers: &HeaderMap) -> Option<String> {
-    let lines = headers.get_all(LINK).iter();
-    let lines = lines.filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).find_map(|link| {
-        let (url, more) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let is_next = more.split(';').any(|part| {
-            let part = part.trim().split_once('=');
-            part.is_some_and(|(key, value)| {
-                key.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"') == "next"
-            })
-        });
-        is_next.then(|| url.to_owned())
-    })
+/// A header that can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unread;
+
+/// What headers `Link` say of the next page (RFC 8288, 3).
+fn next_page(headers: &HeaderMap) -> Result<Option<String>, Unread> {
+    for line in headers.get_all(LINK) {
+        let mut rest = line
+            .to_str()
+            .map_err(|_| Unread)?
+            .trim_start_matches(is_between);
+        while !rest.is_empty() {
+            let (url, more) = (rest.strip_prefix('<'))
+                .and_then(|rest| rest.split_once('>'))
+                .ok_or(Unread)?;
+            let (params, others) = cut(more, ',');
+            if is_next(params) {
+                return Ok(Some(url.to_owned()));
+            }
+            rest = others.trim_start_matches(is_between);
+        }
+    }
+    Ok(None)
+}
+
+fn is_between(sign: char) -> bool {
+    sign == ',' || sign.is_ascii_whitespace()
+}
+
+/// What stands before and behind the first sign of this kind that is not within quotes.
+fn cut(text: &str, at: char) -> (&str, &str) {
+    let (mut quoted, mut escaped) = (false, false);
+    for (index, sign) in text.char_indices() {
+        if escaped {
+            escaped = false;
+        } else if quoted && sign == '\\' {
+            escaped = true;
+        } else if sign == '"' {
+            quoted = !quoted;
+        } else if sign == at && !quoted {
+            return (&text[..index], &text[index + at.len_utf8()..]);
+        }
+    }
+    (text, "")
+}
+
+/// Whether a link with these parameters is of the type `next`, which may be one of several.
+fn is_next(mut params: &str) -> bool {
+    while !params.is_empty() {
+        let (param, others) = cut(params, ';');
+        params = others;
+        let Some((name, value)) = param.split_once('=') else {
+            continue;
+        };
+        // Of several the first counts.
+        if name.trim().eq_ignore_ascii_case("rel") {
+            let mut types = value.trim().trim_matches('"').split_ascii_whitespace();
+            return types.any(|one| one.eq_ignore_ascii_case("next"));
+        }
+    }
+    false
 }
 
 /// How a call proves who calls.
@@ -374,9 +428,11 @@ mod tests {
             for line in lines {
                 headers.append(LINK, HeaderValue::from_static(line));
             }
-            assert_eq!(next_page(&headers).as_deref(), expect, "{lines:?}");
+            let expect = expect.map(str::to_owned);
+            assert_eq!(next_page(&headers), Ok(expect), "{lines:?}");
         };
         check(&[], None);
+        check(&[""], None);
         check(&["<https://x/2>; rel=\"next\""], Some("https://x/2"));
         check(
             &["<https://x/d>; rel=differences, <https://x/2>;rel=next"],
@@ -386,10 +442,34 @@ mod tests {
             &["<https://x/d>; rel=\"differences\"", "</2>; rel=\"next\""],
             Some("/2"),
         );
+        check(&["<https://x/2>; rel=\"nextish\"", "</2>; rev=next"], None);
+        // Signs that part links elsewhere part none here; types are a list, in any letters.
         check(
-            &["<https://x/2>; rel=\"nextish\"", "https://x/2; rel=next"],
-            None,
+            &["<https://x/2?ids=1,2;rel=3>; rel=\"next\""],
+            Some("https://x/2?ids=1,2;rel=3"),
         );
+        check(&["</2>; rel=\"next last\""], Some("/2"));
+        check(&["</2> ; REL = Next"], Some("/2"));
+        check(
+            &["</1>; title=\"a, <b>; rel=next \\\", c\"; rel=prev ,, </2>; rel=\"x next\","],
+            Some("/2"),
+        );
+        check(&["</1>; rel=prev; rel=next"], None);
+    }
+
+    /// To take it for the last page would be to take the rest for not there.
+    #[test]
+    fn a_next_page_that_cannot_be_read_is_not_none() {
+        for line in [
+            &b"https://x/2; rel=next"[..],
+            b"</1>; rel=prev, https://x/2; rel=next",
+            b"<https://x/2; rel=next",
+            b"</\xFF>; rel=next",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(LINK, HeaderValue::from_bytes(line).unwrap());
+            assert_eq!(next_page(&headers), Err(Unread), "{line:?}");
+        }
     }
 
     #[test]

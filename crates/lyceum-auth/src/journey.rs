@@ -114,19 +114,39 @@ impl Journeys {
         let Some(sealed) = self.open(state, browser) else {
             return Ok(None);
         };
-        let used = hash_secret("lyceum sign-in journey 1", &sealed.journey);
+        let used = mark_of(&sealed);
         let mut tx = self.db.write().await?;
         let first = returns::insert(&mut tx, &used, Millis(sealed.until)).await?;
         tx.commit().await?;
-        if !first {
-            tracing::info!("sign-in refused: this way back was taken before");
+        Ok(self.returned(state, browser, sealed, first))
+    }
+
+    /// As [`Self::end`], but nothing is written down: it can still come back.
+    pub async fn peek(&self, state: &str, browser: &str) -> anyhow::Result<Option<Returned>> {
+        let Some(sealed) = self.open(state, browser) else {
             return Ok(None);
+        };
+        let mut tx = self.db.read().await?;
+        let first = !returns::is_there(&mut tx, &mark_of(&sealed)).await?;
+        Ok(self.returned(state, browser, sealed, first))
+    }
+
+    fn returned(
+        &self,
+        state: &str,
+        browser: &str,
+        sealed: Sealed,
+        is_first: bool,
+    ) -> Option<Returned> {
+        if !is_first {
+            tracing::info!("sign-in refused: this way back was taken before");
+            return None;
         }
-        Ok(Some(Returned {
+        Some(Returned {
             proofs: self.proofs(state.to_owned(), browser, &sealed.journey),
             method: sealed.method,
             next: sealed.next,
-        }))
+        })
     }
 
     /// Whether this message of somebody else's was seen to.
@@ -179,4 +199,9 @@ impl Journeys {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// By what a journey that has led back is known.
+fn mark_of(sealed: &Sealed) -> String {
+    hash_secret("lyceum sign-in journey 1", &sealed.journey)
 }

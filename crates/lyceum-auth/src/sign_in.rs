@@ -343,10 +343,13 @@ impl SignIn {
         address: IpAddr,
     ) -> Result<Proven, Refused> {
         let method = self.find_elsewhere(id).ok_or(Refused::Expired)?;
-        let counted = self.throttle.begin_unnamed(address).await?;
-        // What we sealed for this very browser is no guess, however long the provider takes and however
-        // often she reloads the page meanwhile.
-        if away.journeys.wish(&answer.state, browser).is_some() {
+        // What we did not seal for this very browser counts as a guess does. It keeps nobody out who brings what
+        // we did seal, however many sit behind the same address.
+        if away.journeys.wish(&answer.state, browser).is_none() {
+            let _guess = self.throttle.begin_unnamed(address).await?;
+        } else {
+            // However long the provider takes, and however often she reloads the page meanwhile.
+            let counted = self.throttle.begin_return(address).await?;
             self.settle(self.throttle.no_guess(counted).await);
         }
         let returned = away.journeys.end(&answer.state, browser).await?;
@@ -360,7 +363,7 @@ impl SignIn {
             // A code that was made up costs the provider, who may hold it against this place.
             self.settle(
                 self.throttle
-                    .begin_unnamed(address)
+                    .begin_return(address)
                     .await
                     .map(|_| ())
                     .map_err(Into::into),

@@ -8,6 +8,7 @@
 //! | account *at* an address | 5 | 1 s, doubling to 5 min | 10 min |
 //! | the same, account under attack (30 failures from anywhere) | 1 | 60 s, doubling to 15 min | 10 min |
 //! | address, any account | 300 | 1 s, doubling to 60 s | 2 s |
+//! | ways back from providers with what is made up, at an address | 300 | 1 s, doubling to 60 s | 2 s |
 //! | codes behind one password, from anywhere | 5 | 5 s, doubling to 15 min | 30 min |
 //! | wishes for mail or an account, at an address | 40 | 5 s, doubling to 5 min | 30 s |
 //! | letters to one mailbox, from anywhere | 3 | 20 min, doubling to 1 h | 20 min |
@@ -286,6 +287,14 @@ impl Throttle {
     /// Lets a way back from elsewhere through and counts it for its address alone: nobody says a name.
     pub async fn begin_unnamed(&self, address: IpAddr) -> Result<CountedAddress, Refused> {
         let subject = subject(&format!("address {}", network(address)));
+        self.begin_one(&subject, ADDRESS).await?;
+        Ok(CountedAddress(subject))
+    }
+
+    /// Lets a way back through that we did seal, and counts it for its address alone: what it brings may be made
+    /// up, which costs the provider. Guesses at ways back do not count for it.
+    pub async fn begin_return(&self, address: IpAddr) -> Result<CountedAddress, Refused> {
+        let subject = subject(&format!("return {}", network(address)));
         self.begin_one(&subject, ADDRESS).await?;
         Ok(CountedAddress(subject))
     }

@@ -14,7 +14,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::clock::Millis;
 use lyceum_model::scope::ScopeSet;
-use lyceum_store::{Stamp, Tx};
+use lyceum_store::Tx;
 use lyceum_web::cookie;
 use lyceum_web::request::{self, RequestInfo};
 use lyceum_web::xsrf::{self, Binding};
@@ -23,11 +23,12 @@ use tower::ServiceBuilder;
 
 use crate::db::tokens::Token;
 use crate::db::users::User;
+use crate::moment::Moment;
 use crate::seen::{Seen, Sight, Ticket};
 use crate::services::Known;
 use crate::size::{BODY_LIMIT, refuse_large};
 use crate::standing::Standing;
-use crate::{Hub, Settings, db, pages, refreshing, services, tokens};
+use crate::{Hub, db, pages, refreshing, services, tokens};
 
 /// Cookies of the login's name that are looked at: more than a browser sends unless they were planted.
 const COOKIES_TRIED: usize = 16;
@@ -122,10 +123,15 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
     // To look is all that a page does by itself.
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
     let counts = !(looks && is_unattended(request.uri().query()));
+    let before = Moment::now(hub);
     let info = request.extensions().get::<RequestInfo>();
-    let Some(caller) = by_cookie(hub, request.headers(), info, counts).await? else {
+    let Some(caller) = by_cookie(hub, request.headers(), info, counts, before.clone()).await?
+    else {
         return Ok(None);
     };
+    if let Some(before) = before {
+        request.extensions_mut().insert(before);
+    }
     let Credential::Session { binding, .. } = &caller.credential else {
         return Ok(Some(caller));
     };
@@ -197,16 +203,17 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
     let now = hub.now();
     let hash = tokens::hash(secret);
     // Before anything is read: what is read later may be newer, never older.
-    let (stamp, settings) = (hub.db().stamp(), hub.settings());
-    if let Some(stamp) = stamp
-        && let Some(seen) = hub.seen().find(&hash, stamp, &settings, now)
+    let moment = Moment::now(hub);
+    let stamp = moment.as_ref().map(Moment::stamp);
+    if let Some(moment) = &moment
+        && let Some(seen) = hub.seen().find(&hash, moment, now)
     {
         if let (Who::Person(_), Credential::Token { id, .. }) =
             (&seen.caller.who, &seen.caller.credential)
         {
             hub.token_uses().note(id, now);
         }
-        return Ok(Some(Sight::new(seen, Some(stamp))));
+        return Ok(Some(Sight::new(seen, stamp)));
     }
     let mut tx = hub.db().read().await?;
     let (user, token) = match bearer_of(hub, &mut tx, secret, now).await? {
@@ -227,7 +234,7 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
                 members,
                 from: None,
             };
-            let seen = keep(hub, hash, (stamp, settings), Ticket::default(), caller);
+            let seen = keep(hub, hash, moment, Ticket::default(), caller);
             return Ok(Some(Sight::new(seen, stamp)));
         }
     };
@@ -246,7 +253,7 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
         server_id: token.server_id,
     };
     let caller = person(user, credential, scopes, standing);
-    let seen = keep(hub, hash, (stamp, settings), ticket, caller);
+    let seen = keep(hub, hash, moment, ticket, caller);
     Ok(Some(Sight::new(seen, stamp)))
 }
 
@@ -254,13 +261,12 @@ async fn by_token(hub: &Hub, secret: &str) -> ApiResult<Option<Sight>> {
 fn keep(
     hub: &Hub,
     hash: String,
-    (stamp, settings): (Option<Stamp>, Arc<Settings>),
+    moment: Option<Moment>,
     ticket: Ticket,
     caller: Caller,
 ) -> Arc<Seen> {
-    let is_new = stamp == hub.db().stamp();
-    hub.seen()
-        .keep(hash, stamp, settings, is_new, ticket, caller)
+    let is_new = matches!((&moment, Moment::now(hub)), (Some(then), Some(now)) if now.is(then));
+    hub.seen().keep(hash, moment, is_new, ticket, caller)
 }
 
 /// Who sent these headers, as things are now. What can't be looked up counts as nobody. To ask again
@@ -271,7 +277,10 @@ pub async fn now(hub: &Hub, headers: &HeaderMap) -> Option<Caller> {
             let sight = by_token(hub, &token).await.ok()??;
             Some(sight.seen.caller.clone())
         }
-        None => by_cookie(hub, headers, None, false).await.ok()?,
+        None => {
+            let before = Moment::now(hub);
+            by_cookie(hub, headers, None, false, before).await.ok()?
+        }
     }
 }
 
@@ -300,20 +309,20 @@ pub fn person(user: User, credential: Credential, scopes: ScopeSet, standing: St
     }
 }
 
-/// `counts`: this is use of the session, and activity of the person.
+/// `counts`: this is use of the session, and activity of the person. `before`: from before anything was read;
+/// what is read later may be newer, never older.
 async fn by_cookie(
     hub: &Hub,
     headers: &HeaderMap,
     info: Option<&RequestInfo>,
     counts: bool,
+    before: Option<Moment>,
 ) -> ApiResult<Option<Caller>> {
-    let now = hub.now();
-    // Before anything is read: what is read later may be newer, never older.
-    let (stamp, settings) = (hub.db().stamp(), hub.settings());
+    let (now, settings) = (hub.now(), hub.settings());
     let (login, _) = settings.origins.login_cookie();
     let kept_as = only_cookie(headers, login);
-    if let (Some(kept_as), Some(stamp)) = (&kept_as, stamp)
-        && let Some(seen) = hub.seen().find(kept_as, stamp, &settings, now)
+    if let (Some(kept_as), Some(before)) = (&kept_as, &before)
+        && let Some(seen) = hub.seen().find(kept_as, before, now)
     {
         return Ok(Some(seen.caller.clone()));
     }
@@ -381,7 +390,7 @@ async fn by_cookie(
             until,
             ..Ticket::default()
         };
-        keep(hub, kept_as, (stamp, settings), ticket, caller.clone());
+        keep(hub, kept_as, before, ticket, caller.clone());
     }
     Ok(Some(caller))
 }

@@ -9,6 +9,7 @@ use lyceum_model::posix::Posix;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole, Who};
+use lyceum_store::Tx;
 use lyceum_web::Caller;
 use tokio::sync::watch;
 
@@ -52,6 +53,12 @@ pub trait LaunchPlanner: Send + Sync + 'static {
 
     /// What a server of this course is like, as far as that does not depend on whose it is.
     async fn plan_room(&self, course: &str) -> anyhow::Result<ServerSpec>;
+
+    /// Whether the machine has an account of this name and takes whoever is called so for its owner; also where
+    /// that can't be looked up. It may take a while.
+    async fn is_of_the_machine(&self, _name: &UserName) -> bool {
+        false
+    }
 }
 
 /// A course as the home page shows it.
@@ -149,6 +156,10 @@ pub trait CourseShelf: Send + Sync + 'static {
 
     /// What she is in which course, whether she sees it or not.
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)>;
+
+    /// Whether something stands under this name, beside course files, that an account made now would have: what
+    /// somebody was made in a course, or what she handed in there.
+    async fn is_named(&self, tx: &mut Tx, name: &UserName) -> sqlx::Result<bool>;
 
     /// The courses that name this group as their people.
     fn naming_group(&self, group: &str) -> Vec<CourseId>;

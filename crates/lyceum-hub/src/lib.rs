@@ -36,6 +36,7 @@ pub mod lti;
 pub mod mail;
 pub mod maintenance;
 pub mod metrics;
+mod moment;
 pub mod next;
 pub mod notices;
 pub mod oauth;
@@ -150,6 +151,7 @@ struct Inner {
     token_uses: jobs::token_uses::TokenUses,
     guesses: shares::Guesses,
     seen: seen::Callers,
+    home_pages: pages::home::kept::Pages,
     refreshes: refreshing::Refreshes,
     reports: uses::Reports,
     switched: arc_swap::ArcSwapOption<maintenance::Switched>,
@@ -192,6 +194,7 @@ impl Hub {
             token_uses: jobs::token_uses::TokenUses::default(),
             guesses: shares::Guesses::default(),
             seen: seen::Callers::default(),
+            home_pages: pages::home::kept::Pages::default(),
             refreshes: refreshing::Refreshes::default(),
             reports: uses::Reports::default(),
             switched: arc_swap::ArcSwapOption::empty(),
@@ -501,6 +504,10 @@ impl Hub {
     }
 
     /// Who came lately with which token.
+    pub(crate) fn home_pages(&self) -> &pages::home::kept::Pages {
+        &self.0.home_pages
+    }
+
     pub(crate) fn seen(&self) -> &seen::Callers {
         &self.0.seen
     }

@@ -18,7 +18,9 @@ use crate::db::users::User;
 use crate::{Hub, db};
 
 /// Nobody's files, by the convention of systems, and what some of them take for "no number".
-const NOBODY: [u32; 3] = [65_534, 65_535, u32::MAX];
+pub const NOBODY: [u32; 3] = [65_534, 65_535, u32::MAX];
+/// `users`, the group of everybody on many systems and in many images: worth nothing, though it is low.
+const USERS: u32 = 100;
 /// More groups than systems take.
 const GIDS_MAX: usize = 256;
 /// How a number from the range is written down.
@@ -41,7 +43,8 @@ impl Default for Rules {
             uids: None,
             gid: None,
             lowest_uid: 1_000,
-            lowest_gid: 100,
+            // Lower ones are worth root on many machines: docker, lxd, disk.
+            lowest_gid: 1_000,
         }
     }
 }
@@ -56,8 +59,9 @@ impl Rules {
         })
     }
 
-    fn takes_gid(&self, gid: u32) -> bool {
-        gid != 0 && gid >= self.lowest_gid && !NOBODY.contains(&gid)
+    pub fn takes_gid(&self, gid: u32) -> bool {
+        let is_low = gid == 0 || gid < self.lowest_gid && gid != USERS;
+        !is_low && !NOBODY.contains(&gid)
     }
 
     fn refuse_gid(&self, gid: u32) -> Option<NotHers> {
@@ -113,6 +117,23 @@ fn mark(subject: &Subject) -> String {
     hash_secret("lyceum posix mark 1", &text)
 }
 
+/// That of the one place by which she comes. Of several it is not known which will bring her back.
+async fn mark_of(tx: &mut Tx, user: &User) -> sqlx::Result<Option<String>> {
+    let marks = db::identities::list(tx, Some(&user.id), 2).await?;
+    let [only] = marks.as_slice() else {
+        return Ok(None);
+    };
+    Ok(Some(mark(&Subject {
+        issuer: only.issuer.clone(),
+        id: only.subject.clone(),
+    })))
+}
+
+/// A mark was taken from her: who has it does not get her files when she is gone.
+pub(crate) async fn forget_mark(tx: &mut Tx, user: &User, subject: &Subject) -> sqlx::Result<()> {
+    rows::forget_mark(tx, &user.id, &mark(subject)).await
+}
+
 /// Makes a uid hers, if it is nobody else's.
 async fn claim(
     tx: &mut Tx,
@@ -153,11 +174,15 @@ pub(crate) async fn follow(
     now: Millis,
 ) -> sqlx::Result<()> {
     let told = &identity.posix;
+    let mark = identity.subject.as_ref().map(mark);
+    let before = rows::of(tx, &user.id).await?;
+    // Whoever gave her the number: by this she gets it back when her account is made anew.
+    if let (Some(known), Some(mark)) = (&before, &mark) {
+        rows::set_mark(tx, known.posix.uid, mark).await?;
+    }
     if *told == Told::default() {
         return Ok(());
     }
-    let mark = identity.subject.as_ref().map(mark);
-    let before = rows::of(tx, &user.id).await?;
     let uid = match (&before, told.uid) {
         (Some(known), told) => {
             let kept = known.posix.uid;
@@ -182,6 +207,10 @@ pub(crate) async fn follow(
     if before.as_ref().is_some_and(|known| known.by_hand) {
         return Ok(());
     }
+    // What is told besides another uid is that number's.
+    if told.uid.is_some_and(|told| told != uid) {
+        return Ok(());
+    }
     let kept = before.as_ref().map(|known| known.posix.clone());
     let fits = |gid: &u32| rules.takes_gid(*gid);
     let gid = told.gid.filter(fits);
@@ -193,10 +222,12 @@ pub(crate) async fn follow(
         gids
     });
     let group = told.group.clone().filter(|group| is_group_name(group));
+    // A place that tells numbers and no group says that she is in none.
+    let stays = kept.as_ref().filter(|_| told.uid.is_none());
     let posix = Posix {
         uid,
-        gid: gid.or(kept.as_ref().and_then(|kept| kept.gid)),
-        group: group.or(kept.as_ref().and_then(|kept| kept.group.clone())),
+        gid: gid.or(stays.and_then(|kept| kept.gid)),
+        group: group.or(stays.and_then(|kept| kept.group.clone())),
         gids: told_gids.or(kept.map(|kept| kept.gids)).unwrap_or_default(),
     };
     if before.as_ref().is_none_or(|known| known.posix != posix) {
@@ -303,7 +334,8 @@ pub async fn set(
     if wish.group.as_ref().is_some_and(|name| !is_group_name(name)) {
         return Err(NotHers::Group);
     }
-    claim(tx, uid, user, None, "administrator", now).await?;
+    let mark = mark_of(tx, user).await?;
+    claim(tx, uid, user, mark.as_deref(), "administrator", now).await?;
     let known = Known {
         posix,
         by_hand: true,
@@ -313,13 +345,32 @@ pub async fn set(
     Ok(known.posix)
 }
 
-/// The next one of the range.
+/// The one that she had before her account was deleted.
+async fn left(tx: &mut Tx, mark: Option<&str>, rules: &Rules) -> sqlx::Result<Option<u32>> {
+    let Some(mark) = mark else {
+        return Ok(None);
+    };
+    let uid = rows::left_by(tx, mark).await?;
+    Ok(uid.filter(|uid| rules.refuse_uid(*uid).is_none()))
+}
+
+/// The one that she had, or the next of the range.
 async fn give(tx: &mut Tx, user: &User, rules: &Rules, now: Millis) -> Result<u32, NotHers> {
+    let mark = mark_of(tx, user).await?;
+    let mark = mark.as_deref();
+    if let Some(uid) = left(tx, mark, rules).await? {
+        claim(tx, uid, user, mark, BY_RANGE, now).await?;
+        return Ok(uid);
+    }
     let (first, last) = rules.uids.ok_or(NotHers::NoneLeft)?;
     loop {
         let uid = rows::free(tx, first, last).await?;
         let uid = uid.ok_or(NotHers::NoneLeft)?;
-        match claim(tx, uid, user, None, BY_RANGE, now).await {
+        if NOBODY.contains(&uid) {
+            rows::reserve(tx, uid, now).await?;
+            continue;
+        }
+        match claim(tx, uid, user, mark, BY_RANGE, now).await {
             // Another replica was faster.
             Err(NotHers::Taken { .. }) => {}
             done => return done.map(|()| uid),
@@ -340,14 +391,16 @@ pub(crate) async fn for_start(hub: &Hub, user: &User) -> Result<Option<Posix>, N
     let settings = hub.settings();
     let rules = &settings.posix;
     let mut tx = hub.db().read().await?;
-    let known = rows::of(&mut tx, &user.id).await?;
-    drop(tx);
-    if let Some(known) = known {
+    if let Some(known) = rows::of(&mut tx, &user.id).await? {
         return Ok(Some(in_force(known.posix, rules)));
     }
     if rules.uids.is_none() {
-        return Ok(None);
+        let mark = mark_of(&mut tx, user).await?;
+        if left(&mut tx, mark.as_deref(), rules).await?.is_none() {
+            return Ok(None);
+        }
     }
+    drop(tx);
     let now = hub.now();
     let mut tx = hub.db().write().await?;
     // Two starts of hers at once wait for each other here.

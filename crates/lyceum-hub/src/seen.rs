@@ -1,8 +1,8 @@
 //! Who came lately with which token, or with the session of a password. It is kept for as long as nothing was
-//! committed since it was looked up ([`lyceum_store::stamp`]) and the configuration is the same, so that nobody
-//! holds more than a look at the rows would give. When something was used and how a server's start goes on gives
-//! and takes no rights: [`Callers::pass`]. On PostgreSQL what announces something to other replicas comes
-//! back as news of its own, so there only the quiet ones of these pass.
+//! committed since it was looked up ([`lyceum_store::stamp`]) and the configuration and the courses are the same,
+//! so that nobody holds more than a look at them would give. When something was used and how a server's start
+//! goes on gives and takes no rights: [`Callers::pass`]. On PostgreSQL what announces something to other
+//! replicas comes back as news of its own, so there only the quiet ones of these pass.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use lyceum_model::name::ServerName;
 use lyceum_store::{Stamp, Tx};
 use lyceum_web::Caller;
 
-use crate::Settings;
+use crate::moment::Moment;
 
 /// How many are kept; then it begins anew.
 const MOST: usize = 4096;
@@ -109,7 +109,7 @@ struct Fallen {
 }
 
 /// A state of the database, and what was taken on the way to it from the one before.
-struct Moment {
+struct State {
     stamp: Stamp,
     fallen: Option<Fallen>,
 }
@@ -117,29 +117,30 @@ struct Moment {
 /// All of one moment: what was kept of another can never be right again.
 #[derive(Default)]
 struct Kept {
-    settings: Option<Arc<Settings>>,
+    /// Its configuration and its courses.
+    of: Option<Moment>,
     /// The states of the database that are alike for callers but for what fell, the newest last.
-    moments: VecDeque<Moment>,
+    states: VecDeque<State>,
     /// Something is being committed that gives and takes no rights.
     passing: usize,
     callers: HashMap<String, (Ticket, Arc<Seen>)>,
 }
 
 impl Kept {
-    fn is_of(&self, stamp: Stamp, settings: &Arc<Settings>) -> bool {
-        let by = self.settings.as_ref();
-        by.is_some_and(|by| Arc::ptr_eq(by, settings)) && self.has(stamp)
+    fn is_of(&self, moment: &Moment) -> bool {
+        let of = self.of.as_ref();
+        of.is_some_and(|of| of.is_but_for_rows(moment)) && self.has(moment.stamp())
     }
 
     fn has(&self, stamp: Stamp) -> bool {
-        self.moments.iter().any(|moment| moment.stamp == stamp)
+        self.states.iter().any(|state| state.stamp == stamp)
     }
 
     /// Whether a token that was good at `stamp` was taken since.
     fn fell_since(&self, stamp: Stamp, ticket: &Ticket) -> bool {
-        let later = self.moments.iter().rev();
-        let later = later.take_while(|moment| moment.stamp != stamp);
-        let mut fallen = later.filter_map(|moment| moment.fallen.as_ref());
+        let later = self.states.iter().rev();
+        let later = later.take_while(|state| state.stamp != stamp);
+        let mut fallen = later.filter_map(|state| state.fallen.as_ref());
         fallen.any(|fallen| ticket.falls_with(fallen))
     }
 }
@@ -149,16 +150,10 @@ impl Callers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who came with it before, if the rows and the configuration are still as they were.
-    pub fn find(
-        &self,
-        hash: &str,
-        stamp: Stamp,
-        settings: &Arc<Settings>,
-        now: Millis,
-    ) -> Option<Arc<Seen>> {
+    /// Who came with it before, if the rows, the configuration and the courses are still as they were.
+    pub fn find(&self, hash: &str, moment: &Moment, now: Millis) -> Option<Arc<Seen>> {
         let kept = self.lock();
-        if !kept.is_of(stamp, settings) {
+        if !kept.is_of(moment) {
             return None;
         }
         let (ticket, seen) = kept.callers.get(hash)?;
@@ -166,13 +161,12 @@ impl Callers {
         lives.then(|| Arc::clone(seen))
     }
 
-    /// `stamp` and `settings` are those from before it was looked up who that is; `is_new` says whether
-    /// nothing was committed since. What is older takes nobody else's place.
+    /// `moment` is that from before it was looked up who that is; `is_new` says whether it is still now. What
+    /// is older takes nobody else's place.
     pub fn keep(
         &self,
         hash: String,
-        stamp: Option<Stamp>,
-        settings: Arc<Settings>,
+        moment: Option<Moment>,
         is_new: bool,
         ticket: Ticket,
         caller: Caller,
@@ -182,19 +176,20 @@ impl Callers {
             told: Default::default(),
             server: Mutex::default(),
         });
-        let Some(stamp) = stamp else {
+        let Some(moment) = moment else {
             return seen;
         };
+        let stamp = moment.stamp();
         let mut kept = self.lock();
-        if !kept.is_of(stamp, &settings) || kept.callers.len() >= MOST {
+        if !kept.is_of(&moment) || kept.callers.len() >= MOST {
             if kept.passing > 0 || !is_new {
                 // It may yet turn out to be a state like that of the others.
                 return seen;
             }
             kept.callers.clear();
             let fallen = None;
-            kept.moments = [Moment { stamp, fallen }].into();
-            kept.settings = Some(settings);
+            kept.states = [State { stamp, fallen }].into();
+            kept.of = Some(moment);
         }
         if kept.fell_since(stamp, &ticket) {
             return seen;
@@ -233,14 +228,14 @@ impl Callers {
             && kept.has(before)
             && !kept.has(after)
         {
-            if kept.moments.len() >= ALIKE {
-                kept.moments.pop_front();
+            if kept.states.len() >= ALIKE {
+                kept.states.pop_front();
             }
             if let Some(fallen) = &fallen {
                 (kept.callers).retain(|_, (ticket, _)| !ticket.falls_with(fallen));
             }
             let stamp = after;
-            kept.moments.push_back(Moment { stamp, fallen });
+            kept.states.push_back(State { stamp, fallen });
         }
         drop(kept);
         drop(passing);

@@ -1,14 +1,16 @@
-//! Requests to the hub are small. One that says it is large is refused in words.
+//! Requests to the hub are small. One that is large is refused in words, whether it says so or not.
 
-use axum::body::Body;
+use std::future::ready;
+
+use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
 use lyceum_model::say;
 use lyceum_web::ApiError;
-use lyceum_web::request::header;
 
 use crate::Hub;
 
@@ -18,23 +20,50 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 /// closes never gets to read why.
 const THROWN_AWAY: usize = 16 * 1024 * 1024;
 
-/// Layer: refuses what announces more than [`BODY_LIMIT`], where no part says that it takes more.
+/// Layer: refuses what is more than [`BODY_LIMIT`], where no part says that it takes more.
 pub async fn refuse_large(State(hub): State<Hub>, request: Request, next: Next) -> Response {
     if hub.takes_large(request.uri().path()) {
         return next.run(request).await;
     }
-    let announced: Option<usize> =
-        header(request.headers(), "content-length").and_then(|length| length.parse().ok());
-    if announced.is_none_or(|length| length <= BODY_LIMIT) {
+    // What the connection goes by. A header of that name may stand beside one that overrules it.
+    let announced = request.body().size_hint().upper();
+    let fits = announced.map(|length| length <= BODY_LIMIT as u64);
+    if fits == Some(true) {
         return next.run(request).await;
     }
-    throw_away(request.into_body()).await;
+    let (head, body) = request.into_parts();
+    let mut pieces = body.into_data_stream();
+    if fits.is_none()
+        && let Some(body) = read(&mut pieces).await
+    {
+        return next.run(Request::from_parts(head, body)).await;
+    }
+    throw_away(pieces).await;
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, say!("refused.too_large")).into_response()
 }
 
-async fn throw_away(body: Body) {
+/// A body that does not say how long it is; none: it is longer than it may be.
+async fn read(pieces: &mut BodyDataStream) -> Option<Body> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = match piece {
+            Ok(piece) => piece,
+            // It broke off: whoever was to have it says so, as of one with a length.
+            Err(error) => {
+                let broken = stream::once(ready(Err::<Bytes, axum::Error>(error)));
+                return Some(Body::from_stream(broken));
+            }
+        };
+        if body.len() + piece.len() > BODY_LIMIT {
+            return None;
+        }
+        body.extend_from_slice(&piece);
+    }
+    Some(Body::from(body.freeze()))
+}
+
+async fn throw_away(mut pieces: BodyDataStream) {
     let mut left = THROWN_AWAY;
-    let mut pieces = body.into_data_stream();
     while let Some(Ok(piece)) = pieces.next().await {
         match left.checked_sub(piece.len()) {
             Some(less) => left = less,

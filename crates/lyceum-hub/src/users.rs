@@ -367,6 +367,7 @@ pub async fn forget_mark(
     of_platforms.retain(|group| is_platforms(group));
     leave(tx, user, &of_platforms, grants, now).await?;
     db::identities::delete(tx, subject).await?;
+    posix::forget_mark(tx, user, subject).await?;
     db::sessions::end_all(tx, &user.id).await?;
     revocations::announce(tx, user.name.as_str(), now).await
 }

@@ -3,7 +3,9 @@
 //! PAM's modules block for as long as they like (seconds after a wrong password), so they run on threads of
 //! their own, of which there are only so many; whoever has waited too long is told that it is out of order.
 //!
-//! Accounts of the system itself, root first, don't come in: those with a number below 1000, and `nobody`.
+//! Accounts of the system itself, root first, don't come in: those with a number below 1000, and `nobody`. Their
+//! passwords are not tried either: PAM is asked about a name that nobody has, so nothing here tells whether one
+//! was right, and no guess counts against them.
 //!
 //! With the feature `system` it needs the system's library to be built; without it there is nothing here, so
 //! that everybody can build the workspace.
@@ -17,32 +19,38 @@ use anyhow::{Context, anyhow};
 use async_trait::async_trait;
 use lyceum_auth::pam::{Allow, PamConfig};
 use lyceum_auth::{Attempt, Authenticator, Refused};
+use lyceum_model::id::new_secret;
 use lyceum_model::identity::{Identity, Subject};
 use lyceum_model::name::is_free_name;
 use lyceum_model::posix::Told;
+use nix::errno::Errno;
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use nonstick::items::Items;
 use nonstick::{
     AuthnFlags, ConversationAdapter, ErrorCode, PamShared, Transaction, TransactionBuilder,
 };
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+
+use crate::places::{Place, Places};
+
+mod places;
 
 /// Lower numbers are the system's.
 pub const PEOPLE_FROM: u32 = 1_000;
 /// `nobody`, and what is no number of an account.
 const NOBODY: std::ops::RangeInclusive<u32> = 65_534..=65_535;
+/// No account is called so: a colon ends names where accounts are written down.
+const NO_ACCOUNT: &str = "lyceum:nobody";
 
 /// The accounts of this machine.
 pub struct Pam {
     config: Arc<PamConfig>,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl Pam {
     pub fn new(config: PamConfig) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(config.at_once.max(1))),
+            places: Places::new(config.at_once),
             config: Arc::new(config),
         }
     }
@@ -63,24 +71,24 @@ impl Authenticator for Pam {
     }
 
     async fn sign_in(&self, attempt: &Attempt) -> Result<Identity, Refused> {
+        let (config, own) = (self.config.clone(), attempt.clone());
+        let ask = move |place| on_a_thread(config, own, place);
         let limit = self.config.timeout;
-        let place = self.places.clone().acquire_owned();
-        let place = timeout(limit, place).await.map_err(|_| Refused::Busy)?;
-        let place = place.context("places for PAM")?;
-        let (config, attempt) = (self.config.clone(), attempt.clone());
-        let asking = tokio::task::spawn_blocking(move || {
-            // Held until the modules are done, whoever still waits for them.
-            let _place = place;
-            ask(&config, &attempt)
-        });
-        match timeout(limit, asking).await {
-            Ok(done) => done.context("asking PAM")?,
-            Err(_) => Err(Refused::Internal(anyhow!(
-                "PAM did not answer within {} s",
-                limit.as_secs_f32()
-            ))),
-        }
+        self.places.run(attempt.address, limit, ask).await
     }
+}
+
+async fn on_a_thread(
+    config: Arc<PamConfig>,
+    attempt: Attempt,
+    place: Place,
+) -> Result<Identity, Refused> {
+    let asking = tokio::task::spawn_blocking(move || {
+        // Held until the modules are done, whoever still waits for them.
+        let _place = place;
+        ask(&config, &attempt)
+    });
+    asking.await.context("asking PAM")?
 }
 
 /// Says the password to whoever asks without showing it, and nothing else.
@@ -105,12 +113,26 @@ fn ask(config: &PamConfig, attempt: &Attempt) -> Result<Identity, Refused> {
     if password.contains('\0') {
         return Err(Refused::Credentials);
     }
-    let answers = Answers(password.into()).into_conversation();
-    let builder = TransactionBuilder::new_with_service(&config.service).username(name);
+    let account = account(name);
+    // What could not be looked up may be one of the system, too.
+    let is_open = match &account {
+        Ok(Some(account)) => is_a_persons(account.uid.as_raw()),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    let (asked_name, said) = match is_open {
+        true => (name, password.to_owned()),
+        false => (NO_ACCOUNT, new_secret()),
+    };
+    let answers = Answers(said.into()).into_conversation();
+    let builder = TransactionBuilder::new_with_service(&config.service).username(asked_name);
     let started = builder.build(answers);
     let mut asked = started.map_err(|error| out_of_order("begin", error))?;
     let flags = AuthnFlags::DISALLOW_NULL_AUTHTOK | AuthnFlags::SILENT;
-    asked.authenticate(flags).map_err(|error| match error {
+    let proved = asked.authenticate(flags);
+    // Told only now, after the time that a wrong password takes.
+    let account = account?;
+    proved.map_err(|error| match error {
         ErrorCode::AuthenticationError
         | ErrorCode::UserUnknown
         | ErrorCode::PermissionDenied
@@ -118,7 +140,6 @@ fn ask(config: &PamConfig, attempt: &Attempt) -> Result<Identity, Refused> {
         | ErrorCode::MaxTries => Refused::Credentials,
         error => out_of_order("authenticate", error),
     })?;
-    let account = account(name);
     // From here on she has proved who she is.
     asked
         .account_management(flags)
@@ -138,21 +159,29 @@ fn ask(config: &PamConfig, attempt: &Attempt) -> Result<Identity, Refused> {
     // A module may take a name for another one.
     let became = asked.items().user();
     let became = became.map_err(|error| out_of_order("tell the name", error))?;
-    if became.as_deref() != Some(OsStr::new(name)) {
+    if became.as_deref() != Some(OsStr::new(asked_name)) {
         return Err(Refused::Internal(anyhow!(
             "PAM made another name of the one that was typed"
         )));
     }
     drop(asked);
-    identity(config, name, account?)
+    identity(config, name, account)
 }
 
 fn out_of_order(what: &str, error: ErrorCode) -> Refused {
     Refused::Internal(anyhow!("PAM can't {what}: {error} ({error:?})"))
 }
 
+fn is_a_persons(uid: u32) -> bool {
+    uid >= PEOPLE_FROM && !NOBODY.contains(&uid)
+}
+
 fn account(name: &str) -> anyhow::Result<Option<User>> {
-    User::from_name(name).context("looking the account up")
+    match User::from_name(name) {
+        // Some sources of accounts say so of a name that they don't have.
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        found => found.context("looking the account up"),
+    }
 }
 
 fn identity(config: &PamConfig, name: &str, account: Option<User>) -> Result<Identity, Refused> {
@@ -162,7 +191,7 @@ fn identity(config: &PamConfig, name: &str, account: Option<User>) -> Result<Ide
         )));
     };
     let uid = account.uid.as_raw();
-    if uid < PEOPLE_FROM || NOBODY.contains(&uid) {
+    if !is_a_persons(uid) {
         tracing::warn!(name, uid, "sign-in refused: an account of the system");
         return Err(Refused::NotAdmitted);
     }
@@ -183,10 +212,11 @@ fn identity(config: &PamConfig, name: &str, account: Option<User>) -> Result<Ide
             gid: Some(account.gid.as_raw()),
             ..Told::default()
         },
-        // A number stays when a name changes.
+        // Machines give a number anew when its account is gone, and a name as well: whoever has one of both
+        // only is somebody else.
         subject: Some(Subject {
             issuer: "pam".into(),
-            id: uid.to_string(),
+            id: format!("{uid}:{}", account.name),
         }),
         adopts: config.adopts,
         ..Identity::named(name)

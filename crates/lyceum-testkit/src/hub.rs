@@ -1,6 +1,6 @@
 //! A whole hub with its proxy on loopback, servers faked, on either database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,8 +30,8 @@ use lyceum_model::secret::Secret;
 use lyceum_model::server::ServerSpec;
 use lyceum_model::who::{CourseId, CourseRole, Forms, Who};
 use lyceum_proxy::Proxy;
-use lyceum_store::Db;
 use lyceum_store::secret::Keys;
+use lyceum_store::{Db, Tx};
 use lyceum_web::Caller;
 use lyceum_web::request::ProxyKey;
 use lyceum_web::routes::{Part, RouteInfo};
@@ -75,6 +75,8 @@ pub struct TestHub {
     course_servers: CourseServersNow,
     work: WorkOf,
     faulty: FaultyFiles,
+    in_exchange: Names,
+    of_the_machine: Names,
 }
 
 impl TestHub {
@@ -188,19 +190,21 @@ impl TestHub {
         let course_servers = CourseServersNow::default();
         let work = WorkOf::default();
         let faulty = FaultyFiles::default();
+        let (in_exchange, of_the_machine) = (Names::default(), Names::default());
         settings.theme = settings.theme.below(&base);
         settings.api_url = format!("http://{hub_address}{}", base.at("/hub/api"));
         let hub = Hub::new(Parts {
             db: db.clone(),
             clock: clock.clone(),
             spawner: Arc::new(spawner.clone()),
-            planner: Arc::new(PlainPlanner),
+            planner: Arc::new(PlainPlanner(of_the_machine.clone())),
             shelf: Arc::new(OneCourse {
                 rooms: rooms.clone(),
                 in_courses: in_courses.clone(),
                 course_servers: course_servers.clone(),
                 work: work.clone(),
                 faulty: faulty.clone(),
+                in_exchange: in_exchange.clone(),
             }),
             sign_in,
             pages: lyceum_hub::pages::templates()
@@ -264,6 +268,8 @@ impl TestHub {
             course_servers,
             work,
             faulty,
+            in_exchange,
+            of_the_machine,
         }
     }
 
@@ -374,6 +380,18 @@ impl TestHub {
         let all = self.in_courses.lock();
         let mut all = all.unwrap_or_else(PoisonError::into_inner);
         all.push((who, course, role));
+        drop(all);
+        self.course_servers.announce();
+    }
+
+    /// Somebody of whom the exchange would know by her name alone.
+    pub fn put_in_exchange(&self, name: &str) {
+        put(&self.in_exchange, name);
+    }
+
+    /// An account that the machine would have.
+    pub fn give_machine_account(&self, name: &str) {
+        put(&self.of_the_machine, name);
     }
 
     /// What course files would say of the servers of courses: their ids, and `ada` or `group:staff` who
@@ -398,6 +416,8 @@ impl TestHub {
         let all = self.work.lock();
         let mut all = all.unwrap_or_else(PoisonError::into_inner);
         all.insert(name.to_owned(), work);
+        drop(all);
+        self.course_servers.announce();
     }
 
     /// The course files in which something is wrong from now on.
@@ -527,7 +547,7 @@ impl Drop for TestHub {
 }
 
 /// Takes `profile` and `course` from what was chosen; refuses courses that begin with `refused`.
-struct PlainPlanner;
+struct PlainPlanner(Names);
 
 #[async_trait]
 impl LaunchPlanner for PlainPlanner {
@@ -555,6 +575,23 @@ impl LaunchPlanner for PlainPlanner {
             ..ServerSpec::default()
         })
     }
+
+    async fn is_of_the_machine(&self, name: &UserName) -> bool {
+        has(&self.0, name)
+    }
+}
+
+type Names = Arc<Mutex<BTreeSet<UserName>>>;
+
+fn put(names: &Names, name: &str) {
+    let name = UserName::parse(name).expect("a good name");
+    let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+    names.insert(name);
+}
+
+fn has(names: &Names, name: &UserName) -> bool {
+    let names = names.lock().unwrap_or_else(PoisonError::into_inner);
+    names.contains(name)
 }
 
 /// By the name of whoever is to do it.
@@ -573,6 +610,10 @@ impl CourseServersNow {
     fn set(&self, servers: CourseServers) {
         let now = self.servers.lock();
         *now.unwrap_or_else(PoisonError::into_inner) = Arc::new(servers);
+        self.announce();
+    }
+
+    fn announce(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 }
@@ -583,6 +624,7 @@ struct OneCourse {
     course_servers: CourseServersNow,
     work: WorkOf,
     faulty: FaultyFiles,
+    in_exchange: Names,
 }
 
 impl OneCourse {
@@ -635,6 +677,10 @@ impl CourseShelf for OneCourse {
             found.entry(course.clone()).or_default().push(*role);
         }
         found.into_iter().collect()
+    }
+
+    async fn is_named(&self, _: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
+        Ok(has(&self.in_exchange, name))
     }
 
     fn naming_group(&self, group: &str) -> Vec<CourseId> {

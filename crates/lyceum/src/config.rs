@@ -54,7 +54,7 @@ pub use self::proxy::ProxySettings;
 pub use self::raw::{LogFormat, LogLevel, RawConfig, RawLog, SpawnerAccounts, SpawnerKind};
 pub use self::secret_ref::SecretRef;
 pub use self::show::{Shown, example, schema};
-pub use self::sign_in::SignInMethod;
+pub use self::sign_in::{NAMES_OF_THE_MACHINE, SignInMethod};
 pub use self::site::{SiteWords, moment, told};
 pub use self::theme::Look;
 pub use self::tls::Tls;

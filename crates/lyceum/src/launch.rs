@@ -24,10 +24,11 @@ use lyceum_model::say;
 use lyceum_model::saying::Saying;
 use lyceum_model::server::{RunAs, ServerSpec};
 use lyceum_model::who::{CourseId, CourseRole};
+use lyceum_store::Tx;
 use lyceum_web::Caller;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, SignInMethod};
 use crate::course_work;
 use crate::jupyter::Environment;
 use crate::jupyter_config::JupyterConfig;
@@ -183,6 +184,19 @@ impl LaunchPlanner for Planner {
             ..plan::order(&values, &chosen, "")
         })
     }
+
+    async fn is_of_the_machine(&self, name: &UserName) -> bool {
+        let config = self.watch.current();
+        let by_pam = (config.sign_in.iter()).any(|way| matches!(way, SignInMethod::Pam(_)));
+        if self.accounts == Accounts::Shared && !by_pam {
+            return false;
+        }
+        let name = name.to_string();
+        // A directory behind it may be slow.
+        let asked = tokio::task::spawn_blocking(move || nix::unistd::User::from_name(&name));
+        // What is not known is no free name.
+        !matches!(asked.await, Ok(Ok(None)))
+    }
 }
 
 fn system_account(name: &str, missing: Saying) -> Result<RunAs, Refusal> {
@@ -290,6 +304,11 @@ impl CourseShelf for Courses {
 
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)> {
         self.shelf.roles_of(user, groups)
+    }
+
+    async fn is_named(&self, tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
+        // Also where another service answers now: what was handed in here is still hers.
+        lyceum_exchange::db::people::is_named(tx, name.as_str()).await
     }
 
     fn naming_group(&self, group: &str) -> Vec<CourseId> {
@@ -452,6 +471,39 @@ mod tests {
         ];
         assert_eq!(keeps, expect);
     }
+
+    /// Where whoever is called so would be taken for its owner.
+    #[tokio::test]
+    async fn accounts_of_the_machine_are_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
+        let path = folder.path().join("lyceum.yaml");
+        let check = async |ways: &str, accounts: Accounts, expect: bool| {
+            std::fs::write(&path, format!("sign_in: [{ways}]\n")).expect("written");
+            let watch = ConfigWatch::open(Some(path.clone()), Clock::system()).expect("good");
+            let environment = Environment {
+                bin: "/jupyter/bin".into(),
+                singleuser: "/jupyter/bin/jupyterhub-singleuser".into(),
+                version: "6".into(),
+            };
+            let config = JupyterConfig::default();
+            let planner = Planner::new(watch, shelf.clone(), environment, accounts, config);
+            let known = async |name: &str| {
+                let name = UserName::parse(name).expect("a name");
+                planner.is_of_the_machine(&name).await
+            };
+            assert_eq!(known("root").await, expect, "{ways} {accounts:?}");
+            assert!(!known("no-such-account-here").await);
+        };
+        let local = "{kind: local, title: T}";
+        let pam = "{kind: pam, title: U, allow: {everyone: true}}";
+        check(local, Accounts::System, true).await;
+        check(local, Accounts::Shared, false).await;
+        if cfg!(feature = "pam") {
+            check(&format!("{local}, {pam}"), Accounts::Shared, true).await;
+        }
+    }
+
     #[tokio::test]
     async fn the_server_of_a_course_has_what_its_file_says_and_an_account_of_its_own() {
         let folder = tempfile::tempdir().expect("a folder");

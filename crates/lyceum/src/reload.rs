@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use lyceum_model::clock::{Clock, Millis};
 use tokio::sync::watch;
 
-use crate::config::{self, Config, Loaded, Problems, ProxySettings};
+use crate::config::{self, Config, Loaded, NAMES_OF_THE_MACHINE, Problem, Problems, ProxySettings};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -70,6 +70,8 @@ pub struct ConfigWatch {
     state: ArcSwap<ConfigState>,
     news: watch::Sender<u64>,
     seen: Mutex<Seen>,
+    /// Set: servers run under people's own accounts of the machine until this program ends.
+    keeps_names: OnceLock<()>,
 }
 
 impl ConfigWatch {
@@ -93,7 +95,26 @@ impl ConfigWatch {
             state: ArcSwap::from_pointee(state),
             news: watch::Sender::new(1),
             seen: Mutex::new(Seen { file, files }),
+            keeps_names: OnceLock::new(),
         }))
+    }
+
+    /// From now on no configuration is taken by which people take names without anybody's yes.
+    pub fn keep_names(&self) {
+        self.keeps_names.get_or_init(|| ());
+    }
+
+    /// The file, if it fits what runs: as whom servers run is fixed until the next start.
+    fn load(&self, path: Option<&Path>) -> Result<Loaded, Problems> {
+        let loaded = config::load(path)?;
+        if self.keeps_names.get().is_some() && loaded.config.gives_names_away() {
+            return Err(Problems(vec![Problem {
+                file: loaded.file,
+                place: None,
+                message: format!("`sign_up`: {NAMES_OF_THE_MACHINE}"),
+            }]));
+        }
+        Ok(loaded)
     }
 
     /// The file, once there is one. From then on its absence is a problem, not a wish for defaults.
@@ -141,7 +162,7 @@ impl ConfigWatch {
         let state = self.state();
         let path = self.path();
         let source = path.map(|path| path.display().to_string());
-        match config::load(path) {
+        match self.load(path) {
             Ok(Loaded { mut config, .. }) => {
                 let current = self.current();
                 let at_next_start = keep_fixed(&current, &mut config);
@@ -342,6 +363,29 @@ mod tests {
         fs::write(&path, "theme: {name: Fourth}\n").expect("written");
         assert_eq!(watch.check_now(), Look::Loaded);
         assert_eq!(watch.state().problem, None);
+    }
+
+    #[test]
+    fn names_are_not_given_away_while_servers_run_under_system_accounts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("lyceum.yaml");
+        let write = |sign_up: &str| {
+            // As whom servers run changes at the next start only.
+            let text = format!(
+                "spawner: {{accounts: shared}}\nsign_in: [{{kind: local, title: T, sign_up: {sign_up}}}]\n"
+            );
+            fs::write(&path, text).expect("written");
+        };
+        write("approval");
+        let watch = ConfigWatch::open(Some(path.clone()), Clock::system()).expect("good");
+        watch.keep_names();
+        write("open");
+        assert_eq!(watch.read_now(), Look::Refused);
+        let problem = watch.state().problem.clone().expect("told");
+        assert!(problem.contains("without anybody's yes"), "{problem}");
+        assert!(!watch.current().gives_names_away());
+        write("invitation");
+        assert_eq!(watch.read_now(), Look::Loaded);
     }
 
     #[test]

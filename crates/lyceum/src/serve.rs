@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::compose::{
     self, Ground, Machine, Order, Program, closed_to_others, local_spawner, service_spawner,
 };
-use crate::config::{Config, SpawnerAccounts};
+use crate::config::{Config, NAMES_OF_THE_MACHINE, SpawnerAccounts};
 use crate::data::DataFolder;
 use crate::demo;
 use crate::failure::Failure;
@@ -87,6 +87,8 @@ impl Standing {
         let (config, data) = (site.watch.current(), site.folder.layout());
         let accounts = accounts(&config, demo)?;
         if accounts == Accounts::System {
+            check_names(&config)?;
+            site.watch.keep_names();
             let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
             // An environment's Python is most often a link to one elsewhere.
             let bin = &site.environment.bin;
@@ -281,6 +283,15 @@ fn accounts(config: &Config, demo: bool) -> Result<Accounts, Failure> {
     }
 }
 
+/// Under system accounts whoever took somebody's name would have her files. The configuration's own check knows
+/// only of what is written there, not of what is the default for root.
+fn check_names(config: &Config) -> Result<(), Failure> {
+    match config.gives_names_away() {
+        true => Err(Failure::new(format!("`sign_up`: {NAMES_OF_THE_MACHINE}"))),
+        false => Ok(()),
+    }
+}
+
 /// The configuration may have changed while nothing ran.
 async fn follow_configuration(ground: &Ground, config: &Config) -> Result<(), Failure> {
     let failed = |error: lyceum_store::DbError| Failure::new(format!("the database: {error}"));
@@ -332,5 +343,27 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn names_of_the_machine_are_not_given_away() {
+        let check = |sign_up: &str, expect: bool| {
+            let text = format!("sign_in:\n  - {{kind: local, title: T, sign_up: {sign_up}}}\n");
+            let loaded = crate::config::parse("lyceum.yaml", &text, Path::new("/"));
+            let config = loaded.expect("good").config;
+            assert_eq!(check_names(&config).is_ok(), expect, "{sign_up}");
+        };
+        check("open", false);
+        check("approval", true);
+        check("invitation", true);
+        let usual = crate::config::parse("lyceum.yaml", "", Path::new("/"));
+        assert!(check_names(&usual.expect("good").config).is_ok());
     }
 }

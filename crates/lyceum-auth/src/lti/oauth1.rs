@@ -8,7 +8,8 @@ use lyceum_model::secret::Secret;
 /// The fields of a form and of its address, as they were sent.
 pub(super) type Fields = Vec<(String, String)>;
 
-const SIGNATURE: &str = "oauth_signature";
+pub(super) const SIGNATURE: &str = "oauth_signature";
+const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
 
 /// By section 3.6: all but letters, digits and four signs, in capital letters. Not as forms have it.
 fn encoded(text: &str) -> String {
@@ -18,7 +19,10 @@ fn encoded(text: &str) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 coded.push(char::from(byte));
             }
-            _ => coded.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let digit = |bits: u8| char::from(DIGITS[usize::from(bits)]);
+                coded.extend(['%', digit(byte >> 4), digit(byte & 0xF)]);
+            }
         }
     }
     coded

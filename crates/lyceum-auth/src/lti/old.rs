@@ -13,7 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::message::{Context, Message, text};
-use super::oauth1::{Fields, is_signed};
+use super::oauth1::{Fields, SIGNATURE, is_signed};
 use super::{Launch, role};
 use crate::attempt::Refused;
 use crate::claims::{Claims, Mapping};
@@ -23,6 +23,8 @@ use crate::oidc::is_subject;
 const FIELDS_MAX: usize = 200;
 const NAME_MAX: usize = 255;
 const VALUE_MAX: usize = 16 * 1024;
+/// Of all together; platforms send a few kilobytes.
+const FORM_MAX: usize = 64 * 1024;
 const ID_MAX: usize = 255;
 const TEXT_MAX: usize = 1_024;
 const ROLES_MAX: usize = 100;
@@ -58,6 +60,9 @@ pub struct OldLti {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     fields: Fields,
+    /// What of it stands in the address. The platform signs that, too, but whoever writes a link writes it: at some
+    /// platforms anybody in a course does.
+    in_address: BTreeSet<String>,
 }
 
 /// A launch that was signed, and what makes sure that it counts once.
@@ -73,16 +78,24 @@ impl Signed {
     /// Reads form and query. What is said twice could be understood in two ways; such a launch is refused as a
     /// whole, as is one that is too large.
     pub fn parse(query: &[u8], form: &[u8]) -> Option<Self> {
+        if query.len() + form.len() > FORM_MAX {
+            return None;
+        }
         let (mut fields, mut names) = (Fields::new(), BTreeSet::new());
+        let mut size = 0;
         let all = url::form_urlencoded::parse(query).chain(url::form_urlencoded::parse(form));
         for (name, value) in all {
-            let is_large = name.len() > NAME_MAX || value.len() > VALUE_MAX;
+            // Bytes that are no text grow when they are read.
+            size += name.len() + value.len();
+            let is_large = name.len() > NAME_MAX || value.len() > VALUE_MAX || size > FORM_MAX;
             if is_large || fields.len() == FIELDS_MAX || !names.insert(name.to_string()) {
                 return None;
             }
             fields.push((name.into_owned(), value.into_owned()));
         }
-        names.contains("oauth_signature").then_some(Self { fields })
+        let in_address = names_in(query);
+        let is_there = names.contains(SIGNATURE) && !in_address.contains(SIGNATURE);
+        is_there.then_some(Self { fields, in_address })
     }
 
     /// Takes out what a page of ours put in; the platform has not signed it.
@@ -93,9 +106,7 @@ impl Signed {
 
     /// The form once more; what stands in the address stays there.
     pub fn fields_without(&self, query: &[u8]) -> Fields {
-        let inside: BTreeSet<_> = url::form_urlencoded::parse(query)
-            .map(|(name, _)| name.into_owned())
-            .collect();
+        let inside = names_in(query);
         let fields = self.fields.iter();
         fields
             .filter(|(name, _)| !inside.contains(name))
@@ -103,14 +114,34 @@ impl Signed {
             .collect()
     }
 
+    /// What stands in the form.
+    fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.fields.iter();
+        all.filter(|(name, _)| !self.in_address.contains(name))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
-        let found = self.fields.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
+        let found = self.fields().find(|(key, _)| *key == name);
+        found.map(|(_, value)| value)
     }
 
     fn text(&self, name: &str, most: usize) -> Option<String> {
         text(Some(&Value::from(self.get(name)?)), most)
     }
+
+    /// Where whoever wrote the link says that it leads; that may stand in the address.
+    fn wish(&self) -> Option<String> {
+        ["custom_next", "next"].into_iter().find_map(|name| {
+            let (_, value) = self.fields.iter().find(|(key, _)| key == name)?;
+            text(Some(&Value::from(value.as_str())), VALUE_MAX)
+        })
+    }
+}
+
+fn names_in(query: &[u8]) -> BTreeSet<String> {
+    let fields = url::form_urlencoded::parse(query);
+    fields.map(|(name, _)| name.into_owned()).collect()
 }
 
 impl OldLti {
@@ -187,11 +218,10 @@ impl OldLti {
         address: &str,
     ) -> Result<(&'a str, Millis), &'static str> {
         let key = posted.get("oauth_consumer_key").unwrap_or_default();
-        // A key that there is not takes as long as a wrong signature, and is told like one.
-        let none = Secret::new("of nobody");
+        // Keys are no secrets: they stand in every launch. One that there is not costs no work.
         let secret = self.config.consumers.get(key);
-        let good = is_signed(address, &posted.fields, secret.unwrap_or(&none));
-        if !good || secret.is_none() {
+        let good = secret.is_some_and(|secret| is_signed(address, &posted.fields, secret));
+        if !good {
             return Err(
                 "it is not signed by the secret of a key in `consumers`, or for another address than this one",
             );
@@ -229,9 +259,9 @@ impl OldLti {
     /// The fields by their names, and under those that the claims of newer platforms have.
     fn told(&self, posted: &Signed) -> Claims {
         let mut claims = Claims::new();
-        for (name, value) in &posted.fields {
+        for (name, value) in posted.fields() {
             if !name.starts_with("oauth_") {
-                claims.insert(name.clone(), Value::from(value.as_str()));
+                claims.insert(name.to_owned(), Value::from(value));
             }
         }
         claims.remove("hd");
@@ -258,14 +288,12 @@ fn message(posted: &Signed, address: &str) -> Message {
         label: posted.text("context_label", ID_MAX),
         title: posted.text("context_title", TEXT_MAX),
     });
-    // The address may have had a wish behind it, which is signed like the rest.
-    let next = posted.text("custom_next", VALUE_MAX);
     Message {
         deployment: String::new(),
         target: address.to_owned(),
         roles: roles(posted.get("roles").unwrap_or_default()),
         context,
-        next: next.or(posted.text("next", VALUE_MAX)),
+        next: posted.wish(),
         course: posted.text("custom_course", ID_MAX),
         roster: None,
         picking: None,
@@ -298,7 +326,7 @@ mod tests {
     fn a_launch_is_read_in_one_way() {
         let read = Signed::parse(b"next=%2Fhub", b"user_id=1&oauth_signature=x&a=%20+").unwrap();
         assert_eq!(read.get("a"), Some("  "));
-        assert_eq!(read.get("next"), Some("/hub"));
+        assert_eq!(read.wish().as_deref(), Some("/hub"));
         let mut again = read.clone();
         assert_eq!(again.take("user_id").as_deref(), Some("1"));
         assert_eq!(again.take("user_id"), None);
@@ -311,18 +339,57 @@ mod tests {
         assert_eq!(form, ["a", "oauth_signature", "user_id"]);
         let many = vec!["x=1"; 201].join("&");
         let long = format!("oauth_signature=x&a={}", "a".repeat(VALUE_MAX + 1));
+        let five = |value: &str| -> String {
+            let fields = ["a", "b", "c", "d", "e"].map(|name| format!("&{name}={value}"));
+            format!("oauth_signature=x{}", fields.concat())
+        };
+        let large = five(&"a".repeat(VALUE_MAX));
+        assert!(Signed::parse(b"", five(&"a".repeat(VALUE_MAX / 2)).as_bytes()).is_some());
         for (query, form) in [
             ("", ""),
             ("", "user_id=1"),
             ("", "oauth_signature=x&oauth_signature=y"),
             ("", "oauth_signature=x&user_id=1&user_id=1"),
             ("user_id=2", "oauth_signature=x&user_id=1"),
+            ("oauth_signature=x", "user_id=1"),
             ("", &long),
             ("", &many),
+            ("", &large),
+            (&large, "oauth_nonce=1"),
         ] {
             let read = Signed::parse(query.as_bytes(), form.as_bytes());
-            assert_eq!(read, None, "{query} {form:.60}");
+            assert_eq!(read, None, "{query:.60} {form:.60}");
         }
+        // Each byte that is no text is three of it when it is read.
+        let odd = |many: usize| -> Vec<u8> {
+            let mut form = b"oauth_signature=x".to_vec();
+            for name in *b"abcde" {
+                form.extend([b'&', name, b'=']);
+                form.extend(vec![0xFF; many]);
+            }
+            form
+        };
+        assert!(Signed::parse(b"", &odd(4_000)).is_some());
+        assert_eq!(Signed::parse(b"", &odd(5_000)), None);
+    }
+
+    /// Whoever writes a link writes its address, and says nothing of who comes and from where.
+    #[test]
+    fn what_stands_in_the_address_says_only_where_it_leads() {
+        let query = b"next=%2Fhub&custom_course=bio&context_label=BIO&roles=Instructor&user_id=2";
+        let form = b"oauth_signature=x&context_id=42&oauth_nonce=1";
+        let read = Signed::parse(query, form).unwrap();
+        for name in ["user_id", "roles", "custom_course", "next"] {
+            assert_eq!(read.get(name), None, "{name}");
+        }
+        assert_eq!(read.get("oauth_nonce"), Some("1"));
+        let message = message(&read, "https://hub.example.edu/hub/lti/launch");
+        assert_eq!(message.next.as_deref(), Some("/hub"));
+        assert_eq!((message.course, message.roles), (None, Vec::new()));
+        let context = message.context.unwrap();
+        assert_eq!((&*context.id, context.label), ("42", None));
+        let names: Vec<&str> = read.fields().map(|(name, _)| name).collect();
+        assert_eq!(names, ["oauth_signature", "context_id", "oauth_nonce"]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const PROOF_LIFE: i64 = 60;
 const PAGES_MAX: usize = 200;
 const MEMBERS_MAX: usize = 20_000;
+/// So many people on a page: some platforms else tell all at once, which may be more than is read.
+const PAGE: &str = "500";
 /// For all pages together.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -85,7 +87,7 @@ impl Lti {
         );
         let token = self.token(client).await?;
         let mut roster = Roster::new();
-        let mut next = Some(url.clone());
+        let mut next = Some(in_pages(url));
         let mut pages = 0;
         while let Some(page) = next.take() {
             pages += 1;
@@ -104,13 +106,16 @@ impl Lti {
                 ensure!(is_subject(&member.user_id), "it names somebody by no mark");
                 let is_in = member.status.is_none_or(|status| status == "Active");
                 let role = role::in_course(&member.roles, &self.config.roles);
-                roster.insert(member.user_id, role.filter(|_| is_in));
+                let role = role.filter(|_| is_in);
+                // Whoever is told twice, as of two groups of a course, is the most of it.
+                let known = roster.entry(member.user_id).or_default();
+                *known = most([*known, role]);
             }
             ensure!(
                 roster.len() <= MEMBERS_MAX,
                 "it has more than {MEMBERS_MAX} people"
             );
-            next = match &answer.next {
+            next = match answer.next_page()? {
                 Some(next) => Some(page.join(next).context("its next page is at no address")?),
                 None => None,
             };
@@ -156,5 +161,49 @@ impl Lti {
             "it gives tokens of another kind"
         );
         Ok(token.access_token)
+    }
+}
+
+/// Where the first page is, asked for in pages unless its address says itself how large they are.
+fn in_pages(url: &Url) -> Url {
+    let mut url = url.clone();
+    if !url.query_pairs().any(|(name, _)| name == "limit") {
+        url.query_pairs_mut().append_pair("limit", PAGE);
+    }
+    url
+}
+
+/// The most of what somebody is.
+fn most(roles: [Option<CourseRole>; 2]) -> Option<CourseRole> {
+    let mut all = CourseRole::ALL.into_iter();
+    all.find(|role| roles.contains(&Some(*role)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roster_is_asked_for_in_pages() {
+        let check = |url: &str, expect: &str| {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(in_pages(&url).as_str(), expect);
+        };
+        check("https://x/members", "https://x/members?limit=500");
+        check("https://x/m?a=b%20c", "https://x/m?a=b%20c&limit=500");
+        check("https://x/m?limit=10", "https://x/m?limit=10");
+    }
+
+    #[test]
+    fn whoever_is_told_twice_is_the_most_of_it() {
+        let (teacher, student) = (Some(CourseRole::Teacher), Some(CourseRole::Student));
+        for (one, other, expect) in [
+            (None, None, None),
+            (None, student, student),
+            (student, teacher, teacher),
+        ] {
+            assert_eq!(most([one, other]), expect);
+            assert_eq!(most([other, one]), expect);
+        }
     }
 }

@@ -83,12 +83,9 @@ impl SignIn {
         let (Some(platform), Some(away)) = (self.find_platform(id), &self.away) else {
             return Err(Refused::Expired);
         };
-        let counted = self.throttle.begin_unnamed(address).await?;
-        // What we sealed for this very browser is no guess, however often she reloads the page.
-        if away.journeys.wish(&posted.state, browser).is_some() {
-            self.settle(self.throttle.no_guess(counted).await);
-        }
-        let returned = away.journeys.end(&posted.state, browser).await?;
+        // Nothing is counted: nobody guesses a state, and whoever sits behind the same address must not be kept
+        // out by somebody else's forms.
+        let returned = away.journeys.peek(&posted.state, browser).await?;
         // Who left for one platform, as one of its clients, does not come back from another.
         let left = returned.and_then(|returned| {
             let mut clients = platform.clients();
@@ -100,6 +97,11 @@ impl SignIn {
             return Err(Refused::Expired);
         };
         let launch = platform.arrive(client, &proofs, posted).await?;
+        // Invariant: only what was signed is written down, so nobody makes rows to whom no platform gave a launch.
+        // Of several at once one is the first.
+        if away.journeys.end(&posted.state, browser).await?.is_none() {
+            return Err(Refused::Expired);
+        }
         let proven = Proven {
             identity: launch.identity.clone(),
             kind: KIND,

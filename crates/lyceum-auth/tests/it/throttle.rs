@@ -270,3 +270,21 @@ async fn nothing_readable_is_kept() {
         }
     }
 }
+
+/// Whoever guesses at ways back keeps nobody at her address from bringing one that is ours.
+#[tokio::test]
+async fn guesses_at_ways_back_hold_up_no_good_one() {
+    for test in TestDb::both().await {
+        let story = Story::new(&test);
+        let mut guesses = 0;
+        while story.throttle.begin_unnamed(HOME.into()).await.is_ok() {
+            guesses += 1;
+        }
+        assert_eq!(guesses, 300);
+        let mut made_up = 0;
+        while story.throttle.begin_return(HOME.into()).await.is_ok() {
+            made_up += 1;
+        }
+        assert_eq!(made_up, 300, "what is made up waits, too");
+    }
+}

@@ -50,6 +50,22 @@ pub async fn courses_of(tx: &mut Tx, name: &str) -> sqlx::Result<Vec<(String, bo
         .collect())
 }
 
+/// Whether a name is that of somebody: she was added to a course, or has handed something in.
+pub async fn is_named(tx: &mut Tx, name: &str) -> sqlx::Result<bool> {
+    // Course by course, since what was handed in is found by course and student.
+    let found: Option<String> = on!(tx, |c| {
+        sqlx::query_scalar(
+        "SELECT c.id FROM exchange_courses c WHERE \
+         EXISTS (SELECT 1 FROM exchange_people p WHERE p.course_id = c.id AND p.name = $1 AND p.role IS NOT NULL) \
+         OR EXISTS (SELECT 1 FROM exchange_submissions s WHERE s.course_id = c.id AND s.student = $1) LIMIT 1"
+    )
+    .bind(name)
+    .fetch_optional(c)
+    .await
+    })?;
+    Ok(found.is_some())
+}
+
 /// Takes the place of what was there.
 pub async fn put(tx: &mut Tx, course_id: &str, row: &Row) -> sqlx::Result<()> {
     on!(tx, |c| {

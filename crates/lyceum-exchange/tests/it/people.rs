@@ -1,5 +1,6 @@
 //! Instructors and students.
 
+use lyceum_exchange::db::people;
 use lyceum_testkit::TestDb;
 use serde_json::{Value, json};
 
@@ -287,5 +288,34 @@ async fn many_students_at_once() {
         assert_eq!(status[..3], [good.clone(), taught, good]);
         assert_eq!(status[3]["success"], false);
         assert_eq!(tess.told("student/bio/zoe").await["first_name"], "zoe");
+    }
+}
+
+/// Whoever made an account of such a name would have what is hers.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_those_who_were_added_or_handed_in_are_known() {
+    for db in TestDb::both().await {
+        let stage = Stage::with_course(&db).await;
+        let (root, tess) = (stage.asks("root").await, stage.asks("tess").await);
+        let is_named = async |name: &str| {
+            let mut tx = db.db().read().await.expect("a transaction");
+            people::is_named(&mut tx, name).await.expect("read")
+        };
+        for (name, expect) in [("tess", true), ("ben", true), ("eve", false)] {
+            assert_eq!(is_named(name).await, expect, "{name}");
+        }
+        // Nobody is called so yet.
+        assert!(!is_named("prof").await);
+        done(&root.post("instructor/bio/prof", &ADA).await);
+        assert!(is_named("prof").await);
+        // What was handed in stays hers when she takes the course no more.
+        tess.post_files("assignment/bio/hw", &[]).await.expect(200);
+        let ada = stage.asks("ada").await;
+        ada.submit("submission/bio/hw", &[("hw.ipynb", "mine")])
+            .await;
+        for (name, expect) in [("ada", true), ("ben", false)] {
+            done(&tess.delete(&format!("student/bio/{name}")).await);
+            assert_eq!(is_named(name).await, expect, "{name}");
+        }
     }
 }

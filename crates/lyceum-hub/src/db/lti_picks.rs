@@ -16,12 +16,25 @@ pub struct Pick {
     pub expires_at: i64,
 }
 
+/// So many wait for one person at most; who is asked more often has left the first ones.
+const WAITING: i64 = 20;
+
 /// Puts one down, and forgets all that nobody can answer any more.
 pub async fn insert(tx: &mut Tx, pick: &Pick, now: Millis) -> sqlx::Result<()> {
     on!(tx, |c| sqlx::query(
         "DELETE FROM lti_picks WHERE expires_at <= $1"
     )
     .bind(now.0)
+    .execute(c)
+    .await
+    .map(|_| ()))?;
+    // Those that end first were asked first, or are answered.
+    on!(tx, |c| sqlx::query(
+        "DELETE FROM lti_picks WHERE user_id = $1 AND id NOT IN \
+         (SELECT id FROM lti_picks WHERE user_id = $1 ORDER BY expires_at DESC, id LIMIT $2)"
+    )
+    .bind(&pick.user_id)
+    .bind(WAITING - 1)
     .execute(c)
     .await
     .map(|_| ()))?;
@@ -53,4 +66,16 @@ pub async fn find(tx: &mut Tx, id: &str, user_id: &str, now: Millis) -> sqlx::Re
         .fetch_optional(c)
         .await
     })
+}
+
+/// It was answered: from then on it can't be answered any more.
+pub async fn end_at(tx: &mut Tx, id: &str, end: Millis) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE lti_picks SET expires_at = $2 WHERE id = $1 AND expires_at > $2"
+    )
+    .bind(id)
+    .bind(end.0)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }

@@ -139,6 +139,46 @@ pub async fn set_mark(tx: &mut Tx, uid: u32, mark: &str) -> sqlx::Result<()> {
     .map(|_| ()))
 }
 
+/// A mark leads to her no more: it brings nobody back to her numbers.
+pub async fn forget_mark(tx: &mut Tx, user_id: &str, mark: &str) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE posix_uids SET mark = NULL WHERE owner = $1 AND mark = $2"
+    )
+    .bind(user_id)
+    .bind(mark)
+    .execute(c)
+    .await
+    .map(|_| ()))
+}
+
+/// The last one that somebody with this mark had whose account is gone.
+pub async fn left_by(tx: &mut Tx, mark: &str) -> sqlx::Result<Option<u32>> {
+    let uid: Option<i64> = on!(tx, |c| sqlx::query_scalar(
+        "SELECT p.uid FROM posix_uids p WHERE p.mark = $1
+         AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = p.owner)
+         ORDER BY p.given_at DESC, p.uid DESC LIMIT 1"
+    )
+    .bind(mark)
+    .fetch_optional(c)
+    .await)?;
+    uid.map(number).transpose()
+}
+
+/// Keeps a number as nobody's, so that the search for the next one goes on behind it.
+pub async fn reserve(tx: &mut Tx, uid: u32, now: Millis) -> sqlx::Result<()> {
+    on!(tx, |c| {
+        sqlx::query(
+            "INSERT INTO posix_uids (uid, owner, owner_name, mark, given_by, given_at)
+             VALUES ($1, '-', 'nobody', NULL, 'system', $2) ON CONFLICT (uid) DO NOTHING",
+        )
+        .bind(i64::from(uid))
+        .bind(now.0)
+        .execute(c)
+        .await
+        .map(|_| ())
+    })
+}
+
 /// The lowest of a range that was never anybody's. Rows never go, so a gap was never given.
 pub async fn free(tx: &mut Tx, first: u32, last: u32) -> sqlx::Result<Option<u32>> {
     if owner(tx, first).await?.is_none() {

@@ -1,5 +1,7 @@
 //! Table `lti_rosters`: which platform is asked when who is in which of its courses.
 
+use std::collections::BTreeSet;
+
 use lyceum_model::clock::Millis;
 use lyceum_model::lti::{By, Place};
 use lyceum_store::{Tx, on};
@@ -38,7 +40,8 @@ pub struct Told<'a> {
 }
 
 /// It is asked now, unless it was asked less than `rest` ago, after which it waits for `every`; where it failed
-/// it waits for its time.
+/// it waits for its time. Where it is being asked, the answer may be older than this launch, so it is asked
+/// once more after `rest`: see [`finish`].
 pub async fn upsert(
     tx: &mut Tx,
     told: &Told<'_>,
@@ -49,7 +52,8 @@ pub async fn upsert(
         sqlx::query(
             "INSERT INTO lti_rosters (platform, known_by, value, context, client, url, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (platform, known_by, value) DO UPDATE SET context = excluded.context, client = excluded.client, url = excluded.url, \
-             due_at = CASE WHEN lti_rosters.due_at <= $7 OR lti_rosters.failures > 0 THEN lti_rosters.due_at \
+             due_at = CASE WHEN lti_rosters.lease_until > $7 THEN $9 \
+             WHEN lti_rosters.due_at <= $7 OR lti_rosters.failures > 0 THEN lti_rosters.due_at \
              WHEN lti_rosters.due_at - $8 > $7 THEN lti_rosters.due_at - $8 ELSE $7 END",
         )
         .bind(&told.place.platform)
@@ -60,6 +64,7 @@ pub async fn upsert(
         .bind(told.url)
         .bind(now.0)
         .bind(every - rest)
+        .bind(now.plus(rest).0)
         .execute(c)
         .await
         .map(|_| ())
@@ -105,17 +110,19 @@ pub async fn claim(
     })
 }
 
-/// Whether it was still ours: what was asked for may be written then.
+/// Whether it was still ours: what was asked for may be written then. It is due at `due`, or when a launch wished
+/// for it that came after `asked`; one that failed waits all the same.
 pub async fn finish(
     tx: &mut Tx,
     row: &Row,
     owner: &str,
     failures: i64,
-    due: Millis,
+    (asked, due): (Millis, Millis),
 ) -> sqlx::Result<bool> {
     on!(tx, |c| {
         sqlx::query(
-            "UPDATE lti_rosters SET lease_owner = NULL, lease_until = NULL, failures = $5, due_at = $6 \
+            "UPDATE lti_rosters SET lease_owner = NULL, lease_until = NULL, failures = $5, \
+             due_at = CASE WHEN $5 = 0 AND due_at > $7 THEN due_at ELSE $6 END \
              WHERE platform = $1 AND known_by = $2 AND value = $3 AND lease_owner = $4",
         )
         .bind(&row.platform)
@@ -124,8 +131,25 @@ pub async fn finish(
         .bind(owner)
         .bind(failures)
         .bind(due.0)
+        .bind(asked.0)
         .execute(c)
         .await
         .map(|done| done.rows_affected() > 0)
     })
+}
+
+/// The ids of those who came from this platform after that.
+pub async fn came_since(
+    tx: &mut Tx,
+    issuer: &str,
+    asked: Millis,
+) -> sqlx::Result<BTreeSet<String>> {
+    let ids: Vec<String> = on!(tx, |c| {
+        sqlx::query_scalar("SELECT user_id FROM identities WHERE issuer = $1 AND seen_at > $2")
+            .bind(issuer)
+            .bind(asked.0)
+            .fetch_all(c)
+            .await
+    })?;
+    Ok(ids.into_iter().collect())
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::Context;
 use lyceum_auth::Lti;
 use lyceum_auth::lti::Roster;
+use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
@@ -53,15 +54,24 @@ async fn round(hub: &Hub) -> anyhow::Result<()> {
     let due = rosters::due(&mut tx, hub.now(), AT_ONCE).await?;
     drop(tx);
     for row in due {
-        one(hub, &row).await?;
+        // The others are asked all the same.
+        if let Err(error) = one(hub, &row).await {
+            tracing::warn!(
+                platform = row.platform,
+                context = row.context,
+                error = format!("{error:#}"),
+                "who is in a course of a learning platform could not be brought up to date"
+            );
+        }
     }
     Ok(())
 }
 
 async fn one(hub: &Hub, row: &Row) -> anyhow::Result<()> {
-    let now = hub.now();
+    let asked = hub.now();
     let mut tx = hub.db().write().await?;
-    let is_ours = rosters::claim(&mut tx, row, hub.replica(), now, now.plus(LEASE)).await?;
+    let until = asked.plus(LEASE);
+    let is_ours = rosters::claim(&mut tx, row, hub.replica(), asked, until).await?;
     tx.commit().await?;
     if !is_ours {
         return Ok(());
@@ -82,12 +92,15 @@ async fn one(hub: &Hub, row: &Row) -> anyhow::Result<()> {
     let pause = EVERY << failures.clamp(0, 5);
     let due = now.plus(pause.min(SELDOM));
     // Meanwhile another replica may have been at it.
-    if !rosters::finish(&mut tx, row, hub.replica(), failures, due).await? {
+    let times = (asked, due);
+    if !rosters::finish(&mut tx, row, hub.replica(), failures, times).await? {
         tx.rollback().await?;
         return Ok(());
     }
     match (&told, platform) {
-        (Ok(roster), Some(platform)) => settle(hub, &mut tx, platform, row, roster).await?,
+        (Ok(roster), Some(platform)) => {
+            settle(hub, &mut tx, platform, row, (roster, asked)).await?;
+        }
         (Err(error), _) => tracing::warn!(
             platform = row.platform,
             context = row.context,
@@ -107,13 +120,14 @@ async fn ask(platform: &Lti, row: &Row) -> anyhow::Result<Roster> {
 }
 
 /// Everybody who is known here is what the roster says, and who is not in it is nothing. Only those are
-/// written for whom that is news: most hours it is for nobody.
+/// written for whom that is news: most hours it is for nobody. Whoever came after it was asked for is what her
+/// launch said: the platform may have written down earlier who is in its course.
 async fn settle(
     hub: &Hub,
     tx: &mut Tx,
     platform: &Lti,
     row: &Row,
-    roster: &Roster,
+    (roster, asked): (&Roster, Millis),
 ) -> anyhow::Result<()> {
     let Some(place) = row.place() else {
         return Ok(());
@@ -155,6 +169,10 @@ async fn settle(
                 role: None,
             });
         }
+    }
+    if !changes.is_empty() {
+        let came = rosters::came_since(tx, platform.issuer(), asked).await?;
+        changes.retain(|change| !came.contains(&change.user_id));
     }
     lti::change_people(hub, tx, &place, &changes).await?;
     Ok(())

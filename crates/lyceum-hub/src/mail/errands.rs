@@ -32,6 +32,8 @@ pub enum Errand {
     Prove {
         name: UserName,
         address: MailAddress,
+        /// What her password was then: one that is set meanwhile ends what the one before asked for.
+        password: Option<String>,
         lang: Lang,
     },
     /// Whoever reads this address wants an account.
@@ -75,8 +77,12 @@ async fn attend(hub: &Hub, config: &MailConfig, errand: &Errand) -> anyhow::Resu
         Errand::Prove {
             name,
             address,
+            password,
             lang,
-        } => prove(hub, config, name, address, lang).await,
+        } => {
+            let asked = (name, password.as_deref());
+            prove(hub, config, asked, address, lang).await
+        }
         Errand::SignUp { address, lang } => sign_up(hub, config, address, lang).await,
         Errand::Moved { name, before, lang } => {
             let site = site(hub);
@@ -181,7 +187,7 @@ async fn new_password(
 async fn prove(
     hub: &Hub,
     config: &MailConfig,
-    name: &UserName,
+    (name, password): (&UserName, Option<&str>),
     address: &MailAddress,
     lang: &Lang,
 ) -> anyhow::Result<()> {
@@ -190,6 +196,17 @@ async fn prove(
     }
     let mut tx = hub.db().write().await?;
     if !comes_by_password(hub, &mut tx, name).await? {
+        return Ok(tx.rollback().await?);
+    }
+    if let Some(user) = db::users::find(&mut tx, name).await? {
+        db::servers::lock_owner(&mut tx, &user.id).await?;
+    }
+    let sign_in = hub.sign_in();
+    let now = match sign_in.accounts() {
+        Some(accounts) => accounts.fingerprint_in(&mut tx, name).await?,
+        None => None,
+    };
+    if now.as_deref() != password {
         return Ok(tx.rollback().await?);
     }
     let secret = addresses::ask_proof(&mut tx, name, address, hub.now()).await?;

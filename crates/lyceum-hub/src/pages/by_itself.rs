@@ -14,8 +14,8 @@ use crate::Hub;
 
 /// The page of the log-in, whoever asks for it.
 const PAGE: &str = "/hub/login";
-/// How long somebody may take for logging out elsewhere.
-const LEFT_SECONDS: i64 = 600;
+/// So long nobody is sent on by herself after a log-out; a log-in ends it.
+const LEFT_SECONDS: i64 = 24 * 3_600;
 
 /// Where to send a browser at the log-in page that has nothing to choose there.
 pub(super) fn target(
@@ -35,12 +35,12 @@ pub(super) fn waits(hub: &Hub, method: Option<&str>) -> bool {
     method != Some(METHOD) && hub.sign_in().automatic().is_none()
 }
 
-/// Whether somebody has logged out and is back from where she was sent for it.
+/// Whether somebody has logged out in this browser, and nobody has come in since.
 pub(super) fn has_left(headers: &HeaderMap) -> bool {
     cookie::values(headers, cookie::LEFT).next().is_some()
 }
 
-/// Remembers that somebody was sent elsewhere to log out there, too.
+/// Remembers that somebody has logged out.
 pub(super) fn remember(hub: &Hub, info: &RequestInfo) -> HeaderValue {
     let left = Cookie {
         name: cookie::LEFT,

@@ -1,5 +1,6 @@
 //! The home page: my servers, my courses, the next thing.
 
+pub mod kept;
 mod work;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::db::servers::Server;
 use crate::grants::service_prefix;
 use crate::launch::CourseServer;
 use crate::launching::{self, Change, Options, Wish, WishError};
+use crate::moment::Moment;
 use crate::select::Subject;
 use crate::servers::{State as ServerState, is_display_name, prefix, tail};
 use crate::visit::SignedIn;
@@ -47,11 +49,30 @@ pub async fn show(
     State(hub): State<Hub>,
     SignedIn(caller): SignedIn,
     Extension(info): Extension<RequestInfo>,
+    of: Option<Extension<Moment>>,
     headers: HeaderMap,
     Query(query): Query<DoneQuery>,
 ) -> ApiResult<Response> {
     let status = StatusCode::OK;
-    show_after(&hub, &caller, &headers, &info, status, Last::Done(query)).await
+    // What is told of the way to the page is told once.
+    let key = match query.done.is_empty() {
+        true => kept::key(&hub, &caller, &headers, &info),
+        false => None,
+    };
+    let (of, at) = (of.map(|Extension(of)| of), hub.now());
+    let kept = key.zip(of);
+    if let Some((key, of)) = &kept
+        && let Some(page) = hub.home_pages().find(key, of, at)
+    {
+        return Ok(page);
+    }
+    let page = show_after(&hub, &caller, &headers, &info, status, Last::Done(query)).await?;
+    match kept {
+        Some((key, of)) if page.status() == StatusCode::OK => {
+            hub.home_pages().keep(key, of, at, page).await
+        }
+        _ => Ok(page),
+    }
 }
 
 /// What was done on the way to the page.
@@ -204,6 +225,9 @@ async fn show_after(
         done,
     };
     let mut response = html(hub, headers, status, "home.html", &context)?;
+    if work_unknown {
+        response.extensions_mut().insert(kept::Passing);
+    }
     if let lyceum_web::Credential::Session { binding, .. } = &caller.credential {
         set_xsrf(
             hub,

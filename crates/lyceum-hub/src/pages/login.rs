@@ -78,7 +78,7 @@ pub async fn show(
     {
         return Ok(redirect(&hub.base(), &to));
     }
-    let mut response = form(
+    form(
         &hub,
         &headers,
         &info,
@@ -87,12 +87,7 @@ pub async fn show(
         "",
         error,
         None,
-    )?;
-    if by_itself::has_left(&headers) {
-        let forgotten = by_itself::forget(&hub, &info);
-        (response.headers_mut()).append(header::SET_COOKIE, forgotten);
-    }
-    Ok(response)
+    )
 }
 
 /// Why the session of this browser ended, if nobody had logged out.
@@ -484,6 +479,10 @@ pub(super) async fn begin(
             .headers_mut()
             .append(header::SET_COOKIE, cookie.header());
     }
+    if by_itself::has_left(way.headers) {
+        let forgotten = by_itself::forget(hub, info);
+        (response.headers_mut()).append(header::SET_COOKIE, forgotten);
+    }
     super::set_xsrf(
         hub,
         &mut response,
@@ -732,7 +731,8 @@ pub async fn sign_out(
         None => None,
     };
     let waits = by_itself::waits(&hub, method.as_deref());
-    let leaves = there.is_some() && !waits;
+    // Whoever comes to this browser next must not be she again without a click, whether she is logged out there.
+    let leaves = !waits && (there.is_some() || hub.sign_in().automatic().is_some());
     let mut response = farewell(&hub, &headers, &info, there, waits)?;
     let secure = super::secure(&hub, &info);
     if leaves {

@@ -20,12 +20,14 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use lyceum_auth::Refused;
 use lyceum_auth::lti::{Initiation, Launch, Lti, Posted};
+use lyceum_model::base::BasePath;
 use lyceum_model::id::new_secret;
 use lyceum_model::identity::Identity;
 use lyceum_web::page::contexts::{LtiOnwardPage, Platform};
 use lyceum_web::request::{RequestInfo, header as header_text};
 use lyceum_web::routes::Routes;
 use lyceum_web::{ApiResult, Caller, Credential};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::elsewhere::{away, browser, cookie_of, kept, path};
@@ -443,6 +445,53 @@ async fn course_page(hub: &Hub, user: &User, launch: &Launch) -> ApiResult<Strin
 
 /// Where the link leads, on this site; nothing: nowhere in particular. None: to another site.
 fn wish(hub: &Hub, launch: &Launch) -> Option<String> {
+    let target = linked(hub, launch)?;
+    if !acts(&hub.base(), &target) {
+        return Some(target);
+    }
+    tracing::warn!(
+        link = target.chars().take(200).collect::<String>(),
+        "a link at a learning platform leads to what begins or ends something, which links there can't; it opens what the course starts with, or the home page"
+    );
+    Some(String::new())
+}
+
+/// Whether looking at it begins or ends something. That is for a click on a page of ours. The link of a launch may
+/// be anybody's, and browsers say of all that follows a launch that it began here.
+fn acts(base: &BasePath, target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let Some(inner) = base.within(&path) else {
+        return false;
+    };
+    let is_at = |inner: &str, place: &str| {
+        let rest = inner.strip_prefix(place);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    // What has no route is led below the hub.
+    let inner = match is_at(inner, "/hub") {
+        true => &inner["/hub".len()..],
+        false => inner,
+    };
+    // The log-in page leads whoever is logged in on to what it is told.
+    let places = [
+        "/api",
+        "/login",
+        "/logout",
+        "/lti13",
+        "/oauth_callback",
+        "/oauth_login",
+        "/spawn",
+    ];
+    // Jupyter's servers have a page that ends the session here, too.
+    let is_servers_end = inner.trim_end_matches('/').ends_with("/logout")
+        && !inner.contains("/tree/")
+        && (is_at(inner, "/user") || is_at(inner, "/user-redirect"));
+    is_servers_end || places.iter().any(|place| is_at(inner, place))
+}
+
+/// What the link says, as it may be written in several places.
+fn linked(hub: &Hub, launch: &Launch) -> Option<String> {
     let base = hub.base();
     let settings = hub.settings();
     let own = settings.origins.hub()?;

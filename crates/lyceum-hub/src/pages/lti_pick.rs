@@ -28,7 +28,10 @@ const ROUTE: &str = "/hub/lti13/pick/{id}";
 const PURPOSE: &str = "lyceum lti pick 1";
 /// So long somebody may think about it.
 const LIFE: i64 = 2 * 3_600_000;
+/// So long somebody may go back and answer otherwise.
+const SECOND_THOUGHT: i64 = 5 * 60_000;
 /// Where files open.
+const HUB: &str = "/hub/";
 const FILES: &str = "/hub/user-redirect/lab/tree/";
 const PATH_MAX: usize = 1_000;
 const NAME_MAX: usize = 200;
@@ -146,6 +149,9 @@ impl Desk {
         let platform = sign_in.find_platform(&self.pick.platform);
         let platform = platform.ok_or_else(gone)?;
         let reply = platform.reply(&wanted, picked).await?;
+        let mut tx = hub.db().write().await?;
+        lti_picks::end_at(&mut tx, &self.pick.id, hub.now().plus(SECOND_THOUGHT)).await?;
+        tx.commit().await?;
         let page = LtiOnwardPage {
             page: frame(hub, None, &self.info),
             platform: platform.title().to_owned(),
@@ -184,7 +190,7 @@ async fn pick(
     let origins = &desk.hub.settings().origins;
     // Whoever writes a path means it.
     let is_file = choice.what == "file" || !choice.path.trim().is_empty();
-    let begin = if is_file { FILES } else { "/hub/" };
+    let begin = if is_file { FILES } else { HUB };
     let address = origins
         .hub_url(begin)
         .and_then(|url| url.parse::<Url>().ok());

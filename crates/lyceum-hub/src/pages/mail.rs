@@ -149,6 +149,7 @@ async fn give_own(
         return desk.refuse(page, StatusCode::BAD_REQUEST, MailProblem::Address);
     };
     let sign_in = hub.sign_in();
+    let password = accounts.fingerprint(&name).await?;
     let old = Secret::new(form.old);
     if let Err(refused) = sign_in.confirm(&accounts, &name, old, info.address).await {
         return desk.refuse_trouble(page, Trouble::of(refused));
@@ -165,6 +166,7 @@ async fn give_own(
     hub.post().ask(Errand::Prove {
         name,
         address,
+        password,
         lang,
     });
     desk.answer(StatusCode::OK, page)

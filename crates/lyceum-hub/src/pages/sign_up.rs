@@ -281,6 +281,9 @@ async fn make(
     new: &NewPassword,
     note: &str,
 ) -> ApiResult<Made> {
+    if is_of_the_machine(desk.hub, name).await {
+        return Ok(Made::Taken);
+    }
     match ticket {
         Ticket::Invitation(secret) => make_invited(desk, secret, name, new).await,
         Ticket::Mail(secret) => make_mailed(desk, secret, name, new).await,
@@ -428,9 +431,15 @@ async fn ask(desk: &Desk<'_>, name: &UserName, new: &NewPassword, note: &str) ->
     Ok(made)
 }
 
+/// Whether a name is that of an account of the machine, under which its owner's server would run. Asked outside of
+/// transactions: the machine may have to ask a directory elsewhere, and others wait to write meanwhile.
+pub(super) async fn is_of_the_machine(hub: &Hub, name: &UserName) -> bool {
+    hub.planner().is_of_the_machine(name).await
+}
+
 /// Whether a name belongs to somebody, or is meant for somebody: the configuration gives it something, a course
-/// file names it, it is that of a seat in an exam, or it may not come in. Whoever chose such a name would be
-/// taken for her.
+/// file or the exchange names it, it is that of a seat in an exam, or it may not come in. Whoever chose such a
+/// name would be taken for her. Beside this goes [`is_of_the_machine`].
 pub(super) async fn is_spoken_for(
     hub: &Hub,
     tx: &mut Tx,
@@ -440,6 +449,7 @@ pub(super) async fn is_spoken_for(
     if db::users::find(tx, name).await?.is_some()
         || local::is_there(tx, name).await?
         || sittings::keeps(tx, name, hub.now()).await?
+        || hub.shelf().is_named(tx, name).await?
     {
         return Ok(true);
     }

@@ -392,8 +392,10 @@ async fn own_passwords_second_steps_and_exams() {
     for db in TestDb::both().await {
         let (hub, clock) = hub(&db).await;
         let root = program(&hub, "root").await;
+        clock.advance(1);
         let phone = hub.signed_in("eve").await;
         crate::pages::second_factor::set_up(&phone, &clock).await;
+        clock.advance(1);
         let ada = hub.signed_in("ada").await;
         let new = "lantern orbit gravel";
         let fields = [("old", PASSWORD), ("new", new), ("again", new)];

@@ -225,6 +225,32 @@ async fn who_teaches_no_more_is_out_at_once_and_others_stay() {
     }
 }
 
+/// While nothing can be written, nothing tells of it but the courses themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_teaches_no_more_is_out_also_while_nothing_can_be_written() {
+    for db in TestDb::both().await {
+        let hub = hub(&db).await;
+        let (ada, token) = (hub.signed_in("ada").await, program(&hub, "ada").await);
+        let are_hers = async |expect: bool| {
+            for client in [&ada, &token] {
+                let me = client.get("/hub/api/user").await.expect(200).json();
+                let scopes = me["scopes"].to_string();
+                let hers = scopes.contains("access:servers!server=course:signals/");
+                assert_eq!(hers, expect, "{scopes}");
+            }
+        };
+        let writer = db.db().write().await.expect("a transaction");
+        // The second time they are known.
+        are_hers(true).await;
+        are_hers(true).await;
+        hub.give_courses_servers(&[("signals", &["group:staff"])]);
+        are_hers(false).await;
+        writer.rollback().await.expect("rolled back");
+        are_hers(false).await;
+        hub.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_of_a_course_is_nobody() {
     for db in TestDb::both().await {

@@ -1,7 +1,12 @@
 //! How answers look that are not the good one, and what every answer carries.
 
+use std::net::SocketAddr;
+
 use hyper::Method;
+use lyceum_hub::size::BODY_LIMIT;
 use lyceum_testkit::{TestDb, TestHub};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::kit::{header, program};
 
@@ -163,6 +168,58 @@ async fn json_without_a_bottom_is_refused_as_what_it_is() {
         }
     }
     root.get("/hub/api/users/ada").await.expect(200);
+    hub.stop().await;
+}
+
+/// Posts a body in pieces, without saying how long it is. Gives the whole answer.
+async fn post_in_pieces(to: SocketAddr, path: &str, headers: &str, body: &[u8]) -> String {
+    let mut sent = format!(
+        "POST {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n{headers}\r\n"
+    )
+    .into_bytes();
+    for piece in body.chunks(10_000) {
+        sent.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+        sent.extend_from_slice(piece);
+        sent.extend_from_slice(b"\r\n");
+    }
+    sent.extend_from_slice(b"0\r\n\r\n");
+    let mut stream = TcpStream::connect(to).await.expect("connected");
+    stream.write_all(&sent).await.expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_hides_its_length_is_bounded_as_well() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await.with_admin("root").await;
+    let token = hub.token("root").await;
+    // A door that is open to everybody, where there is no such platform: it leads to the log-in page.
+    let open = hub.hub.at("/hub/lti13/oauth_login");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    for to in [hub.address(), hub.hub_address()] {
+        for (length, status) in [
+            (0, 302),
+            (5, 302),
+            (BODY_LIMIT, 302),
+            (BODY_LIMIT + 1, 413),
+            (20 * BODY_LIMIT, 413),
+        ] {
+            let answer = post_in_pieces(to, &open, form, &vec![b'x'; length]).await;
+            let line = format!("HTTP/1.1 {status} ");
+            assert!(answer.starts_with(&line), "{to} {length}: {answer}");
+            let says = answer.contains("larger than 256 kB");
+            assert_eq!(says, status == 413, "{to} {length}: {answer}");
+        }
+    }
+    // What is small comes to whom it is for.
+    let json = format!("Content-Type: application/json\r\nAuthorization: token {token}\r\n");
+    let path = hub.hub.at("/hub/api/groups/some");
+    let body = br#"{"users": ["root"]}"#;
+    let answer = post_in_pieces(hub.address(), &path, &json, body).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert!(answer.contains(r#""root""#), "{answer}");
     hub.stop().await;
 }
 

@@ -52,7 +52,10 @@ fn changes(route: &RouteInfo) -> bool {
 /// By the form token, that is; a launch from a learning platform is bound to a browser by its own state, of
 /// which [`crate::lti`] tells.
 fn wants_token(route: &RouteInfo) -> bool {
-    changes(route) && !route.path.starts_with("/hub/lti13/")
+    let is_launch = ["/hub/lti/", "/hub/lti13/"]
+        .iter()
+        .any(|start| route.path.starts_with(start));
+    changes(route) && !(is_launch && route.guard != Guard::Caller)
 }
 
 /// Where JSON is sent; pages send forms, and so do clients of the OAuth provider.
@@ -248,7 +251,10 @@ async fn what_strangers_may_send_is_a_short_list() {
         "POST /hub/login/seat",
         // There is nothing to end.
         "POST /hub/logout",
-        // A platform's word, which it signs, in the browser that left for it: `pages::lti`.
+        // A platform's word, which it signs: `pages::lti`.
+        "POST /hub/lti/launch",
+        "POST /hub/lti/launch/{method}",
+        // Likewise, in the browser that left for it.
         "POST /hub/lti13/oauth_callback",
         "POST /hub/lti13/oauth_callback/{method}",
         // Sends a browser to its platform.

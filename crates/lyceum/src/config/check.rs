@@ -102,6 +102,14 @@ impl Config {
         super::notes::of_sign_up(&self.sign_in, self.public_url.as_ref())
     }
 
+    /// Whether whoever comes takes a name without anybody's yes.
+    pub fn gives_names_away(&self) -> bool {
+        let mut ways = self.sign_in.iter();
+        ways.any(
+            |way| matches!(way, SignInMethod::Local(local) if local.sign_up.gives_names_away()),
+        )
+    }
+
     /// What it means that all have one host, where nobody has said that it is meant.
     pub fn shared_host(&self) -> Option<String> {
         super::notes::of_hosts(self.public_url.as_ref(), self.subdomains)

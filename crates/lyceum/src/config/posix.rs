@@ -1,6 +1,6 @@
 //! The `posix` section: numbers by which a file system knows people.
 
-use lyceum_hub::posix::Rules;
+use lyceum_hub::posix::{NOBODY, Rules};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct RawPosix {
     pub gid: Option<u32>,
     /// The lowest uid that anybody has, whoever says it; never 0.
     pub lowest_uid: u32,
-    /// The lowest number of a group that anybody is in, whoever says it; never 0.
+    /// The lowest number of a group that anybody is in, whoever says it; never 0. 100 (`users`) is taken, too.
     pub lowest_gid: u32,
 }
 
@@ -58,22 +58,36 @@ pub(super) fn check_posix(raw: &RawConfig, problem: &mut dyn FnMut(&str, String)
             Some((_, last)) if last > HIGHEST => {
                 problem("posix.uids", format!("it ends beyond {HIGHEST}"));
             }
-            Some(_) => {}
+            Some((first, last)) => {
+                let held = NOBODY.iter().find(|uid| (first..=last).contains(*uid));
+                if let Some(uid) = held {
+                    let why = format!("{uid} in it is nobody's by the convention of systems; begin behind it or end before it");
+                    problem("posix.uids", why);
+                }
+            }
         }
         range
     });
-    if raw.gid.is_some_and(|gid| gid < raw.lowest_gid) {
-        problem(
-            "posix.gid",
-            format!("it is below `lowest_gid`, which is {}", raw.lowest_gid),
-        );
-    }
-    Rules {
+    let rules = Rules {
         uids,
         gid: raw.gid,
         lowest_uid: raw.lowest_uid,
         lowest_gid: raw.lowest_gid,
+    };
+    match raw.gid {
+        Some(gid) if NOBODY.contains(&gid) => {
+            problem(
+                "posix.gid",
+                "it is nobody's by the convention of systems".into(),
+            );
+        }
+        Some(gid) if !rules.takes_gid(gid) => problem(
+            "posix.gid",
+            format!("it is below `lowest_gid`, which is {}", raw.lowest_gid),
+        ),
+        _ => {}
     }
+    rules
 }
 
 fn range(text: &str) -> Option<(u32, u32)> {
@@ -101,7 +115,7 @@ mod tests {
         };
         let rules = read("uids: 20000-60000, gid: 100").expect("good");
         assert_eq!((rules.uids, rules.gid), (Some((20_000, 60_000)), Some(100)));
-        assert_eq!((rules.lowest_uid, rules.lowest_gid), (1_000, 100));
+        assert_eq!((rules.lowest_uid, rules.lowest_gid), (1_000, 1_000));
         assert_eq!(read(""), Ok(Rules::default()));
         let check = |keys: &str, words: &str| {
             let said = read(keys).expect_err(keys);
@@ -111,7 +125,11 @@ mod tests {
         check("uids: 60000-20000", "say a range");
         check("uids: 500-600", "below `lowest_uid`");
         check("uids: 20000-3000000000", "ends beyond");
+        check("uids: 60000-70000", "65534 in it is nobody's");
+        check("uids: 65535-70000", "65535 in it is nobody's");
         check("lowest_uid: 0", "0 is root");
         check("gid: 5", "below `lowest_gid`");
+        check("gid: 999", "below `lowest_gid`");
+        check("gid: 65534", "it is nobody's");
     }
 }

@@ -34,7 +34,7 @@ use super::oauth2::{Preset, RawOAuth2, check_oauth2};
 use super::oidc::{RawOidc, check_oidc};
 use super::pam::{RawPam, check_pam};
 use super::people::names_somebody;
-use super::raw::RawConfig;
+use super::raw::{RawConfig, SpawnerAccounts};
 
 /// More ways in than anybody could choose from.
 const METHODS_MAX: usize = 16;
@@ -44,6 +44,9 @@ const DOMAINS_MAX: usize = 50;
 const AUTHORITY_MAX: u64 = 1024 * 1024;
 
 const NOBODY: &str = "nobody could come in this way: say with `allow` who may, such as `allow: {everyone: true}`, or name people in `people.allow`";
+
+/// What can't be where servers run under people's own accounts of the machine.
+pub const NAMES_OF_THE_MACHINE: &str = "with system accounts (`spawner.accounts`) a server runs under the machine's account of the person's name, so nobody may take a name without anybody's yes: write `sign_up: approval` or `sign_up: invitation`, or run all servers under one account with `spawner: {accounts: shared}`";
 
 /// Tells what is wrong with a key of one way in.
 pub(super) type Say<'a> = &'a mut dyn FnMut(&str, String);
@@ -320,6 +323,9 @@ pub(super) fn check_sign_in(
 }
 
 fn check_sign_up(sign_up: &SignUp, raw: &RawConfig, say: &mut dyn FnMut(String)) {
+    if sign_up.gives_names_away() && raw.spawner.accounts == Some(SpawnerAccounts::System) {
+        say(NAMES_OF_THE_MACHINE.into());
+    }
     if *sign_up == SignUp::Open && raw.people.allow.is_some() && !raw.people.existing {
         say("`people.allow` says who may come in, so nobody could make an account for herself; leave one of the two out, or take `sign_up: invitation`".into());
     }
@@ -653,6 +659,14 @@ mod tests {
             "{kind: local, title: T, sign_up: {domains: []}}",
             "say which domains",
         );
+        for names in ["open", "{domains: [example.edu]}"] {
+            check(
+                &format!(
+                    "{{kind: local, title: T, sign_up: {names}}}\nspawner: {{accounts: system}}"
+                ),
+                "without anybody's yes",
+            );
+        }
         check("{kind: local, title: T, issuer: x}", "issuer");
         check(&oidc("isuer: x"), "isuer");
         check(

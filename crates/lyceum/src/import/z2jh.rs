@@ -42,6 +42,8 @@ struct Work {
     public_url: Option<String>,
     /// The way in.
     method: Keys,
+    /// What more ways in of this kind have as their own; the rest is as with the first.
+    beside: Vec<Keys>,
     admins: Vec<String>,
     names: Vec<String>,
     groups: Vec<String>,
@@ -177,6 +179,19 @@ impl Work {
         format!("file:{SECRETS}/{name}")
     }
 
+    /// The way in, and those beside it.
+    fn ways(&self) -> Vec<Out> {
+        let mut ways = vec![Out::from(self.method.clone())];
+        for own in &self.beside {
+            let mut way = self.method.clone();
+            for (key, value) in &own.0 {
+                way.put(key, value.clone());
+            }
+            ways.push(way.into());
+        }
+        ways
+    }
+
     fn finish(mut self) -> Translated {
         let mut keys = Keys::default();
         match &self.public_url {
@@ -220,7 +235,7 @@ impl Work {
         if !self.rule.is_empty() {
             self.method.put("allow", std::mem::take(&mut self.rule));
         }
-        keys.put("sign_in", Out::List(vec![self.method.into()]));
+        keys.put("sign_in", Out::List(self.ways()));
         if !people.is_empty() {
             keys.put("people", people);
         }

@@ -572,7 +572,7 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     sign_in[0].title                      Lyceum                          default
     second_factor.required_for            []                              default
     posix.gid                             -                               default
-    posix.lowest_gid                      100                             default
+    posix.lowest_gid                      1000                            default
     posix.lowest_uid                      1000                            default
     posix.uids                            -                               default
     mail.authority                        -                               default

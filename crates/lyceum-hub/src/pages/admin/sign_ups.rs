@@ -4,6 +4,7 @@
 use axum::response::Response;
 use lyceum_auth::config::SignUp;
 use lyceum_auth::sign_ups;
+use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_store::Tx;
 use lyceum_web::page::contexts::admin::SignUpRow;
@@ -13,7 +14,7 @@ use super::{Tally, Visit, people};
 use crate::audit::{self, Act, Doer, What};
 use crate::pages::fields::Fields;
 use crate::pages::password::way_in;
-use crate::pages::sign_up::is_spoken_for;
+use crate::pages::sign_up::{is_of_the_machine, is_spoken_for};
 use crate::{Hub, proxy, users};
 
 fn decides(visit: &Visit) -> bool {
@@ -66,6 +67,16 @@ async fn approve(visit: &Visit, id: &str) -> ApiResult<()> {
     let hub: &Hub = &visit.hub;
     let accounts = way_in(hub)?;
     let now = hub.now();
+    let mut tx = hub.db().read().await?;
+    let waiting = sign_ups::waiting(&mut tx, now).await?;
+    drop(tx);
+    // The machine may have got an account of that name while she waited.
+    let asked = waiting.iter().find(|one| one.id == id);
+    if let Some(Ok(name)) = asked.map(|one| UserName::parse(&one.user_name))
+        && is_of_the_machine(hub, &name).await
+    {
+        return Err(not_free(&name));
+    }
     let mut tx = hub.db().write().await?;
     let Some((name, password)) = sign_ups::take(&mut tx, id, now).await? else {
         tx.rollback().await?;
@@ -77,8 +88,7 @@ async fn approve(visit: &Visit, id: &str) -> ApiResult<()> {
     };
     let Some(user) = made else {
         tx.rollback().await?;
-        let why = say!("person.name_not_free", name = name.as_str());
-        return Err(ApiError::bad_request(why));
+        return Err(not_free(&name));
     };
     let doer = Doer::of(&visit.caller);
     let act = Act::new(&doer, What::SignUpApproved).about(&user);
@@ -88,6 +98,10 @@ async fn approve(visit: &Visit, id: &str) -> ApiResult<()> {
     proxy::pass_on(hub).await;
     tracing::info!(by = %visit.caller.who, user = %name, "account approved");
     Ok(())
+}
+
+fn not_free(name: &UserName) -> ApiError {
+    ApiError::bad_request(say!("person.name_not_free", name = name.as_str()))
 }
 
 async fn refuse(visit: &Visit, id: &str) -> ApiResult<()> {

@@ -6,6 +6,7 @@ use lyceum_hub::audit::Doer;
 use lyceum_hub::db::users::User;
 use lyceum_hub::posix::{self, NotHers, Rules, Wish};
 use lyceum_hub::users;
+use lyceum_model::identity::Subject;
 use lyceum_model::posix::Posix;
 
 use super::*;
@@ -108,15 +109,31 @@ async fn a_uid_is_one_persons_for_ever() {
         let order = orders.last().expect("one");
         assert_eq!(order.spec.posix.as_ref(), Some(&first));
 
-        // Another one is told of her: her files are the first one's. Groups follow.
+        // Another one is told of her: her files are the first one's, and so are its groups.
         let told = json!({"uidNumber": 2000, "gidNumber": 1001, "gids": []});
+        come(&hub, &provider, "1", "ada", told).await;
+        assert_eq!(hers(&hub, "ada").await.as_ref(), Some(&first));
+        // Of her own number they follow, and none is an answer, too.
+        let told = json!({"uidNumber": 1234, "gidNumber": 1001, "gids": [100, 999]});
         come(&hub, &provider, "1", "ada", told).await;
         let second = Posix {
             gid: Some(1001),
-            gids: Vec::new(),
+            gids: vec![100],
             ..first.clone()
         };
         assert_eq!(hers(&hub, "ada").await, Some(second));
+        for told in [
+            json!({"uidNumber": 1234, "gids": []}),
+            json!({"uidNumber": 1234, "gidNumber": 999}),
+        ] {
+            come(&hub, &provider, "1", "ada", told).await;
+            let third = Posix {
+                gid: None,
+                gids: Vec::new(),
+                ..first.clone()
+            };
+            assert_eq!(hers(&hub, "ada").await, Some(third));
+        }
 
         // Nobody else gets it, whoever says so; she comes in without.
         come(&hub, &provider, "2", "ben", json!({"uidNumber": 1234})).await;
@@ -160,12 +177,12 @@ async fn what_an_administrator_says_stays() {
         come(&hub, &provider, "2", "ben", json!({"uidNumber": 1235})).await;
         let wish = Wish {
             uid: Some(1300),
-            gid: Some(900),
+            gid: Some(100),
             group: Some("staff".into()),
             gids: Some(vec![5000]),
         };
         let said = say(&hub, "ada", wish).await.expect("said");
-        assert_eq!((said.uid, said.gid), (1300, Some(900)));
+        assert_eq!((said.uid, said.gid), (1300, Some(100)));
         let told = json!({"uidNumber": 1234, "gidNumber": 1000, "gids": [6000]});
         come(&hub, &provider, "1", "ada", told).await;
         assert_eq!(hers(&hub, "ada").await, Some(said));
@@ -180,12 +197,16 @@ async fn what_an_administrator_says_stays() {
         }
         assert_eq!(uid(&hub, "ben").await, Some(1235));
         say(&hub, "ada", back(1234)).await.expect("hers before");
-        let root_group = Wish {
-            gids: Some(vec![5000, 0]),
-            ..Wish::default()
-        };
-        let said = say(&hub, "ada", root_group).await;
-        assert!(matches!(said, Err(NotHers::Low { number: 0, .. })));
+        // Those of the system are worth root.
+        for low in [0, 999] {
+            let groups = Wish {
+                gids: Some(vec![5000, low]),
+                ..Wish::default()
+            };
+            let said = say(&hub, "ada", groups).await;
+            let is_low = matches!(said, Err(NotHers::Low { number, .. }) if number == low);
+            assert!(is_low, "{low}: {said:?}");
+        }
         assert_eq!(hers(&hub, "ada").await.expect("hers").gids, [5000]);
         hub.stop().await;
     }
@@ -234,6 +255,136 @@ async fn those_of_whom_nobody_tells_one_have_the_next_of_a_range() {
             .await
             .expect(403);
         assert!(refused.text().contains("No number"), "{}", refused.text());
+        hub.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_of_nobody_are_left_out_of_a_range() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await;
+        let hub = hub.with_user("ada").await.with_user("ben").await;
+        let hub = hub.with_user("cem").await;
+        let mut settings = hub.hub.settings().as_ref().clone();
+        settings.posix = Rules {
+            uids: Some((65_533, 65_536)),
+            ..Rules::default()
+        };
+        hub.hub.reload(settings).await;
+        for (name, given) in [("ada", 65_533), ("ben", 65_536)] {
+            crate::kit::start_server(&hub, name).await;
+            assert_eq!(uid(&hub, name).await, Some(given));
+        }
+        let token = hub.token("cem").await;
+        let cem = hub.client().with_token(&token);
+        let refused = cem
+            .post_json("/hub/api/users/cem/server", &json!({}))
+            .await
+            .expect(403);
+        assert!(refused.text().contains("No number"), "{}", refused.text());
+        hub.stop().await;
+    }
+}
+
+fn only(uid: u32) -> Wish {
+    Wish {
+        uid: Some(uid),
+        ..Wish::default()
+    }
+}
+
+/// Her account is deleted, and she comes again by the mark that it had.
+async fn come_back(hub: &TestHub, provider: &FakeProvider, sub: &str, name: &str, told: Value) {
+    delete(hub, name).await;
+    come(hub, provider, sub, name, told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_back_by_her_mark_has_her_number_again_whoever_gave_it() {
+    for db in TestDb::both().await {
+        let provider = FakeProvider::start().await;
+        let hub = telling(&db, &provider).await;
+        let ranged = async |uids| {
+            let mut settings = hub.hub.settings().as_ref().clone();
+            settings.posix = Rules {
+                uids,
+                ..Rules::default()
+            };
+            hub.hub.reload(settings).await;
+        };
+        ranged(Some((20_000, 20_009))).await;
+        // Out of the range.
+        come(&hub, &provider, "1", "ada", json!({})).await;
+        crate::kit::start_server(&hub, "ada").await;
+        assert_eq!(uid(&hub, "ada").await, Some(20_000));
+        stop(&hub, "ada").await;
+        come_back(&hub, &provider, "1", "ada", json!({})).await;
+        crate::kit::start_server(&hub, "ada").await;
+        assert_eq!(uid(&hub, "ada").await, Some(20_000));
+
+        // Said by an administrator, where there is no range.
+        ranged(None).await;
+        come(&hub, &provider, "2", "ben", json!({})).await;
+        say(&hub, "ben", only(1300)).await.expect("said");
+        come_back(&hub, &provider, "2", "ben", json!({})).await;
+        crate::kit::start_server(&hub, "ben").await;
+        assert_eq!(uid(&hub, "ben").await, Some(1300));
+
+        // Said, and later told by the place; or said once more.
+        come(&hub, &provider, "3", "cem", json!({})).await;
+        say(&hub, "cem", only(1400)).await.expect("said");
+        come_back(&hub, &provider, "3", "cem", json!({"uidNumber": 1400})).await;
+        assert_eq!(uid(&hub, "cem").await, Some(1400));
+        come_back(&hub, &provider, "3", "cem", json!({})).await;
+        say(&hub, "cem", only(1400)).await.expect("hers before");
+
+        // Two marks lead to her when it is said: the first that she comes by then brings her back.
+        come(&hub, &provider, "4", "dan", json!({})).await;
+        add_mark(&hub, "dan").await;
+        say(&hub, "dan", only(1500)).await.expect("said");
+        come(&hub, &provider, "4", "dan", json!({})).await;
+        come_back(&hub, &provider, "4", "dan", json!({"uidNumber": 1500})).await;
+        assert_eq!(uid(&hub, "dan").await, Some(1500));
+        hub.stop().await;
+    }
+}
+
+async fn add_mark(hub: &TestHub, name: &str) {
+    let user = row(hub, name).await;
+    let mut tx = hub.hub.db().write().await.expect("a database");
+    let other = Subject {
+        issuer: "https://other.example.edu".into(),
+        id: name.into(),
+    };
+    let now = hub.hub.now();
+    let added = db::identities::insert(&mut tx, &other, &user.id, now).await;
+    assert!(added.expect("written"));
+    tx.commit().await.expect("kept");
+}
+
+/// It was somebody else's who had come into her account by mistake: he does not get her files when she is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_that_is_taken_away_inherits_no_number() {
+    for db in TestDb::both().await {
+        let provider = FakeProvider::start().await;
+        let hub = telling(&db, &provider).await;
+        come(&hub, &provider, "1", "ada", json!({"uidNumber": 1234})).await;
+        let user = row(&hub, "ada").await;
+        let (now, settings) = (hub.hub.now(), hub.hub.settings());
+        let subject = Subject {
+            issuer: provider.issuer(),
+            id: "1".into(),
+        };
+        let mut tx = hub.hub.db().write().await.expect("a database");
+        users::forget_mark(&mut tx, &user, &subject, &settings.grants, now)
+            .await
+            .expect("forgotten");
+        tx.commit().await.expect("kept");
+        delete(&hub, "ada").await;
+        come(&hub, &provider, "1", "ben", json!({"uidNumber": 1234})).await;
+        assert_eq!(uid(&hub, "ben").await, None);
+        let said = say(&hub, "ben", only(1234)).await;
+        assert!(matches!(said, Err(NotHers::Taken { uid: 1234, .. })));
         hub.stop().await;
     }
 }

@@ -75,6 +75,55 @@ async fn what_she_is_there_she_is_here_as_long_as_it_holds() {
     }
 }
 
+/// Whoever writes links there, maybe another student, neither logs her out nor starts anything, be it hers or
+/// somebody else's: what follows a launch looks as if she had clicked here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_begins_and_ends_nothing() {
+    let db = TestDb::sqlite().await;
+    let platform = FakePlatform::start().await;
+    let hub = offering(&db, &platform, |_| {}).await;
+    for link in [
+        "/hub/logout",
+        "/hub/logout?x=1",
+        "/logout",
+        "/hub/x/../%6Cogout",
+        "/hub/login?next=%2Fhub%2Flogout",
+        "/hub/user-redirect/logout",
+        "/user/ada/logout",
+        "/hub/spawn",
+        "/spawn/ada",
+        "/hub/spawn/root?profile=big",
+        "/hub/api/oauth2/authorize?client_id=x",
+        "/hub/oauth_login",
+        "/hub/lti13/config",
+    ] {
+        platform.say("custom", Value::Null);
+        let (ada, answer) = come(&hub, &platform, link).await;
+        assert_eq!(answer.expect(302).location(), "/hub/home", "{link}");
+        assert_eq!(name_of(&ada).await, "ada");
+        platform.say("custom", json!({"next": hub.hub.at(link)}));
+        let (_, answer) = come(&hub, &platform, "/").await;
+        assert_eq!(answer.expect(302).location(), "/hub/home", "{link}");
+    }
+    // The page of a start that she began is one that only shows, and so are her files.
+    for link in [
+        "/hub/spawn-pending/ada",
+        "/hub/user-redirect/lab/tree/logout",
+        "/hub/sessions?x=1",
+    ] {
+        platform.say("custom", json!({"next": hub.hub.at(link)}));
+        let (_, answer) = come(&hub, &platform, "/").await;
+        assert_eq!(answer.expect(302).location(), link);
+    }
+    // In a course it opens what it would without.
+    link(&hub, ":context:42", "bio");
+    platform.say("custom", json!({"next": hub.hub.at("/hub/logout")}));
+    let (_, answer) = come(&hub, &platform, "/").await;
+    let start = "/hub/spawn/ada?next=&course=bio";
+    assert_eq!(answer.expect(302).location(), start);
+    hub.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_teachers_choose_count_where_it_is_said() {
     let db = TestDb::sqlite().await;

@@ -430,5 +430,12 @@ async fn names_are_made_of_what_is_told() {
             }
         }
     }
+    // What stands behind the address is written by whoever makes the link.
+    offer("claim:custom_login", true).await;
+    platform.without("custom_login").say("user_id", "17");
+    let path = format!("{OLD}?custom_login=eve");
+    let (_, answer) = follow(&hub, &platform, &path).await;
+    let text = answer.expect(403).text();
+    assert!(text.contains("no user name can be made"), "{text}");
     hub.stop().await;
 }

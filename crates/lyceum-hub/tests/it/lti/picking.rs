@@ -133,6 +133,39 @@ async fn only_those_pick_who_teach_and_were_asked() {
     hub.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_ends_the_question_and_the_latest_are_kept() {
+    for db in TestDb::both().await {
+        let (platform, hub) = teaching(&db).await;
+        platform.ask_for_link("x");
+        let (ada, first) = asked(&hub, &platform).await;
+        let fields = [("what", "start")];
+        ada.get(&first).await.expect(200);
+        ada.post_form(&first, &fields).await.expect(200);
+        // She may go back and pick something else for a while, which does not grow with each answer.
+        hub.clock.advance(4 * 60_000);
+        ada.post_form(&first, &fields).await.expect(200);
+        hub.clock.advance(2 * 60_000);
+        ada.get(&first).await.expect(404);
+        platform.log_in("2", "ben");
+        let (ben, bens) = asked(&hub, &platform).await;
+        platform.log_in("1", "ada");
+        let mut pages = Vec::new();
+        for _ in 0..21 {
+            hub.clock.advance(1_000);
+            pages.push(asked(&hub, &platform).await);
+        }
+        let (her, oldest) = &pages[0];
+        her.get(oldest).await.expect(404);
+        for (her, page) in &pages[1..] {
+            her.get(page).await.expect(200);
+        }
+        // Somebody else's are not counted with hers.
+        ben.get(&bens).await.expect(200);
+        hub.stop().await;
+    }
+}
+
 /// Where the answer goes stands in what is signed, and is the platform's by TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_to_pick_is_whole() {

@@ -9,6 +9,8 @@ use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
 use lyceum_store::on;
 use lyceum_testkit::fake::FakeSpawner;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use super::courses::link;
 use super::*;
@@ -127,6 +129,110 @@ async fn make_known(hub: &TestHub, platform: &FakePlatform, many: usize) {
         assert!(made.expect("written"));
     }
     tx.commit().await.expect("written");
+}
+
+/// A door before a platform: whoever comes to it waits until it is opened.
+struct Door {
+    /// Where the platform tells by this way who is in the course.
+    members: String,
+    is_knocked: CancellationToken,
+    open: CancellationToken,
+}
+
+impl Door {
+    async fn before(platform: &FakePlatform) -> Self {
+        let there: url::Url = platform.issuer().parse().expect("an address");
+        let port = there.port().expect("a port");
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let here = listener.local_addr().expect("an address");
+        let door = Self {
+            members: format!("http://{here}/lms/members?course=42"),
+            is_knocked: CancellationToken::new(),
+            open: CancellationToken::new(),
+        };
+        let (is_knocked, open) = (door.is_knocked.clone(), door.open.clone());
+        tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                is_knocked.cancel();
+                let open = open.clone();
+                tokio::spawn(async move {
+                    open.cancelled().await;
+                    let mut to = TcpStream::connect(("127.0.0.1", port)).await?;
+                    tokio::io::copy_bidirectional(&mut from, &mut to).await
+                });
+            }
+        });
+        door
+    }
+}
+
+/// What was asked for before a launch knows nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_answer_does_not_undo_a_launch() {
+    const NRPS: &str = "https://purl.imsglobal.org/spec/lti-nrps/claim/namesroleservice";
+    for db in TestDb::both().await {
+        let platform = FakePlatform::start().await;
+        let hub = asking(&db, &platform).await;
+        platform.log_in("3", "cleo");
+        come(&hub, &platform, "/").await.1.expect(302);
+        // Neither Cleo nor Ben is in what is told.
+        platform
+            .tell_at_once(10)
+            .enrol(&[("1", &["Learner"], "Active")]);
+        let door = Door::before(&platform).await;
+        let told = json!({"context_memberships_url": door.members, "service_versions": ["2.0"]});
+        platform.replace(NRPS, told);
+        platform.log_in("1", "ada");
+        come(&hub, &platform, "/").await.1.expect(302);
+        until("it is asked", async || door.is_knocked.is_cancelled()).await;
+        hub.clock.advance(1_000);
+        platform.log_in("2", "ben");
+        come(&hub, &platform, "/").await.1.expect(302);
+        let all = ["ada student", "ben student", "cleo student"];
+        assert_eq!(people(&hub).await, all);
+        door.open.cancel();
+        let expect = ["ada student", "ben student"];
+        until("who came since stays", async || {
+            people(&hub).await == expect
+        })
+        .await;
+        // His launch wished for a newer answer, which comes long before the next hour.
+        platform.enrol(&[
+            ("1", &["Learner"], "Active"),
+            ("2", &["Instructor"], "Active"),
+        ]);
+        hub.clock.advance(6 * 60_000);
+        let expect = ["ada student", "ben teacher"];
+        until("it is asked anew", async || people(&hub).await == expect).await;
+        hub.stop().await;
+    }
+}
+
+/// One course of which nothing can be written keeps no other waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_one_course_is_done_for_the_others() {
+    let db = TestDb::sqlite().await;
+    let platform = FakePlatform::start().await;
+    let hub = asking(&db, &platform).await;
+    platform.log_in("2", "ben");
+    come(&hub, &platform, "/").await.1.expect(302);
+    let mut tx = hub.hub.db().write().await.expect("a database");
+    // It has waited the longest, so it is always the first.
+    for sql in [
+        "INSERT INTO lti_rosters (platform, known_by, value, context, client, url, due_at) \
+         VALUES ('', 'context', '41', '41', 'tool', 'http://127.0.0.1/', 0)",
+        "CREATE TRIGGER no_more BEFORE UPDATE ON lti_rosters WHEN OLD.value = '41' \
+         BEGIN SELECT RAISE(ABORT, 'this one was written'); END",
+    ] {
+        on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("written");
+    }
+    tx.commit().await.expect("written");
+    platform.enrol(&[("1", &["Learner"], "Active")]);
+    platform.log_in("1", "ada");
+    come(&hub, &platform, "/").await.1.expect(302);
+    let told = async || people(&hub).await == ["ada student"];
+    until("the other is asked", told).await;
+    hub.stop().await;
 }
 
 /// Most hours a roster is as it was: then nobody is written anew.

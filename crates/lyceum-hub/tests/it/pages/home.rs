@@ -1,6 +1,7 @@
 //! The home page: services one may open, what servers are called, and what is to be done in courses.
 
 use hyper::Method;
+use hyper::body::Bytes;
 use lyceum_hub::course_work::{AddedTo, Arrivals, CourseWork, Mistake, Task};
 use lyceum_hub::db;
 use lyceum_hub::servers::State;
@@ -683,4 +684,41 @@ async fn home_comes_although_nobody_knows_what_is_to_be_done() {
     assert!(page.contains("Starting takes a few seconds."), "{page}");
     assert!(!page.contains("as you left them"), "{page}");
     hub.stop().await;
+}
+
+/// A page that was made a moment ago is shown again only to the same browser, and while nothing has changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_reloads_sees_what_is_so_now() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await.with_user("ada").await;
+        let hub = hub.with_user("ben").await.with_admin("root").await;
+        let ada = hub.signed_in("ada").await;
+        let home = async |client: &lyceum_testkit::Client| {
+            let page = client.get("/hub/home").await.expect(200);
+            let cookie = page.headers.get("set-cookie").cloned();
+            (page.text(), cookie)
+        };
+        let first = home(&ada).await;
+        assert_eq!(home(&ada).await, first);
+        assert!(first.0.contains("ada") && first.1.is_some());
+        let ben = home(&hub.signed_in("ben").await).await;
+        assert!(ben.0.contains("ben") && ben.1 != first.1);
+        let german = [("accept-language", "de")];
+        let german = ada
+            .send(Method::GET, "/hub/home", &german, Bytes::new())
+            .await;
+        assert!(german.text().contains("lang=\"de\""));
+        start_server(&hub, "ada").await;
+        let running = home(&ada).await.0;
+        assert!(
+            running != first.0 && running.contains("/user/ada/"),
+            "{running}"
+        );
+        let root = hub.signed_in("root").await;
+        let fields = [("do", "block"), ("chosen", "ada")];
+        root.post_form("/hub/admin/users/do", &fields)
+            .await
+            .expect(302);
+        ada.get("/hub/home").await.expect(302);
+    }
 }

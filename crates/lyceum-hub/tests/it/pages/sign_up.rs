@@ -135,12 +135,15 @@ async fn a_name_that_is_meant_for_somebody_is_not_to_be_had() {
         let hub = hub.with_account("late").await;
         hub.put_in_course("tess", "bio", CourseRole::Teacher);
         hub.put_in_course("stu", "bio", CourseRole::Student);
+        hub.put_in_exchange("prof");
+        hub.give_machine_account("mach");
         let root = hub.signed_in("root").await;
         let secret = invite(&root, "").await;
         let guest = hub.client();
         assert_eq!(look(&guest, &secret).await, 200);
         for name in [
-            "ada", "ADA", "root", "late", "chief", "tutor", "stan", "tess", "stu", "eve",
+            "ada", "ADA", "root", "late", "chief", "tutor", "stan", "tess", "stu", "eve", "prof",
+            "mach",
         ] {
             let (got, page) = use_it(&guest, &secret, name, NEW).await;
             assert!(got == 400 && page.contains("be had here"), "{name}: {page}");
@@ -204,6 +207,8 @@ async fn whoever_comes_makes_an_account_where_it_is_open() {
         let (hub, _) = hub(&db).await;
         hub.sign_up(SignUp::Open);
         hub.put_in_course("tess", "bio", CourseRole::Teacher);
+        hub.put_in_exchange("prof");
+        hub.give_machine_account("mach");
         let guest = hub.client();
         let page = guest.get("/hub/login").await.expect(200).text();
         assert!(page.contains("/hub/sign-up"), "{page}");
@@ -214,7 +219,7 @@ async fn whoever_comes_makes_an_account_where_it_is_open() {
             (answer.status.as_u16(), answer.text())
         };
         for name in [
-            "ada", "ADA", "root", "chief", "tutor", "stan", "tess", "eve",
+            "ada", "ADA", "root", "chief", "tutor", "stan", "tess", "eve", "prof", "mach",
         ] {
             let (got, page) = make(name).await;
             assert!(got == 400 && page.contains("be had here"), "{name}: {page}");
@@ -273,6 +278,32 @@ async fn where_it_is_open_nobody_takes_a_name_that_is_let_in() {
         guest.post_form(PAGE, &fields).await.expect(status);
     }
     hub.stop().await;
+}
+
+/// Also when the machine gets an account of that name while somebody waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_let_in_by_the_name_of_an_account_of_the_machine() {
+    for db in TestDb::both().await {
+        let (hub, _) = hub(&db).await;
+        hub.sign_up(SignUp::Approval);
+        let (root, guest) = (hub.signed_in("root").await, hub.client());
+        guest.get(PAGE).await.expect(200);
+        let fields = [("name", "mach"), ("note", ""), ("new", NEW), ("again", NEW)];
+        guest.post_form(PAGE, &fields).await.expect(200);
+        let page = root.get("/hub/admin/users").await.expect(200).text();
+        let (_, list) = page.split_once("id=\"sign-ups\"").expect("a list");
+        let (_, rest) = list
+            .split_once("name=\"chosen\" value=\"")
+            .expect("one waits");
+        let id = rest.split('"').next().unwrap_or_default();
+        hub.give_machine_account("mach");
+        let yes = [("do", "approve"), ("chosen", id)];
+        root.post_form("/hub/admin/users/sign-ups", &yes)
+            .await
+            .expect(400);
+        hub.client().log_in("mach", NEW).await.expect(403);
+        hub.stop().await;
+    }
 }
 
 /// Of two who use one at the same moment one has an account.

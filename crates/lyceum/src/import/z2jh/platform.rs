@@ -110,6 +110,9 @@ const OLD_NEEDLESS: [(&str, &str); 3] = [
 /// What an old platform calls addresses of mail.
 const OLD_MAIL: &str = "lis_person_contact_email_primary";
 
+/// What is left to do where there are several keys.
+const SEVERAL: &str = "several keys in `consumers`: each has become a platform of its own, since all keys of one entry are one platform, whose numbers for people and courses mean the same. At the platforms of all but the first the launch URL becomes `/hub/lti/launch/platform-2` and so on. Where keys do belong to one platform, write them into one entry; give each other one an `id` and a title that people know";
+
 pub(super) fn translate_old(work: &mut Work, said: &mut Said) {
     work.method.put("kind", "lti11");
     let name = said.text("config_title", &mut work.report);
@@ -117,12 +120,20 @@ pub(super) fn translate_old(work: &mut Work, said: &mut Said) {
         at.taken("sign_in[0].title", &mut work.report);
     }
     let title = name.map_or("Learning platform".to_owned(), |(name, _)| name);
-    work.method.put("title", title);
+    work.method.put("title", title.as_str());
     let mut consumers = Keys::default();
     if let Some((pairs, at)) = said.pairs("consumers", &mut work.report) {
         for (index, (key, secret)) in pairs.iter().enumerate() {
-            let file = work.secret(&format!("lti-consumer-{}", index + 1), secret);
-            consumers.put(key, file);
+            let number = index + 1;
+            let file = work.secret(&format!("lti-consumer-{number}"), secret);
+            if index == 0 {
+                consumers.put(key, file);
+            } else {
+                work.beside.push(another(&title, number, key, file));
+            }
+        }
+        if pairs.len() > 1 {
+            work.report.leave(SEVERAL);
         }
         at.taken("sign_in[0].consumers", &mut work.report);
     }
@@ -148,4 +159,16 @@ pub(super) fn translate_old(work: &mut Work, said: &mut Said) {
     let needless: Vec<(&str, &str)> = needless.chain(&OLD_NEEDLESS).copied().collect();
     said.drop_needless(&needless, &mut work.report);
     said.refuse(&REFUSED, &mut work.report);
+}
+
+/// A platform of its own for one more key: keys of one entry share its numbers for people and courses, so people of
+/// one platform would come into accounts of another's.
+fn another(title: &str, number: usize, key: &str, file: String) -> Keys {
+    let mut consumers = Keys::default();
+    consumers.put(key, file);
+    let mut own = Keys::default();
+    own.put("title", format!("{title} ({number})"));
+    own.put("id", format!("platform-{number}"));
+    own.put("consumers", consumers);
+    own
 }

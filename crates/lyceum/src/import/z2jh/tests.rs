@@ -480,9 +480,38 @@ fn an_old_learning_platform() {
     let why = read(&translated).expect_err("something is left to do");
     assert!(why.contains("mail_is_verified"), "{why}");
     let text = text.replace("lis_person_contact_email_primary", "custom_login");
-    let translated = good(&text);
+    let mut translated = good(&text);
     let config = "claim:custom_login";
     assert!(translated.text.contains(config), "{}", translated.text);
+    // Keys of one entry are one platform; whether these are, nobody has said.
+    let mut todo = translated.report.todo().iter();
+    assert!(todo.any(|one| one.contains("several keys")));
+    let url = "public_url: https://hub.example.edu\n";
+    translated.text.insert_str(0, url);
+    let ways = read(&translated).expect("good").sign_in;
+    let told = |way: &SignInMethod| match way {
+        SignInMethod::OldLti(old) => (
+            old.id.clone(),
+            old.title.clone(),
+            old.consumers.keys().cloned().collect::<Vec<_>>(),
+            old.mapping.allow.is_some(),
+        ),
+        other => panic!("{other:?}"),
+    };
+    let expect = [
+        ("", "The old one", "moodle"),
+        ("platform-2", "The old one (2)", "a: b"),
+    ];
+    let expect = expect.map(|(id, title, key)| {
+        let keys = vec![key.to_owned()];
+        (id.to_owned(), title.to_owned(), keys, true)
+    });
+    assert_eq!(ways.iter().map(told).collect::<Vec<_>>(), expect);
+    // One key is one platform, and nothing is left to do about it.
+    let one = good(&text.replace(", 'a: b': fedcba9876543210fedc", ""));
+    let mut todo = one.report.todo().iter();
+    assert!(todo.all(|one| !one.contains("several keys")));
+    assert_eq!(one.text.matches("kind: lti11").count(), 1);
 }
 
 /// Each trait there is has a fate; none is passed over, and none is unknown by mistake.
