@@ -187,7 +187,7 @@ async fn new_password(
 async fn prove(
     hub: &Hub,
     config: &MailConfig,
-    (name, password): (&UserName, Option<&str>),
+    (name, then): (&UserName, Option<&str>),
     address: &MailAddress,
     lang: &Lang,
 ) -> anyhow::Result<()> {
@@ -206,7 +206,7 @@ async fn prove(
         Some(accounts) => accounts.fingerprint_in(&mut tx, name).await?,
         None => None,
     };
-    if now.as_deref() != password {
+    if now.as_deref() != then {
         return Ok(tx.rollback().await?);
     }
     let secret = addresses::ask_proof(&mut tx, name, address, hub.now()).await?;

@@ -415,7 +415,7 @@ async fn own_passwords_second_steps_and_exams() {
             "title": "Signals",
             "begins": begins.to_iso(),
             "ends": ends.to_iso(),
-            "people": "ada, 17\n1..2",
+            "people": ["ada, 17", "exam-{1..2}"],
         });
         let made = send_json(&root, Method::POST, sittings, &wish).await;
         let id = made.expect(201).json()["id"]

@@ -767,7 +767,7 @@ fn a_sitting_is_made_listed_and_looked_after() {
     assert_eq!(again.code, Some(1));
     assert_snapshot!(again.err, @r"
     lyceum: no code is good at this place
-              `lyceum sitting show ID` lists the places with their numbers
+            `lyceum sitting show ID` lists the places with their numbers
     ");
     let said = create(&["people.txt"]);
     assert_snapshot!(said.err, @"lyceum: people: There is an account exam-1 already; take another word for the accounts of this exam");
