@@ -283,7 +283,7 @@ async fn look_at_one(hub: &Hub, session: &str) {
 /// What came of asking, after all checks of a log-in.
 enum Found {
     /// She is there; nothing: and no more was said.
-    There(Option<Identity>),
+    There(Option<Box<Identity>>),
     Gone(Why),
     Away(anyhow::Error),
     Unclear(anyhow::Error),
@@ -355,7 +355,7 @@ fn address(due: &Due) -> IpAddr {
 
 async fn admit(hub: &Hub, proven: Proven, due: &Due) -> Found {
     match pages::login::let_in(hub, proven, address(due)).await {
-        Ok(identity) => Found::There(Some(identity)),
+        Ok(identity) => Found::There(Some(Box::new(identity))),
         Err(Refused::NotAdmitted) => Found::Gone(Why::Outsider),
         Err(other) => Found::Unclear(other.into()),
     }
@@ -371,7 +371,10 @@ struct Seen<'a> {
 impl Seen<'_> {
     async fn write(&self, hub: &Hub, found: Found) -> anyhow::Result<()> {
         match found {
-            Found::There(identity) => self.confirmed(hub, identity).await,
+            Found::There(identity) => {
+                self.confirmed(hub, identity.map(|identity| *identity))
+                    .await
+            }
             Found::Gone(why) => self.ended(hub, why).await,
             Found::Away(_) | Found::Unclear(_) => self.unclear(hub).await,
             Found::Unasked => {
