@@ -23,7 +23,7 @@ const LIFE: i64 = 300;
 /// What the platform says of the answer that it wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picking {
-    /// Where the answer is posted to. Made sure of by [`Lti::arrive`].
+    /// Where the answer is posted to. Made sure of by `Lti::arrive`.
     pub back: Url,
     data: Option<String>,
     /// It takes addresses, but no links that are launched.
