@@ -213,11 +213,16 @@ sign_in:
     await logOutThere(other, provider.issuer);
     await other.waitForURL(/\/hub\/login/);
     await comeIn(other).waitFor();
+    // However often she looks.
     await other.goto(`${here}/hub/login`);
-    await other.waitForURL((url) => url.href.startsWith(provider.issuer));
-    await other.goto(`${here}/hub/login?local`);
-    await controls.passwordField(other).waitFor();
+    await comeIn(other).waitFor();
     await other.context().close();
+    const next = await anew();
+    await next.goto(`${here}/hub/login`);
+    await next.waitForURL((url) => url.href.startsWith(provider.issuer));
+    await next.goto(`${here}/hub/login?local`);
+    await controls.passwordField(next).waitFor();
+    await next.context().close();
   });
 
   // That pages lead there is what this is about.

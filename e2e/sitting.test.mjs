@@ -122,7 +122,8 @@ test('people come to an exam with codes on paper', { timeout: 600_000 }, async (
     await tabTo(seat, seat.getByRole('link', { name: 'With a code on paper' }));
     await leave(seat, () => seat.keyboard.press('Enter'));
     const begun = Date.now();
-    // The field has the focus.
+    // A browser gives the field the focus when it first draws the page.
+    await seat.locator('#code:focus').waitFor();
     await seat.keyboard.type(typedCode.toLowerCase().replace('-', ''), { delay: 250 });
     await leave(seat, () => seat.keyboard.press('Enter'));
     await seat.getByText('exam-signals-3').first().waitFor();
