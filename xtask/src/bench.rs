@@ -2,6 +2,7 @@
 //! measures and how is in `bench/README.md`; results kept with `--save` go to
 //! `docs/benchmarks.md`.
 
+mod exchange;
 mod hub;
 mod login;
 mod proxy;
@@ -32,9 +33,10 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         ["start"] => start::run(keep),
         ["proxy", options @ ..] => proxy::run(options, keep),
         ["hub", options @ ..] => hub::run(options, keep),
+        ["exchange", options @ ..] => exchange::run(options, keep),
         ["login", options @ ..] => login::run(options, keep),
         _ => bail!(
-            "no benchmark `{}`; there are: start, proxy [--quick] [--only WORD], hub [--quick], login [--quick] [--json], each with --save if you like",
+            "no benchmark `{}`; there are: start, proxy [--quick] [--only WORD], hub [--quick], login [--quick] [--json], exchange [--quick], each with --save if you like",
             words.join(" ")
         ),
     }

@@ -32,6 +32,7 @@ cargo xtask COMMAND
   e2e [NAME]       tell the stories in e2e/ (or the one named) to the real program
   bench NAME       measure (--save keeps the result); `start`: memory, time to first answer, size;
                    `login`: a lecture hall logs in (--quick, --json);
+                   `exchange`: a class hands in, beside ngshare (--quick);
                    `proxy`: against configurable-http-proxy, nginx and haproxy
                    (--quick: under two minutes; --only WORD: measures with that word in their name)
   soak [SECONDS]   the proxy under random faults, five minutes unless said otherwise

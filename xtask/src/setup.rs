@@ -5,7 +5,7 @@
 use crate::postgres;
 use crate::tools::{
     cache, call, command, fetch, is_root, jupyter_env, jupyterhub_document, older_jupyter_env,
-    read, root, schemathesis_env, succeeds,
+    ngshare_env, read, root, schemathesis_env, succeeds,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -42,6 +42,9 @@ pub(crate) const OLDER_JUPYTER: &[(&str, &[&str])] = &[
 /// What makes up requests from our API's document and looks at the answers.
 const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5"];
 const SCHEMATHESIS_CONSTRAINTS: &str = "conformance/jupyterhub/schemathesis-constraints.txt";
+/// With SQLAlchemy 2 it answers that it stored what it did not.
+const NGSHARE: &str = "ngshare==0.6.0";
+const NGSHARE_SQLALCHEMY: &str = "SQLAlchemy==1.4.54";
 /// Pins for what these depend on.
 const CONSTRAINTS: &str = "crates/lyceum/jupyter-constraints.txt";
 const OLDEST_NODE: u32 = 20;
@@ -233,6 +236,14 @@ fn install_schemathesis() -> Result<()> {
     let (env, packages) = (schemathesis_env(), SCHEMATHESIS);
     let pins = read_pins(SCHEMATHESIS_CONSTRAINTS, packages)?;
     install_packages("schemathesis", &env, packages, &pins, "schemathesis")
+}
+
+/// What the exchange is measured beside; gives what it is.
+pub(crate) fn install_ngshare() -> Result<String> {
+    let hub = jupyterhub_version()?;
+    let packages = [hub, NGSHARE, NGSHARE_SQLALCHEMY];
+    install_packages("ngshare", &ngshare_env(), &packages, "", "jupyterhub")?;
+    Ok(NGSHARE.to_owned())
 }
 
 /// A virtual environment with these packages, which bring `program`, and these pins for the rest.

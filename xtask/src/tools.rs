@@ -32,6 +32,11 @@ pub(crate) fn older_jupyter_env(line: &str) -> PathBuf {
     cache().join(format!("jupyter-env-{line}"))
 }
 
+/// ngshare and a JupyterHub before it; it wants an older SQLAlchemy than the rest.
+pub(crate) fn ngshare_env() -> PathBuf {
+    cache().join("ngshare-env")
+}
+
 /// What makes up requests from our API's document.
 pub(crate) fn schemathesis_env() -> PathBuf {
     cache().join("schemathesis-env")

@@ -1,10 +1,12 @@
 //! `cargo xtask bench hub`: a real JupyterHub with its proxy and Lyceum, each with 50,000 people,
 //! asked the same by the API and by a browser's pages. CPU time is that of hub and proxy together.
 //! What concerns servers is in `hubs/servers.rs`, two hubs on one database in `hubs/replicas.rs`,
-//! and homes with courses in `hubs/courses.rs`. `cargo xtask bench login` is `hubs/login.rs`.
+//! and homes with courses in `hubs/courses.rs`. `cargo xtask bench login` is `hubs/login.rs`, `bench exchange`
+//! `hubs/exchange.rs`.
 
 mod courses;
 mod directory;
+pub(crate) mod exchange;
 pub(crate) mod login;
 mod page;
 mod peers;
@@ -329,7 +331,14 @@ async fn paint(painter: &std::path::Path, hub: &Running, scale: &Scale) -> Resul
 }
 
 fn render(rows: &[Row]) -> String {
-    let mut text = "| what, with 50,000 people | JupyterHub | Lyceum | JupyterHub ÷ Lyceum | goal |\n|---|--:|--:|--:|---|\n".to_owned();
+    render_beside("what, with 50,000 people", "JupyterHub", rows)
+}
+
+/// With another peer's name over its column.
+fn render_beside(what: &str, peer: &str, rows: &[Row]) -> String {
+    let mut text = format!(
+        "| {what} | {peer} | Lyceum | {peer} ÷ Lyceum | goal |\n|---|--:|--:|--:|---|\n"
+    );
     for row in rows {
         let other = row.jupyterhub.map_or_else(|| "-".into(), show);
         let ratio = row.jupyterhub.map(|other| other / row.lyceum);

@@ -36,6 +36,7 @@ const USAGE: &str = "\
 lyceum-load measure --lyceum PROGRAM --chp PROGRAM [--quick] [--only WORD]
 lyceum-load hubs --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER --paint SCRIPT --postgres URL [--quick] [--only servers|replicas]
 lyceum-load login --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER [--quick] [--json]
+lyceum-load exchange --lyceum PROGRAM --chp PROGRAM --jupyter FOLDER --ngshare FOLDER [--quick]
 lyceum-load stub FOLDER    (a notebook server, started by a hub)
 lyceum-load run PROGRAM [ARGUMENT ..]    (a child that ends when this one's caller does)";
 
@@ -45,6 +46,8 @@ struct Options {
     /// A virtual environment with JupyterHub.
     jupyter: Option<std::path::PathBuf>,
     extent: measure::Extent,
+    /// One with ngshare and a JupyterHub before it.
+    ngshare: Option<std::path::PathBuf>,
     /// What a browser does, for Node.js.
     paint: Option<std::path::PathBuf>,
     /// A server with nothing in it.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Some((verb, rest)) if verb == "stub" => hubs::stub::run(rest),
         Some((verb, rest)) if verb == "measure" => read_options(rest).and_then(measure),
         Some((verb, rest)) if verb == "login" => read_options(rest).and_then(measure_login),
+        Some((verb, rest)) if verb == "exchange" => read_options(rest).and_then(measure_exchange),
         Some((verb, rest)) if verb == "hubs" => read_options(rest).and_then(measure_hubs),
         _ => {
             eprintln!("{USAGE}");
@@ -79,7 +83,7 @@ fn main() -> ExitCode {
 
 fn read_options(arguments: &[String]) -> Result<Options> {
     let (mut lyceum, mut chp, mut jupyter, mut only) = (None, None, None, None);
-    let (mut paint, mut postgres) = (None, None);
+    let (mut paint, mut postgres, mut ngshare) = (None, None, None);
     let (mut extent, mut json) = (measure::Extent::Full, false);
     let mut rest = arguments.iter();
     while let Some(name) = rest.next() {
@@ -99,6 +103,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
             "--lyceum" => lyceum = Some(value.into()),
             "--paint" => paint = Some(value.into()),
             "--postgres" => postgres = Some(value),
+            "--ngshare" => ngshare = Some(value.into()),
             "--chp" => chp = Some(value.into()),
             "--jupyter" => jupyter = Some(value.into()),
             "--only" => only = Some(value),
@@ -111,6 +116,7 @@ fn read_options(arguments: &[String]) -> Result<Options> {
             chp: chp.context("--chp is missing")?,
         },
         jupyter,
+        ngshare,
         paint,
         postgres,
         extent,
@@ -161,6 +167,18 @@ fn measure_login(options: Options) -> Result<()> {
     raise_descriptor_limit()?;
     let quick = options.extent == measure::Extent::Quick;
     until_told_to_stop(hubs::login::run(&programs, quick, options.json))
+}
+
+fn measure_exchange(options: Options) -> Result<()> {
+    let ngshare = options.ngshare.context("--ngshare is missing")?;
+    let programs = hubs::Programs {
+        lyceum: options.programs.lyceum,
+        chp: options.programs.chp,
+        jupyter: options.jupyter.context("--jupyter is missing")?,
+    };
+    raise_descriptor_limit()?;
+    let quick = options.extent == measure::Extent::Quick;
+    until_told_to_stop(hubs::exchange::run(&programs, &ngshare, quick))
 }
 
 fn until_told_to_stop(measures: impl Future<Output = Result<()>>) -> Result<()> {

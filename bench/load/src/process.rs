@@ -142,6 +142,33 @@ impl Process {
         }
         Ok(kibibytes)
     }
+
+    /// The most that is resident is counted anew from here.
+    pub(crate) fn forget_peaks(&self) -> Result<()> {
+        for process in self.ids() {
+            let path = format!("/proc/{process}/clear_refs");
+            fs::write(&path, "5").with_context(|| format!("writing {path}"))?;
+        }
+        Ok(())
+    }
+
+    /// The sum of what each process had resident at most, in KiB.
+    pub(crate) fn peak(&self) -> Result<f64> {
+        self.ids()
+            .into_iter()
+            .map(|process| from_status(process, "VmHWM:"))
+            .sum()
+    }
+}
+
+fn from_status(process: u32, name: &str) -> Result<f64> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok())
+        .with_context(|| format!("no {name} in {path}"))
 }
 
 fn resident(process: u32) -> Result<f64> {

@@ -136,7 +136,7 @@ pub(super) async fn exchange(hub: &Running, request: &[u8]) -> Result<Answer> {
         .context("no answer in time")?
 }
 
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let quoted = text.bytes().map(|byte| match keep(byte) {
         true => char::from(byte).to_string(),
