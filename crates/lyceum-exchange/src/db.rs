@@ -3,6 +3,7 @@
 pub mod agenda;
 pub mod assignments;
 pub mod audit;
+pub mod collect;
 pub mod courses;
 pub mod feedback;
 pub mod people;

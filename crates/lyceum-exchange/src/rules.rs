@@ -9,6 +9,7 @@ use lyceum_courses::assignment::{Assignment, Kind, Limits};
 use lyceum_courses::{Bytes, Course as CourseFile, Terms, Verdict};
 use lyceum_model::name::UserName;
 use lyceum_store::Tx;
+use lyceum_store::blobs::BlobError;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::course::Course;
@@ -45,6 +46,12 @@ pub enum NotTaken {
     NoRules,
     #[error("Assignment not found")]
     Withdrawn,
+    #[error("Course not found")]
+    NoCourse,
+    #[error("Some of these files were cleared away while they came; send them again")]
+    ClearedAway,
+    #[error(transparent)]
+    Blob(#[from] BlobError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }

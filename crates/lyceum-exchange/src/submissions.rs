@@ -13,7 +13,7 @@ use crate::moment::Moment;
 use crate::receipt::{Content, Form};
 use crate::rules::{self, Author, NotTaken};
 use crate::tree::Tree;
-use crate::{Exchange, db};
+use crate::{Exchange, db, stored};
 
 /// The topic of the events; the subject is the submission's id.
 pub const TOPIC: &str = "exchange.submission";
@@ -33,7 +33,7 @@ pub async fn hand_in(
     let limits = course.limits(&assignment.name);
     rules::check_files(tx, &limits, assignment, tree).await?;
     let course_id = course.id(exchange, tx).await?.to_owned();
-    db::trees::insert(tx, tree, exchange.now()).await?;
+    stored::write_down(exchange, tx, &course_id, tree).await?;
     // From here on the course's other submissions wait, so that times and receipts follow each other.
     let (number, previous) = db::courses::take_number(tx, &course_id).await?;
     let assignment = db::assignments::find(tx, &course_id, &assignment.name).await?;

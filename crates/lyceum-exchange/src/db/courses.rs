@@ -63,6 +63,17 @@ pub async fn remove(tx: &mut Tx, id: &str, now: i64) -> sqlx::Result<()> {
     .map(|_| ()))
 }
 
+/// Whether its name is still its own.
+pub async fn is_there(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
+    let found: Option<String> = on!(tx, |c| sqlx::query_scalar(
+        "SELECT id FROM exchange_courses WHERE id = $1 AND removed_at IS NULL"
+    )
+    .bind(id)
+    .fetch_optional(c)
+    .await)?;
+    Ok(found.is_some())
+}
+
 /// Takes the number of the next receipt, and the digest of the one before. Until the end of the
 /// transaction nobody else gets one of this course.
 pub async fn take_number(tx: &mut Tx, id: &str) -> sqlx::Result<(i64, String)> {

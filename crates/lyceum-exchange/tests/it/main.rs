@@ -2,6 +2,7 @@
 
 mod agenda;
 mod assignments;
+mod collect;
 mod courses;
 mod feedback;
 mod files;
