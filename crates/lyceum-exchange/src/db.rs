@@ -7,5 +7,6 @@ pub mod collect;
 pub mod courses;
 pub mod feedback;
 pub mod people;
+pub mod removal;
 pub mod submissions;
 pub mod trees;

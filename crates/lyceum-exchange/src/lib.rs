@@ -7,11 +7,12 @@
 //!
 //! Reading order: [`names`], [`tree`], [`moment`] and [`receipt`] (what things are), [`people`] and
 //! [`course`] (who is what where), [`rules`] (what is taken of whom, and when), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
-//! [`stored`] (from files to rows), [`submissions`] (handing in), [`agenda`] (what is to be done), [`verify`] (whether all of it is still so), [`collect`] (clearing away what nothing refers to), [`api`] (what programs
+//! [`stored`] (from files to rows), [`submissions`] (handing in), [`agenda`] (what is to be done), [`verify`] (whether all of it is still so), [`collect`] (clearing away what nothing refers to), [`archive`] and [`removal`] (the end of a course), [`api`] (what programs
 //! ask), [`db`] (SQL).
 
 pub mod agenda;
 pub mod api;
+pub mod archive;
 pub mod collect;
 pub mod course;
 pub mod db;
@@ -20,6 +21,7 @@ pub mod moment;
 pub mod names;
 pub mod people;
 pub mod receipt;
+pub mod removal;
 pub mod rules;
 pub mod stored;
 pub mod submissions;

@@ -83,13 +83,18 @@ impl Signer {
 
     pub fn sign(&self, content: &Content) -> Receipt {
         let text = content.text();
-        let signature = BASE64.encode(self.pair.sign(text.as_bytes()).as_ref());
+        let signature = self.signature(&text);
         let digest = digest(&text, &signature);
         Receipt {
             text,
             signature,
             digest,
         }
+    }
+
+    /// In base64. What is signed says in its first line what it is.
+    pub(crate) fn signature(&self, text: &str) -> String {
+        BASE64.encode(self.pair.sign(text.as_bytes()).as_ref())
     }
 
     /// In hexadecimal.

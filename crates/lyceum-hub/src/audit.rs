@@ -93,6 +93,7 @@ pub enum What {
     Shutdown,
     ServiceMade,
     ServiceDeleted,
+    CourseRemoved,
 }
 
 /// What lists are narrowed down to.
@@ -186,6 +187,7 @@ impl What {
         Self::Shutdown,
         Self::ServiceMade,
         Self::ServiceDeleted,
+        Self::CourseRemoved,
     ];
 
     pub fn word(self) -> &'static str {
@@ -242,6 +244,7 @@ impl What {
             Self::Shutdown => "shutdown",
             Self::ServiceMade => "service_made",
             Self::ServiceDeleted => "service_deleted",
+            Self::CourseRemoved => "course_removed",
         }
     }
 
@@ -295,7 +298,8 @@ impl What {
             | Self::MaintenanceEnded
             | Self::Shutdown
             | Self::ServiceMade
-            | Self::ServiceDeleted => Kind::Site,
+            | Self::ServiceDeleted
+            | Self::CourseRemoved => Kind::Site,
         }
     }
 }

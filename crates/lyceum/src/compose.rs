@@ -51,6 +51,7 @@ use crate::exchange;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
 use crate::jupyter_config::JupyterConfig;
+use crate::keeping::{self, Keeping};
 use crate::keys;
 use crate::launch::{Accounts, Courses, Planner};
 use crate::place::Place;
@@ -318,6 +319,8 @@ impl Machine {
         }
         state.register(&mut registry);
         registry.register_collector(Box::new(ProcessMetrics));
+        let collected = keeping::Metrics::default();
+        collected.register(&mut registry);
         state.tell(&config_state);
         hub.publish_metrics(registry);
 
@@ -358,6 +361,13 @@ impl Machine {
         for job in lyceum_hub::jobs::all(&hub, &shutdown) {
             tasks.spawn(job);
         }
+        let keeping = Keeping {
+            db: ground.db.clone(),
+            blobs: ground.blobs.clone(),
+            clock: ground.clock.clone(),
+            metrics: collected,
+        };
+        tasks.spawn(keeping.run(shutdown.clone()));
         let digest_key = ground.keys.derive("lyceum services");
         let spawner = Arc::new(order.services);
         let services = Services::new(hub.clone(), spawner, vec![bin], digest_key);

@@ -18,6 +18,7 @@ pub mod import;
 pub mod interrupt;
 pub mod jupyter;
 mod jupyter_config;
+pub mod keeping;
 pub mod keys;
 pub mod launch;
 pub mod open_files;

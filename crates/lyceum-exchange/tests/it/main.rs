@@ -9,6 +9,7 @@ mod files;
 mod kit;
 mod native;
 mod people;
+mod removal;
 mod rules;
 mod submissions;
 mod verify;

@@ -1,7 +1,15 @@
 //! `lyceum exchange …`: what was handed in, looked at from the command line.
 
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use clap::Subcommand;
+use lyceum_exchange::archive;
+use lyceum_exchange::collect::{self, Collected, SHORTEST_GRACE};
 use lyceum_exchange::verify::{Counts, Fault, verify};
+use lyceum_written::units::Span;
 use serde_json::json;
 
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
@@ -17,9 +25,32 @@ pub enum ExchangeCommand {
     /// Look whether everything handed in is as it was: receipts and their order, lists of files, contents.
     #[command(
         after_help = "It changes nothing, and Lyceum may run meanwhile or not. Exit code 3: something is not as it was.\n\n\
-                      Example:\n  lyceum exchange verify"
+                      Examples:\n  lyceum exchange verify\n  lyceum exchange verify --archive lyceum-data/archives/bio-01J9….tar.zst"
     )]
     Verify {
+        /// Look at the archive of a course that was removed, instead.
+        #[arg(long, value_name = "FILE")]
+        archive: Option<PathBuf>,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove contents that nothing refers to any more.
+    #[command(
+        after_help = "A hub does this by itself once a day. Lyceum may run meanwhile or not.\n\n\
+                      Examples:\n  lyceum exchange collect --dry-run\n  lyceum exchange collect --older-than 2h"
+    )]
+    Collect {
+        /// Tell only what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        /// How old a content must be that nothing refers to; at least 1h, which uploads under way may take.
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = grace)]
+        older_than: Duration,
         #[command(flatten)]
         data: DataArgs,
         #[command(flatten)]
@@ -40,7 +71,18 @@ pub enum ExchangeCommand {
 impl ExchangeCommand {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         match self {
-            Self::Verify { data, config, json } => {
+            Self::Verify {
+                archive: Some(file),
+                data,
+                config,
+                json,
+            } => verify_archive(&file, &data, &config, json),
+            Self::Verify {
+                archive: None,
+                data,
+                config,
+                json,
+            } => {
                 let mut faults = Vec::new();
                 let counts = block_on(async {
                     let (ground, _, _) = ground(&data, &config).await?;
@@ -62,6 +104,45 @@ impl ExchangeCommand {
                     _ => Outcome::Problems,
                 })
             }
+            Self::Collect {
+                dry_run,
+                older_than,
+                data,
+                config,
+                json,
+            } => {
+                let collected = block_on(async {
+                    let (ground, _, _) = ground(&data, &config).await?;
+                    let (db, blobs) = (&ground.db, &ground.blobs);
+                    let collected = match dry_run {
+                        true => collect::look(db, blobs, older_than).await,
+                        false => collect::collect(db, blobs, older_than).await,
+                    };
+                    collected.map_err(|error| {
+                        Failure::new(format!("could not collect: {error:#}"))
+                            .hint("nothing is lost by that; run it again")
+                    })
+                })?;
+                let Collected {
+                    trees,
+                    blobs,
+                    files,
+                    bytes,
+                } = collected;
+                match json {
+                    true => print_json(&json!({
+                        "dry_run": dry_run, "trees": trees, "blobs": blobs, "files": files, "bytes": bytes,
+                    }))?,
+                    false => {
+                        let would = if dry_run { "would be" } else { "are" };
+                        print(&format!(
+                            "{files} contents {would} off the disk, {bytes} bytes; nothing refers any more to {trees} lists of files \
+                             and {blobs} contents, whose time runs from now on\n"
+                        ))?;
+                    }
+                }
+                Ok(Outcome::Good)
+            }
             Self::Key { data, config } => {
                 let key = block_on(async {
                     let (ground, _, _) = ground(&data, &config).await?;
@@ -72,6 +153,59 @@ impl ExchangeCommand {
             }
         }
     }
+}
+
+/// `24h`, and not less than uploads take.
+fn grace(text: &str) -> Result<Duration, String> {
+    let span: Span = text.parse()?;
+    match span.0 {
+        short if short < SHORTEST_GRACE => Err("this is less than 1h, which uploads may take".into()),
+        grace => Ok(grace),
+    }
+}
+
+fn verify_archive(
+    file: &Path,
+    data: &DataArgs,
+    config: &ConfigArgs,
+    json: bool,
+) -> Result<Outcome, Failure> {
+    let signer = block_on(async {
+        let (ground, _, _) = ground(data, config).await?;
+        Ok(signer(&ground.keys))
+    })?;
+    let opened = File::open(file)
+        .map_err(|error| Failure::io(format!("{} can't be read", file.display()), &error))?;
+    let mut faults = Vec::new();
+    let tell = |fault| {
+        if faults.len() < FAULTS_TOLD {
+            faults.push(fault);
+        }
+    };
+    let looked = archive::verify(BufReader::new(opened), &signer, tell);
+    let counts = looked.map_err(|error| {
+        Failure::new(format!("{}: {error:#}", file.display()))
+            .hint("use another copy of the archive, if there is one")
+    })?;
+    let course = counts.course;
+    let counts = Counts {
+        receipts: counts.receipts,
+        trees: counts.trees,
+        blobs: counts.contents,
+        faults: counts.faults,
+    };
+    match json {
+        true => {
+            let mut told = as_json(counts, &faults);
+            told["course"] = course.into();
+            print_json(&told)?;
+        }
+        false => print(&format!("course {course}: {}", as_text(counts, &faults)))?,
+    }
+    Ok(match counts.faults {
+        0 => Outcome::Good,
+        _ => Outcome::Problems,
+    })
 }
 
 fn as_json(counts: Counts, faults: &[Fault]) -> serde_json::Value {
