@@ -7,6 +7,7 @@ pub mod collect;
 pub mod courses;
 pub mod feedback;
 pub mod people;
+pub mod person;
 pub mod removal;
 pub mod submissions;
 pub mod trees;

@@ -14,6 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::course::Course;
 use crate::people::Standing;
+use crate::quota::{self, Full, Quota};
 use crate::tree::Tree;
 use crate::{Exchange, db};
 
@@ -48,6 +49,14 @@ pub enum NotTaken {
     Withdrawn,
     #[error("Course not found")]
     NoCourse,
+    #[error(
+        "You have handed in {} in this course; at most {} are kept of one person, so files of {} fit. Ask whoever teaches it", .0.kept, .0.most, .0.left
+    )]
+    PersonFull(Full),
+    #[error(
+        "This course has {} of what was handed in; at most {} are kept, so files of {} fit. Tell whoever teaches it", .0.kept, .0.most, .0.left
+    )]
+    CourseFull(Full),
     #[error("Some of these files were cleared away while they came; send them again")]
     ClearedAway,
     #[error(transparent)]
@@ -117,6 +126,12 @@ pub async fn check_early(
     let limits = course.limits(&assignment.name);
     check_often(exchange, tx, &limits, assignment, author.name).await?;
     lateness(exchange, course, assignment, author, exchange.time())?;
+    if let Some(id) = course.known_id()
+        && exchange.quota() != Quota::default()
+    {
+        let kept = u64::try_from(db::courses::bytes(tx, id).await?).unwrap_or_default();
+        quota::check(exchange, tx, (id, kept), author.name.as_str(), 0).await?;
+    }
     Ok(limits)
 }
 

@@ -94,6 +94,8 @@ pub enum What {
     ServiceMade,
     ServiceDeleted,
     CourseRemoved,
+    ArchiveDeleted,
+    PersonErased,
 }
 
 /// What lists are narrowed down to.
@@ -188,6 +190,8 @@ impl What {
         Self::ServiceMade,
         Self::ServiceDeleted,
         Self::CourseRemoved,
+        Self::ArchiveDeleted,
+        Self::PersonErased,
     ];
 
     pub fn word(self) -> &'static str {
@@ -245,6 +249,8 @@ impl What {
             Self::ServiceMade => "service_made",
             Self::ServiceDeleted => "service_deleted",
             Self::CourseRemoved => "course_removed",
+            Self::ArchiveDeleted => "archive_deleted",
+            Self::PersonErased => "person_erased",
         }
     }
 
@@ -259,6 +265,7 @@ impl What {
             | Self::PersonLetIn
             | Self::PersonDeleted
             | Self::PersonForgotten
+            | Self::PersonErased
             | Self::PasswordSet
             | Self::PasswordLink
             | Self::SecondFactorOn
@@ -299,7 +306,8 @@ impl What {
             | Self::Shutdown
             | Self::ServiceMade
             | Self::ServiceDeleted
-            | Self::CourseRemoved => Kind::Site,
+            | Self::CourseRemoved
+            | Self::ArchiveDeleted => Kind::Site,
         }
     }
 }

@@ -14,6 +14,7 @@ mod mail;
 mod maintenance;
 mod marks;
 pub mod people;
+mod person;
 pub mod posix;
 mod proxy;
 mod second_factor;

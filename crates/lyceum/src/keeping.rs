@@ -1,9 +1,12 @@
-//! What is cleared away once a day: contents of the exchange that nothing refers to any more. Of several
-//! hubs on one database one does it.
+//! What is cleared away once a day: what of the exchange is over for long enough ([`crate::retention`]), and
+//! contents that nothing refers to any more. Of several hubs on one database one does it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lyceum_courses::Shelf;
 use lyceum_exchange::collect::{self, Collected, GRACE};
+use lyceum_exchange::receipt::Signer;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_store::blobs::Blobs;
 use lyceum_store::{Db, settings};
@@ -12,6 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
+
+use crate::data::Layout;
+use crate::reload::ConfigWatch;
+use crate::retention::Retention;
 
 /// When it is due next, in milliseconds since 1970.
 const NEXT: &str = "exchange.collect_at";
@@ -28,6 +35,10 @@ pub struct Keeping {
     pub db: Db,
     pub blobs: Blobs,
     pub clock: Clock,
+    pub signer: Signer,
+    pub shelf: Shelf,
+    pub watch: Arc<ConfigWatch>,
+    pub data: Layout,
     pub metrics: Metrics,
 }
 
@@ -54,7 +65,7 @@ impl Metrics {
         );
         own.register(
             "failures",
-            "How often collecting them failed",
+            "How often that failed, or something that should be kept no longer could not go",
             self.failures.clone(),
         );
         own.register(
@@ -94,6 +105,7 @@ impl Keeping {
         if !self.claim().await? {
             return Ok(None);
         }
+        self.let_go().await?;
         let collected = collect::collect(&self.db, &self.blobs, GRACE).await?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
@@ -113,6 +125,29 @@ impl Keeping {
             "collected what nothing in the exchange refers to"
         );
         Ok(Some(collected))
+    }
+
+    async fn let_go(&self) -> anyhow::Result<()> {
+        let kept = self.watch.current().exchange.clone();
+        let archives = kept.archives.unwrap_or_else(|| self.data.archives());
+        let retention = Retention {
+            db: &self.db,
+            blobs: &self.blobs,
+            signer: &self.signer,
+            shelf: &self.shelf,
+            archives: &archives,
+            keep: kept.keep,
+            now: self.clock.now(),
+            by: "retention",
+        };
+        for reason in retention.run(false).await?.failed {
+            self.metrics.failures.inc();
+            tracing::warn!(
+                reason,
+                "something of the exchange should be kept no longer and could not go; it is tried again tomorrow"
+            );
+        }
+        Ok(())
     }
 
     /// Whether it is due, and nobody else has begun with it.

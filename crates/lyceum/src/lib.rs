@@ -29,6 +29,7 @@ pub mod progress;
 pub mod proxy;
 pub mod public;
 pub mod reload;
+pub mod retention;
 pub mod serve;
 pub mod telemetry;
 pub mod up;

@@ -188,8 +188,8 @@ impl<F: FnMut(Fault)> Reader<'_, F> {
         let tree = read.and_then(|files| Tree::new(files).ok());
         match tree.filter(|tree| tree.digest().to_hex() == files.tree) {
             Some(tree) => {
-                let files = tree.files().iter();
-                self.wanted.extend(files.map(|file| (file.blob, file.size)));
+                let each = tree.files().iter();
+                self.wanted.extend(each.map(|file| (file.blob, file.size)));
                 self.trees.insert(files.tree);
             }
             None => self.fault(&place, "its list of files is not what it was"),

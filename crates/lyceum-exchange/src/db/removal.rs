@@ -33,13 +33,45 @@ pub async fn course(tx: &mut Tx, id: &str) -> sqlx::Result<Option<CourseRow>> {
 }
 
 /// Those that were removed before this time.
-pub async fn removed_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<String>> {
-    on!(tx, |c| sqlx::query_scalar(
-        "SELECT id FROM exchange_courses WHERE removed_at < $1 ORDER BY removed_at, id"
+pub async fn removed_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<CourseRow>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, name, made_at, removed_at, receipts, newest_receipt FROM exchange_courses \
+         WHERE removed_at < $1 ORDER BY removed_at, id"
     )
     .bind(before)
     .fetch_all(c)
     .await)
+}
+
+/// Those that are there, and can only be read since before this time.
+pub async fn archived_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<CourseRow>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, name, made_at, removed_at, receipts, newest_receipt FROM exchange_courses \
+         WHERE archived_at < $1 AND removed_at IS NULL ORDER BY archived_at, id"
+    )
+    .bind(before)
+    .fetch_all(c)
+    .await)
+}
+
+/// Ids and names of those that are there, and since when they can only be read.
+pub async fn archived(tx: &mut Tx) -> sqlx::Result<Vec<(String, String, Option<i64>)>> {
+    on!(tx, |c| sqlx::query_as(
+        "SELECT id, name, archived_at FROM exchange_courses WHERE removed_at IS NULL ORDER BY id"
+    )
+    .fetch_all(c)
+    .await)
+}
+
+pub async fn set_archived(tx: &mut Tx, id: &str, since: Option<i64>) -> sqlx::Result<()> {
+    on!(tx, |c| sqlx::query(
+        "UPDATE exchange_courses SET archived_at = $2 WHERE id = $1"
+    )
+    .bind(id)
+    .bind(since)
+    .execute(c)
+    .await
+    .map(|_| ()))
 }
 
 #[derive(Debug, sqlx::FromRow)]

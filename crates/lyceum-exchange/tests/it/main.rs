@@ -9,6 +9,8 @@ mod files;
 mod kit;
 mod native;
 mod people;
+mod person;
+mod quota;
 mod removal;
 mod rules;
 mod submissions;

@@ -56,7 +56,7 @@ fn look(bytes: &[u8], signer: &Signer) -> anyhow::Result<(Counts, Vec<String>)> 
 /// What unpacks of it below these folders.
 fn unpacked(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut tar = tar::Archive::new(zstd::Decoder::new(bytes).expect("zstd"));
-    let mut contents = BTreeMap::new();
+    let mut contents: BTreeMap<String, String> = BTreeMap::new();
     for entry in tar.entries().expect("a tar") {
         let mut entry = entry.expect("an entry");
         let name = entry.path().expect("a path").to_str().expect("text").to_owned();

@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
-use lyceum_exchange::archive;
+use lyceum_exchange::quota::shown;
+use lyceum_exchange::{archive, db};
 use lyceum_exchange::collect::{self, Collected, SHORTEST_GRACE};
 use lyceum_exchange::verify::{Counts, Fault, verify};
 use lyceum_written::units::Span;
 use serde_json::json;
 
+use super::people::failed;
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
+use crate::compose;
 use crate::exchange::signer;
 use crate::failure::Failure;
+use crate::retention::Retention;
 
 /// More than these are counted and not told.
 const FAULTS_TOLD: usize = 1000;
@@ -51,6 +55,33 @@ pub enum ExchangeCommand {
         /// How old a content must be that nothing refers to; at least 1h, which uploads under way may take.
         #[arg(long, value_name = "TIME", default_value = "24h", value_parser = grace)]
         older_than: Duration,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell how much was handed in in each course, and how much may be.
+    Usage {
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print JSON, for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let go of what the configuration keeps no longer (`exchange.keep`).
+    #[command(
+        after_help = "A hub does this by itself once a day. Exit code 3: something could not go.\n\n\
+                      Example:\n  lyceum exchange retention --dry-run"
+    )]
+    Retention {
+        /// Tell only what would go.
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         data: DataArgs,
         #[command(flatten)]
@@ -143,6 +174,13 @@ impl ExchangeCommand {
                 }
                 Ok(Outcome::Good)
             }
+            Self::Usage { data, config, json } => usage(&data, &config, json),
+            Self::Retention {
+                dry_run,
+                data,
+                config,
+                json,
+            } => retention(dry_run, &data, &config, json),
             Self::Key { data, config } => {
                 let key = block_on(async {
                     let (ground, _, _) = ground(&data, &config).await?;
@@ -153,6 +191,86 @@ impl ExchangeCommand {
             }
         }
     }
+}
+
+fn usage(data: &DataArgs, config: &ConfigArgs, json: bool) -> Result<Outcome, Failure> {
+    let (courses, most) = block_on(async {
+        let (ground, config, _) = ground(data, config).await?;
+        let mut tx = ground.db.read().await.map_err(failed)?;
+        let courses = db::courses::largest(&mut tx).await.map_err(failed)?;
+        Ok((courses, config.exchange.quota))
+    })?;
+    if json {
+        let rows = courses.iter().map(|(course, submissions, bytes)| {
+            json!({ "course": course, "submissions": submissions, "bytes": bytes })
+        });
+        print_json(&json!({
+            "courses": rows.collect::<Vec<_>>(),
+            "quota": { "course": most.course.map(|most| most.0), "person": most.person.map(|most| most.0) },
+        }))?;
+        return Ok(Outcome::Good);
+    }
+    let width = courses.iter().map(|(name, ..)| name.chars().count()).max();
+    let width = width.unwrap_or_default();
+    let of = most.course.map_or_else(String::new, |most| format!(" of {}", shown(most.0)));
+    let lines = courses.iter().map(|(course, submissions, bytes)| {
+        let bytes = shown(u64::try_from(*bytes).unwrap_or_default());
+        format!("{course:width$}  {submissions:>7} submissions  {bytes}{of}\n")
+    });
+    print(&lines.collect::<String>())?;
+    Ok(Outcome::Good)
+}
+
+fn retention(
+    dry: bool,
+    data: &DataArgs,
+    config: &ConfigArgs,
+    json: bool,
+) -> Result<Outcome, Failure> {
+    let gone = block_on(async {
+        let (ground, config, layout) = ground(data, config).await?;
+        let shelf = compose::shelf(&layout, &config)?;
+        let kept = &config.exchange;
+        let archives = kept.archives.clone().unwrap_or_else(|| layout.archives());
+        let signer = signer(&ground.keys);
+        let retention = Retention {
+            db: &ground.db,
+            blobs: &ground.blobs,
+            signer: &signer,
+            shelf: &shelf,
+            archives: &archives,
+            keep: kept.keep,
+            now: ground.clock.now(),
+            by: "retention",
+        };
+        let gone = retention.run(dry).await;
+        gone.map_err(|error| Failure::new(format!("could not look: {error:#}")))
+    })?;
+    if json {
+        print_json(&json!({
+            "dry_run": dry, "courses": gone.courses, "archives": gone.archives, "failed": gone.failed,
+        }))?;
+    } else {
+        let would = if dry { "would go" } else { "went" };
+        let courses = gone.courses.iter();
+        let mut text: String = courses
+            .map(|course| format!("course {course}: {would} into an archive\n"))
+            .collect();
+        for archive in &gone.archives {
+            text.push_str(&format!("archive {}: {would}\n", archive.display()));
+        }
+        for failed in &gone.failed {
+            text.push_str(&format!("{failed}\n"));
+        }
+        if text.is_empty() {
+            text.push_str("nothing is kept longer than `exchange.keep` says\n");
+        }
+        print(&text)?;
+    }
+    Ok(match gone.failed.is_empty() {
+        true => Outcome::Good,
+        false => Outcome::Problems,
+    })
 }
 
 /// `24h`, and not less than uploads take.

@@ -4,10 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use lyceum_courses::CourseId;
-use lyceum_exchange::removal;
-use lyceum_exchange::{archive::Written, db};
-use lyceum_hub::audit::{self, Act, Doer, What};
-use lyceum_model::clock::Millis;
+use lyceum_exchange::db;
 use serde_json::json;
 
 use crate::cli::people::failed;
@@ -15,6 +12,7 @@ use crate::cli::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_j
 use crate::compose::{self, Ground};
 use crate::exchange::signer;
 use crate::failure::Failure;
+use crate::retention::Retention;
 
 #[derive(Debug, clap::Args)]
 pub struct RemoveArgs {
@@ -23,7 +21,7 @@ pub struct RemoveArgs {
     /// Its name once more, instead of being asked for it.
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
-    /// Where its archive goes. Left out: `archives` in the data folder.
+    /// Where its archive goes. Left out: where `exchange.archives` says, else `archives` in the data folder.
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -70,10 +68,27 @@ impl RemoveArgs {
                 .hint("its name is that of its file, or the one it was made under, in the same letters"));
             }
             confirm(&self.course, self.confirm.as_deref(), &kept)?;
-            let folder = self.to.clone().unwrap_or_else(|| layout.archives());
+            let configured = config.exchange.archives.clone();
+            let folder = self.to.clone().or(configured);
+            let folder = folder.unwrap_or_else(|| layout.archives());
             let mut done = Vec::new();
+            let signer = signer(&ground.keys);
+            let retention = Retention {
+                db: &ground.db,
+                blobs: &ground.blobs,
+                signer: &signer,
+                shelf: &shelf,
+                archives: &folder,
+                keep: config.exchange.keep,
+                now: ground.clock.now(),
+                by: "command_line",
+            };
             for course in &kept.courses {
-                done.push(remove(&ground, course, &folder).await?);
+                done.push(retention.let_go(course).await.map_err(|error| {
+                    Failure::new(format!("{} could not be removed: {error:#}", course.name)).hint(
+                        "nobody can reach the course any more, but all of it is still there; run this again once that is mended",
+                    )
+                })?);
             }
             Ok(done)
         })?;
@@ -149,52 +164,4 @@ fn confirm(name: &str, given: Option<&str>, kept: &Kept) -> Result<(), Failure> 
             "this is not the course's name, which is {name}; nothing was removed"
         ))),
     }
-}
-
-async fn remove(
-    ground: &Ground,
-    course: &db::removal::CourseRow,
-    folder: &std::path::Path,
-) -> Result<(PathBuf, Written), Failure> {
-    let now = ground.clock.now();
-    let marked = removal::mark(&ground.db, &course.id, now).await;
-    marked.map_err(failed)?;
-    let signer = signer(&ground.keys);
-    let (db, blobs) = (&ground.db, &ground.blobs);
-    let archived = removal::archive(db, blobs, &signer, &course.id, folder, now).await;
-    let (file, written) = archived.map_err(|error| {
-        Failure::new(format!(
-            "the archive of {} could not be written: {error:#}",
-            course.name
-        ))
-        .hint("the course can't be reached any more, but all of it is still there; run this again once that is mended")
-    })?;
-    purge(ground, course, &file, &written, now).await?;
-    Ok((file, written))
-}
-
-async fn purge(
-    ground: &Ground,
-    course: &db::removal::CourseRow,
-    file: &std::path::Path,
-    written: &Written,
-    now: Millis,
-) -> Result<(), Failure> {
-    let mut tx = ground.db.write().await.map_err(failed)?;
-    let gone = removal::purge(&mut tx, &course.id, written).await;
-    if !gone.map_err(failed)? {
-        return Err(Failure::new(format!(
-            "something was handed in to {} while its archive was written; nothing was removed",
-            course.name
-        ))
-        .hint("run this again"));
-    }
-    let nobody = Doer::nobody();
-    let act = Act::new(&nobody, What::CourseRemoved)
-        .with("course", &course.name)
-        .with("archive", file.display())
-        .with("submissions", written.submissions)
-        .with("by", "command_line");
-    audit::note(&mut tx, act, now).await.map_err(failed)?;
-    tx.commit().await.map_err(failed)
 }
