@@ -4,7 +4,7 @@
 //! their receipts, lists of files). Then the contents under their digests, each once; then, for people,
 //! the files as they were handed out, handed in and given back, as links to the contents. At the end a
 //! digest over all that was named before, signed like receipts are. So an archive can be checked
-//! without the database, and no byte of it can change without that being found.
+//! without the database, and nothing in it can change without that being found.
 //!
 //! Little is in memory while it is written or read: a piece of a content, a page of rows, and the
 //! digests of what is in it.
@@ -28,7 +28,7 @@ use crate::db;
 use crate::db::removal::CourseRow;
 use crate::receipt::Signer;
 
-pub use read::{Counts, verify};
+pub use read::{Counts, course_id, verify};
 
 /// The form of the archive; raised when older programs can't read it any more.
 const FORM: &str = "lyceum course archive 1";
@@ -224,7 +224,10 @@ pub async fn write<W: Write + Send + 'static>(
     let text = writer.sum.text(&head.id);
     let signature = signer.signature(&text);
     let ending = spawn_blocking(move || {
-        writer.put("end.json", &serde_json::to_vec_pretty(&End { text, signature })?)?;
+        writer.put(
+            "end.json",
+            &serde_json::to_vec_pretty(&End { text, signature })?,
+        )?;
         let out = writer.tar.into_inner()?.finish()?;
         let written = Written {
             submissions: writer.sum.submissions,
@@ -254,7 +257,8 @@ impl<W: Write> Writer<W> {
         let id = &*head.id;
         self.put("READ-ME.txt", READ_ME.as_bytes())?;
         self.put("course.json", &serde_json::to_vec_pretty(head)?)?;
-        let people = handle.block_on(async { db::people::list(&mut db.read().await?, id).await })?;
+        let people =
+            handle.block_on(async { db::people::list(&mut db.read().await?, id).await })?;
         let people = people.into_iter().map(|row| Person {
             name: row.name,
             role: row.role,
@@ -268,7 +272,8 @@ impl<W: Write> Writer<W> {
         let mut pages = Pages::new(&db, &handle, id);
         self.lines("submissions", pages.by_ref().map(told))?;
         self.sum.submissions = pages.seen;
-        let trees = handle.block_on(async { db::removal::trees(&mut db.read().await?, id).await })?;
+        let trees =
+            handle.block_on(async { db::removal::trees(&mut db.read().await?, id).await })?;
         let lists = trees.iter().map(|tree| files(&db, &handle, tree));
         self.lines("trees", lists)?;
         let mut seen = HashSet::new();
@@ -396,8 +401,7 @@ async fn assignments(db: &Db, course_id: &str) -> sqlx::Result<Vec<Assignment>> 
 }
 
 fn files(db: &Db, handle: &Handle, tree: &str) -> anyhow::Result<Files> {
-    let files =
-        handle.block_on(async { db::trees::get(&mut db.glance().await?, tree).await })?;
+    let files = handle.block_on(async { db::trees::get(&mut db.glance().await?, tree).await })?;
     let files = files.into_iter().map(|file| File {
         path: file.path.as_str().to_owned(),
         blob: file.blob,

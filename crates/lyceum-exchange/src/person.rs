@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
-use zip::write::{SimpleFileOptions, ZipWriter};
 use zip::CompressionMethod;
+use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::api::native::names::Names;
 use crate::db;
@@ -74,7 +74,10 @@ pub async fn export<W: Read + Write + Seek + Send + 'static>(
             .compression_method(CompressionMethod::Deflated)
             .compression_level(Some(LEVEL))
             .unix_permissions(0o600);
-        for (name, value) in others.into_iter().chain([("exchange.json".to_owned(), here)]) {
+        for (name, value) in others
+            .into_iter()
+            .chain([("exchange.json".to_owned(), here)])
+        {
             zip.start_file(name, options)?;
             serde_json::to_writer_pretty(&mut zip, &value)?;
         }

@@ -195,8 +195,7 @@ pub(crate) fn check_receipt(
         seconds: row.late,
     };
     if form == Form::First && lateness != Lateness::default() {
-        faults
-            .push("the submission says how late it was, which its receipt does not".to_owned());
+        faults.push("the submission says how late it was, which its receipt does not".to_owned());
     }
     let told = Content {
         form,

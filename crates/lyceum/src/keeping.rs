@@ -58,11 +58,7 @@ impl Metrics {
             "Contents that were removed since nothing referred to them",
             self.files.clone(),
         );
-        own.register(
-            "bytes",
-            "What these took on the disk",
-            self.bytes.clone(),
-        );
+        own.register("bytes", "What these took on the disk", self.bytes.clone());
         own.register(
             "failures",
             "How often that failed, or something that should be kept no longer could not go",

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, ensure};
 use lyceum_courses::{CourseId, Shelf, Visibility};
-use lyceum_exchange::archive::Written;
+use lyceum_exchange::archive::{self, Written};
 use lyceum_exchange::receipt::Signer;
 use lyceum_exchange::{db, removal};
 use lyceum_hub::audit::{self, Act, Doer, What};
@@ -58,7 +58,9 @@ impl Retention<'_> {
             };
             match done {
                 Ok(()) => gone.courses.push(course.name),
-                Err(error) => gone.failed.push(format!("course {}: {error:#}", course.name)),
+                Err(error) => gone
+                    .failed
+                    .push(format!("course {}: {error:#}", course.name)),
             }
         }
         for archive in self.old_archives()? {
@@ -149,7 +151,7 @@ impl Retention<'_> {
         Ok((file, written))
     }
 
-    /// By the times of their files, which a backup that was brought back may have made older.
+    /// Archives alone, whatever else lies there; by the times of their files, which a backup that was brought back may have made older.
     fn old_archives(&self) -> anyhow::Result<Vec<PathBuf>> {
         let Some(kept) = self.keep.archives else {
             return Ok(Vec::new());
@@ -164,9 +166,9 @@ impl Retention<'_> {
             let entry = entry?;
             let name = entry.file_name();
             let about = entry.metadata()?;
-            let is_archive = about.is_file() && name.to_string_lossy().ends_with(ENDING);
             let age = SystemTime::now().duration_since(about.modified()?);
-            if is_archive && age.is_ok_and(|age| age > kept) {
+            let is_old = about.is_file() && age.is_ok_and(|age| age > kept);
+            if is_old && is_archive(&entry.path(), &name.to_string_lossy()) {
                 old.push(entry.path());
             }
         }
@@ -186,5 +188,129 @@ impl Retention<'_> {
         fs::remove_file(archive)?;
         tracing::info!(archive = %archive.display(), "an archive of a course is deleted");
         Ok(())
+    }
+}
+
+/// By its name and by what is in it.
+fn is_archive(path: &Path, name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(ENDING) else {
+        return false;
+    };
+    let id = fs::File::open(path).ok().and_then(archive::course_id);
+    id.is_some_and(|id| stem.ends_with(&format!("-{id}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lyceum_courses::Site;
+    use lyceum_model::clock::Millis;
+    use lyceum_store::blobs::Disk;
+    use lyceum_store::on;
+    use lyceum_testkit::TestDb;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const DAY_MS: i64 = 24 * 3_600_000;
+
+    async fn run(db: &Db, sql: &'static str) {
+        let mut tx = db.write().await.expect("a transaction");
+        on!(tx, |c| sqlx::raw_sql(sql).execute(c).await.map(|_| ())).expect("done");
+        tx.commit().await.expect("written");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_over_goes_and_nothing_else() {
+        for db in TestDb::both().await {
+            let folder = tempfile::tempdir().expect("a folder");
+            let at = |name: &str| folder.path().join(name);
+            fs::create_dir_all(at("courses")).expect("made");
+            let write = |visible: &str| {
+                let text = format!("title: Old\nvisible: {visible}\n");
+                fs::write(at("courses/old.yaml"), text).expect("written");
+            };
+            write("archived");
+            let shelf = Shelf::open(&at("courses"), Site::default()).expect("opened");
+            let blobs = Disk::open(&at("blobs")).await.expect("opened");
+            let (blobs, signer) = (Blobs::Disk(blobs), Signer::new([5; 32]));
+            let archives = at("archives");
+            let retention = |now: i64| Retention {
+                db: db.db(),
+                blobs: &blobs,
+                signer: &signer,
+                shelf: &shelf,
+                archives: &archives,
+                keep: Keep {
+                    archived: Some(5 * DAY),
+                    archives: Some(DAY),
+                    removed: Some(2 * DAY),
+                },
+                now: Millis(now),
+                by: "retention",
+            };
+            run(
+                db.db(),
+                "INSERT INTO exchange_courses (id, name, made_at, removed_at) VALUES \
+                 ('1', 'gone', 1, 1), ('2', 'here', 1, NULL), ('3', 'old', NULL, NULL)",
+            )
+            .await;
+            let go = async |now: i64, dry: bool| {
+                let gone = retention(now).run(dry).await.expect("looked");
+                assert!(gone.failed.is_empty(), "{:?}", gone.failed);
+                gone
+            };
+            let none: [&str; 0] = [];
+            assert_eq!(go(DAY_MS, false).await.courses, none);
+            assert_eq!(go(3 * DAY_MS, true).await.courses, ["gone"]);
+            assert_eq!(go(3 * DAY_MS, false).await.courses, ["gone"]);
+            assert_eq!(go(5 * DAY_MS, false).await.courses, none);
+            // It was seen to be archived on the first day; but then it was not for a time.
+            write("enrolled");
+            shelf.look().expect("looked");
+            assert_eq!(go(6 * DAY_MS, false).await.courses, none);
+            write("archived");
+            shelf.look().expect("looked");
+            assert_eq!(go(7 * DAY_MS, false).await.courses, none);
+            assert_eq!(go(12 * DAY_MS, false).await.courses, none);
+            assert_eq!(go(12 * DAY_MS + 1, false).await.courses, ["old"]);
+            let mut tx = db.db().read().await.expect("a transaction");
+            let left: Vec<String> = on!(tx, |c| sqlx::query_scalar(
+                "SELECT name FROM exchange_courses"
+            )
+            .fetch_all(c)
+            .await)
+            .expect("read");
+            assert_eq!(left, ["here"]);
+            let noted: i64 = on!(tx, |c| sqlx::query_scalar(
+                "SELECT COUNT(*) FROM audit WHERE what = 'course_removed'"
+            )
+            .fetch_one(c)
+            .await)
+            .expect("read");
+            assert_eq!(noted, 2);
+            drop(tx);
+
+            // Of what lies there only old archives go.
+            let old = archives.join("gone-1.tar.zst");
+            fs::write(archives.join("mine-1.tar.zst"), "mine").expect("written");
+            fs::copy(&old, archives.join("other.tar.zst")).expect("copied");
+            for entry in fs::read_dir(&archives).expect("listed") {
+                let path = entry.expect("an entry").path();
+                if path.ends_with("old-3.tar.zst") {
+                    continue;
+                }
+                let file = fs::File::options().write(true).open(path).expect("opened");
+                let long_ago = SystemTime::now() - 3 * DAY;
+                file.set_modified(long_ago).expect("made old");
+            }
+            let gone = go(13 * DAY_MS, true).await.archives;
+            assert_eq!(gone, [old.clone()]);
+            assert!(old.exists());
+            assert_eq!(go(13 * DAY_MS, false).await.archives, [old.clone()]);
+            assert!(!old.exists());
+            assert_eq!(fs::read_dir(&archives).expect("listed").count(), 3);
+        }
     }
 }

@@ -80,6 +80,19 @@ pub fn verify(
     reader.finish()
 }
 
+/// The id of the course that this is an archive of, if it is one: by what stands at its beginning.
+pub fn course_id(packed: impl Read) -> Option<String> {
+    let mut tar = tar::Archive::new(zstd::Decoder::new(packed).ok()?);
+    for entry in tar.entries().ok()?.take(2) {
+        let entry = entry.ok()?;
+        if entry.path().ok()?.to_str() == Some("course.json") {
+            let head: CourseHead = serde_json::from_reader(entry.take(PIECE_MAX)).ok()?;
+            return (head.form == FORM).then_some(head.id);
+        }
+    }
+    None
+}
+
 impl<F: FnMut(Fault)> Reader<'_, F> {
     fn fault(&mut self, place: &str, what: impl Into<String>) {
         self.counts.faults += 1;
@@ -146,7 +159,8 @@ impl<F: FnMut(Fault)> Reader<'_, F> {
         self.sum.submissions += 1;
         self.counts.receipts += 1;
         self.named.insert(told.tree.clone());
-        self.named.extend(told.feedback.map(|feedback| feedback.tree));
+        self.named
+            .extend(told.feedback.map(|feedback| feedback.tree));
         let row = SubmissionRow {
             assignment: told.assignment,
             version: told.version,
@@ -255,7 +269,6 @@ impl<F: FnMut(Fault)> Reader<'_, F> {
         Ok(self.counts)
     }
 }
-
 
 fn lines<T: DeserializeOwned>(text: &[u8]) -> impl Iterator<Item = anyhow::Result<T>> {
     let lines = text.split(|byte| *byte == b'\n');

@@ -45,8 +45,7 @@ pub async fn unnamed_trees(tx: &mut Tx, after: &str, limit: i64) -> sqlx::Result
 /// Deletes those of these that nothing names, behind the [`gate`]; says how many.
 pub async fn delete_trees(tx: &mut Tx, trees: &[String]) -> sqlx::Result<u64> {
     let list = places(trees.len());
-    let sql =
-        format!("SELECT t.tree FROM exchange_trees t WHERE t.tree IN ({list}) AND {UNNAMED}");
+    let sql = format!("SELECT t.tree FROM exchange_trees t WHERE t.tree IN ({list}) AND {UNNAMED}");
     let unnamed: Vec<String> = on!(tx, |c| {
         let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
         for tree in trees {
@@ -97,10 +96,7 @@ pub async fn delete_blob_rows(tx: &mut Tx, blobs: &[String]) -> sqlx::Result<u64
         for blob in blobs {
             query = query.bind(blob);
         }
-        query
-            .execute(c)
-            .await
-            .map(|done| done.rows_affected())
+        query.execute(c).await.map(|done| done.rows_affected())
     })
 }
 

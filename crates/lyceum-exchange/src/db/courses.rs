@@ -80,13 +80,13 @@ pub async fn is_there(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
 pub async fn take_number(tx: &mut Tx, id: &str, bytes: i64) -> sqlx::Result<(i64, String, i64)> {
     on!(tx, |c| {
         sqlx::query_as(
-        "UPDATE exchange_courses SET receipts = receipts + 1, bytes = bytes + $2 WHERE id = $1 \
-         RETURNING receipts, newest_receipt, bytes"
-    )
-    .bind(id)
-    .bind(bytes)
-    .fetch_one(c)
-    .await
+            "UPDATE exchange_courses SET receipts = receipts + 1, bytes = bytes + $2 WHERE id = $1 \
+         RETURNING receipts, newest_receipt, bytes",
+        )
+        .bind(id)
+        .bind(bytes)
+        .fetch_one(c)
+        .await
     })
 }
 
@@ -123,21 +123,25 @@ pub async fn count_bytes(tx: &mut Tx, id: &str) -> sqlx::Result<()> {
     .execute(c)
     .await
     .map(|_| ()))?;
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "UPDATE exchange_courses SET bytes = (SELECT COALESCE(CAST(SUM(t.bytes) AS BIGINT), 0) \
          FROM exchange_submissions s JOIN exchange_trees t ON t.tree = s.tree WHERE s.course_id = $1) WHERE id = $1"
     )
     .bind(id)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 /// Every course that is there, with its bytes, the largest first.
 pub async fn largest(tx: &mut Tx) -> sqlx::Result<Vec<(String, i64, i64)>> {
-    on!(tx, |c| sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_as(
         "SELECT name, receipts, bytes FROM exchange_courses WHERE removed_at IS NULL ORDER BY bytes DESC, name"
     )
     .fetch_all(c)
-    .await)
+    .await
+    })
 }

@@ -65,12 +65,12 @@ pub async fn submissions(tx: &mut Tx, name: &str) -> sqlx::Result<Vec<Submission
 pub async fn deeds(tx: &mut Tx, name: &str) -> sqlx::Result<(i64, i64)> {
     on!(tx, |c| {
         sqlx::query_as(
-        "SELECT (SELECT COUNT(*) FROM exchange_feedback WHERE given_by = $1), \
-         (SELECT COUNT(*) FROM exchange_versions WHERE released_by = $1)"
-    )
-    .bind(name)
-    .fetch_one(c)
-    .await
+            "SELECT (SELECT COUNT(*) FROM exchange_feedback WHERE given_by = $1), \
+         (SELECT COUNT(*) FROM exchange_versions WHERE released_by = $1)",
+        )
+        .bind(name)
+        .fetch_one(c)
+        .await
     })
 }
 
@@ -95,7 +95,8 @@ pub async fn replace(
     tree: &str,
     (receipt, signature): (&str, &str),
 ) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+    on!(tx, |c| {
+        sqlx::query(
         "UPDATE exchange_submissions SET student = $2, tree = $3, receipt = $4, signature = $5 WHERE id = $1"
     )
     .bind(id)
@@ -105,7 +106,8 @@ pub async fn replace(
     .bind(signature)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|_| ())
+    })
 }
 
 pub async fn delete_feedback(tx: &mut Tx, submission_id: &str) -> sqlx::Result<()> {

@@ -15,21 +15,25 @@ pub struct CourseRow {
 
 /// All that had this name at some time, the first one first.
 pub async fn courses(tx: &mut Tx, name: &str) -> sqlx::Result<Vec<CourseRow>> {
-    on!(tx, |c| sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_as(
         "SELECT id, name, made_at, removed_at, receipts, newest_receipt FROM exchange_courses WHERE name = $1 ORDER BY id"
     )
     .bind(name)
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 pub async fn course(tx: &mut Tx, id: &str) -> sqlx::Result<Option<CourseRow>> {
-    on!(tx, |c| sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_as(
         "SELECT id, name, made_at, removed_at, receipts, newest_receipt FROM exchange_courses WHERE id = $1"
     )
     .bind(id)
     .fetch_optional(c)
-    .await)
+    .await
+    })
 }
 
 /// Those that were removed before this time.
@@ -84,12 +88,14 @@ pub struct AssignmentRow {
 }
 
 pub async fn assignments(tx: &mut Tx, course_id: &str) -> sqlx::Result<Vec<AssignmentRow>> {
-    on!(tx, |c| sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_as(
         "SELECT id, name, version, created_at, withdrawn_at FROM exchange_assignments WHERE course_id = $1 ORDER BY created_at, id"
     )
     .bind(course_id)
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -154,15 +160,15 @@ pub async fn trees(tx: &mut Tx, course_id: &str) -> sqlx::Result<Vec<String>> {
 pub async fn size(tx: &mut Tx, course_id: &str) -> sqlx::Result<(i64, i64, i64, i64)> {
     on!(tx, |c| {
         sqlx::query_as(
-        "SELECT (SELECT COUNT(*) FROM exchange_assignments a WHERE a.course_id = $1), \
+            "SELECT (SELECT COUNT(*) FROM exchange_assignments a WHERE a.course_id = $1), \
          (SELECT COUNT(*) FROM exchange_people p WHERE p.course_id = $1 AND p.role IS NOT NULL), \
          (SELECT COUNT(*) FROM exchange_submissions s WHERE s.course_id = $1), \
          (SELECT COALESCE(CAST(SUM(t.bytes) AS BIGINT), 0) FROM exchange_submissions s \
-          JOIN exchange_trees t ON t.tree = s.tree WHERE s.course_id = $1)"
-    )
-    .bind(course_id)
-    .fetch_one(c)
-    .await
+          JOIN exchange_trees t ON t.tree = s.tree WHERE s.course_id = $1)",
+        )
+        .bind(course_id)
+        .fetch_one(c)
+        .await
     })
 }
 

@@ -167,10 +167,7 @@ async fn an_upload_that_was_too_slow_is_refused() {
         .await)
         .expect("the course");
         let written = stored::write_down(&stage.exchange, &mut tx, &course, &tree).await;
-        assert!(
-            matches!(written, Err(NotTaken::ClearedAway)),
-            "{written:?}"
-        );
+        assert!(matches!(written, Err(NotTaken::ClearedAway)), "{written:?}");
         drop(tx);
         blobs.put_bytes(b"x").await.expect("written");
         let mut tx = db.db().write().await.expect("a transaction");

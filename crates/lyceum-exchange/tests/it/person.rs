@@ -57,7 +57,8 @@ async fn busy(db: &TestDb) -> Stage {
     let first = [("a", "of ada"), ("q", "?")];
     let at = ada.submit("submission/bio/hw", &first).await;
     ben.submit("submission/bio/hw", &[("b", "of ben")]).await;
-    ada.submit("submission/bio/hw", &[("a/B c", "shared")]).await;
+    ada.submit("submission/bio/hw", &[("a/B c", "shared")])
+        .await;
     ben.submit("submission/bio/hw", &[("b", "shared")]).await;
     let given = files(&[("f.html", "well done, ada")]);
     let fields = [("timestamp", &*at), ("files", &*given)];
@@ -178,7 +179,10 @@ async fn somebody_gets_all_that_is_hers_and_nothing_else() {
         let (counts, out) = exported.expect("written");
         assert_eq!((counts.submissions, counts.files), (2, 4));
         let mut zip = zip::ZipArchive::new(out).expect("a zip");
-        let mut names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+        let mut names: Vec<String> = zip
+            .file_names()
+            .map(|name| name.expect("a name").into_owned())
+            .collect();
         names.sort();
         let expect = [
             "account.json",

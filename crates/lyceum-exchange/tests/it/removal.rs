@@ -59,7 +59,12 @@ fn unpacked(bytes: &[u8]) -> BTreeMap<String, String> {
     let mut contents: BTreeMap<String, String> = BTreeMap::new();
     for entry in tar.entries().expect("a tar") {
         let mut entry = entry.expect("an entry");
-        let name = entry.path().expect("a path").to_str().expect("text").to_owned();
+        let name = entry
+            .path()
+            .expect("a path")
+            .to_str()
+            .expect("text")
+            .to_owned();
         let content = match entry.link_name().expect("a link") {
             Some(to) => contents[to.to_str().expect("text")].clone(),
             None => {
@@ -92,7 +97,8 @@ async fn bio_and_zoo(db: &TestDb) -> Stage {
     let at = ada
         .submit("submission/bio/hw", &[("a", "of ada"), ("q", "?")])
         .await;
-    ben.submit("submission/bio/hw", &[("b/c d", "of ben")]).await;
+    ben.submit("submission/bio/hw", &[("b/c d", "of ben")])
+        .await;
     ada.submit("submission/bio/hw", &[("a", "shared")]).await;
     ada.submit("submission/zoo/hw", &[("z", "shared")]).await;
     let given = files(&[("f.html", "good")]);
@@ -193,10 +199,13 @@ async fn any_change_of_an_archive_is_found() {
     };
     assert!(!is_found(&bytes, signer));
     assert!(is_found(&bytes, &Signer::new([6; 32])));
+    let whole = zstd::decode_all(&*bytes).expect("zstd");
     for at in (0..bytes.len()).step_by(7) {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
-        assert!(is_found(&changed, signer), "byte {at}");
+        // Some bits of what is packed mean nothing.
+        let is_same = zstd::decode_all(&*changed).is_ok_and(|text| text == whole);
+        assert!(is_same || is_found(&changed, signer), "byte {at}");
     }
     for len in [0, 1, bytes.len() / 2, bytes.len() - 1] {
         assert!(is_found(&bytes[..len], signer), "{len} bytes");
@@ -237,7 +246,12 @@ fn packed_anew(
     let mut to = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).expect("zstd"));
     for entry in from.entries().expect("a tar") {
         let mut entry = entry.expect("an entry");
-        let mut name = entry.path().expect("a path").to_str().expect("text").to_owned();
+        let mut name = entry
+            .path()
+            .expect("a path")
+            .to_str()
+            .expect("text")
+            .to_owned();
         let link = entry.link_name().expect("a link");
         let mut link = link.map(|to| to.to_str().expect("text").to_owned());
         let mut content = Vec::new();
@@ -283,7 +297,12 @@ async fn what_is_not_in_the_archive_stays() {
             .await
             .expect("marked");
         let shared = Digest::of(b"shared");
-        stage.exchange.blobs().delete(shared).await.expect("deleted");
+        stage
+            .exchange
+            .blobs()
+            .delete(shared)
+            .await
+            .expect("deleted");
         let to = folder.path().join("zoo");
         let error = archived(&stage, &db, &id, &to).await;
         let error = format!("{:#}", error.expect_err("a content is missing"));

@@ -233,7 +233,10 @@ pub async fn forget(tx: &mut Tx, id: &str, name: &str, pseudonym: &str) -> sqlx:
         ),
         // What she did for others.
         ("UPDATE sittings SET made_by = $2 WHERE made_by = $1", name),
-        ("UPDATE invitations SET made_by = $2 WHERE made_by = $1", name),
+        (
+            "UPDATE invitations SET made_by = $2 WHERE made_by = $1",
+            name,
+        ),
         (
             "UPDATE password_links SET made_by = $2 WHERE made_by = $1",
             name,

@@ -139,7 +139,11 @@ impl Disk {
                     continue;
                 }
                 let path = disk.path(digest);
-                match if delete { fs::remove_file(&path) } else { Ok(()) } {
+                match if delete {
+                    fs::remove_file(&path)
+                } else {
+                    Ok(())
+                } {
                     Ok(()) => old.push((digest, about.len())),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => {

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
-use lyceum_exchange::quota::shown;
-use lyceum_exchange::{archive, db};
 use lyceum_exchange::collect::{self, Collected, SHORTEST_GRACE};
+use lyceum_exchange::quota::shown;
 use lyceum_exchange::verify::{Counts, Fault, verify};
+use lyceum_exchange::{archive, db};
 use lyceum_written::units::Span;
 use serde_json::json;
 
@@ -212,7 +212,9 @@ fn usage(data: &DataArgs, config: &ConfigArgs, json: bool) -> Result<Outcome, Fa
     }
     let width = courses.iter().map(|(name, ..)| name.chars().count()).max();
     let width = width.unwrap_or_default();
-    let of = most.course.map_or_else(String::new, |most| format!(" of {}", shown(most.0)));
+    let of = most
+        .course
+        .map_or_else(String::new, |most| format!(" of {}", shown(most.0)));
     let lines = courses.iter().map(|(course, submissions, bytes)| {
         let bytes = shown(u64::try_from(*bytes).unwrap_or_default());
         format!("{course:width$}  {submissions:>7} submissions  {bytes}{of}\n")
@@ -277,7 +279,9 @@ fn retention(
 fn grace(text: &str) -> Result<Duration, String> {
     let span: Span = text.parse()?;
     match span.0 {
-        short if short < SHORTEST_GRACE => Err("this is less than 1h, which uploads may take".into()),
+        short if short < SHORTEST_GRACE => {
+            Err("this is less than 1h, which uploads may take".into())
+        }
         grace => Ok(grace),
     }
 }

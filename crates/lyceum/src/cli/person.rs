@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use lyceum_exchange::person;
 use lyceum_hub::audit::{self, Act, Doer, What};
-use lyceum_hub::users::{self, NotNow};
 use lyceum_hub::db;
+use lyceum_hub::users::{self, NotNow};
 use lyceum_model::clock::Millis;
 use lyceum_model::digest::Digest;
 use lyceum_model::id::new_id;
@@ -68,7 +68,9 @@ pub struct EraseArgs {
 
 impl ExportArgs {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
-        let to = self.to.unwrap_or_else(|| format!("{}.zip", self.name).into());
+        let to = self
+            .to
+            .unwrap_or_else(|| format!("{}.zip", self.name).into());
         let name = self.name;
         let counts = block_on(async {
             let (ground, _, _) = ground(&self.data, &self.config).await?;
@@ -191,11 +193,15 @@ impl EraseArgs {
             counts.submissions
         );
         if let Some(home) = home {
-            text.push_str(&format!("still there: her home, {home} in the folder of homes\n"));
+            text.push_str(&format!(
+                "still there: her home, {home} in the folder of homes\n"
+            ));
         }
         if !named.is_empty() {
             let named = named.join(", ");
-            text.push_str(&format!("still there: her name in the files of the courses {named}\n"));
+            text.push_str(&format!(
+                "still there: her name in the files of the courses {named}\n"
+            ));
         }
         print(&text)?;
         Ok(Outcome::Good)

@@ -74,8 +74,7 @@ pub(super) fn check_exchange(
         ("exchange.quota.person", raw.quota.person),
     ] {
         if amount == Some(Bytes(0)) {
-            let message =
-                "with 0 nothing can be handed in; `visible: archived` in a course's file says that of it";
+            let message = "with 0 nothing can be handed in; `visible: archived` in a course's file says that of it";
             problem(key, message.into());
         }
     }

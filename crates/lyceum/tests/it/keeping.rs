@@ -53,12 +53,19 @@ fn what_is_over_is_let_go_of() {
     let site = demo();
     let said = site.run(&["exchange", "collect", "--dry-run", "--json"]);
     let told: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
-    assert_eq!((&told["files"], &told["dry_run"]), (&0.into(), &true.into()));
+    assert_eq!(
+        (&told["files"], &told["dry_run"]),
+        (&0.into(), &true.into())
+    );
     let said = site.run(&["exchange", "collect", "--older-than", "30m"]);
     assert_eq!(said.code, Some(2));
     assert!(said.err.contains("less than 1h"), "{}", said.err);
     let said = site.run(&["exchange", "collect"]);
-    assert!(said.out.starts_with("0 contents are off the disk"), "{}", said.out);
+    assert!(
+        said.out.starts_with("0 contents are off the disk"),
+        "{}",
+        said.out
+    );
     let said = site.run(&["exchange", "retention"]);
     assert_snapshot!(said.out, @"nothing is kept longer than `exchange.keep` says");
     assert_eq!(site.run(&["exchange", "usage"]).code, Some(0));
@@ -69,7 +76,13 @@ fn what_is_over_is_let_go_of() {
     lyceum: nothing is kept of a course none
             its name is that of its file, or the one it was made under, in the same letters
     ");
-    let said = site.run(&["course", "remove", "signals-demo", "--confirm", "signals-demo"]);
+    let said = site.run(&[
+        "course",
+        "remove",
+        "signals-demo",
+        "--confirm",
+        "signals-demo",
+    ]);
     assert_eq!(said.code, Some(1));
     let words = "the course signals-demo has a file, and is there as long as the file is";
     assert!(said.err.contains(words), "{}", said.err);

@@ -249,7 +249,12 @@ fn schemas() -> Value {
             "archived": { "type": "boolean", "description": "It can only be read" },
         })
     };
-    let stored = || of(&["bytes", "most"], json!({ "bytes": number(), "most": maybe("integer") }));
+    let stored = || {
+        of(
+            &["bytes", "most"],
+            json!({ "bytes": number(), "most": maybe("integer") }),
+        )
+    };
     let submission = || {
         json!({
             "id": text(),
