@@ -19,6 +19,9 @@ use crate::archive::{self, Written};
 use crate::db;
 use crate::receipt::Signer;
 
+/// Characters of a course's name that are in the name of its archive.
+const NAME_MAX: usize = 40;
+
 /// Frees the name of a course, which is from then on not there for anybody. Whatever is still on its way
 /// to it is refused.
 pub async fn mark(db: &Db, id: &str, now: Millis) -> sqlx::Result<()> {
@@ -53,7 +56,9 @@ pub async fn archive(
         course.removed_at.is_some(),
         "the course has to be removed before its archive is written"
     );
-    let name = format!("{}-{id}.tar.zst", course.name);
+    // A course's name may be as long as a file's.
+    let short: String = course.name.chars().take(NAME_MAX).collect();
+    let name = format!("{short}-{id}.tar.zst");
     let (partial, whole) = (folder.join(format!("{name}.partial")), folder.join(name));
     let (at, to) = (partial.clone(), folder.to_owned());
     let made = spawn_blocking(move || create(&to, &at)).await?;

@@ -212,6 +212,18 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Asks whoever sits at the terminal; her line.
+pub fn ask(question: &str) -> Result<String, Failure> {
+    let mut to = std::io::stderr().lock();
+    let asked = to.write_all(question.as_bytes()).and_then(|()| to.flush());
+    asked.map_err(|error| Failure::io("standard error can't be written", &error))?;
+    let mut line = String::new();
+    std::io::stdin()
+        .read_line(&mut line)
+        .map_err(|error| Failure::io("the answer can't be read", &error))?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}
+
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).expect("our own types are JSON");
     print(&format!("{text}\n"))

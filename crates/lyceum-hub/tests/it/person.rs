@@ -57,7 +57,10 @@ async fn what_is_kept_is_told_and_forgotten() {
             assert!(is_empty, "{title}: {rows:?}");
         }
         let log = Value::from(told).to_string();
-        assert!(!log.contains("Browser of Ada") && !log.contains("127.0.0.1"), "{log}");
+        assert!(
+            !log.contains("Browser of Ada") && !log.contains("127.0.0.1"),
+            "{log}"
+        );
         assert!(log.contains(PSEUDONYM), "{log}");
         let named: i64 = on!(tx, |c| sqlx::query_scalar(
             "SELECT COUNT(*) FROM audit WHERE doer = 'ada' OR about_name = 'ada'"

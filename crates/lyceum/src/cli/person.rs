@@ -1,7 +1,7 @@
 //! `lyceum user export` and `lyceum user erase`: all that is kept of one person, given to her or forgotten.
 
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use lyceum_model::name::UserName;
 use serde_json::{Value, json};
 
 use super::people::failed;
-use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
+use super::{ConfigArgs, DataArgs, Outcome, ask, block_on, ground, print, print_json};
 use crate::compose;
 use crate::exchange::signer;
 use crate::failure::Failure;
@@ -233,15 +233,9 @@ fn confirm(name: &UserName, given: Option<&str>, keep_files: bool) -> Result<(),
                 true => "what she handed in stays under a pseudonym",
                 false => "what she handed in goes, too",
             };
-            eprint!(
+            ask(&format!(
                 "{name} is erased for good: her account, and who she was; {files}.\nType her name to do that: "
-            );
-            let _ = std::io::stderr().flush();
-            let mut line = String::new();
-            std::io::stdin()
-                .read_line(&mut line)
-                .map_err(|error| Failure::io("the answer can't be read", &error))?;
-            line.trim().to_owned()
+            ))?
         }
         None => {
             return Err(

@@ -1,6 +1,6 @@
 //! `lyceum course remove`: all of a course of the exchange goes into an archive, and then its rows go.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use lyceum_courses::CourseId;
@@ -8,7 +8,7 @@ use lyceum_exchange::db;
 use serde_json::json;
 
 use crate::cli::people::failed;
-use crate::cli::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
+use crate::cli::{ConfigArgs, DataArgs, Outcome, ask, block_on, ground, print, print_json};
 use crate::compose::{self, Ground};
 use crate::exchange::signer;
 use crate::failure::Failure;
@@ -140,16 +140,10 @@ fn confirm(name: &str, given: Option<&str>, kept: &Kept) -> Result<(), Failure> 
                 bytes,
                 ..
             } = kept;
-            eprint!(
+            ask(&format!(
                 "{assignments} assignments, {people} people and {submissions} submissions ({bytes} bytes) of {name} \
                  go into an archive and out of the exchange.\nType the course's name to do that: "
-            );
-            let _ = std::io::stderr().flush();
-            let mut line = String::new();
-            std::io::stdin()
-                .read_line(&mut line)
-                .map_err(|error| Failure::io("the answer can't be read", &error))?;
-            line.trim_end_matches(['\n', '\r']).to_owned()
+            ))?
         }
         None => {
             return Err(
