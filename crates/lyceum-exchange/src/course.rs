@@ -14,7 +14,7 @@ use lyceum_web::Person;
 use crate::db::people::Row;
 use crate::names::Name;
 use crate::people::{self, Added, Standing};
-use crate::{Exchange, db};
+use crate::{Exchange, db, removal};
 
 pub struct Course {
     pub name: Name,
@@ -64,6 +64,7 @@ impl Course {
         }
         // What a file's course of this name left behind is no part of this one.
         if let Some(left) = course.row.take() {
+            db::collect::gate(tx).await?;
             db::courses::remove(tx, &left.id, exchange.now().0).await?;
         }
         let id = course.id(exchange, tx).await?.to_owned();
@@ -98,10 +99,10 @@ impl Course {
         file.is_some_and(|file| file.visible == Visibility::Archived)
     }
 
-    /// Frees its name; what was handed in stays.
+    /// Frees its name; what was handed in stays until somebody lets go of it ([`crate::removal`]).
     pub async fn remove(self, exchange: &Exchange, tx: &mut Tx) -> sqlx::Result<()> {
         match self.known_id() {
-            Some(id) => db::courses::remove(tx, id, exchange.now().0).await,
+            Some(id) => removal::mark_in(tx, id, exchange.now()).await,
             None => Ok(()),
         }
     }

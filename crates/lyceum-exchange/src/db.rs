@@ -3,8 +3,11 @@
 pub mod agenda;
 pub mod assignments;
 pub mod audit;
+pub mod collect;
 pub mod courses;
 pub mod feedback;
 pub mod people;
+pub mod person;
+pub mod removal;
 pub mod submissions;
 pub mod trees;

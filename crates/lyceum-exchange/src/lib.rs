@@ -6,20 +6,26 @@
 //! event.
 //!
 //! Reading order: [`names`], [`tree`], [`moment`] and [`receipt`] (what things are), [`people`] and
-//! [`course`] (who is what where), [`rules`] (what is taken of whom, and when), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
-//! [`submissions`] (handing in), [`agenda`] (what is to be done), [`verify`] (whether all of it is still so), [`api`] (what programs
+//! [`course`] (who is what where), [`rules`] and [`quota`] (what is taken of whom, when, and how much of it), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
+//! [`stored`] (from files to rows), [`submissions`] (handing in), [`agenda`] (what is to be done), [`verify`] (whether all of it is still so), [`collect`] (clearing away what nothing refers to), [`archive`] and [`removal`] (the end of a course), [`person`] (all of one person), [`api`] (what programs
 //! ask), [`db`] (SQL).
 
 pub mod agenda;
 pub mod api;
+pub mod archive;
+pub mod collect;
 pub mod course;
 pub mod db;
 pub mod intake;
 pub mod moment;
 pub mod names;
 pub mod people;
+pub mod person;
+pub mod quota;
 pub mod receipt;
+pub mod removal;
 pub mod rules;
+pub mod stored;
 pub mod submissions;
 pub mod tree;
 pub mod upload;
@@ -28,7 +34,7 @@ pub mod verify;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +45,7 @@ use lyceum_model::name::UserName;
 use lyceum_store::blobs::Blobs;
 use lyceum_store::{Db, Tx};
 
+use quota::Quota;
 use receipt::Signer;
 use uploads::Uploads;
 
@@ -56,6 +63,7 @@ struct Inner {
     uploads: Uploads,
     zips: Uploads,
     kept: agenda::Kept,
+    quota: RwLock<Quota>,
 }
 
 /// What the composition root hands over.
@@ -153,6 +161,7 @@ impl Exchange {
             uploads,
             zips,
             kept: agenda::Kept::default(),
+            quota: RwLock::default(),
         }))
     }
 
@@ -191,6 +200,16 @@ impl Exchange {
 
     pub fn limits(&self) -> &Limits {
         &self.0.parts.limits
+    }
+
+    /// How much is kept.
+    pub fn quota(&self) -> Quota {
+        *self.0.quota.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds for what is handed in from now on.
+    pub fn set_quota(&self, quota: Quota) {
+        *(self.0.quota.write()).unwrap_or_else(PoisonError::into_inner) = quota;
     }
 
     pub fn uploads(&self) -> &Uploads {

@@ -21,12 +21,14 @@ pub enum Form {
     First,
     /// Says when it had arrived, when it was due and how late it is, too.
     Second,
+    /// Stands for one that said who she was, which nobody shall know any more: under a pseudonym.
+    Third,
 }
 
 impl Form {
     pub fn of(text: &str) -> Option<Self> {
         let line = text.lines().next()?;
-        [Self::First, Self::Second]
+        [Self::First, Self::Second, Self::Third]
             .into_iter()
             .find(|form| form.line() == line)
     }
@@ -35,6 +37,7 @@ impl Form {
         match self {
             Self::First => "lyceum receipt 1",
             Self::Second => "lyceum receipt 2",
+            Self::Third => "lyceum receipt 3",
         }
     }
 }
@@ -57,6 +60,8 @@ pub struct Content {
     pub number: i64,
     /// The digest of the one before; empty before the first.
     pub previous: String,
+    /// The digest of the one that it stands for, by which the next one names it. In the third form only.
+    pub stands_for: String,
 }
 
 /// The signed text.
@@ -83,13 +88,18 @@ impl Signer {
 
     pub fn sign(&self, content: &Content) -> Receipt {
         let text = content.text();
-        let signature = BASE64.encode(self.pair.sign(text.as_bytes()).as_ref());
+        let signature = self.signature(&text);
         let digest = digest(&text, &signature);
         Receipt {
             text,
             signature,
             digest,
         }
+    }
+
+    /// In base64. What is signed says in its first line what it is.
+    pub(crate) fn signature(&self, text: &str) -> String {
+        BASE64.encode(self.pair.sign(text.as_bytes()).as_ref())
     }
 
     /// In hexadecimal.
@@ -127,11 +137,15 @@ impl Content {
         let form = self.form.line();
         let late = match self.form {
             Form::First => String::new(),
-            Form::Second => self.lateness.lines(),
+            Form::Second | Form::Third => self.lateness.lines(),
+        };
+        let stands_for = match self.form {
+            Form::Third => format!("stands for: {}\n", self.stands_for),
+            Form::First | Form::Second => String::new(),
         };
         format!(
             "{form}\ncourse: {course}\ncourse id: {course_id}\nassignment: {assignment}\nversion: {version}\n\
-             student: {student}\ntime: {at}\n{late}tree: {tree}\nnumber: {number}\nprevious: {previous}\n"
+             student: {student}\ntime: {at}\n{late}tree: {tree}\nnumber: {number}\nprevious: {previous}\n{stands_for}"
         )
     }
 }
@@ -174,6 +188,7 @@ mod tests {
             tree: Digest::of(b"x"),
             number: 1,
             previous: String::new(),
+            stands_for: String::new(),
         };
         let receipt = signer.sign(&content);
         assert!(receipt.text.contains("time: 2026-11-22T08:00:00.123456Z\n"));
@@ -209,7 +224,7 @@ mod tests {
                 .text
                 .contains("Z\narrived: -\ndue: -\nlate: -\ntree: ")
         );
-        assert_eq!(Form::of("lyceum receipt 3\n"), None);
+        assert_eq!(Form::of("lyceum receipt 4\n"), None);
         let next = Content {
             number: 2,
             previous: receipt.digest.clone(),

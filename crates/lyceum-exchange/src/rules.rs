@@ -9,10 +9,12 @@ use lyceum_courses::assignment::{Assignment, Kind, Limits};
 use lyceum_courses::{Bytes, Course as CourseFile, Terms, Verdict};
 use lyceum_model::name::UserName;
 use lyceum_store::Tx;
+use lyceum_store::blobs::BlobError;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::course::Course;
 use crate::people::Standing;
+use crate::quota::{self, Full, Quota};
 use crate::tree::Tree;
 use crate::{Exchange, db};
 
@@ -45,6 +47,20 @@ pub enum NotTaken {
     NoRules,
     #[error("Assignment not found")]
     Withdrawn,
+    #[error("Course not found")]
+    NoCourse,
+    #[error(
+        "You have handed in {} in this course; at most {} are kept of one person, so files of {} fit. Ask whoever teaches it", .0.kept, .0.most, .0.left
+    )]
+    PersonFull(Full),
+    #[error(
+        "This course has {} of what was handed in; at most {} are kept, so files of {} fit. Tell whoever teaches it", .0.kept, .0.most, .0.left
+    )]
+    CourseFull(Full),
+    #[error("Some of these files were cleared away while they came; send them again")]
+    ClearedAway,
+    #[error(transparent)]
+    Blob(#[from] BlobError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -110,6 +126,12 @@ pub async fn check_early(
     let limits = course.limits(&assignment.name);
     check_often(exchange, tx, &limits, assignment, author.name).await?;
     lateness(exchange, course, assignment, author, exchange.time())?;
+    if let Some(id) = course.known_id()
+        && exchange.quota() != Quota::default()
+    {
+        let kept = u64::try_from(db::courses::bytes(tx, id).await?).unwrap_or_default();
+        quota::check(exchange, tx, (id, kept), author.name.as_str(), 0).await?;
+    }
     Ok(limits)
 }
 

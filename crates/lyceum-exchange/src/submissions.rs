@@ -13,7 +13,7 @@ use crate::moment::Moment;
 use crate::receipt::{Content, Form};
 use crate::rules::{self, Author, NotTaken};
 use crate::tree::Tree;
-use crate::{Exchange, db};
+use crate::{Exchange, db, quota, stored};
 
 /// The topic of the events; the subject is the submission's id.
 pub const TOPIC: &str = "exchange.submission";
@@ -33,9 +33,13 @@ pub async fn hand_in(
     let limits = course.limits(&assignment.name);
     rules::check_files(tx, &limits, assignment, tree).await?;
     let course_id = course.id(exchange, tx).await?.to_owned();
-    db::trees::insert(tx, tree, exchange.now()).await?;
+    stored::write_down(exchange, tx, &course_id, tree).await?;
     // From here on the course's other submissions wait, so that times and receipts follow each other.
-    let (number, previous) = db::courses::take_number(tx, &course_id).await?;
+    let bytes = i64::try_from(tree.bytes()).unwrap_or(i64::MAX);
+    let (number, previous, all) = db::courses::take_number(tx, &course_id, bytes).await?;
+    let before = u64::try_from(all.saturating_sub(bytes)).unwrap_or_default();
+    let person = author.name.as_str();
+    quota::check(exchange, tx, (&course_id, before), person, tree.bytes()).await?;
     let assignment = db::assignments::find(tx, &course_id, &assignment.name).await?;
     let assignment = assignment.filter(|row| row.withdrawn_at.is_none());
     let assignment = &assignment.ok_or(NotTaken::Withdrawn)?;
@@ -57,6 +61,7 @@ pub async fn hand_in(
         tree: tree.digest(),
         number,
         previous,
+        stands_for: String::new(),
     });
     let row = Row {
         id: new_id(exchange.now()),

@@ -100,7 +100,8 @@ impl<F: FnMut(Fault)> Verifier<'_, F> {
                 if row.number != number + 1 {
                     self.fault(&place, format!("receipt {} is missing", number + 1));
                 }
-                for what in self.receipt(course, &row, &previous) {
+                let named = (&*course.name, &*course.id);
+                for what in check_receipt(self.signer, named, &row, &previous) {
                     self.fault(&place, what);
                 }
                 (number, previous) = (row.number, row.receipt_digest);
@@ -119,50 +120,6 @@ impl<F: FnMut(Fault)> Verifier<'_, F> {
             self.fault(&format!("course {}", course.name), what);
         }
         Ok(())
-    }
-
-    fn receipt(&self, course: &CourseRow, row: &SubmissionRow, previous: &str) -> Vec<String> {
-        let mut faults = Vec::new();
-        let Some(tree) = Digest::parse(&row.tree) else {
-            return vec!["the submission names no tree".to_owned()];
-        };
-        let Some(form) = Form::of(&row.receipt) else {
-            return vec!["the receipt has a form that this version does not know".to_owned()];
-        };
-        let lateness = Lateness {
-            arrived: row.arrived,
-            due: row.due,
-            seconds: row.late,
-        };
-        if form == Form::First && lateness != Lateness::default() {
-            faults
-                .push("the submission says how late it was, which its receipt does not".to_owned());
-        }
-        let told = Content {
-            form,
-            course: course.name.clone(),
-            course_id: course.id.clone(),
-            assignment: row.assignment.clone(),
-            version: row.version,
-            student: row.student.clone(),
-            at: Moment(row.at),
-            lateness,
-            tree,
-            number: row.number,
-            previous: previous.to_owned(),
-        };
-        if told.text() != row.receipt {
-            faults.push(
-                "the submission, or the receipt before it, is not what the receipt says".to_owned(),
-            );
-        }
-        if !self.signer.signed(&row.receipt, &row.signature) {
-            faults.push("the signature is not good".to_owned());
-        }
-        if receipt::digest(&row.receipt, &row.signature) != row.receipt_digest {
-            faults.push("the digest is not the receipt's".to_owned());
-        }
-        faults
     }
 
     async fn trees(&mut self) -> anyhow::Result<()> {
@@ -216,6 +173,58 @@ impl<F: FnMut(Fault)> Verifier<'_, F> {
             }
         }
     }
+}
+
+/// What is wrong with a submission of a course, by its name and its id, behind the receipt of this digest.
+pub(crate) fn check_receipt(
+    signer: &Signer,
+    (course, course_id): (&str, &str),
+    row: &SubmissionRow,
+    previous: &str,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Some(tree) = Digest::parse(&row.tree) else {
+        return vec!["the submission names no tree".to_owned()];
+    };
+    let Some(form) = Form::of(&row.receipt) else {
+        return vec!["the receipt has a form that this version does not know".to_owned()];
+    };
+    let lateness = Lateness {
+        arrived: row.arrived,
+        due: row.due,
+        seconds: row.late,
+    };
+    if form == Form::First && lateness != Lateness::default() {
+        faults.push("the submission says how late it was, which its receipt does not".to_owned());
+    }
+    let told = Content {
+        form,
+        course: course.to_owned(),
+        course_id: course_id.to_owned(),
+        assignment: row.assignment.clone(),
+        version: row.version,
+        student: row.student.clone(),
+        at: Moment(row.at),
+        lateness,
+        tree,
+        number: row.number,
+        previous: previous.to_owned(),
+        stands_for: row.receipt_digest.clone(),
+    };
+    if told.text() != row.receipt {
+        faults.push(
+            "the submission, or the receipt before it, is not what the receipt says".to_owned(),
+        );
+    }
+    if !signer.signed(&row.receipt, &row.signature) {
+        faults.push("the signature is not good".to_owned());
+    }
+    // One that stands for another names that one's digest, which its text says.
+    let is_own = form != Form::Third;
+    if is_own && receipt::digest(&row.receipt, &row.signature) != row.receipt_digest {
+        faults.push("the digest is not the receipt's".to_owned());
+    }
+    faults
 }
 
 /// Reads it whole; that it has its digest is looked at while it is read.

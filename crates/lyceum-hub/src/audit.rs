@@ -93,6 +93,9 @@ pub enum What {
     Shutdown,
     ServiceMade,
     ServiceDeleted,
+    CourseRemoved,
+    ArchiveDeleted,
+    PersonErased,
 }
 
 /// What lists are narrowed down to.
@@ -186,6 +189,9 @@ impl What {
         Self::Shutdown,
         Self::ServiceMade,
         Self::ServiceDeleted,
+        Self::CourseRemoved,
+        Self::ArchiveDeleted,
+        Self::PersonErased,
     ];
 
     pub fn word(self) -> &'static str {
@@ -242,6 +248,9 @@ impl What {
             Self::Shutdown => "shutdown",
             Self::ServiceMade => "service_made",
             Self::ServiceDeleted => "service_deleted",
+            Self::CourseRemoved => "course_removed",
+            Self::ArchiveDeleted => "archive_deleted",
+            Self::PersonErased => "person_erased",
         }
     }
 
@@ -256,6 +265,7 @@ impl What {
             | Self::PersonLetIn
             | Self::PersonDeleted
             | Self::PersonForgotten
+            | Self::PersonErased
             | Self::PasswordSet
             | Self::PasswordLink
             | Self::SecondFactorOn
@@ -295,7 +305,9 @@ impl What {
             | Self::MaintenanceEnded
             | Self::Shutdown
             | Self::ServiceMade
-            | Self::ServiceDeleted => Kind::Site,
+            | Self::ServiceDeleted
+            | Self::CourseRemoved
+            | Self::ArchiveDeleted => Kind::Site,
         }
     }
 }

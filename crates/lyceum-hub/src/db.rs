@@ -10,6 +10,7 @@ pub mod identities;
 pub mod lti_picks;
 pub mod managed;
 pub mod oauth;
+pub mod person;
 pub mod posix;
 pub mod queue;
 pub mod quotas;

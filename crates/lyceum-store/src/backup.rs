@@ -1,8 +1,8 @@
 //! Everything in one file, and back: all tables, all blobs, and the key that opens sealed text.
 //!
 //! A backup may be taken while everything runs. The tables are one state of the database; blobs are
-//! listed afterwards and never change, so every blob that the tables name is in it (as long as
-//! nothing deletes blobs meanwhile: pause that). It restores into either engine.
+//! listed afterwards and never change, so every blob that the tables name is in it: what they no longer
+//! name while the backup is made goes a day later at the earliest. It restores into either engine.
 //!
 //! **The archive holds the master key** unless it was left out: who has the file can open what is
 //! sealed in it, so keep it as you would keep the key. Without the key, keep the key file by itself;

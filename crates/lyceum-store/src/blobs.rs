@@ -2,11 +2,13 @@
 //! change and writing one twice is harmless. Kept compressed (zstd), in a folder or in S3.
 //!
 //! Write blobs before the row that names them; an orphan is harmless, a dangling name is not. Who
-//! deletes must know that no row names the blob and that nobody is about to write such a row.
+//! deletes must know that no row names the blob and that nobody is about to write such a row. Whoever
+//! writes the first row for a blob looks ([`Blobs::missing`]) in that transaction whether it is there.
 //!
 //! [`disk`] is the folder, `s3` the bucket (cargo feature `s3`), [`pack`] what both share.
 
 use std::io;
+use std::time::Duration;
 
 use lyceum_model::digest::Digest;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -101,6 +103,51 @@ impl Blobs {
             Self::Disk(disk) => disk.delete(digest).await,
             #[cfg(feature = "s3")]
             Self::S3(s3) => s3.delete(digest).await,
+        }
+    }
+
+    /// Those of these that are not there.
+    pub async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, BlobError> {
+        match self {
+            Self::Disk(disk) => disk.missing(digests).await,
+            #[cfg(feature = "s3")]
+            Self::S3(s3) => s3.missing(digests).await,
+        }
+    }
+
+    /// Lets those of these that are there begin their age anew: [`Blobs::old`] counts from now on.
+    pub async fn freshen(&self, digests: Vec<Digest>) -> Result<(), BlobError> {
+        match self {
+            Self::Disk(disk) => disk.freshen(digests).await,
+            #[cfg(feature = "s3")]
+            Self::S3(_) => Err(s3::not_collected()),
+        }
+    }
+
+    /// Those of these that were written, or freshened, at least `age` ago; each with the bytes that it
+    /// takes.
+    pub async fn old(
+        &self,
+        digests: Vec<Digest>,
+        age: Duration,
+    ) -> Result<Vec<(Digest, u64)>, BlobError> {
+        match self {
+            Self::Disk(disk) => disk.old(digests, age, false).await,
+            #[cfg(feature = "s3")]
+            Self::S3(_) => Err(s3::not_collected()),
+        }
+    }
+
+    /// Deletes what [`Blobs::old`] would tell, and tells it.
+    pub async fn delete_old(
+        &self,
+        digests: Vec<Digest>,
+        age: Duration,
+    ) -> Result<Vec<(Digest, u64)>, BlobError> {
+        match self {
+            Self::Disk(disk) => disk.old(digests, age, true).await,
+            #[cfg(feature = "s3")]
+            Self::S3(_) => Err(s3::not_collected()),
         }
     }
 

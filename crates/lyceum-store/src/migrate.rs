@@ -167,6 +167,11 @@ pub const STEPS: &[Step] = &[
         name: "posix",
         sql: include_str!("../../../migrations/0036_posix.sql"),
     },
+    Step {
+        version: 37,
+        name: "keeping",
+        sql: include_str!("../../../migrations/0037_keeping.sql"),
+    },
 ];
 
 pub struct Step {

@@ -14,6 +14,7 @@ mod mail;
 mod maintenance;
 mod marks;
 pub mod people;
+mod person;
 pub mod posix;
 mod proxy;
 mod second_factor;
@@ -209,6 +210,18 @@ pub fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Asks whoever sits at the terminal; her line.
+pub fn ask(question: &str) -> Result<String, Failure> {
+    let mut to = std::io::stderr().lock();
+    let asked = to.write_all(question.as_bytes()).and_then(|()| to.flush());
+    asked.map_err(|error| Failure::io("standard error can't be written", &error))?;
+    let mut line = String::new();
+    std::io::stdin()
+        .read_line(&mut line)
+        .map_err(|error| Failure::io("the answer can't be read", &error))?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ use lyceum_auth::{
 };
 use lyceum_courses::lti::Platform;
 use lyceum_courses::{Shelf, Site};
+use lyceum_exchange::Exchange;
 use lyceum_hub::config::StartLimits;
 use lyceum_hub::grants::Grants;
 use lyceum_hub::jobs::managed::Services;
@@ -51,6 +52,7 @@ use crate::exchange;
 use crate::failure::Failure;
 use crate::jupyter::Environment;
 use crate::jupyter_config::JupyterConfig;
+use crate::keeping::{self, Keeping};
 use crate::keys;
 use crate::launch::{Accounts, Courses, Planner};
 use crate::place::Place;
@@ -249,12 +251,14 @@ impl Machine {
         let theme = theme(&pages, &config, origins.base(), None);
         let config_state = state_with(&order.watch.state(), &config, &theme);
         let exchange = exchange::open(ground, shelf.clone(), blob_folder(&config, &order.data));
+        exchange.set_quota(config.exchange.quota);
         // A service of the site's own with its name is what answers, on the hub's port too.
         let services = &config.grants.services;
         let exchange = match services.contains_key(lyceum_exchange::SERVICE) {
             true => None,
             false => Some(exchange),
         };
+        let told = exchange.clone();
         let beside = exchange.iter().flat_map(|exchange| {
             [
                 lyceum_exchange::api::ngshare::part(exchange),
@@ -318,6 +322,8 @@ impl Machine {
         }
         state.register(&mut registry);
         registry.register_collector(Box::new(ProcessMetrics));
+        let collected = keeping::Metrics::default();
+        collected.register(&mut registry);
         state.tell(&config_state);
         hub.publish_metrics(registry);
 
@@ -358,6 +364,17 @@ impl Machine {
         for job in lyceum_hub::jobs::all(&hub, &shutdown) {
             tasks.spawn(job);
         }
+        let keeping = Keeping {
+            db: ground.db.clone(),
+            blobs: ground.blobs.clone(),
+            clock: ground.clock.clone(),
+            signer: exchange::signer(&ground.keys),
+            shelf: shelf.clone(),
+            watch: order.watch.clone(),
+            data: order.data.clone(),
+            metrics: collected,
+        };
+        tasks.spawn(keeping.run(shutdown.clone()));
         let digest_key = ground.keys.derive("lyceum services");
         let spawner = Arc::new(order.services);
         let services = Services::new(hub.clone(), spawner, vec![bin], digest_key);
@@ -381,6 +398,7 @@ impl Machine {
                 hint: order.hint,
                 state,
                 shelf,
+                exchange: told,
                 proxy: running,
             },
             Sources {
@@ -754,6 +772,8 @@ struct Reload {
     hint: Option<Saying>,
     state: ConfigMetrics,
     shelf: Shelf,
+    /// None: another service answers in its place.
+    exchange: Option<Exchange>,
     /// The one in this process.
     proxy: Option<Proxy>,
 }
@@ -775,6 +795,9 @@ async fn apply_reloads(reload: Reload, from: Sources, shutdown: CancellationToke
         }
         let (config, state) = (reload.watch.current(), reload.watch.state());
         reload.shelf.set_site(site(&config));
+        if let Some(exchange) = &reload.exchange {
+            exchange.set_quota(config.exchange.quota);
+        }
         let before = reload.hub.settings();
         let theme = theme(
             reload.hub.pages(),

@@ -15,6 +15,7 @@ mod check;
 mod cull;
 mod dummy;
 mod events;
+pub mod exchange;
 mod grants;
 mod header;
 mod languages;

@@ -132,6 +132,10 @@ impl Layout {
     pub fn courses(&self) -> PathBuf {
         self.root.join("courses")
     }
+    /// Of courses that were removed.
+    pub fn archives(&self) -> PathBuf {
+        self.root.join("archives")
+    }
     /// Certificates that were got by ACME, and the account with the authority.
     pub fn acme(&self) -> PathBuf {
         self.root.join("acme")

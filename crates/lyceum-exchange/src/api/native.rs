@@ -14,6 +14,8 @@ mod submissions;
 mod versions;
 mod zip;
 
+pub(crate) use zip::names;
+
 use axum::extract::FromRequestParts;
 use axum::extract::Request;
 use axum::http::request::Parts;

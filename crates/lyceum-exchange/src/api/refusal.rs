@@ -102,11 +102,15 @@ impl From<NotTaken> for Refusal {
     fn from(error: NotTaken) -> Self {
         let status = match error {
             NotTaken::Closed(_) => StatusCode::FORBIDDEN,
-            NotTaken::NoRules => StatusCode::SERVICE_UNAVAILABLE,
-            NotTaken::Withdrawn => StatusCode::NOT_FOUND,
+            NotTaken::NoRules | NotTaken::ClearedAway => StatusCode::SERVICE_UNAVAILABLE,
+            NotTaken::Withdrawn | NotTaken::NoCourse => StatusCode::NOT_FOUND,
             NotTaken::TooOften { .. } => StatusCode::CONFLICT,
-            NotTaken::TooLarge(_) | NotTaken::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            NotTaken::TooLarge(_) | NotTaken::TooMany { .. } | NotTaken::PersonFull(_) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            NotTaken::CourseFull(_) => StatusCode::INSUFFICIENT_STORAGE,
             NotTaken::Kind { .. } => StatusCode::BAD_REQUEST,
+            NotTaken::Blob(error) => return error.into(),
             NotTaken::Database(error) => return error.into(),
         };
         Self::new(status, error.to_string())

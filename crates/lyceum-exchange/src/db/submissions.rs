@@ -96,6 +96,20 @@ pub async fn count(tx: &mut Tx, assignment_id: &str, student: &str) -> sqlx::Res
     .await)
 }
 
+/// How many bytes somebody has handed in in a course.
+pub async fn bytes_of(tx: &mut Tx, course_id: &str, student: &str) -> sqlx::Result<i64> {
+    on!(tx, |c| {
+        sqlx::query_scalar(
+            "SELECT COALESCE(CAST(SUM(t.bytes) AS BIGINT), 0) FROM exchange_submissions s \
+         JOIN exchange_trees t ON t.tree = s.tree WHERE s.course_id = $1 AND s.student = $2",
+        )
+        .bind(course_id)
+        .bind(student)
+        .fetch_one(c)
+        .await
+    })
+}
+
 pub async fn newest(tx: &mut Tx, assignment_id: &str, student: &str) -> sqlx::Result<Option<Row>> {
     on!(tx, |c| sqlx::query_as(select!(
         "WHERE assignment_id = $1 AND student = $2 ORDER BY at DESC LIMIT 1"

@@ -31,8 +31,9 @@ pub async fn known(tx: &mut Tx, blobs: &[Digest]) -> sqlx::Result<Vec<(String, S
     Ok(known)
 }
 
-/// Writes down a tree whose blobs are durable. Does nothing when it is there.
-pub async fn insert(tx: &mut Tx, tree: &Tree, now: Millis) -> sqlx::Result<()> {
+/// Writes down a tree whose blobs are durable. Does nothing when it is there. Tells the blobs that no row
+/// named before: only [`crate::stored`] may call it, which looks whether they are there.
+pub async fn insert(tx: &mut Tx, tree: &Tree, now: Millis) -> sqlx::Result<Vec<Digest>> {
     let name = tree.digest().to_hex();
     let is_new = on!(tx, |c| {
         sqlx::query(
@@ -46,8 +47,9 @@ pub async fn insert(tx: &mut Tx, tree: &Tree, now: Millis) -> sqlx::Result<()> {
     .await
     .map(|done| done.rows_affected() > 0)
     })?;
+    let mut new = Vec::new();
     if !is_new {
-        return Ok(());
+        return Ok(new);
     }
     // In the order of their names, so that two who write the same ones don't wait for each other.
     let mut blobs: Vec<&TreeFile> = tree.files().iter().collect();
@@ -55,11 +57,11 @@ pub async fn insert(tx: &mut Tx, tree: &Tree, now: Millis) -> sqlx::Result<()> {
     blobs.dedup_by_key(|file| file.blob);
     for some in blobs.chunks(AT_ONCE) {
         let sql = format!(
-            "INSERT INTO exchange_blobs (blob, size, md5, created_at) VALUES {} ON CONFLICT (blob) DO NOTHING",
+            "INSERT INTO exchange_blobs (blob, size, md5, created_at) VALUES {} ON CONFLICT (blob) DO NOTHING RETURNING blob",
             rows(some.len(), 4)
         );
-        on!(tx, |c| {
-            let mut query = sqlx::query(AssertSqlSafe(sql));
+        let inserted: Vec<String> = on!(tx, |c| {
+            let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
             for file in some {
                 query = query
                     .bind(file.blob.to_hex())
@@ -67,8 +69,9 @@ pub async fn insert(tx: &mut Tx, tree: &Tree, now: Millis) -> sqlx::Result<()> {
                     .bind(&file.md5)
                     .bind(now.0);
             }
-            query.execute(c).await.map(|_| ())
+            query.fetch_all(c).await
         })?;
+        new.extend(inserted.iter().filter_map(|blob| Digest::parse(blob)));
     }
     for some in tree.files().chunks(AT_ONCE) {
         let sql = format!(
@@ -86,7 +89,7 @@ pub async fn insert(tx: &mut Tx, tree: &Tree, now: Millis) -> sqlx::Result<()> {
             query.execute(c).await.map(|_| ())
         })?;
     }
-    Ok(())
+    Ok(new)
 }
 
 /// What is in a tree.

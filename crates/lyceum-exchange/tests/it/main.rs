@@ -2,12 +2,16 @@
 
 mod agenda;
 mod assignments;
+mod collect;
 mod courses;
 mod feedback;
 mod files;
 mod kit;
 mod native;
 mod people;
+mod person;
+mod quota;
+mod removal;
 mod rules;
 mod submissions;
 mod verify;

@@ -290,7 +290,7 @@ async fn waiting_here_makes_nobody_late() {
             .await
             .expect("read");
         let course = course.expect("there").id;
-        tables::courses::take_number(&mut others, &course)
+        tables::courses::take_number(&mut others, &course, 0)
             .await
             .expect("taken");
         let wait = async {

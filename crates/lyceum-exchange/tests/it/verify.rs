@@ -240,6 +240,7 @@ async fn receipts_of_the_first_form_are_still_good() {
             tree: Digest::parse(&tree).expect("a digest"),
             number: 1,
             previous: String::new(),
+            stands_for: String::new(),
         });
         on!(&mut tx, |c| {
             let change =

@@ -29,6 +29,7 @@ mod metrics;
 mod openapi;
 mod origins;
 mod pages;
+mod person;
 mod profiles;
 mod proxies;
 mod revocations;

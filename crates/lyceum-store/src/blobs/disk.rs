@@ -76,18 +76,93 @@ impl Disk {
     }
 
     pub(super) async fn get(&self, digest: Digest) -> Result<BlobReader, BlobError> {
-        let path = self.path(digest);
-        let opened = blocking(move || match File::open(&path) {
-            Ok(file) => Ok(Some(BlobReader::new(file, digest)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("opening {}", path.display())),
+        let disk = self.clone();
+        let opened = blocking(move || match disk.open_if_there(digest)? {
+            Some(file) => Ok(Some(BlobReader::new(file, digest)?)),
+            None => Ok(None),
         });
         opened.await?.ok_or(BlobError::NotFound(digest))
     }
 
     pub(super) async fn has(&self, digest: Digest) -> Result<bool, BlobError> {
+        Ok(self.missing(vec![digest]).await?.is_empty())
+    }
+
+    /// Each is opened: a folder on another machine then asks there, instead of telling what it knows
+    /// from before.
+    pub(super) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, BlobError> {
+        let disk = self.clone();
+        let look = move || {
+            let mut missing = Vec::new();
+            for digest in digests {
+                if disk.open_if_there(digest)?.is_none() {
+                    missing.push(digest);
+                }
+            }
+            Ok(missing)
+        };
+        Ok(blocking(look).await?)
+    }
+
+    pub(super) async fn freshen(&self, digests: Vec<Digest>) -> Result<(), BlobError> {
+        let disk = self.clone();
+        let freshen = move || {
+            for digest in digests {
+                if let Some(file) = disk.open_if_there(digest)? {
+                    file.set_modified(SystemTime::now())
+                        .with_context(|| format!("freshening the blob {digest}"))?;
+                }
+            }
+            Ok(())
+        };
+        Ok(blocking(freshen).await?)
+    }
+
+    /// With how much each takes; `delete`: they are deleted, too.
+    pub(super) async fn old(
+        &self,
+        digests: Vec<Digest>,
+        age: Duration,
+        delete: bool,
+    ) -> Result<Vec<(Digest, u64)>, BlobError> {
+        let disk = self.clone();
+        let look = move || {
+            let mut old = Vec::new();
+            for digest in digests {
+                let Some(file) = disk.open_if_there(digest)? else {
+                    continue;
+                };
+                let about = file.metadata()?;
+                // What comes from the future is not old.
+                let now = SystemTime::now().duration_since(about.modified()?);
+                if now.is_err() || now.is_ok_and(|now| now < age) {
+                    continue;
+                }
+                let path = disk.path(digest);
+                match if delete {
+                    fs::remove_file(&path)
+                } else {
+                    Ok(())
+                } {
+                    Ok(()) => old.push((digest, about.len())),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => {
+                        return Err(error).with_context(|| format!("deleting {}", path.display()));
+                    }
+                }
+            }
+            Ok(old)
+        };
+        Ok(blocking(look).await?)
+    }
+
+    fn open_if_there(&self, digest: Digest) -> anyhow::Result<Option<File>> {
         let path = self.path(digest);
-        Ok(blocking(move || Ok(path.try_exists()?)).await?)
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("opening {}", path.display())),
+        }
     }
 
     pub(super) async fn delete(&self, digest: Digest) -> Result<bool, BlobError> {

@@ -152,6 +152,16 @@ impl S3 {
         }
     }
 
+    pub(super) async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, BlobError> {
+        let mut missing = Vec::new();
+        for digest in digests {
+            if !self.has(digest).await? {
+                missing.push(digest);
+            }
+        }
+        Ok(missing)
+    }
+
     pub(super) async fn delete(&self, digest: Digest) -> Result<bool, BlobError> {
         // S3 does not say whether there was anything.
         if !self.has(digest).await? {
@@ -204,6 +214,11 @@ async fn next_part(mut content: File) -> anyhow::Result<(File, Bytes)> {
         Ok((content, part.into()))
     })
     .await
+}
+
+/// Nothing in a bucket can begin its age anew without being written anew.
+pub(super) fn not_collected() -> BlobError {
+    BlobError::Internal(anyhow::anyhow!("what is in a bucket can't be collected"))
 }
 
 fn internal(error: object_store::Error, path: &Path) -> BlobError {

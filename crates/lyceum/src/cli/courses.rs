@@ -1,6 +1,7 @@
-//! `lyceum course …`: course files, looked at from the command line. Nothing is changed here: a course
-//! is its file.
+//! `lyceum course …`: course files, looked at from the command line. They are not changed here: a course
+//! is its file. What the exchange keeps of a course without one can be removed ([`remove`]).
 
+mod remove;
 mod rules;
 
 use std::ffi::OsStr;
@@ -25,7 +26,7 @@ use crate::config::{Config, Loaded, Problem, Problems};
 use crate::data::Layout;
 use crate::failure::Failure;
 
-/// List, check and show courses, which are files in the data folder.
+/// List, check and show courses, which are files in the data folder; remove what is kept of one.
 #[derive(Debug, Subcommand)]
 pub enum CourseCommand {
     /// List the courses.
@@ -68,6 +69,13 @@ pub enum CourseCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Put all that was handed out, handed in and given back in a course into an archive, and remove it.
+    #[command(
+        after_help = "For courses without a file: take the file away first. Lyceum may run meanwhile. `lyceum exchange verify \
+                      --archive FILE` checks the archive.\n\n\
+                      Examples:\n  lyceum course remove bio\n  lyceum course remove bio --confirm bio --to /backup/courses"
+    )]
+    Remove(remove::RemoveArgs),
     /// Print the JSON Schema of a course file, for editors.
     Schema,
 }
@@ -94,6 +102,7 @@ impl CourseCommand {
                 let (loaded, shelf) = open(&data, &config)?;
                 show(&course, &loaded, &shelf, json)
             }
+            Self::Remove(args) => args.run(),
             Self::Schema => print_json(&schemars::schema_for!(RawCourse)).map(|()| Outcome::Good),
         }
     }

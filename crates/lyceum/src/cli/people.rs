@@ -19,7 +19,7 @@ use crate::failure::Failure;
 /// The longest list printed at once.
 const LIST_MAX: i64 = 100_000;
 
-/// Make, list and change local accounts.
+/// Make, list and change local accounts; export and erase people.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
     /// Make an account, or give the one there is a new password.
@@ -38,6 +38,8 @@ pub enum UserCommand {
         #[arg(long)]
         json: bool,
     },
+    Erase(super::person::EraseArgs),
+    Export(super::person::ExportArgs),
     #[command(subcommand)]
     Identity(super::marks::IdentityCommand),
     /// List the people there are.
@@ -122,6 +124,8 @@ impl UserCommand {
                 }
                 Ok(Outcome::Good)
             }
+            Self::Erase(args) => args.run(),
+            Self::Export(args) => args.run(),
             Self::Identity(command) => command.run(),
             Self::Posix(args) => args.run(),
             Self::SecondFactor(args) => args.run(),

@@ -58,6 +58,7 @@ pub struct Config {
     /// What each says, with what it begins with.
     pub environments: BTreeMap<String, Vec<Said>>,
     pub spawner: Spawner,
+    pub exchange: super::exchange::Kept,
     pub time_zone: TimeZone,
     pub log: RawLog,
     pub metrics_prefix: String,
@@ -282,6 +283,7 @@ pub(crate) fn check(
         profiles,
         environments,
         spawner: check_spawner(raw, folder, problem),
+        exchange: super::exchange::check_exchange(raw, folder, problem),
         log: raw.log.clone(),
         metrics_prefix: check_metrics_prefix(raw, problem),
         events: super::events::check_events(&raw.events, folder, problem),

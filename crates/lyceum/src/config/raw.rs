@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cull::RawCull;
 use super::events::RawEvents;
+use super::exchange::RawExchange;
 use super::grants::{RawCustomScope, RawGroup, RawRole, RawService};
 use super::mail::RawMail;
 use super::posix::RawPosix;
@@ -94,6 +95,8 @@ pub struct RawConfig {
     pub profiles: Vec<RawProfile>,
     /// What servers run on.
     pub spawner: RawSpawner,
+    /// What people hand in: how much of it is kept, and for how long.
+    pub exchange: RawExchange,
     /// The time zone of what is written with a weekday or a date and no zone, here and in course files:
     /// `Europe/Berlin`. Left out: the machine's.
     pub time_zone: Option<String>,

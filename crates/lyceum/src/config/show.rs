@@ -106,6 +106,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "environments",
         "profiles",
         "spawner",
+        "exchange",
         "time_zone",
         "log",
         "metrics_prefix",

@@ -8,7 +8,7 @@ use crate::harness::Site;
 use crate::up::site_with_python;
 
 /// A site whose data folder was made by `up --demo`.
-fn demo() -> Site {
+pub(crate) fn demo() -> Site {
     let site = site_with_python();
     let said = site.up(&["up", "--demo", "--port", "0"]);
     assert_eq!(said.code, Some(0), "{}", said.err);

@@ -620,6 +620,12 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     spawner.accounts                      -                               default
     spawner.homes                         -                               default
     spawner.kind                          local                           default
+    exchange.archives                     -                               default
+    exchange.keep.archived                -                               default
+    exchange.keep.archives                -                               default
+    exchange.keep.removed                 -                               default
+    exchange.quota.course                 -                               default
+    exchange.quota.person                 -                               default
     time_zone                             -                               default
     log.format                            pretty                          default
     log.level                             info                            default
@@ -720,6 +726,7 @@ fn the_schema_knows_every_key_and_no_other() {
             "custom_scopes",
             "environments",
             "events",
+            "exchange",
             "hub",
             "languages",
             "listen",

@@ -9,6 +9,7 @@ mod faults;
 mod harness;
 mod import;
 mod jupyterhub;
+mod keeping;
 mod newer;
 mod ngshare;
 mod played;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use lyceum_courses::Bytes;
+use lyceum_store::Tx;
 use lyceum_web::ApiResult;
 use serde_json::{Value, json};
 
@@ -47,7 +49,29 @@ pub(super) async fn get_course(
     };
     let mut told = model::course(&entered.course, entered.standing);
     told["assignments"] = assignments(&asker, &entered, &released).into();
+    told["stored"] = stored(&exchange, &mut tx, &asker, &entered).await?;
     Ok(Json(told))
+}
+
+/// How much was handed in, and how much may be: by the caller, and for those who grade by all.
+async fn stored(
+    exchange: &Exchange,
+    tx: &mut Tx,
+    asker: &Asker,
+    entered: &Entered,
+) -> sqlx::Result<Value> {
+    let quota = exchange.quota();
+    let (mut own, mut all) = (0, 0);
+    if let Some(id) = entered.course.known_id() {
+        own = db::submissions::bytes_of(tx, id, asker.0.name().as_str()).await?;
+        all = db::courses::bytes(tx, id).await?;
+    }
+    let most = |most: Option<Bytes>| most.map(|most| most.0);
+    let mut stored = json!({ "own": { "bytes": own, "most": most(quota.person) } });
+    if entered.standing.grades() {
+        stored["course"] = json!({ "bytes": all, "most": most(quota.course) });
+    }
+    Ok(stored)
 }
 
 /// Those that can be had; for those who teach also those that can't, or that have only rules.

@@ -249,6 +249,12 @@ fn schemas() -> Value {
             "archived": { "type": "boolean", "description": "It can only be read" },
         })
     };
+    let stored = || {
+        of(
+            &["bytes", "most"],
+            json!({ "bytes": number(), "most": maybe("integer") }),
+        )
+    };
     let submission = || {
         json!({
             "id": text(),
@@ -281,8 +287,22 @@ fn schemas() -> Value {
     json!({
         "Course": of(&course_names, course()),
         "CourseWithAssignments": of(
-            &[course_names.as_slice(), &["assignments"]].concat(),
-            with(course(), json!({ "assignments": list_of("Assignment") })),
+            &[course_names.as_slice(), &["assignments", "stored"]].concat(),
+            with(
+                course(),
+                json!({
+                    "assignments": list_of("Assignment"),
+                    "stored": {
+                        "type": "object",
+                        "description": "How much was handed in, and how much is kept at most (null: all)",
+                        "required": ["own"],
+                        "properties": {
+                            "own": with(stored(), json!({ "description": "The caller's" })),
+                            "course": with(stored(), json!({ "description": "All people's; for those who grade" })),
+                        },
+                    },
+                }),
+            ),
         ),
         "Assignment": of(
             &[

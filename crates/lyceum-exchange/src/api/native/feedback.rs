@@ -11,7 +11,7 @@ use super::submissions::find;
 use super::{Asker, FILES, may_change};
 use crate::api::refusal::Refusal;
 use crate::people::Standing;
-use crate::{Exchange, db};
+use crate::{Exchange, db, stored};
 
 /// In the place of what was given before.
 pub(super) async fn put_feedback(
@@ -29,7 +29,10 @@ pub(super) async fn put_feedback(
     let (entered, row) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
     may_change(&entered, Standing::grades)?;
     let now = exchange.now();
-    db::trees::insert(&mut tx, &tree, now).await?;
+    let course = entered.course.known_id().unwrap_or_default();
+    stored::write_down(&exchange, &mut tx, course, &tree)
+        .await
+        .map_err(Refusal::from)?;
     let by = (now.0, asker.0.name().as_str());
     let tree = tree.digest().to_hex();
     db::feedback::put(&mut tx, &row.id, &tree, by).await?;

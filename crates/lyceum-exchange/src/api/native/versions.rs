@@ -15,7 +15,7 @@ use crate::api::refusal::Refusal;
 use crate::api::visitor::Entered;
 use crate::names::Name;
 use crate::people::Standing;
-use crate::{Exchange, db};
+use crate::{Exchange, db, stored};
 
 /// Older ones are kept, and found by their numbers.
 const SHOWN: i64 = 100;
@@ -74,7 +74,9 @@ pub(super) async fn release_version(
     may_change(&entered, Standing::teaches)?;
     let now = exchange.now();
     let course_id = entered.course.id(&exchange, &mut tx).await?.to_owned();
-    db::trees::insert(&mut tx, &tree, now).await?;
+    stored::write_down(&exchange, &mut tx, &course_id, &tree)
+        .await
+        .map_err(Refusal::from)?;
     let new = new_id(now);
     let is_new = db::assignments::insert(&mut tx, &new, &course_id, name.as_str(), now.0).await?;
     let (id, version) = match is_new {

@@ -3,7 +3,7 @@
 //! Each is written by a thread of its own, since to compress is work. What stands before a file says
 //! nothing of its size, and is as old readers know it, so that a zip can be read while it comes.
 
-mod names;
+pub(crate) mod names;
 
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::sync::Arc;

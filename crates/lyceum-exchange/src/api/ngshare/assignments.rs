@@ -11,7 +11,7 @@ use crate::api::visitor::{Entered, Visitor};
 use crate::intake::{Asked, FilesAs, receive};
 use crate::names::Name;
 use crate::people::Standing;
-use crate::{Exchange, db};
+use crate::{Exchange, db, stored};
 
 const FILES: Asked = Asked {
     words: &[],
@@ -78,7 +78,7 @@ pub(super) async fn release_assignment(
     may_release(&entered)?;
     let now = exchange.now();
     let course_id = entered.course.id(&exchange, &mut tx).await?.to_owned();
-    db::trees::insert(&mut tx, &tree, now).await?;
+    stored::write_down(&exchange, &mut tx, &course_id, &tree).await?;
     let new = new_id(now);
     let (id, version) =
         match db::assignments::insert(&mut tx, &new, &course_id, name.as_str(), now.0).await? {

@@ -12,7 +12,7 @@ use crate::db::submissions::Row;
 use crate::intake::{Asked, FilesAs, receive};
 use crate::moment::Moment;
 use crate::people::Standing;
-use crate::{Exchange, db};
+use crate::{Exchange, db, stored};
 
 const FEEDBACK: Asked = Asked {
     words: &[("timestamp", 1024)],
@@ -46,7 +46,7 @@ pub(super) async fn put_feedback(
     let files = upload.files;
     let tree = files.ok_or_else(|| Refusal::bad("Please supply files"))??;
     let now = exchange.now();
-    db::trees::insert(&mut tx, &tree, now).await?;
+    stored::write_down(&exchange, &mut tx, &submission.course_id, &tree).await?;
     let by = (now.0, visitor.name().as_str());
     let tree = tree.digest().to_hex();
     db::feedback::put(&mut tx, &submission.id, &tree, by).await?;

@@ -19,7 +19,7 @@ const LONGEST_NUMBER: usize = 13;
 
 /// Of the files and folders in one folder.
 #[derive(Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     seed: RandomState,
     files: HashSet<u64>,
     folders: HashSet<u64>,
@@ -29,7 +29,7 @@ pub(super) struct Names {
 
 impl Names {
     /// A safe name that no other has, as near to this one as may be.
-    pub(super) fn file(&mut self, path: &str) -> String {
+    pub(crate) fn file(&mut self, path: &str) -> String {
         let mut path = path.split('/').map(safe).collect::<Vec<_>>().join("/");
         if self
             .above(&path)
@@ -46,7 +46,7 @@ impl Names {
     }
 
     /// The same of a folder.
-    pub(super) fn folder(&mut self, name: &str) -> String {
+    pub(crate) fn folder(&mut self, name: &str) -> String {
         let name = self.free(safe(name));
         self.folders.insert(self.mark(&name));
         name

@@ -1,0 +1,165 @@
+//! What is cleared away once a day: what of the exchange is over for long enough ([`crate::retention`]), and
+//! contents that nothing refers to any more. Of several hubs on one database one does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lyceum_courses::Shelf;
+use lyceum_exchange::collect::{self, Collected, GRACE};
+use lyceum_exchange::receipt::Signer;
+use lyceum_model::clock::{Clock, Millis};
+use lyceum_store::blobs::Blobs;
+use lyceum_store::{Db, settings};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio::time::{Instant, interval_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::data::Layout;
+use crate::reload::ConfigWatch;
+use crate::retention::Retention;
+
+/// When it is due next, in milliseconds since 1970.
+const NEXT: &str = "exchange.collect_at";
+/// After a start others have the disk to themselves first.
+const FIRST: Duration = Duration::from_secs(600);
+/// How often it is asked whether it is due.
+const LOOK: Duration = Duration::from_secs(1800);
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Whoever began it and was cut off is followed by another after so long.
+const AGAIN_MS: i64 = 3 * 3_600_000;
+
+/// Does it for as long as the program runs.
+pub struct Keeping {
+    pub db: Db,
+    pub blobs: Blobs,
+    pub clock: Clock,
+    pub signer: Signer,
+    pub shelf: Shelf,
+    pub watch: Arc<ConfigWatch>,
+    pub data: Layout,
+    pub metrics: Metrics,
+}
+
+#[derive(Clone, Default)]
+pub struct Metrics {
+    files: Counter,
+    bytes: Counter,
+    failures: Counter,
+    last: Gauge,
+}
+
+impl Metrics {
+    pub fn register(&self, registry: &mut Registry) {
+        let own = registry.sub_registry_with_prefix("lyceum_exchange_collected");
+        own.register(
+            "files",
+            "Contents that were removed since nothing referred to them",
+            self.files.clone(),
+        );
+        own.register("bytes", "What these took on the disk", self.bytes.clone());
+        own.register(
+            "failures",
+            "How often that failed, or something that should be kept no longer could not go",
+            self.failures.clone(),
+        );
+        own.register(
+            "timestamp_seconds",
+            "When this hub did so last; 0: not since its start",
+            self.last.clone(),
+        );
+    }
+}
+
+impl Keeping {
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut tick = interval_at(Instant::now() + FIRST, LOOK);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            // It may be cut off anywhere.
+            let done = tokio::select! {
+                () = shutdown.cancelled() => return,
+                done = self.once() => done,
+            };
+            if let Err(error) = done {
+                self.metrics.failures.inc();
+                let error = format!("{error:#}");
+                tracing::warn!(
+                    error,
+                    "contents that nothing refers to could not be collected; it is tried again in some hours"
+                );
+            }
+        }
+    }
+
+    /// Says what was collected, if it was due.
+    pub async fn once(&self) -> anyhow::Result<Option<Collected>> {
+        if !self.claim().await? {
+            return Ok(None);
+        }
+        self.let_go().await?;
+        let collected = collect::collect(&self.db, &self.blobs, GRACE).await?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        settings::set(&mut tx, NEXT, &now.plus(DAY_MS).0.to_string(), now).await?;
+        tx.commit().await?;
+        let Metrics {
+            files, bytes, last, ..
+        } = &self.metrics;
+        files.inc_by(collected.files);
+        bytes.inc_by(collected.bytes);
+        last.set(now.0.div_euclid(1000));
+        tracing::info!(
+            lists = collected.trees,
+            contents = collected.blobs,
+            files = collected.files,
+            bytes = collected.bytes,
+            "collected what nothing in the exchange refers to"
+        );
+        Ok(Some(collected))
+    }
+
+    async fn let_go(&self) -> anyhow::Result<()> {
+        let kept = self.watch.current().exchange.clone();
+        let archives = kept.archives.unwrap_or_else(|| self.data.archives());
+        let retention = Retention {
+            db: &self.db,
+            blobs: &self.blobs,
+            signer: &self.signer,
+            shelf: &self.shelf,
+            archives: &archives,
+            keep: kept.keep,
+            now: self.clock.now(),
+            by: "retention",
+        };
+        for reason in retention.run(false).await?.failed {
+            self.metrics.failures.inc();
+            tracing::warn!(
+                reason,
+                "something of the exchange should be kept no longer and could not go; it is tried again tomorrow"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether it is due, and nobody else has begun with it.
+    async fn claim(&self) -> anyhow::Result<bool> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        settings::lock(&mut tx, NEXT, "0", now).await?;
+        let next = settings::get(&mut tx, NEXT).await?;
+        let next: i64 = next.and_then(|next| next.parse().ok()).unwrap_or_default();
+        // One that lies further ahead than it may comes from a clock that was wrong.
+        let is_due = next <= now.0 || next > now.plus(DAY_MS).0;
+        if is_due {
+            let again: Millis = now.plus(AGAIN_MS);
+            settings::set(&mut tx, NEXT, &again.0.to_string(), now).await?;
+        }
+        tx.commit().await?;
+        Ok(is_due)
+    }
+}
