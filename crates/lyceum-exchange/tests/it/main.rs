@@ -6,6 +6,7 @@ mod courses;
 mod feedback;
 mod files;
 mod kit;
+mod lookers;
 mod native;
 mod people;
 mod rules;
