@@ -18,8 +18,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::as_text::written_as_text;
-use crate::course::{Course, People};
+use crate::course::Course;
 use crate::moments::{Later, Moment, after};
+use crate::people::People;
 use crate::schedule::shown;
 
 pub(crate) const KEY: &str = "assignments";
@@ -460,14 +461,15 @@ impl Checker<'_> {
         let path = format!("extend.{key}");
         let name = UserName::parse(key).ok();
         let is_named = name.as_ref().is_some_and(|name| self.people.names(name));
+        let is_written = name.as_ref().is_some_and(|name| self.people.writes(name));
         match (self.people.labels.get(key), name) {
-            (Some(_), _) if is_named => {
+            (Some(_), _) if is_written => {
                 let message =
                     format!("`{key}` is a label and somebody's name; give the label another name");
                 self.tell(&path, message);
                 None
             }
-            (Some(who), _) if who.is_empty() => {
+            (Some(who), _) if who.is_void() => {
                 let message = format!(
                     "nobody has the label `{key}`; write who has it into `people.labels`, or take this out"
                 );
@@ -477,8 +479,8 @@ impl Checker<'_> {
             (Some(_), _) => Some(To::Label(key.to_owned())),
             (None, name) => {
                 let near = nearest(key, self.people.labels.keys().map(String::as_str));
-                // Somebody who comes by a group stands in no list.
-                let may_be = near.is_none() && self.people.has_groups();
+                // Somebody who comes by a group or a file stands in no list.
+                let may_be = near.is_none() && self.people.has_others();
                 match name.filter(|_| is_named || may_be) {
                     Some(name) => Some(To::Person(name)),
                     None => {

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::assignment::{Assignment, RawAssignment};
 use crate::environment::{Environment, RawEnvironment};
 use crate::lti::RawLink;
+use crate::people::{By, RawPeople};
 use crate::schedule::Meeting;
 use crate::server::{RawServer, Server};
+
+pub use crate::people::{List, People};
 
 /// A course as it is written; the comments are the manual.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -24,7 +27,7 @@ pub struct RawCourse {
     /// Who sees that the course exists.
     pub visible: Visibility,
     /// Who belongs to it.
-    pub people: People,
+    pub people: RawPeople,
     /// What its people start for it. Left out: nothing is started for the course.
     pub environment: Option<RawEnvironment>,
     /// Whether it has a server of its own, which its teachers and graders share at `/services/ID/`, ID
@@ -63,7 +66,7 @@ pub enum Visibility {
     Enrolled,
     /// Its teachers.
     Private,
-    /// Nobody any more; the files stay.
+    /// Those who belong to it, and nothing in it changes any more.
     Archived,
 }
 
@@ -78,60 +81,45 @@ impl Visibility {
     }
 }
 
-/// People by role, each by name (`ada`) or group (`group:NAME`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct People {
-    /// They own the course.
-    pub teachers: Vec<Who>,
-    /// They grade.
-    pub graders: Vec<Who>,
-    /// They take it.
-    pub students: Vec<Who>,
-    /// People for whom something else holds, in a word of the course's own: `{extra-time: [ben]}`.
-    /// `extend` of assignments says what. It makes nobody a member of the course.
-    pub labels: BTreeMap<String, Vec<Who>>,
-}
-
-impl People {
-    fn lists(&self) -> impl Iterator<Item = &Who> {
-        let roles = [&self.teachers, &self.graders, &self.students];
-        roles.into_iter().chain(self.labels.values()).flatten()
-    }
-
-    /// Whether somebody stands in a list by her name.
-    pub(crate) fn names(&self, name: &UserName) -> bool {
-        self.lists()
-            .any(|who| matches!(who, Who::Person(person) if person == name))
-    }
-
-    /// Whether there may be people whose names stand nowhere.
-    pub(crate) fn has_groups(&self) -> bool {
-        self.lists().any(|who| matches!(who, Who::Group(_)))
-    }
-}
-
 impl Course {
     /// The roles of a person here, the most powerful first.
     pub fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<Role> {
-        let is_one = |role: &Role| self.entry_of(*role, user, groups).is_some();
-        Role::ALL.into_iter().filter(is_one).collect()
+        let is_one = |role: &Role| self.people.list(*role).has(user, groups);
+        let mut roles: Vec<Role> = Role::ALL.into_iter().filter(is_one).collect();
+        if self.is_blocked(user, groups) {
+            roles.retain(|role| role.is_staff());
+        }
+        roles
+    }
+
+    /// Whether somebody is kept from taking it and from looking on, whatever makes her a student or an
+    /// observer.
+    ///
+    /// Invariant: whoever makes somebody one in another way than by [`Course::roles_of`] asks this first.
+    pub fn is_blocked(&self, user: &UserName, groups: &[String]) -> bool {
+        self.people.blocked.has(user, groups)
     }
 
     /// By which entry of its lists somebody has a role.
-    pub fn entry_of(&self, role: Role, user: &UserName, groups: &[String]) -> Option<&Who> {
-        let mut members = self.members(role).iter();
-        members.find(|member| member.is_among(user.as_str(), groups))
+    pub fn entry_of(&self, role: Role, user: &UserName, groups: &[String]) -> Option<By<'_>> {
+        let is_kept_out = !role.is_staff() && self.is_blocked(user, groups);
+        let entry = self.people.list(role).entry_of(user, groups);
+        entry.filter(|_| !is_kept_out)
     }
 
     pub fn has_label(&self, label: &str, user: &UserName, groups: &[String]) -> bool {
         let holders = self.people.labels.get(label);
-        holders.is_some_and(|list| list.iter().any(|who| who.is_among(user.as_str(), groups)))
+        holders.is_some_and(|list| list.has(user, groups))
+    }
+
+    /// Whether anything may change in it.
+    pub fn is_archived(&self) -> bool {
+        self.visible == Visibility::Archived
     }
 
     /// As what somebody with these roles may start a server for it: the most powerful one.
     pub fn starts_as(&self, roles: &[Role]) -> Option<Role> {
-        let starts = self.environment.is_some() && self.shows(roles);
+        let starts = self.environment.is_some() && self.shows(roles) && !self.is_archived();
         starts.then(|| roles.first().copied()).flatten()
     }
 
@@ -147,22 +135,14 @@ impl Course {
     /// Its server and those who open it; none of a course that is archived.
     pub fn open_server(&self) -> Option<(&Server, Vec<&Who>)> {
         let server = self.server.as_ref()?;
-        let lives = self.visible != Visibility::Archived;
-        let openers = server.open_to.iter().flat_map(|role| self.members(*role));
-        lives.then(|| (server, openers.collect()))
+        let openers = server.open_to.iter();
+        let openers = openers.flat_map(|role| self.people.list(*role).iter());
+        (!self.is_archived()).then(|| (server, openers.collect()))
     }
 
     pub(crate) fn names_group(&self, role: Role, group: &str) -> bool {
-        let mut members = self.members(role).iter();
-        members.any(|who| matches!(who, Who::Group(named) if named == group))
-    }
-
-    fn members(&self, role: Role) -> &[Who] {
-        match role {
-            Role::Teacher => &self.people.teachers,
-            Role::Grader => &self.people.graders,
-            Role::Student => &self.people.students,
-        }
+        let mut groups = self.people.list(role).groups().iter();
+        groups.any(|named| named == group)
     }
 
     /// Whether those who take it can start servers for it, so that places that are kept for them can be
@@ -170,16 +150,15 @@ impl Course {
     pub fn members_start(&self, knows: impl Fn(&str) -> bool) -> bool {
         self.has_environment(knows)
             && !self.people.students.is_empty()
-            && self.shows(&[Role::Student])
+            && self.starts_as(&[Role::Student]).is_some()
     }
 
     /// Whether a person with these roles sees it on her page.
     pub fn shows(&self, roles: &[Role]) -> bool {
         match self.visible {
             Visibility::Listed => true,
-            Visibility::Enrolled => !roles.is_empty(),
+            Visibility::Enrolled | Visibility::Archived => !roles.is_empty(),
             Visibility::Private => roles.contains(&Role::Teacher),
-            Visibility::Archived => false,
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct RawEnvironment {
     pub graders: RawDifference,
     /// What is different for students.
     pub students: RawDifference,
+    /// What is different for observers. Left out: what is for students.
+    pub observers: Option<RawDifference>,
 }
 
 /// What is different for people of a role.
@@ -73,6 +75,8 @@ pub struct Environment {
     teachers: Vec<Said>,
     graders: Vec<Said>,
     students: Vec<Said>,
+    /// `None`: what students start.
+    observers: Option<Vec<Said>>,
 }
 
 /// A named environment, and the line that names it.
@@ -92,6 +96,7 @@ impl Environment {
             Role::Teacher => &self.teachers,
             Role::Grader => &self.graders,
             Role::Student => &self.students,
+            Role::Observer => self.observers.as_ref().unwrap_or(&self.students),
         };
         self.said.iter().chain(own)
     }
@@ -114,12 +119,21 @@ impl Environment {
             teachers: of("teachers", &raw.teachers),
             graders: of("graders", &raw.graders),
             students: of("students", &raw.students),
+            observers: raw.observers.as_ref().map(|raw| of("observers", raw)),
             said: common,
             base,
         };
-        for role in Role::ALL {
-            let said: Vec<&Said> = environment.said(role).collect();
-            check_amounts(&said, &format!("a {}", role.as_str()), problem);
+        for (role, whom) in [
+            (Role::Teacher, "a teacher"),
+            (Role::Grader, "a grader"),
+            (Role::Student, "a student"),
+            (Role::Observer, "an observer"),
+        ] {
+            // Who starts what students start is told of it there.
+            if role != Role::Observer || environment.observers.is_some() {
+                let said: Vec<&Said> = environment.said(role).collect();
+                check_amounts(&said, whom, problem);
+            }
         }
         environment
     }

@@ -4,16 +4,21 @@
 //! strictly, reloaded when a file changes. A file that can't be read keeps its last good version in
 //! force and says what is wrong and where.
 //!
-//! Reading order: [`course`], [`environment`], [`server`], [`schedule`], [`moments`] and [`assignment`]
-//! (what a file may say), [`read`] (text → course and problems), [`shelf`] (the folder, followed).
+//! Reading order: [`course`], [`people`] and [`roster`] (who is what, by names, groups and files), [`environment`], [`server`], [`schedule`], [`moments`] and [`assignment`]
+//! (what a file may say), [`read`] (text → course and problems), [`shelf`] (the folder, followed); [`edit`] and
+//! [`roll_over`] change what somebody wrote.
 
 mod as_text;
 pub mod assignment;
 pub mod course;
+pub mod edit;
 pub mod environment;
 pub mod lti;
 pub mod moments;
+pub mod people;
 pub mod read;
+pub mod roll_over;
+pub mod roster;
 pub mod schedule;
 pub mod server;
 pub mod shelf;

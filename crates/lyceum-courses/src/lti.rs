@@ -6,7 +6,7 @@ use lyceum_written::Tell;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::course::People;
+use crate::people::People;
 
 const KEY: &str = "lti";
 const LINKS_MAX: usize = 50;
@@ -94,11 +94,7 @@ pub(crate) fn check(links: &[RawLink], platforms: &[Platform], problem: Tell<'_>
 pub(crate) fn add(people: &mut People, links: &[RawLink]) {
     for place in links.iter().filter_map(RawLink::place) {
         for role in CourseRole::ALL {
-            let list = match role {
-                CourseRole::Teacher => &mut people.teachers,
-                CourseRole::Grader => &mut people.graders,
-                CourseRole::Student => &mut people.students,
-            };
+            let list = people.list_mut(role);
             list.push(Who::Group(place.group(role)));
         }
     }

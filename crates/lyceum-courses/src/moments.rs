@@ -33,6 +33,12 @@ impl Moment {
         Self(at)
     }
 
+    /// The same time so many days later, if there is one.
+    pub(crate) fn plus_days(self, days: i64) -> Option<Self> {
+        let span = jiff::Span::new().try_days(days).ok()?;
+        self.0.checked_add(span).ok().map(Self)
+    }
+
     /// When that is. Of an hour that a day has twice the second is meant, so that nobody is cut off
     /// early.
     pub fn in_zone(self, zone: &TimeZone) -> Result<Timestamp, String> {

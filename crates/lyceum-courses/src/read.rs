@@ -3,20 +3,22 @@
 use std::path::Path;
 
 use jiff::tz::TimeZone;
+use lyceum_model::who::CourseId;
+use lyceum_written::Problems;
 use lyceum_written::tree::{Step, Value};
-use lyceum_written::{Problems, Tell};
 
 use crate::assignment::check_all;
-use crate::course::{Course, People, RawCourse};
+use crate::course::{Course, RawCourse};
 use crate::environment::Environment;
 use crate::lti::{self, Platform};
+use crate::people::{Patterns, People};
+use crate::roster::Rosters;
 use crate::server::Server;
 
 /// A course file is a page or two; more is a mistake or an attack.
 pub const FILE_LIMIT: u64 = 1024 * 1024;
 /// Each is looked at whenever somebody starts a server.
 const MEETINGS_MAX: usize = 200;
-const LABELS_MAX: usize = 100;
 
 /// What the configuration has by which files are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Site {
     pub services: Vec<String>,
     /// Learning platforms from which people come.
     pub platforms: Vec<Platform>,
+    /// Groups that are people of every course.
+    pub groups: Patterns,
     /// In which moments are written.
     pub zone: TimeZone,
 }
@@ -37,13 +41,27 @@ impl Default for Site {
             environments: Vec::new(),
             services: Vec::new(),
             platforms: Vec::new(),
+            groups: Patterns::default(),
             zone: TimeZone::UTC,
         }
     }
 }
 
-/// Reads the text of one course file; all its mistakes are told at once.
+/// Reads the text of one course file; all its mistakes are told at once. Those of its rosters that hold
+/// nothing up are not.
 pub fn read_course(file: &Path, text: &str, site: &Site) -> Result<Course, Problems> {
+    read_with(file, text, site, &mut Rosters::beside(file, None))
+}
+
+/// The same, with the files that it names as they are now or were last.
+pub fn read_with(
+    file: &Path,
+    text: &str,
+    site: &Site,
+    rosters: &mut Rosters<'_>,
+) -> Result<Course, Problems> {
+    let id = file.file_stem().and_then(|stem| stem.to_str());
+    let id = id.and_then(CourseId::parse);
     let environments = &site.environments;
     let short = short(file);
     let name = file.display().to_string();
@@ -65,9 +83,8 @@ pub fn read_course(file: &Path, text: &str, site: &Site) -> Result<Course, Probl
             environment.map(|raw| Environment::check(raw, &short, tree, environments, problem));
         let whose = environment.as_ref();
         let server = Server::check(&raw.server, whose, &short, tree, environments, problem);
-        check_labels(&raw.people, problem);
         lti::check(&raw.lti, &site.platforms, problem);
-        let mut people = raw.people.clone();
+        let mut people = People::check(&raw.people, id.as_ref(), &site.groups, rosters, problem);
         lti::add(&mut people, &raw.lti);
         let assignments = check_all(&raw.assignments, &people, &site.zone, tree, problem);
         (environment, server, assignments, people)
@@ -84,23 +101,6 @@ pub fn read_course(file: &Path, text: &str, site: &Site) -> Result<Course, Probl
         assignments,
         schedule: raw.schedule,
     })
-}
-
-fn check_labels(people: &People, problem: Tell<'_>) {
-    const KEY: &str = "people.labels";
-    if people.labels.len() > LABELS_MAX {
-        problem(KEY, format!("has more than {LABELS_MAX} entries"));
-    }
-    for label in people.labels.keys() {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-        if label.is_empty() || label.len() > 64 || !label.bytes().all(fits) {
-            let shown: String = label.chars().take(40).collect();
-            let message = format!(
-                "`{shown}` is no label; use lower-case letters, digits, `-`, `_` and `.`, at most 64 of them: `extra-time`"
-            );
-            problem(KEY, message);
-        }
-    }
 }
 
 /// The file and its folder: enough to find it, whatever the data folder is called.
@@ -184,7 +184,7 @@ mod tests {
             read_course(Path::new("signals.yaml"), text, &Site::default()).expect("a good file");
         assert_eq!(course.title, "Signals");
         assert_eq!(
-            course.people.teachers,
+            *course.people.teachers,
             [Who::Person(name("ada")), Who::Group("staff".into())]
         );
         assert_eq!(
@@ -332,10 +332,19 @@ mod tests {
         };
         check("title: A\ntitel: B\n", Some(2), "titel");
         check(
-            "title: A\npeople:\n  students: ['file:x.csv']\n",
+            "title: A\npeople:\n  students: ['fiel:x.csv']\n",
             Some(3),
-            "`file:`",
+            "`file:signals.csv`",
         );
+        for (bad, words) in [
+            ("file:../x.csv", "no file below"),
+            ("file:/etc/x.csv", "no file below"),
+            ("file:", "no file below"),
+            ("file:other.yaml", "ends in `.csv`"),
+        ] {
+            let text = format!("title: A\npeople:\n  students: ['{bad}']\n");
+            check(&text, Some(3), words);
+        }
         check("title: A\nvisible: hidden\n", Some(2), "hidden");
         check("title: ''\n", Some(1), "title");
         check("term: x\n", None, "title");
@@ -384,6 +393,86 @@ mod tests {
             "for a teacher",
         );
         check("title: [", Some(1), "");
+    }
+
+    #[test]
+    fn observers_start_what_students_start_unless_something_else_is_said() {
+        let check = |more: &str, expect: &[&str]| {
+            let text = format!(
+                "title: A\npeople: {{observers: [liv]}}\nenvironment:\n  students: {{env: {{S: s}}}}\n{more}"
+            );
+            let course = read_course(Path::new("c.yaml"), &text, &site(&[]));
+            let course = course.unwrap_or_else(|problems| panic!("{problems}"));
+            let roles = course.roles_of(&name("liv"), &[]);
+            assert_eq!(roles, [Role::Observer]);
+            assert_eq!(course.starts_as(&roles), Some(Role::Observer));
+            let environment = course.environment.as_ref().expect("one");
+            let said = environment.said(Role::Observer);
+            let said: Vec<&str> = said.map(|said| said.path.as_str()).collect();
+            assert_eq!(said, expect, "{more}");
+        };
+        check("", &["environment.students.env.S"]);
+        check("  observers: {}\n", &[]);
+        check(
+            "  observers: {opens: /tree}\n",
+            &["environment.observers.opens"],
+        );
+    }
+
+    #[test]
+    fn lists_of_people_are_held_against_each_other() {
+        let check = |people: &str, words: &str| {
+            let text = format!("title: A\npeople:\n  {people}\n");
+            let problems = read_course(Path::new("c.yaml"), &text, &site(&[]));
+            let problems = problems.expect_err(people).to_string();
+            assert!(problems.contains(words), "{people}: {problems}");
+        };
+        check(
+            "teachers: [ada]\n  blocked: [ada]",
+            "`ada` stands in `teachers`",
+        );
+        check("rosters: [{columns: {name: x}}]", "no file below");
+        check(
+            "rosters: [{file: x.csv, roles: {a: teacher}}]",
+            "which column?",
+        );
+        check("rosters: [{file: x.csv, roles: {a: tutor}}]", "tutor");
+        check(
+            "rosters: [{file: x.csv, column: {}}]",
+            "did you mean `columns`",
+        );
+        check("observer: [ada]", "did you mean `observers`");
+        let files: Vec<String> = (0..40).map(|n| format!("'file:{n}.csv'")).collect();
+        let many = format!("students: [{}]", files.join(", "));
+        check(&many, "more than 32 files");
+    }
+
+    /// What grows when it is read is refused before it does.
+    #[test]
+    fn bombs_are_refused_at_once() {
+        let mut laughs = "title: A\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..12 {
+            let one = format!("*a{}", n - 1);
+            let ten = [one.as_str(); 10].join(", ");
+            laughs.push_str(&format!("a{n}: &a{n} [{ten}]\n"));
+        }
+        let deep = format!("title: A\npeople: {}", "[".repeat(100_000));
+        let wide = format!("title: A\nassignments: [{}]\n", "[],".repeat(300_000));
+        let merged = "title: A\nx: &x {a: 1}\npeople:\n  <<: *x\n".to_owned();
+        let itself = "title: A\npeople: &p\n  labels: *p\n".to_owned();
+        for (text, words) in [
+            (laughs, "are not used here"),
+            (merged, "are not used here"),
+            (itself, "are not used here"),
+            (deep, "nested deeper"),
+            (wide, "more than a configuration file can hold"),
+        ] {
+            let begun = std::time::Instant::now();
+            let said = read_course(Path::new("c.yaml"), &text, &site(&[]));
+            let said = said.expect_err(words).to_string();
+            assert!(said.contains(words), "{words}: {said}");
+            assert!(begun.elapsed().as_secs() < 10, "{words}");
+        }
     }
 
     const RULES: &str = "title: A

@@ -176,6 +176,20 @@ impl FromStr for Day {
     }
 }
 
+impl Day {
+    /// So many days later, if there is such a day.
+    pub(crate) fn plus_days(self, days: i64) -> Option<Self> {
+        let span = jiff::Span::new().try_days(days).ok()?;
+        self.0.checked_add(span).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A length of time up to a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Within(pub Duration);

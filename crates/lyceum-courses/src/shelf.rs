@@ -14,8 +14,9 @@ use lyceum_written::Problem;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::course::{Course, CourseId, Role, Visibility, Who};
-use crate::read::{FILE_LIMIT, Site, read_course};
+use crate::course::{Course, CourseId, Role, Who};
+use crate::read::{FILE_LIMIT, Site, read_with};
+use crate::roster::{Known, Rosters};
 use crate::schedule::Window;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -45,7 +46,7 @@ struct State {
     site: Arc<Site>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Entry {
     /// Of what was read; `None` while the file can't be, so that it is tried again at each look.
     stamp: Option<Stamp>,
@@ -56,6 +57,8 @@ struct Entry {
     /// Whether it is what the file says now.
     is_newest: bool,
     problems: Vec<Problem>,
+    /// The files with people that it names.
+    rosters: Known,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -98,25 +101,36 @@ impl Entry {
     ) -> Result<Self, Problem> {
         let path = &stamp.path;
         let text = text_of(path, stamp.size)?;
-        let read = read_course(path, &text, site);
+        let known = earlier.map(|entry| &entry.rosters);
+        let mut rosters = Rosters::beside(path, known);
+        let read = read_with(path, &text, site, &mut rosters);
         let is_newest = read.is_ok();
-        let (course, problems) = match read {
+        let (of_rosters, rosters) = match is_newest {
+            true => rosters.done_whole(),
+            false => rosters.done(),
+        };
+        // What was told already is not told again with each change elsewhere.
+        let is_told =
+            |problem: &Problem| earlier.is_some_and(|entry| entry.problems.contains(problem));
+        for problem in of_rosters.iter().filter(|problem| !is_told(problem)) {
+            tracing::warn!(%problem, "a list of people of a course has a mistake; all else in it counts");
+        }
+        let (course, mut problems) = match read {
             Ok(mut course) => {
                 let found = give_way(id, path, &mut course, &site.services);
-                let is_told = earlier.is_some_and(|entry| entry.problems == found);
-                for problem in found.iter().filter(|_| !is_told) {
+                for problem in found.iter().filter(|problem| !is_told(problem)) {
                     tracing::warn!(%problem, "a course has no server of its own");
                 }
                 (Some(Arc::new(course)), found)
             }
             Err(problems) => {
-                // What was told already is not told again with each change elsewhere.
-                if earlier.is_none_or(|entry| entry.problems != problems.0) {
+                if !problems.0.iter().all(is_told) {
                     tracing::warn!(%problems, "a course file has a mistake; its last good version, if there was one, stays in force");
                 }
                 (earlier.and_then(|entry| entry.course.clone()), problems.0)
             }
         };
+        problems.extend(of_rosters);
         let written = match is_newest {
             true => stamp.changed,
             false => earlier.and_then(|entry| entry.written),
@@ -127,7 +141,14 @@ impl Entry {
             written,
             is_newest,
             problems,
+            rosters,
         })
+    }
+
+    /// Whether file and rosters are as they were read.
+    fn is_current(&self, stamp: &Stamp) -> bool {
+        let folder = stamp.path.parent().unwrap_or(Path::new("."));
+        self.stamp.as_ref() == Some(stamp) && self.rosters.is_current(folder)
     }
 
     /// What holds while the file is there and can't be read.
@@ -141,7 +162,24 @@ impl Entry {
             written: earlier.and_then(|entry| entry.written),
             is_newest: false,
             problems: vec![problem],
+            rosters: earlier
+                .map(|entry| entry.rosters.clone())
+                .unwrap_or_default(),
         }
+    }
+
+    /// By file: its own, and its rosters of which all that can be read counts.
+    fn faulty(&self, id: &CourseId) -> Vec<Faulty> {
+        let of_one = self.problems.chunk_by(|one, next| one.file == next.file);
+        let faulty = of_one.map(|problems| Faulty {
+            course: Some(id.clone()),
+            problems: problems.to_vec(),
+            holds: match problems.iter().any(is_of_roster) {
+                true => Holds::Rest,
+                false => self.holds(),
+            },
+        });
+        faulty.collect()
     }
 
     fn holds(&self) -> Holds {
@@ -206,10 +244,10 @@ impl Shelf {
             let entry = match stamp_of(&path) {
                 Ok(None) => continue,
                 Ok(Some(stamp)) => match earlier {
-                    Some(entry) if same && entry.stamp.as_ref() == Some(&stamp) => {
-                        Ok(entry.clone())
-                    }
-                    _ => Entry::read(&id, stamp, earlier, &site).inspect(|_| changed = true),
+                    Some(entry) if same && entry.is_current(&stamp) => Ok(entry.clone()),
+                    // A roster that can't be read is tried again and again.
+                    _ => Entry::read(&id, stamp, earlier, &site)
+                        .inspect(|entry| changed |= earlier != Some(entry)),
                 },
                 Err(problem) => Err(problem),
             };
@@ -342,6 +380,13 @@ impl Shelf {
         courses.collect()
     }
 
+    /// Whether what the file of this course says now is in force, whatever is wrong beside it.
+    pub fn is_newest(&self, id: &CourseId) -> bool {
+        let state = self.state.load();
+        let entry = state.files.get(id);
+        state.folder.is_none() && entry.is_some_and(|entry| entry.is_newest)
+    }
+
     /// What is wrong with the file of a course.
     pub fn problems_of(&self, id: &CourseId) -> Vec<Problem> {
         let state = self.state.load();
@@ -352,7 +397,7 @@ impl Shelf {
     /// A course, unless it is archived.
     pub fn find(&self, id: &CourseId) -> Option<Arc<Course>> {
         let course = self.course(id)?;
-        (course.visible != Visibility::Archived).then_some(course)
+        (!course.is_archived()).then_some(course)
     }
 
     /// The course and as what somebody may start a server for it; what she may not use looks like what
@@ -425,9 +470,8 @@ impl Shelf {
         let state = self.state.load();
         let courses = state.files.iter().filter_map(|(id, entry)| {
             let course = entry.course.as_ref()?;
-            let lives = course.visible != Visibility::Archived;
             let roles = course.roles_of(user, groups);
-            (lives && !roles.is_empty()).then(|| (id.clone(), roles))
+            (!course.is_archived() && !roles.is_empty()).then(|| (id.clone(), roles))
         });
         courses.collect()
     }
@@ -441,7 +485,7 @@ impl Shelf {
         };
         let courses = state.files.iter().filter_map(|(id, entry)| {
             let course = entry.course.as_ref()?;
-            (course.visible != Visibility::Archived && names(course)).then(|| id.clone())
+            (!course.is_archived() && names(course)).then(|| id.clone())
         });
         courses.collect()
     }
@@ -455,7 +499,7 @@ impl Shelf {
         let state = self.state.load();
         let courses = state.files.iter().filter_map(|(id, entry)| {
             let course = entry.course.as_ref()?;
-            (course.visible != Visibility::Archived).then_some((id, course))
+            (!course.is_archived()).then_some((id, course))
         });
         let meetings = courses.flat_map(|(id, course)| {
             course.schedule.iter().filter_map(move |meeting| {
@@ -492,13 +536,14 @@ impl Shelf {
         });
         let faulty = |(_, entry): &(&CourseId, &Entry)| !entry.problems.is_empty();
         let of_courses = state.files.iter().filter(faulty);
-        let of_courses = of_courses.map(|(id, entry)| Faulty {
-            course: Some(id.clone()),
-            problems: entry.problems.clone(),
-            holds: entry.holds(),
-        });
+        let of_courses = of_courses.flat_map(|(id, entry)| entry.faulty(id));
         folder.chain(left_out).chain(of_courses).collect()
     }
+}
+
+/// Whether something is wrong in a file with people, not in the course file that names it.
+pub fn is_of_roster(problem: &Problem) -> bool {
+    !problem.file.ends_with(".yaml") && !problem.file.ends_with(".yml")
 }
 
 /// What is wrong with a file whose name is no id.

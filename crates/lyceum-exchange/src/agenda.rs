@@ -181,7 +181,9 @@ fn mine<'a>(
         .iter()
         .map(|(course, _, role)| (course.as_str(), role.as_str()))
         .collect();
-    let seen = courses.iter().map(|(id, file)| (id.as_str(), Some(file)));
+    // In one that is archived nothing is to be done any more.
+    let seen = courses.iter().filter(|(_, file)| !file.is_archived());
+    let seen = seen.map(|(id, file)| (id.as_str(), Some(file)));
     let beside = beside.iter().map(|(name, file)| (*name, file.as_ref()));
     let mine = seen.chain(beside).filter_map(|(name, file)| {
         let by_file = file.and_then(|file| people::by_file(file, asking.name, asking.groups));
@@ -189,7 +191,11 @@ fn mine<'a>(
             // What waits for an administrator is not what waits in everybody's courses.
             admin: false,
             by_file,
-            added: course::added(file.map(Arc::as_ref), added.get(name).copied()),
+            added: course::added(
+                file.map(Arc::as_ref),
+                added.get(name).copied(),
+                file.is_some_and(|file| file.is_blocked(asking.name, asking.groups)),
+            ),
         };
         standing.role()?;
         Some(Mine {

@@ -31,6 +31,8 @@ pub struct Member {
     pub standing: Standing,
     /// What the file says, also while it hides the course from her.
     pub in_file: Option<CourseRole>,
+    /// The file keeps her from taking the course.
+    pub is_blocked: bool,
     pub called: Row,
 }
 
@@ -141,9 +143,10 @@ impl Course {
         let file = self.file.as_ref();
         let by_file = file.and_then(|file| people::by_file(file, name, groups));
         let in_file = file.and_then(|file| file.roles_of(name, groups).into_iter().next());
+        let is_blocked = file.is_some_and(|file| file.is_blocked(name, groups));
         Ok(Member {
             in_file,
-            ..Member::new(name, self.file.as_deref(), by_file, row)
+            ..Member::new(name, self.file.as_deref(), by_file, row, is_blocked)
         })
     }
 
@@ -162,22 +165,24 @@ impl Course {
             }
         }
         let mut roles: BTreeMap<UserName, CourseRole> = BTreeMap::new();
+        let mut blocked = BTreeSet::new();
         if let Some(file) = &self.file {
+            for who in &*file.people.blocked {
+                blocked.extend(named(exchange, tx, who).await?);
+            }
             for (role, who) in listed(file) {
-                let names = match who {
-                    Who::Person(name) => BTreeSet::from([name.clone()]),
-                    Who::Group(group) => exchange.groups().members(tx, group).await?,
-                    Who::Course { .. } | Who::Role(_) => BTreeSet::new(),
-                };
-                for name in names {
-                    roles.entry(name).or_insert(role);
+                for name in named(exchange, tx, who).await? {
+                    if role.is_staff() || !blocked.contains(&name) {
+                        roles.entry(name).or_insert(role);
+                    }
                 }
             }
         }
         let names: BTreeSet<UserName> = rows.keys().chain(roles.keys()).cloned().collect();
         let members = names.into_iter().map(|name| {
             let (role, row) = (roles.get(&name).copied(), rows.remove(&name));
-            let member = Member::new(&name, self.file.as_deref(), role, row);
+            let is_blocked = blocked.contains(&name);
+            let member = Member::new(&name, self.file.as_deref(), role, row, is_blocked);
             (name, member)
         });
         let members = members.filter(|(_, member)| member.standing.role().is_some());
@@ -191,6 +196,7 @@ impl Member {
         file: Option<&CourseFile>,
         by_file: Option<CourseRole>,
         row: Option<Row>,
+        is_blocked: bool,
     ) -> Self {
         let called = row.unwrap_or_else(|| Row {
             name: name.to_string(),
@@ -199,37 +205,45 @@ impl Member {
         let standing = Standing {
             admin: false,
             by_file,
-            added: added(file, called.role.as_deref()),
+            added: added(file, called.role.as_deref(), is_blocked),
         };
         Self {
             standing,
             in_file: by_file,
+            is_blocked,
             called,
         }
     }
 }
 
-/// What somebody was added as; in a course that its teachers alone see, students are nothing yet.
-pub(crate) fn added(file: Option<&CourseFile>, word: Option<&str>) -> Option<Added> {
+/// Those whom an entry names.
+async fn named(exchange: &Exchange, tx: &mut Tx, who: &Who) -> sqlx::Result<BTreeSet<UserName>> {
+    Ok(match who {
+        Who::Person(name) => BTreeSet::from([name.clone()]),
+        Who::Group(group) => exchange.groups().members(tx, group).await?,
+        Who::Course { .. } | Who::Role(_) => BTreeSet::new(),
+    })
+}
+
+/// What somebody was added as; in a course that its teachers alone see, students are nothing yet, and who
+/// is blocked is none.
+pub(crate) fn added(
+    file: Option<&CourseFile>,
+    word: Option<&str>,
+    is_blocked: bool,
+) -> Option<Added> {
     let added = word.and_then(Added::parse)?;
     let hidden = file.is_some_and(|file| file.visible == Visibility::Private);
-    (added == Added::Instructor || !hidden).then_some(added)
+    (added == Added::Instructor || !(hidden || is_blocked)).then_some(added)
 }
 
 /// The entries of a file's lists, the most powerful first.
 pub(crate) fn listed(file: &CourseFile) -> impl Iterator<Item = (CourseRole, &Who)> {
-    let people = &file.people;
-    let lists = [
-        (CourseRole::Teacher, &people.teachers),
-        (CourseRole::Grader, &people.graders),
-        (CourseRole::Student, &people.students),
-    ];
-    let is_open =
-        move |role: CourseRole| file.visible != Visibility::Private || role == CourseRole::Teacher;
-    lists
-        .into_iter()
-        .filter(move |(role, _)| is_open(*role))
-        .flat_map(|(role, list)| list.iter().map(move |who| (role, who)))
+    let is_open = move |role: &CourseRole| {
+        file.visible != Visibility::Private || *role == CourseRole::Teacher
+    };
+    let roles = CourseRole::ALL.into_iter().filter(is_open);
+    roles.flat_map(move |role| file.people.list(role).iter().map(move |who| (role, who)))
 }
 
 /// The names of the courses that somebody is something in; of all for administrators.
@@ -255,7 +269,9 @@ pub async fn names_for(
     for (name, made, role) in db::people::courses_of(tx, person.name.as_str()).await? {
         let file = CourseId::parse(&name).and_then(|id| shelf.course(&id));
         let is_there = made || file.is_some();
-        if is_there && added(file.as_deref(), Some(&role)).is_some() {
+        let is_blocked =
+            (file.as_ref()).is_some_and(|file| file.is_blocked(&person.name, &person.groups));
+        if is_there && added(file.as_deref(), Some(&role), is_blocked).is_some() {
             names.insert(name);
         }
     }

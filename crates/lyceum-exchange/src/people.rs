@@ -55,9 +55,15 @@ impl Standing {
         }
     }
 
-    /// May fetch and hand in.
+    /// May see what is released.
     pub fn belongs(self) -> bool {
         self.admin || self.role().is_some()
+    }
+
+    /// May hand in.
+    pub fn hands_in(self) -> bool {
+        let role = self.role();
+        self.admin || role.is_some_and(|role| role.covers(CourseRole::Student))
     }
 
     /// May see what others handed in and give it back.
@@ -72,8 +78,7 @@ impl Standing {
 
     /// For clients that know no more than two kinds of people.
     pub fn is_instructor(self) -> bool {
-        self.role()
-            .is_some_and(|role| role.covers(CourseRole::Grader))
+        self.role().is_some_and(CourseRole::is_staff)
     }
 
     pub fn is_student(self) -> bool {
@@ -94,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_more_powerful_counts() {
-        use CourseRole::{Grader, Student, Teacher};
+        use CourseRole::{Grader, Observer, Student, Teacher};
         let check =
             |by_file: Option<CourseRole>, added: Option<Added>, expect: Option<CourseRole>| {
                 let standing = Standing {
@@ -110,24 +115,33 @@ mod tests {
         check(Some(Grader), Some(Added::Student), Some(Grader));
         check(Some(Teacher), Some(Added::Student), Some(Teacher));
         check(Some(Student), None, Some(Student));
+        check(Some(Observer), None, Some(Observer));
+        check(Some(Observer), Some(Added::Student), Some(Student));
     }
 
     #[test]
     fn who_may_what() {
-        let check = |by_file: Option<CourseRole>, admin: bool, expect: [bool; 3]| {
+        let check = |by_file: Option<CourseRole>, admin: bool, expect: [bool; 4]| {
             let standing = Standing {
                 admin,
                 by_file,
                 added: None,
             };
-            let may = [standing.belongs(), standing.grades(), standing.teaches()];
+            let may = [
+                standing.belongs(),
+                standing.hands_in(),
+                standing.grades(),
+                standing.teaches(),
+            ];
             assert_eq!(may, expect, "{standing:?}");
         };
-        check(None, false, [false; 3]);
-        check(Some(CourseRole::Student), false, [true, false, false]);
-        check(Some(CourseRole::Grader), false, [true, true, false]);
-        check(Some(CourseRole::Teacher), false, [true; 3]);
-        check(None, true, [true; 3]);
-        check(Some(CourseRole::Student), true, [true; 3]);
+        check(None, false, [false; 4]);
+        let looks_on = [true, false, false, false];
+        check(Some(CourseRole::Observer), false, looks_on);
+        check(Some(CourseRole::Student), false, [true, true, false, false]);
+        check(Some(CourseRole::Grader), false, [true, true, true, false]);
+        check(Some(CourseRole::Teacher), false, [true; 4]);
+        check(None, true, [true; 4]);
+        check(Some(CourseRole::Observer), true, [true; 4]);
     }
 }

@@ -20,6 +20,8 @@ pub struct CourseWork {
     pub arrivals: Vec<Arrivals>,
     /// What is wrong with the file of the course; only where she may change it.
     pub mistakes: Vec<Mistake>,
+    /// All of these are in something of which the rest counts, such as lists of people beside the file.
+    pub rest_holds: bool,
 }
 
 /// A course to which somebody was added by a request to the exchange.

@@ -89,8 +89,8 @@ pub async fn may_add(
 type CourseRoles = [(CourseId, Vec<CourseRole>)];
 
 /// The first role in a course that somebody would gain and the caller does not hold: this one or a
-/// more powerful one there. Services are nothing in courses. To be a student is no power: whoever keeps
-/// a group, such as a service that enrols people, says who takes the course.
+/// more powerful one there. Services are nothing in courses. To be a student or an observer is no power:
+/// whoever keeps a group, such as a service that enrols people, says who takes the course.
 async fn beyond_in_courses(
     hub: &Hub,
     tx: &mut Tx,
@@ -101,7 +101,7 @@ async fn beyond_in_courses(
     let gets = gets.into_iter();
     let each = gets.flat_map(|(id, roles)| roles.into_iter().map(move |role| (id.clone(), role)));
     let gained: Vec<(CourseId, CourseRole)> = each
-        .filter(|(_, role)| *role != CourseRole::Student)
+        .filter(|(_, role)| role.is_staff())
         .filter(|(id, role)| {
             let mut had = had.iter();
             !had.any(|(course, roles)| course == id && roles.contains(role))

@@ -71,6 +71,8 @@ pub struct CourseCard {
     pub roles: Vec<String>,
     /// Whether she may start a server for it.
     pub starts: bool,
+    /// Nothing in it changes any more.
+    pub archived: bool,
 }
 
 /// A course for which somebody may start a server.

@@ -50,26 +50,36 @@ pub enum CourseRole {
     Teacher,
     Grader,
     Student,
+    /// Sees what students see, and changes nothing.
+    Observer,
 }
 
 impl CourseRole {
-    pub const ALL: [Self; 3] = [Self::Teacher, Self::Grader, Self::Student];
+    /// The most powerful first.
+    pub const ALL: [Self; 4] = [Self::Teacher, Self::Grader, Self::Student, Self::Observer];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Teacher => "teacher",
             Self::Grader => "grader",
             Self::Student => "student",
+            Self::Observer => "observer",
         }
     }
 
-    /// Whether who is this may do in the course what the other may: teachers what graders may, and
-    /// these what students may.
+    /// Whether who is this sees what others hand in.
+    pub fn is_staff(self) -> bool {
+        self.covers(Self::Grader)
+    }
+
+    /// Whether who is this may do in the course what the other may: teachers what graders may, these
+    /// what students may, and they what observers may.
     pub fn covers(self, other: Self) -> bool {
         let rank = |role: Self| match role {
-            Self::Teacher => 2,
-            Self::Grader => 1,
-            Self::Student => 0,
+            Self::Teacher => 3,
+            Self::Grader => 2,
+            Self::Student => 1,
+            Self::Observer => 0,
         };
         rank(self) >= rank(other)
     }
@@ -342,7 +352,10 @@ mod tests {
             assert!(said.contains(words), "{said}");
         };
         check("file:x.csv", "`file:`");
-        check("course:bio/teachers", "known: teacher, grader, student");
+        check(
+            "course:bio/teachers",
+            "known: teacher, grader, student, observer",
+        );
         check("group:", "`group:` needs a name");
     }
 

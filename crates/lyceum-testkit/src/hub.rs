@@ -644,6 +644,7 @@ impl CourseShelf for OneCourse {
             term: Some("autumn 2026".into()),
             roles: vec!["student".into()],
             starts: true,
+            archived: false,
         };
         let work = self.work(name).into_iter();
         let others = work.filter(|work| work.course != signals.id && work.added.is_none());

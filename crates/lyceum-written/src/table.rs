@@ -30,9 +30,66 @@ pub struct Cell {
     pub text: String,
 }
 
+/// What columns with user names are called.
+pub const NAMES: [&str; 9] = [
+    "username",
+    "user_name",
+    "user name",
+    "user",
+    "login",
+    "uid",
+    "benutzername",
+    "benutzerkennung",
+    "kennung",
+];
+
 /// Reads the column that is called `wanted`, whatever its case; else one that is called as one of
 /// `usual`; else the only one there is.
 pub fn column(bytes: &[u8], wanted: Option<&str>, usual: &[&str]) -> Result<Column, String> {
+    let mut found = Vec::new();
+    let name = each(bytes, wanted, usual, &[], |row| {
+        let line = row.line;
+        match row.cells.into_iter().next().filter(|text| !text.is_empty()) {
+            Some(text) => found.push(Cell { line, text }),
+            None => return Err(format!("line {line}: nothing stands in that column")),
+        }
+        Ok(())
+    })?;
+    Ok(Column { name, cells: found })
+}
+
+/// A row of a table: what stands in the columns that were asked for, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub line: u64,
+    /// Empty where nothing stands there.
+    pub cells: Vec<String>,
+}
+
+/// Reads the column that [`column`] would, and those called as in `beside`, row by row. What a cell may be
+/// is the caller's business, whether it is empty, too.
+pub fn rows(
+    bytes: &[u8],
+    wanted: Option<&str>,
+    usual: &[&str],
+    beside: &[&str],
+) -> Result<Vec<Row>, String> {
+    let mut found = Vec::new();
+    each(bytes, wanted, usual, beside, |row| {
+        found.push(row);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Hands on row by row; gives back what the first column is called, if it has a name.
+fn each(
+    bytes: &[u8],
+    wanted: Option<&str>,
+    usual: &[&str],
+    beside: &[&str],
+    mut take: impl FnMut(Row) -> Result<(), String>,
+) -> Result<Option<String>, String> {
     let text = decode(bytes)?.replace("\r\n", "\n").replace('\r', "\n");
     let mut lines = Lines::of(&text);
     let rows = csv::ReaderBuilder::new()
@@ -42,8 +99,8 @@ pub fn column(bytes: &[u8], wanted: Option<&str>, usual: &[&str]) -> Result<Colu
         .delimiter(delimiter(&text))
         .from_reader(text.as_bytes())
         .into_records();
-    let mut found = Vec::new();
-    let mut chosen: Option<(usize, Option<String>)> = None;
+    let mut many = 0;
+    let mut chosen: Option<(Vec<usize>, Option<String>)> = None;
     for row in rows {
         let row = row.map_err(|error| told(&error))?;
         let line = lines.number(&row);
@@ -65,34 +122,33 @@ pub fn column(bytes: &[u8], wanted: Option<&str>, usual: &[&str]) -> Result<Colu
                 "line {line}: more than {MAX_COLUMNS} columns, which no list of people has"
             ));
         }
-        let at = match &chosen {
-            Some((at, _)) => *at,
-            None => {
-                let choice = choose(&row, wanted, usual)?;
-                let is_head = choice.1.is_some();
-                chosen = Some(choice);
-                if is_head {
-                    continue;
-                }
-                0
+        if chosen.is_none() {
+            let (at, name) = choose(&row, wanted, usual)?;
+            let mut all = vec![at];
+            for name in beside {
+                let (at, _) = choose(&row, Some(name), &[])?;
+                all.push(at);
             }
-        };
-        let Some(text) = row.get(at).filter(|text| !text.is_empty()) else {
-            return Err(format!("line {line}: nothing stands in that column"));
-        };
-        if found.len() == MAX_ROWS {
+            let is_head = name.is_some();
+            chosen = Some((all, name));
+            if is_head {
+                continue;
+            }
+        }
+        if many == MAX_ROWS {
             return Err(format!("more than {MAX_ROWS} rows"));
         }
-        found.push(Cell {
-            line,
-            text: text.to_owned(),
-        });
+        many += 1;
+        let columns = chosen.iter().flat_map(|(all, _)| all);
+        let cells = columns.map(|at| row.get(*at).unwrap_or_default().to_owned());
+        let cells = cells.collect();
+        take(Row { line, cells })?;
     }
     let name = chosen.and_then(|(_, name)| name);
-    match (wanted, &name) {
+    match (wanted.or(beside.first().copied()), &name) {
         // There was no line at all.
         (Some(wanted), None) => Err(format!("it is empty, and has no column {wanted:?}")),
-        _ => Ok(Column { name, cells: found }),
+        _ => Ok(name),
     }
 }
 
@@ -277,6 +333,30 @@ mod tests {
             None,
             &[(2, "ada"), (4, "ben")],
         );
+    }
+
+    #[test]
+    fn columns_beside_the_names_come_along() {
+        let read = |text: &str| {
+            let rows = rows(text.as_bytes(), None, &USUAL, &["Role"])?;
+            let rows = rows.into_iter().map(|row| (row.line, row.cells.join("|")));
+            Ok::<_, String>(rows.collect::<Vec<_>>())
+        };
+        let expect = vec![
+            (2, "ada|tutor".to_owned()),
+            (3, "|x".into()),
+            (4, "ben|".into()),
+        ];
+        let text = "role;x;login\ntutor;1;ada\nx;2\n;;ben\n";
+        assert_eq!(read(text), Ok(expect));
+        for (text, words) in [
+            ("login,x\nada,1\n", "no column \"Role\""),
+            ("ada\n", "no column \"Role\""),
+            ("", "no column \"Role\""),
+        ] {
+            let said = read(text).expect_err(text);
+            assert!(said.contains(words), "{said}");
+        }
     }
 
     #[test]

@@ -224,6 +224,10 @@ fn explain(error: &serde_saphyr::Error) -> String {
             let text = other.to_string();
             let line = text.lines().next().unwrap_or("not readable as YAML");
             let line = line.strip_prefix("error: ").unwrap_or(line);
+            // The reader has a limit of its own, which brackets in brackets reach first.
+            if line.contains("recursion limit") {
+                return format!("nested deeper than {MAX_DEPTH} levels");
+            }
             let cut = line.find(" at line ").unwrap_or(line.len());
             format!("not valid YAML: {}", line[..cut].trim_end_matches(':'))
         }

@@ -515,6 +515,7 @@ pub fn site(config: &Config) -> Site {
                 _ => None,
             })
             .collect(),
+        groups: config.course_groups.clone(),
         zone: config.time_zone.clone(),
     }
 }

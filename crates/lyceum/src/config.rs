@@ -12,6 +12,7 @@
 //! example > config.example.yaml`. A key that does nothing yet does not stand here.
 
 mod check;
+mod courses;
 mod cull;
 mod dummy;
 mod events;

@@ -1,11 +1,12 @@
 //! "What is to be done in Ada's courses?": the hub's question, answered from course files and the
 //! exchange.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lyceum_courses::shelf::Seen;
-use lyceum_courses::{Course, CourseId, Role, Shelf};
+use lyceum_courses::shelf::{self, Seen};
+use lyceum_courses::{Course, CourseId, Problem, Role, Shelf};
 use lyceum_exchange::agenda::{self, Agenda, Asking};
 use lyceum_exchange::moment::Moment;
 use lyceum_exchange::{Exchange, SERVICE};
@@ -33,12 +34,14 @@ pub(crate) async fn of(
         None => Vec::new(),
     };
     for (course, mistakes) in mistakes(shelf, &seen) {
+        let rest_holds = shelf.is_newest(course);
         let known = work.iter_mut().find(|work| work.course == course.as_str());
         match known {
-            Some(known) => known.mistakes = mistakes,
+            Some(known) => (known.mistakes, known.rest_holds) = (mistakes, rest_holds),
             None => work.push(CourseWork {
                 course: course.to_string(),
                 mistakes,
+                rest_holds,
                 ..CourseWork::default()
             }),
         }
@@ -73,15 +76,28 @@ fn mistakes<'a>(
         .filter(|seen| seen.roles.contains(&Role::Teacher));
     taught.filter_map(|seen| {
         let problems = shelf.problems_of(&seen.id);
-        let mistakes: Vec<Mistake> = problems
-            .into_iter()
-            .map(|problem| Mistake {
-                line: problem.place.map(|place| place.line),
-                words: problem.message,
-            })
-            .collect();
+        let mistakes: Vec<Mistake> = problems.into_iter().map(mistake).collect();
         (!mistakes.is_empty()).then_some((&seen.id, mistakes))
     })
+}
+
+/// Of a file beside the course's own its name is told.
+fn mistake(problem: Problem) -> Mistake {
+    let line = problem.place.map(|place| place.line);
+    if !shelf::is_of_roster(&problem) {
+        let words = problem.message;
+        return Mistake { line, words };
+    }
+    let file = Path::new(&problem.file).file_name();
+    let file = file.map_or_else(
+        || problem.file.clone().into(),
+        |file| file.to_string_lossy(),
+    );
+    let at = line.map_or_else(String::new, |line| format!(":{line}"));
+    Mistake {
+        line: None,
+        words: format!("{file}{at}: {}", problem.message),
+    }
 }
 
 fn told(agenda: Agenda) -> CourseWork {
@@ -104,6 +120,7 @@ fn told(agenda: Agenda) -> CourseWork {
             .collect(),
         arrivals: agenda.arrivals.into_iter().map(arrivals).collect(),
         mistakes: Vec::new(),
+        rest_holds: false,
     }
 }
 

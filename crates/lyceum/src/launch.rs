@@ -281,21 +281,23 @@ impl CourseShelf for Courses {
         let seen = self.shelf.seen_by(user, groups);
         let config = self.watch.current();
         let knows = |name: &str| config.environments.contains_key(name);
-        Ok(seen
-            .into_iter()
-            .map(|seen| CourseCard {
-                id: seen.id.to_string(),
-                title: seen.course.title.clone(),
-                term: seen.course.term.clone(),
-                starts: seen.course.starts_as(&seen.roles).is_some()
-                    && seen.course.has_environment(knows),
-                roles: seen
-                    .roles
-                    .iter()
-                    .map(|role| role.as_str().to_owned())
-                    .collect(),
-            })
-            .collect())
+        let cards = seen.into_iter().map(|seen| CourseCard {
+            id: seen.id.to_string(),
+            title: seen.course.title.clone(),
+            term: seen.course.term.clone(),
+            starts: seen.course.starts_as(&seen.roles).is_some()
+                && seen.course.has_environment(knows),
+            archived: seen.course.is_archived(),
+            roles: seen
+                .roles
+                .iter()
+                .map(|role| role.as_str().to_owned())
+                .collect(),
+        });
+        let mut cards: Vec<CourseCard> = cards.collect();
+        // What is over stands below the rest.
+        cards.sort_by_key(|card| card.archived);
+        Ok(cards)
     }
 
     async fn work_of(&self, caller: &Caller) -> anyhow::Result<Vec<CourseWork>> {

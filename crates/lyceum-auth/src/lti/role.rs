@@ -64,7 +64,7 @@ pub(super) fn makes_links(roles: &[String], role: Option<CourseRole>) -> bool {
         let word = role.strip_prefix(ROLES).or(role.strip_prefix(OLD));
         word.unwrap_or(role) == "ContentDeveloper" || role.starts_with(CONTENT)
     };
-    role.is_some_and(|role| role != CourseRole::Student) || roles.iter().any(makes_content)
+    role.is_some_and(CourseRole::is_staff) || roles.iter().any(makes_content)
 }
 
 #[cfg(test)]

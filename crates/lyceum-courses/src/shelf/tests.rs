@@ -286,3 +286,262 @@ fn names_of_files_are_checked() {
     let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
     assert_eq!(shelf.problems().len(), 1);
 }
+
+/// The roles of somebody in the course `bio`.
+fn roles(shelf: &Shelf, user: &str, groups: &[&str]) -> Vec<Role> {
+    let user = UserName::parse(user).expect("a good name");
+    let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+    let id = CourseId::parse("bio").expect("an id");
+    let course = shelf.course(&id).expect("there");
+    course.roles_of(&user, &groups)
+}
+
+/// The problems as they are told, without the folder.
+fn told(shelf: &Shelf, folder: &Path) -> Vec<String> {
+    let all = shelf.problems().into_iter();
+    let folder = format!("{}/", folder.display());
+    all.map(|problem| problem.to_string().replace(&folder, ""))
+        .collect()
+}
+
+#[test]
+fn people_come_from_files_and_bad_rows_keep_nobody_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.path().join(name), bytes).expect("written");
+    };
+    write(
+        "bio.yaml",
+        "title: Biology
+people:
+  teachers: [tess]
+  students: ['file:sign-up.csv', 'file:late.csv#FB02UID']
+  labels: {extra-time: ['file:extra.txt']}
+  rosters:
+    - {file: moodle.csv, columns: {name: Login, role: Rolle}, roles: {Dozentin: teacher, Hörerin: observer}}
+assignments:
+  ps1: {due: 2026-10-01 18:00, extend: {extra-time: 2d, zoe: 1d}}
+"
+        .as_bytes(),
+    );
+    // As an office program of the west writes it, with a line that is none, a formula and a hole.
+    write(
+        "sign-up.csv",
+        b"Name;Username\r\nJ\xfcrgen;Juergen\r\nEve;=cmd|'/C calc'!A0\r\nBen; ben \r\nNobody;\r\n",
+    );
+    let wide: Vec<u8> = "\u{feff}FB02UID\tx\nkim\t1\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    write("late.csv", &wide);
+    write("extra.txt", b"# with a doctor's note\nben\n");
+    write(
+        "moodle.csv",
+        "Login,Rolle\nada,dozentin\nliv,Hörerin\nmia,student\nnia,Gast\n".as_bytes(),
+    );
+    let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
+    for (name, expect) in [
+        ("juergen", &[Role::Student][..]),
+        ("ben", &[Role::Student]),
+        ("kim", &[Role::Student]),
+        ("ada", &[Role::Teacher]),
+        ("liv", &[Role::Observer]),
+        ("mia", &[Role::Student]),
+        ("nia", &[]),
+        ("eve", &[]),
+    ] {
+        assert_eq!(roles(&shelf, name, &[]), expect, "{name}");
+    }
+    let id = CourseId::parse("bio").expect("an id");
+    let course = shelf.course(&id).expect("there");
+    let name = |text: &str| UserName::parse(text).expect("a good name");
+    assert!(course.has_label("extra-time", &name("ben"), &[]));
+    let by = course.entry_of(Role::Student, &name("ben"), &[]);
+    assert_eq!(by.expect("one").to_string(), "ben, sign-up.csv:4");
+    let told = told(&shelf, folder.path());
+    let expect = [
+        "sign-up.csv:3:1: \"=cmd|'/C calc'!A0\" begins as a formula",
+        "sign-up.csv:5:1: nothing stands where the user name belongs",
+        "moodle.csv:5:1: \"Gast\" is no role",
+    ];
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (told, expect) in told.iter().zip(expect) {
+        assert!(told.starts_with(expect), "{told}");
+    }
+    let faulty = shelf.faulty();
+    assert_eq!(faulty.len(), 2, "{faulty:?}");
+    assert!(faulty.iter().all(|one| one.holds == Holds::Rest));
+    assert!(!shelf.look().expect("looked"));
+}
+
+#[test]
+fn a_roster_is_followed_and_one_that_is_gone_keeps_what_was_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let list = folder.path().join("list.csv");
+    let write = |text: &str| std::fs::write(&list, text).expect("written");
+    let bio = folder.path().join("bio.yaml");
+    let text = "title: Biology\npeople: {students: ['file:list.csv', kim]}\n";
+    std::fs::write(&bio, text).expect("written");
+    let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
+    // It never was there: nobody is taken from it, and the course goes on.
+    assert_eq!(roles(&shelf, "kim", &[]), [Role::Student]);
+    let all = told(&shelf, folder.path());
+    assert!(all[0].contains("list.csv: is not there"), "{all:?}");
+    assert!(all[0].contains("nobody is taken from it"), "{all:?}");
+    assert!(!shelf.look().expect("looked"));
+
+    write("ada\n");
+    assert!(shelf.look().expect("looked"));
+    assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+    assert_eq!(roles(&shelf, "ada", &[]), [Role::Student]);
+    write("ada\nben\n");
+    assert!(shelf.look().expect("looked"));
+    assert_eq!(roles(&shelf, "ben", &[]), [Role::Student]);
+    assert!(!shelf.look().expect("looked"));
+
+    // One that can't be read, or is gone, changes nothing, also when the course file changes meanwhile.
+    write("ada,1\nb\"en\n");
+    assert!(shelf.look().expect("looked"));
+    let all = told(&shelf, folder.path());
+    assert!(all[0].contains("which column is meant"), "{all:?}");
+    assert!(all[0].contains("`file:list.csv#COLUMN`"), "{all:?}");
+    assert_eq!(roles(&shelf, "ben", &[]), [Role::Student]);
+    std::fs::remove_file(&list).expect("removed");
+    assert!(shelf.look().expect("looked"));
+    assert_eq!(roles(&shelf, "ben", &[]), [Role::Student]);
+    std::fs::write(&bio, text.replace("kim", "zoe")).expect("written");
+    assert!(shelf.look().expect("looked"));
+    assert_eq!(roles(&shelf, "ben", &[]), [Role::Student]);
+    assert_eq!(roles(&shelf, "zoe", &[]), [Role::Student]);
+    std::fs::write(&bio, "title: [").expect("written");
+    assert!(shelf.look().expect("looked"));
+    std::fs::write(&bio, text).expect("written");
+    assert!(shelf.look().expect("looked"));
+    assert_eq!(roles(&shelf, "ben", &[]), [Role::Student]);
+
+    write("zoe\n");
+    assert!(shelf.look().expect("looked"));
+    assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+    assert_eq!(roles(&shelf, "ben", &[]), []);
+}
+
+#[test]
+fn a_roster_is_a_file_of_the_folder_and_has_an_end() {
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("courses");
+    std::fs::create_dir_all(folder.join("lists")).expect("made");
+    std::fs::write(place.path().join("secret.csv"), "eve\n").expect("written");
+    let link = |to: &str, at: &str| {
+        std::os::unix::fs::symlink(to, folder.join(at)).expect("linked");
+    };
+    link("../secret.csv", "out.csv");
+    link("..", "up");
+    // As a ConfigMap has them.
+    std::fs::write(folder.join("lists/in.csv"), "ada\n").expect("written");
+    link("lists/in.csv", "in.csv");
+    let many: String = (0..1_000_000).map(|n| format!("s{n}\n")).collect();
+    std::fs::write(folder.join("many.csv"), many).expect("written");
+    let text = "title: B\npeople: {students: ['file:out.csv', 'file:up/secret.csv', 'file:in.csv', 'file:many.csv']}\n";
+    std::fs::write(folder.join("bio.yaml"), text).expect("written");
+    let shelf = Shelf::open(&folder, Site::default()).expect("opened");
+    assert_eq!(roles(&shelf, "ada", &[]), [Role::Student]);
+    assert_eq!(roles(&shelf, "eve", &[]), []);
+    assert_eq!(roles(&shelf, "s1", &[]), []);
+    let told = told(&shelf, &folder).join("\n");
+    assert_eq!(told.matches("leads out of the folder").count(), 2, "{told}");
+    assert!(told.contains("many.csv: more than 200000 rows"), "{told}");
+}
+
+#[test]
+fn a_block_list_keeps_out_and_a_hole_in_it_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    };
+    write("out.csv", "eve\n");
+    write(
+        "bio.yaml",
+        "title: B\npeople: {teachers: ['group:staff'], students: [ada, eve, 'group:bio'], observers: [liv], blocked: ['file:out.csv', liv, 'group:bad']}\n",
+    );
+    let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
+    assert!(shelf.problems().is_empty(), "{:?}", shelf.problems());
+    assert_eq!(roles(&shelf, "ada", &[]), [Role::Student]);
+    assert_eq!(roles(&shelf, "eve", &["bio"]), []);
+    assert_eq!(roles(&shelf, "liv", &[]), []);
+    assert_eq!(roles(&shelf, "kim", &["bio"]), [Role::Student]);
+    assert_eq!(roles(&shelf, "kim", &["bio", "bad"]), []);
+    // Those who teach are taken off their own list.
+    assert_eq!(roles(&shelf, "eve", &["staff", "bio"]), [Role::Teacher]);
+    let id = CourseId::parse("bio").expect("an id");
+    let eve = UserName::parse("eve").expect("a name");
+    let course = shelf.course(&id).expect("there");
+    assert_eq!(course.entry_of(Role::Student, &eve, &[]), None);
+    assert!(ids(&shelf, "eve").is_empty());
+
+    write("out.csv", "=eve\n");
+    assert!(shelf.look().expect("looked"));
+    assert_eq!(roles(&shelf, "eve", &["bio"]), []);
+    let all = told(&shelf, folder.path()).join("\n");
+    assert!(
+        all.contains("bio.yaml:2:") && all.contains("would be let in"),
+        "{all}"
+    );
+    assert!(all.contains("out.csv:1:1: \"=eve\""), "{all}");
+    write("out.csv", "zoe\n");
+    assert!(shelf.look().expect("looked"));
+    assert_eq!(roles(&shelf, "eve", &["bio"]), [Role::Student]);
+}
+
+#[test]
+fn groups_of_the_site_are_people_of_every_course() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for course in ["bio", "art"] {
+        let file = folder.path().join(format!("{course}.yaml"));
+        std::fs::write(
+            file,
+            format!("title: {course}\npeople: {{students: [ada]}}\n"),
+        )
+        .expect("written");
+    }
+    let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
+    assert_eq!(roles(&shelf, "tess", &["formgrade-bio"]), []);
+    let mut groups = crate::people::Patterns::default();
+    groups
+        .add(Role::Teacher, "formgrade-{course}")
+        .expect("good");
+    groups
+        .add(Role::Student, "nbgrader-{course}")
+        .expect("good");
+    groups
+        .add(Role::Teacher, "staff")
+        .expect_err("the same for all");
+    shelf.set_site(Site {
+        groups,
+        ..Site::default()
+    });
+    assert!(shelf.look().expect("looked"));
+    assert_eq!(roles(&shelf, "tess", &["formgrade-bio"]), [Role::Teacher]);
+    assert_eq!(roles(&shelf, "ben", &["nbgrader-bio"]), [Role::Student]);
+    assert_eq!(roles(&shelf, "tess", &["formgrade-art"]), []);
+    let named = shelf.naming_group("formgrade-art");
+    assert_eq!(named.len(), 1);
+    assert_eq!(named[0].as_str(), "art");
+}
+
+#[test]
+fn an_archived_course_is_seen_by_its_people_and_starts_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "title: B\nvisible: archived\npeople: {teachers: [tess], students: [ada], observers: [liv]}\nenvironment: {}\n";
+    std::fs::write(folder.path().join("bio.yaml"), text).expect("written");
+    let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
+    for name in ["tess", "ada", "liv"] {
+        assert_eq!(ids(&shelf, name), ["bio B"]);
+        let name = UserName::parse(name).expect("a name");
+        let id = CourseId::parse("bio").expect("an id");
+        assert!(shelf.starts(&name, &[], &id).is_none());
+        assert!(shelf.roles_of(&name, &[]).is_empty());
+        let course = shelf.course(&id).expect("there");
+        assert_eq!(course.starts_as(&course.roles_of(&name, &[])), None);
+    }
+    assert!(ids(&shelf, "eve").is_empty());
+}

@@ -168,8 +168,11 @@ async fn members<'a>(
     let groups: BTreeSet<&str> = taught
         .iter()
         .filter_map(|course| course.file)
-        .flat_map(|file| course::listed(file))
-        .filter_map(|(_, who)| match who {
+        .flat_map(|file| {
+            let listed = course::listed(file).map(|(_, who)| who);
+            listed.chain(file.people.blocked.iter())
+        })
+        .filter_map(|who| match who {
             Who::Group(group) => Some(group.as_str()),
             Who::Person(_) | Who::Course { .. } | Who::Role(_) => None,
         })
@@ -204,33 +207,44 @@ fn by_first<T>(pairs: impl IntoIterator<Item = (String, T)>) -> BTreeMap<String,
 }
 
 impl Members<'_> {
+    /// Those whom an entry names, as far as they are known.
+    fn named<'a>(&'a self, who: &'a Who) -> Vec<&'a str> {
+        match who {
+            Who::Person(name) => vec![name.as_str()],
+            Who::Group(group) => {
+                let members = self.grouped.as_ref().and_then(|map| map.get(group));
+                let members = members.into_iter().flatten();
+                members.map(UserName::as_str).collect()
+            }
+            Who::Course { .. } | Who::Role(_) => Vec::new(),
+        }
+    }
+
     /// As [`course::Course::members`] has it: the more powerful role counts.
     fn crowd<'a>(&'a self, course: &Mine<'a>) -> Crowd<'a> {
         let mut roles = BTreeMap::<&str, CourseRole>::new();
+        let file = course.file.map(Arc::as_ref);
+        let blocked = file.into_iter().flat_map(|file| file.people.blocked.iter());
+        let blocked: BTreeSet<&str> = blocked.flat_map(|who| self.named(who)).collect();
         let mut put = |name: &'a str, role: CourseRole| {
+            if !role.is_staff() && blocked.contains(name) {
+                return;
+            }
             let known = roles.entry(name).or_insert(role);
             if role.covers(*known) {
                 *known = role;
             }
         };
-        let file = course.file.map(Arc::as_ref);
         for (role, who) in file.into_iter().flat_map(course::listed) {
-            match who {
-                Who::Person(name) => put(name.as_str(), role),
-                Who::Group(group) => {
-                    let members = self.grouped.as_ref().and_then(|map| map.get(group));
-                    for name in members.into_iter().flatten() {
-                        put(name.as_str(), role);
-                    }
-                }
-                Who::Course { .. } | Who::Role(_) => {}
+            for name in self.named(who) {
+                put(name, role);
             }
         }
         let id = self.ids.get(course.name).copied();
         let added = self.added.as_ref();
         let added = added.zip(id).and_then(|(map, id)| map.get(id));
         for (name, word) in added.into_iter().flatten() {
-            let added = course::added(file, Some(word));
+            let added = course::added(file, Some(word), blocked.contains(name.as_str()));
             if let Some(role) = added.map(people::Added::role) {
                 put(name, role);
             }
@@ -238,9 +252,7 @@ impl Members<'_> {
         let is_whole = self.grouped.is_some() && self.added.is_some();
         let students = roles.values().filter(|role| **role == CourseRole::Student);
         let students = is_whole.then(|| students.count() as u64);
-        let staff = roles
-            .iter()
-            .filter(|(_, role)| **role != CourseRole::Student);
+        let staff = roles.iter().filter(|(_, role)| role.is_staff());
         Crowd {
             staff: staff.map(|(name, _)| *name).take(STAFF_MAX).collect(),
             students,

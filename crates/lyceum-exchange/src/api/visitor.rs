@@ -127,6 +127,18 @@ impl Entered {
         }
     }
 
+    /// That she may hand something in.
+    pub(super) fn require_hands_in(&self) -> Result<(), Refusal> {
+        match self.standing.hands_in() {
+            true => Ok(()),
+            false if self.standing.belongs() => Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "You are an observer in this course: observers hand nothing in",
+            )),
+            false => Err(Refusal::denied()),
+        }
+    }
+
     /// Whether she may know of an assignment.
     pub(super) fn sees(&self, assignment: &str) -> bool {
         self.course.shows(assignment, self.standing, self.now)

@@ -7,6 +7,7 @@ mod courses;
 mod feedback;
 mod files;
 mod kit;
+mod lookers;
 mod native;
 mod people;
 mod person;

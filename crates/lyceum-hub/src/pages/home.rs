@@ -274,6 +274,7 @@ async fn courses(
             .find(|row| row.state.is_active() && row.course.as_deref() == Some(course.id.as_str()))
             .map(|row| card(&base, &row.user_name, &row.name, Some(row), lang)),
         starts: course.starts,
+        archived: course.archived,
         own: own_servers.remove(&course.id),
         anchor: work::anchor(&course.id),
         id: course.id,

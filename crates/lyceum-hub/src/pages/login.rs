@@ -14,7 +14,6 @@ use lyceum_model::name::UserName;
 use lyceum_model::say;
 use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::secret::Secret;
-use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 use lyceum_web::cookie::{self, Cookie};
 use lyceum_web::page::contexts::{LoginError, LoginPage, LogoutPage, StillThere};
@@ -245,7 +244,7 @@ pub(super) async fn has_power_in_courses(
     groups.extend(hub.settings().grants.groups_naming(name));
     let courses = hub.shelf().roles_of(name, &groups);
     let mut roles = courses.iter().flat_map(|(_, roles)| roles);
-    Ok(roles.any(|role| *role != CourseRole::Student))
+    Ok(roles.any(|role| role.is_staff()))
 }
 
 /// Her row, brought up to date with what she is where she proved herself. Of a refusal the transaction holds

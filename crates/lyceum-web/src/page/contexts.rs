@@ -459,6 +459,8 @@ pub struct CourseRow {
     pub url: Option<String>,
     /// Whether she may start a server for it.
     pub starts: bool,
+    /// Nothing in it changes any more.
+    pub archived: bool,
     /// Her server for it that runs, or is on its way.
     pub server: Option<ServerRow>,
     /// The course's own server, if she works in it.

@@ -577,6 +577,7 @@ fn waiting() -> Vec<WaitingRow> {
         },
         WaitingRow {
             mistake: Some(MistakeRow::default()),
+            rest_holds: true,
             ..row("art", "Art")
         },
     ]
@@ -592,6 +593,7 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
         title: title.into(),
         term: url.map(|_| "Winter 2026/27".into()),
         roles: roles.iter().map(|role| (*role).into()).collect(),
+        archived: url.is_none(),
         url: url.map(Into::into),
         task: url.map(|_| task()),
         open: url.map_or(1, |_| 2),

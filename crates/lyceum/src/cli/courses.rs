@@ -1,6 +1,7 @@
-//! `lyceum course …`: course files, looked at from the command line. They are not changed here: a course
-//! is its file. What the exchange keeps of a course without one can be removed ([`remove`]).
+//! `lyceum course …`: course files, looked at and put in place from the command line. A course is its file.
+//! What the exchange keeps of a course without one can be removed ([`remove`]).
 
+mod change;
 mod remove;
 mod rules;
 
@@ -12,7 +13,9 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lyceum_courses::course::RawCourse;
-use lyceum_courses::read::{FILE_LIMIT, read_course};
+use lyceum_courses::read::{FILE_LIMIT, read_with};
+use lyceum_courses::roll_over::Wish;
+use lyceum_courses::roster::{Known, Rosters};
 use lyceum_courses::schedule::Meeting;
 use lyceum_courses::shelf::{give_way, no_id};
 use lyceum_courses::{Course, CourseId, Shelf};
@@ -76,6 +79,55 @@ pub enum CourseCommand {
                       Examples:\n  lyceum course remove bio\n  lyceum course remove bio --confirm bio --to /backup/courses"
     )]
     Remove(remove::RemoveArgs),
+    /// Check course files and put them in place, with the lists of people beside them that they name.
+    #[command(
+        after_help = "Nothing is changed unless all of them are good; exit code 3 when one is not. Courses that are not among them stay as they are.\n\nExamples:\n  lyceum course apply drafts/signals-2026.yaml\n  lyceum course apply drafts/"
+    )]
+    Apply {
+        /// Files, or folders with files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Archive a course: its people see it and what is in it, and nothing changes any more.
+    #[command(
+        after_help = "Writes `visible: archived` into its file and touches nothing else there.\n\nExample:\n  lyceum course archive signals-2026"
+    )]
+    Archive {
+        /// Its id.
+        #[arg(value_parser = course_id)]
+        course: CourseId,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Make the next term's course of this one: teachers stay, all other people and lists of people go.
+    #[command(
+        name = "roll-over",
+        after_help = "What was left out is told. The old course stays as it is; `lyceum course archive` archives it.\n\nExample:\n  lyceum course roll-over signals-2026 signals-2027 --term 'autumn 2027' --shift 52w"
+    )]
+    RollOver {
+        /// The id of the old course.
+        #[arg(value_parser = course_id)]
+        course: CourseId,
+        /// The id of the new one.
+        #[arg(value_parser = course_id)]
+        new: CourseId,
+        /// The new term, in your own words.
+        #[arg(long)]
+        term: Option<String>,
+        /// Move all days by so many weeks (`52w`) or days (`364d`). Left out: what has a day is left out.
+        #[arg(long, value_parser = change::days)]
+        shift: Option<i64>,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// Print the JSON Schema of a course file, for editors.
     Schema,
 }
@@ -103,6 +155,31 @@ impl CourseCommand {
                 show(&course, &loaded, &shelf, json)
             }
             Self::Remove(args) => args.run(),
+            Self::Apply {
+                files,
+                data,
+                config,
+            } => change::apply(&files, &data, &config),
+            Self::Archive {
+                course,
+                data,
+                config,
+            } => change::archive(&course, &data, &config),
+            Self::RollOver {
+                course,
+                new,
+                term,
+                shift,
+                data,
+                config,
+            } => {
+                let wish = Wish {
+                    from: &course,
+                    term: term.as_deref(),
+                    days: shift,
+                };
+                change::roll_over(&new, wish, &data, &config)
+            }
             Self::Schema => print_json(&schemars::schema_for!(RawCourse)).map(|()| Outcome::Good),
         }
     }
@@ -176,7 +253,9 @@ fn check(
                     Ok(file) => file,
                     Err(problem) => return vec![problem],
                 };
-                let (course, problems) = problems_of(&file, &loaded.config);
+                let Draft {
+                    course, problems, ..
+                } = problems_of(&file, &loaded.config);
                 let of_course = course.map(|course| guarantees::of_course(&course, &loaded));
                 notes.extend(of_course.unwrap_or_default());
                 problems
@@ -259,40 +338,59 @@ fn is_yaml(file: &Path) -> bool {
     file.extension().is_some_and(is_yaml)
 }
 
-/// Of a file that may lie anywhere, such as a draft; with the course, if it can be read.
-fn problems_of(file: &Path, config: &Config) -> (Option<Course>, Vec<Problem>) {
-    let problem = |message: String| {
-        let problem = Problem {
+/// A file that may lie anywhere.
+#[derive(Default)]
+struct Draft {
+    text: String,
+    /// If it can be read.
+    course: Option<Course>,
+    rosters: Known,
+    problems: Vec<Problem>,
+}
+
+/// What is in a draft, and what is wrong with it.
+fn problems_of(file: &Path, config: &Config) -> Draft {
+    let broken = |message: String| Draft {
+        problems: vec![Problem {
             file: file.display().to_string(),
             place: None,
             message,
-        };
-        (None, vec![problem])
+        }],
+        ..Draft::default()
     };
     let mut text = String::new();
     let read = std::fs::File::open(file)
         .and_then(|from| from.take(FILE_LIMIT + 1).read_to_string(&mut text));
     if let Err(error) = read {
-        return problem(format!("can't be read: {error}"));
+        return broken(format!("can't be read: {error}"));
     }
     if text.len() as u64 > FILE_LIMIT {
-        return problem("is larger than 1 MB; a course file is a page or two".into());
+        return broken("is larger than 1 MB; a course file is a page or two".into());
     }
     let id = file.file_stem().filter(|_| is_yaml(file));
     let id = id.and_then(OsStr::to_str).and_then(CourseId::parse);
     let mut problems = Vec::from_iter(id.is_none().then(|| no_id(file)));
     let site = compose::site(config);
-    let mut course = match read_course(file, &text, &site) {
+    // Those that lie beside it.
+    let mut rosters = Rosters::beside(file, None);
+    let mut course = match read_with(file, &text, &site, &mut rosters) {
         Ok(course) => Some(course),
         Err(Problems(found)) => {
             problems.extend(found);
             None
         }
     };
+    let (of_rosters, rosters) = rosters.done();
+    problems.extend(of_rosters);
     if let (Some(course), Some(id)) = (&mut course, id) {
         problems.extend(give_way(&id, file, course, &site.services));
     }
-    (course, problems)
+    Draft {
+        text,
+        course,
+        rosters,
+        problems,
+    }
 }
 
 fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Outcome, Failure> {
@@ -318,7 +416,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
             "visible": course.visible,
             "people": {
                 "teachers": people.teachers, "graders": people.graders, "students": people.students,
-                "labels": people.labels,
+                "observers": people.observers, "blocked": people.blocked, "labels": people.labels,
             },
             "environment": base(&course),
             "server": course.open_server().map(|(server, open_to)| json!({
@@ -338,8 +436,10 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
         ("teachers", &course.people.teachers),
         ("graders", &course.people.graders),
         ("students", &course.people.students),
+        ("observers", &course.people.observers),
+        ("blocked", &course.people.blocked),
     ] {
-        let all: Vec<String> = list.iter().map(Who::to_string).collect();
+        let all = list.shown();
         if !all.is_empty() {
             rows.push((word, all.join(", ")));
         }

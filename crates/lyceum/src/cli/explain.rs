@@ -39,7 +39,7 @@ pub struct Explain {
     /// For which course. Left out: for none.
     #[arg(value_parser = course_id)]
     course: Option<CourseId>,
-    /// As what in the course: `teacher`, `grader` or `student`. Left out: as what she is there.
+    /// As what in the course: `teacher`, `grader`, `student` or `observer`. Left out: as what she is there.
     #[arg(long = "as", value_name = "ROLE", requires = "course")]
     role: Option<CourseRole>,
     /// The server that this course has for those who teach it.

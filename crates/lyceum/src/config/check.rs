@@ -57,6 +57,8 @@ pub struct Config {
     pub profiles: lyceum_hub::profiles::Profiles,
     /// What each says, with what it begins with.
     pub environments: BTreeMap<String, Vec<Said>>,
+    /// Groups that are people of every course.
+    pub course_groups: lyceum_courses::people::Patterns,
     pub spawner: Spawner,
     pub exchange: super::exchange::Kept,
     pub time_zone: TimeZone,
@@ -282,6 +284,7 @@ pub(crate) fn check(
         culling: super::cull::check_cull(raw, problem),
         profiles,
         environments,
+        course_groups: super::courses::check_groups(raw, problem),
         spawner: check_spawner(raw, folder, problem),
         exchange: super::exchange::check_exchange(raw, folder, problem),
         log: raw.log.clone(),

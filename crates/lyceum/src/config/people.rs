@@ -15,18 +15,6 @@ use lyceum_written::table;
 
 use super::raw::{RawConfig, RawPeople};
 
-/// What columns with user names are called.
-const COLUMNS: [&str; 9] = [
-    "username",
-    "user_name",
-    "user name",
-    "user",
-    "login",
-    "uid",
-    "benutzername",
-    "benutzerkennung",
-    "kennung",
-];
 /// So many bad rows of a file are told.
 const ROWS_TOLD: usize = 5;
 const FILES_MAX: usize = 64;
@@ -139,7 +127,7 @@ fn names_of(
     column: Option<&str>,
     say: &mut dyn FnMut(String),
 ) -> BTreeSet<UserName> {
-    let read = read(path).and_then(|bytes| table::column(&bytes, column, &COLUMNS));
+    let read = read(path).and_then(|bytes| table::column(&bytes, column, &table::NAMES));
     let cells = match read {
         Ok(column) => column.cells,
         Err(message) => {

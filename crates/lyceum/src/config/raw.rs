@@ -93,6 +93,8 @@ pub struct RawConfig {
     /// and KubeSpawner's keys. Left out: there is nothing to choose.
     #[serde(deserialize_with = "a_list_of_profiles")]
     pub profiles: Vec<RawProfile>,
+    /// What holds for every course.
+    pub courses: RawCourses,
     /// What servers run on.
     pub spawner: RawSpawner,
     /// What people hand in: how much of it is kept, and for how long.
@@ -118,6 +120,27 @@ pub struct RawConfig {
     pub announcements: Vec<RawAnnouncement>,
     /// A time in which only some may come in and start servers. What runs goes on.
     pub maintenance: RawMaintenance,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCourses {
+    /// Groups that are people of every course besides those in its file, by their names with `{course}` in
+    /// the place of the course's id: `{teachers: ['formgrade-{course}'], students: ['nbgrader-{course}']}`.
+    pub groups: RawCourseGroups,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCourseGroups {
+    /// They own the course.
+    pub teachers: Vec<String>,
+    /// They grade.
+    pub graders: Vec<String>,
+    /// They take it.
+    pub students: Vec<String>,
+    /// They see what students see, and hand nothing in.
+    pub observers: Vec<String>,
 }
 
 /// `127.0.0.1:8000`

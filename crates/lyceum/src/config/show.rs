@@ -105,6 +105,7 @@ fn top_level_keys() -> Vec<&'static str> {
         "servers",
         "environments",
         "profiles",
+        "courses",
         "spawner",
         "exchange",
         "time_zone",

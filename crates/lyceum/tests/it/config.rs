@@ -306,7 +306,7 @@ profiles:
     lyceum.yaml:11:26: `profiles[2].slug`: "a/b": a slug has 1 to 100 letters, digits, `-`, `_` and `.`
     lyceum.yaml:11:40: `profiles[2].default`: profiles[1] is the default already
     lyceum.yaml:11:57: `profiles[2].for[1]`: `file:` is no way to name people here; write a user name (`ada`), a group (`group:staff`), people of a course (`course:signals-2026/teacher`) or of a role (`role:admin`)
-    lyceum.yaml:11:71: `profiles[2].for[2]`: "teachers" is no role in a course; known: teacher, grader, student
+    lyceum.yaml:11:71: `profiles[2].for[2]`: "teachers" is no role in a course; known: teacher, grader, student, observer
     lyceum.yaml:11:94: `profiles[2].for[3]`: there is no role `amdin`; did you mean `admin`?
     lyceum.yaml:12:20: `profiles[3].display_name`: `title` and `display_name` mean the same; write one of them
     lyceum.yaml:13:5: `profiles[4]`: the key `title` is missing here
@@ -420,9 +420,19 @@ fn syntax_and_hostile_files() {
     lyceum.yaml: 1 problem
     "#);
     assert_snapshot!(check(&"[".repeat(5000)), @r#"
-    lyceum.yaml:1:256: not valid YAML: recursion limit exceeded
+    lyceum.yaml:1:256: nested deeper than 24 levels
     lyceum.yaml: 1 problem
     "#);
+    // Ten times as many with each line.
+    let tens = (1..12).map(|n| {
+        format!(
+            "a{n}: &a{n} [{}]\n",
+            vec![format!("*a{}", n - 1); 10].join(", ")
+        )
+    });
+    let laughs = format!("a0: &a0 [x]\n{}", tens.collect::<String>());
+    let said = check(&laughs);
+    assert!(said.contains("are not used here"), "{said}");
     assert_snapshot!(check(&"x: ".repeat(60)), @r#"
     lyceum.yaml:1:5: not valid YAML: mapping values are not allowed in this context
     lyceum.yaml: 1 problem
@@ -617,6 +627,10 @@ fn secrets_stay_out_of_the_file_and_of_what_is_printed() {
     servers.start_timeout                 2m                              default
     environments                          {}                              default
     profiles                              []                              default
+    courses.groups.graders                []                              default
+    courses.groups.observers              []                              default
+    courses.groups.students               []                              default
+    courses.groups.teachers               []                              default
     spawner.accounts                      -                               default
     spawner.homes                         -                               default
     spawner.kind                          local                           default
@@ -723,6 +737,7 @@ fn the_schema_knows_every_key_and_no_other() {
         [
             "announcements",
             "base_url",
+            "courses",
             "custom_scopes",
             "environments",
             "events",

@@ -4,6 +4,7 @@
 
 mod commands;
 mod config;
+mod course_files;
 mod doctor;
 mod faults;
 mod harness;

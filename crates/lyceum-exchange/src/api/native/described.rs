@@ -245,7 +245,7 @@ fn schemas() -> Value {
             "course": text(),
             "title": text(),
             "term": maybe("string"),
-            "role": { "enum": ["teacher", "grader", "student", null], "description": "None: an administrator of the site" },
+            "role": { "enum": ["teacher", "grader", "student", "observer", null], "description": "None: an administrator of the site" },
             "archived": { "type": "boolean", "description": "It can only be read" },
         })
     };

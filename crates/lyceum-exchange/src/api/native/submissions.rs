@@ -104,6 +104,7 @@ pub(super) async fn submit(
 ) -> ApiResult<(StatusCode, Json<Value>)> {
     let mut tx = exchange.db().read().await?;
     let entered = asker.enter(&exchange, &mut tx, &course).await?;
+    entered.require_hands_in()?;
     entered.require_open()?;
     let assignment = entered.assignment(&mut tx, &name).await?;
     let author = asker.0.as_author(entered.standing);
@@ -124,6 +125,7 @@ pub(super) async fn submit(
     // Asked again: the body may have taken its time.
     let mut tx = exchange.db().write().await?;
     let mut entered = asker.enter(&exchange, &mut tx, &course).await?;
+    entered.require_hands_in()?;
     entered.require_open()?;
     let assignment = entered.assignment(&mut tx, &name).await?;
     let author = asker.0.as_author(entered.standing);

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 use serde_json::{Value, json};
 
@@ -122,7 +121,7 @@ pub(super) async fn put_instructor(
     }
     // Whom a file names stays so by the file alone.
     let in_file = member.in_file;
-    let by_file = in_file.is_some_and(|role| role.covers(CourseRole::Grader));
+    let by_file = in_file.is_some_and(|role| role.is_staff());
     let role = match admin && !by_file {
         true => Some(Added::Instructor.as_str().to_owned()),
         false => member.called.role,
@@ -315,6 +314,11 @@ async fn add_student(
     let member = entered.course.member(exchange, tx, &name).await?;
     if member.standing.is_instructor() {
         return Err(Refusal::conflict("Cannot add instructor as student"));
+    }
+    if member.is_blocked {
+        return Err(Refusal::conflict(format!(
+            "The course file keeps {name} from taking this course (`people.blocked`)"
+        )));
     }
     let row = called.row(name.to_string(), Some(Added::Student.as_str().into()));
     let id = entered.course.id(exchange, tx).await?.to_owned();

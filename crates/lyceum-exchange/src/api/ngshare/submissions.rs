@@ -79,7 +79,7 @@ pub(super) async fn submit(
     // Asked again: the body may have taken its time.
     let mut tx = exchange.db().write().await?;
     let mut entered = visitor.enter(&exchange, &mut tx, &course).await?;
-    entered.require(Standing::belongs)?;
+    entered.require_hands_in()?;
     entered.require_open()?;
     let assignment = entered.assignment(&mut tx, &name).await?;
     let author = visitor.as_author(entered.standing);
@@ -99,7 +99,7 @@ async fn look(
 ) -> Result<Result<Limits, NotTaken>, Refusal> {
     let mut tx = exchange.db().read().await?;
     let entered = visitor.enter(exchange, &mut tx, course).await?;
-    entered.require(Standing::belongs)?;
+    entered.require_hands_in()?;
     entered.require_open()?;
     let assignment = entered.assignment(&mut tx, name).await?;
     let author = visitor.as_author(entered.standing);

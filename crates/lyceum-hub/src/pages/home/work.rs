@@ -93,6 +93,7 @@ fn waits(row: &CourseRow, work: &CourseWork, now: Millis) -> WaitingRow {
         arrivals: shown.map(|one| arrival(one, now)).collect(),
         more: count(work.arrivals.len().saturating_sub(ARRIVALS_MAX)),
         mistake,
+        rest_holds: work.rest_holds,
         more_mistakes: count(work.mistakes.len().saturating_sub(1)),
     }
 }

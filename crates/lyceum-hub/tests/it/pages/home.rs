@@ -552,7 +552,15 @@ async fn what_waits_for_a_teacher_comes_first() {
         line: Some(3),
         words: "there is no key `<opnes>`".into(),
     }];
-    hub.give_work("tess", vec![bio]);
+    let lists = CourseWork {
+        rest_holds: true,
+        mistakes: vec![Mistake {
+            line: None,
+            words: "list.csv:3: nothing stands there".into(),
+        }],
+        ..work("lists", Vec::new())
+    };
+    hub.give_work("tess", vec![bio, lists]);
     let page = tess.get("/hub/home").await.expect(200).text();
     first_thing(&page);
     let (before, _) = page
@@ -566,6 +574,8 @@ async fn what_waits_for_a_teacher_comes_first() {
         "7 wait for feedback. The newest came ",
         "ps5: 12 of 40",
         "And 2 more assignments.",
+        "The course lists There is a mistake in what belongs to the course. All else in it counts.",
+        "list.csv:3: nothing stands there",
     ] {
         assert!(said.contains(has), "{has}: {said}");
     }
@@ -579,7 +589,8 @@ async fn what_waits_for_a_teacher_comes_first() {
         "{page}"
     );
     // The file is in no language of ours, and the title is the test's.
-    assert_german(&page.replace("The course bio", ""));
+    let page = page.replace("The course bio", "");
+    assert_german(&page.replace("The course lists", ""));
     let page = ada.get("/hub/home").await.expect(200).text();
     assert!(
         !page.contains("id=\"waiting\"") && !page.contains("bio"),

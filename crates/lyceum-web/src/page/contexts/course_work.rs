@@ -37,6 +37,8 @@ pub struct WaitingRow {
     /// The first mistake in the course's file.
     pub mistake: Option<MistakeRow>,
     pub more_mistakes: u64,
+    /// All of them are in something of which the rest counts.
+    pub rest_holds: bool,
 }
 
 /// What people handed in for an assignment.

@@ -4,14 +4,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lyceum_courses::assignment::{Assignment, Limits, To};
 use lyceum_courses::{Course, Terms};
-use lyceum_model::who::Who;
 use serde_json::{Value, json};
 
 /// Labels and assignments, a line each.
 pub(super) fn rows(course: &Course, zone: &TimeZone) -> Vec<(&'static str, String)> {
     let labels = course.people.labels.iter().map(|(label, list)| {
-        let all: Vec<String> = list.iter().map(Who::to_string).collect();
-        ("label", format!("{label}: {}", all.join(", ")))
+        let all = list.shown().join(", ");
+        ("label", format!("{label}: {all}"))
     });
     let work = course.assignments.iter();
     let work = work.map(|(name, rules)| ("work", format!("{name}: {}", text(rules, zone))));

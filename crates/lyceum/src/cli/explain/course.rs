@@ -1,10 +1,9 @@
 //! `lyceum explain PERSON COURSE`: what she would get for a course, and why she may or may not.
 
 use lyceum_courses::environment::Base;
-use lyceum_courses::{Course, Shelf, Visibility};
+use lyceum_courses::{Course, Shelf};
 use lyceum_hub::profiles::choose::Chosen;
 use lyceum_model::environment::Said;
-use lyceum_model::name::UserName;
 use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_written::problem::suggest;
 
@@ -40,7 +39,7 @@ impl Explain {
         };
         values.0.extend(posix_rows(person));
         let refused = person.kept_out.map(str::to_owned);
-        let refused = refused.or_else(|| self.why_not(id, &course, &person.name, &roles));
+        let refused = refused.or_else(|| self.why_not(id, &course, person, &roles));
         if let Some(why) = refused {
             return Ok(explained(false, why, values));
         }
@@ -61,14 +60,18 @@ impl Explain {
         &self,
         id: &CourseId,
         course: &Course,
-        name: &UserName,
+        person: &Person,
         roles: &[CourseRole],
     ) -> Option<String> {
-        if course.visible == Visibility::Archived {
+        let (name, groups) = (&person.name, &person.standing.groups);
+        if course.is_archived() {
             return Some(format!("{id} is archived"));
         }
         if course.environment.is_none() {
             return Some(format!("{id} has no `environment`"));
+        }
+        if roles.is_empty() && course.is_blocked(name, groups) {
+            return Some(format!("{name} is blocked in {id}"));
         }
         if roles.is_empty() {
             return Some(format!("{name} does not belong to {id}"));
