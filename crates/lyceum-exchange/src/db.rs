@@ -5,6 +5,7 @@ pub mod assignments;
 pub mod audit;
 pub mod courses;
 pub mod feedback;
+pub mod pages;
 pub mod people;
 pub mod submissions;
 pub mod trees;

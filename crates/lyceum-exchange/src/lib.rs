@@ -8,7 +8,7 @@
 //! Reading order: [`names`], [`tree`], [`moment`] and [`receipt`] (what things are), [`people`] and
 //! [`course`] (who is what where), [`rules`] (what is taken of whom, and when), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
 //! [`submissions`] (handing in), [`agenda`] (what is to be done), [`verify`] (whether all of it is still so), [`api`] (what programs
-//! ask), [`db`] (SQL).
+//! ask), [`pages`] (what people look at), [`db`] (SQL).
 
 pub mod agenda;
 pub mod api;
@@ -17,6 +17,7 @@ pub mod db;
 pub mod intake;
 pub mod moment;
 pub mod names;
+pub mod pages;
 pub mod people;
 pub mod receipt;
 pub mod rules;

@@ -7,6 +7,7 @@ mod feedback;
 mod files;
 mod kit;
 mod native;
+mod pages;
 mod people;
 mod rules;
 mod submissions;
