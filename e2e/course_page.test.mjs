@@ -131,6 +131,9 @@ test('the page of a course', { timeout: 600_000, skip }, async (t) => {
     assert.match(stdout, /^1 receipt/);
     const key = (await lyceum.run(['exchange', 'key'])).stdout.trim();
     assert.ok(receipt.includes(key), 'whoever has the key can check it');
+    const kept = join(lyceum.data, 'receipt.txt');
+    await writeFile(kept, receipt);
+    assert.equal((await lyceum.run(['exchange', 'receipt', kept])).stdout, 'signed here, and as it was\n');
     // To load the page again hands in nothing.
     await page.reload();
     const again = await lyceum.run(['exchange', 'verify']);
@@ -184,7 +187,7 @@ test('the page of a course', { timeout: 600_000, skip }, async (t) => {
     assert.equal(await teachers.getByRole('rowheader').count(), 2);
     await check(teachers, 'all that one person handed in');
     await teachers.getByRole('rowheader').getByRole('link').first().click();
-    await teachers.getByText('better.ipynb').waitFor();
+    await teachers.getByRole('rowheader', { name: 'better.ipynb' }).waitFor();
     submission = new URL(teachers.url()).pathname.split('/').pop();
   });
 

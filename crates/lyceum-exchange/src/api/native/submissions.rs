@@ -21,7 +21,7 @@ use crate::intake::{Asked, FilesAs, pass_over};
 use crate::moment::Moment;
 use crate::people::Standing;
 use crate::rules::NotTaken;
-use crate::{Exchange, db, rules, submissions};
+use crate::{Exchange, db, receipt, rules, submissions};
 
 const USUAL: i64 = 50;
 const MOST: i64 = 200;
@@ -254,8 +254,7 @@ pub(crate) async fn get_receipt(
 
 pub(crate) fn receipt_of(exchange: &Exchange, row: &Told) -> String {
     let key = exchange.signer().public_key();
-    let (receipt, signature) = (&row.receipt, &row.signature);
-    format!("{receipt}\nsignature: {signature}\npublic key: {key}\n")
+    receipt::as_download(&row.receipt, &row.signature, &key)
 }
 
 /// What was handed in.
