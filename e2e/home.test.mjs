@@ -90,7 +90,8 @@ test('home says what comes next', { timeout: 600_000, skip }, async (t) => {
     await waiting.getByText('1 waits for feedback.').waitFor();
     assert.equal(await primaries(teachers), 1);
     await waiting.getByRole('link', { name: 'Signals and Systems' }).click();
-    await teachers.waitForURL(/#course-signals-demo$/);
+    await teachers.waitForURL(/\/hub\/courses\/signals-demo$/);
+    await goHome(teachers, lyceum.url);
     assert.equal(await page.getByRole('region', { name: 'What waits for you' }).count(), 0);
   });
 

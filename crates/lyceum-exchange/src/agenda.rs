@@ -18,6 +18,7 @@ use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 
+pub(crate) use arrivals::of_course;
 pub(crate) use kept::Kept;
 
 use crate::db::agenda::{Own, Released};

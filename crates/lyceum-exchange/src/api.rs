@@ -3,5 +3,5 @@
 
 pub mod native;
 pub mod ngshare;
-mod refusal;
-mod visitor;
+pub(crate) mod refusal;
+pub(crate) mod visitor;

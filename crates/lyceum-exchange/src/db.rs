@@ -6,6 +6,7 @@ pub mod audit;
 pub mod collect;
 pub mod courses;
 pub mod feedback;
+pub mod pages;
 pub mod people;
 pub mod person;
 pub mod removal;

@@ -123,6 +123,16 @@ pub enum FilesAs {
     Json,
     /// Each as a field, whose name is its path.
     Fields,
+    /// As a browser's form sends what somebody chose: in fields `files`, each under the name that it
+    /// has where it comes from. Nothing else is a file.
+    Chosen,
+}
+
+impl FilesAs {
+    /// Each is a part of the form.
+    fn are_parts(self) -> bool {
+        matches!(self, Self::Fields | Self::Chosen)
+    }
 }
 
 /// Reads a request to its end.
@@ -198,6 +208,8 @@ async fn take(
     let mut form = match desk.sorter.asked.files {
         // One more is told by the files themselves.
         FilesAs::Fields => FormReader::with_fields(kind, FILES_MAX + 1),
+        // And the form's token.
+        FilesAs::Chosen => FormReader::with_fields(kind, FILES_MAX + 2),
         FilesAs::Json | FilesAs::Nothing => FormReader::new(kind),
     };
     let (mut length, mut ask_at) = (0, ASKED_AGAIN);
@@ -251,7 +263,13 @@ struct Sorter {
 impl Receive for Sorter {
     fn begin(&mut self, name: &str) {
         self.in_files = self.asked.files == FilesAs::Json && name == "files";
-        if self.asked.files == FilesAs::Fields {
+        if self.asked.files == FilesAs::Chosen {
+            match name {
+                // It is a file whose name can't be read.
+                "files" => self.parts.begin(""),
+                _ => self.parts.skip(),
+            }
+        } else if self.asked.files == FilesAs::Fields {
             self.parts.begin(name);
         } else if self.in_files {
             self.files = Some(FilesReader::default());
@@ -262,8 +280,17 @@ impl Receive for Sorter {
         }
     }
 
+    fn begin_file(&mut self, name: &str, file_name: &str) {
+        match self.asked.files {
+            // Nothing was chosen.
+            FilesAs::Chosen if file_name.is_empty() => self.parts.skip(),
+            FilesAs::Chosen if name == "files" => self.parts.begin(file_name),
+            _ => self.begin(name),
+        }
+    }
+
     fn data(&mut self, bytes: &[u8]) {
-        if self.asked.files == FilesAs::Fields {
+        if self.asked.files.are_parts() {
             self.parts.data(bytes);
         } else if self.in_files {
             if let Some(files) = &mut self.files {
@@ -278,7 +305,7 @@ impl Receive for Sorter {
     }
 
     fn end(&mut self) {
-        if self.asked.files == FilesAs::Fields {
+        if self.asked.files.are_parts() {
             self.parts.end();
         }
         if let Some((name, _, value)) = self.current.take() {
@@ -290,7 +317,7 @@ impl Receive for Sorter {
 
     /// What was sent as a file is never left out in silence.
     fn may_skip(&self) -> bool {
-        self.asked.files != FilesAs::Fields
+        !self.asked.files.are_parts()
     }
 }
 
@@ -305,7 +332,7 @@ impl Sorter {
     /// Whether what came were files, if files were asked for.
     fn finish(&self) -> Option<Result<(), Mistake>> {
         match self.asked.files {
-            FilesAs::Fields => Some(self.parts.finish()),
+            FilesAs::Fields | FilesAs::Chosen => Some(self.parts.finish()),
             FilesAs::Json | FilesAs::Nothing => self.files.as_ref().map(FilesReader::finish),
         }
     }

@@ -8,7 +8,7 @@
 //! Reading order: [`names`], [`tree`], [`moment`] and [`receipt`] (what things are), [`people`] and
 //! [`course`] (who is what where), [`rules`] and [`quota`] (what is taken of whom, when, and how much of it), [`uploads`], [`upload`] and [`intake`] (how much at once, and from a request to durable files),
 //! [`stored`] (from files to rows), [`submissions`] (handing in), [`agenda`] (what is to be done), [`verify`] (whether all of it is still so), [`collect`] (clearing away what nothing refers to), [`archive`] and [`removal`] (the end of a course), [`person`] (all of one person), [`api`] (what programs
-//! ask), [`db`] (SQL).
+//! ask), [`pages`] (what people look at), [`db`] (SQL).
 
 pub mod agenda;
 pub mod api;
@@ -19,6 +19,7 @@ pub mod db;
 pub mod intake;
 pub mod moment;
 pub mod names;
+pub mod pages;
 pub mod people;
 pub mod person;
 pub mod quota;

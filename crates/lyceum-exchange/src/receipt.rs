@@ -161,6 +161,19 @@ impl Lateness {
     }
 }
 
+/// What people download: the signed text, and below it what it was signed with.
+pub fn as_download(text: &str, signature: &str, public_key: &str) -> String {
+    format!("{text}\nsignature: {signature}\npublic key: {public_key}\n")
+}
+
+/// Text and signature of what [`as_download`] made, also where a program has changed the ends of its lines.
+pub fn of_download(file: &str) -> Option<(String, String)> {
+    let file = file.replace("\r\n", "\n");
+    let (text, rest) = file.split_once("\n\nsignature: ")?;
+    let signature = rest.lines().next()?.trim();
+    Some((format!("{text}\n"), signature.to_owned()))
+}
+
 pub fn digest(text: &str, signature: &str) -> String {
     Digest::of(format!("{text}{signature}\n").as_bytes()).to_hex()
 }
@@ -196,6 +209,12 @@ mod tests {
         assert!(signer.signed(&receipt.text, &receipt.signature));
         let changed = receipt.text.replace("ada", "eve");
         assert!(!signer.signed(&changed, &receipt.signature));
+        let download = as_download(&receipt.text, &receipt.signature, "key");
+        for file in [download.clone(), download.replace('\n', "\r\n")] {
+            let expect = (receipt.text.clone(), receipt.signature.clone());
+            assert_eq!(of_download(&file), Some(expect));
+        }
+        assert_eq!(of_download(&receipt.text), None);
         assert!(!signer.signed(&receipt.text, "AAAA"));
         assert!(!signer.signed(&receipt.text, "no base64"));
         assert!(!Signer::new([2; 32]).signed(&receipt.text, &receipt.signature));

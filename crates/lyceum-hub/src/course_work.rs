@@ -47,6 +47,8 @@ pub struct Task {
     pub handed_in: Option<Millis>,
     /// Whether it may be handed in (once more).
     pub again: bool,
+    /// Where it is read of and handed in, as routes are registered.
+    pub page: Option<String>,
 }
 
 /// What came back for something.
@@ -68,6 +70,8 @@ pub struct Arrivals {
     /// How many of them wait for something to come back.
     pub waiting: u64,
     pub newest: Option<Millis>,
+    /// Where it is looked at, as routes are registered.
+    pub page: Option<String>,
 }
 
 /// Something wrong in a course's file.

@@ -3,6 +3,8 @@
 //! The XSRF rule is enforced here too, so no handler can forget it: a request that a cookie
 //! authenticates and that needs a token either carries a good one or is refused.
 
+mod first_field;
+
 use lyceum_model::say;
 use std::sync::Arc;
 
@@ -153,6 +155,8 @@ async fn caller(hub: &Hub, request: &mut Request) -> ApiResult<Option<Caller>> {
         let mut given = xsrf::given_outside_body(request.headers(), request.uri().query());
         if given.is_none() && has_type(request.headers(), "application/x-www-form-urlencoded") {
             given = from_form(request).await?;
+        } else if given.is_none() && has_type(request.headers(), "multipart/form-data") {
+            given = first_field::of(request).await;
         }
         let Some(given) = given else {
             return Err(ApiError::forbidden(say!(

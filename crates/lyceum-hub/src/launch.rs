@@ -156,6 +156,12 @@ pub trait CourseShelf: Send + Sync + 'static {
     /// there is nothing to do.
     async fn work_of(&self, caller: &Caller) -> anyhow::Result<Vec<CourseWork>>;
 
+    /// The page of a course in which she is something, as routes are registered; nothing where there is
+    /// none for her.
+    fn page_of(&self, _caller: &Caller, _course: &str) -> Option<String> {
+        None
+    }
+
     /// What she is in which course, whether she sees it or not.
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)>;
 

@@ -72,7 +72,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use axum::Router;
+use axum::{Extension, Router};
 use lyceum_auth::SignIn;
 use lyceum_auth::otp::CodeKey;
 use lyceum_model::base::BasePath;
@@ -82,6 +82,7 @@ use lyceum_model::name::UserName;
 use lyceum_spawn::Spawner;
 use lyceum_spawn::local::LocalSpawner;
 use lyceum_store::{Db, Tx};
+use lyceum_web::frame::Framed;
 use lyceum_web::openapi::Described;
 use lyceum_web::page::Pages;
 use lyceum_web::request::ProxyKey;
@@ -208,8 +209,13 @@ impl Hub {
     /// Everything under `/hub/` and what is beside it, ready to be served, and the list of its routes.
     pub fn router(&self) -> (Router, Vec<RouteInfo>) {
         let (mut router, mut list) = pages::routes().merge(api::routes()).into_parts();
+        let framed = Framed(Arc::new(pages::frames::HubFrames(self.clone())));
         for part in &self.0.beside {
-            router = router.merge(part.router.clone().with_state(()));
+            let own = match part.templates.is_empty() {
+                true => part.router.clone(),
+                false => part.router.clone().layer(Extension(framed.clone())),
+            };
+            router = router.merge(own.with_state(()));
             list.extend(part.routes.iter().cloned());
         }
         let router = identify::layers(self.clone(), router);

@@ -8,6 +8,7 @@ pub mod documents;
 mod elsewhere;
 pub mod enter;
 pub mod fields;
+pub(crate) mod frames;
 pub mod home;
 pub mod keep;
 pub mod languages;
@@ -49,7 +50,7 @@ use lyceum_web::page::contexts::{
 };
 use lyceum_web::page::{Lang, pick_language};
 use lyceum_web::request::{RequestInfo, header as header_text};
-use lyceum_web::routes::Routes;
+use lyceum_web::routes::{Part, Routes};
 use lyceum_web::xsrf::Binding;
 use lyceum_web::{ApiError, ApiResult, Caller, Credential, Failure, Person};
 use serde::Serialize;
@@ -228,7 +229,13 @@ pub fn routes() -> Routes<Hub> {
         )
 }
 
-/// The hub's templates, ready for the builder; the binary adds those of other parts.
+/// The hub's templates and those of the parts beside it, ready for the builder.
+pub fn templates_with(beside: &[Part]) -> lyceum_web::page::PagesBuilder {
+    let parts = beside.iter().map(|part| part.templates);
+    parts.fold(templates(), lyceum_web::page::PagesBuilder::add)
+}
+
+/// The hub's templates, ready for the builder.
 pub fn templates() -> lyceum_web::page::PagesBuilder {
     lyceum_web::page::Pages::builder().add(&[
         (

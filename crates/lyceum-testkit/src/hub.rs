@@ -207,7 +207,7 @@ impl TestHub {
                 in_exchange: in_exchange.clone(),
             }),
             sign_in,
-            pages: lyceum_hub::pages::templates()
+            pages: lyceum_hub::pages::templates_with(&beside)
                 .build()
                 .expect("the templates are good"),
             settings,

@@ -2,11 +2,12 @@
 //!
 //! Reading order: [`request`] (who asks from where), [`caller`] (who it is), [`xsrf`] and [`cookie`],
 //! [`routes`] (registered with who may), [`openapi`] (what the
-//! API's document says of them), [`error`] (what goes wrong), [`page`] (HTML).
+//! API's document says of them), [`error`] (what goes wrong), [`page`] (HTML), [`frame`] (pages of parts beside the hub).
 
 pub mod caller;
 pub mod cookie;
 pub mod error;
+pub mod frame;
 pub mod openapi;
 pub mod page;
 pub mod request;

@@ -17,6 +17,7 @@ pub mod added;
 pub mod assets;
 pub mod contexts;
 pub mod functions;
+pub mod list;
 pub mod messages;
 pub mod plain;
 pub mod site;

@@ -6,6 +6,7 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, on};
 
 use crate::openapi::Described;
+use crate::page::Templates;
 
 /// Who may call a route at all. What they may do there is the handler's first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,4 +100,7 @@ pub struct Part {
     pub large: &'static [&'static str],
     /// What the API's document says of those that are in it.
     pub described: Described,
+    /// Of its pages. Whoever has some is given the frame for them with each request
+    /// ([`crate::frame`]).
+    pub templates: Templates,
 }

@@ -38,6 +38,7 @@ use lyceum_store::migrate::{self, Step};
 use lyceum_store::secret::Keys;
 use lyceum_web::page::{Pages, Theme};
 use lyceum_web::request::ProxyKey;
+use lyceum_web::routes::Part;
 use lyceum_web::xsrf::XsrfKey;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -47,6 +48,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::config::{Config, SignInMethod};
+use crate::course_pages::Started;
 use crate::data::Layout;
 use crate::exchange;
 use crate::failure::Failure;
@@ -259,13 +261,18 @@ impl Machine {
             false => Some(exchange),
         };
         let told = exchange.clone();
+        let started = Arc::new(Started {
+            shelf: shelf.clone(),
+            watch: order.watch.clone(),
+        });
         let beside = exchange.iter().flat_map(|exchange| {
             [
                 lyceum_exchange::api::ngshare::part(exchange),
                 lyceum_exchange::api::native::part(exchange),
+                lyceum_exchange::pages::part(exchange, started.clone()),
             ]
         });
-        let beside = beside.collect();
+        let beside: Vec<Part> = beside.collect();
         let courses = Courses::new(shelf.clone(), order.watch.clone(), exchange);
         let hub = Hub::new(Parts {
             db: ground.db.clone(),
@@ -699,6 +706,7 @@ fn settings(
 /// The templates of the pages, compiled.
 pub fn pages() -> Result<Pages, Failure> {
     lyceum_hub::pages::templates()
+        .add(lyceum_exchange::pages::TEMPLATES)
         .build()
         .map_err(|error| Failure::new(format!("the pages can't be made: {error:#}")))
 }

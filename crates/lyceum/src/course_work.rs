@@ -9,6 +9,7 @@ use lyceum_courses::shelf::{self, Seen};
 use lyceum_courses::{Course, CourseId, Problem, Role, Shelf};
 use lyceum_exchange::agenda::{self, Agenda, Asking};
 use lyceum_exchange::moment::Moment;
+use lyceum_exchange::pages::assignment_path;
 use lyceum_exchange::{Exchange, SERVICE};
 use lyceum_hub::course_work::{AddedTo, Arrivals, CourseWork, Feedback, Mistake, Task};
 use lyceum_model::clock::Millis;
@@ -108,8 +109,11 @@ fn told(agenda: Agenda) -> CourseWork {
     });
     CourseWork {
         added,
-        course: agenda.course,
-        tasks: agenda.open.into_iter().map(task).collect(),
+        tasks: agenda
+            .open
+            .into_iter()
+            .map(|open| task(&agenda.course, open))
+            .collect(),
         feedback: agenda
             .returned
             .into_iter()
@@ -118,14 +122,20 @@ fn told(agenda: Agenda) -> CourseWork {
                 at: Millis(back.at),
             })
             .collect(),
-        arrivals: agenda.arrivals.into_iter().map(arrivals).collect(),
+        arrivals: agenda
+            .arrivals
+            .into_iter()
+            .map(|one| arrivals(&agenda.course, one))
+            .collect(),
+        course: agenda.course,
         mistakes: Vec::new(),
         rest_holds: false,
     }
 }
 
-fn task(open: agenda::Open) -> Task {
+fn task(course: &str, open: agenda::Open) -> Task {
     Task {
+        page: Some(assignment_path(course, &open.assignment)),
         name: open.assignment,
         due: open.terms.map(|terms| millis(terms.due)),
         in_time_until: open.terms.map(|terms| millis(terms.in_time)),
@@ -136,8 +146,9 @@ fn task(open: agenda::Open) -> Task {
     }
 }
 
-fn arrivals(one: agenda::Arrivals) -> Arrivals {
+fn arrivals(course: &str, one: agenda::Arrivals) -> Arrivals {
     Arrivals {
+        page: Some(assignment_path(course, &one.assignment)),
         name: one.assignment,
         due: one.due.map(millis),
         given: one.given,
@@ -287,6 +298,7 @@ assignments:
             in_time_until: Some(Millis(NOW + 125 * MINUTE)),
             taken_until: Some(Millis(NOW + 180 * MINUTE)),
             again: true,
+            page: Some("/hub/courses/bio/assignments/ps1".into()),
             ..Task::default()
         };
         let hers = CourseWork {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lyceum_courses::shelf::{self, Faulty};
 use lyceum_courses::{Problem, Shelf};
+use lyceum_exchange::pages::course_path;
 use lyceum_exchange::{Exchange, SERVICE};
 use lyceum_hub::course_work::{CourseWork, Mistake};
 use lyceum_hub::launch::{
@@ -22,6 +23,7 @@ use lyceum_model::name::UserName;
 use lyceum_model::posix::Posix;
 use lyceum_model::say;
 use lyceum_model::saying::Saying;
+use lyceum_model::scope::{ScopeName, Target};
 use lyceum_model::server::{RunAs, ServerSpec};
 use lyceum_model::who::{CourseId, CourseRole};
 use lyceum_store::Tx;
@@ -302,6 +304,11 @@ impl CourseShelf for Courses {
 
     async fn work_of(&self, caller: &Caller) -> anyhow::Result<Vec<CourseWork>> {
         course_work::of(&self.shelf, self.exchange.as_ref(), caller).await
+    }
+
+    fn page_of(&self, caller: &Caller, course: &str) -> Option<String> {
+        let may = caller.may(ScopeName::AccessServices, Target::Service(SERVICE));
+        (may && self.exchange.is_some()).then(|| course_path(course))
     }
 
     fn roles_of(&self, user: &UserName, groups: &[String]) -> Vec<(CourseId, Vec<CourseRole>)> {

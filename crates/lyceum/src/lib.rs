@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod compose;
 pub mod config;
+mod course_pages;
 mod course_work;
 pub mod data;
 pub mod demo;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lyceum_courses::{Assignment, Who};
+use lyceum_courses::{Assignment, Course as CourseFile, Who};
 use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
@@ -12,7 +12,7 @@ use lyceum_store::Tx;
 use super::{Arrivals, Mine, ids_of, is_open};
 use crate::db::agenda::{Arrived, Released};
 use crate::moment::Moment;
-use crate::people;
+use crate::people::{self, Standing};
 use crate::{Exchange, course, db};
 
 /// What came in is counted for so many assignments, those that are or were due nearest to now.
@@ -61,6 +61,30 @@ pub(super) async fn of(
         told
     });
     Ok(told.collect())
+}
+
+/// What came in for these assignments of one course, by their ids, and how many take it, as far as that is
+/// known. It may be some seconds old.
+pub(crate) async fn of_course(
+    exchange: &Exchange,
+    name: &str,
+    file: Option<&Arc<CourseFile>>,
+    released: &[Released],
+) -> sqlx::Result<(BTreeMap<String, Arrived>, Option<u64>)> {
+    let mine = [Mine {
+        name,
+        file,
+        standing: Standing::default(),
+    }];
+    if released.is_empty() {
+        return Ok((BTreeMap::new(), None));
+    }
+    let mut ids: Vec<String> = released.iter().map(|row| row.id.clone()).collect();
+    ids.sort();
+    let counting = count(exchange, &mine, released);
+    let counted = exchange.kept().get(ids, exchange.now(), counting).await?;
+    let students = counted.students.get(name).copied();
+    Ok((counted.arrived.clone(), students))
 }
 
 fn distance(at: i64, now: Timestamp) -> u64 {

@@ -6,13 +6,13 @@
 
 mod courses;
 mod described;
-mod feedback;
-mod files;
-mod held;
-mod model;
-mod submissions;
-mod versions;
-mod zip;
+pub(crate) mod feedback;
+pub(crate) mod files;
+pub(crate) mod held;
+pub(crate) mod model;
+pub(crate) mod submissions;
+pub(crate) mod versions;
+pub(crate) mod zip;
 
 pub(crate) use zip::names;
 
@@ -29,9 +29,10 @@ use lyceum_web::{ApiError, ApiResult};
 use super::refusal::Refusal;
 use super::visitor::{Entered, Visitor};
 use crate::Exchange;
-use crate::intake::{Asked, FilesAs, receive};
+use crate::intake::{Asked, FilesAs, IntakeError, receive};
 use crate::people::Standing;
 use crate::tree::Tree;
+use crate::upload::files::Mistake;
 
 pub use described::DESCRIBED;
 
@@ -53,6 +54,7 @@ pub fn part(exchange: &Exchange) -> Part {
         routes,
         large: &[PREFIX],
         described: DESCRIBED,
+        templates: &[],
     }
 }
 
@@ -161,7 +163,7 @@ fn routes() -> Routes<Exchange> {
 }
 
 /// A person whose token or session may use the exchange.
-struct Asker(Visitor);
+pub(crate) struct Asker(pub(crate) Visitor);
 
 impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = ApiError;
@@ -174,7 +176,12 @@ impl<S: Sync> FromRequestParts<S> for Asker {
 
 impl Asker {
     /// Into a course that she belongs to.
-    async fn enter(&self, exchange: &Exchange, tx: &mut Tx, course: &str) -> ApiResult<Entered> {
+    pub(crate) async fn enter(
+        &self,
+        exchange: &Exchange,
+        tx: &mut Tx,
+        course: &str,
+    ) -> ApiResult<Entered> {
         let entered = self.0.enter(exchange, tx, course).await?;
         match entered.standing.belongs() {
             true => Ok(entered),
@@ -189,22 +196,64 @@ impl Asker {
         request: Request,
         asked: Asked,
     ) -> ApiResult<(Tree, Timestamp)> {
-        let kind = lyceum_web::request::header(request.headers(), header::CONTENT_TYPE.as_str());
-        if !kind.is_some_and(|kind| kind.trim_start().starts_with("multipart/form-data")) {
-            return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                Saying::quote(
-                    "send the files as multipart/form-data, each as a field that is named by its path",
-                ),
-            ));
-        }
-        let upload = receive(exchange, self.0.name(), request, asked)
-            .await
-            .map_err(Refusal::from)?;
-        let tree = upload.files.transpose().map_err(Refusal::from)?;
+        require_form(&request)?;
+        Ok(self.read(exchange, request, asked).await?)
+    }
+
+    async fn read(
+        &self,
+        exchange: &Exchange,
+        request: Request,
+        asked: Asked,
+    ) -> Result<(Tree, Timestamp), NotRead> {
+        let upload = receive(exchange, self.0.name(), request, asked).await?;
+        let tree = upload.files.transpose()?;
         let tree = tree.filter(|tree| !tree.files().is_empty());
-        let tree = tree.ok_or_else(|| Refusal::bad("There are no files in it"))?;
-        Ok((tree, upload.arrived))
+        Ok((tree.ok_or(NotRead::Empty)?, upload.arrived))
+    }
+}
+
+/// That files come in the one way in which they do.
+fn require_form(request: &Request) -> ApiResult<()> {
+    let kind = lyceum_web::request::header(request.headers(), header::CONTENT_TYPE.as_str());
+    match kind.is_some_and(|kind| kind.trim_start().starts_with("multipart/form-data")) {
+        true => Ok(()),
+        false => Err(ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Saying::quote(
+                "send the files as multipart/form-data, each as a field that is named by its path",
+            ),
+        )),
+    }
+}
+
+/// Why there are no files of what somebody sent.
+pub(crate) enum NotRead {
+    Intake(IntakeError),
+    Mistake(Mistake),
+    Empty,
+}
+
+impl From<IntakeError> for NotRead {
+    fn from(error: IntakeError) -> Self {
+        Self::Intake(error)
+    }
+}
+
+impl From<Mistake> for NotRead {
+    fn from(mistake: Mistake) -> Self {
+        Self::Mistake(mistake)
+    }
+}
+
+impl From<NotRead> for ApiError {
+    fn from(error: NotRead) -> Self {
+        let refusal: Refusal = match error {
+            NotRead::Intake(error) => error.into(),
+            NotRead::Mistake(mistake) => mistake.into(),
+            NotRead::Empty => Refusal::bad("There are no files in it"),
+        };
+        refusal.into()
     }
 }
 

@@ -36,6 +36,7 @@ pub fn part(exchange: &Exchange) -> Part {
         routes,
         large: &[PREFIX],
         described: Described::default(),
+        templates: &[],
     }
 }
 

@@ -12,33 +12,40 @@ use crate::rules::NotTaken;
 use crate::upload::files::{FILES_MAX, Mistake};
 
 /// Seconds, for who came when too much was asked at once.
-pub(super) const RETRY_AFTER: u64 = 10;
+pub(crate) const RETRY_AFTER: u64 = 10;
 
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     Said(StatusCode, Cow<'static, str>),
     /// Told to the log where it is answered.
     Failed(Box<ApiError>),
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self::Said(status, message.into())
     }
 
-    pub(super) fn bad(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn bad(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
 
-    pub(super) fn denied() -> Self {
+    pub(crate) fn denied() -> Self {
         Self::new(StatusCode::FORBIDDEN, "Permission denied")
     }
 
-    pub(super) fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn archived() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "This course is archived: it can only be read",
+        )
+    }
+
+    pub(crate) fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::CONFLICT, message)
     }
 
-    pub(super) fn not_found(what: &str) -> Self {
+    pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{what} not found"))
     }
 }

@@ -17,7 +17,7 @@ use crate::rules::Author;
 use crate::{Exchange, SERVICE, db};
 
 /// A person whose token or session may use the exchange.
-pub(super) struct Visitor(pub(super) Person);
+pub(crate) struct Visitor(pub(crate) Person);
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Refusal;
@@ -56,18 +56,18 @@ fn is_of_server(credential: &Credential) -> bool {
 }
 
 /// Somebody in a course that is there.
-pub(super) struct Entered {
-    pub(super) course: Course,
-    pub(super) standing: Standing,
-    pub(super) now: Timestamp,
+pub(crate) struct Entered {
+    pub(crate) course: Course,
+    pub(crate) standing: Standing,
+    pub(crate) now: Timestamp,
 }
 
 impl Visitor {
-    pub(super) fn name(&self) -> &UserName {
+    pub(crate) fn name(&self) -> &UserName {
         &self.0.name
     }
 
-    pub(super) fn as_author(&self, standing: Standing) -> Author<'_> {
+    pub(crate) fn as_author(&self, standing: Standing) -> Author<'_> {
         Author {
             name: &self.0.name,
             groups: &self.0.groups,
@@ -76,18 +76,18 @@ impl Visitor {
     }
 
     /// Whether she is the one whom a path names.
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         parse(name).is_some_and(|name| name == self.0.name)
     }
 
-    pub(super) fn require_admin(&self) -> Result<(), Refusal> {
+    pub(crate) fn require_admin(&self) -> Result<(), Refusal> {
         match self.0.admin {
             true => Ok(()),
             false => Err(Refusal::denied()),
         }
     }
 
-    pub(super) async fn enter(
+    pub(crate) async fn enter(
         &self,
         exchange: &Exchange,
         tx: &mut Tx,
@@ -109,7 +109,7 @@ impl Visitor {
 }
 
 impl Entered {
-    pub(super) fn require(&self, may: impl Fn(Standing) -> bool) -> Result<(), Refusal> {
+    pub(crate) fn require(&self, may: impl Fn(Standing) -> bool) -> Result<(), Refusal> {
         match may(self.standing) {
             true => Ok(()),
             false => Err(Refusal::denied()),
@@ -117,13 +117,10 @@ impl Entered {
     }
 
     /// That something may be changed here.
-    pub(super) fn require_open(&self) -> Result<(), Refusal> {
+    pub(crate) fn require_open(&self) -> Result<(), Refusal> {
         match self.course.is_archived() {
             false => Ok(()),
-            true => Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "This course is archived: it can only be read",
-            )),
+            true => Err(Refusal::archived()),
         }
     }
 
@@ -140,12 +137,12 @@ impl Entered {
     }
 
     /// Whether she may know of an assignment.
-    pub(super) fn sees(&self, assignment: &str) -> bool {
+    pub(crate) fn sees(&self, assignment: &str) -> bool {
         self.course.shows(assignment, self.standing, self.now)
     }
 
     /// An assignment that can be had.
-    pub(super) async fn assignment(
+    pub(crate) async fn assignment(
         &self,
         tx: &mut Tx,
         name: &str,
@@ -160,7 +157,7 @@ impl Entered {
     }
 
     /// Somebody of the course, of whom it is asked what she handed in.
-    pub(super) async fn student(
+    pub(crate) async fn student(
         &self,
         exchange: &Exchange,
         tx: &mut Tx,
@@ -173,7 +170,7 @@ impl Entered {
     }
 
     /// Anybody, as far as something is known of her here.
-    pub(super) async fn member(
+    pub(crate) async fn member(
         &self,
         exchange: &Exchange,
         tx: &mut Tx,

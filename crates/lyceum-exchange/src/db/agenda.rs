@@ -64,6 +64,8 @@ pub struct Arrived {
     pub given: i64,
     /// How many of them got something back for the newest.
     pub returned: i64,
+    /// How many handed the newest in late.
+    pub late: i64,
     pub newest: i64,
 }
 
@@ -87,7 +89,8 @@ pub async fn arrived(
     let asked = places(1, assignment_ids.len());
     // Whether there is a newer one is looked up in the index that keeps them apart.
     let sql = format!(
-        "SELECT s.assignment_id, COUNT(*) AS given, COUNT(f.submission_id) AS returned, MAX(s.at) AS newest \
+        "SELECT s.assignment_id, COUNT(*) AS given, COUNT(f.submission_id) AS returned, \
+         COUNT(CASE WHEN s.late > 0 THEN 1 END) AS late, MAX(s.at) AS newest \
          FROM exchange_submissions s LEFT JOIN exchange_feedback f ON f.submission_id = s.id \
          WHERE s.assignment_id IN ({asked}) AND NOT EXISTS (SELECT 1 FROM exchange_submissions n \
          WHERE n.assignment_id = s.assignment_id AND n.student = s.student AND n.at > s.at){but} \

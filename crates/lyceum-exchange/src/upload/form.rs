@@ -12,6 +12,13 @@ const FIELDS_MAX: usize = 1000;
 /// Who is told what is in a form.
 pub trait Receive {
     fn begin(&mut self, name: &str);
+
+    /// As [`Receive::begin`], of a part that is a file: with the name that it has where it comes from,
+    /// which is empty where none was chosen.
+    fn begin_file(&mut self, name: &str, _file_name: &str) {
+        self.begin(name);
+    }
+
     fn data(&mut self, bytes: &[u8]);
     fn end(&mut self);
 
@@ -293,7 +300,8 @@ impl Multipart {
                 let heading = String::from_utf8_lossy(&self.left()[..end]);
                 let name = name_of(&heading);
                 match &name {
-                    Some(name) => to.begin(name),
+                    Some((name, Some(file_name))) => to.begin_file(name, file_name),
+                    Some((name, None)) => to.begin(name),
                     None if to.may_skip() => {}
                     None => return Err(Nameless(self.parts)),
                 }
@@ -323,8 +331,8 @@ impl Multipart {
     }
 }
 
-/// The name of the field that a part is.
-fn name_of(heading: &str) -> Option<String> {
+/// The name of the field that a part is, and that of its file.
+fn name_of(heading: &str) -> Option<(String, Option<String>)> {
     let disposition = heading.split("\r\n").find_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.trim()
@@ -333,7 +341,10 @@ fn name_of(heading: &str) -> Option<String> {
     })?;
     let kind = disposition.split(';').next().unwrap_or_default().trim();
     let name = parameter(disposition, "name")?;
-    (kind.eq_ignore_ascii_case("form-data") && name.len() <= NAME_MAX).then_some(name)
+    // Browsers write a quotation mark like this, and nothing else (HTML, section 4.10.22.8).
+    let file_name = parameter(disposition, "filename").map(|name| name.replace("%22", "\""));
+    let fits = kind.eq_ignore_ascii_case("form-data") && name.len() <= NAME_MAX;
+    fits.then_some((name, file_name))
 }
 
 /// `x; NAME=value` or `x; NAME="value"`.

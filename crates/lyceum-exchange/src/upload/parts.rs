@@ -1,4 +1,5 @@
-//! Files as the parts of a multipart form: the name of a part is the path of its file.
+//! Files as the parts of a multipart form. The path of a file is the name of its part, or the name
+//! that it has where somebody chose it.
 
 use std::collections::VecDeque;
 
@@ -8,13 +9,21 @@ use crate::tree::FilePath;
 #[derive(Default)]
 pub struct PartsReader {
     path: Option<FilePath>,
+    /// This part is no file.
+    skips: bool,
     files: usize,
     output: VecDeque<Output>,
     mistake: Option<Mistake>,
 }
 
 impl PartsReader {
+    /// A part that is read over.
+    pub fn skip(&mut self) {
+        (self.skips, self.path) = (true, None);
+    }
+
     pub fn begin(&mut self, name: &str) {
+        self.skips = false;
         self.files += 1;
         self.path = FilePath::parse(name);
         if self.path.is_none() {
@@ -25,7 +34,7 @@ impl PartsReader {
     }
 
     pub fn data(&mut self, bytes: &[u8]) {
-        if self.mistake.is_none() && !bytes.is_empty() {
+        if self.mistake.is_none() && !self.skips && !bytes.is_empty() {
             self.output.push_back(Output::Content(bytes.to_vec()));
         }
     }
@@ -65,6 +74,9 @@ mod tests {
         reader.data(b"llo");
         reader.end();
         reader.begin("b");
+        reader.end();
+        reader.skip();
+        reader.data(b"token");
         reader.end();
         let path = |text: &str| Output::File(FilePath::parse(text).expect("a path"));
         let content = |text: &[u8]| Output::Content(text.to_vec());

@@ -11,12 +11,14 @@ use hyper::Method;
 use jiff::tz::TimeZone;
 use lyceum_courses::{Shelf, Site};
 use lyceum_exchange::api::{native, ngshare};
+use lyceum_exchange::pages::{self, Setting, Starts};
 use lyceum_exchange::receipt::Signer;
 use lyceum_exchange::{Exchange, Groups, Limits, Parts, Space};
 use lyceum_hub::{Settings, db};
 use lyceum_model::clock::Clock;
 use lyceum_model::name::UserName;
 use lyceum_model::scope::Scope;
+use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 use lyceum_store::blobs::{Blobs, Disk};
 use lyceum_testkit::client::Answer;
@@ -58,6 +60,30 @@ impl Groups for HubGroups {
         most: usize,
     ) -> sqlx::Result<Option<Vec<(String, UserName)>>> {
         db::groups::members_of_all(tx, groups, most).await
+    }
+}
+
+/// Of the course `bio`: something that everybody may know, and secrets.
+struct Started;
+
+impl Starts for Started {
+    fn by_role(&self, course: &str, role: CourseRole) -> Option<Vec<Setting>> {
+        let setting = |what: &str, place: Option<&str>| Setting {
+            what: what.into(),
+            value: format!("for a {}", role.as_str()),
+            place: place.map(str::to_owned),
+            is_env: what.starts_with("env"),
+        };
+        let settings = vec![
+            setting("memory limit", None),
+            setting("env OF_THE_SITE", None),
+            setting("env OF_THE_COURSE", Some("courses/bio.yaml:9")),
+        ];
+        (course == "bio").then_some(settings)
+    }
+
+    fn own_server(&self, _: &str) -> Option<Vec<Setting>> {
+        None
     }
 }
 
@@ -107,7 +133,11 @@ impl Stage {
                 role.scopes.insert(Scope::parse(ACCESS).expect("a scope"));
             }
         };
-        let parts = vec![ngshare::part(&exchange), native::part(&exchange)];
+        let parts = vec![
+            ngshare::part(&exchange),
+            native::part(&exchange),
+            pages::part(&exchange, Arc::new(Started)),
+        ];
         let mut hub = TestHub::start_beside(db.db().clone(), clock, tune, parts)
             .await
             .with_admin("root")

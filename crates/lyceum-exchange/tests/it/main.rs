@@ -9,6 +9,7 @@ mod files;
 mod kit;
 mod lookers;
 mod native;
+mod pages;
 mod people;
 mod person;
 mod quota;

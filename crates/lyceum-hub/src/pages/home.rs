@@ -182,7 +182,12 @@ async fn show_after(
         Vec::new()
     });
     work::add(&mut courses, &to_do);
-    work::put(&mut courses, &to_do, hub.now());
+    // Of a course that all may see others have a card, but no page.
+    for course in courses.iter_mut().filter(|one| !one.roles.is_empty()) {
+        let page = hub.shelf().page_of(caller, &course.id);
+        course.url = page.map(|page| base.at(&page));
+    }
+    work::put(&mut courses, &to_do, &base, hub.now());
     let (done, name, mut error) = match last {
         Last::Done(query) => (query.of(&rows), None, None),
         Last::Refused(refused) => (None, refused.name, Some(refused.error.sentence(&lang))),
@@ -207,7 +212,7 @@ async fn show_after(
         },
         task: in_course.and_then(|course| course.task.clone()),
         work_unknown,
-        waiting: work::waiting(&courses, &to_do, hub.now()),
+        waiting: work::waiting(&courses, &to_do, &base, hub.now()),
         closed,
         add: (limit > 0).then(|| AddServer {
             name: name.unwrap_or_default(),

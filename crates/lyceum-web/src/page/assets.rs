@@ -56,6 +56,17 @@ const FILES: &[(&str, &str, &[u8])] = &[
         "text/css; charset=utf-8",
         include_bytes!("../../assets/sheets.css"),
     ),
+    // The pages of courses, where files are handed in.
+    (
+        "course.css",
+        "text/css; charset=utf-8",
+        include_bytes!("../../assets/course.css"),
+    ),
+    (
+        "course.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("../../assets/course.js"),
+    ),
     // For a site's templates: what JupyterHub's scripts do, and what stands at their places.
     (
         "classic.js",

@@ -23,11 +23,12 @@
 //! | [`OAuthPage::action`] | `scopes`, repeated | oauth |
 //!
 //! `next` is the local path to go back to. The forms of administrators are told of in [`admin`], those
-//! of sessions in [`sessions`].
+//! of sessions in [`sessions`], those of courses in [`courses`].
 
 pub mod admin;
 mod audit;
 mod course_work;
+pub mod courses;
 mod culling;
 mod deeds;
 pub mod mail;

@@ -21,7 +21,11 @@ use minijinja::Value;
 fn template_files() -> Vec<PathBuf> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
-    for folder in ["lyceum-web/templates", "lyceum-hub/templates"] {
+    for folder in [
+        "lyceum-web/templates",
+        "lyceum-hub/templates",
+        "lyceum-exchange/templates",
+    ] {
         for entry in fs::read_dir(crates.join(folder)).expect("the folder is there") {
             files.push(entry.expect("readable").path());
         }
@@ -30,14 +34,24 @@ fn template_files() -> Vec<PathBuf> {
     files
 }
 
-macro_rules! hub_templates {
-    ($($name:literal),*) => {
-        &[$(($name, include_str!(concat!("../../../lyceum-hub/templates/", $name)))),*]
+macro_rules! templates_of {
+    ($part:literal, $($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../../", $part, "/templates/", $name)))),*]
     };
 }
 
 fn builder() -> PagesBuilder {
-    Pages::builder().add(hub_templates![
+    let of_exchange = templates_of![
+        "lyceum-exchange",
+        "assignment.html",
+        "course.html",
+        "course_people.html",
+        "courses.html",
+        "submission.html",
+        "work.html"
+    ];
+    Pages::builder().add(of_exchange).add(templates_of![
+        "lyceum-hub",
         "accept_share.html",
         "admin.html",
         "admin_activity.html",
@@ -160,6 +174,7 @@ fn every_template_renders() {
             let pieces = [
                 "audit.html",
                 "base.html",
+                "courses.html",
                 "lists.html",
                 "spawn_form.html",
                 "ui.html",

@@ -1,5 +1,6 @@
 //! What pages could have to show: a rich and a bare sample of each, and the special cases.
 
+mod courses;
 mod second_factor;
 mod shares;
 mod sittings;
@@ -240,6 +241,7 @@ pub(crate) fn all() -> Vec<(&'static str, &'static str, Value)> {
     all.extend(login());
     all.extend(homes());
     all.extend(starts());
+    all.extend(courses::all());
     all.extend(shares::all());
     all.extend(sittings::all());
     all.extend(spawn::all());
@@ -510,6 +512,7 @@ fn task() -> TaskRow {
         course: format!("Signals and Systems {EVIL}"),
         name: format!("Problem set 1 {EVIL}"),
         due: Some(NOW + 30 * HOUR),
+        url: Some("/hub/courses/signals-2026/assignments/ps1".into()),
         ..TaskRow::default()
     }
 }
@@ -555,6 +558,7 @@ fn waiting() -> Vec<WaitingRow> {
             arrivals: vec![
                 arrival("ps2", 0, 0),
                 ArrivalRow {
+                    url: Some("/hub/courses/signals-2026/assignments/ps1".into()),
                     past: true,
                     ..arrival("ps1", 12, 1)
                 },

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use lyceum_exchange::collect::{self, Collected, SHORTEST_GRACE};
 use lyceum_exchange::quota::shown;
+use lyceum_exchange::receipt;
 use lyceum_exchange::verify::{Counts, Fault, verify};
 use lyceum_exchange::{archive, db};
 use lyceum_written::units::Span;
@@ -89,6 +90,19 @@ pub enum ExchangeCommand {
         /// Print JSON, for machines.
         #[arg(long)]
         json: bool,
+    },
+    /// Look whether a receipt that somebody has downloaded was signed here, and is as it was.
+    #[command(
+        after_help = "Exit code 3: it was not signed here, or something of it was changed.\n\n\
+                      Example:\n  lyceum exchange receipt signals-2026-ps1-17-receipt.txt"
+    )]
+    Receipt {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        data: DataArgs,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Print the public key by which receipts can be checked elsewhere (Ed25519, in hexadecimal).
     Key {
@@ -181,6 +195,25 @@ impl ExchangeCommand {
                 config,
                 json,
             } => retention(dry_run, &data, &config, json),
+            Self::Receipt { file, data, config } => {
+                let text = std::fs::read_to_string(&file).map_err(|error| {
+                    Failure::new(format!("{} can't be read: {error}", file.display()))
+                })?;
+                let is_ours = block_on(async {
+                    let (ground, _, _) = ground(&data, &config).await?;
+                    let signer = signer(&ground.keys);
+                    let parts = receipt::of_download(&text);
+                    Ok(parts.is_some_and(|(text, signature)| signer.signed(&text, &signature)))
+                })?;
+                match is_ours {
+                    true => print("signed here, and as it was\n")?,
+                    false => print("not signed here, or changed since\n")?,
+                }
+                Ok(match is_ours {
+                    true => Outcome::Good,
+                    false => Outcome::Problems,
+                })
+            }
             Self::Key { data, config } => {
                 let key = block_on(async {
                     let (ground, _, _) = ground(&data, &config).await?;

@@ -279,7 +279,8 @@ fn told(values: &Values, loaded: &Loaded) -> Told {
     (rows.collect(), notes.collect())
 }
 
-pub(super) fn row(said: &Said, loaded: &Loaded) -> Row {
+/// What it is about, and what holds.
+pub(crate) fn what_is_said(said: &Said) -> (String, Value) {
     let amount = |bytes: &Option<u64>| bytes.map(|bytes| Bytes(bytes).to_string().into());
     let (what, value): (&str, Option<Value>) = match &said.setting {
         Setting::Image(image) => ("image", Some(image.as_str().into())),
@@ -299,9 +300,14 @@ pub(super) fn row(said: &Said, loaded: &Loaded) -> Row {
         Setting::Env(name, _) => format!("{what} {name}"),
         _ => what.to_owned(),
     };
+    (what, value.unwrap_or_default())
+}
+
+pub(super) fn row(said: &Said, loaded: &Loaded) -> Row {
+    let (what, value) = what_is_said(said);
     Row {
         what,
-        value: value.unwrap_or_default(),
+        value,
         from: match &said.place {
             Some(place) => place.to_string(),
             None => loaded.place(&said.path).unwrap_or_else(|| "default".into()),
@@ -329,7 +335,7 @@ fn text(explained: &Explained) -> String {
     text
 }
 
-pub(super) fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

@@ -14,7 +14,7 @@ use crate::people::Standing;
 use crate::{Exchange, db, stored};
 
 /// In the place of what was given before.
-pub(super) async fn put_feedback(
+pub(crate) async fn put_feedback(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, submission)): Path<(String, String)>,
@@ -42,7 +42,7 @@ pub(super) async fn put_feedback(
 
 /// What was given for a submission.
 #[derive(Deserialize)]
-pub(super) struct FeedbackFiles {
+pub(crate) struct FeedbackFiles {
     course: String,
     submission: String,
 }

@@ -18,7 +18,13 @@ use crate::tree::TreeFile;
 const PIECE: usize = 64 * 1024;
 
 /// Which file of several, as `?path=` says it.
-pub(super) struct AskedPath(String);
+pub(crate) struct AskedPath(String);
+
+impl AskedPath {
+    pub(crate) fn is(&self, file: &TreeFile) -> bool {
+        file.path.as_str() == self.0
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for AskedPath {
     type Rejection = ApiError;
@@ -32,12 +38,12 @@ impl<S: Sync> FromRequestParts<S> for AskedPath {
     }
 }
 
-pub(super) async fn one(
+pub(crate) async fn one(
     exchange: &Exchange,
     files: Vec<TreeFile>,
     path: &AskedPath,
 ) -> ApiResult<Response> {
-    let file = files.into_iter().find(|file| file.path.as_str() == path.0);
+    let file = files.into_iter().find(|file| path.is(file));
     let file = file.ok_or_else(|| Refusal::not_found("File"))?;
     let content = exchange
         .blobs()
@@ -53,7 +59,7 @@ pub(super) async fn one(
 }
 
 /// Something under this name that a browser saves.
-pub(super) fn to_keep(name: &str, kind: &'static str, body: Body) -> Response {
+pub(crate) fn to_keep(name: &str, kind: &'static str, body: Body) -> Response {
     let plain = |c: char| match c {
         c if c.is_ascii_alphanumeric() || " -_.()".contains(c) => c,
         _ => '_',

@@ -17,16 +17,16 @@ use crate::tree::TreeFile;
 use crate::{Exchange, db};
 
 /// The files of a version, of a submission, or of its feedback.
-pub(super) struct Held {
+pub(crate) struct Held {
     /// What a zip of them is called.
-    pub(super) name: String,
-    pub(super) tree: String,
+    pub(crate) name: String,
+    pub(crate) tree: String,
     /// When they came, in milliseconds.
-    pub(super) at: i64,
+    pub(crate) at: i64,
 }
 
 /// Where such files are, as the path of a request says it.
-pub(super) trait Holder: DeserializeOwned + Send {
+pub(crate) trait Holder: DeserializeOwned + Send {
     /// For somebody who may have them; to others they are not there.
     fn find(
         self,
@@ -36,7 +36,7 @@ pub(super) trait Holder: DeserializeOwned + Send {
     ) -> impl Future<Output = ApiResult<Held>> + Send;
 }
 
-pub(super) async fn list<H: Holder>(
+pub(crate) async fn list<H: Holder>(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path(holder): Path<H>,
@@ -45,7 +45,7 @@ pub(super) async fn list<H: Holder>(
     Ok(Json(model::files(&found)))
 }
 
-pub(super) async fn one<H: Holder>(
+pub(crate) async fn one<H: Holder>(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path(holder): Path<H>,
@@ -55,7 +55,7 @@ pub(super) async fn one<H: Holder>(
     files::one(&exchange, found, &path).await
 }
 
-pub(super) async fn zip<H: Holder>(
+pub(crate) async fn zip<H: Holder>(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path(holder): Path<H>,

@@ -30,7 +30,7 @@ pub(super) fn course(course: &Course, standing: Standing) -> Value {
 
 /// Where an assignment stands for somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Nothing of it can be had.
     Planned,
     /// Students don't see it yet.
@@ -41,7 +41,7 @@ pub(super) enum State {
 }
 
 impl State {
-    fn of(
+    pub(crate) fn of(
         is_released: bool,
         opens: Option<Timestamp>,
         terms: Option<&Terms>,
@@ -60,7 +60,7 @@ impl State {
         }
     }
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Planned => "planned",
             Self::Early => "early",

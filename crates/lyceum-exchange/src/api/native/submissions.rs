@@ -6,21 +6,22 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use lyceum_store::Tx;
-use lyceum_web::ApiResult;
+use lyceum_web::{ApiError, ApiResult};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::files::to_keep;
 use super::held::{Held, Holder};
 use super::zip::Folder;
-use super::{Asker, FILES, model, zip};
+use super::{Asker, FILES, NotRead, model, require_form, zip};
 use crate::api::refusal::Refusal;
 use crate::api::visitor::Entered;
 use crate::db::submissions::{Told, Wanted};
-use crate::intake::{Asked, pass_over};
+use crate::intake::{Asked, FilesAs, pass_over};
 use crate::moment::Moment;
 use crate::people::Standing;
-use crate::{Exchange, db, rules, submissions};
+use crate::rules::NotTaken;
+use crate::{Exchange, db, receipt, rules, submissions};
 
 const USUAL: i64 = 50;
 const MOST: i64 = 200;
@@ -28,7 +29,7 @@ const MOST: i64 = 200;
 /// Which ones.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Which {
+pub(crate) struct Which {
     student: Option<String>,
     /// Older than the one of this number.
     before: Option<i64>,
@@ -36,7 +37,7 @@ pub(super) struct Which {
 }
 
 /// Of a whole course.
-pub(super) async fn list_submissions(
+pub(crate) async fn list_submissions(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path(course): Path<String>,
@@ -47,7 +48,7 @@ pub(super) async fn list_submissions(
     list(&mut tx, &asker, &entered, "", which).await
 }
 
-pub(super) async fn list_submissions_of_assignment(
+pub(crate) async fn list_submissions_of_assignment(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, assignment)): Path<(String, String)>,
@@ -96,47 +97,125 @@ async fn list(
     Ok(Json(json!({ "submissions": told, "next": next })))
 }
 
-pub(super) async fn submit(
+pub(crate) async fn submit(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, name)): Path<(String, String)>,
     request: Request,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
+    let told = take(
+        &exchange,
+        &asker,
+        (&course, &name),
+        request,
+        FilesAs::Fields,
+    )
+    .await?;
+    Ok((StatusCode::CREATED, Json(with_receipt(&exchange, &told))))
+}
+
+/// Why nothing was taken.
+pub(crate) enum NotKept {
+    NotRead(NotRead),
+    NotTaken(NotTaken),
+    Archived,
+    Other(ApiError),
+}
+
+/// Takes what somebody hands in, files and all.
+pub(crate) async fn take(
+    exchange: &Exchange,
+    asker: &Asker,
+    (course, name): (&str, &str),
+    request: Request,
+    files: FilesAs,
+) -> Result<Told, NotKept> {
     let mut tx = exchange.db().read().await?;
-    let entered = asker.enter(&exchange, &mut tx, &course).await?;
+    let entered = asker.enter(exchange, &mut tx, course).await?;
     entered.require_hands_in()?;
-    entered.require_open()?;
-    let assignment = entered.assignment(&mut tx, &name).await?;
-    let author = asker.0.as_author(entered.standing);
-    let early = rules::check_early(&exchange, &mut tx, &entered.course, &assignment, author).await;
+    let early = match entered.course.is_archived() {
+        true => Err(NotKept::Archived),
+        false => {
+            let assignment = entered.assignment(&mut tx, name).await?;
+            let author = asker.0.as_author(entered.standing);
+            let limits =
+                rules::check_early(exchange, &mut tx, &entered.course, &assignment, author).await;
+            limits.map_err(NotKept::NotTaken)
+        }
+    };
     drop(tx);
     let limits = match early {
         Ok(limits) => limits,
         Err(error) => {
-            pass_over(&exchange, asker.0.name(), request).await;
-            return Err(Refusal::from(error).into());
+            pass_over(exchange, asker.0.name(), request).await;
+            return Err(error);
         }
     };
     let asked = Asked {
         size: limits.size,
+        files,
         ..FILES
     };
-    let (tree, arrived) = asker.files(&exchange, request, asked).await?;
+    require_form(&request)?;
+    let (tree, arrived) = asker.read(exchange, request, asked).await?;
     // Asked again: the body may have taken its time.
     let mut tx = exchange.db().write().await?;
-    let mut entered = asker.enter(&exchange, &mut tx, &course).await?;
+    let mut entered = asker.enter(exchange, &mut tx, course).await?;
     entered.require_hands_in()?;
-    entered.require_open()?;
-    let assignment = entered.assignment(&mut tx, &name).await?;
+    if entered.course.is_archived() {
+        return Err(NotKept::Archived);
+    }
+    let assignment = entered.assignment(&mut tx, name).await?;
     let author = asker.0.as_author(entered.standing);
     let course = &mut entered.course;
     let sent = (&tree, arrived);
-    let row = submissions::hand_in(&exchange, &mut tx, course, &assignment, author, sent).await;
-    let row = row.map_err(Refusal::from)?;
+    let row = submissions::hand_in(exchange, &mut tx, course, &assignment, author, sent).await?;
     let told = db::submissions::find_told(&mut tx, &row.course_id, &row.id).await?;
     let told = told.ok_or(sqlx::Error::RowNotFound)?;
     tx.commit().await?;
-    Ok((StatusCode::CREATED, Json(with_receipt(&exchange, &told))))
+    Ok(told)
+}
+
+impl From<NotRead> for NotKept {
+    fn from(error: NotRead) -> Self {
+        Self::NotRead(error)
+    }
+}
+
+impl From<NotTaken> for NotKept {
+    fn from(error: NotTaken) -> Self {
+        Self::NotTaken(error)
+    }
+}
+
+impl From<ApiError> for NotKept {
+    fn from(error: ApiError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Refusal> for NotKept {
+    fn from(refusal: Refusal) -> Self {
+        Self::Other(refusal.into())
+    }
+}
+
+impl From<sqlx::Error> for NotKept {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// As programs are told.
+impl From<NotKept> for ApiError {
+    fn from(error: NotKept) -> Self {
+        match error {
+            NotKept::NotRead(error) => error.into(),
+            NotKept::NotTaken(error) => Refusal::from(error).into(),
+            NotKept::Archived => Refusal::archived().into(),
+            NotKept::Other(error) => error,
+        }
+    }
 }
 
 fn with_receipt(exchange: &Exchange, row: &Told) -> Value {
@@ -149,7 +228,7 @@ fn with_receipt(exchange: &Exchange, row: &Told) -> Value {
     told
 }
 
-pub(super) async fn get_submission(
+pub(crate) async fn get_submission(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, submission)): Path<(String, String)>,
@@ -160,7 +239,7 @@ pub(super) async fn get_submission(
 }
 
 /// The signed text, and below it what it was signed with.
-pub(super) async fn get_receipt(
+pub(crate) async fn get_receipt(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, submission)): Path<(String, String)>,
@@ -168,19 +247,21 @@ pub(super) async fn get_receipt(
     let mut tx = exchange.db().read().await?;
     let (_, row) = find(&exchange, &mut tx, &asker, &course, &submission).await?;
     let name = format!("{course}-{}-{}-receipt.txt", row.assignment, row.number);
-    let key = exchange.signer().public_key();
-    let (receipt, signature) = (row.receipt, row.signature);
-    let text = format!("{receipt}\nsignature: {signature}\npublic key: {key}\n");
     Ok(to_keep(
         &name,
         "text/plain; charset=utf-8",
-        Body::from(text),
+        Body::from(receipt_of(&exchange, &row)),
     ))
+}
+
+pub(crate) fn receipt_of(exchange: &Exchange, row: &Told) -> String {
+    let key = exchange.signer().public_key();
+    receipt::as_download(&row.receipt, &row.signature, &key)
 }
 
 /// What was handed in.
 #[derive(Deserialize)]
-pub(super) struct SubmissionFiles {
+pub(crate) struct SubmissionFiles {
     course: String,
     submission: String,
 }
@@ -199,7 +280,7 @@ impl Holder for SubmissionFiles {
 }
 
 /// Everybody's newest, each in a folder of her name.
-pub(super) async fn get_zip_of_assignment(
+pub(crate) async fn get_zip_of_assignment(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, assignment)): Path<(String, String)>,
@@ -221,7 +302,7 @@ pub(super) async fn get_zip_of_assignment(
 }
 
 /// One's own, or anybody's for those who grade; others' look like none.
-pub(super) async fn find(
+pub(crate) async fn find(
     exchange: &Exchange,
     tx: &mut Tx,
     asker: &Asker,

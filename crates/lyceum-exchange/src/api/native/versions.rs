@@ -21,7 +21,7 @@ use crate::{Exchange, db, stored};
 const SHOWN: i64 = 100;
 
 /// With its newest versions, for those who teach.
-pub(super) async fn get_assignment(
+pub(crate) async fn get_assignment(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, name)): Path<(String, String)>,
@@ -54,7 +54,7 @@ pub(super) async fn get_assignment(
 }
 
 /// Makes the assignment, or a new version of it; what was handed in stays.
-pub(super) async fn release_version(
+pub(crate) async fn release_version(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, name)): Path<(String, String)>,
@@ -103,7 +103,7 @@ pub(super) async fn release_version(
 }
 
 /// What was handed in stays, and is there again when the assignment is.
-pub(super) async fn withdraw_assignment(
+pub(crate) async fn withdraw_assignment(
     State(exchange): State<Exchange>,
     asker: Asker,
     Path((course, assignment)): Path<(String, String)>,
@@ -119,7 +119,7 @@ pub(super) async fn withdraw_assignment(
 
 /// A version by its number, or `newest`. Students get the newest alone.
 #[derive(Deserialize)]
-pub(super) struct VersionFiles {
+pub(crate) struct VersionFiles {
     course: String,
     assignment: String,
     version: String,

@@ -44,16 +44,16 @@ const PATHS_MAX: u64 = 32 * 1024 * 1024;
 const SLOWEST: u64 = 16 * 1024;
 
 /// A tree, and the folder of the zip that it comes into; empty: the top, when there is one tree.
-pub(super) struct Folder {
-    pub(super) name: String,
-    pub(super) tree: String,
-    pub(super) files: i64,
+pub(crate) struct Folder {
+    pub(crate) name: String,
+    pub(crate) tree: String,
+    pub(crate) files: i64,
     /// When its files came, in milliseconds.
-    pub(super) at: i64,
+    pub(crate) at: i64,
 }
 
 /// A zip of these under a name that people know it by.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     exchange: &Exchange,
     person: &lyceum_model::name::UserName,
     name: &str,

@@ -1,5 +1,6 @@
 //! What is to be done in her courses, as rows of the page.
 
+use lyceum_model::base::BasePath;
 use lyceum_model::clock::Millis;
 use lyceum_web::page::contexts::{
     ArrivalRow, CourseRow, FeedbackRow, MistakeRow, TaskRow, WaitingRow,
@@ -42,12 +43,12 @@ pub(super) fn anchor(course: &str) -> String {
 }
 
 /// Puts what is to be done in each course on its card.
-pub(super) fn put(rows: &mut [CourseRow], all: &[CourseWork], now: Millis) {
+pub(super) fn put(rows: &mut [CourseRow], all: &[CourseWork], base: &BasePath, now: Millis) {
     for work in all {
         let Some(row) = rows.iter_mut().find(|row| row.id == work.course) else {
             continue;
         };
-        row.task = work.next().map(|next| task(&row.title, next, now));
+        row.task = work.next().map(|next| task(&row.title, next, base, now));
         row.open = count(work.open());
         let feedback = work.feedback.iter().take(FEEDBACK_MAX);
         row.feedback = feedback
@@ -69,15 +70,20 @@ pub(super) fn next<'a>(rows: &'a [CourseRow], all: &[CourseWork]) -> Option<&'a 
 }
 
 /// What waits for those who teach, in the order of the cards.
-pub(super) fn waiting(rows: &[CourseRow], all: &[CourseWork], now: Millis) -> Vec<WaitingRow> {
+pub(super) fn waiting(
+    rows: &[CourseRow],
+    all: &[CourseWork],
+    base: &BasePath,
+    now: Millis,
+) -> Vec<WaitingRow> {
     let waiting = rows.iter().filter_map(|row| {
         let work = all.iter().find(|work| work.course == row.id)?;
-        work.waits().then(|| waits(row, work, now))
+        work.waits().then(|| waits(row, work, base, now))
     });
     waiting.collect()
 }
 
-fn waits(row: &CourseRow, work: &CourseWork, now: Millis) -> WaitingRow {
+fn waits(row: &CourseRow, work: &CourseWork, base: &BasePath, now: Millis) -> WaitingRow {
     let shown = work.arrivals.iter().take(ARRIVALS_MAX);
     let mistake = work.mistakes.first().map(|mistake| MistakeRow {
         line: mistake.line,
@@ -90,7 +96,7 @@ fn waits(row: &CourseRow, work: &CourseWork, now: Millis) -> WaitingRow {
             .url
             .clone()
             .unwrap_or_else(|| format!("#{}", row.anchor)),
-        arrivals: shown.map(|one| arrival(one, now)).collect(),
+        arrivals: shown.map(|one| arrival(one, base, now)).collect(),
         more: count(work.arrivals.len().saturating_sub(ARRIVALS_MAX)),
         mistake,
         rest_holds: work.rest_holds,
@@ -98,7 +104,7 @@ fn waits(row: &CourseRow, work: &CourseWork, now: Millis) -> WaitingRow {
     }
 }
 
-fn arrival(one: &Arrivals, now: Millis) -> ArrivalRow {
+fn arrival(one: &Arrivals, base: &BasePath, now: Millis) -> ArrivalRow {
     ArrivalRow {
         name: one.name.clone(),
         due: one.due.map(|due| due.0),
@@ -107,10 +113,11 @@ fn arrival(one: &Arrivals, now: Millis) -> ArrivalRow {
         students: one.students,
         waiting: one.waiting,
         newest: one.newest.map(|at| at.0),
+        url: one.page.as_ref().map(|page| base.at(page)),
     }
 }
 
-fn task(course: &str, task: &Task, now: Millis) -> TaskRow {
+fn task(course: &str, task: &Task, base: &BasePath, now: Millis) -> TaskRow {
     let is_past = task.due.is_some_and(|due| due < now);
     let grace = task.in_time_until.filter(|_| is_past && !task.late);
     TaskRow {
@@ -121,6 +128,7 @@ fn task(course: &str, task: &Task, now: Millis) -> TaskRow {
         late: task.late,
         taken_until: task.taken_until.map(|until| until.0),
         handed_in: task.handed_in.map(|at| at.0),
+        url: task.page.as_ref().map(|page| base.at(page)),
     }
 }
 

@@ -543,6 +543,7 @@ async fn what_waits_for_a_teacher_comes_first() {
         students: Some(40),
         waiting,
         newest: (given > 0).then_some(now),
+        page: Some(format!("/hub/courses/bio/assignments/{name}")),
     };
     let mut bio = work("bio", Vec::new());
     bio.arrivals = (1..8)
@@ -582,6 +583,8 @@ async fn what_waits_for_a_teacher_comes_first() {
     assert!(!said.contains("ps6:"), "{said}");
     // What it leads to is there.
     assert!(before.contains("href=\"#course-bio\""), "{before}");
+    let link = "<a href=\"/hub/courses/bio/assignments/ps1\">ps1</a>";
+    assert!(before.contains(link), "{before}");
     assert!(page.contains("id=\"course-bio\""), "{page}");
     let page = german.get("/hub/home").await.expect(200).text();
     assert!(

@@ -15,6 +15,8 @@ pub struct TaskRow {
     /// It is taken until then; none: without end.
     pub taken_until: Option<i64>,
     pub handed_in: Option<i64>,
+    /// Its page.
+    pub url: Option<String>,
 }
 
 /// What came back for something that was handed in.
@@ -54,6 +56,8 @@ pub struct ArrivalRow {
     /// How many wait for feedback.
     pub waiting: u64,
     pub newest: Option<i64>,
+    /// Its page.
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -1,0 +1,120 @@
+//! Handing in by a form: files as a browser sends what somebody chose. Whoever sends it by itself is
+//! led on to the receipt; the page's script is told where that is.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lyceum_model::say;
+use lyceum_model::saying::{Saying, size};
+use lyceum_web::ApiResult;
+use lyceum_web::request::header as header_text;
+use serde_json::json;
+
+use super::assignment::{self, Shown};
+use super::{Desk, Reader, in_words, submission_path};
+use crate::api::native::NotRead;
+use crate::api::native::submissions::{NotKept, take};
+use crate::intake::{FilesAs, IntakeError};
+use crate::rules::NotTaken;
+use crate::upload::files::{FILES_MAX, Mistake};
+
+pub(super) async fn hand_in(
+    State(desk): State<Desk>,
+    reader: Reader,
+    Path((course, name)): Path<(String, String)>,
+    request: Request,
+) -> ApiResult<Response> {
+    let by_script = is_script(request.headers());
+    let (asker, place) = (&reader.asker, (course.as_str(), name.as_str()));
+    match take(&desk.exchange, asker, place, request, FilesAs::Chosen).await {
+        Ok(row) => {
+            let path = submission_path(&course, &row.id);
+            let url = reader.at(&format!("{path}?done=1"));
+            Ok(match by_script {
+                true => (StatusCode::CREATED, Json(json!({ "url": url }))).into_response(),
+                false => (StatusCode::SEE_OTHER, [(header::LOCATION, url)]).into_response(),
+            })
+        }
+        Err(error) => {
+            let (status, words) = said(error).map_err(in_words)?;
+            let problem = words.sentence(reader.visit.language());
+            if by_script {
+                return Ok((status, Json(json!({ "problem": problem }))).into_response());
+            }
+            let asked = Shown {
+                problem: Some((status, problem)),
+                ..Shown::default()
+            };
+            assignment::page(&desk, &reader, place, asked).await
+        }
+    }
+}
+
+fn is_script(headers: &HeaderMap) -> bool {
+    header_text(headers, header::ACCEPT.as_str()) == Some("application/json")
+}
+
+/// Why nothing was taken, for the page with the form; else for a page of its own.
+fn said(error: NotKept) -> ApiResult<(StatusCode, Saying)> {
+    match error {
+        NotKept::Archived => Ok((StatusCode::FORBIDDEN, say!("handin.archived"))),
+        NotKept::NotTaken(error)
+        | NotKept::NotRead(NotRead::Intake(IntakeError::NotTaken(error))) => of_rules(error),
+        NotKept::NotRead(NotRead::Empty) => Ok((StatusCode::BAD_REQUEST, say!("handin.no_files"))),
+        NotKept::NotRead(NotRead::Mistake(Mistake::TooMany)) => {
+            Ok((StatusCode::PAYLOAD_TOO_LARGE, too_many(FILES_MAX as u64)))
+        }
+        NotKept::NotRead(NotRead::Mistake(_)) => Ok((StatusCode::BAD_REQUEST, say!("handin.name"))),
+        NotKept::NotRead(NotRead::Intake(error)) => of_intake(error),
+        NotKept::Other(error) => Err(error),
+    }
+}
+
+fn too_many(most: u64) -> Saying {
+    say!("handin.too_many", n = most)
+}
+
+fn of_rules(error: NotTaken) -> ApiResult<(StatusCode, Saying)> {
+    Ok(match error {
+        NotTaken::Closed(until) => (StatusCode::FORBIDDEN, say!("handin.closed", until = until)),
+        NotTaken::TooOften { most, .. } => {
+            (StatusCode::CONFLICT, say!("handin.too_often", most = most))
+        }
+        NotTaken::TooLarge(most) => too_large(most.0),
+        NotTaken::TooMany { most, .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, too_many(u64::from(most)))
+        }
+        NotTaken::Kind { path, kinds } => (
+            StatusCode::BAD_REQUEST,
+            say!("handin.kind", path = path, kinds = kinds),
+        ),
+        NotTaken::NoRules => (StatusCode::SERVICE_UNAVAILABLE, say!("handin.no_rules")),
+        NotTaken::Withdrawn => (StatusCode::NOT_FOUND, say!("handin.withdrawn")),
+        NotTaken::Database(error) => return Err(error.into()),
+    })
+}
+
+fn too_large(most: u64) -> (StatusCode, Saying) {
+    (
+        StatusCode::PAYLOAD_TOO_LARGE,
+        say!("handin.too_large", size = size(most)),
+    )
+}
+
+fn of_intake(error: IntakeError) -> ApiResult<(StatusCode, Saying)> {
+    Ok(match error {
+        IntakeError::TooLarge(most) => too_large(most),
+        IntakeError::Broken
+        | IntakeError::Nameless(_)
+        | IntakeError::FieldTooLong(..)
+        | IntakeError::CutOff => (StatusCode::BAD_REQUEST, say!("handin.broken")),
+        IntakeError::TooManyFields => (StatusCode::PAYLOAD_TOO_LARGE, too_many(FILES_MAX as u64)),
+        IntakeError::TooSlow => (StatusCode::REQUEST_TIMEOUT, say!("handin.too_slow")),
+        IntakeError::Busy => (StatusCode::SERVICE_UNAVAILABLE, say!("handin.busy")),
+        IntakeError::Full => (StatusCode::SERVICE_UNAVAILABLE, say!("handin.full")),
+        IntakeError::NotTaken(error) => return of_rules(error),
+        IntakeError::Blob(error) => return Err(anyhow::Error::from(error).into()),
+        IntakeError::Database(error) => return Err(error.into()),
+    })
+}

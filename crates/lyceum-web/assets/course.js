@@ -1,0 +1,106 @@
+// Handing in: files may be dropped, what was chosen is listed, and a bar shows how far it has gone.
+// Without this the form does it alone.
+const form = document.querySelector("[data-hand-in]");
+
+function begin() {
+  const field = form.querySelector("input[type=file]");
+  const drop = form.querySelector(".drop");
+  const list = form.querySelector("[data-chosen]");
+  const button = form.querySelector("button");
+  const bar = form.querySelector("progress");
+  const said = form.querySelector("[role=status]");
+  const problem = form.querySelector("[role=alert]");
+  const words = form.dataset;
+  let sending = null;
+
+  const complain = (text) => {
+    problem.textContent = text;
+    problem.hidden = !text;
+    if (text) problem.focus();
+  };
+  const size = (bytes) => {
+    const [amount, unit] = bytes < 1000 ? [bytes, "B"] : bytes < 1e6 ? [bytes / 1000, "kB"] : [bytes / 1e6, "MB"];
+    return `${amount.toLocaleString(document.documentElement.lang, { maximumFractionDigits: amount < 10 ? 1 : 0 })} ${unit}`;
+  };
+  const total = () => [...field.files].reduce((sum, file) => sum + file.size, 0);
+  const check = () => {
+    if (!field.files.length) return words.none;
+    return total() > Number(words.most) ? words.tooLarge : "";
+  };
+  const show = () => {
+    list.replaceChildren(...[...field.files].map((file) => {
+      const line = document.createElement("li");
+      line.textContent = `${file.name} (${size(file.size)})`;
+      return line;
+    }));
+    list.hidden = !field.files.length;
+    complain(field.files.length ? check() : "");
+  };
+  const over = (is) => drop.classList.toggle("over", is);
+
+  field.addEventListener("change", show);
+  // The page asks for files by itself, in words that are read out.
+  field.required = false;
+  for (const kind of ["dragenter", "dragover"]) {
+    drop.addEventListener(kind, (event) => {
+      if (!event.dataTransfer.types.includes("Files") || sending) return;
+      event.preventDefault();
+      over(true);
+    });
+  }
+  drop.addEventListener("dragleave", (event) => { if (!drop.contains(event.relatedTarget)) over(false); });
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    if (sending || !event.dataTransfer.files.length) return;
+    field.files = event.dataTransfer.files;
+    show();
+  });
+
+  const rest = (text) => {
+    sending = null;
+    button.removeAttribute("aria-disabled");
+    bar.hidden = true;
+    said.textContent = "";
+    complain(text);
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (sending) return;
+    const wrong = check();
+    complain(wrong);
+    if (wrong) return;
+    sending = new XMLHttpRequest();
+    const request = sending;
+    let told = -1;
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "application/json");
+    request.upload.addEventListener("progress", ({ loaded, total: all, lengthComputable }) => {
+      if (!lengthComputable) return;
+      bar.max = all;
+      bar.value = loaded;
+      // Read out now and then, not for every piece.
+      const percent = Math.floor((100 * loaded) / all);
+      if (percent !== 100 && percent < told + 10) return;
+      told = percent;
+      said.textContent = percent === 100 ? words.kept : words.sending.replace("#", percent);
+    });
+    request.addEventListener("load", () => {
+      let answer = {};
+      try { answer = JSON.parse(request.responseText); } catch { /* No words of ours. */ }
+      if (request.status === 201 && answer.url) location.assign(answer.url);
+      else rest(answer.problem || answer.message || words.lost);
+    });
+    for (const kind of ["error", "abort", "timeout"]) request.addEventListener(kind, () => rest(words.lost));
+    button.setAttribute("aria-disabled", "true");
+    bar.hidden = false;
+    bar.value = 0;
+    said.textContent = words.sending.replace("#", 0);
+    request.send(new FormData(form));
+  });
+  addEventListener("beforeunload", (event) => { if (sending && sending.readyState < 4) event.preventDefault(); });
+  // Whoever comes back by the browser's button finds the form as it was before.
+  addEventListener("pageshow", (event) => { if (event.persisted) rest(""); });
+}
+
+if (form) begin();
