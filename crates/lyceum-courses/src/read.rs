@@ -10,7 +10,8 @@ use crate::assignment::check_all;
 use crate::course::{Course, People, RawCourse};
 use crate::environment::Environment;
 use crate::lti::{self, Platform};
-use crate::server::Server;
+use crate::nbgrader;
+use crate::server::{Server, Written};
 
 /// A course file is a page or two; more is a mistake or an attack.
 pub const FILE_LIMIT: u64 = 1024 * 1024;
@@ -64,15 +65,17 @@ pub fn read_course(file: &Path, text: &str, site: &Site) -> Result<Course, Probl
         let environment =
             environment.map(|raw| Environment::check(raw, &short, tree, environments, problem));
         let whose = environment.as_ref();
-        let server = Server::check(&raw.server, whose, &short, tree, environments, problem);
+        let written = Written { file: &short, tree };
+        let server = Server::check(raw, whose, written, environments, problem);
+        let nbgrader = nbgrader::check(&short, tree, problem);
         check_labels(&raw.people, problem);
         lti::check(&raw.lti, &site.platforms, problem);
         let mut people = raw.people.clone();
         lti::add(&mut people, &raw.lti);
         let assignments = check_all(&raw.assignments, &people, &site.zone, tree, problem);
-        (environment, server, assignments, people)
+        (environment, server, nbgrader, assignments, people)
     })?;
-    let (environment, server, assignments, people) = read.checked;
+    let (environment, server, nbgrader, assignments, people) = read.checked;
     let raw = read.written;
     Ok(Course {
         title: raw.title,
@@ -81,6 +84,8 @@ pub fn read_course(file: &Path, text: &str, site: &Site) -> Result<Course, Probl
         people,
         environment,
         server,
+        formgrader: raw.formgrader,
+        nbgrader,
         assignments,
         schedule: raw.schedule,
     })

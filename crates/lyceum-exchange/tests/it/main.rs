@@ -2,6 +2,7 @@
 
 mod agenda;
 mod assignments;
+mod course_account;
 mod courses;
 mod feedback;
 mod files;
