@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lyceum_model::environment::Said;
 use lyceum_model::name::UserName;
 pub use lyceum_model::who::{CourseId, CourseRole as Role, Who};
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::assignment::{Assignment, RawAssignment};
 use crate::environment::{Environment, RawEnvironment};
 use crate::lti::RawLink;
+use crate::nbgrader::{self, RawLines};
 use crate::people::{By, RawPeople};
 use crate::schedule::Meeting;
 use crate::server::{RawServer, Server};
@@ -33,6 +35,12 @@ pub struct RawCourse {
     /// Whether it has a server of its own, which its teachers and graders share at `/services/ID/`, ID
     /// being the course's: `true`, or what is different there from what a teacher starts for it.
     pub server: RawServer,
+    /// Whether those who teach it grade with nbgrader's formgrader in the course's server, which it has
+    /// then also without `server`.
+    pub formgrader: bool,
+    /// What nbgrader is told in servers of the course, as `Class.trait: value`:
+    /// `{ExecutePreprocessor.timeout: 120}`.
+    pub nbgrader: RawLines,
     /// Until when assignments are to be handed in, by whom later, and what is taken, by their names.
     /// One that nobody has released yet may stand here.
     pub assignments: BTreeMap<String, RawAssignment>,
@@ -52,6 +60,10 @@ pub struct Course {
     pub people: People,
     pub environment: Option<Environment>,
     pub server: Option<Server>,
+    /// Its server has the formgrader.
+    pub formgrader: bool,
+    /// What nbgrader is told, in whichever of its servers.
+    pub(crate) nbgrader: Vec<Said>,
     pub assignments: BTreeMap<String, Assignment>,
     pub schedule: Vec<Meeting>,
 }
@@ -138,6 +150,17 @@ impl Course {
         let openers = server.open_to.iter();
         let openers = openers.flat_map(|role| self.people.list(*role).iter());
         (!self.is_archived()).then(|| (server, openers.collect()))
+    }
+
+    /// Whether its server may do in the exchange what a teacher may.
+    pub fn grades_in_its_server(&self) -> bool {
+        self.formgrader && self.open_server().is_some()
+    }
+
+    /// What nbgrader is told in its own server, or else in one that somebody starts for it.
+    pub fn nbgrader(&self, in_its_own: bool) -> impl Iterator<Item = &Said> {
+        let all = self.nbgrader.iter();
+        all.filter(move |said| in_its_own || !nbgrader::is_for_its_own_server(said))
     }
 
     pub(crate) fn names_group(&self, role: Role, group: &str) -> bool {

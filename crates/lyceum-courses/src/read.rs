@@ -11,9 +11,10 @@ use crate::assignment::check_all;
 use crate::course::{Course, RawCourse};
 use crate::environment::Environment;
 use crate::lti::{self, Platform};
+use crate::nbgrader;
 use crate::people::{Patterns, People};
 use crate::roster::Rosters;
-use crate::server::Server;
+use crate::server::{Server, Written};
 
 /// A course file is a page or two; more is a mistake or an attack.
 pub const FILE_LIMIT: u64 = 1024 * 1024;
@@ -82,14 +83,16 @@ pub fn read_with(
         let environment =
             environment.map(|raw| Environment::check(raw, &short, tree, environments, problem));
         let whose = environment.as_ref();
-        let server = Server::check(&raw.server, whose, &short, tree, environments, problem);
+        let written = Written { file: &short, tree };
+        let server = Server::check(raw, whose, written, environments, problem);
+        let nbgrader = nbgrader::check(&short, tree, problem);
         lti::check(&raw.lti, &site.platforms, problem);
         let mut people = People::check(&raw.people, id.as_ref(), &site.groups, rosters, problem);
         lti::add(&mut people, &raw.lti);
         let assignments = check_all(&raw.assignments, &people, &site.zone, tree, problem);
-        (environment, server, assignments, people)
+        (environment, server, nbgrader, assignments, people)
     })?;
-    let (environment, server, assignments, people) = read.checked;
+    let (environment, server, nbgrader, assignments, people) = read.checked;
     let raw = read.written;
     Ok(Course {
         title: raw.title,
@@ -98,6 +101,8 @@ pub fn read_with(
         people,
         environment,
         server,
+        formgrader: raw.formgrader,
+        nbgrader,
         assignments,
         schedule: raw.schedule,
     })

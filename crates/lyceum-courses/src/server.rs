@@ -16,8 +16,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::course::{Course, Role};
+use crate::course::{Course, RawCourse, Role};
 use crate::environment::{Base, Environment, base_of, check_amounts, said_at};
+use crate::nbgrader;
 
 pub(crate) const KEY: &str = "server";
 
@@ -107,6 +108,13 @@ impl JsonSchema for RawServer {
     }
 }
 
+/// A file as it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) tree: &'a Node,
+}
+
 /// The server of a course.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Server {
@@ -119,15 +127,26 @@ pub struct Server {
 
 impl Server {
     pub(crate) fn check(
-        raw: &RawServer,
+        course: &RawCourse,
         environment: Option<&Environment>,
-        file: &str,
-        tree: &Node,
+        Written { file, tree }: Written<'_>,
         known: &[String],
         problem: Tell<'_>,
     ) -> Option<Self> {
-        let RawServer::On(raw) = raw else {
-            return None;
+        let nothing = RawServerKeys::default();
+        let raw = match &course.server {
+            RawServer::On(raw) => raw,
+            RawServer::Off if course.formgrader => {
+                if let Some(node) = tree.find(&[Step::Key(KEY.into())])
+                    && matches!(node.value, Value::Bool(false))
+                {
+                    let message =
+                        "the formgrader runs in it; leave this out, or write `formgrader: false`";
+                    problem(KEY, message.into());
+                }
+                &nothing
+            }
+            RawServer::Off => return None,
         };
         let both = [Opener::Teachers, Opener::Graders];
         let open_to = raw.open_to.as_deref().unwrap_or(&both);
@@ -140,7 +159,11 @@ impl Server {
             problem(&format!("{KEY}.for"), message.into());
         }
         let base = base_of(raw.base.as_ref(), KEY, file, tree, known, problem);
-        let said = raw.parts().check(KEY, problem);
+        let mut said: Vec<Said> = Vec::new();
+        if course.formgrader {
+            said.push(nbgrader::opens());
+        }
+        said.extend(raw.parts().check(KEY, problem));
         let server = Self {
             open_to: open_to.iter().map(|opener| opener.role()).collect(),
             base,

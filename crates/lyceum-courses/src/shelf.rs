@@ -567,11 +567,16 @@ pub fn give_way(
     if !is_taken || course.server.take().is_none() {
         return Vec::new();
     }
+    let key = if course.formgrader {
+        "formgrader"
+    } else {
+        "server"
+    };
     vec![Problem {
         file: file.display().to_string(),
         place: None,
         message: format!(
-            "`server`: the configuration has a service `{id}`, which is found at /services/{id}/ where this course's server would be; call one of both otherwise, or write `server: false`"
+            "`{key}`: the configuration has a service `{id}`, which is found at /services/{id}/ where this course's server would be; call one of both otherwise, or write `{key}: false`"
         ),
     }]
 }

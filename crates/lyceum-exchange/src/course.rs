@@ -141,7 +141,10 @@ impl Course {
             None => None,
         };
         let file = self.file.as_ref();
-        let by_file = file.and_then(|file| people::by_file(file, name, groups));
+        let by_file = file.and_then(|file| {
+            let account = || people::of_account(file, self.name.as_str(), name);
+            people::by_file(file, name, groups).or_else(account)
+        });
         let in_file = file.and_then(|file| file.roles_of(name, groups).into_iter().next());
         let is_blocked = file.is_some_and(|file| file.is_blocked(name, groups));
         Ok(Member {
@@ -258,7 +261,9 @@ pub async fn names_for(
         let Some(file) = shelf.course(&id) else {
             continue;
         };
-        if person.admin || people::by_file(&file, &person.name, &person.groups).is_some() {
+        let is_in_file = people::by_file(&file, &person.name, &person.groups).is_some();
+        let is_account = || people::of_account(&file, id.as_str(), &person.name).is_some();
+        if person.admin || is_in_file || is_account() {
             names.insert(id.to_string());
         }
     }

@@ -93,6 +93,13 @@ pub fn by_file(file: &CourseFile, name: &UserName, groups: &[String]) -> Option<
     (!hidden).then_some(role)
 }
 
+/// What the account of a course's own server is: a teacher of that course alone, as long as its file
+/// says that it grades there.
+pub fn of_account(file: &CourseFile, course: &str, account: &UserName) -> Option<CourseRole> {
+    let is_its_own = account.course().is_some_and(|id| id.as_str() == course);
+    (is_its_own && file.grades_in_its_server()).then_some(CourseRole::Teacher)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,8 @@ pub enum NotTaken {
         "The rules of this course can't be read just now, so nothing is taken; tell whoever teaches it"
     )]
     NoRules,
+    #[error("The server of a course hands nothing in; people do")]
+    NoPerson,
     #[error("Assignment not found")]
     Withdrawn,
     #[error("Course not found")]
@@ -159,6 +161,9 @@ pub fn lateness(
     author: Author<'_>,
     at: Timestamp,
 ) -> Result<Lateness, NotTaken> {
+    if author.name.is_of_course() {
+        return Err(NotTaken::NoPerson);
+    }
     // A course that was made by a request, and by a file with a mistake from its first day.
     if course.is_unclear && !author.standing.grades() {
         return Err(NotTaken::NoRules);

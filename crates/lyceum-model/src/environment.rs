@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::server::ServerSpec;
 
 /// One thing that is said of a server.
@@ -24,6 +26,8 @@ pub enum Setting {
     FileSize(Option<u64>),
     /// A variable; `None`: it is not set, whatever was said before.
     Env(String, Option<String>),
+    /// What nbgrader is told there: `ExecutePreprocessor.timeout`, and its value.
+    Nbgrader(String, Value),
 }
 
 /// With its place, as a path: `environments.python.memory.limit`.
@@ -68,6 +72,7 @@ pub enum About {
     HomeSize,
     FileSize,
     Env(String),
+    Nbgrader(String),
 }
 
 impl Setting {
@@ -85,6 +90,7 @@ impl Setting {
             Self::HomeSize(_) => About::HomeSize,
             Self::FileSize(_) => About::FileSize,
             Self::Env(name, _) => About::Env(name.clone()),
+            Self::Nbgrader(name, _) => About::Nbgrader(name.clone()),
         }
     }
 
@@ -180,6 +186,8 @@ impl Values {
                 Setting::Env(name, None) => {
                     spec.env.remove(&name);
                 }
+                // A file hands it over, which whoever makes the order writes.
+                Setting::Nbgrader(..) => {}
             }
         }
         spec.command.extend(args);

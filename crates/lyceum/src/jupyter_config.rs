@@ -1,6 +1,8 @@
 //! What Lyceum adds to the configuration of Jupyter's programs in servers that run under its own account:
-//! files in two folders on their configuration path. Each yields to what people, environments and the
-//! machine say themselves.
+//! files in folders on their configuration path. Those for all servers yield to what people,
+//! environments and the machine say themselves; those of a course are in [`for_course`].
+
+mod for_course;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -8,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use crate::data::Layout;
 use crate::failure::Failure;
+
+pub(crate) use for_course::{ForCourse, Whose};
 
 /// Tells nbgrader in a server where the exchange is, if its environment has the client.
 const EXCHANGE: (&str, &str) = (

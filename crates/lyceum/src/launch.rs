@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use crate::config::{Config, SignInMethod};
 use crate::course_work;
 use crate::jupyter::Environment;
-use crate::jupyter_config::JupyterConfig;
+use crate::jupyter_config::{ForCourse, JupyterConfig, Whose};
 use crate::plan;
 use crate::reload::ConfigWatch;
 
@@ -84,7 +84,8 @@ impl Planner {
     fn of_course(&self, config: &Config, id: &CourseId, role: CourseRole) -> Option<Vec<Said>> {
         let course = self.shelf.find(id)?;
         let environment = course.environment.as_ref()?;
-        known(id, plan::of_course(&config.environments, environment, role))
+        let of_course = (&*course, environment);
+        known(id, plan::of_course(&config.environments, of_course, role))
     }
 
     /// What is said of the server that a course has.
@@ -95,6 +96,38 @@ impl Planner {
             id,
             plan::of_courses_own(&config.environments, &course, server),
         )
+    }
+
+    /// The folder that tells a server's nbgrader of the course it is started for.
+    fn folder_for_course(
+        &self,
+        request: &LaunchRequest,
+        chosen: &Chosen,
+    ) -> anyhow::Result<Option<String>> {
+        let Some((id, role)) = &chosen.course else {
+            return Ok(None);
+        };
+        let Some(course) = self.shelf.find(id) else {
+            return Ok(None);
+        };
+        let own = request.user.is_of_course();
+        let of = ForCourse {
+            id,
+            whose: match (own, role) {
+                (true, _) => Whose::Course,
+                (false, CourseRole::Student) => Whose::Student,
+                (false, CourseRole::Teacher | CourseRole::Grader) => Whose::Teacher,
+            },
+            formgrader: course.grades_in_its_server(),
+            nbgrader: course.nbgrader(own).collect(),
+        };
+        self.jupyter_config.for_course(&of).map(Some)
+    }
+
+    /// The course whose own server this is, if the formgrader is to run there.
+    fn grading_course(&self, request: &LaunchRequest) -> Option<CourseId> {
+        let id = request.user.course()?;
+        self.shelf.find(&id)?.formgrader.then_some(id)
     }
 
     /// The account of the machine under which a server of this owner runs: hers, or `course-ID` for the
@@ -159,7 +192,12 @@ impl LaunchPlanner for Planner {
         if run_as.is_none() {
             let exchange = !config.grants.services.contains_key(SERVICE);
             let known = order.env.entry(JUPYTER_CONFIG_PATH.to_owned());
-            known.or_insert_with(|| self.jupyter_config.path(exchange));
+            let path = known.or_insert_with(|| self.jupyter_config.path(exchange));
+            if let Some(folder) = self.folder_for_course(request, &chosen)? {
+                *path = format!("{folder}:{path}");
+            }
+        } else if let Some(course) = self.grading_course(request) {
+            tracing::warn!(%course, "a course's server runs under an account of the machine, which can't read the data folder: its nbgrader is not told of the course; the documentation says what to write there");
         }
         Ok(ServerSpec {
             path_first: vec![self.environment.bin.display().to_string()],
@@ -431,6 +469,7 @@ mod tests {
     use lyceum_model::name::ServerName;
 
     use super::*;
+    use crate::data::DataFolder;
 
     #[tokio::test]
     async fn places_are_kept_for_courses_for_which_members_start_something() {
@@ -518,6 +557,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |text: &str| std::fs::write(folder.path().join("bio.yaml"), text);
         write("title: Biology\nserver: {env: {FOR: all who teach}}\n").expect("written");
+        let data = DataFolder::open(&folder.path().join("data")).expect("a data folder");
+        let config = JupyterConfig::write(data.layout()).expect("written");
         let shelf = Shelf::open(folder.path(), Site::default()).expect("opened");
         let watch = ConfigWatch::open(None, Clock::system()).expect("the defaults are good");
         let environment = Environment {
@@ -531,7 +572,7 @@ mod tests {
                 shelf.clone(),
                 environment.clone(),
                 accounts,
-                JupyterConfig::default(),
+                config.clone(),
             )
         };
         let bio = CourseId::parse("bio").expect("an id");
@@ -555,6 +596,10 @@ mod tests {
             Some("all who teach")
         );
         assert_eq!(spec.course.as_deref(), Some("bio"));
+        let path = spec.env.get(JUPYTER_CONFIG_PATH).expect("a path");
+        let root = data.layout().jupyter_config().display().to_string();
+        let expect = format!("{root}/courses/bio/own:{}", config.path(true));
+        assert_eq!(*path, expect);
         // No machine has that account; and whoever is called so does not get it.
         let strict = planner(Accounts::System);
         let refused = strict.plan(&request).await.expect_err("no such account");

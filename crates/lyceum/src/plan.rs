@@ -27,12 +27,13 @@ pub struct Missing(pub String);
 /// different for people of the role.
 pub fn of_course(
     environments: &BTreeMap<String, Vec<Said>>,
-    environment: &Environment,
+    (course, environment): (&Course, &Environment),
     role: CourseRole,
 ) -> Result<Vec<Said>, Missing> {
     let base = environment.base.as_ref().map(|base| &base.name);
     let mut all = named(environments, base)?;
     all.extend(environment.said(role).cloned());
+    all.extend(course.nbgrader(false).cloned());
     Ok(all)
 }
 
@@ -45,6 +46,7 @@ pub fn of_courses_own(
     let base = server.begins_with(course).map(|base| &base.name);
     let mut all = named(environments, base)?;
     all.extend(server.said(course).into_iter().cloned());
+    all.extend(course.nbgrader(true).cloned());
     Ok(all)
 }
 
@@ -246,11 +248,12 @@ environment:
             lyceum_courses::read::read_course(file, text, &known).expect("a good file")
         };
         let course = read(text);
-        let environment = course.environment.expect("there is one");
+        let environment = course.environment.as_ref().expect("there is one");
         let check = |role: CourseRole, expect: Value| {
             let chosen = Chosen {
                 course: Some((CourseId::parse("bio").expect("an id"), role)),
-                said: of_course(&loaded.config.environments, &environment, role).expect("known"),
+                said: of_course(&loaded.config.environments, (&course, environment), role)
+                    .expect("known"),
                 ..Chosen::default()
             };
             let values = plan(&loaded.config.servers, &[COMMAND.into()], &chosen);
@@ -308,7 +311,7 @@ environment:
             assert_eq!(found, expect);
         }
         let none = BTreeMap::new();
-        let missing = of_course(&none, &environment, CourseRole::Student);
+        let missing = of_course(&none, (&course, environment), CourseRole::Student);
         assert_eq!(missing, Err(Missing("python".into())));
     }
 

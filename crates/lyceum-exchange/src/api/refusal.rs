@@ -108,7 +108,7 @@ impl From<IntakeError> for Refusal {
 impl From<NotTaken> for Refusal {
     fn from(error: NotTaken) -> Self {
         let status = match error {
-            NotTaken::Closed(_) => StatusCode::FORBIDDEN,
+            NotTaken::Closed(_) | NotTaken::NoPerson => StatusCode::FORBIDDEN,
             NotTaken::NoRules | NotTaken::ClearedAway => StatusCode::SERVICE_UNAVAILABLE,
             NotTaken::Withdrawn | NotTaken::NoCourse => StatusCode::NOT_FOUND,
             NotTaken::TooOften { .. } => StatusCode::CONFLICT,

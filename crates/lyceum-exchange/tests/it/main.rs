@@ -3,6 +3,7 @@
 mod agenda;
 mod assignments;
 mod collect;
+mod course_account;
 mod courses;
 mod feedback;
 mod files;

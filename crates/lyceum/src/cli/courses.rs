@@ -424,6 +424,7 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
                 "use": server.begins_with(&course).map(|base| &base.name),
                 "open_to": open_to,
             })),
+            "formgrader": course.grades_in_its_server(),
             "assignments": rules::json(&course),
             "schedule": rooms.iter().map(Room::json).collect::<Vec<_>>(),
         }))?;
@@ -471,6 +472,12 @@ fn show(id: &CourseId, loaded: &Loaded, shelf: &Shelf, json: bool) -> Result<Out
             "server",
             format!("/services/{id}/, with {with}; open to {open_to}"),
         ));
+        if course.grades_in_its_server() {
+            rows.push((
+                "grading",
+                format!("nbgrader's formgrader, at /services/{id}/"),
+            ));
+        }
     }
     rows.extend(rules::rows(&course, zone));
     rows.extend(rooms.iter().map(|room| ("room", room.text())));

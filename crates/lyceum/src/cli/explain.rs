@@ -295,9 +295,10 @@ pub(crate) fn what_is_said(said: &Said) -> (String, Value) {
         Setting::HomeSize(bytes) => ("disk home", amount(bytes)),
         Setting::FileSize(bytes) => ("disk file", amount(bytes)),
         Setting::Env(_, value) => ("env", value.clone().map(Into::into)),
+        Setting::Nbgrader(_, value) => ("nbgrader", Some(value.clone())),
     };
     let what = match &said.setting {
-        Setting::Env(name, _) => format!("{what} {name}"),
+        Setting::Env(name, _) | Setting::Nbgrader(name, _) => format!("{what} {name}"),
         _ => what.to_owned(),
     };
     (what, value.unwrap_or_default())
@@ -339,7 +340,7 @@ pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Array(words) => {
+        Value::Array(words) if words.iter().all(Value::is_string) => {
             let words = words.iter().filter_map(Value::as_str);
             words.collect::<Vec<_>>().join(" ")
         }

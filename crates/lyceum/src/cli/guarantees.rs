@@ -48,7 +48,7 @@ pub(super) fn of_course(course: &Course, loaded: &Loaded) -> Vec<Problem> {
     let environments = &loaded.config.environments;
     let mut all: Vec<Lowered> = Vec::new();
     let started = course.environment.iter().flat_map(|environment| {
-        let of = |role| plan::of_course(environments, environment, role);
+        let of = |role| plan::of_course(environments, (course, environment), role);
         CourseRole::ALL.map(of)
     });
     let own = course.open_server();

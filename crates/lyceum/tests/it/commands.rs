@@ -414,6 +414,11 @@ server:
     memory limit  2G        servers.memory.limit    lyceum.yaml:1
     may start: no (signals-demo names no grader)
     "#);
+    course(
+        "formgrader: true\nnbgrader:\n  ExecutePreprocessor.timeout: 120\n  ClearSolutions.code_stub: {python: pass}\n",
+    );
+    assert_snapshot!(said(&[]), @"");
+    course("server: {for: [graders], use: r}\n");
     let json = site.run(&["explain", "--server", "signals-demo", "--json"]);
     let explained: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
     assert_eq!(explained["server"], "signals-demo");

@@ -88,7 +88,7 @@ fn values(course: &Course, role: CourseRole, loaded: &Loaded) -> Result<Told, Fa
     let Some(environment) = &course.environment else {
         return Ok(Told::default());
     };
-    let said = plan::of_course(&loaded.config.environments, environment, role);
+    let said = plan::of_course(&loaded.config.environments, (course, environment), role);
     let base = environment.base.as_ref();
     let base = base.map(|base| base_row(base, "environment.use"));
     told_of_course(base, said, loaded)
