@@ -56,6 +56,11 @@ const LEVEL: i32 = 3;
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
+    pub assignments: u64,
+    /// Of all assignments.
+    pub versions: u64,
+    /// That were added by request.
+    pub people: u64,
     pub submissions: u64,
     pub contents: u64,
     /// Of the contents, before packing.
@@ -156,6 +161,9 @@ struct End {
 #[derive(Default)]
 struct Sum {
     hasher: blake3::Hasher,
+    assignments: u64,
+    versions: u64,
+    people: u64,
     submissions: u64,
     contents: u64,
     bytes: u64,
@@ -173,14 +181,17 @@ impl Sum {
     fn text(&self, course_id: &str) -> String {
         let Self {
             hasher,
+            assignments,
+            versions,
+            people,
             submissions,
             contents,
             bytes,
         } = self;
         let digest = Digest::from_bytes(*hasher.finalize().as_bytes());
         format!(
-            "{FORM}\ncourse id: {course_id}\nsubmissions: {submissions}\ncontents: {contents}\nbytes: {bytes}\n\
-             entries: {digest}\n"
+            "{FORM}\ncourse id: {course_id}\nassignments: {assignments}\nversions: {versions}\npeople: {people}\n\
+             submissions: {submissions}\ncontents: {contents}\nbytes: {bytes}\nentries: {digest}\n"
         )
     }
 }
@@ -230,6 +241,9 @@ pub async fn write<W: Write + Send + 'static>(
         )?;
         let out = writer.tar.into_inner()?.finish()?;
         let written = Written {
+            assignments: writer.sum.assignments,
+            versions: writer.sum.versions,
+            people: writer.sum.people,
             submissions: writer.sum.submissions,
             contents: writer.sum.contents,
             bytes: writer.sum.bytes,
@@ -259,6 +273,7 @@ impl<W: Write> Writer<W> {
         self.put("course.json", &serde_json::to_vec_pretty(head)?)?;
         let people =
             handle.block_on(async { db::people::list(&mut db.read().await?, id).await })?;
+        self.sum.people = people.len() as u64;
         let people = people.into_iter().map(|row| Person {
             name: row.name,
             role: row.role,
@@ -268,6 +283,9 @@ impl<W: Write> Writer<W> {
         });
         self.lines("people", people.map(anyhow::Ok))?;
         let assignments = handle.block_on(assignments(&db, id))?;
+        self.sum.assignments = assignments.len() as u64;
+        let versions = assignments.iter().map(|each| each.versions.len() as u64);
+        self.sum.versions = versions.sum();
         self.lines("assignments", assignments.iter().map(anyhow::Ok))?;
         let mut pages = Pages::new(&db, &handle, id);
         self.lines("submissions", pages.by_ref().map(told))?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use lyceum_model::digest::Digest;
-use lyceum_store::Db;
+use lyceum_store::{Db, Tx};
 use lyceum_store::blobs::Blobs;
 
 use crate::db::collect as rows;
@@ -74,8 +74,9 @@ pub async fn trees(db: &Db) -> anyhow::Result<u64> {
             return Ok(gone);
         };
         after.clone_from(last);
-        let mut tx = db.write().await?;
-        rows::gate(&mut tx).await?;
+        let Some(mut tx) = gated(db).await? else {
+            continue;
+        };
         gone += rows::delete_trees(&mut tx, &page).await?;
         tx.commit().await?;
     }
@@ -94,8 +95,9 @@ pub async fn blob_rows(db: &Db, blobs: &Blobs) -> anyhow::Result<u64> {
         // Before the rows go: an upload that has seen one has written nothing itself.
         let digests = page.iter().filter_map(|blob| Digest::parse(blob));
         blobs.freshen(digests.collect()).await?;
-        let mut tx = db.write().await?;
-        rows::gate(&mut tx).await?;
+        let Some(mut tx) = gated(db).await? else {
+            continue;
+        };
         gone += rows::delete_blob_rows(&mut tx, &page).await?;
         tx.commit().await?;
     }
@@ -124,13 +126,40 @@ async fn files(
         }
         for some in old.chunks(BLOBS_AT_ONCE) {
             let some: Vec<Digest> = some.iter().map(|(blob, _)| *blob).collect();
-            let mut tx = db.write().await?;
-            rows::gate(&mut tx).await?;
-            // Asked again, now that nobody can add a row until these are gone.
-            let without = rows::without_row(&mut tx, &some).await?;
-            collected.count(&blobs.delete_old(without, grace).await?);
-            tx.rollback().await?;
+            let (db, blobs) = (db.clone(), blobs.clone());
+            // Whoever is cut off here leaves nobody behind who deletes while nobody else waits for it.
+            let deleting = tokio::spawn(async move { delete(&db, &blobs, some, grace).await });
+            collected.count(&deleting.await??);
         }
+    }
+}
+
+async fn delete(
+    db: &Db,
+    blobs: &Blobs,
+    some: Vec<Digest>,
+    grace: Duration,
+) -> anyhow::Result<Vec<(Digest, u64)>> {
+    let Some(mut tx) = gated(db).await? else {
+        return Ok(Vec::new());
+    };
+    // Asked again, now that nobody can add a row until these are gone.
+    let without = rows::without_row(&mut tx, &some).await?;
+    let gone = blobs.delete_old(without, grace).await?;
+    tx.rollback().await?;
+    Ok(gone)
+}
+
+/// A transaction behind the gate. Nothing: others are busy there, and what was to go now goes another day.
+async fn gated(db: &Db) -> sqlx::Result<Option<Tx>> {
+    let mut tx = db.write().await?;
+    match rows::gate(&mut tx).await {
+        Err(error) if rows::is_busy(&error) => {
+            tx.rollback().await?;
+            tracing::info!("others write to the exchange for long; some is collected another day");
+            Ok(None)
+        }
+        done => done.map(|()| Some(tx)),
     }
 }
 

@@ -38,6 +38,10 @@ const PIECE: usize = 64 * 1024;
 pub struct Counts {
     pub submissions: u64,
     pub files: u64,
+    /// Places in courses, and what she gave and released; when forgotten.
+    pub others: u64,
+    /// Contents that could not be read; when written.
+    pub unread: u64,
 }
 
 /// Writes a zip with what is told of her elsewhere (names and texts), with what is known of her here, and
@@ -184,7 +188,7 @@ pub async fn erase(
             courses.insert(row.course_id);
         }
     }
-    db::person::forget(tx, name.as_str(), pseudonym).await?;
+    counts.others = db::person::forget(tx, name.as_str(), pseudonym).await?;
     for course in courses {
         db::courses::count_bytes(tx, &course).await?;
     }

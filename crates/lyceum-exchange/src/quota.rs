@@ -3,7 +3,7 @@
 //! nothing, since it is the teachers'.
 
 use lyceum_courses::Bytes;
-use lyceum_store::Tx;
+use lyceum_store::{Db, Tx};
 
 use crate::rules::NotTaken;
 use crate::{Exchange, db};
@@ -42,6 +42,18 @@ pub async fn check(
         }
         _ => Ok(()),
     }
+}
+
+/// Counts anew what each course keeps: during an update a program from before it was counted may have taken
+/// something.
+pub async fn recount(db: &Db) -> sqlx::Result<()> {
+    let there = db::removal::there(&mut db.glance().await?).await?;
+    for course in there {
+        let mut tx = db.write().await?;
+        db::courses::count_bytes(&mut tx, &course.id).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 fn fits(kept: u64, more: u64, most: Bytes) -> bool {

@@ -375,7 +375,7 @@ impl Doer {
 pub struct Act<'a> {
     what: What,
     doer: &'a Doer,
-    about: Option<(&'a str, &'a str)>,
+    about: Option<(Option<&'a str>, &'a str)>,
     detail: BTreeMap<&'static str, String>,
 }
 
@@ -397,7 +397,13 @@ impl<'a> Act<'a> {
 
     /// As [`Act::about`], by her id and her name.
     #[must_use]
-    pub fn about_her(mut self, id: &'a str, name: &'a str) -> Self {
+    pub fn about_her(self, id: &'a str, name: &'a str) -> Self {
+        self.about_whoever(Some(id), name)
+    }
+
+    /// As [`Act::about_her`]; her account may be gone.
+    #[must_use]
+    pub fn about_whoever(mut self, id: Option<&'a str>, name: &'a str) -> Self {
         self.about = Some((id, name));
         self
     }
@@ -418,7 +424,7 @@ impl<'a> Act<'a> {
             doer: self.doer.name.clone(),
             address: address.map(|address| address.to_canonical().to_string()),
             what: self.what.word().to_owned(),
-            about_id: self.about.map(|(id, _)| id.to_owned()),
+            about_id: self.about.and_then(|(id, _)| id).map(str::to_owned),
             about_name: self.about.map(|(_, name)| name.to_owned()),
             detail: serde_json::json!(self.detail).to_string(),
             times: 1,

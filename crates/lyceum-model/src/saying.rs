@@ -168,7 +168,7 @@ impl fmt::Display for Saying {
 }
 
 impl Value {
-    fn in_lang(&self, lang: &Lang) -> String {
+    pub fn in_lang(&self, lang: &Lang) -> String {
         match self {
             Self::Number(number) => lang.number(*number),
             Self::Text(text) => text.clone(),

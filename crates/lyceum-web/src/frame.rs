@@ -8,17 +8,20 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRequestParts, OriginalUri};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::base::BasePath;
+use lyceum_model::say;
 use minijinja::value::{Serde, Value};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::page::Lang;
 use crate::page::contexts::Page;
-use crate::request::RequestInfo;
+use crate::request::{RequestInfo, header as header_text};
 use crate::{ApiError, ApiResult, Caller};
 
 /// Who makes the frame.
@@ -49,7 +52,8 @@ pub trait Frames: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Framed(pub Arc<dyn Frames>);
 
-/// A browser in which somebody is logged in; others go to the log-in page and come back.
+/// A browser in which somebody is logged in; others go to the log-in page and come back, and a script
+/// that sends something is told.
 pub struct Visit {
     pub caller: Caller,
     pub headers: HeaderMap,
@@ -87,6 +91,13 @@ impl Visit {
     }
 }
 
+/// Something that a page's script sends, which wants to be told in JSON what became of it.
+fn is_sent_by_script(parts: &Parts) -> bool {
+    let accept = header_text(&parts.headers, header::ACCEPT.as_str());
+    let sends = !matches!(parts.method, Method::GET | Method::HEAD);
+    sends && accept.is_some_and(|kind| kind.starts_with("application/json"))
+}
+
 impl<S: Sync> FromRequestParts<S> for Visit {
     type Rejection = Response;
 
@@ -104,6 +115,12 @@ impl<S: Sync> FromRequestParts<S> for Visit {
         else {
             let asked = parts.extensions.get::<OriginalUri>();
             let here = asked.map_or(&parts.uri, |OriginalUri(uri)| uri);
+            if is_sent_by_script(parts) {
+                // To the script the log-in page would look like any other good answer.
+                let problem = say!("handin.logged_out").sentence(frames.language(&parts.headers));
+                let told = Json(json!({ "problem": problem }));
+                return Err((StatusCode::UNAUTHORIZED, told).into_response());
+            }
             return Err(frames.to_login(here));
         };
         let info = parts.extensions.get::<RequestInfo>();

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, anyhow};
 use lyceum_courses::Shelf;
 use lyceum_exchange::collect::{self, Collected, GRACE};
+use lyceum_exchange::quota;
 use lyceum_exchange::receipt::Signer;
 use lyceum_model::clock::{Clock, Millis};
 use lyceum_store::blobs::Blobs;
@@ -90,7 +92,7 @@ impl Keeping {
                 let error = format!("{error:#}");
                 tracing::warn!(
                     error,
-                    "contents that nothing refers to could not be collected; it is tried again in some hours"
+                    "clearing away in the exchange failed, at least in part; it is tried again in some hours"
                 );
             }
         }
@@ -101,18 +103,30 @@ impl Keeping {
         if !self.claim().await? {
             return Ok(None);
         }
-        self.let_go().await?;
-        let collected = collect::collect(&self.db, &self.blobs, GRACE).await?;
+        // Each is done whatever comes of the others.
+        let let_go = self.let_go().await;
+        let counted = quota::recount(&self.db).await;
+        let collected = collect::collect(&self.db, &self.blobs, GRACE).await;
+        if let Ok(collected) = &collected {
+            self.tell(*collected);
+        }
+        let let_go = let_go.context("looking what is kept no longer");
+        let counted = counted.context("counting what is kept");
+        let collected = all(let_go, counted, collected)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         settings::set(&mut tx, NEXT, &now.plus(DAY_MS).0.to_string(), now).await?;
         tx.commit().await?;
+        Ok(Some(collected))
+    }
+
+    fn tell(&self, collected: Collected) {
         let Metrics {
             files, bytes, last, ..
         } = &self.metrics;
         files.inc_by(collected.files);
         bytes.inc_by(collected.bytes);
-        last.set(now.0.div_euclid(1000));
+        last.set(self.clock.now().0.div_euclid(1000));
         tracing::info!(
             lists = collected.trees,
             contents = collected.blobs,
@@ -120,7 +134,6 @@ impl Keeping {
             bytes = collected.bytes,
             "collected what nothing in the exchange refers to"
         );
-        Ok(Some(collected))
     }
 
     async fn let_go(&self) -> anyhow::Result<()> {
@@ -135,6 +148,7 @@ impl Keeping {
             keep: kept.keep,
             now: self.clock.now(),
             by: "retention",
+            by_hand: false,
         };
         for reason in retention.run(false).await?.failed {
             self.metrics.failures.inc();
@@ -161,5 +175,22 @@ impl Keeping {
         }
         tx.commit().await?;
         Ok(is_due)
+    }
+}
+
+/// What the last has done, or all that went wrong.
+fn all(
+    let_go: anyhow::Result<()>,
+    counted: anyhow::Result<()>,
+    collected: anyhow::Result<Collected>,
+) -> anyhow::Result<Collected> {
+    let failed = [let_go.err(), counted.err()].into_iter().flatten();
+    let mut failed: Vec<String> = failed.map(|error| format!("{error:#}")).collect();
+    match collected {
+        Ok(collected) if failed.is_empty() => Ok(collected),
+        collected => {
+            failed.extend(collected.err().map(|error| format!("{error:#}")));
+            Err(anyhow!(failed.join("; ")))
+        }
     }
 }

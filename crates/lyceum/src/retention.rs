@@ -3,24 +3,30 @@
 //!
 //! Each course goes by itself and can be tried again; one that fails holds up no other.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use lyceum_courses::{CourseId, Shelf, Visibility};
 use lyceum_exchange::archive::{self, Written};
 use lyceum_exchange::receipt::Signer;
 use lyceum_exchange::{db, removal};
 use lyceum_hub::audit::{self, Act, Doer, What};
 use lyceum_model::clock::Millis;
-use lyceum_store::Db;
 use lyceum_store::blobs::Blobs;
+use lyceum_store::{Db, settings};
 
 use crate::config::exchange::Keep;
 
-/// How archives' names end.
-const ENDING: &str = ".tar.zst";
+/// When it was done last, in milliseconds since 1970.
+const LAST: &str = "exchange.retention_at";
+/// A clock that went on by more than this since the last time, or back, is asked about.
+const LEAP_MS: i64 = 30 * 24 * 3_600_000;
+/// By so much clocks of several hubs may differ.
+const BACK_MS: i64 = 3_600_000;
+/// What nobody has written to for so long becomes no archive any more.
+const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// What it is done with.
 pub struct Retention<'a> {
@@ -34,6 +40,8 @@ pub struct Retention<'a> {
     pub now: Millis,
     /// Who is said to have done it: `retention`.
     pub by: &'static str,
+    /// Somebody stands by it: whatever the clock says is meant.
+    pub by_hand: bool,
 }
 
 /// What went, or would go.
@@ -47,9 +55,23 @@ pub struct Gone {
 }
 
 impl Retention<'_> {
-    /// `dry`: tells only what would go. Since when courses are archived is written down all the same.
+    /// `dry`: tells only what would go, and writes nothing.
     pub async fn run(&self, dry: bool) -> anyhow::Result<Gone> {
-        self.mark_archived().await?;
+        if let Some(why) = self.wrong_clock().await? {
+            let failed = vec![why];
+            return Ok(Gone {
+                failed,
+                ..Gone::default()
+            });
+        }
+        if !dry {
+            self.mark_archived().await?;
+            let leftovers = removal::remove_leftovers(self.archives, LEFTOVER_AGE);
+            let leftovers = leftovers.context("removing what dead writers left")?;
+            for file in leftovers {
+                tracing::info!(file = %file.display(), "removed an unfinished archive");
+            }
+        }
         let mut gone = Gone::default();
         for course in self.due().await? {
             let done = match dry {
@@ -76,28 +98,56 @@ impl Retention<'_> {
                 }
             }
         }
+        if !dry {
+            let mut tx = self.db.write().await?;
+            settings::set(&mut tx, LAST, &self.now.0.to_string(), self.now).await?;
+            tx.commit().await?;
+        }
         Ok(gone)
+    }
+
+    /// Why what the clock says is not believed without somebody: by it everything could be over at once.
+    async fn wrong_clock(&self) -> anyhow::Result<Option<String>> {
+        let last = settings::get(&mut self.db.glance().await?, LAST).await?;
+        let last: Option<i64> = last.and_then(|last| last.parse().ok());
+        let Some(last) = last.filter(|_| !self.by_hand) else {
+            return Ok(None);
+        };
+        let passed = self.now.0.saturating_sub(last);
+        if (-BACK_MS..=LEAP_MS).contains(&passed) {
+            return Ok(None);
+        }
+        let (now, last) = (self.now.to_iso(), Millis(last).to_iso());
+        Ok(Some(format!(
+            "the clock says {now}, and said {last} when this was done last, so nothing was let go of; \
+             if the clock is right, run `lyceum exchange retention` once by hand"
+        )))
     }
 
     /// Writes down which courses are archived since now, and which are not any more.
     async fn mark_archived(&self) -> anyhow::Result<()> {
-        let ids = self.shelf.ids().into_iter();
-        let archived = ids.filter(|id| {
-            let course = self.shelf.course(id);
-            course.is_some_and(|course| course.visible == Visibility::Archived)
-        });
-        let archived: Vec<String> = archived.map(|id| id.to_string()).collect();
-        let known = db::removal::archived(&mut self.db.glance().await?).await?;
-        for (id, name, since) in known {
-            let is_archived = archived.contains(&name);
-            // Nothing is known of a file with a mistake.
-            let is_unclear = CourseId::parse(&name).is_some_and(|id| self.shelf.is_unclear(&id));
-            if is_unclear || is_archived == since.is_some() {
+        let there = db::removal::there(&mut self.db.glance().await?).await?;
+        for row in there {
+            let id = CourseId::parse(&row.name);
+            let file = id.and_then(|id| match self.shelf.is_unclear(&id) {
+                // Nothing is known of a file with a mistake.
+                true => None,
+                false => self.shelf.course(&id),
+            });
+            // It can't have been so before the last thing was handed in, nor be so from tomorrow on.
+            let newest = row.newest_at.map_or(i64::MIN, |at| at.div_euclid(1000) + 1);
+            let is_true = |since: &i64| (newest..=self.now.0).contains(since);
+            let since = match file.map(|file| file.visible == Visibility::Archived) {
+                Some(false) => None,
+                Some(true) => Some(row.archived_at.filter(is_true).unwrap_or(self.now.0)),
+                // Where a file is not there, what it said last holds.
+                None => (row.archived_at).map(|at| Some(at).filter(is_true).unwrap_or(self.now.0)),
+            };
+            if since == row.archived_at {
                 continue;
             }
-            let since = is_archived.then_some(self.now.0);
             let mut tx = self.db.write().await?;
-            db::removal::set_archived(&mut tx, &id, since).await?;
+            db::removal::set_archived(&mut tx, &row.id, since).await?;
             tx.commit().await?;
         }
         Ok(())
@@ -109,31 +159,42 @@ impl Retention<'_> {
             self.now.0.saturating_sub(kept)
         };
         let mut tx = self.db.read().await?;
-        let mut due = Vec::new();
+        let mut due: Vec<db::removal::CourseRow> = Vec::new();
         if let Some(kept) = self.keep.archived {
             due.extend(db::removal::archived_before(&mut tx, before(kept)).await?);
         }
         if let Some(kept) = self.keep.removed {
-            due.extend(db::removal::removed_before(&mut tx, before(kept)).await?);
+            let removed = db::removal::removed_before(&mut tx, before(kept)).await?;
+            for course in removed {
+                if due.iter().all(|other| other.id != course.id) {
+                    due.push(course);
+                }
+            }
         }
         Ok(due)
     }
 
-    /// Archives a course and takes it out of the exchange.
+    /// Archives a course and takes it out of the exchange. What stands in the way of its archive is found
+    /// before anybody misses it; and what was cut off behind that goes on the next time.
     pub async fn let_go(
         &self,
         course: &db::removal::CourseRow,
     ) -> anyhow::Result<(PathBuf, Written)> {
-        removal::mark(self.db, &course.id, self.now).await?;
         let (db, blobs, signer) = (self.db, self.blobs, self.signer);
+        if course.removed_at.is_none() {
+            let (id, to) = (&course.id, self.archives);
+            let rehearsed = removal::rehearse(db, blobs, signer, id, to, self.now).await;
+            rehearsed.context("nothing was removed")?;
+        }
+        removal::mark(self.db, &course.id, self.now).await?;
         let archived = removal::archive(db, blobs, signer, &course.id, self.archives, self.now);
         let (file, written) = archived.await.context("writing its archive")?;
         let mut tx = self.db.write().await?;
-        let gone = removal::purge(&mut tx, &course.id, &written).await?;
-        ensure!(
-            gone,
-            "something was handed in while its archive was written; nothing was removed"
-        );
+        if !removal::purge(&mut tx, &course.id, &written).await? {
+            tx.rollback().await?;
+            let _ = fs::remove_file(&file);
+            bail!("the course changed while its archive was written; nothing was removed");
+        }
         let nobody = Doer::nobody();
         let act = Act::new(&nobody, What::CourseRemoved)
             .with("course", &course.name)
@@ -157,7 +218,7 @@ impl Retention<'_> {
             return Ok(Vec::new());
         };
         let entries = match fs::read_dir(self.archives) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries
                 .with_context(|| format!("listing the archives in {}", self.archives.display()))?,
         };
@@ -177,15 +238,19 @@ impl Retention<'_> {
     }
 
     async fn delete_archive(&self, archive: &Path) -> anyhow::Result<()> {
-        // Said before: what is gone and not said would be worse than the other way round.
         let mut tx = self.db.write().await?;
         let nobody = Doer::nobody();
         let act = Act::new(&nobody, What::ArchiveDeleted)
             .with("archive", archive.display())
             .with("by", self.by);
         audit::note(&mut tx, act, self.now).await?;
+        // Between the two: where either fails it is not said, and is tried again if it is still there.
+        match fs::remove_file(archive) {
+            // Another hub was quicker, and has said so.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(tx.rollback().await?),
+            removed => removed?,
+        }
         tx.commit().await?;
-        fs::remove_file(archive)?;
         tracing::info!(archive = %archive.display(), "an archive of a course is deleted");
         Ok(())
     }
@@ -193,7 +258,7 @@ impl Retention<'_> {
 
 /// By its name and by what is in it.
 fn is_archive(path: &Path, name: &str) -> bool {
-    let Some(stem) = name.strip_suffix(ENDING) else {
+    let Some(stem) = name.strip_suffix(removal::ENDING) else {
         return false;
     };
     let id = fs::File::open(path).ok().and_then(archive::course_id);
@@ -202,10 +267,10 @@ fn is_archive(path: &Path, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use lyceum_courses::Site;
+    use lyceum_exchange::tree::{FilePath, Tree, TreeFile};
     use lyceum_model::clock::Millis;
+    use lyceum_model::digest::Digest;
     use lyceum_store::blobs::Disk;
     use lyceum_store::on;
     use lyceum_testkit::TestDb;
@@ -219,6 +284,173 @@ mod tests {
         let mut tx = db.write().await.expect("a transaction");
         on!(tx, |c| sqlx::raw_sql(sql).execute(c).await.map(|_| ())).expect("done");
         tx.commit().await.expect("written");
+    }
+
+    /// With a file of the course `old`.
+    struct Place {
+        folder: tempfile::TempDir,
+        shelf: Shelf,
+        blobs: Blobs,
+        signer: Signer,
+        archives: PathBuf,
+    }
+
+    impl Place {
+        async fn open() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let courses = folder.path().join("courses");
+            fs::create_dir_all(&courses).expect("made");
+            fs::write(courses.join("old.yaml"), "title: Old\nvisible: archived\n")
+                .expect("written");
+            let blobs = Disk::open(&folder.path().join("blobs")).await;
+            Self {
+                shelf: Shelf::open(&courses, Site::default()).expect("opened"),
+                blobs: Blobs::Disk(blobs.expect("opened")),
+                signer: Signer::new([5; 32]),
+                archives: folder.path().join("new/archives"),
+                folder,
+            }
+        }
+
+        fn retention<'a>(&'a self, db: &'a Db, now: i64) -> Retention<'a> {
+            Retention {
+                db,
+                blobs: &self.blobs,
+                signer: &self.signer,
+                shelf: &self.shelf,
+                archives: &self.archives,
+                keep: Keep {
+                    archived: Some(5 * DAY),
+                    archives: None,
+                    removed: None,
+                },
+                now: Millis(now),
+                by: "retention",
+                by_hand: false,
+            }
+        }
+    }
+
+    async fn archived_at(db: &Db) -> Option<i64> {
+        let mut tx = db.read().await.expect("a transaction");
+        let there = db::removal::there(&mut tx).await.expect("listed");
+        there[0].archived_at
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_not_go_is_there_as_before_and_goes_later() {
+        for db in TestDb::both().await {
+            let place = Place::open().await;
+            let content = b"handed out";
+            let file = TreeFile {
+                path: FilePath::parse("a").expect("a path"),
+                blob: Digest::of(content),
+                size: content.len() as u64,
+                md5: "0".repeat(32),
+            };
+            let tree = Tree::new(vec![file]).expect("a tree");
+            let mut tx = db.db().write().await.expect("a transaction");
+            let written = db::trees::insert(&mut tx, &tree, Millis(1)).await;
+            written.expect("written");
+            tx.commit().await.expect("written");
+            run(
+                db.db(),
+                "INSERT INTO exchange_courses (id, name, archived_at) VALUES ('3', 'old', 1); \
+                 INSERT INTO exchange_assignments (id, course_id, name, version, created_at) VALUES ('4', '3', 'hw', 1, 1); \
+                 INSERT INTO exchange_versions (assignment_id, version, tree, released_at, released_by) \
+                 SELECT '4', 1, tree, 1, 'tess' FROM exchange_trees",
+            )
+            .await;
+            let go = async |now: i64| {
+                let gone = place.retention(db.db(), now).run(false).await;
+                gone.expect("looked")
+            };
+            let gone = go(9 * DAY_MS).await;
+            assert!(gone.courses.is_empty(), "{:?}", gone.courses);
+            let missing = Digest::of(content).to_hex();
+            assert!(gone.failed[0].contains(&missing), "{:?}", gone.failed);
+            // Nobody misses it, and nothing half is left.
+            assert_eq!(archived_at(db.db()).await, Some(1));
+            let left = fs::read_dir(&place.archives).expect("listed").count();
+            assert_eq!(left, 0);
+
+            // Cut off behind the first step: it goes on the next time.
+            removal::mark(db.db(), "3", Millis(9 * DAY_MS))
+                .await
+                .expect("marked");
+            assert_eq!(go(9 * DAY_MS + 1).await.failed.len(), 1);
+            place.blobs.put_bytes(content).await.expect("repaired");
+            let gone = go(9 * DAY_MS + 2).await;
+            assert!(gone.failed.is_empty(), "{:?}", gone.failed);
+            assert_eq!(gone.courses, ["old"]);
+            assert_eq!(go(9 * DAY_MS + 3).await.courses.len(), 0);
+            let left = fs::read_dir(&place.archives).expect("listed").count();
+            assert_eq!(left, 1);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_clock_that_leaps_lets_nothing_go() {
+        for db in TestDb::both().await {
+            let place = Place::open().await;
+            let course = "INSERT INTO exchange_courses (id, name) VALUES ('3', 'old')";
+            run(db.db(), course).await;
+            let go = async |days: i64, by_hand: bool| {
+                let retention = place.retention(db.db(), days * DAY_MS);
+                let gone = Retention {
+                    by_hand,
+                    ..retention
+                };
+                let gone = gone.run(false).await.expect("looked");
+                (gone.courses.len(), gone.failed.len())
+            };
+            assert_eq!(go(1, false).await, (0, 0));
+            assert_eq!(go(60, false).await, (0, 1));
+            // That it said so once makes it no truer.
+            assert_eq!(go(61, false).await, (0, 1));
+            assert_eq!(go(61, true).await, (1, 0));
+            assert_eq!(go(60, false).await, (0, 1));
+            assert_eq!(go(62, false).await, (0, 0));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn since_when_a_course_is_archived() {
+        for db in TestDb::both().await {
+            let place = Place::open().await;
+            let course = "INSERT INTO exchange_courses (id, name) VALUES ('3', 'old')";
+            run(db.db(), course).await;
+            let go = async |now: i64, dry: bool| {
+                let gone = place.retention(db.db(), now).run(dry).await;
+                let gone = gone.expect("looked");
+                assert!(gone.failed.is_empty(), "{:?}", gone.failed);
+                gone.courses.len()
+            };
+            go(DAY_MS, true).await;
+            assert_eq!(archived_at(db.db()).await, None);
+            go(DAY_MS, false).await;
+            assert_eq!(archived_at(db.db()).await, Some(DAY_MS));
+            // A file that is not there says nothing.
+            let file = place.folder.path().join("courses/old.yaml");
+            fs::remove_file(file).expect("removed");
+            place.shelf.look().expect("looked");
+            go(2 * DAY_MS, false).await;
+            assert_eq!(archived_at(db.db()).await, Some(DAY_MS));
+            // What was handed in later proves a wrong clock.
+            run(
+                db.db(),
+                "INSERT INTO exchange_trees (tree, files, bytes, created_at) VALUES ('t', 0, 0, 1); \
+                 INSERT INTO exchange_assignments (id, course_id, name, version, created_at) VALUES ('4', '3', 'hw', 1, 1); \
+                 INSERT INTO exchange_submissions (id, assignment_id, version, student, at, tree, course_id, number, \
+                 receipt, receipt_digest, signature) VALUES ('5', '4', 1, 'ada', 172800000001, 't', '3', 1, '', '', ''); \
+                 UPDATE exchange_courses SET receipts = 1",
+            )
+            .await;
+            assert_eq!(go(9 * DAY_MS, true).await, 0);
+            assert_eq!(go(9 * DAY_MS, false).await, 0);
+            assert_eq!(archived_at(db.db()).await, Some(9 * DAY_MS));
+            assert_eq!(go(15 * DAY_MS, true).await, 1);
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -249,6 +481,7 @@ mod tests {
                 },
                 now: Millis(now),
                 by: "retention",
+                by_hand: false,
             };
             run(
                 db.db(),

@@ -7,6 +7,7 @@ use lyceum_model::saying::Saying;
 use lyceum_store::blobs::BlobError;
 use lyceum_web::ApiError;
 
+use crate::db;
 use crate::intake::IntakeError;
 use crate::rules::NotTaken;
 use crate::upload::files::{FILES_MAX, Mistake};
@@ -68,6 +69,12 @@ impl From<Refusal> for ApiError {
 
 impl From<sqlx::Error> for Refusal {
     fn from(error: sqlx::Error) -> Self {
+        if db::collect::is_busy(&error) {
+            return Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Others are handing in; try again in a moment",
+            );
+        }
         Self::Failed(Box::new(error.into()))
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use lyceum_model::digest::Digest;
 use serde::de::DeserializeOwned;
 
-use super::{Assignment, CourseHead, End, FORM, Files, Submission, Sum};
+use super::{Assignment, CourseHead, End, FORM, Files, Person, Submission, Sum};
 use crate::db::audit::SubmissionRow;
 use crate::receipt::Signer;
 use crate::tree::{FilePath, Tree, TreeFile};
@@ -138,8 +138,16 @@ impl<F: FnMut(Fault)> Reader<'_, F> {
             self.head = Some(head);
         } else if name.starts_with("assignments-") {
             for assignment in lines::<Assignment>(&bytes) {
-                let versions = assignment?.versions.into_iter();
-                self.named.extend(versions.map(|version| version.tree));
+                let versions = assignment?.versions;
+                self.sum.assignments += 1;
+                self.sum.versions += versions.len() as u64;
+                let trees = versions.into_iter().map(|version| version.tree);
+                self.named.extend(trees);
+            }
+        } else if name.starts_with("people-") {
+            for person in lines::<Person>(&bytes) {
+                person?;
+                self.sum.people += 1;
             }
         } else if name.starts_with("submissions-") {
             for submission in lines(&bytes) {

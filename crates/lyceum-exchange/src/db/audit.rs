@@ -19,6 +19,24 @@ pub async fn courses(tx: &mut Tx) -> sqlx::Result<Vec<CourseRow>> {
     .await)
 }
 
+/// Whether one is still there, removed or not.
+pub async fn has_course(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
+    has(tx, "SELECT id FROM exchange_courses WHERE id = $1", id).await
+}
+
+/// Whether a content is still referred to.
+pub async fn has_blob(tx: &mut Tx, blob: &str) -> sqlx::Result<bool> {
+    has(tx, "SELECT blob FROM exchange_blobs WHERE blob = $1", blob).await
+}
+
+async fn has(tx: &mut Tx, sql: &'static str, id: &str) -> sqlx::Result<bool> {
+    let found: Option<String> = on!(tx, |c| sqlx::query_scalar(sql)
+        .bind(id)
+        .fetch_optional(c)
+        .await)?;
+    Ok(found.is_some())
+}
+
 #[derive(Debug, sqlx::FromRow)]
 pub struct SubmissionRow {
     pub assignment: String,

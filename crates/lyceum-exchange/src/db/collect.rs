@@ -30,6 +30,12 @@ pub async fn gate(tx: &mut Tx) -> sqlx::Result<()> {
     .map(|_| ()))
 }
 
+/// Whether the [`gate`] was shut for too long: somebody else's transaction took its time.
+pub fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "55P03")
+}
+
 /// Trees that nothing names, in order, from behind `after`.
 pub async fn unnamed_trees(tx: &mut Tx, after: &str, limit: i64) -> sqlx::Result<Vec<String>> {
     let sql = format!(

@@ -120,25 +120,26 @@ pub async fn delete_feedback(tx: &mut Tx, submission_id: &str) -> sqlx::Result<(
     .map(|_| ()))
 }
 
-/// She is in no course by request any more, and what she gave and released somebody else did.
-pub async fn forget(tx: &mut Tx, name: &str, pseudonym: &str) -> sqlx::Result<()> {
-    on!(tx, |c| sqlx::query(
+/// She is in no course by request any more, and what she gave and released somebody else did. Says how many
+/// rows said so.
+pub async fn forget(tx: &mut Tx, name: &str, pseudonym: &str) -> sqlx::Result<u64> {
+    let mut changed = on!(tx, |c| sqlx::query(
         "DELETE FROM exchange_people WHERE name = $1"
     )
     .bind(name)
     .execute(c)
     .await
-    .map(|_| ()))?;
+    .map(|done| done.rows_affected()))?;
     for sql in [
         "UPDATE exchange_feedback SET given_by = $2 WHERE given_by = $1",
         "UPDATE exchange_versions SET released_by = $2 WHERE released_by = $1",
     ] {
-        on!(tx, |c| sqlx::query(sql)
+        changed += on!(tx, |c| sqlx::query(sql)
             .bind(name)
             .bind(pseudonym)
             .execute(c)
             .await
-            .map(|_| ()))?;
+            .map(|done| done.rows_affected()))?;
     }
-    Ok(())
+    Ok(changed)
 }

@@ -2,6 +2,8 @@
 
 use lyceum_store::{Tx, on};
 
+use crate::archive::Written;
+
 /// A course, removed or not.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct CourseRow {
@@ -47,21 +49,36 @@ pub async fn removed_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<Course
     .await)
 }
 
-/// Those that are there, and can only be read since before this time.
+/// Those that can only be read since before this time, and in which nothing was handed in after they
+/// became so. One whose name was freed since is among them: somebody began to let go of it and was cut off.
 pub async fn archived_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<CourseRow>> {
     on!(tx, |c| sqlx::query_as(
-        "SELECT id, name, made_at, removed_at, receipts, newest_receipt FROM exchange_courses \
-         WHERE archived_at < $1 AND removed_at IS NULL ORDER BY archived_at, id"
+        "SELECT c.id, c.name, c.made_at, c.removed_at, c.receipts, c.newest_receipt FROM exchange_courses c \
+         WHERE c.archived_at < $1 AND NOT EXISTS (SELECT 1 FROM exchange_submissions s \
+         WHERE s.course_id = c.id AND s.number = c.receipts AND s.at > c.archived_at * 1000) \
+         ORDER BY c.archived_at, c.id"
     )
     .bind(before)
     .fetch_all(c)
     .await)
 }
 
-/// Ids and names of those that are there, and since when they can only be read.
-pub async fn archived(tx: &mut Tx) -> sqlx::Result<Vec<(String, String, Option<i64>)>> {
+/// A course that is there.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ThereRow {
+    pub id: String,
+    pub name: String,
+    /// Since when it can only be read.
+    pub archived_at: Option<i64>,
+    /// When the newest submission came; in microseconds.
+    pub newest_at: Option<i64>,
+}
+
+pub async fn there(tx: &mut Tx) -> sqlx::Result<Vec<ThereRow>> {
     on!(tx, |c| sqlx::query_as(
-        "SELECT id, name, archived_at FROM exchange_courses WHERE removed_at IS NULL ORDER BY id"
+        "SELECT c.id, c.name, c.archived_at, s.at AS newest_at FROM exchange_courses c \
+         LEFT JOIN exchange_submissions s ON s.course_id = c.id AND s.number = c.receipts \
+         WHERE c.removed_at IS NULL ORDER BY c.id"
     )
     .fetch_all(c)
     .await)
@@ -173,17 +190,33 @@ pub async fn size(tx: &mut Tx, course_id: &str) -> sqlx::Result<(i64, i64, i64, 
 }
 
 /// Whether a removed course is still as its archive has it; until the end of the transaction it stays so.
-pub async fn hold(tx: &mut Tx, id: &str, receipts: i64, newest: &str) -> sqlx::Result<bool> {
-    on!(tx, |c| sqlx::query(
+pub async fn hold(tx: &mut Tx, id: &str, archived: &Written) -> sqlx::Result<bool> {
+    let is_same = on!(tx, |c| sqlx::query(
         "UPDATE exchange_courses SET receipts = receipts \
          WHERE id = $1 AND removed_at IS NOT NULL AND receipts = $2 AND newest_receipt = $3"
     )
     .bind(id)
-    .bind(receipts)
-    .bind(newest)
+    .bind(archived.receipts)
+    .bind(&archived.newest_receipt)
     .execute(c)
     .await
-    .map(|done| done.rows_affected() == 1))
+    .map(|done| done.rows_affected() == 1))?;
+    if !is_same {
+        return Ok(false);
+    }
+    let here: (i64, i64, i64) = on!(tx, |c| {
+        sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM exchange_assignments a WHERE a.course_id = $1), \
+         (SELECT COUNT(*) FROM exchange_versions v JOIN exchange_assignments a ON a.id = v.assignment_id \
+          WHERE a.course_id = $1), \
+         (SELECT COUNT(*) FROM exchange_people p WHERE p.course_id = $1)",
+        )
+        .bind(id)
+        .fetch_one(c)
+        .await
+    })?;
+    let of_archive = [archived.assignments, archived.versions, archived.people];
+    Ok([here.0, here.1, here.2].map(u64::try_from) == of_archive.map(Ok))
 }
 
 /// Takes away all rows of a course. What they referred to is collected later.

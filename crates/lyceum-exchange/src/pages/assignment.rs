@@ -40,6 +40,8 @@ const STATES: &[&str] = &["all", "given", "missing", "late", "waiting"];
 /// One person's that are shown at once.
 const SHOWN: i64 = 20;
 const VERSIONS: i64 = 20;
+/// Whoever handed in and is not in the course, as one who has left it.
+const GONE: &str = "gone";
 
 /// Older ones of one person than that of this number.
 #[derive(Debug, Default, Deserialize)]
@@ -75,10 +77,10 @@ pub(super) struct Shown {
 /// An assignment that the reader may know of.
 pub(super) struct Found {
     pub(super) entered: Entered,
-    /// The newest version, where it can be had.
-    pub(super) had: Option<Released>,
-    /// Under which it is kept, also while it is withdrawn.
-    pub(super) id: Option<String>,
+    /// The newest version, where there is one; also while it is withdrawn or not open yet.
+    pub(super) row: Option<Released>,
+    /// Whether she can have it.
+    pub(super) is_had: bool,
     pub(super) head: AssignmentHead,
 }
 
@@ -94,21 +96,24 @@ pub(super) async fn find(
         None => Vec::new(),
     };
     let row = released.into_iter().find(|row| row.name == name);
-    let id = row.as_ref().map(|row| row.id.clone());
-    let is_known = id.is_some() || entered.course.rules(name).is_some();
-    let had = row.filter(|row| row.withdrawn_at.is_none());
-    let may_see = match entered.standing.grades() {
-        true => is_known,
-        false => had.is_some() && entered.sees(name),
+    let can_be_had = row.as_ref().is_some_and(|row| row.withdrawn_at.is_none());
+    let is_had = can_be_had && entered.sees(name);
+    let person = reader.person();
+    let may_see = match &row {
+        None => entered.standing.grades() && entered.course.rules(name).is_some(),
+        Some(_) if is_had || entered.standing.grades() => true,
+        // What somebody has handed in stays hers to look at.
+        Some(row) => db::submissions::count(tx, &row.id, person.name.as_str()).await? > 0,
     };
     if !may_see {
         return Err(ApiError::not_found());
     }
-    let head = shown::assignment(exchange, reader, &entered, name, had.as_ref());
+    let whose = (&person.name, &person.groups[..]);
+    let head = shown::assignment(exchange, reader, &entered, (name, row.as_ref()), whose);
     Ok(Found {
         entered,
-        had,
-        id,
+        row,
+        is_had,
         head,
     })
 }
@@ -122,11 +127,11 @@ pub(super) async fn handed_in(
     before: Option<i64>,
 ) -> ApiResult<(Vec<SubmissionRow>, Option<i64>)> {
     let course = &found.entered.course;
-    let (Some(course_id), Some(assignment_id)) = (course.known_id(), &found.id) else {
+    let (Some(course_id), Some(row)) = (course.known_id(), &found.row) else {
         return Ok((Vec::new(), None));
     };
     let wanted = Wanted {
-        assignment_id,
+        assignment_id: &row.id,
         student,
         before: before.unwrap_or(i64::MAX),
         limit: SHOWN + 1,
@@ -152,8 +157,8 @@ pub(super) async fn page(
     let found = find(exchange, &mut tx, reader, (course, name)).await?;
     let person = &reader.person().name;
     let (own, older) = handed_in(&mut tx, reader, &found, person.as_str(), asked.before).await?;
-    let times = match &found.id {
-        Some(id) => db::submissions::count(&mut tx, id, person.as_str()).await?,
+    let times = match &found.row {
+        Some(row) => db::submissions::count(&mut tx, &row.id, person.as_str()).await?,
         None => 0,
     };
     let path = assignment_path(course, name);
@@ -165,7 +170,7 @@ pub(super) async fn page(
     let limits = found.entered.course.limits(name);
     let left = (rules::most(exchange, &limits) - times).max(0);
     // Those who teach may try at any time.
-    let state = match taught.is_some() && found.had.is_some() {
+    let state = match taught.is_some() && found.is_had {
         true => "open",
         false => found.head.state,
     };
@@ -183,9 +188,8 @@ pub(super) async fn page(
         None => (StatusCode::OK, None),
     };
     let files = found
-        .had
-        .as_ref()
-        .map(|_| format!("{path}/versions/newest/zip"));
+        .is_had
+        .then(|| format!("{path}/versions/newest/zip"));
     let page = AssignmentPage {
         page: reader.visit.page(),
         course: shown::course(reader, &found.entered),
@@ -210,7 +214,7 @@ async fn taught(
     query: &ListQuery,
 ) -> ApiResult<Taught> {
     let course = &found.entered.course;
-    let members = members::of(exchange, tx, course).await?;
+    let members = members::enrolled(exchange, tx, course).await?;
     let students = members.as_ref().map(|members| {
         let students = members
             .values()
@@ -218,15 +222,17 @@ async fn taught(
         students.count() as u64
     });
     let (mut newest, mut versions) = (Vec::new(), Vec::new());
-    if let Some(id) = &found.id {
-        newest = db::pages::of_all(tx, id).await?;
-        versions = db::assignments::versions(tx, id, VERSIONS).await?;
+    if let Some(row) = &found.row {
+        newest = db::pages::of_all(tx, &row.id).await?;
+        versions = db::assignments::versions(tx, &row.id, VERSIONS).await?;
     }
-    let is_any = !newest.is_empty() && found.had.is_some();
+    let is_any = !newest.is_empty() && found.is_had;
     let all = merged(reader, course.name.as_str(), path, members, newest);
+    let gone = all.iter().filter(|row| row.other == Some(GONE)).count() as u64;
     Ok(Taught {
         sum: sum(&all, &found.head),
         students,
+        gone,
         list: narrowed(reader, path, query, all),
         all_url: is_any.then(|| reader.at(&format!("{path}/zip"))),
         versions: versions
@@ -263,7 +269,7 @@ fn merged(
         let other = match member.as_ref().map(|member| member.role) {
             Some(CourseRole::Student) => None,
             Some(role) => Some(role.as_str()),
-            None => are_known.then_some("gone"),
+            None => are_known.then_some(GONE),
         };
         let url = format!("{path}/people/{}", part_of_path(&row.student));
         rows.push(WorkRow {
@@ -286,10 +292,9 @@ fn merged(
     rows
 }
 
-/// Without what those who teach tried.
+/// Of those who take the course.
 fn sum(rows: &[WorkRow], head: &AssignmentHead) -> TaughtAssignment {
-    let counts = |row: &&WorkRow| !matches!(row.other, Some("teacher" | "grader"));
-    let given = rows.iter().filter(counts);
+    let given = rows.iter().filter(|row| row.other.is_none());
     let given: Vec<&SubmissionRow> = given.filter_map(|row| row.newest.as_ref()).collect();
     let count = |is: fn(&&&SubmissionRow) -> bool| given.iter().filter(is).count() as u64;
     TaughtAssignment {
@@ -315,10 +320,12 @@ fn narrowed(
     let mut asked = asked.filter("state", &query.state, STATES);
     let (q, state) = (asked.q.to_lowercase(), asked.value("state").to_owned());
     rows.retain(|row| {
-        let newest = row.newest.as_ref();
+        // What those who teach or grade tried is listed among all.
+        let is_try = row.other.is_some_and(|other| other != GONE);
+        let newest = row.newest.as_ref().filter(|_| !is_try);
         let fits = match state.as_str() {
             "given" => newest.is_some(),
-            "missing" => newest.is_none(),
+            "missing" => row.newest.is_none(),
             "late" => newest.is_some_and(is_late),
             "waiting" => newest.is_some_and(|row| row.feedback.is_none()),
             _ => true,

@@ -111,19 +111,25 @@ fn own_of(
         .iter()
         .map(|row| (row.assignment_id.as_str(), row))
         .collect();
-    let seen = released
-        .iter()
-        .filter(|row| row.withdrawn_at.is_none() && entered.sees(&row.name));
+    let person = reader.person();
+    let whose = (&person.name, &person.groups[..]);
+    // What she handed in stays hers to look at, whatever becomes of the assignment.
+    let seen = released.iter().filter(|row| {
+        let is_had = row.withdrawn_at.is_none() && entered.sees(&row.name);
+        is_had || own.contains_key(row.id.as_str())
+    });
     let mut rows: Vec<OwnAssignment> = seen
         .map(|row| {
             let newest = own.get(row.id.as_str()).copied();
             let times = newest.map_or(0, |row| row.times);
             let limits = entered.course.limits(&row.name);
             let left = (rules::most(exchange, &limits) - times).max(0);
-            let assignment = shown::assignment(exchange, reader, entered, &row.name, Some(row));
+            let released = (row.name.as_str(), Some(row));
+            let assignment = shown::assignment(exchange, reader, entered, released, whose);
+            let is_over = matches!(assignment.state, "withdrawn" | "early");
             OwnAssignment {
                 takes: left > 0 && takes(entered, assignment.state),
-                left: limits.submissions.map(|_| left),
+                left: limits.submissions.filter(|_| !is_over).map(|_| left),
                 newest: newest.map(|row| shown::newest(reader, course, row)),
                 times,
                 returned: newest.and_then(|row| row.returned_at),
@@ -147,10 +153,10 @@ fn turn(row: &OwnAssignment) -> (bool, bool, bool, Option<i64>, &str) {
     )
 }
 
-/// Whether something is taken in this course, of an assignment in this state, of those who don't grade.
+/// Whether something is taken of her in this course, of an assignment in this state.
 pub(super) fn takes(entered: &Entered, state: &str) -> bool {
     let is_shut = entered.course.is_archived() || entered.course.is_unclear;
-    !is_shut && matches!(state, "open" | "late")
+    !is_shut && entered.standing.hands_in() && matches!(state, "open" | "late")
 }
 
 fn taught(
@@ -160,6 +166,8 @@ fn taught(
     released: &[Released],
     arrived: &BTreeMap<String, Arrived>,
 ) -> Vec<TaughtAssignment> {
+    let person = reader.person();
+    let whose = (&person.name, &person.groups[..]);
     let known: BTreeSet<&str> = released.iter().map(|row| row.name.as_str()).collect();
     let file = entered.course.file.iter();
     let planned = file
@@ -170,10 +178,9 @@ fn taught(
     let mut rows: Vec<TaughtAssignment> = all
         .chain(planned)
         .map(|(name, row)| {
-            let had = row.filter(|row| row.withdrawn_at.is_none());
             let arrived = row.and_then(|row| arrived.get(&row.id));
             TaughtAssignment {
-                assignment: shown::assignment(exchange, reader, entered, name, had),
+                assignment: shown::assignment(exchange, reader, entered, (name, row), whose),
                 given: arrived.map_or(0, |one| count(one.given)),
                 late: arrived.map_or(0, |one| count(one.late)),
                 waiting: arrived.map_or(0, |one| count(one.given - one.returned)),

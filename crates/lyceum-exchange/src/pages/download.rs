@@ -1,6 +1,6 @@
 //! What goes out as files. Feedback is what a program wrote about work of a student, so there may be
-//! anything in it: looked at, it is a page of no site, which runs nothing, asks nobody, and is sent no
-//! cookie.
+//! anything in it: looked at, it is a page of no site, which runs nothing, loads nothing and sends no
+//! form. A link in it leads on, as links do, without saying from where.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -104,10 +104,12 @@ pub(super) async fn look_at_feedback(
             header::REFERRER_POLICY,
             HeaderValue::from_static("no-referrer"),
         ),
+        // Names of hosts in it are not looked up before somebody goes there.
         (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            HeaderValue::from_static("same-origin"),
+            header::X_DNS_PREFETCH_CONTROL,
+            HeaderValue::from_static("off"),
         ),
+        // No `Cross-Origin-Opener-Policy`: browsers don't show what is sandboxed and has one.
         (
             header::CACHE_CONTROL,
             HeaderValue::from_static("private, no-store"),

@@ -1,13 +1,13 @@
 //! Who is in a course, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lyceum_courses::Who;
+use lyceum_courses::{Visibility, Who};
 use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 
-use crate::course::{Course, added, listed};
+use crate::course::Course;
 use crate::db::people::Row;
 use crate::people::Added;
 use crate::{Exchange, db};
@@ -30,21 +30,52 @@ pub(super) enum From {
     Request,
 }
 
-/// Everybody by name, with three statements; nothing where they are too many.
+/// Everybody who is something there by name, with three statements; nothing where they are too many.
 pub(super) async fn of(
     exchange: &Exchange,
     tx: &mut Tx,
     course: &Course,
 ) -> sqlx::Result<Option<BTreeMap<String, Member>>> {
     let file = course.file.as_deref();
-    let entries: Vec<(CourseRole, &Who)> = file.into_iter().flat_map(listed).collect();
-    let groups: Vec<&str> = entries
-        .iter()
-        .filter_map(|(_, who)| match who {
+    let is_private = file.is_some_and(|file| file.visible == Visibility::Private);
+    gather(exchange, tx, course, is_private).await
+}
+
+/// As [`of`], also those who are nothing while the course is private.
+pub(super) async fn enrolled(
+    exchange: &Exchange,
+    tx: &mut Tx,
+    course: &Course,
+) -> sqlx::Result<Option<BTreeMap<String, Member>>> {
+    gather(exchange, tx, course, false).await
+}
+
+/// `alone`: those who teach, and no others.
+async fn gather(
+    exchange: &Exchange,
+    tx: &mut Tx,
+    course: &Course,
+    alone: bool,
+) -> sqlx::Result<Option<BTreeMap<String, Member>>> {
+    let file = course.file.as_deref();
+    let counts = |role: CourseRole| !alone || role == CourseRole::Teacher;
+    let mut entries: Vec<(CourseRole, &Who)> = Vec::new();
+    let mut blocks: Vec<&Who> = Vec::new();
+    if let Some(file) = file {
+        for role in CourseRole::ALL.into_iter().filter(|role| counts(*role)) {
+            entries.extend(file.people.list(role).iter().map(|who| (role, who)));
+        }
+        blocks.extend(file.people.blocked.iter());
+    }
+    let named = entries.iter().map(|(_, who)| *who);
+    let groups: BTreeSet<&str> = named
+        .chain(blocks.iter().copied())
+        .filter_map(|who| match who {
             Who::Group(group) => Some(group.as_str()),
             Who::Person(_) | Who::Course { .. } | Who::Role(_) => None,
         })
         .collect();
+    let groups: Vec<&str> = groups.into_iter().collect();
     let mut grouped: BTreeMap<String, Vec<UserName>> = BTreeMap::new();
     if !groups.is_empty() {
         let all = exchange.groups().members_of_all(tx, &groups, MOST).await?;
@@ -55,19 +86,21 @@ pub(super) async fn of(
             grouped.entry(group).or_default().push(name);
         }
     }
-    let mut members = BTreeMap::new();
+    let blocked: BTreeSet<String> = blocks
+        .into_iter()
+        .flat_map(|who| names_of(who, &grouped))
+        .collect();
+    let mut members: BTreeMap<String, Member> = BTreeMap::new();
     // The most powerful come first, and count.
     for (role, who) in entries {
-        let (names, from) = match who {
-            Who::Person(name) => (vec![name.to_string()], From::File),
-            Who::Group(group) => {
-                let names = grouped.get(group).into_iter().flatten();
-                let names = names.map(ToString::to_string).collect();
-                (names, From::Group(group.clone()))
-            }
-            Who::Course { .. } | Who::Role(_) => continue,
+        let from = match who {
+            Who::Group(group) => From::Group(group.clone()),
+            Who::Person(_) | Who::Course { .. } | Who::Role(_) => From::File,
         };
-        for name in names {
+        for name in names_of(who, &grouped) {
+            if !role.is_staff() && blocked.contains(&name) {
+                continue;
+            }
             members.entry(name).or_insert_with(|| Member {
                 role,
                 from: from.clone(),
@@ -80,7 +113,9 @@ pub(super) async fn of(
         None => Vec::new(),
     };
     for row in rows {
-        let role = added(file, row.role.as_deref()).map(Added::role);
+        let role = row.role.as_deref().and_then(Added::parse).map(Added::role);
+        let is_blocked = blocked.contains(&row.name);
+        let role = role.filter(|role| counts(*role) && (role.is_staff() || !is_blocked));
         let called = called(&row);
         match (members.get_mut(&row.name), role) {
             (Some(known), role) => {
@@ -101,6 +136,18 @@ pub(super) async fn of(
         }
     }
     Ok((members.len() <= MOST).then_some(members))
+}
+
+/// Those whom an entry names.
+fn names_of(who: &Who, grouped: &BTreeMap<String, Vec<UserName>>) -> Vec<String> {
+    match who {
+        Who::Person(name) => vec![name.to_string()],
+        Who::Group(group) => {
+            let names = grouped.get(group).into_iter().flatten();
+            names.map(ToString::to_string).collect()
+        }
+        Who::Course { .. } | Who::Role(_) => Vec::new(),
+    }
 }
 
 fn called(row: &Row) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Courses, assignments and submissions as pages show them.
 
 use lyceum_courses::assignment::Per;
+use lyceum_model::name::UserName;
 use lyceum_web::page::contexts::courses::{
     AssignmentHead, Costs, CourseHead, FileRow, Limits, SubmissionRow,
 };
@@ -15,6 +16,9 @@ use crate::db::submissions::Told;
 use crate::moment::Moment;
 use crate::rules;
 use crate::tree::TreeFile;
+
+/// What is in a form around files.
+const AROUND: u64 = 64 * 1024;
 
 pub(super) fn course(reader: &Reader, entered: &Entered) -> CourseHead {
     let (course, standing) = (&entered.course, entered.standing);
@@ -32,20 +36,24 @@ pub(super) fn course(reader: &Reader, entered: &Entered) -> CourseHead {
     }
 }
 
-/// With the rules that count for the reader. `released` is of one that can be had.
+/// With the rules that count for somebody in these groups. What was released and is withdrawn comes
+/// with its newest version, too.
 pub(super) fn assignment(
     exchange: &Exchange,
     reader: &Reader,
     entered: &Entered,
-    name: &str,
-    released: Option<&Released>,
+    (name, released): (&str, Option<&Released>),
+    (person, groups): (&UserName, &[String]),
 ) -> AssignmentHead {
-    let person = reader.person();
     let course = &entered.course;
     let rules = course.rules(name);
-    let terms = course.terms(name, &person.name, &person.groups);
+    let terms = course.terms(name, person, groups);
     let opens = rules.and_then(|rules| rules.opens);
-    let state = State::of(released.is_some(), opens, terms.as_ref(), entered.now);
+    let had = released.filter(|row| row.withdrawn_at.is_none());
+    let state = match released.is_some() && had.is_none() {
+        true => "withdrawn",
+        false => State::of(had.is_some(), opens, terms.as_ref(), entered.now).as_str(),
+    };
     let limits = course.limits(name);
     let most = limits.size.map_or(u64::MAX, |size| size.0);
     let kinds = limits.kinds.as_ref().map(|kinds| {
@@ -55,7 +63,7 @@ pub(super) fn assignment(
     AssignmentHead {
         name: name.to_owned(),
         url: reader.at(&assignment_path(course.name.as_str(), name)),
-        state: state.as_str(),
+        state,
         opens: opens.map(|at| at.as_millisecond()),
         due: terms.map(|terms| terms.due.as_millisecond()),
         extended: terms.is_some() && rules.is_some_and(|rules| rules.terms != terms),
@@ -70,15 +78,21 @@ pub(super) fn assignment(
             percent: costs.percent(),
             per: costs.per.map(Per::as_str),
         }),
-        version: released.map(|row| row.version),
-        released: released.map(|row| row.released_at),
+        version: had.map(|row| row.version),
+        released: had.map(|row| row.released_at),
         limits: Limits {
-            size: number(most.min(exchange.body_max())),
+            size: number(most.min(files_max(exchange))),
             files: limits.files,
             kinds,
             submissions: limits.submissions.map(|_| rules::most(exchange, &limits)),
         },
     }
+}
+
+/// What files in a form may have together: besides them there are their names and the form's token in it.
+pub(super) fn files_max(exchange: &Exchange) -> u64 {
+    let most = exchange.body_max();
+    most.saturating_sub(AROUND).max(most / 2)
 }
 
 pub(super) fn number(bytes: u64) -> i64 {

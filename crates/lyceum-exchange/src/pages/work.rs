@@ -35,7 +35,12 @@ pub(super) async fn show(
             return Err(ApiError::not_found());
         }
     }
+    // Until when it is hers to hand in, which may be longer than it is for others.
+    let groups = exchange.groups().of(&mut tx, &person).await?;
     drop(tx);
+    let released = (name.as_str(), found.row.as_ref());
+    let whose = (&person, &groups[..]);
+    let head = shown::assignment(exchange, &reader, &found.entered, released, whose);
     let path = format!(
         "{}/people/{}",
         assignment_path(&course, &name),
@@ -44,7 +49,7 @@ pub(super) async fn show(
     let page = WorkPage {
         page: reader.visit.page(),
         course: shown::course(&reader, &found.entered),
-        assignment: found.head,
+        assignment: head,
         name: person.to_string(),
         rows,
         older: older.map(|number| reader.at(&format!("{path}?before={number}"))),

@@ -344,6 +344,10 @@ async fn feedback_is_looked_at_in_a_page_that_can_do_nothing() {
     assert_eq!(header(&shown, "x-content-type-options"), "nosniff");
     assert_eq!(header(&shown, "content-type"), "text/html; charset=utf-8");
     assert_eq!(header(&shown, "referrer-policy"), "no-referrer");
+    assert_eq!(header(&shown, "x-dns-prefetch-control"), "off");
+    // Browsers don't go to a page that is sandboxed and has one (HTML, "obtain a browsing context").
+    let opener = shown.headers.get("cross-origin-opener-policy");
+    assert!(opener.is_none(), "{opener:?}");
     assert_eq!(header(&shown, "cache-control"), "private, no-store");
     // Whatever else it is, it is kept.
     for path in ["points.csv", "none.html"] {

@@ -152,10 +152,17 @@ async fn all_of_a_course_goes_into_its_archive_and_then_away() {
         let expect = expect.map(|(name, text)| (name.to_owned(), text.to_owned()));
         assert_eq!(unpacked(&bytes), BTreeMap::from(expect));
 
-        // Once more does no harm, and takes the place of the first.
-        let again = archived(&stage, &db, &id, &to).await.expect("archived");
-        assert_eq!(again, (file.clone(), written.clone()));
+        // Once more does no harm, and stands beside the first, which stays as it is.
+        let (second, same) = archived(&stage, &db, &id, &to).await.expect("archived");
+        assert_eq!((names(&to).len(), &same), (2, &written));
+        assert_ne!(second, file);
+        assert_eq!(fs::read(&file).expect("read"), bytes);
         assert!(purge(&db, &id, &written).await);
+        // Whoever comes later takes none of them away.
+        let late = archived(&stage, &db, &id, &to).await;
+        let error = late.expect_err("it is gone").to_string();
+        assert!(error.contains("not there any more"), "{error}");
+        assert_eq!(names(&to).len(), 2);
         assert!(!purge(&db, &id, &written).await);
         let mut tx = db.db().read().await.expect("a transaction");
         let left = db::removal::courses(&mut tx, "bio").await.expect("listed");
@@ -289,6 +296,27 @@ async fn what_is_not_in_the_archive_stays() {
         run(&db, "UPDATE exchange_courses SET receipts = receipts + 1").await;
         assert!(!purge(&db, &id, &written).await);
         run(&db, "UPDATE exchange_courses SET receipts = receipts - 1").await;
+        // Of a course without submissions nothing else would tell.
+        for (more, less) in [
+            (
+                "INSERT INTO exchange_people (course_id, name, role) SELECT id, 'new', 'student' FROM exchange_courses",
+                "DELETE FROM exchange_people WHERE name = 'new'",
+            ),
+            (
+                "INSERT INTO exchange_assignments (id, course_id, name, version, created_at) \
+                 SELECT 'new ' || id, id, 'new', 1, 1 FROM exchange_courses",
+                "DELETE FROM exchange_assignments WHERE name = 'new'",
+            ),
+            (
+                "INSERT INTO exchange_versions (assignment_id, version, tree, released_at, released_by) \
+                 SELECT id, 99, (SELECT MIN(tree) FROM exchange_trees), 1, 'tess' FROM exchange_assignments",
+                "DELETE FROM exchange_versions WHERE version = 99",
+            ),
+        ] {
+            run(&db, more).await;
+            assert!(!purge(&db, &id, &written).await, "{more}");
+            run(&db, less).await;
+        }
         assert!(purge(&db, &id, &written).await);
 
         // A content that can't be read keeps all of a course.

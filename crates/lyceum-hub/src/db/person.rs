@@ -9,6 +9,8 @@ use sqlx::{AssertSqlSafe, Row};
 enum By {
     Id,
     Name,
+    /// Her name as a whole text of the detail of a row.
+    Detail,
 }
 
 /// What is told, in columns without secrets; where it stands; by what it is found.
@@ -135,6 +137,18 @@ const TOLD: &[(&str, &[&str], &str, By)] = &[
         "audit WHERE about_id = $1 ORDER BY at",
         By::Id,
     ),
+    (
+        "sign_up",
+        &["note", "asked_at", "expires_at"],
+        "sign_ups WHERE user_name = $1",
+        By::Name,
+    ),
+    (
+        "log_of_sign_ups_under_her_name",
+        &["at", "address", "what", "detail"],
+        "audit WHERE what = 'sign_up_asked' AND REPLACE(detail, $1, '') <> detail ORDER BY at",
+        By::Detail,
+    ),
     // Whom else it was about is theirs.
     (
         "log_of_what_she_did",
@@ -144,18 +158,39 @@ const TOLD: &[(&str, &[&str], &str, By)] = &[
     ),
 ];
 
-/// Everything under its title, each a list of rows.
-pub async fn told(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result<Map<String, Value>> {
+/// Everything under its title, each a list of rows; `id`: of her account, if there is one.
+pub async fn told(tx: &mut Tx, id: Option<&str>, name: &str) -> sqlx::Result<Map<String, Value>> {
     let mut all = Map::new();
+    let detail = in_detail(name);
     for (title, columns, rest, by) in TOLD {
         let by = match by {
             By::Id => id,
-            By::Name => name,
+            By::Name => Some(name),
+            By::Detail => Some(&*detail),
         };
-        let rows = rows(tx, columns, rest, by).await?;
+        let rows = match by {
+            Some(by) => rows(tx, columns, rest, by).await?,
+            None => Vec::new(),
+        };
         all.insert((*title).to_owned(), Value::from(rows));
     }
     Ok(all)
+}
+
+/// As a whole text stands in the detail of a row: within a longer one its quotes would be written otherwise.
+fn in_detail(text: &str) -> String {
+    format!(":{}", Value::from(text))
+}
+
+/// The names that somebody had before others renamed her, as far as the log still knows.
+pub async fn earlier_names(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result<Vec<String>> {
+    on!(tx, |c| sqlx::query_scalar(
+        "SELECT DISTINCT about_name FROM audit WHERE about_id = $1 AND about_name <> $2 ORDER BY about_name"
+    )
+    .bind(id)
+    .bind(name)
+    .fetch_all(c)
+    .await)
 }
 
 async fn rows(
@@ -200,14 +235,41 @@ fn shown(column: &str, value: Option<String>) -> Value {
     }
 }
 
-/// What outlasts her account says no longer who she was.
-pub async fn forget(tx: &mut Tx, id: &str, name: &str, pseudonym: &str) -> sqlx::Result<()> {
+/// What outlasts her account says no longer who she was; `id`: of her account, if there was one. Says how
+/// many rows did. To be called when the account is gone.
+pub async fn forget(
+    tx: &mut Tx,
+    id: Option<&str>,
+    name: &str,
+    pseudonym: &str,
+) -> sqlx::Result<u64> {
+    let mut changed = 0;
     for (sql, by) in [
         // Details hold addresses, browsers, further names.
         (
             "UPDATE audit SET about_name = $2, address = NULL, detail = '{}' WHERE about_id = $1",
             id,
         ),
+        (
+            "UPDATE posix_uids SET owner_name = $2, mark = NULL WHERE owner = $1",
+            id,
+        ),
+    ] {
+        if let Some(by) = by {
+            changed += set(tx, sql, by, pseudonym).await?;
+        }
+    }
+    let (by, to) = (in_detail(name), in_detail(pseudonym));
+    for sql in [
+        // What she asked for before she had an account tells who she is in her words, and where she was.
+        "UPDATE audit SET detail = '{\"name\"' || $2 || '}', address = NULL \
+         WHERE what = 'sign_up_asked' AND REPLACE(detail, $1, '') <> detail",
+        // What is about others names her by the way.
+        "UPDATE audit SET detail = REPLACE(detail, $1, $2) WHERE REPLACE(detail, $1, '') <> detail",
+    ] {
+        changed += set(tx, sql, &by, &to).await?;
+    }
+    for (sql, by) in [
         (
             "UPDATE audit SET doer = $2, address = NULL WHERE doer = $1",
             name,
@@ -224,8 +286,9 @@ pub async fn forget(tx: &mut Tx, id: &str, name: &str, pseudonym: &str) -> sqlx:
         ),
         // The number stays taken: files may still have it.
         (
-            "UPDATE posix_uids SET owner_name = $2, mark = NULL WHERE owner = $1",
-            id,
+            "UPDATE posix_uids SET owner_name = $2, mark = NULL WHERE owner_name = $1 \
+             AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = posix_uids.owner)",
+            name,
         ),
         (
             "UPDATE sitting_codes SET user_name = $2, used_address = NULL WHERE user_name = $1",
@@ -250,18 +313,23 @@ pub async fn forget(tx: &mut Tx, id: &str, name: &str, pseudonym: &str) -> sqlx:
             name,
         ),
     ] {
-        on!(tx, |c| sqlx::query(sql)
-            .bind(by)
-            .bind(pseudonym)
-            .execute(c)
-            .await
-            .map(|_| ()))?;
+        changed += set(tx, sql, by, pseudonym).await?;
     }
-    on!(tx, |c| sqlx::query(
+    let asked = on!(tx, |c| sqlx::query(
         "DELETE FROM sign_ups WHERE user_name = $1"
     )
     .bind(name)
     .execute(c)
     .await
-    .map(|_| ()))
+    .map(|done| done.rows_affected()))?;
+    Ok(changed + asked)
+}
+
+async fn set(tx: &mut Tx, sql: &'static str, by: &str, to: &str) -> sqlx::Result<u64> {
+    on!(tx, |c| sqlx::query(sql)
+        .bind(by)
+        .bind(to)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))
 }

@@ -1,4 +1,4 @@
-//! What templates can call: `t`, `has_text`, `time`, `duration`, `server_title`, `static_url`; the filters `number`,
+//! What templates can call: `t`, `has_text`, `time`, `duration`, `size`, `server_title`, `static_url`; the filters `number`,
 //! `scope_words`; and what they know of their language: `lang`, `dir`.
 
 use std::cell::RefCell;
@@ -13,6 +13,7 @@ use minijinja::{
 
 use super::assets::asset_path;
 use lyceum_model::messages::fill;
+use lyceum_model::saying;
 
 use super::messages::{Lang, Messages};
 
@@ -59,6 +60,8 @@ pub(super) fn register(
     });
     let own = words.clone();
     environment.add_function("duration", move |seconds: i64| own.duration(seconds));
+    let own = words.clone();
+    environment.add_function("size", move |bytes: i64| own.size(bytes));
     let own = words.clone();
     environment.add_function("server_title", move |server: Value| {
         own.server_title(&server)
@@ -201,6 +204,11 @@ impl Words {
         }
     }
 
+    /// `1.2 MB`, as sayings have it: never more than it is.
+    fn size(&self, bytes: i64) -> String {
+        saying::size(u64::try_from(bytes).unwrap_or_default()).in_lang(&self.lang)
+    }
+
     /// What a scope lets a program do, in words; a scope without words shows itself.
     /// `own` has words by the names of scopes that a site defines itself; `other`: whoever reads it is not
     /// the one whose program it is.
@@ -329,6 +337,20 @@ mod tests {
         check(86_400, "24 h");
         check(12_000, "3 h 20 min");
         check(12 * 86_400, "12 d");
+    }
+
+    #[test]
+    fn sizes_are_told_as_sayings_tell_them() {
+        let check = |bytes: i64, en: &str, de: &str| {
+            assert_eq!(words(Lang::En).size(bytes), en);
+            assert_eq!(words(Lang::De).size(bytes), de);
+        };
+        check(-1, "0 B", "0 B");
+        check(1023, "1,023 B", "1.023 B");
+        check(1024, "1 kB", "1 kB");
+        // Rounded down: a limit is never told as more than it is.
+        check(1_999_999, "1.9 MB", "1,9 MB");
+        check(20 << 20, "20 MB", "20 MB");
     }
 
     #[test]

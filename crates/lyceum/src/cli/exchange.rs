@@ -277,6 +277,7 @@ fn retention(
             keep: kept.keep,
             now: ground.clock.now(),
             by: "retention",
+            by_hand: true,
         };
         let gone = retention.run(dry).await;
         gone.map_err(|error| Failure::new(format!("could not look: {error:#}")))

@@ -48,7 +48,7 @@ pub struct CoursePage {
 pub struct AssignmentHead {
     pub name: String,
     pub url: String,
-    /// `planned`, `early`, `open`, `late` or `closed`.
+    /// `planned`, `early`, `open`, `late`, `closed` or `withdrawn`.
     pub state: &'static str,
     pub opens: Option<i64>,
     pub due: Option<i64>,
@@ -105,6 +105,8 @@ pub struct OwnAssignment {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TaughtAssignment {
     pub assignment: AssignmentHead,
+    /// Whether it was counted: not for those that were released long ago.
+    pub counted: bool,
     pub given: u64,
     pub late: u64,
     pub waiting: u64,
@@ -159,15 +161,16 @@ pub struct HandIn {
     pub left: Option<i64>,
     /// It would count as late now.
     pub late: bool,
-    /// What browsers offer to choose: `.ipynb,.csv`.
-    pub accept: String,
 }
 
 /// Everybody's work for an assignment.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Taught {
+    /// Of those who take the course.
     pub sum: TaughtAssignment,
     pub students: Option<u64>,
+    /// How many handed in who are not in the course, or not any more.
+    pub gone: u64,
     pub list: Listing<WorkRow>,
     /// Everybody's newest as a zip.
     pub all_url: Option<String>,
@@ -180,7 +183,7 @@ pub struct WorkRow {
     pub name: String,
     /// What she is called in the course.
     pub called: Option<String>,
-    /// Where she is no student: `grader`, `teacher`, or `gone`.
+    /// Where she is no student: `observer`, `grader`, `teacher`, or `gone`.
     pub other: Option<&'static str>,
     /// All that she has handed in.
     pub url: Option<String>,
@@ -224,7 +227,11 @@ pub struct SubmissionPage {
     pub own: bool,
     /// She has handed it in just now.
     pub done: bool,
+    /// The paths of files that were put, just now, where the assignment has one of that name.
+    pub placed: Vec<String>,
     pub files_rows: Vec<FileRow>,
+    /// How many more there are.
+    pub files_more: usize,
     pub feedback: Option<FeedbackFiles>,
     pub receipt: ReceiptText,
 }
@@ -242,6 +249,8 @@ pub struct FileRow {
 pub struct FeedbackFiles {
     pub at: i64,
     pub files: Vec<FileRow>,
+    /// How many more there are.
+    pub more: usize,
     pub zip_url: String,
 }
 

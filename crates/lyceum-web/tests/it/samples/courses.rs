@@ -97,6 +97,7 @@ fn own(state: &'static str, late: Option<i64>) -> OwnAssignment {
 fn taught(state: &'static str) -> TaughtAssignment {
     TaughtAssignment {
         assignment: assignment(state),
+        counted: state != "closed",
         given: 7,
         late: 1,
         waiting: 2,
@@ -127,6 +128,7 @@ fn courses() -> Samples {
             own("open", Some(0)),
             own("late", None),
             own("closed", Some(3600)),
+            own("withdrawn", Some(0)),
             OwnAssignment {
                 assignment: plain_assignment("open"),
                 ..OwnAssignment::default()
@@ -134,7 +136,7 @@ fn courses() -> Samples {
         ],
         ..CoursePage::default()
     };
-    let rows = ["planned", "early", "open", "late", "closed"].map(taught);
+    let rows = ["planned", "early", "open", "late", "closed", "withdrawn"].map(taught);
     let teachers = CoursePage {
         page: page(),
         course: taught_course(),
@@ -172,7 +174,6 @@ fn assignments() -> Samples {
         action: "/hub/courses/signals/assignments/ps1".into(),
         left: Some(1),
         late: true,
-        accept: ".ipynb,.csv".into(),
     };
     let students = AssignmentPage {
         page: page(),
@@ -219,6 +220,7 @@ fn assignments() -> Samples {
         row("ada", None, Some(submission(Some(90)))),
         row("ben", Some("gone"), Some(submission(None))),
         row("gina", Some("grader"), Some(submission(Some(0)))),
+        row("otto", Some("observer"), Some(submission(Some(0)))),
         row("tess", Some("teacher"), Some(submission(Some(0)))),
         WorkRow {
             name: "eve".into(),
@@ -229,6 +231,7 @@ fn assignments() -> Samples {
         taught: Some(Taught {
             sum: taught("open"),
             students: Some(40),
+            gone: 1,
             list: list(rows, &columns),
             all_url: Some("/hub/courses/signals/assignments/ps1/zip".into()),
             versions: vec![VersionRow {
@@ -287,10 +290,13 @@ fn others() -> Samples {
         submission: submission(Some(90)),
         own: true,
         done: true,
+        placed: vec![format!("data/{EVIL}.csv")],
         files_rows: vec![file(None)],
+        files_more: 1,
         feedback: Some(FeedbackFiles {
             at: NOW,
             files: vec![file(Some("/hub/look".into())), file(None)],
+            more: 2,
             zip_url: "/hub/zip".into(),
         }),
         receipt: receipt.clone(),
@@ -301,6 +307,7 @@ fn others() -> Samples {
         submission: submission(None),
         own: false,
         done: false,
+        placed: Vec::new(),
         feedback: None,
         work_url: Some("/hub/courses/signals/assignments/ps1/people/ada".into()),
         receipt: ReceiptText {

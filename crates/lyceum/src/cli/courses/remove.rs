@@ -82,11 +82,12 @@ impl RemoveArgs {
                 keep: config.exchange.keep,
                 now: ground.clock.now(),
                 by: "command_line",
+                by_hand: true,
             };
             for course in &kept.courses {
                 done.push(retention.let_go(course).await.map_err(|error| {
                     Failure::new(format!("{} could not be removed: {error:#}", course.name)).hint(
-                        "nobody can reach the course any more, but all of it is still there; run this again once that is mended",
+                        "all of it is still there; run this again once that is mended",
                     )
                 })?);
             }
