@@ -164,10 +164,8 @@ async fn a_student_hands_in_by_the_page() {
         assert!(page.contains("as often as it is taken"), "{page}");
         assert!(!page.contains("data-hand-in"), "{page}");
         let course = ada.get("/hub/courses/bio").await.text();
-        assert!(
-            course.contains("You can hand it in 0 more times."),
-            "{course}"
-        );
+        assert!(course.contains("as often as it is taken"), "{course}");
+        assert!(!course.contains("0 more times"), "{course}");
         let told = verify::verify(
             stage.exchange.db(),
             stage.exchange.blobs(),
