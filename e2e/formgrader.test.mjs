@@ -9,7 +9,7 @@ import { startBrowser } from './support/browser.mjs';
 import { act, formgrader, goTo, gradeByHand, openAssignments, openSubmission, row, runIn, serverOf, waitForFormgrader } from './support/formgrader.mjs';
 import { waitForLab } from './support/jupyterlab.mjs';
 import { runsElsewhere, startLyceum } from './support/lyceum.mjs';
-import { goHome, logIn, waitForServer } from './support/pages.mjs';
+import { goHome, logIn, stopServer, waitForServer } from './support/pages.mjs';
 import { tellIn, until } from './support/story.mjs';
 
 const skip = runsElsewhere && 'it needs a course of its own';
@@ -34,6 +34,7 @@ test('a course is graded in the formgrader', { timeout: 900_000, skip }, async (
   t.after(() => browser.close());
   const others = ['linus', 'cleo'].map((name) => ({ name, password: 'seven grey geese' }));
   for (const { name, password } of others) await lyceum.run(['user', 'add', name], { input: `${password}\n` });
+  const describe = (text) => writeFile(join(lyceum.data, 'courses', 'signals-demo.yaml'), text);
   const account = (name) => [...lyceum.accounts, ...others].find((one) => one.name === name);
   const card = (page) => page.getByRole('listitem').filter({ hasText: 'Introduction to Signals' });
   const newPage = async (name) => {
@@ -47,7 +48,7 @@ test('a course is graded in the formgrader', { timeout: 900_000, skip }, async (
   const [grace, linus, ada, ben, cleo] = await Promise.all(['grace', 'linus', 'ada', 'ben', 'cleo'].map(newPage));
 
   await step('the file asks for a formgrader; the card opens it', async () => {
-    await writeFile(join(lyceum.data, 'courses', 'signals-demo.yaml'), COURSE);
+    await describe(COURSE);
     const start = card(grace).getByRole('button', { name: /^Start the course's server/ });
     await until('the card has a button', async () => {
       await goHome(grace, lyceum.url);
@@ -131,6 +132,7 @@ test('a course is graded in the formgrader', { timeout: 900_000, skip }, async (
       openSubmission(linus, 'ben', 'ps1', 'problem1').then(() => gradeByHand(linus, 0, 'sum_of_squares_equation', 'Try again, Ben')),
     ]);
     // Each finds what the other gave.
+    await goTo(linus, 'Manual Grading');
     await openSubmission(linus, 'ada', 'ps1', 'problem1');
     const words = formgrader(linus).locator('#sum_of_squares_equation-comment[placeholder]');
     await until('the other comment is there', async () => (await words.inputValue()) === PRAISE);
@@ -156,6 +158,18 @@ test('a course is graded in the formgrader', { timeout: 900_000, skip }, async (
     const [time] = await readdir(folder);
     const told = await readFile(join(folder, time, 'problem1.html'), 'utf8');
     assert.ok(told.includes('Try again, Ben') && !told.includes(PRAISE));
+  });
+
+  await step('without the word the server of the course is nobody in the exchange, and ends', async () => {
+    const { JUPYTERHUB_API_URL, JUPYTERHUB_API_TOKEN } = await serverOf(lyceum, 'course:signals-demo');
+    const headers = { Authorization: `token ${JUPYTERHUB_API_TOKEN}` };
+    const asked = async () => (await fetch(JUPYTERHUB_API_URL.replace(/hub\/api$/, 'services/ngshare/submissions/signals-demo/ps1'), { headers })).status;
+    assert.equal(await asked(), 200);
+    await describe(COURSE.replace('formgrader: true', 'server: true'));
+    await until('it is refused', async () => (await asked()) === 403);
+    await describe(COURSE.replace('formgrader: true\n', ''));
+    await Promise.all([ada, ben, cleo].map((page) => stopServer(page, lyceum.url)));
+    await lyceum.untilQuiet();
   });
 });
 

@@ -216,10 +216,10 @@ print(json.dumps(config, sort_keys=True))
                     "{whose:?}"
                 );
                 let frames = &server["ServerApp"]["tornado_settings"]["headers"];
-            let own = json!({ "Content-Security-Policy": "frame-ancestors 'self'" });
-            let expect = if root.is_some() { own } else { Value::Null };
-            assert_eq!(*frames, expect, "{whose:?}");
-            let page = read(&folder, "labconfig/page_config.json");
+                let own = json!({ "Content-Security-Policy": "frame-ancestors 'self'" });
+                let expect = if root.is_some() { own } else { Value::Null };
+                assert_eq!(*frames, expect, "{whose:?}");
+                let page = read(&folder, "labconfig/page_config.json");
                 assert_eq!(page["disabledExtensions"], hidden, "{whose:?}");
                 folder
             };

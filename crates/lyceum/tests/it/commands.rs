@@ -417,7 +417,14 @@ server:
     course(
         "formgrader: true\nnbgrader:\n  ExecutePreprocessor.timeout: 120\n  ClearSolutions.code_stub: {python: pass}\n",
     );
-    assert_snapshot!(said(&[]), @"");
+    assert_snapshot!(said(&[]), @r#"
+    command                               jupyterhub-singleuser  servers.command                       default
+    opens                                 /lab?formgrader=true   formgrader                            courses/signals-demo.yaml:3
+    memory limit                          2G                     servers.memory.limit                  lyceum.yaml:1
+    nbgrader ClearSolutions.code_stub     {"python":"pass"}      nbgrader.ClearSolutions.code_stub     courses/signals-demo.yaml:6
+    nbgrader ExecutePreprocessor.timeout  120                    nbgrader.ExecutePreprocessor.timeout  courses/signals-demo.yaml:5
+    may start: yes (open to grace)
+    "#);
     course("server: {for: [graders], use: r}\n");
     let json = site.run(&["explain", "--server", "signals-demo", "--json"]);
     let explained: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
