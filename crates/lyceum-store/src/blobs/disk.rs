@@ -78,7 +78,7 @@ impl Disk {
     pub(super) async fn get(&self, digest: Digest) -> Result<BlobReader, BlobError> {
         let path = self.path(digest);
         let opened = blocking(move || match File::open(&path) {
-            Ok(file) => Ok(Some(BlobReader::new(file, digest)?)),
+            Ok(file) => Ok(Some(BlobReader::open(file, digest)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("opening {}", path.display())),
         });
