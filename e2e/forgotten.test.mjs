@@ -127,7 +127,12 @@ test('a forgotten password, and an account by an address', { timeout: 600_000, s
     await guest.getByRole('heading', { name: 'Your wish for an account is noted' }).waitFor();
     const admin = await newPage();
     await logIn(admin, lyceum.url, lyceum.account('admin'));
-    await admin.goto(at('hub/admin/users'));
+    await admin.goto(at('hub/admin'));
+    const waits = admin.getByText('1 person waits for a yes');
+    await leave(admin, () => waits.getByRole('link', { name: 'Show them' }).click());
+    await leave(admin, () => admin.getByRole('button', { name: 'Make these accounts' }).click());
+    await admin.getByRole('alert').getByText(/nothing was chosen/).waitFor();
+    await check(admin, 'nothing was chosen');
     await admin.getByLabel(/Hans of physics/).check();
     await check(admin, 'somebody asks for an account');
     await leave(admin, () => admin.getByRole('button', { name: 'Make these accounts' }).click());

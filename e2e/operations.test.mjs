@@ -76,7 +76,7 @@ test('an installation is looked after while it runs', { timeout: 900_000, skip }
     await lyceum.configure(`listen: ${lyceum.listen}\n`);
     const report = JSON.parse((await lyceum.run(['doctor', '--json'])).stdout);
     assert.equal(report.problems, 0, JSON.stringify(report, null, 1));
-    assert.deepEqual(report.checks.map((one) => one.name), ['config', 'templates', 'data', 'courses', 'disk', 'python', 'port', 'hosts', 'base', 'limits']);
+    assert.deepEqual(report.checks.map((one) => one.name), ['config', 'templates', 'data', 'courses', 'disk', 'python', 'port', 'hosts', 'base', 'accounts', 'limits', 'sign-in', 'mail']);
     await lyceum.configure('');
   });
 

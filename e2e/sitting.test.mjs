@@ -49,9 +49,11 @@ test('people come to an exam with codes on paper', { timeout: 600_000 }, async (
   });
   const newPage = async (options) => (await browser.newContext(options)).newPage();
   const at = (path) => new URL(path, lyceum.url).href;
-  const admin = await newPage({ colorScheme: 'light' });
+  // A browser far away, whose script would put times into its own zone.
+  const admin = await newPage({ colorScheme: 'light', timezoneId: 'America/New_York' });
   const faults = watchForFaults(admin, lyceum.url);
   const ada = lyceum.accounts.find((one) => one.role === 'student');
+  const begins = typed(Date.now() - 600_000);
   let link;
   let typedCode;
 
@@ -61,7 +63,7 @@ test('people come to an exam with codes on paper', { timeout: 600_000 }, async (
     await leave(admin, () => admin.getByRole('link', { name: 'Exams' }).click());
     await check(admin, 'no exams yet');
     await admin.getByLabel('Title').fill('Signals and Systems');
-    await admin.getByLabel('Begins').fill(typed(Date.now() - 600_000));
+    await admin.getByLabel('Begins').fill(begins);
     await admin.getByLabel('Ends').fill(typed(Date.now() + 7_200_000));
     await admin.getByLabel('Who takes part').fill('nobody here\n');
     await leave(admin, () => admin.getByRole('button', { name: 'Make codes' }).click());
@@ -72,6 +74,9 @@ test('people come to an exam with codes on paper', { timeout: 600_000 }, async (
     await admin.getByText('7 codes were made').waitFor();
     await check(admin, 'sheets');
     assert.equal(await admin.locator('.sheet').count(), 7);
+    const window = await admin.locator('.sheet').first().getByText('Good once.').innerText();
+    assert.match(window, /^[A-Z][a-z]{2} \d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d – .*\d\d:\d\d UTC\. Good once\.$/);
+    assert.ok(window.includes(begins.slice(11)), `${window} begins at ${begins}`);
   });
 
   await step('they are printed, and each picture leads in with its code', async () => {
@@ -147,6 +152,8 @@ test('people come to an exam with codes on paper', { timeout: 600_000 }, async (
     await leave(admin, () => admin.getByRole('link', { name: 'To the list' }).click());
     await admin.getByText('2 of 7').first().waitFor();
     await check(admin, 'who has come');
+    await admin.getByText(begins.slice(11)).first().waitFor();
+    await admin.getByText(/time zone of this site: (Etc\/)?UTC/).waitFor();
     const row = admin.getByRole('row', { name: new RegExp(`A 17.*${ada.name}`) });
     await row.getByText('127.0.0.1').waitFor();
     await leave(admin, () => row.getByRole('button', { name: 'Take back' }).click());

@@ -4,8 +4,8 @@
 
 use crate::postgres;
 use crate::tools::{
-    cache, call, command, fetch, is_root, jupyter_env, jupyterhub_document, older_jupyter_env,
-    ngshare_env, read, root, schemathesis_env, succeeds,
+    cache, call, command, fetch, is_root, jupyter_env, jupyterhub_document, ngshare_env,
+    older_jupyter_env, read, root, schemathesis_env, succeeds,
 };
 use anyhow::{Context, Result, bail};
 use std::fs;

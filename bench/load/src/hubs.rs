@@ -336,9 +336,8 @@ fn render(rows: &[Row]) -> String {
 
 /// With another peer's name over its column.
 fn render_beside(what: &str, peer: &str, rows: &[Row]) -> String {
-    let mut text = format!(
-        "| {what} | {peer} | Lyceum | {peer} ÷ Lyceum | goal |\n|---|--:|--:|--:|---|\n"
-    );
+    let mut text =
+        format!("| {what} | {peer} | Lyceum | {peer} ÷ Lyceum | goal |\n|---|--:|--:|--:|---|\n");
     for row in rows {
         let other = row.jupyterhub.map_or_else(|| "-".into(), show);
         let ratio = row.jupyterhub.map(|other| other / row.lyceum);

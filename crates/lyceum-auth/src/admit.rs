@@ -15,6 +15,8 @@ use crate::config::{Listed, People};
 pub struct Here {
     /// She has an account.
     pub exists: bool,
+    /// An administrator by a role that was given here: neither the lists nor her source gave it.
+    pub administers: bool,
     /// Without those that her source told before and does not tell now.
     pub groups: Vec<String>,
 }
@@ -62,8 +64,8 @@ impl Admission {
             existing,
             block,
         } = &self.people;
-        let mut lists = [admins, block].into_iter().chain(allow);
-        *existing || lists.any(|list| !list.groups.is_empty())
+        let mut lists = [admins, block].into_iter();
+        *existing || allow.is_some() || lists.any(|list| !list.groups.is_empty())
     }
 
     /// `named`: the source knows only people whom an administrator has named.
@@ -75,7 +77,7 @@ impl Admission {
             Some(allow) => lists(allow),
             None => named,
         };
-        let known = people.existing && here.exists;
+        let known = here.administers || people.existing && here.exists;
         if lists(&people.block) || !(allowed || known || lists(&people.admins)) {
             return Admitted::No;
         }
@@ -122,6 +124,7 @@ mod tests {
         let check = |name: &str, named: bool, told: &str, here: &str, expect: Admitted| {
             let here = Here {
                 exists: true,
+                administers: here.contains("granted"),
                 groups: words(here),
             };
             let found = admission.check(&identity(name, told), named, &here);
@@ -135,6 +138,9 @@ mod tests {
         check("ben", false, "", "staff", YES);
         check("ben", false, "it", "", YES);
         check("root", false, "", "", ADMIN);
+        // Who was made one here is no less one because a list does not name her.
+        check("ben", true, "", "granted", YES);
+        check("mallory", true, "", "granted", Admitted::No);
         check("mallory", true, "staff", "", Admitted::No);
         check("ada", true, "", "banned", Admitted::No);
         check("root", true, "banned", "", Admitted::No);
@@ -153,7 +159,7 @@ mod tests {
             assert!(admission.asks());
             let here = Here {
                 exists,
-                groups: Vec::new(),
+                ..Here::default()
             };
             let found = admission.check(&identity(name, ""), false, &here);
             assert_eq!(found, expect, "{name}");
@@ -172,7 +178,7 @@ mod tests {
         let check = |named: bool, expect: Admitted| {
             let here = Here {
                 exists: true,
-                groups: Vec::new(),
+                ..Here::default()
             };
             assert_eq!(admission.check(&identity("ada", ""), named, &here), expect);
         };

@@ -36,24 +36,29 @@ impl Chain {
         &self,
         attempt: &Attempt,
     ) -> Result<(Identity, &dyn Authenticator), Unproven> {
-        let mut refused = Refused::Credentials;
+        let (mut refused, mut by) = (Refused::Credentials, "");
         let mut is_guess = false;
         for method in self.0.iter() {
             match method.sign_in(attempt).await {
-                Ok(identity) => return Ok((identity, method.as_ref())),
+                Ok(identity) => {
+                    passed_over(by, &refused);
+                    return Ok((identity, method.as_ref()));
+                }
                 Err(Refused::Credentials) => is_guess = true,
                 Err(other) => {
-                    if let Refused::Internal(problem) = &other {
-                        tracing::error!(
-                            kind = method.kind(),
-                            problem = format!("{problem:#}"),
-                            "an authenticator failed"
-                        );
-                    }
-                    refused = other;
+                    passed_over(by, &refused);
+                    (refused, by) = (other, method.kind());
                 }
             }
         }
         Err(Unproven { refused, is_guess })
+    }
+}
+
+/// What nobody else tells of: the one whose refusal is the answer is told by whoever gets it.
+fn passed_over(kind: &str, refused: &Refused) {
+    if let Refused::Internal(problem) = refused {
+        let problem = lyceum_model::causes::told(problem.as_ref());
+        tracing::error!(kind, problem, "an authenticator failed");
     }
 }

@@ -310,7 +310,13 @@ impl Mapping {
         if let Some(allow) = &self.allow
             && !allow.holds(issuer, claims, known)
         {
+            let called = match name {
+                Some(name) => Some(name.clone()),
+                None => self.username.render(claims, allow.domains.as_ref()).ok(),
+            };
+            let name = called.as_ref().map(UserName::as_str);
             tracing::info!(
+                name,
                 issuer,
                 subject,
                 "sign-in refused: `allow` of this way in does not hold"

@@ -7,8 +7,8 @@ use lyceum_model::identity::{Adopts, Identity, Subject};
 use lyceum_model::secret::Secret;
 use subtle::ConstantTimeEq;
 
-use crate::Authenticator;
 use crate::attempt::{Attempt, Refused};
+use crate::{Authenticator, TryOut};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DummyConfig {
@@ -38,6 +38,13 @@ impl Authenticator for Dummy {
 
     fn names_people(&self) -> bool {
         true
+    }
+
+    fn for_trying_out(&self) -> Option<TryOut> {
+        Some(match self.0.password {
+            None => TryOut::Any,
+            Some(_) => TryOut::Shared,
+        })
     }
 
     async fn sign_in(&self, attempt: &Attempt) -> Result<Identity, Refused> {

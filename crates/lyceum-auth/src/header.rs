@@ -113,6 +113,16 @@ impl ByHeader {
             })
     }
 
+    /// Why nobody is there, for the log.
+    pub fn why_nobody(&self, peer: Option<IpAddr>, lines: Lines<'_>) -> &'static str {
+        let is_from = peer.is_some_and(|peer| self.0.from.iter().any(|net| net.contains(peer)));
+        match (is_from, self.believes(peer, lines)) {
+            (false, _) => "`from` does not name the address that connects",
+            (true, false) => "the secret of `proof` is missing or wrong",
+            (true, true) => "the header is missing or empty",
+        }
+    }
+
     /// Who is there, by the mark. Nobody: nothing is said, or not by whom it counts.
     pub fn subject(
         &self,

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure};
 use async_trait::async_trait;
+use lyceum_model::causes;
 use lyceum_model::id::new_secret;
 use lyceum_model::identity::{Adopts, Identity};
 use lyceum_model::secret::Secret;
@@ -188,6 +189,7 @@ impl Ldap {
             return Err(Refused::Busy);
         };
         let mut problems = Vec::new();
+        let others = self.servers.len() > 1;
         for server in in_order(&self.servers, Instant::now()) {
             match self.ask_one(server, attempt).await {
                 Ok(found) => {
@@ -200,12 +202,15 @@ impl Ldap {
                 }
                 Err(problem) => {
                     server.failed(Instant::now());
-                    let problem = format!("{problem:#}");
-                    tracing::warn!(
-                        server = server.url,
-                        problem,
-                        "a server of the directory is of no use"
-                    );
+                    let problem = causes::told(problem.as_ref());
+                    // Of the only one the error below tells.
+                    if others {
+                        tracing::warn!(
+                            server = server.url,
+                            problem,
+                            "a server of the directory is of no use"
+                        );
+                    }
                     problems.push(format!("{}: {problem}", server.url));
                 }
             }
@@ -215,6 +220,38 @@ impl Ldap {
             self.config.title,
             problems.join("; ")
         )))
+    }
+
+    /// Whether each server could be asked: it is there, takes the account that reads, and has what people
+    /// and groups are looked for below. Each by its address.
+    pub async fn look(&self, limit: Duration) -> Vec<(&str, anyhow::Result<()>)> {
+        let mut looks = Vec::new();
+        for server in &self.servers {
+            let found = match timeout(limit, self.look_at(server)).await {
+                Ok(found) => found,
+                Err(_) => Err(anyhow!("it did not answer within {} s", limit.as_secs())),
+            };
+            looks.push((server.url.as_str(), found));
+        }
+        looks
+    }
+
+    async fn look_at(&self, server: &Server) -> anyhow::Result<()> {
+        let mut on = server.connect().await?;
+        // People who name their own entries read there themselves.
+        if self.config.reader.is_none() && !self.config.bind.is_empty() {
+            return Ok(());
+        }
+        on.be_reader(self.reader()).await?;
+        let groups = self.config.groups.as_ref().map(|groups| &groups.base);
+        let bases = [&self.config.base].into_iter().chain(groups);
+        for base in bases.filter(|base| !base.is_empty()) {
+            // As at a log-in with a name that nobody has: the answer is that there is none.
+            let nobody = format!("(cn=nobody-{})", new_secret());
+            on.find(Place::Below(base), &nobody, &self.wanted, TWO)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn ask_one(&self, server: &Server, attempt: &Attempt) -> anyhow::Result<Option<Found>> {

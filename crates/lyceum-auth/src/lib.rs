@@ -77,6 +77,15 @@ pub use second_factor::SecondFactors;
 pub use sign_in::SignIn;
 pub use throttle::Throttle;
 
+/// What [`dummy`] takes for a password, which its log-in page says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TryOut {
+    /// Any.
+    Any,
+    /// The same of everybody.
+    Shared,
+}
+
 /// One way to prove who one is.
 #[async_trait]
 pub trait Authenticator: Send + Sync {
@@ -90,6 +99,11 @@ pub trait Authenticator: Send + Sync {
     /// is enough to be let in; otherwise an allow list must name the person.
     fn names_people(&self) -> bool {
         false
+    }
+
+    /// Which password lets in under any name, where one does.
+    fn for_trying_out(&self) -> Option<TryOut> {
+        None
     }
 
     /// Accounts that are kept here, whose passwords can be changed here.

@@ -83,6 +83,17 @@ impl Oidc {
         })
     }
 
+    /// Whether the provider could be asked: it tells of itself, and has keys.
+    pub async fn look(&self) -> anyhow::Result<()> {
+        let keys = self.provider.keys(None).await?;
+        ensure!(
+            !keys.is_empty(),
+            "the provider {} has no keys that could sign anything",
+            self.provider.issuer()
+        );
+        Ok(())
+    }
+
     /// Changes the code for tokens (3.1.3).
     async fn tokens(
         &self,

@@ -68,7 +68,7 @@ pub enum What {
     MailGiven,
     MailProved,
     MailRemoved,
-    PasswordMailed,
+    PasswordAsked,
     PosixSet,
     PosixRefused,
     GroupMade,
@@ -164,7 +164,7 @@ impl What {
         Self::MailGiven,
         Self::MailProved,
         Self::MailRemoved,
-        Self::PasswordMailed,
+        Self::PasswordAsked,
         Self::PosixSet,
         Self::PosixRefused,
         Self::GroupMade,
@@ -223,7 +223,7 @@ impl What {
             Self::MailGiven => "mail_given",
             Self::MailProved => "mail_proved",
             Self::MailRemoved => "mail_removed",
-            Self::PasswordMailed => "password_mailed",
+            Self::PasswordAsked => "password_asked",
             Self::PosixSet => "posix_set",
             Self::PosixRefused => "posix_refused",
             Self::GroupMade => "group_made",
@@ -283,7 +283,7 @@ impl What {
             | Self::MailGiven
             | Self::MailProved
             | Self::MailRemoved
-            | Self::PasswordMailed
+            | Self::PasswordAsked
             | Self::PosixSet
             | Self::PosixRefused => Kind::People,
             Self::GroupMade | Self::GroupDeleted | Self::MemberAdded | Self::MemberRemoved => {
@@ -437,8 +437,8 @@ pub async fn note(tx: &mut Tx, act: Act<'_>, now: Millis) -> sqlx::Result<()> {
     audit::insert(tx, &act.row(new_id(now), now)).await
 }
 
-/// Somebody was not let in under a name, if there is an account of that name. One row for each account, address
-/// and hour says how often. It is written beside the answer, which must not take longer for a name that is
+/// Somebody was not let in under a name, if there is an account of that name. One row for each account, address,
+/// reason and hour says how often. It is written beside the answer, which must not take longer for a name that is
 /// somebody's.
 pub(crate) fn note_refused(hub: &Hub, name: &str, address: IpAddr, why: &'static str) {
     let Ok(name) = UserName::parse(name.trim()) else {
@@ -474,7 +474,7 @@ async fn refused(
         .about(&user)
         .with("why", why);
     let hour = now.0.div_euclid(HOUR_MS);
-    let is_same = format!("{}\n{}\n{hour}", user.id, network(address));
+    let is_same = format!("{}\n{}\n{hour}\n{why}", user.id, network(address));
     let id = hash_secret("lyceum refused sign-in 1", &is_same);
     audit::insert_or_count(&mut tx, &act.row(id, now)).await?;
     tx.commit().await?;

@@ -169,6 +169,9 @@ pub trait CourseShelf: Send + Sync + 'static {
     /// somebody was made in a course, or what she handed in there.
     async fn is_named(&self, tx: &mut Tx, name: &UserName) -> sqlx::Result<bool>;
 
+    /// Whether there is a course of this id, also one whose file can't be read now.
+    fn has_course(&self, id: &CourseId) -> bool;
+
     /// The courses that name this group as their people.
     fn naming_group(&self, group: &str) -> Vec<CourseId>;
 

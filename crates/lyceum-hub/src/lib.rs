@@ -326,7 +326,14 @@ impl Hub {
             true => db::groups::names_of(tx, user_id).await?,
             false => Vec::new(),
         };
-        Ok(settings.admission.lets_in(name, &groups))
+        if settings.admission.lets_in(name, &groups) {
+            return Ok(true);
+        }
+        if settings.admission.block.has(name, &groups) {
+            return Ok(false);
+        }
+        // Who was made an administrator here comes in without being named.
+        db::users::was_made_admin(tx, user_id).await
     }
 
     /// Somebody, unless she may not come in.

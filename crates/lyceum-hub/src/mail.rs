@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use carrier::deliver;
+pub use carrier::{deliver, look};
 pub use errands::Errand;
 pub(crate) use errands::comes_by_password;
 

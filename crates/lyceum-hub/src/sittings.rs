@@ -213,6 +213,16 @@ impl Wish {
 }
 
 impl Checked {
+    /// For which course it is, if it is for one; that there is such a one is for whoever knows them to see.
+    pub fn course(&self) -> Option<CourseId> {
+        self.course.as_deref().and_then(CourseId::parse)
+    }
+
+    /// Of a course that there is not.
+    pub fn no_such_course(id: &CourseId) -> Wrong {
+        Wrong::at("course", say!("sitting.no_course", id = id.as_str()))
+    }
+
     /// Who is meant, for whoever has to look whether that may be.
     pub fn names(&self) -> impl Iterator<Item = &UserName> {
         self.places.iter().map(|place| &place.who)
@@ -550,6 +560,18 @@ pub async fn close_over(tx: &mut Tx, now: Millis) -> sqlx::Result<()> {
         revocations::announce_fallen(tx, &name, &[session], now).await?;
     }
     Ok(())
+}
+
+/// Those that are not over and that this account looks after, the earliest first.
+pub async fn looked_after_by(
+    tx: &mut Tx,
+    user_id: &str,
+    now: Millis,
+) -> sqlx::Result<Vec<Sitting>> {
+    let all = db::sittings::not_over(tx, now.0, LIST_MAX).await?;
+    let all = all.into_iter().map(Sitting::from);
+    let is_hers = |one: &Sitting| one.invigilators.iter().any(|who| who.id == user_id);
+    Ok(all.filter(is_hers).collect())
 }
 
 /// Whether one goes on, or begins soon.

@@ -33,6 +33,7 @@ impl KnownHere for KnownOf {
         Ok(match db::users::find(&mut tx, &identity.name).await? {
             Some(user) => Here {
                 exists: true,
+                administers: db::users::was_made_admin(&mut tx, &user.id).await?,
                 groups: groups_beside(&mut tx, &user, identity).await?,
             },
             None => Here::default(),

@@ -7,10 +7,11 @@
 //! [`secret`] (proof), [`scope`] (may I), [`who`] (whom a list names), [`lti`] (how courses elsewhere are called),
 //! [`identity`] (what sign-in says of a person), [`posix`] (its numbers for files), [`server`] (what a notebook server is made of),
 //! [`environment`] (what is said of one, and where),
-//! [`base`] (below which path all stands), [`saying`] (what people are told, with
+//! [`base`] (below which path all stands), [`causes`] (an error in one line), [`saying`] (what people are told, with
 //! [`lang`] and [`messages`] below it, [`language`] and [`plural`] for those that a site adds).
 
 pub mod base;
+pub mod causes;
 pub mod clock;
 pub mod digest;
 pub mod environment;

@@ -138,7 +138,8 @@ impl Saying {
             let rest = text.chars().skip(1);
             text = first.chars().chain(rest).collect();
         }
-        if !text.ends_with(['.', '!', '?', '…']) {
+        // Behind a colon something else follows.
+        if !text.ends_with(['.', '!', '?', '…', ':']) {
             text.push('.');
         }
         text
@@ -303,6 +304,10 @@ mod tests {
         };
         check(say!("name.empty"), Lang::En, "The name is empty.");
         check(say!("name.empty"), Lang::De, "Der Name ist leer.");
+        // What is said next is no sentence of its own.
+        let made = say!("letter.sign_up_what", site = "Uni");
+        assert!(made.sentence(Lang::En).ends_with("Make it here:"));
+        assert!(made.sentence(Lang::De).ends_with("Legen Sie es hier an:"));
         // A value stays as it is written.
         check(Saying::quote("ada fell"), Lang::En, "ada fell.");
     }

@@ -170,6 +170,10 @@ async fn serve(stream: TcpStream, state: &State) -> std::io::Result<()> {
         if command == "QUIT" {
             return say(&mut lines, "221 bye").await;
         }
+        if command == "NOOP" {
+            say(&mut lines, "250 still here").await?;
+            continue;
+        }
         let Some(from) = path(&command, "MAIL FROM:<") else {
             return refuse(&mut lines, &command).await;
         };

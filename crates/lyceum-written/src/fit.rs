@@ -15,6 +15,8 @@ use serde::de::{
 use crate::problem::{Place, suggest};
 use crate::tree::{Entry, Node, Step, Value, path_text};
 
+/// Of a word that is given where it wants something to say besides.
+const SAYS_NOTHING: &str = "this word says nothing by itself";
 /// After so many problems the rest is not looked for.
 const MAX_PROBLEMS: usize = 50;
 
@@ -24,6 +26,8 @@ pub struct Fitted<T> {
     pub problems: Vec<(Place, String)>,
     /// Lists that lost items: indexes into these no longer tell a place.
     pub shortened: Vec<String>,
+    /// Paths of keys and items that were taken out.
+    pub removed: Vec<String>,
 }
 
 /// Makes a `T` of the tree as far as it fits.
@@ -39,6 +43,7 @@ pub fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
                     value,
                     problems,
                     shortened,
+                    removed,
                 };
             }
             Err(misfit) => misfit,
@@ -71,6 +76,7 @@ pub fn fit<T: DeserializeOwned + Default>(mut tree: Node) -> Fitted<T> {
                 value: T::default(),
                 problems,
                 shortened,
+                removed,
             };
         }
     }
@@ -145,6 +151,7 @@ fn wanted(expected: &dyn Expected) -> String {
         "a boolean" => "`true` or `false`".into(),
         "a sequence" => "a list".into(),
         "a map" => "keys and values".into(),
+        "unit" => "nothing behind it".into(),
         "u32" | "u64" | "u16" | "usize" => "a whole number".into(),
         "f64" => "a number".into(),
         other if other.starts_with("struct ") => "keys and values".into(),
@@ -157,6 +164,9 @@ impl de::Error for Misfit {
         Self::new(message.to_string())
     }
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        if unexpected == Unexpected::UnitVariant {
+            return Self::new(SAYS_NOTHING.into());
+        }
         Self::new(format!(
             "expected {}, found {}",
             wanted(expected),
@@ -229,7 +239,13 @@ impl<'de> Deserializer<'de> for &'de Node {
         match &self.value {
             Value::Text(text) => {
                 let word: StrDeserializer<'_, Misfit> = text.as_str().into_deserializer();
-                visitor.visit_enum(word)
+                let says_nothing = |misfit: &Misfit| misfit.message == SAYS_NOTHING;
+                visitor.visit_enum(word).map_err(|misfit| match says_nothing(&misfit) {
+                    true => Misfit::new(format!(
+                        "`{text}` says nothing by itself; write what is meant behind it, `{{{text}: …}}`"
+                    )),
+                    false => misfit,
+                })
             }
             // A word that has something to say besides: `{domains: [example.edu]}`.
             Value::Map(entries) if entries.len() == 1 => {

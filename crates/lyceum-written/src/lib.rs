@@ -46,17 +46,23 @@ pub fn read<T: DeserializeOwned + Default, C>(
         value: written,
         problems,
         shortened,
+        removed,
     } = fit::fit::<T>(tree.clone());
     let mut found: Vec<(Option<Place>, String)> = problems
         .into_iter()
         .map(|(place, message)| (Some(place), message))
         .collect();
     let checked = check(&written, &tree, &mut |path, message| {
-        let in_list = |list: &String| {
+        // What is left of a list says nothing of the whole, nor where its items stand.
+        let of_list = |list: &String| {
             path.strip_prefix(list.as_str())
-                .is_some_and(|rest| rest.starts_with('['))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
         };
-        if !shortened.iter().any(in_list) {
+        // What is missing beside a key that was taken out may be what that one meant.
+        let section = |path: &str| path.rsplit_once('.').map(|(section, _)| section.to_owned());
+        let beside = |other: &String| section(path).is_some() && section(other) == section(path);
+        let is_beside = tree.place_of(path).is_none() && removed.iter().any(beside);
+        if !is_beside && !shortened.iter().any(of_list) {
             found.push((tree.near(path), fit::of_key(path, &message)));
         }
     });

@@ -107,9 +107,8 @@ fn each(
         if row.iter().all(str::is_empty) {
             continue;
         }
-        // Notes stand before the table, or in a simple list of names.
-        let is_note = row.get(0).is_some_and(|cell| cell.starts_with('#'));
-        if is_note && (chosen.is_none() || row.len() == 1) {
+        // A note, or somebody who was taken out: whichever column comes first.
+        if row.get(0).is_some_and(|cell| cell.starts_with('#')) {
             continue;
         }
         if row.iter().any(|cell| cell.contains('\n')) {
@@ -333,6 +332,13 @@ mod tests {
             None,
             &[(2, "ada"), (4, "ben")],
         );
+        // Taken out, wherever the column with the names is.
+        check(
+            b"Name;Login\nLovelace;ada\n# raus;ben\n#Eve;eve\n",
+            None,
+            &[(2, "ada")],
+        );
+        check(b"login;x\n#ben;K\nada;L\n", None, &[(3, "ada")]);
     }
 
     #[test]
@@ -380,7 +386,6 @@ mod tests {
             None,
             "line 2: a text goes on",
         );
-        check(b"name,login\n#1 Eve,eve\n", None, &[(2, "eve")]);
         refused(b"ada\0ben", None, "not a text");
         refused(&[b'a'; MAX_BYTES as usize + 1], None, "larger than 16 MiB");
         refused("x\n".repeat(MAX_ROWS + 1).as_bytes(), None, "rows");

@@ -358,6 +358,10 @@ impl CourseShelf for Courses {
         lyceum_exchange::db::people::is_named(tx, name.as_str()).await
     }
 
+    fn has_course(&self, id: &CourseId) -> bool {
+        self.shelf.course(id).is_some() || self.shelf.is_unclear(id)
+    }
+
     fn naming_group(&self, group: &str) -> Vec<CourseId> {
         self.shelf.naming_group(group)
     }

@@ -6,7 +6,7 @@
 //! them apart. On SQLite there is one hub.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lyceum_model::saying::Saying;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::compose::{
     self, Ground, Machine, Order, Program, closed_to_others, local_spawner, service_spawner,
 };
-use crate::config::{Config, NAMES_OF_THE_MACHINE, SpawnerAccounts};
+use crate::config::{Config, NAMES_OF_THE_MACHINE, SignInMethod, SpawnerAccounts};
 use crate::data::DataFolder;
 use crate::demo;
 use crate::failure::Failure;
@@ -89,7 +89,7 @@ impl Standing {
         if accounts == Accounts::System {
             check_names(&config)?;
             site.watch.keep_names();
-            let homes = config.spawner.homes.clone().unwrap_or_else(|| data.homes());
+            let homes = homes(&config, data.homes());
             // An environment's Python is most often a link to one elsewhere.
             let bin = &site.environment.bin;
             let python = bin.join("python").canonicalize();
@@ -192,7 +192,7 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         api_url,
     };
     let (ground, machine) = standing.start(&site, doors, None)?;
-    let people = demo::first_admin(&ground).await?;
+    let people = first_admin(&ground, &config, false).await?;
     let secret = site.folder.layout().proxy_secret();
     let below = match config.base.is_root() {
         true => String::new(),
@@ -236,6 +236,20 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
     asked
 }
 
+/// The first administrator, where there is a way in for one with a password. Elsewhere the account would be
+/// nobody's, and its name in the way of whoever has it there.
+pub(crate) async fn first_admin(
+    ground: &Ground,
+    config: &Config,
+    demo: bool,
+) -> Result<Option<demo::Account>, Failure> {
+    let is_dummy = |way: &SignInMethod| matches!(way, SignInMethod::Dummy(_));
+    match demo || config.has_local() || config.sign_in.iter().any(is_dummy) {
+        true => demo::first_admin(ground).await,
+        false => Ok(None),
+    }
+}
+
 /// Waits until it is asked to stop, or stops by itself for a reason that the log tells.
 pub async fn until_end(interrupt: &Interrupt, machine: &Machine) -> Result<(), Failure> {
     tokio::select! {
@@ -264,6 +278,37 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip if !ip.is_unspecified() => address,
         IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
         IpAddr::V6(_) => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, address.port())),
+    }
+}
+
+fn homes(config: &Config, usual: PathBuf) -> PathBuf {
+    config.spawner.homes.clone().unwrap_or(usual)
+}
+
+/// What would keep servers from running under the accounts that the configuration wants, for whoever looks
+/// before a start. `data`: the data folder, which may not be there yet.
+pub(crate) fn look_at_accounts(
+    config: &Config,
+    data: &Path,
+) -> Result<(Accounts, PathBuf), Failure> {
+    let accounts = accounts(config, false)?;
+    let homes = homes(config, data.join("homes"));
+    if accounts == Accounts::System {
+        check_names(config)?;
+        // It is made so that others can't enter.
+        if homes.starts_with(data) && !data.exists() {
+            return Err(closed(&homes, data));
+        }
+        check_reach(std::slice::from_ref(&homes))?;
+    }
+    Ok((accounts, homes))
+}
+
+/// What the configuration alone says of it, which the default for root may make a mistake.
+pub(crate) fn look_at_names(config: &Config) -> Result<(), Failure> {
+    match accounts(config, false) {
+        Ok(Accounts::System) => check_names(config),
+        _ => Ok(()),
     }
 }
 
@@ -311,15 +356,19 @@ async fn follow_configuration(ground: &Ground, config: &Config) -> Result<(), Fa
 fn check_reach(paths: &[PathBuf]) -> Result<(), Failure> {
     for path in paths {
         if let Some(folder) = closed_to_others(path) {
-            return Err(Failure::new(format!(
-                "servers run under people's own system accounts, but these can't reach {}: {} is closed to them",
-                path.display(),
-                folder.display()
-            ))
-            .hint("set `spawner: {homes: /srv/homes}` and --jupyter-env to folders that all may enter, run Lyceum as an ordinary user, or write `spawner: {accounts: shared}` to run all servers under Lyceum's account (only for trying out)"));
+            return Err(closed(path, &folder));
         }
     }
     Ok(())
+}
+
+fn closed(path: &Path, folder: &Path) -> Failure {
+    Failure::new(format!(
+        "servers run under people's own system accounts, but these can't reach {}: {} is closed to them",
+        path.display(),
+        folder.display()
+    ))
+    .hint("set `spawner: {homes: /srv/homes}` and --jupyter-env to folders that all may enter, run Lyceum as an ordinary user, or write `spawner: {accounts: shared}` to run all servers under Lyceum's account (only for trying out)")
 }
 
 /// SIGINT and SIGTERM, taken from before anything runs.
@@ -348,8 +397,6 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

@@ -65,7 +65,8 @@ pub async fn run(prepared: Prepared) -> Result<(), Failure> {
         demo.then(|| say!("login.demo")),
     )?;
     // Hashing passwords takes a moment: the product answers already meanwhile.
-    let mut people: Vec<Account> = demo::first_admin(&ground).await?.into_iter().collect();
+    let first = serve::first_admin(&ground, &config, demo).await?;
+    let mut people: Vec<Account> = first.into_iter().collect();
     if demo {
         people.extend(demo::people(&ground).await?);
     }

@@ -55,6 +55,28 @@ fn ask(
 }
 
 #[test]
+fn the_log_says_why_nobody_is_named() {
+    let mut config = config();
+    config.proof = Some(Proof {
+        header: "x-proof".into(),
+        secret: Secret::new("between the two"),
+    });
+    let way = ByHeader::new(config);
+    let why = |peer: &str, said: &[(&str, &'static str)]| {
+        let peer: IpAddr = peer.parse().unwrap();
+        way.why_nobody(Some(peer), &|name| {
+            let lines = said.iter().filter(|(one, _)| *one == name);
+            lines.map(|(_, value)| value.as_bytes()).collect()
+        })
+    };
+    let proof = ("x-proof", "between the two");
+    assert!(why("10.0.0.2", &[proof]).contains("`from`"));
+    assert!(why(GATEWAY, &[("x-user", "ada")]).contains("`proof`"));
+    assert!(why(GATEWAY, &[("x-user", "ada"), ("x-proof", "guessed")]).contains("`proof`"));
+    assert!(why(GATEWAY, &[proof]).contains("missing or empty"));
+}
+
+#[test]
 fn what_is_said_becomes_somebody() {
     let way = ByHeader::new(config());
     let said = [

@@ -133,6 +133,50 @@ async fn whoever_has_the_password_comes_in_by_either_way() {
 }
 
 #[tokio::test]
+async fn whoever_looks_before_people_come_finds_what_they_would() {
+    let slapd = Slapd::start().await;
+    let look = async |config: LdapConfig| {
+        let ldap = door(config);
+        let looks = ldap.look(Duration::from_secs(20)).await;
+        assert_eq!(looks.len(), 1);
+        looks.into_iter().next().and_then(|(_, found)| found.err())
+    };
+    let check = async |config: LdapConfig, expect: &str| {
+        let found = look(config).await.map(|error| format!("{error:#}"));
+        match (expect, found) {
+            ("", None) => {}
+            ("", Some(error)) => panic!("{error}"),
+            (words, found) => assert!(
+                found.as_ref().is_some_and(|it| it.contains(words)),
+                "{found:?}"
+            ),
+        }
+    };
+    check(config(&slapd), "").await;
+    check(by_template(&slapd), "").await;
+    let mut wrong = config(&slapd);
+    wrong.reader = Some(Reader {
+        name: READER.into(),
+        password: Secret::new("wrong"),
+    });
+    check(wrong, "does not take name and password of `reader`").await;
+    let mut gone = config(&slapd);
+    gone.base = format!("ou=gone,{PEOPLE}");
+    check(gone, "there is no \"ou=gone").await;
+    let mut groups_gone = config(&slapd);
+    groups_gone.groups = found_by("(member={dn})");
+    check(groups_gone.clone(), "").await;
+    groups_gone.groups.as_mut().expect("set").base = format!("ou=gone,{GROUPS}");
+    check(groups_gone, "there is no").await;
+    let mut away = config(&slapd);
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = nobody.local_addr().expect("an address");
+    drop(nobody);
+    away.servers = vec![format!("ldap://{address}")];
+    check(away, "refused").await;
+}
+
+#[tokio::test]
 async fn an_empty_password_opens_nothing() {
     let slapd = Slapd::start().await;
     slapd.add_person("ada", PASSWORD).await;

@@ -127,11 +127,11 @@ struct ZoeIsStaff;
 impl KnownHere for ZoeIsStaff {
     async fn here(&self, identity: &Identity) -> anyhow::Result<Here> {
         Ok(Here {
-            exists: false,
             groups: match identity.name.as_str() {
                 "zoe" => vec!["staff".into()],
                 _ => Vec::new(),
             },
+            ..Here::default()
         })
     }
 }

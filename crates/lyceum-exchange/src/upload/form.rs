@@ -91,6 +91,20 @@ pub struct Urlencoded {
     left: usize,
 }
 
+/// What is no hexadecimal digit.
+const NOT: u8 = 0xff;
+
+static HEX: [u8; 256] = {
+    let mut values = [NOT; 256];
+    let mut at = 0;
+    while at < 16 {
+        values[b"0123456789abcdef"[at] as usize] = at as u8;
+        values[b"0123456789ABCDEF"[at] as usize] = at as u8;
+        at += 1;
+    }
+    values
+};
+
 #[derive(Default, Clone, Copy)]
 enum Escape {
     #[default]
@@ -111,7 +125,13 @@ impl Urlencoded {
     }
 
     fn push(&mut self, bytes: &[u8], to: &mut impl Receive) -> Result<(), FormError> {
-        for &byte in bytes {
+        let mut at = 0;
+        while at < bytes.len() {
+            if let Escape::None = self.escape {
+                at += self.run(&bytes[at..]);
+            }
+            let Some(&byte) = bytes.get(at) else { break };
+            at += 1;
             match (self.escape, byte) {
                 (Escape::None, b'%') => self.escape = Escape::Begun,
                 (Escape::None, b'&') => self.end(to)?,
@@ -122,7 +142,7 @@ impl Urlencoded {
                     self.escape = Escape::First(byte);
                 }
                 (Escape::First(first), byte) if byte.is_ascii_hexdigit() => {
-                    let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;
+                    let digit = |byte: u8| HEX[usize::from(byte)];
                     self.plain.push(digit(first) << 4 | digit(byte));
                     self.escape = Escape::None;
                 }
@@ -140,6 +160,31 @@ impl Urlencoded {
             }
         }
         self.hand_on(to)
+    }
+
+    /// Takes what stands for itself, and whole escapes in between; gives how much that was. Values are
+    /// as large as all files together, and this is where they go through byte by byte.
+    fn run(&mut self, bytes: &[u8]) -> usize {
+        // A name ends at `=`, in a value that is a letter like others.
+        if !self.in_value {
+            return 0;
+        }
+        let mut at = 0;
+        loop {
+            let rest = &bytes[at..];
+            let end = memchr::memchr3(b'%', b'&', b'+', rest).unwrap_or(rest.len());
+            self.plain.extend_from_slice(&rest[..end]);
+            at += end;
+            let [b'%', first, second, ..] = rest[end..] else {
+                return at;
+            };
+            let digits = (HEX[usize::from(first)], HEX[usize::from(second)]);
+            if digits.0 == NOT || digits.1 == NOT {
+                return at;
+            }
+            self.plain.push(digits.0 << 4 | digits.1);
+            at += 3;
+        }
     }
 
     fn hand_on(&mut self, to: &mut impl Receive) -> Result<(), FormError> {

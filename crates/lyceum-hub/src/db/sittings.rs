@@ -122,6 +122,17 @@ pub async fn list(tx: &mut Tx, most: i64) -> sqlx::Result<Vec<Sitting>> {
     .await)
 }
 
+/// Those that are not over, the earliest first.
+pub async fn not_over(tx: &mut Tx, now: i64, most: i64) -> sqlx::Result<Vec<Sitting>> {
+    on!(tx, |c| sqlx::query_as(sittings!(
+        "WHERE ends_at > $1 ORDER BY begins_at, id LIMIT $2"
+    ))
+    .bind(now)
+    .bind(most)
+    .fetch_all(c)
+    .await)
+}
+
 /// Whether one goes on at some time between these moments.
 pub async fn is_one_between(tx: &mut Tx, now: i64, soon: i64) -> sqlx::Result<bool> {
     let found: Option<String> = on!(tx, |c| sqlx::query_scalar(

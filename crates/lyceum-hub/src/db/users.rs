@@ -460,6 +460,19 @@ pub async fn any_admin(tx: &mut Tx) -> sqlx::Result<bool> {
     Ok(found.is_some())
 }
 
+/// Whether she is an administrator by a role that was given here, at the command line, by another or at the
+/// first start: not by what a place elsewhere says of her.
+pub async fn was_made_admin(tx: &mut Tx, id: &str) -> sqlx::Result<bool> {
+    let found: Option<(String,)> = on!(tx, |c| sqlx::query_as(
+        "SELECT u.id FROM users u WHERE u.id = $1 AND u.admin \
+         AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.user_id = u.id AND i.admin)"
+    )
+    .bind(id)
+    .fetch_optional(c)
+    .await)?;
+    Ok(found.is_some())
+}
+
 pub async fn admins(tx: &mut Tx) -> sqlx::Result<Vec<User>> {
     on!(tx, |c| sqlx::query_as(select!(
         "WHERE admin ORDER BY name LIMIT 1000"

@@ -1,6 +1,8 @@
 //! One letter, to the mail server of the configuration.
 
-use anyhow::Context;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
@@ -25,6 +27,17 @@ pub async fn deliver(config: &MailConfig, letter: &Letter) -> anyhow::Result<()>
         )
     })?
     .with_context(|| format!("{server}:{port} did not take it"))?;
+    Ok(())
+}
+
+/// Whether the server could be asked: it greets us, goes over to TLS and takes name and password, as far as
+/// the configuration says so.
+pub async fn look(config: &MailConfig, limit: Duration) -> anyhow::Result<()> {
+    let wanted = config.clone();
+    let transport = tokio::task::spawn_blocking(move || transport(&wanted)).await??;
+    let found = tokio::time::timeout(limit, transport.test_connection()).await;
+    let found = found.with_context(|| format!("it did not answer within {} s", limit.as_secs()))?;
+    ensure!(found?, "it ends the conversation at once");
     Ok(())
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn run(hub: Hub, errand: Errand) {
     };
     if let Err(error) = attend(&hub, &config, &errand).await {
         tracing::error!(
-            error = format!("{error:#}"),
+            error = lyceum_model::causes::told(error.as_ref()),
             errand = errand.word(),
             "a letter was not sent"
         );
@@ -169,19 +169,22 @@ async fn new_password(
     if let Some(user) = db::users::find(&mut tx, name).await? {
         // Nobody knows who it was.
         let nobody = Doer::nobody().at(Some(from));
-        let act = Act::new(&nobody, What::PasswordMailed).about(&user);
+        let act = Act::new(&nobody, What::PasswordAsked).about(&user);
         audit::note(&mut tx, act, hub.now()).await?;
     }
     tx.commit().await?;
-    tracing::info!(user = %name, "link for a password sent by mail");
+    tracing::info!(user = %name, "link for a password asked for by mail");
     let site = site(hub);
-    let (name, site) = (name.as_str(), site.as_str());
+    let (user, site) = (name, site.as_str());
+    let name = user.as_str();
     let subject = say!("letter.forgotten", site = site);
     let what = say!("letter.forgotten_what", name = name, site = site);
     let means = say!("letter.forgotten_means");
     let link = link(hub, NEW_PASSWORD, Some(("link", &made.secret)));
     let text = [what.sentence(lang), link, means.sentence(lang)];
-    send(hub, config, address, subject.in_lang(lang), &text).await
+    send(hub, config, address, subject.in_lang(lang), &text).await?;
+    tracing::info!(%user, "link for a password sent by mail");
+    Ok(())
 }
 
 async fn prove(

@@ -50,6 +50,7 @@ use crate::visit::SignedIn;
 use crate::{Hub, giving};
 
 const HOME: &str = "/hub/admin";
+const NONE_CHOSEN: &str = "none_chosen";
 
 pub fn routes() -> Routes<Hub> {
     let anon = "sends anonymous visitors to the log-in page";
@@ -209,6 +210,7 @@ impl Visit {
             "withdrawn",
             "approved",
             "turned_down",
+            NONE_CHOSEN,
         ];
         let done = done.into_iter().find(|word| *word == query.done);
         Area {
@@ -286,6 +288,7 @@ impl Visit {
                 next.append_pair(&key, &value);
             }
         }
+        let done = if tally.none_chosen { NONE_CHOSEN } else { done };
         next.append_pair("done", done);
         next.append_pair("n", &tally.done.to_string());
         if !tally.refused.is_empty() {
@@ -300,6 +303,7 @@ impl Visit {
 struct Tally {
     done: usize,
     refused: Vec<ApiError>,
+    none_chosen: bool,
 }
 
 impl Tally {
@@ -313,7 +317,15 @@ impl Tally {
     fn one() -> Self {
         Self {
             done: 1,
-            refused: Vec::new(),
+            ..Self::default()
+        }
+    }
+
+    /// A button was pressed without a tick anywhere: the page with the list says so.
+    fn none_chosen() -> Self {
+        Self {
+            none_chosen: true,
+            ..Self::default()
         }
     }
 
@@ -323,7 +335,7 @@ impl Tally {
             return Ok(self);
         }
         if self.refused.is_empty() {
-            return Err(ApiError::bad_request(say!("admin.none_chosen")));
+            return Ok(Self::none_chosen());
         }
         Err(self.refused.swap_remove(0))
     }

@@ -91,7 +91,13 @@ async fn enter(
     let identity = match proven(&sign_in, &info, &headers) {
         Some(Ok(proven)) => let_in(&hub, proven, info.address).await,
         Some(Err(refused)) => Err(refused),
-        None => Err(Refused::Denied),
+        None => {
+            let why = (sign_in.header())
+                .map(|way| way.why_nobody(info.peer, &|name| lines(&headers, name)));
+            let peer = info.peer.map(|peer| peer.to_string());
+            tracing::info!(address = %info.address, peer, why, "sign-in refused: the proxy in front names nobody");
+            Err(Refused::Denied)
+        }
     };
     let way = Way {
         caller: None,

@@ -16,14 +16,14 @@ use lyceum_model::scope::{ScopeName, Target};
 use lyceum_store::Tx;
 use lyceum_web::page::Lang;
 use lyceum_web::page::contexts::{
-    AddServer, CourseRow, Done, HomePage, NextThing, ServerEnd, ServerRow, ServerState as Shown,
-    ServiceLink,
+    AddServer, CourseRow, Done, ExamRow, HomePage, NextThing, ServerEnd, ServerRow,
+    ServerState as Shown, ServiceLink,
 };
 use lyceum_web::request::RequestInfo;
 use lyceum_web::{ApiError, ApiResult, Caller, Person};
 use serde::Deserialize;
 
-use super::{frame, html, language, set_xsrf, sharing, to};
+use super::{frame, html, language, set_xsrf, sharing, sittings, to};
 use crate::db::servers::Server;
 use crate::grants::service_prefix;
 use crate::launch::CourseServer;
@@ -36,6 +36,8 @@ use crate::{Hub, db, deeds, notices, queue, services};
 
 /// Of more courses than this nobody's page shows the servers.
 const COURSE_SERVERS_MAX: usize = 200;
+/// Exams that are shown at most; a link leads to all.
+const EXAMS_MAX: usize = 5;
 /// Where the page is, as routes are registered.
 pub const HOME: &str = "/hub/home";
 /// What [`after`] can say.
@@ -144,6 +146,7 @@ async fn show_after(
     let sharing = sharing::has_something(&mut tx, caller).await?;
     let services = services(hub, &mut tx, caller).await?;
     let deeds = deeds::news(&mut tx, &person.id, hub.now()).await?;
+    let exams = exams(hub, &mut tx, &person.id).await?;
     drop(tx);
     let lang = language(hub, headers);
     let default = ServerName::default();
@@ -213,6 +216,7 @@ async fn show_after(
         task: in_course.and_then(|course| course.task.clone()),
         work_unknown,
         waiting: work::waiting(&courses, &to_do, &base, hub.now()),
+        exams,
         closed,
         add: (limit > 0).then(|| AddServer {
             name: name.unwrap_or_default(),
@@ -242,6 +246,19 @@ async fn show_after(
         );
     }
     Ok(response)
+}
+
+/// Exams with codes on paper that she looks after.
+async fn exams(hub: &Hub, tx: &mut Tx, user_id: &str) -> sqlx::Result<Vec<ExamRow>> {
+    let exams = crate::sittings::looked_after_by(tx, user_id, hub.now()).await?;
+    let rows = exams.into_iter().take(EXAMS_MAX).map(|exam| ExamRow {
+        url: sittings::url(hub, &exam.id),
+        id: exam.id,
+        title: exam.title,
+        begins: exam.begins.0,
+        ends: exam.ends.0,
+    });
+    Ok(rows.collect())
 }
 
 /// What it runs for, and how far its start has come in the line.

@@ -1,13 +1,14 @@
 //! Log in, log out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Extension, Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use lyceum_auth::sign_in::Proven;
-use lyceum_auth::{Grant, Refused};
+use lyceum_auth::{Authenticator, Grant, Refused, TryOut};
 use lyceum_model::id::{new_id, new_secret};
 use lyceum_model::identity::Identity;
 use lyceum_model::name::UserName;
@@ -183,6 +184,16 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
+    /// For the log.
+    fn called(&self) -> &str {
+        match self.method {
+            None => "password",
+            // The one that needs no name to be told from others.
+            Some("") => "elsewhere",
+            Some(method) => method.trim_start_matches(':'),
+        }
+    }
+
     /// The log-in page with a sentence about what went wrong.
     pub(super) fn refuse(&self, hub: &Hub, refused: Refused) -> ApiResult<Response> {
         hub.metrics().sign_in("failure");
@@ -209,7 +220,8 @@ impl Way<'_> {
             ),
             Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, None, Some(BUSY_SECONDS)),
             Refused::Internal(error) => {
-                tracing::error!(error = format!("{error:#}"), "sign-in is out of order");
+                let error = lyceum_model::causes::told(error.as_ref());
+                tracing::error!(error, "sign-in is out of order");
                 let error = match away {
                     true => LoginError::Unreachable,
                     false => LoginError::Unavailable,
@@ -308,6 +320,11 @@ pub(super) async fn come_in(
     let identity = match proven {
         Ok(identity) => identity,
         Err(refused) => {
+            // Of passwords the door has told, of codes on paper whoever reads them, of what fails the refusal.
+            let is_told = way.ticket.is_some() || matches!(refused, Refused::Internal(_));
+            if way.method.is_some() && !is_told {
+                tracing::info!(address = %way.info.address, method = way.called(), why = %refused, "sign-in refused");
+            }
             note_refused(hub, way.username, &refused, way.info);
             return way.refuse(hub, refused);
         }
@@ -438,7 +455,8 @@ pub(super) async fn begin(
             tracing::warn!(user = %user.name, error = %error.message, "old sessions could not be ended");
         }
     }
-    tracing::info!(user = %user.name, address = %info.address, method = way.method, "signed in");
+    let issuer = identity.subject.as_ref().map(|subject| &*subject.issuer);
+    tracing::info!(user = %user.name, address = %info.address, method = way.called(), issuer, "signed in");
     let target = target(hub, &user.id, way.next, info).await?;
     let mut response = redirect(&hub.base(), &target);
     let secure = super::secure(hub, info);
@@ -611,8 +629,11 @@ pub(crate) async fn let_in(
     let mut groups = users::groups_beside(&mut tx, &user, &identity).await?;
     groups.extend(identity.groups.iter().flatten().cloned());
     let settings = hub.settings();
+    let lists = &settings.admission;
+    let administers = db::users::was_made_admin(&mut tx, &user.id).await?
+        && !lists.block.has(&user.name, &groups);
     match user.blocked_at {
-        None if settings.admission.lets_in(&user.name, &groups) => Ok(identity),
+        None if administers || lists.lets_in(&user.name, &groups) => Ok(identity),
         _ => Err(Refused::NotAdmitted),
     }
 }
@@ -657,12 +678,27 @@ fn form(
         .filter(|c| !c.is_control())
         .take(128)
         .collect();
+    let methods = super::elsewhere::links(hub, &next);
+    let platforms = super::lti::links(hub);
+    let sign_in = hub.sign_in();
+    let by_password = sign_in.chain().methods();
+    let ways = methods.len() + platforms.len() + by_password.len();
+    let title = |way: &Arc<dyn Authenticator>| way.title().to_owned();
+    let try_out = by_password.iter().find_map(|way| way.for_trying_out());
     let page = LoginPage {
         page: frame(hub, None, info),
-        methods: super::elsewhere::links(hub, &next),
-        platforms: super::lti::links(hub),
+        methods,
+        platforms,
         code_url: hub.sittings_are_near().then(|| hub.at(super::seat::PATH)),
-        password_form: !hub.sign_in().chain().methods().is_empty(),
+        password_form: !by_password.is_empty(),
+        password_of: match ways {
+            0 | 1 => Vec::new(),
+            _ => by_password.iter().map(title).collect(),
+        },
+        try_out: try_out.map(|password| match password {
+            TryOut::Any => "any",
+            TryOut::Shared => "shared",
+        }),
         next,
         username,
         error,

@@ -34,6 +34,11 @@ use crate::{Hub, db, giving};
 pub(super) const LIST: &str = "/hub/sittings";
 const ONE: &str = "/hub/sitting/{sitting}";
 
+/// Where one is looked after.
+pub(super) fn url(hub: &Hub, id: &str) -> String {
+    hub.at(&ONE.replace("{sitting}", id))
+}
+
 pub(super) fn routes() -> Routes<Hub> {
     let anon = "sends anonymous visitors to the log-in page";
     Routes::default()
@@ -116,7 +121,7 @@ impl<'a> Visit<'a> {
     }
 
     fn url(&self, id: &str) -> String {
-        self.hub.at(&ONE.replace("{sitting}", id))
+        url(self.hub, id)
     }
 }
 

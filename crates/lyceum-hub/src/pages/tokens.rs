@@ -90,6 +90,7 @@ async fn page(
     let mut tx = hub.db().read().await?;
     let person = caller.person()?;
     let all = db::tokens::of_user(&mut tx, &person.id, now).await?;
+    let in_exam = sittings::let_in(&mut tx, caller).await?;
     drop(tx);
     let (by_clients, own): (Vec<Token>, Vec<Token>) = all
         .into_iter()
@@ -120,6 +121,7 @@ async fn page(
         own_scopes: hub.settings().grants.vocabulary.descriptions(),
         new_token,
         form,
+        in_exam,
     };
     html(hub, headers, status, "token.html", &context)
 }

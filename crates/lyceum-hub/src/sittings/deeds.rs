@@ -64,6 +64,9 @@ pub async fn made_by(
         let why = say!("sitting.administrator", name = name.as_str());
         return Ok(Err(Wrong::at("people", why)));
     }
+    if let Some(id) = wish.course().filter(|id| !hub.shelf().has_course(id)) {
+        return Ok(Err(Checked::no_such_course(&id)));
+    }
     let mut tx = hub.db().write().await?;
     for place in &wish.places {
         if has_second_step(hub, &mut tx, place).await? {

@@ -101,6 +101,32 @@ async fn refused_log_ins_are_one_row_for_account_address_and_hour() {
             told(&root, "person=ada&kind=sign_ins").await.len() == 2
         })
         .await;
+        // And so has another reason: a wrong password is not what kept her out.
+        let chief = hub.signed_in("root").await;
+        let fields = [("do", "block"), ("chosen", "ada")];
+        let blocked = chief.post_form("/hub/admin/users/do", &fields).await;
+        blocked.expect(302);
+        client.log_in("ada", PASSWORD).await.expect(403);
+        client.log_in("ada", "wrong").await.expect(403);
+        let counts = async || {
+            let rows = told(&root, "person=ada&kind=sign_ins").await;
+            let rows = rows
+                .iter()
+                .filter(|row| row["what"] == "sign_in_refused")
+                .map(|row| (row["detail"]["why"].clone(), row["times"].clone()));
+            let mut rows: Vec<(Value, Value)> = rows.take(2).collect();
+            rows.sort_by_key(|(why, _)| why.to_string());
+            rows
+        };
+        let both = [("credentials", 2), ("not_admitted", 1)];
+        let both = both.map(|(why, times)| (json!(why), json!(times)));
+        until("each reason is counted by itself", async || {
+            counts().await == both
+        })
+        .await;
+        let own = chief.get("/hub/admin/user/ada").await.expect(200).text();
+        assert!(own.contains("wrong password"), "{own}");
+        assert!(own.contains("not let in"), "{own}");
         hub.stop().await;
     }
 }

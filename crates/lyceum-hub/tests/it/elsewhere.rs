@@ -84,6 +84,19 @@ fn way(config: OidcConfig) -> Arc<dyn Elsewhere> {
     Arc::new(Oidc::new(config, Clock::system()).expect("a way in"))
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_looks_before_people_come_finds_what_they_would() {
+    let provider = FakeProvider::start().await;
+    let look = async |config: OidcConfig| {
+        let oidc = Oidc::new(config, Clock::system()).expect("a way in");
+        oidc.look().await.map_err(|error| format!("{error:#}"))
+    };
+    assert_eq!(look(config(&provider, "")).await, Ok(()));
+    let mut other = config(&provider, "");
+    other.issuer.push_str("/other");
+    assert!(look(other).await.is_err());
+}
+
 /// A hub with this way in.
 pub(crate) async fn offering(
     db: &TestDb,

@@ -89,6 +89,8 @@ async fn from_the_page_to_the_home_and_the_same_person_for_ever() {
         let ada = hub.client();
         let page = ada.get("/hub/login").await.expect(200).text();
         assert!(page.contains("name=\"password\""), "{page}");
+        // Which accounts are meant where there are two kinds.
+        assert!(page.contains("University account, Local account"), "{page}");
         let refused = ada.log_in("ada", "not hers").await.expect(403).text();
         assert!(refused.contains("don&#39;t fit together"), "{refused}");
         assert_eq!(ada.get("/hub/api/user").await.status, 403);

@@ -384,6 +384,10 @@ async fn who_makes_sheets_and_who_looks_after_a_room() {
             ("invigilators", "ivy"),
             ("people", "ada, 17\nexam-{1..3}"),
         ];
+        let odd = [&fields[..], &[("course", "no-such-course")]].concat();
+        let page = root.post_form("/hub/sittings", &odd).await.expect(400);
+        let text = page.text();
+        assert!(text.contains("There is no course no-such-course"), "{text}");
         eve.post_form("/hub/sittings", &fields).await.expect(403);
         ivy.post_form("/hub/sittings", &fields).await.expect(403);
         let sheets = root
@@ -393,13 +397,28 @@ async fn who_makes_sheets_and_who_looks_after_a_room() {
             .text();
         assert_eq!(sheets.matches("<li class=\"sheet\">").count(), 4);
         assert_eq!(sheets.matches("<svg class=\"qr\"").count(), 4);
+        // What is printed is the same from every browser: no script puts its times into the reader's zone.
+        let (_, printed) = sheets.split_once("<ul class=\"sheets\">").expect("sheets");
+        assert!(!printed.contains("<time"), "{printed}");
+        let year = now.strftime("%Y").to_string();
+        assert!(printed.contains(&year), "{printed}");
+        assert!(printed.contains(" UTC. Good once."), "{printed}");
         assert!(
             !sheets.contains("?code"),
             "codes are in no address that is sent"
         );
         let (_, rest) = sheets.split_once("class=\"sheet-code\">").expect("a code");
         let code = rest.split('<').next().unwrap_or_default().to_owned();
+        // Her home leads there, and nobody else's.
+        let home = ivy.get("/hub/home").await.expect(200).text();
+        assert!(home.contains("Exams that you look after"), "{home}");
+        assert!(home.contains("href=\"/hub/sittings\""), "{home}");
+        for other in [&root, &eve] {
+            let home = other.get("/hub/home").await.expect(200).text();
+            assert!(!home.contains("Exams that you look after"), "{home}");
+        }
         let list = ivy.get("/hub/sittings").await.expect(200).text();
+        assert!(!list.contains("<time"), "{list}");
         let (_, rest) = list.split_once("/hub/sitting/").expect("its page");
         let id = rest.split('"').next().unwrap_or_default();
         let path = format!("/hub/sitting/{id}");
@@ -415,6 +434,9 @@ async fn who_makes_sheets_and_who_looks_after_a_room() {
             page.contains("1 of 4") && page.contains("127.0.0.1"),
             "{page}"
         );
+        // In one zone, which it names.
+        assert!(!page.contains("<time"), "{page}");
+        assert!(page.contains("time zone of this site: UTC"), "{page}");
         assert!(!page.contains(&code), "shown once");
         // She who sits there looks after nothing.
         ada.get(&path).await.expect(404);
@@ -438,10 +460,7 @@ async fn who_makes_sheets_and_who_looks_after_a_room() {
         // Numbered accounts are not those of another exam, or of anybody.
         let page = root.post_form("/hub/sittings", &fields).await.expect(400);
         let text = page.text();
-        assert!(
-            text.contains("There is an account exam-1 already"),
-            "{text}"
-        );
+        assert!(text.contains("The name exam-1 is an account"), "{text}");
     }
 }
 
@@ -533,6 +552,9 @@ async fn no_token_outlives_an_exam() {
         let (sitting, sheets) = make(&hub.hub, wish(&hub.hub, "ada")).await;
         let ada = hub.client();
         come_by(&ada, &sheets[0]).await.expect(302);
+        let page = ada.get("/hub/token").await.expect(200).text();
+        assert!(page.contains("no tokens can be made here"), "{page}");
+        assert!(!page.contains("token/new"), "{page}");
         let page = ada.post_form("/hub/token/new", &[("note", "mine")]).await;
         let page = page.expect(400).text();
         assert!(page.contains("came in with a code"), "{page}");

@@ -78,7 +78,7 @@ impl Disk {
     pub(super) async fn get(&self, digest: Digest) -> Result<BlobReader, BlobError> {
         let disk = self.clone();
         let opened = blocking(move || match disk.open_if_there(digest)? {
-            Some(file) => Ok(Some(BlobReader::new(file, digest)?)),
+            Some(file) => Ok(Some(BlobReader::open(file, digest)?)),
             None => Ok(None),
         });
         opened.await?.ok_or(BlobError::NotFound(digest))

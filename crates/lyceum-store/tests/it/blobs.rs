@@ -181,3 +181,41 @@ async fn leftovers_of_dead_writers_go_at_the_next_start() {
     Disk::open(test.folder.path()).await.unwrap();
     assert_eq!(files(&tmp), [young]);
 }
+
+#[tokio::test]
+async fn small_ones_are_as_good_as_large_ones() {
+    let test = disk().await;
+    // One chunk, one byte to either side of it, and two.
+    for len in [0, 1, 262_143, 262_144, 262_145, 524_288] {
+        let content = content(len);
+        let digest = test.blobs.put_bytes(&content).await.unwrap();
+        assert!(
+            test.blobs.get_bytes(digest, u64::MAX).await.unwrap() == content,
+            "{len}"
+        );
+        let path = files(test.folder.path()).remove(0);
+        let good = fs::read(&path).unwrap();
+        // A frame that says nothing of its length, as all were once.
+        let mut streamed = zstd::Encoder::new(Vec::new(), 0).unwrap();
+        std::io::Write::write_all(&mut streamed, &content).unwrap();
+        fs::write(&path, streamed.finish().unwrap()).unwrap();
+        assert!(
+            test.blobs.get_bytes(digest, u64::MAX).await.unwrap() == content,
+            "{len}"
+        );
+        let other = zstd::bulk::compress(b"something else", 0).unwrap();
+        let cut = good[..good.len() / 2].to_vec();
+        let mut claims = zstd::bulk::compress(&[7; 100_000], 0).unwrap();
+        claims.truncate(12);
+        for bad in [other, cut, claims, Vec::new()] {
+            // Nothing is nothing, packed or not.
+            if len == 0 && bad.is_empty() {
+                continue;
+            }
+            fs::write(&path, &bad).unwrap();
+            let error = test.blobs.get_bytes(digest, u64::MAX).await.unwrap_err();
+            assert!(format!("{error:#}").contains("damaged"), "{len}: {error:#}");
+        }
+        assert!(test.blobs.delete(digest).await.unwrap());
+    }
+}

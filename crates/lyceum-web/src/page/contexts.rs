@@ -111,6 +111,10 @@ pub struct LoginPage {
     pub platforms: Vec<Platform>,
     /// Whether user name and password are asked for.
     pub password_form: bool,
+    /// Which accounts the form is for, where there is more than one way in.
+    pub password_of: Vec<String>,
+    /// For trying out: which password lets in under any name, `any` or `shared`.
+    pub try_out: Option<&'static str>,
     /// Where a code on paper is typed, while there is an exam for which there are some.
     pub code_url: Option<String>,
     /// What was typed before.
@@ -231,6 +235,8 @@ pub struct HomePage {
     pub task: Option<TaskRow>,
     /// What waits for her in the courses that she teaches.
     pub waiting: Vec<WaitingRow>,
+    /// Exams with codes that she looks after, as long as they are not over.
+    pub exams: Vec<ExamRow>,
     /// A maintenance keeps her from starting anything.
     pub closed: bool,
     /// The default server first, also when it never ran.
@@ -251,6 +257,16 @@ pub struct HomePage {
     pub deeds: Vec<DeedRow>,
     /// What she has just done, where nothing on the page shows it any more.
     pub done: Option<Done>,
+}
+
+/// An exam with codes on paper, for whoever looks after it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ExamRow {
+    pub id: String,
+    pub url: String,
+    pub title: String,
+    pub begins: i64,
+    pub ends: i64,
 }
 
 /// A named server of which nothing is left on the page.
@@ -623,6 +639,8 @@ pub struct TokenPage {
     pub applications: Vec<Application>,
     /// What scopes mean that the site defines itself, by their names.
     pub own_scopes: BTreeMap<String, String>,
+    /// A code on paper let her in: no token can be made.
+    pub in_exam: bool,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

@@ -1,11 +1,11 @@
-//! What templates can call: `t`, `has_text`, `time`, `duration`, `size`, `server_title`, `static_url`; the filters `number`,
+//! What templates can call: `t`, `has_text`, `time`, `span`, `duration`, `size`, `server_title`, `static_url`; the filters `number`,
 //! `scope_words`; and what they know of their language: `lang`, `dir`.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use minijinja::value::{Kwargs, Value};
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, HtmlEscape, Output, State, escape_formatter,
@@ -58,6 +58,8 @@ pub(super) fn register(
     environment.add_function("time", move |at: i64, style: Option<&str>| {
         Value::from_safe_string(own.time(at, style.unwrap_or("full")))
     });
+    let own = words.clone();
+    environment.add_function("span", move |from: i64, until: i64| own.span(from, until));
     let own = words.clone();
     environment.add_function("duration", move |seconds: i64| own.duration(seconds));
     let own = words.clone();
@@ -156,29 +158,21 @@ impl Words {
     }
 
     /// A `<time>` element: in the site's zone as written here, the reader's own once the script ran.
-    /// `full` has day and clock, `clock` hours to seconds.
+    /// `full` has day and clock, `clock` hours to seconds. `site` is no such element but words alone, day
+    /// and clock in the site's zone, which stays so in every browser; the page says once which zone it is.
     fn time(&self, at: i64, style: &str) -> String {
         let Ok(stamp) = Timestamp::from_millisecond(at) else {
             return self.plain("time.unknown", &[]);
         };
         let zone = ZONE.with_borrow(Clone::clone);
         let moment = stamp.to_zoned(zone);
-        let clock = moment.strftime("%H:%M").to_string();
-        let words = if style == "clock" {
-            moment.strftime("%H:%M:%S").to_string()
-        } else {
-            let weekday = moment.date().weekday().to_monday_zero_offset();
-            self.plain(
-                "time.full",
-                &[
-                    ("zone", moment.strftime("%Z").to_string()),
-                    ("weekday", self.nth("time.weekdays", weekday)),
-                    ("day", moment.day().to_string()),
-                    ("month", self.nth("time.months", moment.month() - 1)),
-                    ("year", moment.year().to_string()),
-                    ("clock", clock),
-                ],
-            )
+        let words = match style {
+            "clock" => moment.strftime("%H:%M:%S").to_string(),
+            "site" => {
+                let words = self.plain("time.site", &self.parts(&moment));
+                return HtmlEscape(&words).to_string();
+            }
+            _ => self.plain("time.full", &self.parts(&moment)),
         };
         let style = if style == "clock" { "clock" } else { "full" };
         // A site's words can be in it.
@@ -188,6 +182,42 @@ impl Words {
             iso = stamp.strftime("%Y-%m-%dT%H:%M:%SZ"),
             exact = moment.strftime("%Y-%m-%d %H:%M:%S %Z"),
         )
+    }
+
+    /// From one moment to another, in the site's zone whatever the reader's is: for what is printed.
+    fn span(&self, from: i64, until: i64) -> String {
+        let zone = ZONE.with_borrow(Clone::clone);
+        let at = |at| Timestamp::from_millisecond(at).map(|at| at.to_zoned(zone.clone()));
+        let (Ok(from), Ok(until)) = (at(from), at(until)) else {
+            return self.plain("time.unknown", &[]);
+        };
+        let name = |at: &Zoned| at.strftime("%Z").to_string();
+        let is_same_day = from.date() == until.date();
+        if is_same_day && name(&from) == name(&until) {
+            let mut parts = self.parts(&from);
+            parts.push(("until", until.strftime("%H:%M").to_string()));
+            return self.plain("time.span", &parts);
+        }
+        // Which clock is meant where it is put forward or back between the two is said of both.
+        let first = if name(&from) == name(&until) {
+            "time.site"
+        } else {
+            "time.full"
+        };
+        let from = self.plain(first, &self.parts(&from));
+        format!("{from} – {}", self.plain("time.full", &self.parts(&until)))
+    }
+
+    fn parts(&self, moment: &Zoned) -> Vec<(&'static str, String)> {
+        let weekday = moment.date().weekday().to_monday_zero_offset();
+        vec![
+            ("zone", moment.strftime("%Z").to_string()),
+            ("weekday", self.nth("time.weekdays", weekday)),
+            ("day", moment.day().to_string()),
+            ("month", self.nth("time.months", moment.month() - 1)),
+            ("year", moment.year().to_string()),
+            ("clock", moment.strftime("%H:%M").to_string()),
+        ]
     }
 
     /// `40 s`, `2 min 5 s`, `3 h 20 min`, `12 d`: units are the same in all our languages.
@@ -322,6 +352,40 @@ mod tests {
              data-style=\"full\">Mi. 18. Nov. 2026, 12:06 Uhr CET</time>"
         );
         assert!(words(Lang::En).time(at, "full").ends_with(" UTC</time>"));
+    }
+
+    #[test]
+    fn times_of_the_site_stay_as_they_are_in_every_browser() {
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let at = 1_795_000_000_123;
+        let hour = 3_600_000;
+        let span = |lang, from, until| in_zone(&berlin, || words(lang).span(from, until));
+        let check = |lang, until, expect: &str| assert_eq!(span(lang, at, until), expect);
+        check(
+            Lang::En,
+            at + 2 * hour,
+            "Wed 18 Nov 2026, 12:06 – 14:06 CET",
+        );
+        check(
+            Lang::De,
+            at + 2 * hour,
+            "Mi. 18. Nov. 2026, 12:06 – 14:06 Uhr CET",
+        );
+        check(
+            Lang::En,
+            at + 24 * hour,
+            "Wed 18 Nov 2026, 12:06 – Thu 19 Nov 2026, 12:06 CET",
+        );
+        // The clocks go back between the two: 25 October 2026, from 2:30 to 2:30.
+        let before = 1_792_888_200_000;
+        assert_eq!(
+            span(Lang::En, before, before + hour),
+            "Sun 25 Oct 2026, 02:30 CEST – Sun 25 Oct 2026, 02:30 CET"
+        );
+        assert_eq!(span(Lang::En, at, i64::MAX), "unknown");
+        // No element that a script would put into the reader's zone.
+        let told = in_zone(&berlin, || words(Lang::De).time(at, "site"));
+        assert_eq!(told, "Mi. 18. Nov. 2026, 12:06 Uhr");
     }
 
     #[test]

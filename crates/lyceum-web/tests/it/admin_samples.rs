@@ -184,6 +184,7 @@ fn overview() -> Vec<(&'static str, &'static str, Value)> {
                 waiting: 4,
                 longest: Some(75),
                 blocked: 3,
+                sign_ups: 2,
                 services_down: vec!["culler".into(), EVIL.into()],
                 switch: Some(MaintenanceSwitch {
                     on: true,

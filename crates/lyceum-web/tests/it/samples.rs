@@ -277,6 +277,8 @@ fn login() -> Vec<(&'static str, &'static str, Value)> {
                     url: "/hub/oauth_login".into(),
                 }],
                 code_url: Some("/hub/login/seat".into()),
+                password_of: vec!["Guests".into(), format!("Machine {EVIL}")],
+                try_out: Some("shared"),
                 hint: Some("The first password was printed where Lyceum was started.".into()),
                 forgotten: true,
                 sign_up: true,
@@ -615,6 +617,13 @@ fn homes() -> Vec<(&'static str, &'static str, Value)> {
             of(HomePage {
                 task: Some(task()),
                 waiting: waiting(),
+                exams: vec![ExamRow {
+                    id: "01".into(),
+                    url: "/hub/sitting/01".into(),
+                    title: format!("Signals and Systems {EVIL}"),
+                    begins: NOW,
+                    ends: NOW + 2 * HOUR,
+                }],
                 add: Some(AddServer {
                     name: "Gpu 2".into(),
                     error: Some("A server name has lower-case letters, digits and hyphens.".into()),
@@ -1056,6 +1065,7 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
             last_used: None,
         }],
         own_scopes: [("custom:grades:read".into(), "Read grades".into())].into(),
+        in_exam: false,
     };
     vec![
         ("token.html", "full", of(&full)),
@@ -1069,6 +1079,15 @@ fn tokens() -> Vec<(&'static str, &'static str, Value)> {
                 },
                 new_token: None,
                 ..full
+            }),
+        ),
+        (
+            "token.html",
+            "in exam",
+            of(TokenPage {
+                page: page(),
+                in_exam: true,
+                ..TokenPage::default()
             }),
         ),
         (

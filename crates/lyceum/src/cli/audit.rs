@@ -1,10 +1,13 @@
 //! `lyceum audit …`: who did what.
 
 use clap::Subcommand;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use lyceum_hub::api::lyceum::audit::model;
 use lyceum_hub::audit::detail;
 use lyceum_hub::db::audit::Row;
 use lyceum_hub::db::search::audit::Search;
+use lyceum_hub::db::users;
 use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 
@@ -49,7 +52,7 @@ impl AuditCommand {
             config,
             json,
         } = self;
-        let rows = block_on(async move {
+        let (rows, zone) = block_on(async move {
             let (ground, config, _) = ground(&data, &config).await?;
             let since = since
                 .map(|text| day_or_moment(&text, &config.time_zone))
@@ -60,34 +63,72 @@ impl AuditCommand {
                 ..Search::default()
             };
             let mut tx = ground.db.read().await.map_err(failed)?;
-            search
-                .page(&mut tx, 0, i64::from(limit))
-                .await
-                .map_err(failed)
+            let rows = search.page(&mut tx, 0, i64::from(limit)).await;
+            let rows = rows.map_err(failed)?;
+            // Of somebody who is gone there may be rows; a name that nobody has or had is a slip.
+            if let Some(name) = person.as_ref().filter(|_| rows.is_empty())
+                && users::find(&mut tx, name).await.map_err(failed)?.is_none()
+                && !is_written_of(&mut tx, name).await?
+            {
+                return Err(nobody(name));
+            }
+            Ok((rows, config.time_zone))
         })?;
         if json {
             let rows: Vec<serde_json::Value> = rows.into_iter().map(model).collect();
             print_json(&rows)?;
         } else {
-            let lines: String = rows.iter().map(line).collect();
+            let lines: String = rows.iter().map(|row| line(row, &zone)).collect();
             print(&lines)?;
         }
         Ok(Outcome::Good)
     }
 }
 
+/// Whether anything is, at any time.
+async fn is_written_of(tx: &mut lyceum_store::Tx, name: &UserName) -> Result<bool, Failure> {
+    let ever = Search {
+        person: Some(name.as_str()),
+        ..Search::default()
+    };
+    Ok(ever.count(tx).await.map_err(failed)? > 0)
+}
+
+fn nobody(name: &UserName) -> Failure {
+    Failure::new(format!(
+        "there is nobody called {name}, and nothing is written down of such a one"
+    ))
+    .hint("without --person all is listed; `lyceum admin list` names administrators, the page People everybody")
+}
+
 /// A day begins at midnight in the site's time zone.
-fn day_or_moment(text: &str, zone: &jiff::tz::TimeZone) -> Result<Millis, Failure> {
+fn day_or_moment(text: &str, zone: &TimeZone) -> Result<Millis, Failure> {
     let text = text.trim();
     let text = match text.parse::<jiff::civil::Date>() {
         Ok(day) if text.len() == 10 => format!("{day} 00:00"),
         _ => text.to_owned(),
     };
-    moment(&text, zone).map_err(|message| Failure::new(format!("--since: {message}")))
+    moment(&text, zone).map_err(|message| {
+        Failure::new(format!("--since: {message}"))
+            .hint("a day alone will do, such as 2026-11-30: it begins at midnight there")
+    })
 }
 
-fn line(row: &Row) -> String {
-    let mut words = vec![Millis(row.at).to_iso(), row.what.clone()];
+/// As `--since` takes it: `2026-11-30 18:00:05+01:00`, in the site's zone. JSON has UTC to the millisecond.
+fn stamp(at: Millis, zone: &TimeZone) -> String {
+    let Ok(stamp) = Timestamp::from_millisecond(at.0) else {
+        return at.to_iso();
+    };
+    let zone = match zone.is_unknown() {
+        true => TimeZone::UTC,
+        false => zone.clone(),
+    };
+    let at = stamp.to_zoned(zone);
+    at.strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
+}
+
+fn line(row: &Row, zone: &TimeZone) -> String {
+    let mut words = vec![stamp(Millis(row.at), zone), row.what.clone()];
     let mut say = |key: &str, value: Option<&str>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             words.push(format!("{key}={}", value.escape_debug()));
@@ -119,7 +160,7 @@ mod tests {
     fn a_line_has_no_more_than_one_line() {
         let row = Row {
             id: "1".into(),
-            at: 0,
+            at: 1_795_000_000_123,
             doer: Some("root".into()),
             address: None,
             what: "person_renamed".into(),
@@ -128,16 +169,20 @@ mod tests {
             detail: r#"{"to": "a\nb"}"#.into(),
             times: 3,
         };
-        let told = line(&row);
-        assert!(
-            told.ends_with("person_renamed  about=ada  by=root  times=3  to=a\\nb\n"),
-            "{told}"
+        let berlin = TimeZone::get("Europe/Berlin").expect("a zone");
+        let told = line(&row, &berlin);
+        assert_eq!(
+            told,
+            "2026-11-18 12:06:40+01:00  person_renamed  about=ada  by=root  times=3  to=a\\nb\n"
         );
+        // What is told there can be asked for.
+        let since = day_or_moment("2026-11-18 12:06:40+01:00", &TimeZone::UTC);
+        assert_eq!(since.expect("a time").0, 1_795_000_000_000);
     }
 
     #[test]
     fn a_day_begins_at_midnight() {
-        let zone = jiff::tz::TimeZone::UTC;
+        let zone = TimeZone::UTC;
         let at = day_or_moment("2026-11-30", &zone).expect("a day");
         assert_eq!(
             at.to_iso(),

@@ -51,7 +51,9 @@ impl ConfigCommand {
                     Ok(loaded) => {
                         let mut notes = loaded.config.notes();
                         notes.extend(guarantees::of_config(&loaded));
-                        (loaded.config.theme.check()?, notes)
+                        let mut problems = loaded.config.theme.check()?;
+                        problems.extend(refused_by_up(&loaded));
+                        (problems, notes)
                     }
                     Err(Problems(problems)) => (problems, Vec::new()),
                 };
@@ -104,6 +106,16 @@ impl ConfigCommand {
             Self::Example => print(&config::example()).map(|()| Outcome::Good),
         }
     }
+}
+
+/// What is good in the file and yet no start for whoever looks, because of the account that runs it.
+fn refused_by_up(loaded: &config::Loaded) -> Option<config::Problem> {
+    let refused = crate::serve::look_at_names(&loaded.config).err()?;
+    Some(config::Problem {
+        file: loaded.file.clone(),
+        place: None,
+        message: format!("started as root: {}", refused.message),
+    })
 }
 
 /// Nothing to check is no problem: the defaults are good.

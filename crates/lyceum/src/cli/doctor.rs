@@ -11,7 +11,10 @@ use super::{ConfigArgs, DataArgs, ListenArgs, Outcome, print, print_json};
 use crate::config::Loaded;
 use crate::data::{self, Found, ROOM_FOR_JUPYTER};
 use crate::failure::Failure;
-use crate::{compose, config, jupyter};
+use crate::launch::Accounts;
+use crate::{compose, config, jupyter, serve};
+
+mod doors;
 
 /// Look for what would keep Lyceum from running.
 #[derive(Debug, Args)]
@@ -26,6 +29,9 @@ pub struct Doctor {
     /// Say more where there is more to say.
     #[arg(long, short)]
     pub verbose: bool,
+    /// Ask no other machine: ways in and the mail server are not looked at.
+    #[arg(long)]
+    pub offline: bool,
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
@@ -108,7 +114,10 @@ pub const CHECKS: &[fn(&Doctor) -> Check] = &[
     check_port,
     check_hosts,
     check_base,
+    check_accounts,
     check_limits,
+    check_sign_in,
+    check_mail,
 ];
 
 fn check_config(doctor: &Doctor) -> Check {
@@ -122,9 +131,10 @@ fn check_config(doctor: &Doctor) -> Check {
         None => "no lyceum.yaml, the defaults hold".into(),
     };
     let notes = config::of_exchange(&loaded.config.grants).into_iter();
-    let open = loaded.config.open_sign_up();
-    let notes: Vec<String> = (open.map(|words| format!("sign_up {words}")).into_iter())
-        .chain(notes.map(|(key, words)| format!("{key}: {words}")))
+    let listen = doctor.listen.address(loaded.config.listen);
+    let notes: Vec<String> = (loaded.config.notes_of_sign_in(listen).into_iter())
+        .chain(notes)
+        .map(|(key, words)| format!("{key}: {words}"))
         .collect();
     Check {
         hint: (!notes.is_empty()).then(|| notes.join("\n")),
@@ -304,6 +314,36 @@ fn check_base(doctor: &Doctor) -> Check {
     }
 }
 
+/// Whether servers could run under the accounts that they shall run under.
+fn check_accounts(doctor: &Doctor) -> Check {
+    let Some(config) = doctor.configuration().map(|loaded| loaded.config) else {
+        return without_config("accounts");
+    };
+    // As which it was started, `--demo` or not, is its own affair.
+    if let Some(process) = data::running_on(&doctor.data.data) {
+        let why = format!("Lyceum runs on this data folder (process {process})");
+        return skipped("accounts", &why);
+    }
+    let root = std::path::absolute(&doctor.data.data).unwrap_or_else(|_| doctor.data.data.clone());
+    match serve::look_at_accounts(&config, &root) {
+        Ok((Accounts::Shared, _)) => Check::of(
+            "accounts",
+            Ok("all servers run under the account of Lyceum itself".into()),
+        ),
+        Ok((Accounts::System, homes)) => Check {
+            hint: Some("accounts can't reach a Jupyter environment in the data folder: give `up` one that all may enter with --jupyter-env".into()),
+            ..Check::of(
+                "accounts",
+                Ok(format!(
+                    "servers run under people's own system accounts, which reach {}",
+                    homes.display()
+                )),
+            )
+        },
+        Err(failure) => Check::of("accounts", Err(failure)),
+    }
+}
+
 /// Which limits servers get here, and why not better ones.
 fn check_limits(doctor: &Doctor) -> Check {
     let Some(loaded) = doctor.configuration() else {
@@ -320,6 +360,67 @@ fn check_limits(doctor: &Doctor) -> Check {
         },
         Err(failure) => Check::of("limits", Err(failure)),
     }
+}
+
+/// Whether those who say who people are can be asked.
+fn check_sign_in(doctor: &Doctor) -> Check {
+    const NAME: &str = "sign-in";
+    let Some(config) = doctor.configuration().map(|loaded| loaded.config) else {
+        return without_config(NAME);
+    };
+    let ways = doors::asked(&config);
+    if ways.is_empty() {
+        return Check::of(NAME, Ok("nobody else is asked who people are".into()));
+    }
+    if doctor.offline {
+        return skipped(NAME, "--offline");
+    }
+    match super::block_on(async { Ok(doors::look(&ways).await) }) {
+        Ok(looks) => {
+            let bad: Vec<&doors::Look> = looks.iter().filter(|look| look.hint.is_some()).collect();
+            let lines = |looks: &[&doors::Look]| {
+                let lines: Vec<&str> = looks.iter().map(|look| look.message.as_str()).collect();
+                lines.join("\n")
+            };
+            let mut hints: Vec<&str> = bad.iter().filter_map(|look| look.hint).collect();
+            hints.dedup();
+            Check::of(
+                NAME,
+                match bad.is_empty() {
+                    true => Ok(lines(&looks.iter().collect::<Vec<_>>())),
+                    false => Err(Failure::new(lines(&bad)).hint(hints.join("\n"))),
+                },
+            )
+        }
+        Err(failure) => Check::of(NAME, Err(failure)),
+    }
+}
+
+/// Whether letters would be taken.
+fn check_mail(doctor: &Doctor) -> Check {
+    let Some(config) = doctor.configuration().map(|loaded| loaded.config) else {
+        return without_config("mail");
+    };
+    let Some(mail) = config.mail else {
+        return Check::of("mail", Ok("no mail is sent".into()));
+    };
+    if doctor.offline {
+        return skipped("mail", "--offline");
+    }
+    let server = format!("{}:{}", mail.server, mail.port);
+    let said = super::block_on(async {
+        lyceum_hub::mail::look(&mail, doors::LIMIT).await.map_err(|error| {
+            let why = lyceum_model::causes::told(error.as_ref());
+            Failure::new(format!("{server} takes no letters: {why}")).hint(
+                "look at `mail` in the configuration, and whether this machine reaches the server; `lyceum mail test ADDRESS` sends a letter",
+            )
+        })
+    });
+    let how = match mail.credentials {
+        Some(_) => ", and takes name and password",
+        None => "",
+    };
+    Check::of("mail", said.map(|()| format!("{server} answers{how}")))
 }
 
 impl Doctor {
@@ -340,7 +441,8 @@ impl Doctor {
         } else {
             for check in &checks {
                 let word = check.result.word();
-                print(&format!("{word}  {:8}  {}\n", check.name, check.message))?;
+                let message = check.message.replace('\n', &format!("\n{:19}", ""));
+                print(&format!("{word}  {:8}  {message}\n", check.name))?;
                 let details = check.details.iter().filter(|_| self.verbose);
                 let hint = check.hint.iter().flat_map(|hint| hint.lines());
                 for line in hint.chain(details.map(String::as_str)) {

@@ -221,7 +221,7 @@ async fn look_up(name: &UserName, data: &DataArgs, loaded: &Loaded) -> Result<Pe
     let kept_out = match (blocked, config.people.block.has(name, &groups)) {
         (_, true) => Some("she may not come in: `people.block` names her"),
         (true, false) => Some("she may not come in: an administrator keeps her out"),
-        (false, false) if !config.people.admit(name, &groups) => {
+        (false, false) if !admin && !config.people.admit(name, &groups) => {
             Some("she may not come in: `people.allow` does not name her")
         }
         (false, false) => None,

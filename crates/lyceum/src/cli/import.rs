@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{Outcome, print, print_json};
 use crate::config::{self, Problems};
 use crate::failure::Failure;
+use crate::import::report::Entry;
 use crate::import::{Fate, z2jh};
 
 /// Larger than any file of values.
@@ -50,7 +51,7 @@ impl ImportCommand {
         let file = values.display().to_string();
         let translated = match z2jh::translate(&file, &read(&values)?) {
             Ok(translated) => translated,
-            Err(problems) => return refused(&problems, json),
+            Err(found) => return refused(&file, &found, json),
         };
         let open = still_open(&translated)?;
         if let Some(folder) = &out {
@@ -77,16 +78,7 @@ impl ImportCommand {
             }))?;
             return Ok(Outcome::Good);
         }
-        let mut told = String::new();
-        for entry in entries {
-            let (word, why) = match &entry.fate {
-                Fate::Taken(key) => ("taken", key.as_str()),
-                Fate::Changed(how) => ("changed", how.as_str()),
-                Fate::NotNeeded(why) => ("not needed", why.as_str()),
-                Fate::NotRead => ("not read", "not about who comes in"),
-            };
-            let _ = writeln!(told, "{file}:{}: {}: {word}: {why}", entry.line, entry.key);
-        }
+        let mut told = told(&file, &entries);
         for what in &todo {
             let _ = writeln!(told, "left to do: {what}");
         }
@@ -100,11 +92,32 @@ impl ImportCommand {
     }
 }
 
-fn refused(problems: &Problems, json: bool) -> Result<Outcome, Failure> {
-    match json {
-        true => print_json(&json!({ "problems": problems.0 }))?,
-        false => print(&format!("{problems}\n"))?,
+/// What became of each key, a line each.
+fn told(file: &str, entries: &[&Entry]) -> String {
+    let mut told = String::new();
+    for entry in entries {
+        let (word, why) = match &entry.fate {
+            Fate::Taken(key) => ("taken", key.as_str()),
+            Fate::Changed(how) => ("changed", how.as_str()),
+            Fate::NotNeeded(why) => ("not needed", why.as_str()),
+            Fate::NotRead => ("not read", "not about who comes in"),
+        };
+        let _ = writeln!(told, "{file}:{}: {}: {word}: {why}", entry.line, entry.key);
     }
+    told
+}
+
+fn refused(file: &str, found: &z2jh::Refused, json: bool) -> Result<Outcome, Failure> {
+    let (problems, entries) = (&found.problems, found.report.entries());
+    if json {
+        print_json(&json!({ "keys": entries, "problems": problems.0 }))?;
+        return Ok(Outcome::Problems);
+    }
+    // Where keys were taken to, once there is a configuration.
+    let _ = std::io::stderr()
+        .lock()
+        .write_all(told(file, &entries).as_bytes());
+    print(&format!("{problems}\n"))?;
     Ok(Outcome::Problems)
 }
 

@@ -41,7 +41,8 @@ impl MailCommand {
         let (server, port) = (mail.server.clone(), mail.port);
         block_on(async move {
             deliver(&mail, &letter).await.map_err(|error| {
-                Failure::new(format!("the letter was not sent: {error:#}")).hint(
+                let why = lyceum_model::causes::told(error.as_ref());
+                Failure::new(format!("the letter was not sent: {why}")).hint(
                     "look at `mail` in the configuration, and whether this machine reaches the server",
                 )
             })

@@ -106,7 +106,13 @@ impl UserCommand {
                 let password = given.unwrap_or_else(|| Secret::new(crate::demo::easy_password()));
                 let (shown, user) = (password.clone(), name.clone());
                 let replaced = block_on(async move {
-                    let (ground, _, _) = ground(&data, &config).await?;
+                    let (ground, config, _) = ground(&data, &config).await?;
+                    if !config.has_local() {
+                        return Err(Failure::new(
+                            "no way in takes a password of an account here: `sign_in` has no `kind: local`",
+                        )
+                        .hint("people come by the ways that stand there, and need no account before; `lyceum admin grant NAME` makes somebody an administrator who has come. For accounts with passwords of their own add `{kind: local, title: …}` first"));
+                    }
                     add(&ground, &user, password).await
                 })?;
                 if replaced && !json {
@@ -260,8 +266,11 @@ fn revoke(
         let mut another = false;
         for other in &stored {
             let groups = db::groups::names_of(&mut tx, &other.id).await;
-            let admitted = config.people.admit(&other.name, &groups.map_err(failed)?);
-            another |= other.id != user.id && other.blocked_at.is_none() && admitted;
+            let kept_out = config
+                .people
+                .block
+                .has(&other.name, &groups.map_err(failed)?);
+            another |= other.id != user.id && other.blocked_at.is_none() && !kept_out;
         }
         if user.admin && !another && configured.is_empty() && !force {
             return Err(Failure::new(format!(

@@ -9,8 +9,9 @@ use lyceum_hub::db;
 use lyceum_hub::sittings::{self, By, NotNow, Sheet, Sitting, Which, Wish, as_text};
 use serde_json::{Value, json};
 
+use super::explain::unknown;
 use super::{ConfigArgs, DataArgs, Outcome, block_on, ground, print, print_json};
-use crate::compose::code_key;
+use crate::compose::{self, code_key};
 use crate::config::{Config, moment, told};
 use crate::failure::Failure;
 
@@ -94,7 +95,7 @@ pub struct Create {
     /// When they end to be, and whoever came in with one is logged out.
     #[arg(long, value_name = "TIME")]
     ends: String,
-    /// The id of a course, for whoever reads the list.
+    /// The id of a course of this site, for whoever reads the list.
     #[arg(long, value_name = "ID")]
     course: Option<String>,
     /// From where codes are good; may be repeated. Left out: from anywhere.
@@ -149,7 +150,7 @@ impl Create {
         let people = read(self.people.as_deref())?;
         let (json, csv) = (self.json, self.csv);
         let (sitting, sheets, config) = block_on(async move {
-            let (ground, config, _) = ground(&self.at.data, &self.at.config).await?;
+            let (ground, config, layout) = ground(&self.at.data, &self.at.config).await?;
             let time = |key: &str, text: &str| {
                 moment(text, &config.time_zone)
                     .map_err(|message| Failure::new(format!("--{key}: {message}")))
@@ -167,6 +168,12 @@ impl Create {
             let wrong =
                 |wrong: sittings::Wrong| Failure::new(format!("{}: {}", wrong.field, wrong.why));
             let checked = wish.check(now).map_err(wrong)?;
+            if let Some(id) = checked.course() {
+                let shelf = compose::shelf(&layout, &config)?;
+                if shelf.course(&id).is_none() && !shelf.is_unclear(&id) {
+                    return Err(unknown(&id, &shelf));
+                }
+            }
             if let Some(name) = (checked.names()).find(|name| config.people.admins.contains(*name))
             {
                 return Err(Failure::new(format!(

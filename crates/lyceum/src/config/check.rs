@@ -84,13 +84,11 @@ impl Config {
         let hosts = self
             .shared_host()
             .map(|words| ("subdomains".to_owned(), words));
-        let open = self
-            .open_sign_up()
-            .map(|words| ("sign_up".to_owned(), words));
         let told = super::notes::of_profiles(&self.profiles)
             .into_iter()
             .chain(hosts)
-            .chain(open)
+            .chain(self.notes_of_sign_in(self.listen))
+            .chain(super::notes::of_administrators(self))
             .chain(super::notes::of_exchange(&self.grants));
         let told = told.map(|(key, message)| super::Problem {
             file: key,
@@ -100,9 +98,15 @@ impl Config {
         told.chain(self.theme.notes()).collect()
     }
 
-    /// What it means that whoever comes makes an account.
-    pub fn open_sign_up(&self) -> Option<String> {
-        super::notes::of_sign_up(&self.sign_in, self.public_url.as_ref())
+    /// Those of who comes in, each with its key; `listen`: where people come.
+    pub fn notes_of_sign_in(&self, listen: SocketAddr) -> Vec<(String, String)> {
+        super::notes::of_sign_in(self, listen)
+    }
+
+    /// Whether passwords of accounts here are a way in.
+    pub fn has_local(&self) -> bool {
+        let mut ways = self.sign_in.iter();
+        ways.any(|way| matches!(way, SignInMethod::Local(_)))
     }
 
     /// Whether whoever comes takes a name without anybody's yes.

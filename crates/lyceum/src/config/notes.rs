@@ -1,11 +1,17 @@
 //! What is no mistake of a configuration, but hardly what somebody meant.
 
+use std::net::{IpAddr, SocketAddr};
+
+use lyceum_auth::claims::Mapping;
 use lyceum_auth::config::SignUp;
 use lyceum_hub::grants::{Grants, SERVER};
 use lyceum_hub::profiles::{Override, Profiles, Unlisted};
+use lyceum_model::identity::Adopts;
 use url::Url;
 
+use super::Config;
 use super::dummy::is_here;
+use super::people::People;
 use super::sign_in::SignInMethod;
 use crate::exchange;
 
@@ -49,8 +55,117 @@ pub(super) fn of_hosts(public_url: Option<&Url>, subdomains: Option<bool>) -> Op
     ))
 }
 
+/// Of who comes in, each with its key.
+pub(super) fn of_sign_in(config: &Config, listen: SocketAddr) -> Vec<(String, String)> {
+    let (methods, public_url) = (&config.sign_in[..], config.public_url.as_ref());
+    let mut notes = of_lists(&config.people);
+    let mut add = |key: String, words: Option<String>| {
+        notes.extend(words.map(|words| (key, words)));
+    };
+    add("sign_up".into(), of_sign_up(methods, public_url));
+    for (index, method) in methods.iter().enumerate() {
+        match method {
+            SignInMethod::Dummy(dummy) => {
+                let words = of_dummy(dummy.anywhere, public_url, listen);
+                add(format!("sign_in[{index}]"), words);
+            }
+            SignInMethod::Ldap(ldap) => {
+                let key = format!("sign_in[{index}].insecure");
+                add(key, of_insecure(&ldap.servers, ldap.start_tls));
+            }
+            _ => {}
+        }
+    }
+    notes
+}
+
+/// Lists that shut out more than somebody may have meant.
+fn of_lists(people: &People) -> Vec<(String, String)> {
+    let Some(allow) = people.allow.as_ref().filter(|_| !people.existing) else {
+        return Vec::new();
+    };
+    if allow.people.is_empty() && allow.groups.is_empty() {
+        let words = "names nobody, so that only administrators come in: everybody else is refused, and what they hold counts for nothing. Name people or groups, or remove the key";
+        return vec![("people.allow".into(), words.into())];
+    }
+    let empty = people.nobody.iter();
+    empty
+        .map(|(key, file)| (key.clone(), format!("{file} names nobody")))
+        .collect()
+}
+
+/// Where anybody else might come as whoever she says.
+fn of_dummy(anywhere: bool, public_url: Option<&Url>, listen: SocketAddr) -> Option<String> {
+    let host = public_url
+        .filter(|url| !is_here(url))
+        .and_then(Url::host_str);
+    let is_open = !listen.ip().is_loopback();
+    match (anywhere, host) {
+        (true, Some(host)) => Some(format!(
+            "is `dummy` with `anywhere: true`: whoever reaches {host} is whoever she says, administrators among them. Take another way in, unless only those reach it whom you mean"
+        )),
+        (true, None) if is_open => Some(format!(
+            "is `dummy` with `anywhere: true`: whoever reaches {listen} is whoever she says, administrators among them. Listen on 127.0.0.1 or take another way in, unless only those reach it whom you mean"
+        )),
+        (false, _) if is_open => Some(format!(
+            "is `dummy`, and {listen} is open to other machines: they are refused, but whatever passes them on from this machine, such as a web server in front, makes everybody whoever she says. Listen on 127.0.0.1, or take another way in"
+        )),
+        _ => None,
+    }
+}
+
+/// Passwords that others can read on their way.
+fn of_insecure(servers: &[String], start_tls: bool) -> Option<String> {
+    let is_elsewhere = |text: &&String| {
+        let url = Url::parse(text).ok().filter(|url| url.scheme() == "ldap");
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or("localhost");
+        let number: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        number.map_or(host != "localhost", |number| !number.is_loopback())
+    };
+    let server = servers.iter().find(is_elsewhere).filter(|_| !start_tls)?;
+    Some(format!(
+        "is `true`: passwords go to {server} in the clear, for whoever listens on the way. Remove it, so that the connection goes over to TLS, or write `ldaps://`"
+    ))
+}
+
+/// Where neither the configuration nor a way in makes an administrator, and none has a password here.
+pub(super) fn of_administrators(config: &Config) -> Option<(String, String)> {
+    let says = |method: &SignInMethod| match method {
+        // The first start makes `admin` for the one; by the other everybody is whoever she says.
+        SignInMethod::Local(_) | SignInMethod::Dummy(_) => true,
+        SignInMethod::Oidc(oidc) => brings(&oidc.mapping, config),
+        SignInMethod::OAuth2(oauth) => brings(&oauth.mapping, config),
+        SignInMethod::Header(header) => brings(&header.mapping, config),
+        SignInMethod::Lti(lti) => brings(&lti.mapping, config),
+        SignInMethod::OldLti(old) => brings(&old.mapping, config),
+        SignInMethod::Ldap(ldap) => ldap.admins.is_some() || goes(&ldap.adopts, config),
+        SignInMethod::Pam(pam) => goes(&pam.adopts, config),
+    };
+    if config.sign_in.iter().any(says) || !config.people.admin_groups.is_empty() {
+        return None;
+    }
+    let words = match config.people.admins.is_empty() {
+        true => {
+            "unless somebody is an administrator already (`lyceum admin list`), nobody is: no way in makes one, and none takes the password of an account here. Say with `admins` of a way in who is one, or make one of somebody who has come: `lyceum admin grant NAME`"
+        }
+        false => {
+            "whoever has not come yet does not come in by these names: an administrator's goes to nobody for bringing it. Write `adopt_administrators: true` at the way in, where names are given by the organisation and to nobody twice, until they have come; or say with `admins` there who is one"
+        }
+    };
+    Some(("people.admins".into(), words.into()))
+}
+
+fn brings(mapping: &Mapping, config: &Config) -> bool {
+    mapping.admins.is_some() || goes(&mapping.adopts, config)
+}
+
+/// Whether the account of an administrator goes to whoever brings the name.
+fn goes(adopts: &Adopts, config: &Config) -> bool {
+    adopts.administrators && !config.people.admins.is_empty()
+}
+
 /// Where strangers make accounts for themselves by an address that is not this machine's own.
-pub(super) fn of_sign_up(methods: &[SignInMethod], public_url: Option<&Url>) -> Option<String> {
+fn of_sign_up(methods: &[SignInMethod], public_url: Option<&Url>) -> Option<String> {
     let is_open = |way: &SignInMethod| matches!(way, SignInMethod::Local(local) if local.sign_up == SignUp::Open);
     let url = public_url.filter(|url| !is_here(url))?;
     let host = methods.iter().any(is_open).then(|| url.host_str())??;
@@ -120,6 +235,77 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn notes(text: &str) -> String {
+        let loaded = crate::config::parse("lyceum.yaml", text, std::path::Path::new("/"));
+        let notes = loaded.expect("good").config.notes();
+        notes.iter().map(|note| format!("{note}\n")).collect()
+    }
+
+    #[test]
+    fn who_can_be_anybody_and_what_others_can_read() {
+        let check = |text: &str, expect: &str| {
+            let said = notes(text);
+            match expect {
+                "" => assert_eq!(said, "", "{text}"),
+                words => assert!(said.contains(words), "{text}{said}"),
+            }
+        };
+        let dummy = |more: &str| format!("sign_in: [{{kind: dummy, title: T{more}}}]\n");
+        check(&dummy(""), "");
+        check(&dummy(", anywhere: true"), "");
+        let open = "listen: 0.0.0.0:8000\nsubdomains: false\n";
+        check(
+            &format!("{open}{}", dummy("")),
+            "sign_in[0]: is `dummy`, and 0.0.0.0:8000 is open",
+        );
+        let public = "public_url: https://hub.example.edu\nsubdomains: false\n";
+        let anywhere = dummy(", anywhere: true");
+        check(
+            &format!("{public}{anywhere}"),
+            "whoever reaches hub.example.edu",
+        );
+        check(&format!("{open}{anywhere}"), "whoever reaches 0.0.0.0:8000");
+        let ldap = |server: &str| {
+            format!(
+                "sign_in:\n  - {{kind: ldap, title: T, servers: ['{server}'], insecure: true, base: 'o=x', allow: {{everyone: true}}, admins: {{attributes: {{a: [b]}}}}}}\n"
+            )
+        };
+        check(
+            &ldap("ldap://ldap.example.edu"),
+            "sign_in[0].insecure: is `true`: passwords go to",
+        );
+        for here in [
+            "ldap://localhost:389",
+            "ldap://127.0.0.1:3890",
+            "ldap://[::1]",
+        ] {
+            check(&ldap(here), "");
+        }
+    }
+
+    #[test]
+    fn somebody_can_become_an_administrator() {
+        let check = |more: &str, people: &str, expect: &str| {
+            let text = format!(
+                "{people}sign_in:\n  - {{kind: ldap, title: T, servers: ['ldaps://x.org'], base: 'o=x', allow: {{everyone: true}}{more}}}\n"
+            );
+            let said = notes(&text);
+            assert_eq!(said.is_empty(), expect.is_empty(), "{text}{said}");
+            assert!(said.contains(expect), "{text}{said}");
+        };
+        let admins = "people: {admins: [grace]}\n";
+        check("", "", "`lyceum admin grant NAME`");
+        check("", admins, "`adopt_administrators: true`");
+        check(", adopt_administrators: true", admins, "");
+        check(
+            ", adopt_administrators: true",
+            "",
+            "`lyceum admin grant NAME`",
+        );
+        check(", admins: {attributes: {a: [b]}}", "", "");
+        check("}\n  - {kind: local, title: G", "", "");
+    }
 
     #[test]
     fn a_pattern_and_what_is_made_of_its_values() {

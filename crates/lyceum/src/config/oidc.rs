@@ -373,6 +373,12 @@ pub(super) fn check_only(
 }
 
 pub(super) fn check_issuer(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err(
+            "the key is missing here; write the address of the provider, such as `https://login.example.edu`, or a `preset`"
+                .into(),
+        );
+    }
     let wrong = || {
         format!("{text:?} is not the address of a provider, such as `https://login.example.edu`")
     };

@@ -33,13 +33,15 @@ pub struct People {
     pub block: Listed,
     /// Files with names.
     pub watched: Vec<PathBuf>,
+    /// Entries of `allow` that mean nobody, each with its place and its file.
+    pub nobody: Vec<(String, String)>,
     /// How long it is kept who did what.
     pub log_kept: Duration,
 }
 
 impl People {
     /// Whether the lists let somebody in who has an account and is in these groups; blocking wins over
-    /// everything.
+    /// everything. Administrators come in besides whom only the database knows as such.
     pub fn admit(&self, name: &UserName, groups: &[String]) -> bool {
         let administers =
             self.admins.contains(name) || groups.iter().any(|one| self.admin_groups.contains(one));
@@ -62,7 +64,7 @@ pub(super) fn check_people(
     problem: &mut dyn FnMut(&str, String),
 ) -> People {
     let raw = &raw.people;
-    let mut watched = Vec::new();
+    let (mut watched, mut nobody) = (Vec::new(), Vec::new());
     let mut list = |path: &str, entries: &[String]| {
         let mut found = Listed::default();
         for (index, entry) in entries.iter().enumerate() {
@@ -74,9 +76,11 @@ pub(super) fn check_people(
                         None => (file, None),
                     };
                     let file_path = folder.join(file);
-                    found
-                        .people
-                        .extend(names_of(&file_path, file, column, &mut say));
+                    let names = names_of(&file_path, file, column, &mut say);
+                    if names.is_empty() && path == "people.allow" {
+                        nobody.push((format!("{path}[{index}]"), file.to_owned()));
+                    }
+                    found.people.extend(names);
                     watched.push(file_path);
                 }
                 Some(_) => say(format!("these are more than {FILES_MAX} files")),
@@ -84,7 +88,7 @@ pub(super) fn check_people(
                     Ok(Who::Person(name)) => drop(found.people.insert(name)),
                     Ok(Who::Group(group)) => drop(found.groups.insert(group)),
                     Ok(Who::Course { .. } | Who::Role(_)) => {}
-                    Err(message) if entry.contains(':') => {
+                    Err(message) if message.contains("no way to name") => {
                         say(format!(
                             "{message}, or a file with names (`file:blocked.csv`)"
                         ));
@@ -105,6 +109,7 @@ pub(super) fn check_people(
         existing: raw.existing,
         block,
         watched,
+        nobody,
         log_kept: log_kept(raw, problem),
     }
 }
@@ -215,6 +220,33 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_names_nobody_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let notes = |people: &str| -> Vec<String> {
+            let config = config(folder.path(), people).expect("good");
+            config.notes().iter().map(ToString::to_string).collect()
+        };
+        std::fs::write(folder.path().join("head.csv"), "Username;Name\n").expect("written");
+        std::fs::write(folder.path().join("none.csv"), "").expect("written");
+        for people in [
+            "{allow: []}",
+            "{allow: ['file:head.csv']}",
+            "{allow: ['file:none.csv']}",
+        ] {
+            let said = notes(people);
+            assert!(said[0].contains("names nobody"), "{people}: {said:?}");
+        }
+        let said = notes("{allow: [ada, 'file:none.csv']}");
+        assert!(
+            said[0].contains("people.allow[1]") && said.len() == 1,
+            "{said:?}"
+        );
+        assert!(notes("{allow: [ada]}").is_empty());
+        assert!(notes("{existing: true, allow: []}").is_empty());
+        assert!(notes("{block: ['file:none.csv']}").is_empty());
+    }
+
+    #[test]
     fn who_has_an_account_is_enough_where_that_is_said() {
         let folder = Path::new(".");
         let config = config(folder, "{existing: true, allow: [ada], block: [eve]}").expect("good");
@@ -247,6 +279,11 @@ mod tests {
             "",
             "fiel:x.csv",
             &["`fiel:` is no way to name people here", "file:blocked.csv"],
+        );
+        let said = config(folder.path(), "{block: ['group:']}").expect_err("nameless");
+        assert!(
+            said.contains("right behind it") && !said.contains("file"),
+            "{said}"
         );
         let many = format!("login\n{}", "a b\n".repeat(9));
         refused(&many, "file:x.csv", &["line 6", "4 more rows"]);

@@ -116,9 +116,10 @@ impl<'de> Deserialize<'de> for RawSignIn {
             // The keys behind `kind` are read as they come, so that each mistake keeps its place.
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawSignIn, A::Error> {
                 if map.next_key::<String>()?.as_deref() != Some("kind") {
-                    return Err(de::Error::custom(
-                        "`kind` says what the other keys mean, so it stands first: `kind: local`, `kind: oidc`, `kind: oauth2`, `kind: ldap` or `kind: lti`",
-                    ));
+                    return Err(de::Error::custom(format!(
+                        "`kind` says what the other keys mean, so it stands first, such as `kind: local`; known here: {}",
+                        KINDS.join(", ")
+                    )));
                 }
                 let kind = map.next_value::<String>()?;
                 let rest = MapAccessDeserializer::new(map);
@@ -327,7 +328,7 @@ fn check_sign_up(sign_up: &SignUp, raw: &RawConfig, say: &mut dyn FnMut(String))
         say(NAMES_OF_THE_MACHINE.into());
     }
     if *sign_up == SignUp::Open && raw.people.allow.is_some() && !raw.people.existing {
-        say("`people.allow` says who may come in, so nobody could make an account for herself; leave one of the two out, or take `sign_up: invitation`".into());
+        say("`people.allow` says who may come in, so nobody could make an account for herself; write `people.existing: true` beside it, so that those come in who have made one; or leave one of the two out, or take `sign_up: invitation`".into());
     }
     let SignUp::Domains(domains) = sign_up else {
         return;
@@ -540,6 +541,28 @@ mod tests {
     }
 
     #[test]
+    fn one_mistake_is_told_once() {
+        let check = |entry: &str, expect: &str| {
+            let said = read(&format!("  - {{{entry}}}")).expect_err(entry);
+            assert_eq!(said.lines().count(), 1, "{entry}: {said}");
+            assert!(said.contains(expect), "{entry}: {said}");
+        };
+        check("kind: locale, title: T", "did you mean `local`?");
+        check("title: T, kind: local", "lti11, header, pam, dummy");
+        let rest = "kind: oidc, title: T, client_id: c, allow: {domains: [example.edu]}";
+        check(
+            &format!("{rest}, isuer: 'https://x.org'"),
+            "did you mean `issuer`?",
+        );
+        check(&format!("{rest}, preset: goggle"), "did you mean `google`?");
+        check(rest, "`sign_in[0].issuer`: the key is missing here");
+        check(
+            "kind: local, title: T, sign_up: domains",
+            "`domains` says nothing by itself; write what is meant behind it, `{domains: …}`",
+        );
+    }
+
+    #[test]
     fn a_preset_knows_what_is_left_out() {
         let read = |keys: &str| {
             let entry = format!(
@@ -645,7 +668,7 @@ mod tests {
         check("{kind: local, title: T, sign_up: everybody}", "everybody");
         check(
             "{kind: local, title: T, sign_up: open}\npeople: {allow: [ada]}",
-            "leave one of the two out",
+            "write `people.existing: true`",
         );
         check(
             "{kind: local, title: T, sign_up: {domains: [example.edu]}}",

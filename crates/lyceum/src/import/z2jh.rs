@@ -55,13 +55,21 @@ struct Work {
     secrets: Vec<(String, Secret)>,
 }
 
-pub fn translate(file: &str, text: &str) -> Result<Translated, Problems> {
-    let tree = Node::parse(text).map_err(|(place, message)| {
-        Problems(vec![Problem {
+/// There is no configuration of it; what was found out of the rest is worth knowing all the same.
+#[derive(Debug)]
+pub struct Refused {
+    pub problems: Problems,
+    pub report: Report,
+}
+
+pub fn translate(file: &str, text: &str) -> Result<Translated, Refused> {
+    let tree = Node::parse(text).map_err(|(place, message)| Refused {
+        problems: Problems(vec![Problem {
             file: file.to_owned(),
             place,
             message,
-        }])
+        }]),
+        report: Report::default(),
     })?;
     let mut work = Work::default();
     let entries = map(&tree);
@@ -87,7 +95,10 @@ pub fn translate(file: &str, text: &str) -> Result<Translated, Problems> {
     }
     work.method(&mut said);
     if work.report.is_bad() {
-        return Err(work.report.problems(file));
+        return Err(Refused {
+            problems: work.report.problems(file),
+            report: work.report,
+        });
     }
     Ok(work.finish())
 }
@@ -136,7 +147,7 @@ impl Work {
             Kind::Ldap => directory::old(said, self),
             Kind::Passwords(_) | Kind::Platform | Kind::OldPlatform => passwords::old(said, self),
         }
-        self.people(said);
+        self.people(said, matches!(kind, Kind::Passwords(_)));
         match kind {
             Kind::OAuth(class) => oauth::translate(self, said, class),
             Kind::Ldap => directory::translate(self, said),
@@ -147,8 +158,8 @@ impl Work {
         said.refuse_rest(kind, &mut self.report);
     }
 
-    /// What all authenticators have.
-    fn people(&mut self, said: &mut Said) {
+    /// What all authenticators have. `is_by_password`: accounts are kept here.
+    fn people(&mut self, said: &mut Said, is_by_password: bool) {
         if let Some((list, at)) = said.list("admin_users", &mut self.report) {
             self.admins = list;
             at.taken("people.admins", &mut self.report);
@@ -163,7 +174,10 @@ impl Work {
         }
         if let Some((yes, at)) = said.flag("allow_all", &mut self.report) {
             self.everyone = yes;
-            at.taken("sign_in[0].allow", &mut self.report);
+            match is_by_password {
+                true => at.not_needed("whoever can log in by it comes in anyway", &mut self.report),
+                false => at.taken("sign_in[0].allow", &mut self.report),
+            }
         }
         // Where somebody is named, JupyterHub lets in those too whom an administrator has added.
         self.existing = !self.names.is_empty();
@@ -208,6 +222,11 @@ impl Work {
         let mut people = Keys::default();
         if !self.admins.is_empty() {
             people.put("admins", self.admins.clone());
+            if is_elsewhere {
+                self.report.leave("the first administrator: nobody is given an account of `people.admins` for bringing its name. Where names are given by the organisation, and to nobody twice, write `adopt_administrators: true` at the way in until they have come; or say with `admins` there who is one (docs/admin/sign-in.md, Whose account it is)");
+            }
+        } else if is_elsewhere && self.method.get("admins").is_none() {
+            self.report.leave("an administrator: the values name none. Say with `admins` at the way in who is one, or make one of somebody who has come: `lyceum admin grant NAME`");
         }
         match self.everyone {
             true if is_elsewhere => {

@@ -79,6 +79,35 @@ fn numbers_for_files_are_said_once() {
 }
 
 #[test]
+fn no_password_is_made_that_nobody_can_type() {
+    let site = site_with_python();
+    site.write(
+        "lyceum.yaml",
+        "spawner: {accounts: shared}
+sign_in: [{kind: ldap, title: T, servers: ['ldaps://ldap.invalid'], base: 'o=x', allow: {everyone: true}}]
+",
+    );
+    let said = site.up(&["up", "--port", "0"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(!said.err.contains("first password"), "{}", said.err);
+    assert_eq!(site.run(&["admin", "list", "--json"]).out.trim(), "[]");
+    let said = site.run(&["user", "add", "bob"]);
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    assert!(
+        said.err.contains("no way in takes a password"),
+        "{}",
+        said.err
+    );
+    let said = site.run(&["config", "check"]);
+    assert_eq!(said.code, Some(0), "{}", said.out);
+    assert!(
+        said.out.contains("`lyceum admin grant NAME`"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
 fn the_last_administrator_stays_one() {
     let site = demo();
     let said = site.run(&["admin", "revoke", "admin"]);
@@ -94,6 +123,10 @@ fn the_last_administrator_stays_one() {
     assert_eq!(site.run(&["admin", "grant", "grace"]).code, Some(0));
     site.write("lyceum.yaml", "people: {block: [grace]}\n");
     assert_eq!(site.run(&["admin", "revoke", "admin"]).code, Some(1));
+    // One whom `people.allow` does not name comes in all the same.
+    site.write("lyceum.yaml", "people: {allow: [eve]}\n");
+    assert_eq!(site.run(&["admin", "revoke", "admin"]).code, Some(0));
+    assert_eq!(site.run(&["admin", "grant", "admin"]).code, Some(0));
     site.write("lyceum.yaml", "people: {admins: [ada]}\n");
     let said = site.run(&["admin", "revoke", "admin"]);
     assert_snapshot!(said.out, @"admin is no administrator any more");
@@ -176,6 +209,10 @@ fn what_the_command_line_did_is_written_down() {
     let said = site.run(&["audit", "list", "--since", "yesterday"]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("--since: "), "{}", said.err);
+    assert!(said.err.contains("a day alone"), "{}", said.err);
+    let said = site.run(&["audit", "list", "--person", "adda"]);
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    assert!(said.err.contains("nobody called adda"), "{}", said.err);
 }
 
 #[test]
@@ -754,7 +791,21 @@ fn a_sitting_is_made_listed_and_looked_after() {
     assert_snapshot!(said.err, @"lyceum: people: Line 1 is not understood: no body");
     let said = create(&["--network", "room 5", "people.txt"]);
     assert_snapshot!(said.err, @"lyceum: networks: room 5 is no network; write it like 10.0.5.0/24");
-    let said = create(&["--network", "10.0.5.0/24", "--json", "people.txt"]);
+    let said = create(&["--course", "nixda", "people.txt"]);
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    assert!(
+        said.err.contains("there is no course `nixda`"),
+        "{}",
+        said.err
+    );
+    let said = create(&[
+        "--network",
+        "10.0.5.0/24",
+        "--course",
+        "signals-demo",
+        "--json",
+        "people.txt",
+    ]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let made: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
     let id = made["id"].as_str().expect("an id");
@@ -782,7 +833,7 @@ fn a_sitting_is_made_listed_and_looked_after() {
             `lyceum sitting show ID` lists the places with their numbers
     ");
     let said = create(&["people.txt"]);
-    assert_snapshot!(said.err, @"lyceum: people: There is an account exam-1 already; take another word for the accounts of this exam");
+    assert_snapshot!(said.err, @"lyceum: people: The name exam-1 is an account's already, or kept for an exam; take another word for the accounts of this exam");
     let list = site.run(&["sitting", "list"]).out;
     assert!(list.contains("0 of 3  Signals"), "{list}");
     assert_eq!(site.run(&["sitting", "remove", id]).out, "removed\n");

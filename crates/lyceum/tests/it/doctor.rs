@@ -17,6 +17,9 @@ fn lines_of(out: &str, name: &str) -> String {
         .collect()
 }
 
+/// Where tests run as root, servers would run under system accounts, which can't reach a home in the data folder.
+const SHARED: &str = "spawner: {accounts: shared}\n";
+
 fn close(site: &Site, folder: &str) {
     let path = site.path(folder);
     std::fs::create_dir(&path).expect("made");
@@ -128,7 +131,7 @@ fn the_port_that_up_would_take() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let listen = taken.local_addr().expect("bound");
     let port = listen.port().to_string();
-    site.write("lyceum.yaml", &format!("listen: {listen}\n"));
+    site.write("lyceum.yaml", &format!("listen: {listen}\n{SHARED}"));
     let said = site.run(&["doctor"]);
     assert_eq!(said.code, Some(3), "{}", said.out);
     assert_snapshot!(lines_of(&said.out, "port").replace(&port, "PORT"), @r#"
@@ -152,7 +155,17 @@ fn what_a_broken_configuration_hides_is_not_called_good() {
     let said = site.run(&["doctor"]);
     assert_eq!(said.code, Some(3), "{}", said.out);
     assert_eq!(said.out.matches("`prot`").count(), 1, "{}", said.out);
-    for name in ["templates", "courses", "port", "hosts", "base", "limits"] {
+    for name in [
+        "templates",
+        "courses",
+        "port",
+        "hosts",
+        "base",
+        "accounts",
+        "limits",
+        "sign-in",
+        "mail",
+    ] {
         let line = lines_of(&said.out, name);
         let expect = format!("skipped  {name:8}  not looked at: the configuration has problems\n");
         assert_eq!(line, expect);
@@ -172,7 +185,7 @@ fn a_role_that_keeps_people_from_the_exchange_is_noted() {
     let site = site_with_python();
     site.write(
         "lyceum.yaml",
-        "load_roles: [{name: user, scopes: [self, 'shares!user']}]\n",
+        &format!("{SHARED}load_roles: [{{name: user, scopes: [self, 'shares!user']}}]\n"),
     );
     let said = site.run(&["doctor", "--port", "0"]);
     assert_eq!(said.code, Some(0), "{}", said.out);
@@ -183,8 +196,101 @@ fn a_role_that_keeps_people_from_the_exchange_is_noted() {
 }
 
 #[test]
+fn what_up_would_refuse_is_found_before() {
+    let site = site_with_python();
+    let accounts = |config: &str| {
+        site.write("lyceum.yaml", config);
+        let said = site.run(&["doctor", "--port", "0"]);
+        lines_of(&said.out, "accounts")
+    };
+    let shared = accounts(SHARED);
+    assert!(shared.starts_with("good     accounts"), "{shared}");
+    if !rustix::process::geteuid().is_root() {
+        let said = accounts("spawner: {accounts: system}\n");
+        assert!(said.starts_with("PROBLEM  accounts"), "{said}");
+        assert!(said.contains("needs root"), "{said}");
+        return;
+    }
+    // Before there is a data folder, and then.
+    for _ in 0..2 {
+        let said = accounts("");
+        assert!(said.starts_with("PROBLEM  accounts"), "{said}");
+        assert!(said.contains("can't reach"), "{said}");
+        assert!(
+            said.contains("set `spawner: {homes: /srv/homes}`"),
+            "{said}"
+        );
+        let up = site.up(&["up", "--demo", "--port", "0"]);
+        assert_eq!(up.code, Some(0), "{}", up.err);
+    }
+    let open = format!("spawner: {{homes: {}}}\n", std::env::temp_dir().display());
+    let said = accounts(&open);
+    assert!(said.starts_with("good     accounts"), "{said}");
+    let names = format!("{open}sign_in: [{{kind: local, title: T, sign_up: open}}]\n");
+    let said = accounts(&names);
+    assert!(said.starts_with("PROBLEM  accounts"), "{said}");
+    let said = site.run(&["config", "check"]);
+    assert_eq!(said.code, Some(3), "{}", said.out);
+    assert!(said.out.contains("sign_up: approval"), "{}", said.out);
+}
+
+#[test]
+fn those_who_say_who_people_are_are_asked() {
+    let site = site_with_python();
+    let lines = |args: &[&str], name: &str| {
+        let said = site.run(&[&["doctor", "--port", "0"], args].concat());
+        (said.code, lines_of(&said.out, name))
+    };
+    site.write("lyceum.yaml", SHARED);
+    let (code, said) = lines(&[], "sign-in");
+    assert_eq!(code, Some(0), "{said}");
+    assert_snapshot!(said, @"good     sign-in   nobody else is asked who people are");
+    assert_snapshot!(lines(&[], "mail").1, @"good     mail      no mail is sent");
+    // Where nobody listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port")
+        .port();
+    site.write(
+        "lyceum.yaml",
+        &format!(
+            "public_url: http://lab.localhost:8000
+{SHARED}sign_in:
+  - {{kind: oidc, title: University, issuer: 'http://127.0.0.1:{port}', client_id: c, allow: {{everyone: true}}}}
+  - {{kind: ldap, title: Staff, servers: ['ldap://127.0.0.1:{port}'], insecure: true, base: 'o=x', allow: {{everyone: true}}}}
+mail: {{server: 127.0.0.1, port: {port}, security: none, from: lyceum@example.edu}}
+"
+        ),
+    );
+    let (code, said) = lines(&[], "sign-in");
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.starts_with("PROBLEM  sign-in   University: "),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("Staff: ldap://127.0.0.1:{port}: ")),
+        "{said}"
+    );
+    // Once for each of the two.
+    assert_eq!(said.matches("Connection refused").count(), 2, "{said}");
+    assert!(
+        said.contains("look at `issuer`") && said.contains("look at `servers`"),
+        "{said}"
+    );
+    let (_, said) = lines(&[], "mail");
+    assert!(said.starts_with("PROBLEM  mail "), "{said}");
+    assert_eq!(said.matches("Connection refused").count(), 1, "{said}");
+    let (code, said) = lines(&["--offline"], "sign-in");
+    assert_eq!(code, Some(0), "{said}");
+    assert_snapshot!(said, @"skipped  sign-in   not looked at: --offline");
+    assert_snapshot!(lines(&["--offline"], "mail").1, @"skipped  mail      not looked at: --offline");
+}
+
+#[test]
 fn mistakes_in_course_files() {
     let site = site_with_python();
+    site.write("lyceum.yaml", SHARED);
     let courses = || {
         let said = site.run(&["doctor", "--port", "0"]);
         (said.code, lines_of(&said.out, "courses"))
@@ -210,6 +316,7 @@ fn mistakes_in_course_files() {
 #[test]
 fn course_files_that_can_not_be_read_are_not_good() {
     let site = site_with_python();
+    site.write("lyceum.yaml", SHARED);
     let up = site.up(&["up", "--demo", "--port", "0"]);
     assert_eq!(up.code, Some(0), "{}", up.err);
     let folder = site.path("lyceum-data/courses");
@@ -271,7 +378,7 @@ fn limits_are_one_short_sentence() {
 #[test]
 fn doctor_tells_machines_too() {
     let site = site_with_python();
-    site.write("lyceum.yaml", "listen: 127.0.0.1:0\n");
+    site.write("lyceum.yaml", &format!("listen: 127.0.0.1:0\n{SHARED}"));
     let said = site.run(&["doctor", "--json"]);
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");

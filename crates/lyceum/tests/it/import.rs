@@ -68,6 +68,7 @@ fn values_become_a_configuration() {
     values.yaml:15: hub.config.GenericOAuthenticator.enable_pkce: not needed: it always is
     values.yaml:17: hub.config.Authenticator.admin_users: taken: people.admins
     values.yaml:18: hub.config.Authenticator.allowed_users: taken: people.allow
+    left to do: the first administrator: nobody is given an account of `people.admins` for bringing its name. Where names are given by the organisation, and to nobody twice, write `adopt_administrators: true` at the way in until they have come; or say with `admins` there who is one (docs/admin/sign-in.md, Whose account it is)
     left to do: `people.existing`: it is about accounts here; people of the old hub have none until they come or are made
     left to do: secrets/client_secret: put the secret there, or have it done by `--out FOLDER`
     "#);
@@ -100,6 +101,9 @@ fn what_is_not_understood_is_no_configuration() {
     assert_snapshot!(said.out, @r#"
     values.yaml:18:7: `hub.config.Authenticator.allowlist`: no such trait is known here; did you mean `allowed_users`?
     "#);
+    // What became of the rest is told all the same.
+    let rest = "values.yaml:17: hub.config.Authenticator.admin_users: taken: people.admins";
+    assert!(said.err.contains(rest), "{}", said.err);
     assert!(!site.path("made").exists());
     let said = site.run(&["import", "z2jh", "nowhere.yaml"]);
     assert_eq!(said.code, Some(1));

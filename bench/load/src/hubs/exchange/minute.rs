@@ -76,7 +76,11 @@ pub(super) async fn measure(
             to_float(lost),
             Goal::AtMost(0.0),
         ),
-        row("ms until one is acknowledged", median(&mut took), Goal::None),
+        row(
+            "ms until one is acknowledged",
+            median(&mut took),
+            Goal::None,
+        ),
         row("ms at worst", worst, Goal::None),
     ];
     super::tell(&rows);

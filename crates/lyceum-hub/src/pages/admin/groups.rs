@@ -240,7 +240,7 @@ pub(super) async fn act(visit: Visit, form: Fields) -> ApiResult<Response> {
         "leave" => {
             let names: Vec<String> = form.all("chosen").map(str::to_owned).collect();
             if names.is_empty() {
-                return Err(ApiError::bad_request(say!("admin.none_chosen")));
+                return Ok(visit.back(&form, &own, "left", &Tally::none_chosen()));
             }
             groups::move_people(hub, caller, name, &names, false).await?;
             let tally = Tally {

@@ -16,7 +16,7 @@ use lyceum_web::page::contexts::admin::{
 use lyceum_web::page::contexts::rooms::RoomRow;
 use lyceum_web::page::contexts::{ConfigProblem, ConfigState};
 
-use super::{Visit, activity, maintenance, number, people, servers};
+use super::{Visit, activity, maintenance, number, people, servers, sign_ups};
 use crate::db::search::servers::{Search, Sort};
 use crate::pages::list::ListQuery;
 use crate::servers::State;
@@ -62,6 +62,9 @@ pub(super) async fn show(visit: Visit, Query(query): Query<ListQuery>) -> ApiRes
             };
             page.blocked = number(blocked.count(&mut tx).await?);
         }
+    }
+    if let Some(waiting) = sign_ups::shown(&visit, &mut tx).await? {
+        page.sign_ups = waiting.len() as u64;
     }
     if visit.reaches(ScopeName::ReadServers) {
         let among = visit.among(ScopeName::ReadServers)?;

@@ -49,6 +49,37 @@ async fn a_group_keeps_out_for_as_long_as_she_is_in_it() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_comes_in_whom_the_list_does_not_name() {
+    for db in TestDb::both().await {
+        let hub = TestHub::start(&db).await;
+        let hub = hub.with_admin("root").await.with_account("ada").await;
+        let root = hub.signed_in("root").await;
+        let ada = hub.signed_in("ada").await;
+        let lists = |block: &str| Admission {
+            allow: Some(listed("grace")),
+            block: listed(block),
+            ..Admission::default()
+        };
+        let people = |block: &str| People {
+            allow: Some(listed("grace")),
+            block: listed(block),
+            ..People::default()
+        };
+        hub.offer(Vec::new(), people("")).await;
+        put(&hub, lists("")).await;
+        assert!(!is_out(&root).await && is_out(&ada).await);
+        hub.client().log_in("root", PASSWORD).await.expect(302);
+        hub.client().log_in("ada", PASSWORD).await.expect(403);
+        // Kept out is kept out.
+        hub.offer(Vec::new(), people("root")).await;
+        put(&hub, lists("root")).await;
+        assert!(is_out(&root).await);
+        hub.client().log_in("root", PASSWORD).await.expect(403);
+        hub.stop().await;
+    }
+}
+
 /// What she was in when she came the last time is no news of her.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_the_provider_counts_as_it_tells_it_now() {

@@ -271,16 +271,21 @@ async fn people_are_made_kept_out_renamed_and_deleted() {
         let own = "/hub/admin/user/ada";
         done(&root, own, &[("do", "unblock")], "done=unblocked&n=1").await;
         ada.get("/hub/home").await.expect(200);
-        // Nobody shuts herself out, and somebody has to be chosen.
+        // Nobody shuts herself out.
         let herself = [("do", "block"), ("chosen", "root")];
         root.post_form("/hub/admin/users/do", &herself)
             .await
             .expect(400);
-        for fields in [[("do", "block")], [("do", "explode")]] {
-            root.post_form("/hub/admin/users/do", &fields)
-                .await
-                .expect(400);
-        }
+        root.post_form("/hub/admin/users/do", &[("do", "explode")])
+            .await
+            .expect(400);
+        // And somebody has to be chosen: the list says so, where it was.
+        let none = [("do", "block"), ("next", "/hub/admin/users?sort=name")];
+        let answer = root.post_form("/hub/admin/users/do", &none).await;
+        let back = answer.expect(302).location().to_owned();
+        assert!(back.contains("sort=name&done=none_chosen"), "{back}");
+        let list = page(&root, &back).await;
+        assert!(list.contains("because nothing was chosen"), "{list}");
 
         done(&root, own, &[("do", "admin")], "done=changed").await;
         ada.get("/hub/admin").await.expect(200);

@@ -221,8 +221,8 @@ async fn the_area_of_administrators() {
         ),
         (
             "/hub/admin/users/do",
-            [("do", "block"), ("", "")],
-            "nichts gewählt",
+            [("do", "explode"), ("", "")],
+            "laden Sie die Seite neu",
         ),
         (
             "/hub/admin/user/root",

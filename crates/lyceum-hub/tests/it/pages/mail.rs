@@ -188,6 +188,24 @@ async fn whoever_asks_for_many_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_looks_before_a_letter_goes_finds_what_it_would() {
+    let smtp = Smtp::start().await;
+    let look = async |config, seconds| {
+        let limit = std::time::Duration::from_secs(seconds);
+        let found = lyceum_hub::mail::look(&config, limit).await;
+        found.map_err(|error| format!("{error:#}"))
+    };
+    assert_eq!(look(smtp.config(), 20).await, Ok(()));
+    assert!(smtp.letters().is_empty());
+    let mut stranger = smtp.config();
+    stranger.credentials = Some(("lyceum".into(), lyceum_model::secret::Secret::new("wrong")));
+    assert!(look(stranger, 20).await.is_err());
+    smtp.fall_silent();
+    let said = look(smtp.config(), 1).await.expect_err("silent");
+    assert!(said.contains("did not answer within 1 s"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mail_server_that_is_silent_holds_up_nobody() {
     let db = TestDb::sqlite().await;
     let (hub, _, smtp) = hub(&db).await;
@@ -363,11 +381,13 @@ async fn whoever_reads_mail_in_the_right_domain_makes_one_account() {
         let root = hub.signed_in("root").await;
         assert_eq!(
             written(&root).await,
-            ["password_mailed - grete", "signed_up grete grete"]
+            ["password_asked - grete", "signed_up grete grete"]
         );
         // A link that is open ends with the configuration that took it.
         make(&other, &[("address", "hans@example.edu")]).await;
-        let mail = smtp.letter(4).await.secret("mail");
+        let letter = smtp.letter(4).await;
+        assert!(!letter.text.contains(":."), "{}", letter.text);
+        let mail = letter.secret("mail");
         hub.sign_up(SignUp::Domains(vec!["example.org".into()]));
         assert_eq!(make_again(&hub, &mail).await, 404);
         hub.sign_up(SignUp::Closed);
@@ -431,6 +451,17 @@ async fn whoever_asks_for_an_account_waits_for_a_yes() {
         assert!(!page.contains("<strong>eve</strong>: <script>"), "{page}");
         let ids = waiting(&root).await;
         assert_eq!(ids.len(), 3);
+        // Who looks at what needs attention hears of them; those without a say don't.
+        let overview = root.get("/hub/admin").await.expect(200).text();
+        assert!(overview.contains("3 people wait"), "{overview}");
+        assert!(overview.contains("admin/users#sign-ups"), "{overview}");
+        assert!(!overview.contains("All is well"), "{overview}");
+        // A press with nothing ticked is no mistake of the form.
+        let none = root.post_form(DECIDE, &[("do", "approve")]).await;
+        let back = none.expect(302).location().to_owned();
+        let page = root.get(&back).await.expect(200).text();
+        assert!(page.contains("because nothing was chosen"), "{page}");
+        assert_eq!(waiting(&root).await.len(), 3);
 
         let ada = hub.signed_in("ada").await;
         let yes = [("do", "approve"), ("chosen", ids[0].as_str())];

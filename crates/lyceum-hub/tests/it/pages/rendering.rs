@@ -1,8 +1,14 @@
 //! Every page with real rows behind it, in both languages.
 
+use std::sync::Arc;
+
+use lyceum_auth::Dummy;
+use lyceum_auth::config::People;
+use lyceum_auth::dummy::DummyConfig;
 use lyceum_hub::course_work::Mistake;
 use lyceum_hub::launch::{FaultyFile, Holds};
 use lyceum_model::clock::Millis;
+use lyceum_model::secret::Secret;
 use lyceum_testkit::fake::Behaviour;
 use lyceum_testkit::{TestDb, TestHub};
 
@@ -111,6 +117,36 @@ async fn a_bad_edit_of_the_configuration_is_seen_by_administrators() {
     hub.hub.reload(settings).await;
     let page = root.get("/hub/admin").await.expect(200).text();
     assert!(!page.contains("usres"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_in_page_says_what_its_form_is_for() {
+    let db = TestDb::sqlite().await;
+    let hub = TestHub::start(&db).await;
+    let page = async || hub.client().get("/hub/login").await.expect(200).text();
+    // With a single way in there is nothing to tell apart.
+    let plain = page().await;
+    assert!(!plain.contains("This form is for"), "{plain}");
+    assert!(!plain.contains("for trying out"), "{plain}");
+    for (password, says) in [
+        (None, "under any user name, with any password"),
+        (Some(Secret::new("open sesame")), "the same for all"),
+    ] {
+        let dummy = Dummy::new(DummyConfig {
+            title: "Whoever you want to be".into(),
+            password,
+            anywhere: false,
+        });
+        hub.ask_first(vec![Arc::new(dummy)], People::default())
+            .await;
+        let page = page().await;
+        assert!(page.contains(says), "{page}");
+        assert!(
+            page.contains("Whoever you want to be, Local account"),
+            "{page}"
+        );
+        assert!(!page.contains("open sesame"), "{page}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

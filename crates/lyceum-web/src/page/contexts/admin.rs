@@ -111,6 +111,8 @@ pub struct OverviewPage {
     pub waiting: u64,
     pub longest: Option<i64>,
     pub blocked: u64,
+    /// How many wait for a yes to their account, for those who say it.
+    pub sign_ups: u64,
     /// Services that the hub runs, and which ended by themselves.
     pub services_down: Vec<String>,
     /// For those who may begin and end a maintenance.

@@ -5,8 +5,8 @@ use lyceum_written::tree::{Entry, Value};
 
 use super::classes::find;
 use super::map;
-use super::said::{At, Said};
-use crate::import::{Fate, Report};
+use super::said::{At, Said, access};
+use crate::import::Report;
 use lyceum_written::problem::suggest;
 
 /// Keys of `auth` below which one provider is told of, and its class.
@@ -147,14 +147,7 @@ fn admin(at: &At, entry: &Entry, said: &mut Said, report: &mut Report) {
         };
         match one.key.as_str() {
             "users" => said.put("Authenticator", "admin_users", at.key, at.place, &one.node),
-            "access" => report.note(
-                &at.key,
-                at.place,
-                Fate::Changed(
-                    "administrators can open servers of others, where each has a host of her own"
-                        .into(),
-                ),
-            ),
+            "access" => access(&at, &one.node.value, report),
             other => unknown(&at, other, &["users", "access"], report),
         }
     }

@@ -129,11 +129,7 @@ impl Said {
             match (entry.key.as_str(), &entry.node.value) {
                 ("authenticator_class", Value::Text(word)) => self.choose(word, at),
                 ("authenticator_class", _) => at.problem("it is no text", report),
-                ("admin_access", Value::Bool(false)) => at.problem(
-                    "administrators can open servers of others here; give people a role without that instead of making them administrators",
-                    report,
-                ),
-                ("admin_access", _) => at.not_needed("administrators may", report),
+                ("admin_access", value) => access(&at, value, report),
                 _ => report.note(&at.key, at.place, Fate::NotRead),
             }
         }
@@ -370,5 +366,19 @@ pub(super) fn texts(node: &Node) -> Option<Vec<String>> {
     match &node.value {
         Value::List(items) => items.iter().map(text_of).collect(),
         _ => text_of(node).map(|text| vec![text]),
+    }
+}
+
+/// Whether administrators open servers of others, in either layout.
+pub(super) fn access(at: &At, value: &Value, report: &mut Report) {
+    match value {
+        Value::Bool(false) => at.problem(
+            "administrators can open servers of others here; give people a role without that instead of making them administrators",
+            report,
+        ),
+        _ => at.not_needed(
+            "administrators may, where each person has a host of her own",
+            report,
+        ),
     }
 }

@@ -10,13 +10,13 @@ use crate::config::{Config, SignInMethod};
 use crate::import::Fate;
 
 fn good(text: &str) -> Translated {
-    translate("values.yaml", text).unwrap_or_else(|problems| panic!("{problems}"))
+    translate("values.yaml", text).unwrap_or_else(|refused| panic!("{}", refused.problems))
 }
 
 fn refused(text: &str, words: &[&str]) {
     let said = match translate("values.yaml", text) {
         Ok(translated) => panic!("{}", translated.text),
-        Err(problems) => problems.to_string(),
+        Err(refused) => refused.problems.to_string(),
     };
     for words in words {
         assert!(said.contains(words), "{words:?} is not in:\n{said}");
@@ -372,6 +372,15 @@ fn accounts_here_and_trying_out() {
         }
     }
     assert!(native.people.allow.is_none());
+    // Who may come in is not said by a key that there is none of.
+    let all = good(
+        "hub: {config: {JupyterHub: {authenticator_class: native}, NativeAuthenticator: {open_signup: true}, Authenticator: {allow_all: true}}}",
+    );
+    let entries = all.report.entries();
+    let of_all = entries
+        .iter()
+        .find(|entry| entry.key.ends_with("allow_all"));
+    assert!(matches!(&of_all.expect("told").fate, Fate::NotNeeded(_)));
     let dummy = good(
         "hub: {config: {DummyAuthenticator: {password: not-for-logs}, Authenticator: {allowed_users: [ada]}}}",
     );
@@ -539,8 +548,8 @@ fn every_trait_has_a_fate() {
                                 .any(|entry| entry.key == key),
                             "{own}: {key}: {value} was passed over"
                         ),
-                        Err(problems) => {
-                            let said = problems.to_string();
+                        Err(refused) => {
+                            let said = refused.problems.to_string();
                             let told = said.contains(&key) || said.contains("authenticator_class");
                             assert!(
                                 told && !said.contains("no such trait"),
