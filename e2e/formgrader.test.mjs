@@ -160,11 +160,15 @@ test('a course is graded in the formgrader', { timeout: 900_000, skip }, async (
     assert.ok(told.includes('Try again, Ben') && !told.includes(PRAISE));
   });
 
-  await step('without the word the server of the course is nobody in the exchange, and ends', async () => {
+  await step('the server of the course is nobody in another, and without the word in its own; it ends', async () => {
     const { JUPYTERHUB_API_URL, JUPYTERHUB_API_TOKEN } = await serverOf(lyceum, 'course:signals-demo');
     const headers = { Authorization: `token ${JUPYTERHUB_API_TOKEN}` };
-    const asked = async () => (await fetch(JUPYTERHUB_API_URL.replace(/hub\/api$/, 'services/ngshare/submissions/signals-demo/ps1'), { headers })).status;
+    const ask = async (what) => (await fetch(JUPYTERHUB_API_URL.replace(/hub\/api$/, `services/ngshare/${what}`), { headers })).status;
+    const asked = () => ask('submissions/signals-demo/ps1');
     assert.equal(await asked(), 200);
+    await writeFile(join(lyceum.data, 'courses', 'algebra.yaml'), 'title: Algebra\npeople: {teachers: [grace]}\nformgrader: true\n');
+    await until('the other course is there', async () => (await ask('assignments/algebra')) !== 404);
+    assert.equal(await ask('assignments/algebra'), 403);
     await describe(COURSE.replace('formgrader: true', 'server: true'));
     await until('it is refused', async () => (await asked()) === 403);
     await describe(COURSE.replace('formgrader: true\n', ''));
