@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lyceum_courses::{Assignment, Course as CourseFile, CourseId, Terms, Verdict, Visibility};
+use lyceum_courses::{Assignment, Course as CourseFile, CourseId, Terms, Verdict};
 use lyceum_model::name::UserName;
 use lyceum_model::who::CourseRole;
 use lyceum_store::Tx;
 
-pub(crate) use arrivals::of_course;
+pub(crate) use arrivals::{COUNTED_MAX, of_course};
 pub(crate) use kept::Kept;
 
 use crate::db::agenda::{Own, Released};
@@ -61,6 +61,8 @@ pub struct AddedTo {
     /// The file's, where it has one; else its name.
     pub title: String,
     pub term: Option<String>,
+    /// It can only be read, so nothing is to be done in it.
+    pub archived: bool,
 }
 
 /// An assignment that is taken now.
@@ -117,7 +119,9 @@ pub async fn of(
     if mine.is_empty() {
         return Ok(Vec::new());
     }
-    let names: Vec<&str> = mine.iter().map(|course| course.name).collect();
+    // In one that is archived nothing is to be done any more.
+    let going_on = mine.iter().filter(|course| !course.is_archived());
+    let names: Vec<&str> = going_on.map(|course| course.name).collect();
     let released = db::agenda::released(&mut tx, &names).await?;
     let own = own(&mut tx, asking, &mine, &released).await?;
     // Who waits for what others count keeps no connection from them.
@@ -162,11 +166,9 @@ fn beside<'a>(
     let found = others.filter_map(|(name, made, _)| {
         let id = CourseId::parse(name);
         let file = id.as_ref().and_then(|id| exchange.shelf().course(id));
-        let is_there = match &file {
-            Some(file) => file.visible != Visibility::Archived,
-            // Without the rules of a file that can't be read nothing is taken.
-            None => *made && id.is_none_or(|id| !exchange.shelf().is_unclear(&id)),
-        };
+        // Without the rules of a file that can't be read nothing is taken.
+        let is_clear = || id.is_none_or(|id| !exchange.shelf().is_unclear(&id));
+        let is_there = file.is_some() || (*made && is_clear());
         is_there.then_some((name.as_str(), file))
     });
     found.collect()
@@ -182,7 +184,7 @@ fn mine<'a>(
         .iter()
         .map(|(course, _, role)| (course.as_str(), role.as_str()))
         .collect();
-    // In one that is archived nothing is to be done any more.
+    // Those of the files that are archived have cards of their own.
     let seen = courses.iter().filter(|(_, file)| !file.is_archived());
     let seen = seen.map(|(id, file)| (id.as_str(), Some(file)));
     let beside = beside.iter().map(|(name, file)| (*name, file.as_ref()));
@@ -246,7 +248,12 @@ impl Mine<'_> {
             role,
             title: title.to_owned(),
             term: self.file.and_then(|file| file.term.clone()),
+            archived: self.is_archived(),
         })
+    }
+
+    fn is_archived(&self) -> bool {
+        self.file.is_some_and(|file| file.is_archived())
     }
 
     fn released<'a>(

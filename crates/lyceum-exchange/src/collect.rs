@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use lyceum_model::digest::Digest;
-use lyceum_store::{Db, Tx};
 use lyceum_store::blobs::Blobs;
+use lyceum_store::{Db, Tx};
 
 use crate::db::collect as rows;
 
@@ -128,13 +128,13 @@ async fn files(
             let some: Vec<Digest> = some.iter().map(|(blob, _)| *blob).collect();
             let (db, blobs) = (db.clone(), blobs.clone());
             // Whoever is cut off here leaves nobody behind who deletes while nobody else waits for it.
-            let deleting = tokio::spawn(async move { delete(&db, &blobs, some, grace).await });
+            let deleting = tokio::spawn(async move { delete_some(&db, &blobs, some, grace).await });
             collected.count(&deleting.await??);
         }
     }
 }
 
-async fn delete(
+async fn delete_some(
     db: &Db,
     blobs: &Blobs,
     some: Vec<Digest>,

@@ -142,11 +142,11 @@ pub async fn receive(
     request: Request,
     asked: Asked,
 ) -> Result<Upload, IntakeError> {
-    let _place = exchange
-        .uploads()
-        .enter(person)
-        .await
-        .ok_or(IntakeError::Busy)?;
+    let Some(_place) = exchange.uploads().enter(person).await else {
+        let body = request.into_body().into_data_stream();
+        let _ = timeout(exchange.limits().idle, throw_away(body)).await;
+        return Err(IntakeError::Busy);
+    };
     let read = timeout(exchange.limits().total, read(exchange, request, asked));
     read.await.map_err(|_| IntakeError::TooSlow)?
 }

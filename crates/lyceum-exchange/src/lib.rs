@@ -135,13 +135,24 @@ impl Space {
     }
 }
 
-/// Who is in which group of the hub.
+/// Who is in which group of the hub, and what else the hub is asked and told.
 #[async_trait]
 pub trait Groups: Send + Sync + 'static {
     /// The groups of a person.
     async fn of(&self, tx: &mut Tx, name: &UserName) -> sqlx::Result<Vec<String>>;
 
     async fn members(&self, tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName>>;
+
+    /// Writes down, where administrators read it, that somebody has removed a course.
+    async fn note_removed(
+        &self,
+        _tx: &mut Tx,
+        _by: &UserName,
+        _course: &str,
+        _now: Millis,
+    ) -> sqlx::Result<()> {
+        Ok(())
+    }
 
     /// The members of these groups, each with the group; nothing where they are more than so many.
     async fn members_of_all(

@@ -3,10 +3,11 @@
 //! Who is forgotten gets a pseudonym that nobody can have as a name. Her receipts stay under it, since
 //! the course's other receipts follow from them: each is written anew, says which one it stands for by
 //! its digest, and is signed. So the chain is whole, and nothing in it says who she was; whoever still
-//! has the old receipt can show that it was hers.
+//! has the old receipt can show that it was hers. So it is a pseudonym as the GDPR has it, and she is not
+//! anonymous.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 
 use lyceum_model::clock::Millis;
 use lyceum_model::digest::Digest;
@@ -44,8 +45,17 @@ pub struct Counts {
     pub unread: u64,
 }
 
+/// Whether anything here names her.
+pub async fn is_known(tx: &mut Tx, name: &UserName) -> sqlx::Result<bool> {
+    let name = name.as_str();
+    Ok(db::person::deeds(tx, name).await? != (0, 0)
+        || !db::person::places(tx, name).await?.is_empty()
+        || !db::person::submissions(tx, name).await?.is_empty())
+}
+
 /// Writes a zip with what is told of her elsewhere (names and texts), with what is known of her here, and
-/// with the files that she handed in and got back. Gives `out` back.
+/// with the files that she handed in and got back. What can't be read is listed, and keeps nothing else from
+/// her. Gives `out` back.
 pub async fn export<W: Read + Write + Seek + Send + 'static>(
     db: &Db,
     blobs: &Blobs,
@@ -86,6 +96,7 @@ pub async fn export<W: Read + Write + Seek + Send + 'static>(
             serde_json::to_writer_pretty(&mut zip, &value)?;
         }
         let mut counts = Counts::default();
+        let mut unread = Vec::new();
         let mut tops = Names::default();
         for row in &submissions {
             counts.submissions += 1;
@@ -98,27 +109,60 @@ pub async fn export<W: Read + Write + Seek + Send + 'static>(
                 let files = handle.block_on(async {
                     let mut tx = db.glance().await?;
                     db::trees::get(&mut tx, tree).await
-                })?;
+                });
+                let files = match files {
+                    Err(sqlx::Error::Decode(_)) => Vec::new(),
+                    files => files?,
+                };
+                let list = Tree::new(files.clone());
+                if !list.is_ok_and(|list| list.digest().to_hex() == *tree) {
+                    let why = "its list of files is not what it was";
+                    unread.push(json!({ "name": folder, "why": why }));
+                }
                 let mut names = Names::default();
                 for file in files {
                     let name = format!("{folder}/{}", names.file(file.path.as_str()));
                     let is_large = file.size >= u64::from(u32::MAX);
-                    zip.start_file(name, options.large_file(is_large))?;
-                    let mut content = handle.block_on(blobs.get(file.blob))?;
-                    let mut piece = vec![0; PIECE];
-                    loop {
-                        match handle.block_on(content.read(&mut piece))? {
-                            0 => break,
-                            read => zip.write_all(&piece[..read])?,
+                    zip.start_file(&*name, options.large_file(is_large))?;
+                    match handle.block_on(content(&blobs, file.blob, &mut zip))? {
+                        Ok(()) => counts.files += 1,
+                        Err(why) => {
+                            // Half of it would pass for all.
+                            zip.abort_file()?;
+                            unread.push(json!({ "name": name, "why": why }));
                         }
                     }
-                    counts.files += 1;
                 }
             }
+        }
+        counts.unread = unread.len() as u64;
+        if !unread.is_empty() {
+            zip.start_file("unread.json", options)?;
+            serde_json::to_writer_pretty(&mut zip, &unread)?;
         }
         anyhow::Ok((counts, zip.finish()?))
     });
     writing.await?
+}
+
+/// Copies a content; within: why it can't be read.
+async fn content(
+    blobs: &Blobs,
+    blob: Digest,
+    out: &mut impl Write,
+) -> io::Result<Result<(), String>> {
+    let mut content = match blobs.get(blob).await {
+        Ok(content) => content,
+        Err(error) => return Ok(Err(format!("{:#}", anyhow::Error::from(error)))),
+    };
+    let mut piece = vec![0; PIECE];
+    loop {
+        match content.read(&mut piece).await {
+            Ok(0) => return Ok(Ok(())),
+            Ok(read) => out.write_all(&piece[..read])?,
+            Err(error) => return Ok(Err(error.to_string())),
+        }
+    }
 }
 
 fn told(row: &SubmissionRow) -> Value {

@@ -107,6 +107,16 @@ impl Signer {
         HEXLOWER.encode(self.pair.public_key().as_ref())
     }
 
+    /// Whether this is what [`as_download`] made of a receipt with this key, and nothing besides; the ends
+    /// of its lines, and what is empty at its end, may have been changed by a program.
+    pub fn downloaded(&self, file: &str) -> bool {
+        let Some((text, signature)) = of_download(file) else {
+            return false;
+        };
+        let whole = as_download(&text, &signature, &self.public_key());
+        file.replace("\r\n", "\n").trim_end() == whole.trim_end() && self.signed(&text, &signature)
+    }
+
     /// Whether this text was signed by this key.
     pub fn signed(&self, text: &str, signature: &str) -> bool {
         let key = UnparsedPublicKey::new(&ED25519, self.pair.public_key().as_ref());
@@ -166,8 +176,8 @@ pub fn as_download(text: &str, signature: &str, public_key: &str) -> String {
     format!("{text}\nsignature: {signature}\npublic key: {public_key}\n")
 }
 
-/// Text and signature of what [`as_download`] made, also where a program has changed the ends of its lines.
-pub fn of_download(file: &str) -> Option<(String, String)> {
+/// Text and signature of what [`as_download`] may have made, also where a program has changed the ends of its lines.
+fn of_download(file: &str) -> Option<(String, String)> {
     let file = file.replace("\r\n", "\n");
     let (text, rest) = file.split_once("\n\nsignature: ")?;
     let signature = rest.lines().next()?.trim();
@@ -215,6 +225,26 @@ mod tests {
             assert_eq!(of_download(&file), Some(expect));
         }
         assert_eq!(of_download(&receipt.text), None);
+        let own = as_download(&receipt.text, &receipt.signature, &signer.public_key());
+        for good in [
+            own.clone(),
+            own.replace('\n', "\r\n"),
+            own.trim_end().into(),
+        ] {
+            assert!(signer.downloaded(&good), "{good:?}");
+        }
+        for bad in [
+            format!("{own}\ngrade: 1.0\n"),
+            format!("{own}grade: 1.0\n"),
+            own.replace("\npublic key", "\ngrade: 1.0\npublic key"),
+            own.replace(&signer.public_key(), &Signer::new([2; 32]).public_key()),
+            format!("grade: 1.0\n{own}"),
+            own.replace("ada", "eve"),
+            receipt.text.clone(),
+            download,
+        ] {
+            assert!(!signer.downloaded(&bad), "{bad:?}");
+        }
         assert!(!signer.signed(&receipt.text, "AAAA"));
         assert!(!signer.signed(&receipt.text, "no base64"));
         assert!(!Signer::new([2; 32]).signed(&receipt.text, &receipt.signature));

@@ -96,6 +96,7 @@ pub enum What {
     CourseRemoved,
     ArchiveDeleted,
     PersonErased,
+    PersonExported,
 }
 
 /// What lists are narrowed down to.
@@ -192,6 +193,7 @@ impl What {
         Self::CourseRemoved,
         Self::ArchiveDeleted,
         Self::PersonErased,
+        Self::PersonExported,
     ];
 
     pub fn word(self) -> &'static str {
@@ -251,6 +253,7 @@ impl What {
             Self::CourseRemoved => "course_removed",
             Self::ArchiveDeleted => "archive_deleted",
             Self::PersonErased => "person_erased",
+            Self::PersonExported => "person_exported",
         }
     }
 
@@ -266,6 +269,7 @@ impl What {
             | Self::PersonDeleted
             | Self::PersonForgotten
             | Self::PersonErased
+            | Self::PersonExported
             | Self::PasswordSet
             | Self::PasswordLink
             | Self::SecondFactorOn

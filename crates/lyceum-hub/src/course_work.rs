@@ -30,6 +30,8 @@ pub struct AddedTo {
     pub title: String,
     pub term: Option<String>,
     pub role: CourseRole,
+    /// It can only be read.
+    pub archived: bool,
 }
 
 /// Something that can be handed in now.

@@ -262,7 +262,16 @@ impl From<Duration> for Value {
 
 /// A size as the notebook shows it: `2 GB`, `1.5 GB`, `300 MB`, in powers of 1024.
 pub fn size(bytes: u64) -> Value {
-    let units = [(1_u64 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB")];
+    in_units(bytes, 1 << 10)
+}
+
+/// As [`size`], of files, whose limits are written in thousands: `20M` is 20 MB.
+pub fn file_size(bytes: u64) -> Value {
+    in_units(bytes, 1000)
+}
+
+fn in_units(bytes: u64, step: u64) -> Value {
+    let units = [(step.pow(3), "GB"), (step.pow(2), "MB"), (step, "kB")];
     let (number, unit) = units
         .iter()
         .find(|(size, _)| bytes >= *size)
@@ -363,6 +372,10 @@ mod tests {
         check(size(3 << 29), "1.5 GB", "1,5 GB");
         check(size(300 << 20), "300 MB", "300 MB");
         check(size(12), "12 B", "12 B");
+        check(file_size(999), "999 B", "999 B");
+        check(file_size(20_000_000), "20 MB", "20 MB");
+        // Never more than it is.
+        check(file_size(1_999_999), "1.9 MB", "1,9 MB");
         check(Duration::from_millis(1500).into(), "1.5", "1,5");
         check(Duration::from_secs(3000).into(), "3,000", "3.000");
     }

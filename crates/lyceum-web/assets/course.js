@@ -18,9 +18,12 @@ function begin() {
     problem.hidden = !text;
     if (text) problem.focus();
   };
+  // As the page tells sizes: never more than it is.
   const size = (bytes) => {
-    const [amount, unit] = bytes < 1000 ? [bytes, "B"] : bytes < 1e6 ? [bytes / 1000, "kB"] : [bytes / 1e6, "MB"];
-    return `${amount.toLocaleString(document.documentElement.lang, { maximumFractionDigits: amount < 10 ? 1 : 0 })} ${unit}`;
+    const units = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]];
+    const [step, unit] = units.find(([least]) => bytes >= least) || [1, "B"];
+    const amount = Math.floor((10 * bytes) / step) / 10;
+    return `${amount.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 1 })} ${unit}`;
   };
   const total = () => [...field.files].reduce((sum, file) => sum + file.size, 0);
   const check = () => {
@@ -41,11 +44,16 @@ function begin() {
   field.addEventListener("change", show);
   // The page asks for files by itself, in words that are read out.
   field.required = false;
+  const areFiles = (event) => event.dataTransfer?.types.includes("Files");
   for (const kind of ["dragenter", "dragover"]) {
-    drop.addEventListener(kind, (event) => {
-      if (!event.dataTransfer.types.includes("Files") || sending) return;
+    drop.addEventListener(kind, (event) => { if (areFiles(event) && !sending) over(true); });
+  }
+  // A file that is dropped beside the box would take the place of the page.
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      if (!areFiles(event)) return;
       event.preventDefault();
-      over(true);
+      if (!drop.contains(event.target) || sending) event.dataTransfer.dropEffect = "none";
     });
   }
   drop.addEventListener("dragleave", (event) => { if (!drop.contains(event.relatedTarget)) over(false); });
@@ -53,6 +61,11 @@ function begin() {
     event.preventDefault();
     over(false);
     if (sending || !event.dataTransfer.files.length) return;
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
+    if (entries.some((entry) => entry?.isDirectory)) {
+      complain(words.folder);
+      return;
+    }
     field.files = event.dataTransfer.files;
     show();
   });

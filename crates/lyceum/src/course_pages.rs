@@ -45,7 +45,7 @@ impl Starts for Started {
         let course = self.shelf.find(&CourseId::parse(course)?)?;
         let environments = &self.watch.current().environments;
         let environment = course.environment.as_ref()?;
-        let said = plan::of_course(environments, environment, role).ok()?;
+        let said = plan::of_course(environments, (&*course, environment), role).ok()?;
         Some(self.settings(said))
     }
 

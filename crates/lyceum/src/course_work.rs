@@ -106,6 +106,7 @@ fn told(agenda: Agenda) -> CourseWork {
         title: added.title,
         term: added.term,
         role: added.role,
+        archived: added.archived,
     });
     CourseWork {
         added,
@@ -314,6 +315,7 @@ assignments:
             title: "Biology".into(),
             term: None,
             role: Role::Student,
+            archived: false,
         };
         assert_eq!(told[0].added, Some(added));
         assert_eq!(told[0].tasks, std::slice::from_ref(&ps1));

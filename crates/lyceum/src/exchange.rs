@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use lyceum_courses::Shelf;
 use lyceum_exchange::receipt::Signer;
 use lyceum_exchange::{BODY_MAX, Exchange, Groups, Limits, Parts, SERVICE, Space};
+use lyceum_hub::audit::{self, Act, Doer, What};
 use lyceum_hub::db;
 use lyceum_hub::grants::{Grants, SERVER, USER, default_roles};
+use lyceum_model::clock::Millis;
 use lyceum_model::name::UserName;
 use lyceum_model::scope::{Filter, NoGroups, Scope, ScopeName};
 use lyceum_store::Tx;
@@ -105,6 +107,18 @@ impl Groups for HubGroups {
 
     async fn members(&self, tx: &mut Tx, group: &str) -> sqlx::Result<BTreeSet<UserName>> {
         db::groups::members(tx, group).await
+    }
+
+    async fn note_removed(
+        &self,
+        tx: &mut Tx,
+        by: &UserName,
+        course: &str,
+        now: Millis,
+    ) -> sqlx::Result<()> {
+        let doer = Doer::person(by);
+        let act = Act::new(&doer, What::CourseRemoved).with("course", course);
+        audit::note(tx, act, now).await
     }
 
     async fn members_of_all(

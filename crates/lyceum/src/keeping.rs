@@ -194,3 +194,99 @@ fn all(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use lyceum_courses::Site;
+    use lyceum_store::blobs::Disk;
+    use lyceum_testkit::TestDb;
+
+    use super::*;
+
+    async fn hub(db: &Db, clock: &Clock, folder: &Path) -> Keeping {
+        for name in ["keys", "courses"] {
+            fs::create_dir_all(folder.join(name)).expect("made");
+        }
+        let blobs = Disk::open(&folder.join("blobs")).await.expect("opened");
+        let shelf = Shelf::open(&folder.join("courses"), Site::default());
+        Keeping {
+            db: db.clone(),
+            blobs: Blobs::Disk(blobs),
+            clock: clock.clone(),
+            signer: Signer::new([5; 32]),
+            shelf: shelf.expect("opened"),
+            watch: ConfigWatch::open(None, clock.clone()).expect("the defaults are good"),
+            data: Layout::existing(folder).expect("a data folder"),
+            metrics: Metrics::default(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_several_hubs_one_does_it_once_a_day() {
+        for db in TestDb::both().await {
+            let folder = tempfile::tempdir().expect("a folder");
+            let clock = Clock::manual(Millis(DAY_MS));
+            let one = hub(db.db(), &clock, folder.path()).await;
+            let other = hub(db.db(), &clock, folder.path()).await;
+            let (first, second) = tokio::join!(one.once(), other.once());
+            let did = [first, second].map(|done| done.expect("done").is_some());
+            assert_ne!(did[0], did[1]);
+            assert!(one.once().await.expect("done").is_none());
+            clock.advance(DAY_MS);
+            assert!(other.once().await.expect("done").is_some());
+
+            // One that began and is no more: another does it some hours later.
+            clock.advance(DAY_MS);
+            assert!(one.claim().await.expect("asked"));
+            assert!(other.once().await.expect("done").is_none());
+            clock.advance(AGAIN_MS);
+            assert!(other.once().await.expect("done").is_some());
+        }
+    }
+
+    /// Until it was asked so often whether it is done.
+    async fn cut_off(hub: &Keeping, after: usize) {
+        let mut once = pin!(hub.once());
+        for _ in 0..after {
+            let asked = std::future::poll_fn(|c| Poll::Ready(once.as_mut().poll(c).is_ready()));
+            if asked.await {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_may_be_cut_off_anywhere() {
+        for db in TestDb::both().await {
+            let folder = tempfile::tempdir().expect("a folder");
+            let clock = Clock::manual(Millis(DAY_MS));
+            let one = hub(db.db(), &clock, folder.path()).await;
+            let other = hub(db.db(), &clock, folder.path()).await;
+            for after in (0..12).map(|n| 1 << n) {
+                cut_off(&one, after).await;
+                clock.advance(DAY_MS);
+                assert!(other.once().await.expect("done").is_some(), "{after}");
+                clock.advance(DAY_MS);
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_fails_holds_up_nothing_else() {
+        let db = TestDb::sqlite().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Clock::manual(Millis(DAY_MS));
+        let hub = hub(db.db(), &clock, folder.path()).await;
+        // No folder of archives.
+        fs::write(hub.data.archives(), "").expect("written");
+        let failed = hub.once().await.expect_err("no folder").to_string();
+        assert!(failed.contains("kept no longer"), "{failed}");
+        assert_eq!(hub.metrics.last.get(), DAY_MS / 1000);
+    }
+}

@@ -115,7 +115,7 @@ impl Planner {
             id,
             whose: match (own, role) {
                 (true, _) => Whose::Course,
-                (false, CourseRole::Student) => Whose::Student,
+                (false, CourseRole::Student | CourseRole::Observer) => Whose::Student,
                 (false, CourseRole::Teacher | CourseRole::Grader) => Whose::Teacher,
             },
             formgrader: course.grades_in_its_server(),

@@ -247,7 +247,9 @@ impl Retention<'_> {
         // Between the two: where either fails it is not said, and is tried again if it is still there.
         match fs::remove_file(archive) {
             // Another hub was quicker, and has said so.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(tx.rollback().await?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(tx.rollback().await?);
+            }
             removed => removed?,
         }
         tx.commit().await?;

@@ -16,7 +16,7 @@ use crate::people::{self, Standing};
 use crate::{Exchange, course, db};
 
 /// What came in is counted for so many assignments, those that are or were due nearest to now.
-const COUNTED_MAX: usize = 20;
+pub(crate) const COUNTED_MAX: usize = 20;
 /// Of how many something came in is told only where the people are no more than so many.
 const PEOPLE_MAX: usize = 5000;
 /// Those who teach one course, whose own tries don't count.

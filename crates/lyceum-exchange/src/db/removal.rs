@@ -52,7 +52,8 @@ pub async fn removed_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<Course
 /// Those that can only be read since before this time, and in which nothing was handed in after they
 /// became so. One whose name was freed since is among them: somebody began to let go of it and was cut off.
 pub async fn archived_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<CourseRow>> {
-    on!(tx, |c| sqlx::query_as(
+    on!(tx, |c| {
+        sqlx::query_as(
         "SELECT c.id, c.name, c.made_at, c.removed_at, c.receipts, c.newest_receipt FROM exchange_courses c \
          WHERE c.archived_at < $1 AND NOT EXISTS (SELECT 1 FROM exchange_submissions s \
          WHERE s.course_id = c.id AND s.number = c.receipts AND s.at > c.archived_at * 1000) \
@@ -60,7 +61,8 @@ pub async fn archived_before(tx: &mut Tx, before: i64) -> sqlx::Result<Vec<Cours
     )
     .bind(before)
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 /// A course that is there.

@@ -175,21 +175,16 @@ pub(super) async fn page(
         false => found.head.state,
     };
     let is_taken = takes(&found.entered, state);
-    let kinds = limits.kinds.iter().flatten();
-    let kinds: Vec<String> = kinds.map(|kind| format!(".{kind}")).collect();
     let hand_in = (is_taken && left > 0).then(|| HandIn {
         action: reader.at(&path),
         left: limits.submissions.map(|_| left),
         late: found.head.state == "late",
-        accept: kinds.join(","),
     });
     let (status, problem) = match asked.problem {
         Some((status, problem)) => (status, Some(problem)),
         None => (StatusCode::OK, None),
     };
-    let files = found
-        .is_had
-        .then(|| format!("{path}/versions/newest/zip"));
+    let files = found.is_had.then(|| format!("{path}/versions/newest/zip"));
     let page = AssignmentPage {
         page: reader.visit.page(),
         course: shown::course(reader, &found.entered),
@@ -299,6 +294,7 @@ fn sum(rows: &[WorkRow], head: &AssignmentHead) -> TaughtAssignment {
     let count = |is: fn(&&&SubmissionRow) -> bool| given.iter().filter(is).count() as u64;
     TaughtAssignment {
         assignment: head.clone(),
+        counted: true,
         given: given.len() as u64,
         late: count(|row| is_late(row)),
         waiting: count(|row| row.feedback.is_none()),

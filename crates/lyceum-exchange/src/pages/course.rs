@@ -1,5 +1,6 @@
 //! The page of a course.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, State};
@@ -84,8 +85,8 @@ async fn arrivals(
     released: &[Released],
 ) -> ApiResult<(BTreeMap<String, Arrived>, Option<u64>)> {
     let course = &entered.course;
-    let rows: Vec<db::agenda::Released> = released
-        .iter()
+    let rows: Vec<db::agenda::Released> = counted(released)
+        .into_iter()
         .map(|row| db::agenda::Released {
             course_id: course.known_id().unwrap_or_default().to_owned(),
             course: course.name.as_str().to_owned(),
@@ -96,6 +97,14 @@ async fn arrivals(
         .collect();
     let name = course.name.as_str();
     Ok(agenda::of_course(exchange, name, course.file.as_ref(), &rows).await?)
+}
+
+/// Those that were released last: of each much is read to count what came in.
+fn counted(released: &[Released]) -> Vec<&Released> {
+    let mut newest: Vec<&Released> = released.iter().collect();
+    newest.sort_by_key(|row| Reverse(row.released_at));
+    newest.truncate(agenda::COUNTED_MAX);
+    newest
 }
 
 /// What she can have, first what is to be done.
@@ -168,6 +177,10 @@ fn taught(
 ) -> Vec<TaughtAssignment> {
     let person = reader.person();
     let whose = (&person.name, &person.groups[..]);
+    let counted: BTreeSet<&str> = counted(released)
+        .into_iter()
+        .map(|row| row.id.as_str())
+        .collect();
     let known: BTreeSet<&str> = released.iter().map(|row| row.name.as_str()).collect();
     let file = entered.course.file.iter();
     let planned = file
@@ -181,6 +194,7 @@ fn taught(
             let arrived = row.and_then(|row| arrived.get(&row.id));
             TaughtAssignment {
                 assignment: shown::assignment(exchange, reader, entered, (name, row), whose),
+                counted: row.is_none_or(|row| counted.contains(row.id.as_str())),
                 given: arrived.map_or(0, |one| count(one.given)),
                 late: arrived.map_or(0, |one| count(one.late)),
                 waiting: arrived.map_or(0, |one| count(one.given - one.returned)),

@@ -6,15 +6,18 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lyceum_model::say;
-use lyceum_model::saying::{Saying, size};
+use lyceum_model::saying::{Saying, file_size};
 use lyceum_web::ApiResult;
 use lyceum_web::request::header as header_text;
 use serde_json::json;
 
 use super::assignment::{self, Shown};
+use super::shown::{files_max, readable};
+use super::submission::PLACED;
 use super::{Desk, Reader, in_words, submission_path};
 use crate::api::native::NotRead;
 use crate::api::native::submissions::{NotKept, take};
+use crate::api::refusal::Refusal;
 use crate::intake::{FilesAs, IntakeError};
 use crate::rules::NotTaken;
 use crate::upload::files::{FILES_MAX, Mistake};
@@ -28,17 +31,28 @@ pub(super) async fn hand_in(
     let by_script = is_script(request.headers());
     let (asker, place) = (&reader.asker, (course.as_str(), name.as_str()));
     match take(&desk.exchange, asker, place, request, FilesAs::Chosen).await {
-        Ok(row) => {
-            let path = submission_path(&course, &row.id);
-            let url = reader.at(&format!("{path}?done=1"));
+        Ok(kept) => {
+            let path = submission_path(&course, &kept.row.id);
+            let done = if kept.is_placed { PLACED } else { "1" };
+            let url = reader.at(&format!("{path}?done={done}"));
             Ok(match by_script {
                 true => (StatusCode::CREATED, Json(json!({ "url": url }))).into_response(),
                 false => (StatusCode::SEE_OTHER, [(header::LOCATION, url)]).into_response(),
             })
         }
         Err(error) => {
-            let (status, words) = said(error).map_err(in_words)?;
-            let problem = words.sentence(reader.visit.language());
+            let language = reader.visit.language();
+            let (status, words) = match said(error).map_err(in_words) {
+                Ok(said) => said,
+                Err(error) if by_script => {
+                    let said = (error.status, error.message.clone());
+                    // Its cause is logged where it becomes an answer.
+                    drop(error.into_response());
+                    said
+                }
+                Err(error) => return Err(error),
+            };
+            let problem = words.sentence(language);
             if by_script {
                 return Ok((status, Json(json!({ "problem": problem }))).into_response());
             }
@@ -77,9 +91,9 @@ fn too_many(most: u64) -> Saying {
 
 fn of_rules(error: NotTaken) -> ApiResult<(StatusCode, Saying)> {
     Ok(match error {
-        NotTaken::Closed(until) => (StatusCode::FORBIDDEN, say!("handin.closed", until = until)),
+        NotTaken::Closed(_) => (StatusCode::FORBIDDEN, say!("handin.closed")),
         NotTaken::TooOften { most, .. } => {
-            (StatusCode::CONFLICT, say!("handin.too_often", most = most))
+            (StatusCode::CONFLICT, say!("handin.too_often", n = most))
         }
         NotTaken::TooLarge(most) => too_large(most.0),
         NotTaken::TooMany { most, .. } => {
@@ -87,10 +101,22 @@ fn of_rules(error: NotTaken) -> ApiResult<(StatusCode, Saying)> {
         }
         NotTaken::Kind { path, kinds } => (
             StatusCode::BAD_REQUEST,
-            say!("handin.kind", path = path, kinds = kinds),
+            say!("handin.kind", path = readable(&path), kinds = kinds),
         ),
         NotTaken::NoRules => (StatusCode::SERVICE_UNAVAILABLE, say!("handin.no_rules")),
-        NotTaken::Withdrawn => (StatusCode::NOT_FOUND, say!("handin.withdrawn")),
+        NotTaken::Withdrawn | NotTaken::NoCourse => {
+            (StatusCode::NOT_FOUND, say!("handin.withdrawn"))
+        }
+        NotTaken::PersonFull(full) => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            say!("handin.person_full", most = full.most, left = full.left),
+        ),
+        NotTaken::CourseFull(full) => (
+            StatusCode::INSUFFICIENT_STORAGE,
+            say!("handin.course_full", most = full.most, left = full.left),
+        ),
+        NotTaken::ClearedAway => (StatusCode::SERVICE_UNAVAILABLE, say!("handin.cleared_away")),
+        error @ (NotTaken::NoPerson | NotTaken::Blob(_)) => return Err(Refusal::from(error).into()),
         NotTaken::Database(error) => return Err(error.into()),
     })
 }
@@ -98,13 +124,13 @@ fn of_rules(error: NotTaken) -> ApiResult<(StatusCode, Saying)> {
 fn too_large(most: u64) -> (StatusCode, Saying) {
     (
         StatusCode::PAYLOAD_TOO_LARGE,
-        say!("handin.too_large", size = size(most)),
+        say!("handin.too_large", size = file_size(most)),
     )
 }
 
 fn of_intake(error: IntakeError) -> ApiResult<(StatusCode, Saying)> {
     Ok(match error {
-        IntakeError::TooLarge(most) => too_large(most),
+        IntakeError::TooLarge(most) => too_large(files_max(most)),
         IntakeError::Broken
         | IntakeError::Nameless(_)
         | IntakeError::FieldTooLong(..)

@@ -25,7 +25,7 @@ pub(super) async fn show(
     drop(tx);
     let path = format!("{}/people", course_path(&course));
     let asked = Asked::read(reader.visit.base(), path, &query, &["name", "role"]);
-    let roles = &["all", "student", "grader", "teacher"];
+    let roles = &["all", "student", "observer", "grader", "teacher"];
     let asked = asked.filter("role", &query.role, roles);
     let list = members.map(|members| {
         let people = members.into_iter().map(|(name, member)| {

@@ -81,7 +81,7 @@ pub(super) fn assignment(
         version: had.map(|row| row.version),
         released: had.map(|row| row.released_at),
         limits: Limits {
-            size: number(most.min(files_max(exchange))),
+            size: number(most.min(files_max(exchange.body_max()))),
             files: limits.files,
             kinds,
             submissions: limits.submissions.map(|_| rules::most(exchange, &limits)),
@@ -89,10 +89,22 @@ pub(super) fn assignment(
     }
 }
 
-/// What files in a form may have together: besides them there are their names and the form's token in it.
-pub(super) fn files_max(exchange: &Exchange) -> u64 {
-    let most = exchange.body_max();
-    most.saturating_sub(AROUND).max(most / 2)
+/// What files may have together in a form of at most so much: there are their names and a token in it, too.
+pub(super) fn files_max(body_max: u64) -> u64 {
+    body_max.saturating_sub(AROUND).max(body_max / 2)
+}
+
+/// A path as it is read: letters that turn the direction of what follows (`\u{202e}`) don't.
+pub(super) fn readable(path: &str) -> String {
+    let is_turn = |letter: char| matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut told = String::with_capacity(path.len());
+    for letter in path.chars() {
+        match is_turn(letter) {
+            true => told.extend(letter.escape_unicode()),
+            false => told.push(letter),
+        }
+    }
+    told
 }
 
 pub(super) fn number(bytes: u64) -> i64 {
@@ -138,7 +150,7 @@ pub(super) fn file(reader: &Reader, file: &TreeFile, path: &str, look: Option<&s
         .finish();
     let at = |path: &str| reader.at(&format!("{path}?{query}"));
     FileRow {
-        path: file.path.as_str().to_owned(),
+        path: readable(file.path.as_str()),
         bytes: number(file.size),
         url: at(path),
         look_url: look.filter(|_| is_page(file)).map(at),

@@ -14,6 +14,10 @@ use crate::tree::TreeFile;
 
 /// More of one submission are in the zip alone.
 const FILES_SHOWN: usize = 200;
+/// What the address says where files were put into folders of the assignment.
+pub(super) const PLACED: &str = "placed";
+/// So many of them are named.
+const PLACED_SHOWN: usize = 10;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -41,6 +45,10 @@ pub(super) async fn show(
     let assignment = assignment_path(&course, &row.assignment);
     let own = reader.asker.0.is(&row.student);
     let work = format!("{assignment}/people/{}", part_of_path(&row.student));
+    let placed = files.iter().map(|file| shown::readable(file.path.as_str()));
+    let placed = placed.filter(|path| own && asked.done == PLACED && path.contains('/'));
+    let placed: Vec<String> = placed.take(PLACED_SHOWN).collect();
+    let (files_rows, files_more) = rows(&reader, files, &format!("{path}/file"), None);
     let page = SubmissionPage {
         page: reader.visit.page(),
         course: shown::course(&reader, &entered),
@@ -51,16 +59,19 @@ pub(super) async fn show(
         own,
         // A link can say so of what she handed in herself, and of nothing else.
         done: own && !asked.done.is_empty(),
-        files_rows: rows(&reader, &files, &format!("{path}/file"), None),
-        feedback: feedback.map(|files| FeedbackFiles {
-            at: row.feedback_at.unwrap_or_default(),
-            files: rows(
-                &reader,
-                &files,
-                &format!("{path}/feedback/file"),
-                Some(&format!("{path}/feedback/look")),
-            ),
-            zip_url: reader.at(&format!("{path}/feedback/zip")),
+        placed,
+        files_rows,
+        files_more,
+        feedback: feedback.map(|files| {
+            let look = format!("{path}/feedback/look");
+            let to_keep = format!("{path}/feedback/file");
+            let (files, more) = rows(&reader, files, &to_keep, Some(&look));
+            FeedbackFiles {
+                at: row.feedback_at.unwrap_or_default(),
+                files,
+                more,
+                zip_url: reader.at(&format!("{path}/feedback/zip")),
+            }
         }),
         receipt: ReceiptText {
             due: row.due,
@@ -72,9 +83,17 @@ pub(super) async fn show(
     reader.visit.show(StatusCode::OK, "submission.html", &page)
 }
 
-fn rows(reader: &Reader, files: &[TreeFile], path: &str, look: Option<&str>) -> Vec<FileRow> {
+/// Those that are shown, first what can be read here; and how many more there are.
+fn rows(
+    reader: &Reader,
+    mut files: Vec<TreeFile>,
+    path: &str,
+    look: Option<&str>,
+) -> (Vec<FileRow>, usize) {
+    if look.is_some() {
+        files.sort_by_key(|file| !shown::is_page(file));
+    }
     let shown = files.iter().take(FILES_SHOWN);
-    shown
-        .map(|file| shown::file(reader, file, path, look))
-        .collect()
+    let shown = shown.map(|file| shown::file(reader, file, path, look));
+    (shown.collect(), files.len().saturating_sub(FILES_SHOWN))
 }

@@ -387,13 +387,26 @@ fn name_of(heading: &str) -> Option<(String, Option<String>)> {
     let kind = disposition.split(';').next().unwrap_or_default().trim();
     let name = parameter(disposition, "name")?;
     // Browsers write a quotation mark like this, and nothing else (HTML, section 4.10.22.8).
-    let file_name = parameter(disposition, "filename").map(|name| name.replace("%22", "\""));
+    let file_name = file_name(disposition).map(|name| name.replace("%22", "\""));
     let fits = kind.eq_ignore_ascii_case("form-data") && name.len() <= NAME_MAX;
     fits.then_some((name, file_name))
 }
 
+/// As [`parameter`], of a browser: a backslash is itself.
+fn file_name(disposition: &str) -> Option<String> {
+    let raw = |quoted: &str| quoted.split_once('"').map(|(value, _)| value.to_owned());
+    find(disposition, "filename", raw)
+}
+
 /// `x; NAME=value` or `x; NAME="value"`.
 fn parameter(header: &str, name: &str) -> Option<String> {
+    find(header, name, |quoted| {
+        unquote(quoted).map(|(value, _)| value)
+    })
+}
+
+/// `read` takes the value that is looked for up to the quotation mark that closes it.
+fn find(header: &str, name: &str, read: impl Fn(&str) -> Option<String>) -> Option<String> {
     let (_, mut rest) = header.split_once(';')?;
     loop {
         let (key, after) = rest.split_once('=')?;
@@ -404,6 +417,7 @@ fn parameter(header: &str, name: &str) -> Option<String> {
                 Some((value, more)) => (value.trim().to_owned(), more),
                 None => (after.trim().to_owned(), ""),
             },
+            Some(quoted) if is_it => return read(quoted),
             Some(quoted) => {
                 let (value, more) = unquote(quoted)?;
                 (value, more.split_once(';').map_or("", |(_, more)| more))

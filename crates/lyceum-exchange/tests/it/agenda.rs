@@ -312,20 +312,26 @@ assignments: {ps1: {due: 2026-11-22 10:00}}
         assert_eq!((came.given, came.students, came.waiting), (1, Some(2), 1));
         assert!(told("root").await.is_empty());
 
-        // As for all others nothing is told of a course that is over, and of one that is not open yet
-        // only to those who teach it.
+        // As for all others nothing is to be done in a course that is over, and of one that is not open
+        // yet only those are told who teach it.
         stage.write_course("bio", &format!("{BIO}visible: private\n"));
         assert_eq!(added(&told("ada").await).len(), 1);
         assert_eq!(added(&told("eve").await).len(), 2);
         stage.write_course("bio", &format!("{BIO}visible: archived\n"));
-        assert_eq!(added(&told("eve").await).len(), 1);
+        let eves = told("eve").await;
+        assert_eq!(added(&eves), expect);
+        let over = &eves[1];
+        assert!(over.added.as_ref().is_some_and(|added| added.archived));
+        assert!(over.open.is_empty() && over.returned.is_empty() && over.arrivals.is_empty());
         // A file that can't be read may have rules: nothing is taken meanwhile.
         done(&root.post("course/zoo", &instructors).await);
-        assert_eq!(added(&told("eve").await).len(), 2);
+        assert_eq!(added(&told("eve").await).len(), 3);
         stage.write_course_as_it_is("zoo", "titel: Zoo");
-        assert_eq!(added(&told("eve").await).len(), 1);
+        assert_eq!(added(&told("eve").await).len(), 2);
         done(&root.delete("course/Art%20%26%20craft").await);
-        assert_eq!(told("ada").await, []);
+        let expect = ["bio: student of \"Biology\""];
+        assert_eq!(added(&told("ada").await), expect);
+        assert_eq!(open(&told("ada").await), [""; 0]);
     }
 }
 

@@ -221,11 +221,17 @@ async fn what_is_not_taken_is_told_on_the_page() {
             "One of the files has a name that can",
         )
         .await;
-        // A file whose name can't be read is not left out in silence.
+        // Browsers mean a backslash as it is.
         refused(
             &[("a.ipynb\\", "x")],
             400,
-            "One of the files has a name that can",
+            "A file like a.ipynb\\ is not taken",
+        )
+        .await;
+        refused(
+            &[("\u{202e}fdp.exe", "x")],
+            400,
+            "A file like \\u{202e}fdp.exe is not",
         )
         .await;
         refused(&[("<b>&a.exe", "x")], 400, "&lt;b&gt;&amp;a.exe").await;
@@ -271,7 +277,8 @@ async fn what_is_not_taken_is_told_on_the_page() {
             .expect(403)
             .text();
         assert!(
-            answer.contains("konnte bis 2026-11-22 10:00 CET abgegeben werden"),
+            answer.contains("Das kam zu spät")
+                && answer.contains("Nichts mehr angenommen wird seit"),
             "{answer}"
         );
         // Who has longer may still.
@@ -501,6 +508,191 @@ async fn archived_and_private_courses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn those_who_take_a_private_course_are_not_gone_from_it() {
+    let db = TestDb::sqlite().await;
+    let clock = Clock::manual(Millis(DUE - MINUTE));
+    let stage = stage(&db, &clock).await;
+    let ada = stage.hub.signed_in("ada").await;
+    hand_in(&ada, &[("a.ipynb", "x")]).await;
+    stage.write_course("bio", &format!("{BIO}visible: private\n"));
+    let tess = stage.hub.signed_in("tess").await;
+    let page = tess.get(PS1).await.expect(200).text();
+    assert!(page.contains("1 of 2 have handed in."), "{page}");
+    assert!(!page.contains("not in the course"), "{page}");
+    // Whoever is nothing there now is none of those who take it, and there are never more than all.
+    let course = tess.get("/hub/courses/bio").await.expect(200).text();
+    assert!(course.contains("1 of 1 have handed in."), "{course}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_handed_in_stays_hers_to_look_at() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(DUE - 10 * MINUTE));
+        let stage = stage(&db, &clock).await;
+        let (ada, ben) = (
+            stage.hub.signed_in("ada").await,
+            stage.hub.signed_in("ben").await,
+        );
+        let place = place(&hand_in(&ada, &[("a.ipynb", "x")]).await);
+        let zip = format!("{PS1}/versions/newest/zip");
+        let look = async |words: &str| {
+            let course = ada.get("/hub/courses/bio").await.expect(200).text();
+            let page = ada.get(PS1).await.expect(200).text();
+            assert!(course.contains("ps1") && page.contains(&place), "{page}");
+            assert!(course.contains(words) && page.contains(words), "{page}");
+            for gone in ["data-hand-in", "/versions/newest/zip", "more time"] {
+                assert!(!page.contains(gone), "{gone}: {page}");
+                assert!(!course.contains(gone), "{gone}: {course}");
+            }
+            ada.get(&place).await.expect(200);
+            ada.get(&zip).await.expect(404);
+            // Who handed in nothing knows nothing of it.
+            ben.get(PS1).await.expect(404);
+            let course = ben.get("/hub/courses/bio").await.expect(200).text();
+            assert!(!course.contains("ps1"), "{course}");
+        };
+        let early = BIO.replace("  ps1:\n", "  ps1:\n    opens: 2026-11-22 08:55\n");
+        stage.write_course("bio", &early);
+        look("not open yet").await;
+        stage.write_course("bio", BIO);
+        let tess = stage.asks("tess").await.0;
+        let api = PS1.replacen("/hub/courses/", "/hub/api/lyceum/exchange/courses/", 1);
+        let answer = tess.delete(&api).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+        look("It has been withdrawn").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_is_told_that_nobody_is_logged_in() {
+    let db = TestDb::sqlite().await;
+    let clock = Clock::manual(Millis(DUE - MINUTE));
+    let stage = stage(&db, &clock).await;
+    let kind = [("content-type", KIND), ("accept", "application/json")];
+    let body = form("", &[("a.ipynb", "x")]);
+    let nobody = stage.hub.client();
+    let answer = nobody.send(Method::POST, PS1, &kind, body.into()).await;
+    let problem = answer.expect(401).json()["problem"].clone();
+    let problem = problem.as_str().expect("words").to_owned();
+    assert!(
+        problem.starts_with("You are not logged in any more, so nothing"),
+        "{problem}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_added_by_a_request_hands_in_as_others_do() {
+    let db = TestDb::sqlite().await;
+    let clock = Clock::manual(Millis(DUE - MINUTE));
+    let stage = stage(&db, &clock).await;
+    let eve = stage.hub.signed_in("eve").await;
+    eve.get(PS1).await.expect(404);
+    let root = stage.asks("root").await;
+    root.post("student/bio/eve", &crate::kit::NAMELESS)
+        .await
+        .expect(200);
+    let course = eve.get("/hub/courses/bio").await.expect(200).text();
+    assert!(course.contains("ps1"), "{course}");
+    assert!(!course.contains("/people"), "{course}");
+    let place = place(&hand_in(&eve, &[("a.ipynb", "x")]).await);
+    eve.get(&place).await.expect(200);
+    let tess = stage.hub.signed_in("tess").await;
+    let page = tess.get(PS1).await.expect(200).text();
+    assert!(page.contains("1 of 3 have handed in."), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_once_more_is_the_same() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(DUE - 10 * MINUTE));
+        let stage = stage(&db, &clock).await;
+        let ada = stage.hub.signed_in("ada").await;
+        let token = token(&ada.get(PS1).await.text());
+        let by_form = async |content: &str| {
+            let body = form(&token, &[("a.ipynb", content)]);
+            send(&ada, Method::POST, PS1, &body).await
+        };
+        let first = place(&by_form("x").await);
+        assert_eq!(place(&by_form("x").await), first);
+        let second = place(&by_form("y").await);
+        assert_ne!(second, first);
+        // Both tries are used up.
+        assert_eq!(place(&by_form("y").await), second);
+        by_form("x").await.expect(409);
+        clock.advance(MINUTE);
+        let answer = by_form("y").await.expect(409).text();
+        assert!(
+            answer.contains("as often as it is taken, which is 2 times"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_go_where_the_assignment_has_one_of_their_name() {
+    for db in TestDb::both().await {
+        let clock = Clock::manual(Millis(DUE - MINUTE));
+        let stage = stage(&db, &clock).await;
+        let tess = stage.asks("tess").await.0;
+        let path = "/hub/api/lyceum/exchange/courses/bio/assignments/ps1/versions";
+        let handed_out = [
+            "data/x.csv",
+            "a/two.csv",
+            "b/two.csv",
+            "one.csv",
+            "c/one.csv",
+        ];
+        let parts = handed_out.map(|name| {
+            format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n?\r\n")
+        });
+        let body = format!("{}--b--\r\n", parts.concat());
+        send(&tess, Method::POST, path, &body).await.expect(201);
+        let ada = stage.hub.signed_in("ada").await;
+        // Of a kind that is taken because it was handed out.
+        let answer = hand_in(&ada, &[("x.csv", "1"), ("one.csv", "2")]).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        assert!(
+            answer.location().ends_with("?done=placed"),
+            "{}",
+            answer.location()
+        );
+        let page = ada.get(answer.location()).await.expect(200).text();
+        let told = "Put where the assignment has a file of that name: <bdi>data/x.csv</bdi></p>";
+        assert!(page.contains(told), "{page}");
+        assert!(page.contains("<bdi>one.csv</bdi>"), "{page}");
+        // It could be one or the other.
+        let refused = hand_in(&ada, &[("two.csv", "1")]).await.expect(400).text();
+        assert!(
+            refused.contains("A file like two.csv is not taken"),
+            "{refused}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_files_that_are_downloaded() {
+    let db = TestDb::sqlite().await;
+    let clock = Clock::manual(Millis(DUE - MINUTE));
+    let stage = stage(&db, &clock).await;
+    let ada = stage.hub.signed_in("ada").await;
+    let files = [("ä%22b.ipynb", "x"), ("c\\d.ipynb", "y")];
+    let place = place(&hand_in(&ada, &files).await);
+    for (name, content) in [("ä\"b.ipynb", "x"), ("c\\d.ipynb", "y")] {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("path", name)
+            .finish();
+        let file = ada.get(&format!("{place}/file?{query}")).await.expect(200);
+        assert_eq!(file.text(), content);
+        let disposition = file.headers["content-disposition"].as_bytes();
+        let disposition = String::from_utf8_lossy(disposition).into_owned();
+        assert!(disposition.starts_with("attachment; "), "{disposition}");
+        // No quotation mark ends the name too early.
+        assert!(disposition.matches('"').count() <= 2, "{disposition}");
+        assert!(disposition.is_ascii(), "{disposition}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn those_who_teach_see_what_came_in() {
     for db in TestDb::both().await {
         let clock = Clock::manual(Millis(DUE - MINUTE));
@@ -551,8 +743,10 @@ async fn those_who_teach_see_what_came_in() {
         assert_eq!(rows("").await, ["ada", "ben", "tess"]);
         assert_eq!(rows("q=AD").await, ["ada"]);
         assert_eq!(rows("state=missing").await, ["ben"]);
-        assert_eq!(rows("state=late").await, ["ada", "tess"]);
-        assert_eq!(rows("state=waiting&sort=-handed_in").await, ["ada", "tess"]);
+        // What those who teach tried is no student's.
+        assert_eq!(rows("state=given").await, ["ada"]);
+        assert_eq!(rows("state=late").await, ["ada"]);
+        assert_eq!(rows("state=waiting&sort=-handed_in").await, ["ada"]);
         assert_eq!(rows("limit=1&offset=1").await, ["ben"]);
         let work = tess
             .get(&format!("{PS1}/people/ada"))
@@ -580,7 +774,13 @@ async fn those_who_teach_see_what_came_in() {
             &BIO.replace("students: [ada, ben]", "students: [ben]"),
         );
         let page = tess.get(PS1).await.expect(200).text();
-        assert!(page.contains("no longer in the course"), "{page}");
+        for words in [
+            "not in the course",
+            "0 of 2 have handed in.",
+            "Beside them, 1 who is not in the course has handed in.",
+        ] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
         ada.get(&first).await.expect(404);
         drop(ben);
     }

@@ -208,5 +208,18 @@ async fn somebody_gets_all_that_is_hers_and_nothing_else() {
         let receipt = told["submissions"][0]["receipt"].as_str().expect("text");
         assert!(receipt.contains("student: ada\n"), "{receipt}");
         assert!(!told.to_string().contains("ben@x"));
+
+        // What is damaged keeps nothing else from her, and is named.
+        let deleted = blobs.delete(Digest::of(b"of ada")).await;
+        assert!(deleted.expect("deleted"));
+        let out = Cursor::new(Vec::new());
+        let exported = person::export(db.db(), blobs, &name("ada"), Vec::new(), out).await;
+        let (counts, out) = exported.expect("written");
+        assert_eq!((counts.files, counts.unread), (3, 1));
+        let mut zip = zip::ZipArchive::new(out).expect("a zip");
+        assert!(zip.by_name("files/bio/hw/1/a").is_err());
+        let unread: Value =
+            serde_json::from_reader(zip.by_name("unread.json").expect("there")).expect("JSON");
+        assert_eq!(unread[0]["name"], "files/bio/hw/1/a");
     }
 }

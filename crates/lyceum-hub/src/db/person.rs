@@ -184,13 +184,15 @@ fn in_detail(text: &str) -> String {
 
 /// The names that somebody had before others renamed her, as far as the log still knows.
 pub async fn earlier_names(tx: &mut Tx, id: &str, name: &str) -> sqlx::Result<Vec<String>> {
-    on!(tx, |c| sqlx::query_scalar(
+    on!(tx, |c| {
+        sqlx::query_scalar(
         "SELECT DISTINCT about_name FROM audit WHERE about_id = $1 AND about_name <> $2 ORDER BY about_name"
     )
     .bind(id)
     .bind(name)
     .fetch_all(c)
-    .await)
+    .await
+    })
 }
 
 async fn rows(

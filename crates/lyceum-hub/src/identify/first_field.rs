@@ -1,22 +1,36 @@
 //! The form token of a form with files: it is the form's first field, so it is there before the
 //! files, which go on to whoever takes them as they come.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use bytes::BytesMut;
 use futures_util::{StreamExt, stream};
 use lyceum_web::cookie;
+use tokio::time::{Instant, timeout_at};
 
+/// Whoever sends a form sends its beginning at once.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A boundary, a heading and a token are a few hundred bytes.
 const LONGEST: usize = 4 * 1024;
 
 /// The value of `_xsrf`, where that is the first field. What was read for it is put back.
 pub(super) async fn of(request: &mut Request) -> Option<String> {
+    within(PATIENCE, request).await
+}
+
+async fn within(patience: Duration, request: &mut Request) -> Option<String> {
     let body = std::mem::replace(request.body_mut(), Body::empty());
     let mut pieces = body.into_data_stream();
     let (mut begun, mut after) = (BytesMut::new(), Vec::new());
+    let until = Instant::now() + patience;
     while begun.len() < LONGEST && value(&begun).is_none() {
-        match pieces.next().await {
+        // The rest of one who keeps us waiting is not waited for here.
+        let Ok(piece) = timeout_at(until, pieces.next()).await else {
+            break;
+        };
+        match piece {
             Some(Ok(piece)) => begun.extend_from_slice(&piece),
             Some(Err(error)) => {
                 // Whoever reads on is told that it broke off.
@@ -55,6 +69,14 @@ mod tests {
     use axum::body::to_bytes;
 
     use super::*;
+
+    #[tokio::test]
+    async fn who_sends_nothing_is_not_waited_for() {
+        let begun = stream::iter([Ok::<_, axum::Error>(Bytes::from_static(b"--b\r\n"))]);
+        let body = Body::from_stream(begun.chain(stream::pending()));
+        let found = within(Duration::ZERO, &mut Request::new(body)).await;
+        assert_eq!(found, None);
+    }
 
     const FORM: &str = "--b\r\nContent-Disposition: form-data; name=\"_xsrf\"\r\n\r\ntoken\r\n--b\r\n\
         Content-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\nx\r\n--b--\r\n";

@@ -236,7 +236,7 @@ impl Words {
 
     /// `1.2 MB`, as sayings have it: never more than it is.
     fn size(&self, bytes: i64) -> String {
-        saying::size(u64::try_from(bytes).unwrap_or_default()).in_lang(&self.lang)
+        saying::file_size(u64::try_from(bytes).unwrap_or_default()).in_lang(&self.lang)
     }
 
     /// What a scope lets a program do, in words; a scope without words shows itself.
@@ -410,11 +410,11 @@ mod tests {
             assert_eq!(words(Lang::De).size(bytes), de);
         };
         check(-1, "0 B", "0 B");
-        check(1023, "1,023 B", "1.023 B");
+        check(999, "999 B", "999 B");
         check(1024, "1 kB", "1 kB");
         // Rounded down: a limit is never told as more than it is.
         check(1_999_999, "1.9 MB", "1,9 MB");
-        check(20 << 20, "20 MB", "20 MB");
+        check(20_000_000, "20 MB", "20 MB");
     }
 
     #[test]

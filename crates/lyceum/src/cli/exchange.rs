@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::Subcommand;
 use lyceum_exchange::collect::{self, Collected, SHORTEST_GRACE};
 use lyceum_exchange::quota::shown;
-use lyceum_exchange::receipt;
 use lyceum_exchange::verify::{Counts, Fault, verify};
 use lyceum_exchange::{archive, db};
 use lyceum_written::units::Span;
@@ -202,8 +201,7 @@ impl ExchangeCommand {
                 let is_ours = block_on(async {
                     let (ground, _, _) = ground(&data, &config).await?;
                     let signer = signer(&ground.keys);
-                    let parts = receipt::of_download(&text);
-                    Ok(parts.is_some_and(|(text, signature)| signer.signed(&text, &signature)))
+                    Ok(signer.downloaded(&text))
                 })?;
                 match is_ours {
                     true => print("signed here, and as it was\n")?,

@@ -1,7 +1,7 @@
 //! `lyceum user export` and `lyceum user erase`: all that is kept of one person, given to her or forgotten.
 
 use std::fs::{self, File};
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -24,7 +24,8 @@ use crate::failure::Failure;
 /// Write all that is kept of a person into a zip, for her: account, log, submissions, files.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Not in it: her home, which lies in the folder of homes, and archives of courses that were removed.\n\n\
+    after_help = "Not in it: her home, which lies in the folder of homes, and archives of courses that were removed. \
+                  Exit code 3: something could not be read; unread.json in the zip names it.\n\n\
                   Example:\n  lyceum user export ada --to ada.zip"
 )]
 pub struct ExportArgs {
@@ -76,13 +77,17 @@ impl ExportArgs {
             let (ground, _, _) = ground(&self.data, &self.config).await?;
             let mut tx = ground.db.read().await.map_err(failed)?;
             let user = db::users::find(&mut tx, &name).await.map_err(failed)?;
-            let here = lyceum_exchange::db::person::submissions(&mut tx, name.as_str()).await;
-            if user.is_none() && here.map_err(failed)?.is_empty() {
+            let id = user.map(|user| user.id);
+            let told = db::person::told(&mut tx, id.as_deref(), name.as_str()).await;
+            let told = told.map_err(failed)?;
+            let is_told = told
+                .values()
+                .any(|rows| rows.as_array().is_some_and(|rows| !rows.is_empty()));
+            let is_here = person::is_known(&mut tx, &name).await.map_err(failed)?;
+            if !is_told && !is_here {
                 return Err(nobody(&name));
             }
-            let id = user.map_or_else(String::new, |user| user.id);
-            let told = db::person::told(&mut tx, &id, name.as_str()).await;
-            let told = Value::from(told.map_err(failed)?);
+            let told = Value::from(told);
             drop(tx);
             let about = json!({ "name": name, "written_at": ground.clock.now().to_iso() });
             let others = vec![
@@ -93,8 +98,13 @@ impl ExportArgs {
                 Failure::io(format!("{} can't be written", to.display()), error)
             };
             let partial = to.with_added_extension("partial");
+            // Never through what somebody else has put there.
+            match fs::remove_file(&partial) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                removed => removed.map_err(|error| unwritable(&error))?,
+            }
             let mut options = File::options();
-            let options = options.read(true).write(true).create(true).truncate(true);
+            let options = options.read(true).write(true).create_new(true);
             let file = options.mode(0o600).open(&partial);
             let file = file.map_err(|error| unwritable(&error))?;
             let (db, blobs) = (&ground.db, &ground.blobs);
@@ -109,11 +119,21 @@ impl ExportArgs {
             };
             let counts = written.map_err(|error| unwritable(&error))?;
             fs::rename(&partial, &to).map_err(|error| unwritable(&error))?;
+            let now = ground.clock.now();
+            let mut tx = ground.db.write().await.map_err(failed)?;
+            let doer = Doer::nobody();
+            let act = Act::new(&doer, What::PersonExported)
+                .about_whoever(id.as_deref(), name.as_str())
+                .with("submissions", counts.submissions)
+                .with("by", "command_line");
+            audit::note(&mut tx, act, now).await.map_err(failed)?;
+            tx.commit().await.map_err(failed)?;
             Ok(counts)
         })?;
         if self.json {
             print_json(&json!({
                 "file": to, "submissions": counts.submissions, "files": counts.files,
+                "unread": counts.unread,
             }))?;
         } else {
             print(&format!(
@@ -122,8 +142,17 @@ impl ExportArgs {
                 counts.submissions,
                 counts.files
             ))?;
+            if counts.unread > 0 {
+                print(&format!(
+                    "{} things could not be read: unread.json in it names them, `lyceum exchange verify` says more\n",
+                    counts.unread
+                ))?;
+            }
         }
-        Ok(Outcome::Good)
+        Ok(match counts.unread {
+            0 => Outcome::Good,
+            _ => Outcome::Problems,
+        })
     }
 }
 
@@ -136,7 +165,7 @@ impl EraseArgs {
     pub(super) fn run(self) -> Result<Outcome, Failure> {
         let name = &self.name;
         confirm(name, self.confirm.as_deref(), self.keep_files)?;
-        let (pseudonym, counts, home, named) = block_on(async {
+        let (pseudonym, counts, home, named, before) = block_on(async {
             let (ground, config, layout) = ground(&self.data, &self.config).await?;
             let now = ground.clock.now();
             let pseudonym = pseudonym(now);
@@ -148,22 +177,22 @@ impl EraseArgs {
             let counts =
                 counts.map_err(|error| Failure::new(format!("nothing was erased: {error:#}")))?;
             let user = db::users::find(&mut tx, name).await.map_err(failed)?;
-            if user.is_none() && counts.submissions == 0 {
+            let (mut before, mut home) = (Vec::new(), None);
+            if let Some(user) = &user {
+                let names = db::person::earlier_names(&mut tx, &user.id, name.as_str()).await;
+                before = names.map_err(failed)?;
+                users::remove(&mut tx, user, now).await.map_err(not_now)?;
+                home = Some(user.home.clone());
+            }
+            let id = user.as_ref().map(|user| &*user.id);
+            let forgotten = db::person::forget(&mut tx, id, name.as_str(), &pseudonym).await;
+            let forgotten = forgotten.map_err(failed)?;
+            if user.is_none() && counts.submissions + counts.others + forgotten == 0 {
                 return Err(nobody(name));
             }
-            let (id, home) = match &user {
-                Some(user) => {
-                    users::remove(&mut tx, user, now).await.map_err(not_now)?;
-                    (user.id.clone(), Some(user.home.clone()))
-                }
-                None => (String::new(), None),
-            };
-            db::person::forget(&mut tx, &id, name.as_str(), &pseudonym)
-                .await
-                .map_err(failed)?;
             let doer = Doer::nobody();
             let act = Act::new(&doer, What::PersonErased)
-                .about_her(&id, &pseudonym)
+                .about_whoever(id, &pseudonym)
                 .with("submissions", counts.submissions)
                 .with("by", "command_line");
             audit::note(&mut tx, act, now).await.map_err(failed)?;
@@ -175,12 +204,12 @@ impl EraseArgs {
             };
             let named = shelf.ids().into_iter().filter(|id| names_her(id));
             let named: Vec<String> = named.map(|id| id.to_string()).collect();
-            Ok((pseudonym, counts, home, named))
+            Ok((pseudonym, counts, home, named, before))
         })?;
         if self.json {
             print_json(&json!({
                 "pseudonym": pseudonym, "submissions": counts.submissions, "home": home,
-                "named_in_courses": named,
+                "named_in_courses": named, "called_before": before,
             }))?;
             return Ok(Outcome::Good);
         }
@@ -201,6 +230,12 @@ impl EraseArgs {
             let named = named.join(", ");
             text.push_str(&format!(
                 "still there: her name in the files of the courses {named}\n"
+            ));
+        }
+        for before in before {
+            text.push_str(&format!(
+                "she was called {before} before; what she did under that name is still there, \
+                 and if nobody else has it, `lyceum user erase {before}` erases that, too\n"
             ));
         }
         print(&text)?;

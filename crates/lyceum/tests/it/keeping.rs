@@ -9,6 +9,8 @@ use crate::commands::demo;
 #[test]
 fn people_are_exported_and_erased() {
     let site = demo();
+    // Whoever can write to the folder has nothing else overwritten.
+    std::os::unix::fs::symlink("planted", site.path("ada.zip.partial")).expect("planted");
     let said = site.run(&["user", "export", "ada", "--to", "ada.zip"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert_eq!(
@@ -17,6 +19,9 @@ fn people_are_exported_and_erased() {
     );
     let mode = std::fs::metadata(site.path("ada.zip")).expect("written");
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    assert!(!site.path("planted").exists());
+    let log = site.run(&["audit", "list", "--json"]).out;
+    assert!(log.contains("person_exported"), "{log}");
     let said = site.run(&["user", "export", "eve"]);
     assert_eq!(said.code, Some(1));
     assert_snapshot!(said.err, @r"

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use lyceum_courses::assignment::Limits;
 use lyceum_store::Tx;
 use lyceum_web::{ApiError, ApiResult};
 use serde::Deserialize;
@@ -21,10 +22,13 @@ use crate::intake::{Asked, FilesAs, pass_over};
 use crate::moment::Moment;
 use crate::people::Standing;
 use crate::rules::NotTaken;
+use crate::tree::{FilePath, Tree, TreeFile};
 use crate::{Exchange, db, receipt, rules, submissions};
 
 const USUAL: i64 = 50;
 const MOST: i64 = 200;
+/// The same once more within so long is the same.
+const TWICE_MS: i64 = 60_000;
 
 /// Which ones.
 #[derive(Debug, Default, Deserialize)]
@@ -103,7 +107,7 @@ pub(crate) async fn submit(
     Path((course, name)): Path<(String, String)>,
     request: Request,
 ) -> ApiResult<(StatusCode, Json<Value>)> {
-    let told = take(
+    let kept = take(
         &exchange,
         &asker,
         (&course, &name),
@@ -111,7 +115,10 @@ pub(crate) async fn submit(
         FilesAs::Fields,
     )
     .await?;
-    Ok((StatusCode::CREATED, Json(with_receipt(&exchange, &told))))
+    Ok((
+        StatusCode::CREATED,
+        Json(with_receipt(&exchange, &kept.row)),
+    ))
 }
 
 /// Why nothing was taken.
@@ -122,6 +129,13 @@ pub(crate) enum NotKept {
     Other(ApiError),
 }
 
+/// What was taken.
+pub(crate) struct Kept {
+    pub(crate) row: Told,
+    /// Files were put where the assignment has some of their names.
+    pub(crate) is_placed: bool,
+}
+
 /// Takes what somebody hands in, files and all.
 pub(crate) async fn take(
     exchange: &Exchange,
@@ -129,21 +143,12 @@ pub(crate) async fn take(
     (course, name): (&str, &str),
     request: Request,
     files: FilesAs,
-) -> Result<Told, NotKept> {
-    let mut tx = exchange.db().read().await?;
-    let entered = asker.enter(exchange, &mut tx, course).await?;
-    entered.require_hands_in()?;
-    let early = match entered.course.is_archived() {
-        true => Err(NotKept::Archived),
-        false => {
-            let assignment = entered.assignment(&mut tx, name).await?;
-            let author = asker.0.as_author(entered.standing);
-            let limits =
-                rules::check_early(exchange, &mut tx, &entered.course, &assignment, author).await;
-            limits.map_err(NotKept::NotTaken)
-        }
-    };
-    drop(tx);
+) -> Result<Kept, NotKept> {
+    let early = take_early(exchange, asker, (course, name), files).await;
+    let early = early.and_then(|limits| {
+        require_form(&request)?;
+        Ok(limits)
+    });
     let limits = match early {
         Ok(limits) => limits,
         Err(error) => {
@@ -156,7 +161,6 @@ pub(crate) async fn take(
         files,
         ..FILES
     };
-    require_form(&request)?;
     let (tree, arrived) = asker.read(exchange, request, asked).await?;
     // Asked again: the body may have taken its time.
     let mut tx = exchange.db().write().await?;
@@ -167,13 +171,93 @@ pub(crate) async fn take(
     }
     let assignment = entered.assignment(&mut tx, name).await?;
     let author = asker.0.as_author(entered.standing);
+    let (mut tree, mut is_placed) = (tree, false);
+    if files == FilesAs::Chosen {
+        (tree, is_placed) = placed(&mut tx, &assignment.id, tree).await?;
+        let before = just_before(exchange, &mut tx, &assignment, asker).await?;
+        if let Some(row) = before.filter(|row| row.tree == tree.digest().to_hex()) {
+            let row = db::submissions::find_told(&mut tx, &row.course_id, &row.id).await?;
+            let row = row.ok_or(sqlx::Error::RowNotFound)?;
+            return Ok(Kept { row, is_placed });
+        }
+    }
     let course = &mut entered.course;
     let sent = (&tree, arrived);
     let row = submissions::hand_in(exchange, &mut tx, course, &assignment, author, sent).await?;
     let told = db::submissions::find_told(&mut tx, &row.course_id, &row.id).await?;
-    let told = told.ok_or(sqlx::Error::RowNotFound)?;
+    let row = told.ok_or(sqlx::Error::RowNotFound)?;
     tx.commit().await?;
-    Ok(told)
+    Ok(Kept { row, is_placed })
+}
+
+/// What is asked before anything is read.
+async fn take_early(
+    exchange: &Exchange,
+    asker: &Asker,
+    (course, name): (&str, &str),
+    files: FilesAs,
+) -> Result<Limits, NotKept> {
+    let mut tx = exchange.db().read().await?;
+    let entered = asker.enter(exchange, &mut tx, course).await?;
+    entered.require_hands_in()?;
+    if entered.course.is_archived() {
+        return Err(NotKept::Archived);
+    }
+    let assignment = entered.assignment(&mut tx, name).await?;
+    let author = asker.0.as_author(entered.standing);
+    let limits = rules::check_early(exchange, &mut tx, &entered.course, &assignment, author).await;
+    // It may be what she sent a moment ago, once more.
+    let may_be_same = files == FilesAs::Chosen && matches!(limits, Err(NotTaken::TooOften { .. }));
+    if may_be_same {
+        let before = just_before(exchange, &mut tx, &assignment, asker).await?;
+        if before.is_some() {
+            return Ok(entered.course.limits(name));
+        }
+    }
+    Ok(limits?)
+}
+
+/// What she handed in a moment ago: whoever presses a button twice means it once.
+async fn just_before(
+    exchange: &Exchange,
+    tx: &mut Tx,
+    assignment: &db::assignments::Row,
+    asker: &Asker,
+) -> sqlx::Result<Option<db::submissions::Row>> {
+    let newest = db::submissions::newest(tx, &assignment.id, asker.0.name().as_str()).await?;
+    let now = exchange.now().0;
+    Ok(newest.filter(|row| {
+        let ago = now.saturating_sub(Moment(row.at).to_millis());
+        row.version == assignment.version && (0..TWICE_MS).contains(&ago)
+    }))
+}
+
+/// Browsers send a file's name without its folder: it goes where the assignment has a file of that name,
+/// if that is one place.
+async fn placed(tx: &mut Tx, assignment_id: &str, tree: Tree) -> sqlx::Result<(Tree, bool)> {
+    let is_bare = |file: &TreeFile| !file.path.as_str().contains('/');
+    if !tree.files().iter().any(is_bare) {
+        return Ok((tree, false));
+    }
+    let handed_out = db::assignments::paths(tx, assignment_id).await?;
+    let place_of = |name: &str| {
+        let is_one = |path: &&String| path.rsplit('/').next() == Some(name);
+        let mut places = handed_out.iter().filter(is_one);
+        match (places.next(), places.next()) {
+            (Some(only), None) => FilePath::parse(only),
+            _ => None,
+        }
+    };
+    let mut files = tree.files().to_vec();
+    for file in files.iter_mut().filter(|file| is_bare(file)) {
+        if let Some(path) = place_of(file.path.as_str()) {
+            file.path = path;
+        }
+    }
+    Ok(match Tree::new(files) {
+        Ok(moved) if moved != tree => (moved, true),
+        _ => (tree, false),
+    })
 }
 
 impl From<NotRead> for NotKept {

@@ -63,8 +63,10 @@ pub(crate) async fn release_version(
     let mut tx = exchange.db().read().await?;
     let entered = asker.enter(&exchange, &mut tx, &course).await?;
     may_change(&entered, Standing::teaches)?;
-    let name = Name::parse(&name).ok_or_else(|| {
-        Refusal::bad("An assignment's name has 1 to 255 bytes, no slash and no control character")
+    let name = Name::parse_new(&name).ok_or_else(|| {
+        Refusal::bad(
+            "An assignment's name has 1 to 255 bytes, no slash, no backslash and no control character",
+        )
     })?;
     drop(tx);
     let (tree, _) = asker.files(&exchange, request, FILES).await?;

@@ -63,8 +63,10 @@ pub(super) async fn release_assignment(
     let mut tx = exchange.db().read().await?;
     let entered = visitor.enter(&exchange, &mut tx, &course).await?;
     may_release(&entered)?;
-    let name = Name::parse(&assignment).ok_or_else(|| {
-        Refusal::bad("An assignment's name has 1 to 255 bytes, no slash and no control character")
+    let name = Name::parse_new(&assignment).ok_or_else(|| {
+        Refusal::bad(
+            "An assignment's name has 1 to 255 bytes, no slash, no backslash and no control character",
+        )
     })?;
     if entered.assignment(&mut tx, name.as_str()).await.is_ok() {
         return Err(taken());

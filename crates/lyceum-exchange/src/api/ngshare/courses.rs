@@ -39,8 +39,10 @@ pub(super) async fn create_course(
 ) -> Answered {
     visitor.require_admin()?;
     let taken = || Refusal::conflict("Course already exists");
-    let name = Name::parse(&course).ok_or_else(|| {
-        Refusal::bad("A course's name has 1 to 255 bytes, no slash and no control character")
+    let name = Name::parse_new(&course).ok_or_else(|| {
+        Refusal::bad(
+            "A course's name has 1 to 255 bytes, no slash, no backslash and no control character",
+        )
     })?;
     // One that differs from a course file's only by the size of its letters would be taken for it.
     let small = CourseId::parse(&course.to_lowercase());
@@ -92,6 +94,9 @@ pub(super) async fn delete_course(
         ));
     }
     entered.course.remove(&exchange, &mut tx).await?;
+    let (hub, now) = (exchange.groups(), exchange.now());
+    hub.note_removed(&mut tx, visitor.name(), &course, now)
+        .await?;
     tx.commit().await?;
     Ok(done())
 }

@@ -30,10 +30,13 @@ pub(super) fn add(rows: &mut Vec<CourseRow>, all: &[CourseWork]) {
                 title: added.title.clone(),
                 term: added.term.clone(),
                 roles: vec![role],
+                archived: added.archived,
                 ..CourseRow::default()
             }),
         }
     }
+    // What is over stands below the rest.
+    rows.sort_by_key(|row| row.archived);
 }
 
 /// Where it is on the page. Courses that were made by a request have any name.

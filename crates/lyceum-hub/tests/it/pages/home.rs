@@ -613,6 +613,7 @@ async fn courses_to_which_one_was_added_have_a_card() {
             role,
             title: title.into(),
             term: Some("Winter".into()),
+            archived: false,
         })
     };
     let arrivals = Arrivals {

@@ -86,9 +86,8 @@ impl RemoveArgs {
             };
             for course in &kept.courses {
                 done.push(retention.let_go(course).await.map_err(|error| {
-                    Failure::new(format!("{} could not be removed: {error:#}", course.name)).hint(
-                        "all of it is still there; run this again once that is mended",
-                    )
+                    Failure::new(format!("{} could not be removed: {error:#}", course.name))
+                        .hint("all of it is still there; run this again once that is mended")
                 })?);
             }
             Ok(done)
