@@ -346,13 +346,15 @@ mod tests {
             let (server, who) = course.open_server().expect("there is one");
             assert!(course.grades_in_its_server(), "{more}");
             let said = server.said(&course);
-            let pages = said.iter().filter_map(|said| match &said.setting {
+            let mut pages = said.iter().filter_map(|said| match &said.setting {
                 Setting::Opens(page) => {
                     Some((page.as_str(), said.place.as_deref().expect("a place")))
                 }
                 _ => None,
             });
-            let page = pages.last().map(|(page, place)| format!("{page} {place}"));
+            let page = pages
+                .next_back()
+                .map(|(page, place)| format!("{page} {place}"));
             (page.expect("a page"), who.len())
         };
         let teacher = "environment: {teachers: {opens: /tree}}\n";

@@ -198,6 +198,7 @@ fn all(
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
     use std::pin::pin;
     use std::task::Poll;
@@ -212,6 +213,8 @@ mod tests {
         for name in ["keys", "courses"] {
             fs::create_dir_all(folder.join(name)).expect("made");
         }
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(folder, private).expect("set");
         let blobs = Disk::open(&folder.join("blobs")).await.expect("opened");
         let shelf = Shelf::open(&folder.join("courses"), Site::default());
         Keeping {

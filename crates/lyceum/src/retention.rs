@@ -541,9 +541,12 @@ mod tests {
                 file.set_modified(long_ago).expect("made old");
             }
             let gone = go(13 * DAY_MS, true).await.archives;
-            assert_eq!(gone, [old.clone()]);
+            assert_eq!(gone, std::slice::from_ref(&old));
             assert!(old.exists());
-            assert_eq!(go(13 * DAY_MS, false).await.archives, [old.clone()]);
+            assert_eq!(
+                go(13 * DAY_MS, false).await.archives,
+                std::slice::from_ref(&old)
+            );
             assert!(!old.exists());
             assert_eq!(fs::read_dir(&archives).expect("listed").count(), 3);
         }

@@ -1,11 +1,14 @@
 //! The account of a course's own server: a teacher of that course while its file says that it grades
 //! there, and nobody otherwise.
 
+use std::time::{Duration, Instant};
+
 use lyceum_testkit::TestDb;
 use serde_json::json;
 
 use crate::kit::{Asker, NAMELESS, Stage, done, files, refused};
 
+const PATIENCE: Duration = Duration::from_secs(60);
 const DENIED: &str = "Permission denied";
 
 fn write(stage: &Stage, id: &str, more: &str) {
@@ -22,9 +25,15 @@ async fn server_of(stage: &Stage, course: &str) -> Asker {
     tess.post_form("/hub/servers/start", &fields)
         .await
         .expect(302);
-    let mut started = stage.hub.spawner.orders().into_iter();
-    let order = started.find(|order| order.hub.user.as_str() == account);
-    let token = order.expect("an order").hub.api_token;
+    let begun = Instant::now();
+    let token = loop {
+        let mut started = stage.hub.spawner.orders().into_iter();
+        if let Some(order) = started.find(|order| order.hub.user.as_str() == account) {
+            break order.hub.api_token;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it was not started");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     Asker(stage.hub.client().with_token(token.expose()))
 }
 

@@ -131,7 +131,7 @@ async fn all_of_a_course_goes_into_its_archive_and_then_away() {
             let names = names.map(|entry| entry.expect("an entry").path());
             names.collect::<Vec<_>>()
         };
-        assert_eq!(names(&to), [file.clone()]);
+        assert_eq!(names(&to), std::slice::from_ref(&file));
         let bytes = fs::read(&file).expect("read");
         let signer = stage.exchange.signer();
         let (counts, faults) = look(&bytes, signer).expect("read");
