@@ -6,7 +6,7 @@
 //! and comes through [`lyceum_web::frame`].
 //!
 //! What people hand in goes out as something to keep, never to be shown; feedback may be looked at, in
-//! a page that can do nothing ([`download`]).
+//! a page that can do nothing (`download`).
 
 mod assignment;
 mod course;

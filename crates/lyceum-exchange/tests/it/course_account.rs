@@ -68,7 +68,7 @@ async fn it_teaches_its_course() {
             .post_files("submission/bio/hw", &[("b.ipynb", "")])
             .await;
         refused(&given, 403, none);
-        let native = "/hub/api/lyceum/exchange/courses/bio/assignments";
+        let native = "/hub/api/lyceum/exchange/courses/bio";
         let told = server.0.get(native).await.expect(200).text();
         assert!(told.contains("hw"), "{told}");
     }
