@@ -66,7 +66,7 @@ pub struct Row {
     pub cells: Vec<String>,
 }
 
-/// Reads the column that [`column`] would, and those called as in `beside`, row by row. What a cell may be
+/// Reads the column that [`column()`] would, and those called as in `beside`, row by row. What a cell may be
 /// is the caller's business, whether it is empty, too.
 pub fn rows(
     bytes: &[u8],
