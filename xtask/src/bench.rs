@@ -4,6 +4,7 @@
 
 mod exchange;
 mod hub;
+mod load;
 mod login;
 mod proxy;
 mod start;

@@ -43,7 +43,7 @@ pub(crate) const OLDER_JUPYTER: &[(&str, &[&str])] = &[
 const SCHEMATHESIS: &[&str] = &["schemathesis==4.32.5"];
 const SCHEMATHESIS_CONSTRAINTS: &str = "conformance/jupyterhub/schemathesis-constraints.txt";
 /// With SQLAlchemy 2 it answers that it stored what it did not.
-const NGSHARE: &str = "ngshare==0.6.0";
+pub(crate) const NGSHARE: &str = "ngshare==0.6.0";
 const NGSHARE_SQLALCHEMY: &str = "SQLAlchemy==1.4.54";
 /// Pins for what these depend on.
 const CONSTRAINTS: &str = "crates/lyceum/jupyter-constraints.txt";
@@ -238,12 +238,11 @@ fn install_schemathesis() -> Result<()> {
     install_packages("schemathesis", &env, packages, &pins, "schemathesis")
 }
 
-/// What the exchange is measured beside; gives what it is.
-pub(crate) fn install_ngshare() -> Result<String> {
+/// What the exchange is measured beside.
+pub(crate) fn install_ngshare() -> Result<()> {
     let hub = jupyterhub_version()?;
     let packages = [hub, NGSHARE, NGSHARE_SQLALCHEMY];
-    install_packages("ngshare", &ngshare_env(), &packages, "", "jupyterhub")?;
-    Ok(NGSHARE.to_owned())
+    install_packages("ngshare", &ngshare_env(), &packages, "", "jupyterhub")
 }
 
 /// A virtual environment with these packages, which bring `program`, and these pins for the rest.
